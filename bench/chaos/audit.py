@@ -1,0 +1,179 @@
+"""Compares what the platform stores with what it acknowledged."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.chaos.clients import Crew
+from ops.embedded.services import ACCESS_KEY
+from tests.e2e.support import Person, Platform
+
+ALLOWED_LOSS = 1.0
+"""Seconds. Writes that were acknowledged during this time before a kill may be lost."""
+
+
+@dataclass
+class Findings:
+    """The result of one check."""
+
+    acknowledged: int = 0
+    lost: list[str] = field(default_factory=list)
+    """Writes that were acknowledged more than ALLOWED_LOSS before the fault, or after it."""
+    lost_in_last_second: list[str] = field(default_factory=list)
+    duplicates: list[str] = field(default_factory=list)
+    gaps: list[str] = field(default_factory=list)
+    """Rooms whose sequence numbers are not 1, 2, 3 and so on."""
+    disagreements: list[str] = field(default_factory=list)
+    """Counters that differ from the number of items."""
+
+    @property
+    def is_clean(self) -> bool:
+        return not (self.lost or self.duplicates or self.gaps or self.disagreements)
+
+
+def check(crew: Crew, fault_at: float) -> Findings:
+    """Compares the stored data of a crew with its acknowledged writes and with its counters.
+
+    Args:
+        fault_at: the time of the fault in seconds since the epoch.
+    """
+    findings = Findings(acknowledged=len(crew.writes))
+    posts = _items(crew, "/v1/posts", authorId=crew.author.user_id)
+    comments = _items(crew, f"/v1/posts/{crew.commented}/comments")
+    messages = _messages(crew)
+    stored = {
+        "sign-up": _users(crew.platform),
+        "post": Counter(post["content"] for post in posts),
+        "like": Counter({post["postId"]: post["likesCount"] for post in posts}),
+        "comment": Counter(comment["content"] for comment in comments),
+        "listing": Counter(
+            listing["title"]
+            for listing in _items(crew, "/v1/catalog/listings", sellerId=crew.author.user_id)
+        ),
+        "message": Counter(message["content"] for message in messages),
+    }
+    for kind, writes in crew.acknowledged().items():
+        for key, write in writes.items():
+            name = f"{kind} {key}"
+            count = stored[kind][key]
+            if count > 1:
+                findings.duplicates.append(f"{name}: {count} times")
+            elif count == 0:
+                age = fault_at - write.acknowledged
+                (
+                    findings.lost_in_last_second if 0 <= age <= ALLOWED_LOSS else findings.lost
+                ).append(f"{name}, acknowledged {age:.2f} s before the fault")
+    numbers = sorted(message["seq"] for message in messages)
+    if numbers != list(range(1, len(numbers) + 1)):
+        findings.gaps.append(f"room {crew.room}: {numbers}")
+    count = next(p["commentsCount"] for p in posts if p["postId"] == crew.commented)
+    if count != len(comments):
+        findings.disagreements.append(f"commentsCount {count} of {len(comments)} comments")
+    return findings
+
+
+def wrong_statistics(crew: Crew) -> list[str]:
+    """Returns the statistics of the crew's profiles that differ from the stored items."""
+    posts = _items(crew, "/v1/posts", authorId=crew.author.user_id)
+    comments = _items(crew, f"/v1/posts/{crew.commented}/comments")
+    expected = {
+        "author's postsCount": len(posts),
+        "author's likesReceived": sum(post["likesCount"] for post in posts),
+        "reader's commentsCount": len(comments),
+    }
+    counted = {
+        f"{name}'s {statistic}": value
+        for name, person in (("author", crew.author), ("reader", crew.reader))
+        for statistic, value in _profile(crew, person)["stats"].items()
+    }
+    return [
+        f"{name} is {counted[name]} instead of {number}"
+        for name, number in expected.items()
+        if counted[name] != number
+    ]
+
+
+def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
+    """Returns the places in log files and in functions' logs that contain a secret of the crew."""
+    secrets = [crew.platform.signing_key()[1]]
+    for person in (crew.author, crew.reader):
+        secrets += [person.password, person.access_token, person.refresh_token]
+    assert ACCESS_KEY not in secrets
+    texts: Iterator[tuple[str, str]] = (
+        (str(file), file.read_text(errors="replace")) for file in logs.rglob("*") if file.is_file()
+    )
+    found = [place for place, text in texts if any(secret in text for secret in secrets)]
+    client = crew.platform.aws("logs")
+    for page in client.get_paginator("describe_log_groups").paginate():
+        for group in page["logGroups"]:
+            name = group["logGroupName"]
+            events = client.get_paginator("filter_log_events").paginate(
+                logGroupName=name, startTime=int(since * 1000)
+            )
+            if any(
+                secret in event["message"]
+                for answer in events
+                for event in answer["events"]
+                for secret in secrets
+            ):
+                found.append(name)
+    return found
+
+
+def wait_for_statistics(crews: dict[str, Crew], seconds: float) -> dict[str, list[str]]:
+    """Returns the wrong statistics of each crew. Waits until none is wrong."""
+    deadline = time.monotonic() + seconds
+    while True:
+        wrong = {name: wrong_statistics(crew) for name, crew in crews.items()}
+        if not any(wrong.values()) or time.monotonic() > deadline:
+            return wrong
+        time.sleep(2)
+
+
+def _profile(crew: Crew, person: Person) -> dict[str, Any]:
+    profile: dict[str, Any] = crew.send(person, "GET", "/v1/profile").expect(200)
+    return profile
+
+
+def _items(crew: Crew, path: str, **query: str) -> list[dict[str, Any]]:
+    """Returns the items of all pages of a list."""
+    items: list[dict[str, Any]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        parameters = "&".join(f"{k}={v}" for k, v in {**query, "limit": "100", **cursor}.items())
+        page = crew.send(crew.author, "GET", f"{path}?{parameters}").expect(200)
+        items += page["items"]
+        if not page["nextCursor"]:
+            return items
+        cursor = {"cursor": page["nextCursor"]}
+
+
+def _messages(crew: Crew) -> list[dict[str, Any]]:
+    messages: list[dict[str, Any]] = []
+    while True:
+        last = messages[-1]["seq"] if messages else 0
+        path = f"/v1/chat/rooms/{crew.room}/messages?afterSeq={last}&limit=100"
+        page = crew.send(crew.author, "GET", path).expect(200)["items"]
+        if not page:
+            return messages
+        messages += page
+
+
+def _users(platform: Platform) -> Counter[str]:
+    """Returns how many confirmed users have each address, without the domain."""
+    client = platform.aws("cognito-idp")
+    pool = client.list_user_pools(MaxResults=10)["UserPools"][0]["Id"]
+    pages = client.get_paginator("list_users").paginate(UserPoolId=pool)
+    return Counter(
+        attribute["Value"].partition("@")[0]
+        for page in pages
+        for user in page["Users"]
+        if user["UserStatus"] == "CONFIRMED"
+        for attribute in user["Attributes"]
+        if attribute["Name"] == "email"
+    )

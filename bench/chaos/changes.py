@@ -1,0 +1,89 @@
+"""Changes of the infrastructure, so that an `ops up` adds, changes and removes resources."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ops.root import Root, write_json
+from tests.e2e.support import Platform
+
+PREFIX = "chaos"
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+    ],
+}
+
+
+class Changes:
+    """Resources in a second Terraform file of the stack, which each generation replaces."""
+
+    def __init__(self, root: Root, platform: Platform) -> None:
+        self._file: Path = root.cdktf_out / "stacks" / "local" / f"{PREFIX}.tf.json"
+        self._platform = platform
+        self._generation = 0
+
+    def next(self) -> None:
+        """Lets the next `ops up` add a generation of resources, and remove the previous one.
+
+        It also changes resources that all generations have.
+        """
+        self._generation += 1
+        name = f"{PREFIX}-{self._generation}"
+        table = {"name": name, "billing_mode": "PAY_PER_REQUEST", "hash_key": "id"}
+        resources: dict[str, dict[str, Any]] = {
+            "aws_dynamodb_table": {name: {**table, "attribute": [{"name": "id", "type": "S"}]}},
+            "aws_iam_role": {name: {"name": name, "assume_role_policy": json.dumps(TRUST)}},
+            "aws_s3_bucket": {name: {"bucket": name}},
+            "aws_sqs_queue": {
+                name: {"name": name},
+                PREFIX: {"name": PREFIX, "visibility_timeout_seconds": self._generation},
+            },
+            "aws_ssm_parameter": {
+                name: {"name": f"/{name}", "type": "String", "value": "1"},
+                PREFIX: {"name": f"/{PREFIX}", "type": "String", "value": str(self._generation)},
+            },
+        }
+        write_json(self._file, {"resource": resources})
+
+    def differences(self) -> list[str]:
+        """Returns what the AWS has and should not have, or should have and has not."""
+        if not self._generation:
+            return []
+        name = f"{PREFIX}-{self._generation}"
+        aws = self._platform.aws
+        parameters = aws("ssm").get_parameters(Names=[f"/{PREFIX}"])["Parameters"]
+        queues = aws("sqs").list_queues(QueueNamePrefix=PREFIX).get("QueueUrls", [])
+        actual = {
+            "tables": [n for n in aws("dynamodb").list_tables()["TableNames"] if PREFIX in n],
+            "roles": [
+                role["RoleName"]
+                for page in aws("iam").get_paginator("list_roles").paginate()
+                for role in page["Roles"]
+                if PREFIX in role["RoleName"]
+            ],
+            "buckets": [
+                b["Name"] for b in aws("s3").list_buckets()["Buckets"] if PREFIX in b["Name"]
+            ],
+            "queues": sorted(queue.rpartition("/")[2] for queue in queues),
+            "parameter": [parameter["Value"] for parameter in parameters],
+        }
+        expected = {
+            "tables": [name],
+            "roles": [name],
+            "buckets": [name],
+            "queues": [PREFIX, name],
+            "parameter": [str(self._generation)],
+        }
+        return [
+            f"{kind}: {values} instead of {expected[kind]}"
+            for kind, values in actual.items()
+            if values != expected[kind]
+        ]

@@ -1,0 +1,240 @@
+"""Clients that write to the platform and record each acknowledged write."""
+
+from __future__ import annotations
+
+import json
+import queue
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from websockets.sync.client import ClientConnection, connect
+
+from tests.e2e.support import Api, ApiResponse, Person, Platform
+
+RETRY_INTERVAL = 0.2
+"""Seconds between two attempts of a write."""
+RESPONSE_TIMEOUT = 15.0
+"""Seconds to wait for the acknowledgement of a frame. A fault stops a process for 10 s."""
+PATIENCE = 60.0
+"""Seconds for which a client retries its last write after the end of a round."""
+LISTING = {
+    "description": "A listing",
+    "price": {"amount": 100, "currency": "EUR"},
+    "category": "other",
+}
+
+
+@dataclass(frozen=True)
+class Write:
+    """A write that the platform acknowledged."""
+
+    kind: str
+    key: str
+    """A text that no other write of the kind contains."""
+    begun: float
+    """Seconds since the epoch when the acknowledged attempt began."""
+    acknowledged: float
+
+
+class RefusedError(Exception):
+    """The platform did not acknowledge a write."""
+
+
+class Crew:
+    """Two users, their room, and one client for each kind of write.
+
+    A client repeats a write with the same idempotency key until the platform acknowledges it.
+
+    Args:
+        pause: seconds between the writes of a client.
+    """
+
+    def __init__(self, platform: Platform, *, pause: float = 0.1) -> None:
+        self.platform = platform
+        self.api = Api(platform.api_url)
+        self.author, self.reader = self._new_person(), self._new_person()
+        self.writes: list[Write] = []
+        self.failures: dict[str, str] = {}
+        """The last failure of each kind of write, without those that a retry repaired."""
+        self.room = str(
+            self.send(
+                self.author, "POST", "/v1/chat/rooms", {"name": "Room", "type": "private"}
+            ).expect(201)["roomId"]
+        )
+        self.commented = self._create_post(f"commented-{uuid.uuid4().hex}")
+        self._unliked: queue.Queue[str] = queue.Queue()
+        self._socket: ClientConnection | None = None
+        self._pause = pause
+        self._stopped = threading.Event()
+        self._kinds: dict[str, Callable[[str], object]] = {
+            "sign-up": self._sign_up,
+            "post": self._post,
+            "like": self._like,
+            "comment": self._comment,
+            "listing": self._list,
+            "message": self._say,
+        }
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Writes while the block runs. At the end waits until the last writes are acknowledged."""
+        threads = [threading.Thread(target=self._run, args=(kind,)) for kind in self._kinds]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            for thread in threads:
+                thread.join()
+            if self._socket:
+                self._socket.close()
+
+    def silent_kinds(self, since: float) -> set[str]:
+        """Returns the kinds without an acknowledged write that began after a time."""
+        return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
+
+    def all_written_at(self, since: float) -> float:
+        """Returns when a write of each kind that began after a time had been acknowledged."""
+        first: dict[str, float] = {}
+        for write in list(self.writes):
+            if write.begun > since:
+                first.setdefault(write.kind, write.acknowledged)
+        return max(first.values())
+
+    def acknowledged(self) -> dict[str, dict[str, Write]]:
+        """Returns the acknowledged writes by kind and key."""
+        result: dict[str, dict[str, Write]] = defaultdict(dict)
+        for write in list(self.writes):
+            result[write.kind][write.key] = write
+        return result
+
+    def send(
+        self, person: Person, method: str, path: str, body: object = None, key: str = ""
+    ) -> ApiResponse:
+        """Sends a request. Signs the person in again if the access token has expired."""
+        headers = {"Idempotency-Key": key} if key else {}
+        for _ in range(2):
+            response = self.api.call(method, path, body, token=person.access_token, headers=headers)
+            if response.status != 401:
+                break
+            person.log_in()
+        return response
+
+    def _run(self, kind: str) -> None:
+        while not self._stopped.is_set():
+            if kind != "like":
+                self._write(kind, f"{kind}-{uuid.uuid4().hex}")
+            else:
+                try:
+                    self._write(kind, self._unliked.get(timeout=0.1))
+                except queue.Empty:
+                    continue
+            self._stopped.wait(self._pause)
+
+    def _write(self, kind: str, key: str) -> None:
+        deadline: float | None = None
+        while True:
+            begun = time.time()
+            try:
+                self._kinds[kind](key)
+            except Exception as error:
+                self.failures[kind] = f"{type(error).__name__}: {error}"
+                if self._stopped.is_set():
+                    deadline = deadline or time.monotonic() + PATIENCE
+                    if time.monotonic() > deadline:
+                        return
+                time.sleep(RETRY_INTERVAL)
+            else:
+                self.failures.pop(kind, None)
+                self.writes.append(Write(kind, key, begun, time.time()))
+                return
+
+    def _new_person(self) -> Person:
+        self.platform.forget_attempts()
+        person = Person(self.platform, self.api)
+        # A search of the logs for this password finds no password of another user.
+        person.password = f"Aa1!{uuid.uuid4().hex}"
+        person.register()
+        person.confirm()
+        person.log_in()
+        return person
+
+    def _sign_up(self, key: str) -> None:
+        address = {"email": f"{key}@example.com"}
+        person = {**address, "password": self.author.password, "displayName": "Ada Example"}
+        self.platform.forget_attempts()
+        registered = self.api.post("/v1/auth/register", person)
+        if registered.status == 409:
+            # An earlier attempt registered the address. Its mail can be lost.
+            registered = self.api.post("/v1/auth/resend-confirmation", address)
+            _expect(registered, 202)
+        else:
+            _expect(registered, 201)
+        code = self.platform.code_mailed_to(address["email"])
+        confirmed = self.api.post("/v1/auth/confirm", {**address, "code": code})
+        if confirmed.status == 400:
+            # An earlier attempt confirmed the address, if its response was lost.
+            login = {**address, "password": self.author.password}
+            confirmed = self.api.post("/v1/auth/login", login)
+        _expect(confirmed, 200)
+
+    def _create_post(self, content: str) -> str:
+        response = self.send(self.author, "POST", "/v1/posts", {"content": content}, content)
+        _expect(response, 201)
+        return str(response.json["postId"])
+
+    def _post(self, key: str) -> None:
+        self._unliked.put(self._create_post(key))
+
+    def _like(self, post: str) -> None:
+        _expect(self.send(self.reader, "PUT", f"/v1/posts/{post}/like"), 204)
+
+    def _comment(self, key: str) -> None:
+        path = f"/v1/posts/{self.commented}/comments"
+        _expect(self.send(self.reader, "POST", path, {"content": key}, key), 201)
+
+    def _list(self, key: str) -> None:
+        body = {**LISTING, "title": key}
+        _expect(self.send(self.author, "POST", "/v1/catalog/listings", body, key), 201)
+
+    def _say(self, key: str) -> None:
+        try:
+            if self._socket is None:
+                self._socket = self._connect()
+            self._request(self._socket, "send_message", content=key, clientMessageId=key)
+        except Exception:
+            self._socket = None
+            raise
+
+    def _connect(self) -> ClientConnection:
+        response = self.send(self.author, "POST", "/v1/chat/tickets", {})
+        _expect(response, 201)
+        address = f"{self.platform.ws_url}?ticket={response.json['ticket']}"
+        socket = connect(address, proxy=None, open_timeout=RESPONSE_TIMEOUT, ping_interval=None)
+        self._request(socket, "join_room")
+        return socket
+
+    def _request(self, socket: ClientConnection, action: str, **members: Any) -> None:
+        """Sends a frame for the room and waits for its acknowledgement."""
+        request = uuid.uuid4().hex
+        frame = {"action": action, "requestId": request, "roomId": self.room, **members}
+        socket.send(json.dumps(frame))
+        deadline = time.monotonic() + RESPONSE_TIMEOUT
+        while True:
+            response = json.loads(socket.recv(timeout=max(0.0, deadline - time.monotonic())))
+            if response.get("requestId") == request:
+                if response["type"] != "ack":
+                    raise RefusedError(f"{action}: {response}")
+                return
+
+
+def _expect(response: ApiResponse, status: int) -> None:
+    if response.status != status:
+        raise RefusedError(f"{response.status} {response.body[:200]!r}")

@@ -1,0 +1,178 @@
+"""The faults of the chaos suite."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+
+import psutil
+
+from bench.chaos.changes import Changes
+from bench.chaos.machine import Machine, Up
+from ops.errors import OperatorError
+
+STOPPED = 10.0
+"""Seconds for which a service is stopped, the disk is full or the clock is wrong."""
+JUMP = 3600
+"""Seconds by which the clock jumps."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to break the platform."""
+
+    name: str
+    breaks: Callable[[Machine, Changes], float]
+    """Breaks the platform. Returns the time of the fault in seconds since the epoch."""
+    needs_up: bool = True
+    """True if `ops up` repairs the platform. Otherwise it must recover without help."""
+    setting: Callable[[Machine], AbstractContextManager[object]] | None = None
+    """Prepares the machine before the clients start."""
+
+
+def _kill(*names: str) -> Callable[[Machine, Changes], float]:
+    def breaks(machine: Machine, _: Changes) -> float:
+        machine.kill(*names)
+        return time.time()
+
+    return breaks
+
+
+def _kill_workers(machine: Machine, _: Changes) -> float:
+    machine.kill_workers()
+    return time.time()
+
+
+def _kill_all(machine: Machine, _: Changes) -> float:
+    machine.kill_all()
+    return time.time()
+
+
+def _stop(name: str) -> Callable[[Machine, Changes], float]:
+    def breaks(machine: Machine, _: Changes) -> float:
+        machine.stop_for(name, STOPPED)
+        return time.time()
+
+    return breaks
+
+
+def _fill_disk(machine: Machine, _: Changes, *, kills: bool = False) -> float:
+    with machine.full_disk():
+        time.sleep(STOPPED)
+        at = time.time()
+        if kills:
+            machine.kill_all()
+            with suppress(OperatorError):
+                Up(machine.root).wait()
+    return at
+
+
+class _Clock:
+    """A clock that jumps and returns."""
+
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        self._move: Callable[[int], None]
+
+    @contextmanager
+    def setting(self, machine: Machine) -> Iterator[None]:
+        with machine.movable_clock() as self._move:
+            yield
+
+    def jump(self, _machine: Machine, _changes: Changes) -> float:
+        self._move(self._seconds)
+        time.sleep(STOPPED)
+        self._move(0)
+        return time.time()
+
+
+PHASES: dict[str, Callable[[Up], bool]] = {
+    "start": lambda up: not up.root.platform_file.exists(),
+    "synthesis": Up.is_synthesizing,
+    "plan": Up.has_planned,
+    "addition": lambda up: "create" in up.applied_actions(),
+    "change": lambda up: "update" in up.applied_actions(),
+    "removal": lambda up: "delete" in up.applied_actions(),
+    "release": Up.has_applied,
+    "migration": lambda up: "Applied:" in up.reported(),
+    "publication": lambda up: "Migrations:" in up.reported() or "migrat" in up.reported(),
+}
+"""The phases of an `ops up` that adds, changes and removes resources, and when each has begun."""
+
+
+def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]:
+    """Returns a function that starts `ops up` with changes, and kills processes in a phase.
+
+    Args:
+        victims: `up`, `terraform`, or names of services.
+    """
+
+    def breaks(machine: Machine, changes: Changes) -> float:
+        changes.next()
+        up = Up(machine.root)
+        up.wait_for(PHASES[phase])
+        children = up.children()
+        if "up" in victims:
+            os.kill(up.process.pid, signal.SIGKILL)
+        if "terraform" in victims:
+            for child in children:
+                with suppress(psutil.NoSuchProcess):
+                    child.kill()
+        machine.kill(*(victim for victim in victims if victim not in {"up", "terraform"}))
+        at = time.time()
+        with suppress(OperatorError):
+            up.wait()
+        return at
+
+    return breaks
+
+
+KILLS = [
+    Fault("kill the functions' workers", _kill_workers, needs_up=False),
+    Fault("kill Valkey", _kill("cache")),
+    Fault("kill PostgreSQL", _kill("database")),
+    Fault("kill the embedded AWS", _kill("aws")),
+    Fault("kill PostgreSQL and the embedded AWS", _kill("database", "aws")),
+    Fault("kill all processes", _kill_all),
+]
+INTERRUPTIONS = [
+    *(Fault(f"kill `ops up`: {phase}", _interrupt(phase, "up")) for phase in PHASES),
+    *(
+        Fault(f"kill `ops up` and Terraform: {phase}", _interrupt(phase, "up", "terraform"))
+        for phase in ("plan", "addition", "change", "removal")
+    ),
+    Fault("kill Terraform: change", _interrupt("change", "terraform")),
+    *(
+        Fault(f"kill the embedded AWS: {phase}", _interrupt(phase, "aws"))
+        for phase in ("addition", "removal")
+    ),
+    Fault(
+        "kill all processes: addition",
+        _interrupt("addition", "up", "terraform", "aws", "database", "cache"),
+    ),
+]
+PAUSES = [
+    Fault(f"stop {title} for {STOPPED:.0f} s", _stop(name), needs_up=False)
+    for title, name in (("PostgreSQL", "database"), ("Valkey", "cache"), ("the AWS", "aws"))
+]
+DISKS = [
+    Fault(f"fill the disk for {STOPPED:.0f} s", _fill_disk),
+    Fault("fill the disk, then kill all processes", partial(_fill_disk, kills=True)),
+]
+CLOCKS = [
+    Fault(
+        f"move the clock by {seconds:+d} s for {STOPPED:.0f} s",
+        clock.jump,
+        needs_up=False,
+        setting=clock.setting,
+    )
+    for seconds in (JUMP, -JUMP)
+    for clock in [_Clock(seconds)]
+]
+"""Backwards twice: at the beginning of one jump and at the end of the other."""
+EVERY_FAULT = [*KILLS, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

@@ -1,0 +1,216 @@
+"""Kills, stops and starves the processes of a local platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import psutil
+
+from ops.embedded import EmbeddedCloud, processes, services
+from ops.embedded.processes import find_processes
+from ops.errors import OperatorError
+from ops.root import PROJECT, Root
+from tests.e2e.support import eventually
+
+CLOCK_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+"""Of Debian's package libfaketime. It changes the time that a process reads."""
+PHASE_TIMEOUT = 180.0
+"""Seconds for `ops up` to reach a phase on a busy machine."""
+UP_TIMEOUT = 600.0
+
+
+class Up:
+    """A running `ops up`."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.begun = time.time()
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - open as long as the process
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ops", "up", "--root", str(root)],
+            cwd=PROJECT,
+            stdout=subprocess.DEVNULL,
+            stderr=self._errors,
+        )
+
+    def wait(self) -> list[str]:
+        """Waits until the command ends, and returns the lines that it reported.
+
+        Raises:
+            OperatorError: the command failed.
+        """
+        status = self.process.wait(UP_TIMEOUT)
+        if status:
+            raise OperatorError(f"`ops up` ended with status {status}: {self.reported()}")
+        return self.reported().splitlines()
+
+    def reported(self) -> str:
+        self._errors.seek(0)
+        return self._errors.read()
+
+    def wait_for(self, has_begun: Callable[[Up], bool]) -> None:
+        """Waits for a phase, which must begin before the command ends."""
+
+        def find() -> bool:
+            assert self.process.poll() is None, f"`ops up` ended too early: {self.reported()}"
+            return has_begun(self)
+
+        eventually(find, PHASE_TIMEOUT, interval=0.02)
+
+    def children(self) -> list[psutil.Process]:
+        """Returns the processes of the command: Terraform, its provider and the synthesis."""
+        kept = {process.pid for process in EmbeddedCloud(self.root).running().values()}
+        with suppress(psutil.NoSuchProcess):
+            children = psutil.Process(self.process.pid).children(recursive=True)
+            services_ = {
+                child.pid for pid in kept for child in psutil.Process(pid).children(recursive=True)
+            }
+            return [child for child in children if child.pid not in kept | services_]
+        return []
+
+    def is_synthesizing(self) -> bool:
+        return any("main.py" in child.cmdline() for child in self.children())
+
+    def applied_actions(self) -> set[str]:
+        """Returns the types of actions that Terraform has begun, such as `create`."""
+        messages = self._terraform_messages()
+        return {
+            message["hook"]["action"] for message in messages if message["type"] == "apply_start"
+        }
+
+    def has_planned(self) -> bool:
+        return any(message["type"] == "version" for message in self._terraform_messages())
+
+    def has_applied(self) -> bool:
+        return any(message["type"] == "outputs" for message in self._terraform_messages())
+
+    def _terraform_messages(self) -> list[dict[str, Any]]:
+        log = self.root.logs / "terraform.jsonl"
+        messages = []
+        if log.exists() and log.stat().st_mtime > self.begun:
+            for line in log.read_text().splitlines():
+                with suppress(json.JSONDecodeError):
+                    messages.append(json.loads(line))
+        return messages
+
+
+class Machine:
+    """The machine of a platform."""
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.cloud = EmbeddedCloud(root)
+
+    def kill(self, *names: str) -> None:
+        """Kills services, at the same moment."""
+        running = self.cloud.running()
+        for name in names:
+            os.kill(running[name].pid, signal.SIGKILL)
+
+    def kill_workers(self) -> None:
+        """Kills all processes that execute functions."""
+        for child in psutil.Process(self.cloud.running()["aws"].pid).children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
+
+    def kill_all(self) -> None:
+        """Kills all processes of the platform, as a power failure does."""
+        # The AWS first, so that it cannot react to the end of a function.
+        for name in ("aws", "database", "cache"):
+            with suppress(KeyError, ProcessLookupError):
+                self.kill(name)
+        for process in find_processes(self.root):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def stop_for(self, name: str, seconds: float) -> None:
+        """Stops a service and its processes with SIGSTOP, and continues them later."""
+        process = psutil.Process(self.cloud.running()[name].pid)
+        stopped = [process, *process.children(recursive=True)]
+        for each in stopped:
+            with suppress(psutil.NoSuchProcess):
+                each.suspend()
+        time.sleep(seconds)
+        for each in stopped:
+            with suppress(psutil.NoSuchProcess):
+                each.resume()
+
+    @contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Leaves no free space on the root's disk, which must be a tmpfs."""
+        size = _tmpfs_size(self.root.path)
+        used = psutil.disk_usage(str(self.root.path)).used
+        _remount(self.root.path, used + 16 * 1024)
+        try:
+            yield
+        finally:
+            _remount(self.root.path, size)
+
+    @contextmanager
+    def movable_clock(self) -> Iterator[Callable[[int], None]]:
+        """Restarts the services with a clock of their own. Yields a function that sets its offset.
+
+        The offset is in seconds. At the end the services restart with the machine's clock.
+        """
+        file = Path(tempfile.gettempdir()) / f"clock-{os.getpid()}"
+
+        def move(seconds: int) -> None:
+            file.write_text(f"{seconds:+d}s\n")
+            file.chmod(0o644)
+
+        move(0)
+        variables = {
+            "LD_PRELOAD": str(CLOCK_LIBRARY),
+            "FAKETIME_TIMESTAMP_FILE": str(file),
+            "FAKETIME_CACHE_DURATION": "1",
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        environment = processes.base_environment
+
+        def with_clock(root: Root) -> dict[str, str]:
+            return {**environment(root), **variables}
+
+        self.cloud.stop()
+        with mock.patch.object(services, "base_environment", with_clock):
+            self.cloud.start()
+        try:
+            yield move
+        finally:
+            self.cloud.stop()
+            self.cloud.start()
+            file.unlink()
+
+
+@contextmanager
+def small_disk(directory: Path, size: int) -> Iterator[None]:
+    """Mounts a tmpfs on a directory. Needs the permission to mount.
+
+    Args:
+        size: in bytes. The tmpfs takes memory for its files only.
+    """
+    options = f"size={size},mode=755"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", directory], check=True)
+
+
+def _tmpfs_size(directory: Path) -> int:
+    return psutil.disk_usage(str(directory)).total
+
+
+def _remount(directory: Path, size: int) -> None:
+    mount = next(path for path in (directory, *directory.parents) if path.is_mount())
+    subprocess.run(["mount", "-o", f"remount,size={size}", mount], check=True)

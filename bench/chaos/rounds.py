@@ -1,0 +1,152 @@
+"""Runs faults one after another, and checks the platform after each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+
+from bench.chaos.audit import Findings, check, logged_secrets, wait_for_statistics
+from bench.chaos.changes import Changes
+from bench.chaos.clients import Crew
+from bench.chaos.faults import Fault
+from bench.chaos.machine import Machine, Up
+from ops.root import Root
+from tests.e2e.support import Platform
+
+LOAD_BEFORE = 4.0
+"""Seconds of load before a fault."""
+RECOVERY_TIMEOUT = 180.0
+"""Seconds until each kind of write must succeed again."""
+RECOVERY_LIMIT = 60.0
+"""Seconds. The required time from the start of the repair until every write succeeds."""
+STATISTICS_TIMEOUT = 240.0
+"""Seconds. A message whose consumer was killed is hidden for up to 180 s."""
+
+
+@dataclass
+class Result:
+    """What one fault did."""
+
+    fault: str
+    findings: Findings = field(default_factory=Findings)
+    recovery: float = 0.0
+    """Seconds from the end of the fault, or from the start of `ops up`, until all writes work."""
+    repair: float = 0.0
+    """Seconds that `ops up` took."""
+    reported: list[str] = field(default_factory=list)
+    """Lines of `ops up` about the recovery."""
+    statistics: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    """Resources that differ from the configuration."""
+    error: str = ""
+
+    def problems(self, limit: float = RECOVERY_LIMIT) -> list[str]:
+        """Returns each reason why the platform failed the test."""
+        findings = self.findings
+        slow = [
+            f"{what} took {seconds:.0f} s"
+            for what, seconds in (("recovery", self.recovery), ("`ops up`", self.repair))
+            if seconds > limit
+        ]
+        return [
+            *([self.error] if self.error else []),
+            *(f"lost: {text}" for text in findings.lost),
+            *(f"duplicate: {text}" for text in findings.duplicates),
+            *findings.gaps,
+            *findings.disagreements,
+            *self.statistics,
+            *(f"secret in {place}" for place in self.secrets),
+            *self.differences,
+            *slow,
+        ]
+
+
+def run_up(root: Root) -> list[str]:
+    return Up(root).wait()
+
+
+def run(
+    root: Root,
+    faults: Sequence[Fault],
+    *,
+    repair: Callable[[Root], list[str]] = run_up,
+    statistics_timeout: float = STATISTICS_TIMEOUT,
+) -> list[Result]:
+    """Breaks a running platform with each fault.
+
+    Args:
+        repair: restarts the platform after a fault that needs it, and returns reported lines.
+        statistics_timeout: seconds to wait at the end for statistics. 0 skips their check.
+    """
+    platform = Platform.of(root.path, own=True)
+    machine, changes = Machine(root), Changes(root, platform)
+    crews: dict[str, Crew] = {}
+    results = []
+    for number, fault in enumerate(faults, 1):
+        result = Result(fault.name)
+        results.append(result)
+        begun = time.monotonic()
+        try:
+            crew = _run_one(platform, machine, changes, fault, repair=repair, result=result)
+            crews[fault.name] = crew
+        except KeyboardInterrupt:
+            # The results of the other faults are still worth printing.
+            results.remove(result)
+            break
+        except Exception as error:
+            result.error = f"{type(error).__name__}: {error}"
+        took = time.monotonic() - begun
+        problems = "; ".join(result.problems()) or "no problem"
+        print(
+            f"{number} of {len(faults)}: {fault.name}: {problems} ({took:.0f} s)",
+            file=sys.stderr,
+            flush=True,
+        )
+    if statistics_timeout:
+        wrong = wait_for_statistics(crews, statistics_timeout)
+        for result in results:
+            result.statistics = wrong.get(result.fault, [])
+    return results
+
+
+def _run_one(
+    platform: Platform,
+    machine: Machine,
+    changes: Changes,
+    fault: Fault,
+    *,
+    repair: Callable[[Root], list[str]],
+    result: Result,
+) -> Crew:
+    since = time.time()
+    with fault.setting(machine) if fault.setting else nullcontext():
+        crew = Crew(platform)
+        with crew.writing():
+            time.sleep(LOAD_BEFORE)
+            at = fault.breaks(machine, changes)
+            begun = time.time()
+            if fault.needs_up:
+                result.reported = repair(machine.root)
+                result.repair = time.time() - begun
+            if _wait_until_writing(crew, begun):
+                result.recovery = crew.all_written_at(begun) - begun
+            else:
+                silent = {kind: crew.failures.get(kind) for kind in crew.silent_kinds(begun)}
+                result.error = f"no write succeeded after the fault: {silent}"
+        result.findings = check(crew, at)
+    result.secrets = logged_secrets(crew, machine.root.logs, since)
+    result.differences = changes.differences()
+    return crew
+
+
+def _wait_until_writing(crew: Crew, since: float) -> bool:
+    deadline = time.monotonic() + RECOVERY_TIMEOUT
+    while crew.silent_kinds(since):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True

@@ -1,0 +1,248 @@
+"""Measures whether memory, descriptors and disk of a local platform stay flat under load.
+
+Users repeat stories at a fixed rate of requests: they sign in, create, read and delete posts,
+comments, listings, rooms and messages, and sign out. A story deletes what it created, so growth
+is not data. Exit status 1 means that the platform exceeded the memory limit or grew.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import urllib3
+
+from ops.embedded import EmbeddedCloud
+from ops.embedded.processes import find_processes
+from ops.root import Root
+from tests.e2e.support import Api, Person, Platform
+
+CLIENTS = 12
+"""Threads that send requests."""
+INTERVAL = 15.0
+"""Seconds between two samples."""
+MEMORY_LIMIT = 1500.0
+"""MB in all processes of the platform."""
+GROWTH_LIMIT = 0.05
+"""Allowed growth from the third to the fourth quarter of the measurement."""
+LISTING = {
+    "title": "A lamp",
+    "description": "A listing",
+    "price": {"amount": 100, "currency": "EUR"},
+    "category": "other",
+}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the platform uses at one moment."""
+
+    seconds: float
+    requests: int
+    memory: float
+    """MB of all processes, shared memory counted once (PSS)."""
+    aws_memory: float
+    """MB of the embedded AWS without the functions' processes."""
+    descriptors: int
+    """Open files of all processes."""
+    disk: float
+    """MB of the root."""
+    processes: int
+    load: float
+    """The machine's load average over one minute."""
+
+
+class Rate:
+    """Lets requests through at a fixed rate, and counts them."""
+
+    def __init__(self, per_second: float) -> None:
+        self._interval = 1 / per_second
+        self._lock = threading.Lock()
+        self._next = time.monotonic()
+        self.requests = 0
+        self.failures: dict[str, int] = {}
+
+    def wait(self) -> None:
+        with self._lock:
+            now = time.monotonic()
+            # A slow phase is not made up for, because that would be a burst.
+            self._next = max(self._next + self._interval, now)
+            pause = self._next - now
+            self.requests += 1
+        time.sleep(pause)
+
+    def fail(self, reason: str) -> None:
+        with self._lock:
+            self.failures[reason] = self.failures.get(reason, 0) + 1
+
+
+class Client:
+    """A user who repeats a story."""
+
+    def __init__(self, platform: Platform, rate: Rate) -> None:
+        self._platform = platform
+        self._rate = rate
+        self._api = Api(platform.api_url)
+        self._person = Person.signed_in(platform, self._api)
+        self._other = Person.signed_in(platform, self._api)
+
+    def run(self, deadline: float) -> None:
+        while time.monotonic() < deadline:
+            try:
+                self._story()
+            except (AssertionError, urllib3.exceptions.HTTPError) as error:
+                self._rate.fail(f"{type(error).__name__} {error}"[:120])
+
+    def _story(self) -> None:
+        self._person.log_in()
+        post = self._call("POST", "/v1/posts", {"content": "A post"})["postId"]
+        for _ in range(3):
+            comment = {"content": "A comment"}
+            self._call("POST", f"/v1/posts/{post}/comments", comment, self._other)
+            self._call("GET", f"/v1/posts/{post}")
+        self._call("PUT", f"/v1/posts/{post}/like", None, self._other)
+        self._call("GET", "/v1/posts?limit=10")
+        self._call("GET", "/v1/profile")
+        self._call("DELETE", f"/v1/posts/{post}")
+        listing = self._call("POST", "/v1/catalog/listings", LISTING)["listingId"]
+        self._call("GET", f"/v1/catalog/listings/{listing}", None, self._other)
+        self._call("GET", "/v1/catalog/listings?q=lamp&limit=10")
+        self._call("DELETE", f"/v1/catalog/listings/{listing}")
+        room = self._call("POST", "/v1/chat/rooms", {"name": "Room", "type": "public"})["roomId"]
+        self._call("POST", f"/v1/chat/rooms/{room}/join", {}, self._other)
+        for _ in range(4):
+            self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
+        self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
+        self._call("DELETE", f"/v1/chat/rooms/{room}")
+        # A new connection, which the server must close with the client.
+        self._rate.wait()
+        with urllib3.PoolManager() as pool:
+            pool.request("GET", f"{self._platform.api_url}/health", retries=False)
+        self._call("POST", "/v1/auth/logout", {})
+
+    def _call(
+        self, method: str, path: str, body: object = None, person: Person | None = None
+    ) -> Any:
+        self._rate.wait()
+        caller = person or self._person
+        response = self._api.call(method, path, body, token=caller.access_token)
+        if response.status == 401:
+            caller.log_in()
+            response = self._api.call(method, path, body, token=caller.access_token)
+        assert response.status < 300, f"{method} {path.split('/')[2]} {response.status}"
+        return response.json if response.body else None
+
+
+def samples(root: Root, rate: Rate, begun: float) -> Sample:
+    """Measures all processes and files of the platform."""
+    aws = EmbeddedCloud(root).running()["aws"].pid
+    memory = {}
+    descriptors = 0
+    processes = {process.pid: process for process in find_processes(root)}
+    for process in list(processes.values()):
+        with suppress(psutil.Error):
+            # PostgreSQL's children have other environments.
+            processes.update({child.pid: child for child in process.children(recursive=True)})
+    for process in processes.values():
+        with suppress(psutil.Error):
+            memory[process.pid] = process.memory_full_info().pss / 1e6
+            descriptors += process.num_fds()
+    return Sample(
+        round(time.monotonic() - begun),
+        rate.requests,
+        round(sum(memory.values()), 1),
+        round(memory.get(aws, 0.0), 1),
+        descriptors,
+        round(sum(sizes(root.path)) / 1e6, 1),
+        len(memory),
+        round(os.getloadavg()[0], 1),
+    )
+
+
+def sizes(directory: Path) -> Iterator[int]:
+    """Yields the disk usage of each file in bytes. Files can disappear meanwhile."""
+    for parent, _, files in os.walk(directory):
+        for file in files:
+            with suppress(FileNotFoundError):
+                yield Path(parent, file).lstat().st_blocks * 512
+
+
+def table_sizes(platform: Platform) -> dict[str, int]:
+    """Returns the number of items of each DynamoDB table."""
+    client = platform.aws("dynamodb")
+    return {
+        name: client.scan(TableName=name, Select="COUNT")["Count"]
+        for page in client.get_paginator("list_tables").paginate()
+        for name in page["TableNames"]
+    }
+
+
+def growth(values: list[float]) -> float:
+    """Returns the relative growth of the median from the third to the fourth quarter."""
+    quarter = len(values) // 4
+    third, fourth = values[2 * quarter : 3 * quarter], values[3 * quarter :]
+    return statistics.median(fourth) / statistics.median(third) - 1
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
+    parser.add_argument("--rate", type=float, default=40, help="Requests a second. Default: 40.")
+    parser.add_argument("--minutes", type=float, default=30, help="Default: 30.")
+    parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
+    arguments = parser.parse_args()
+    root, rate = Root(arguments.root.resolve()), Rate(arguments.rate)
+    platform = Platform.of(root.path, own=True)
+    platform.forget_attempts()
+    clients = []
+    for _ in range(CLIENTS):
+        clients.append(Client(platform, rate))
+        platform.forget_attempts()
+    before = table_sizes(platform)
+    begun = time.monotonic()
+    deadline = begun + 60 * arguments.minutes
+    threads = [threading.Thread(target=client.run, args=(deadline,)) for client in clients]
+    for thread in threads:
+        thread.start()
+    measured: list[Sample] = []
+    while time.monotonic() < deadline:
+        time.sleep(INTERVAL)
+        measured.append(samples(root, rate, begun))
+        print(measured[-1], file=sys.stderr, flush=True)
+    for thread in threads:
+        thread.join()
+    after = table_sizes(platform)
+    largest = max(sample.memory for sample in measured)
+    grown = {
+        name: round(growth([getattr(sample, name) for sample in measured]), 3)
+        for name in ("memory", "aws_memory", "descriptors", "disk")
+    }
+    result = {
+        "requests": rate.requests,
+        "requests a second": round(rate.requests / (time.monotonic() - begun), 1),
+        "failures": rate.failures,
+        "memory, largest (MB)": largest,
+        "growth": grown,
+        "new items": {name: after[name] - before.get(name, 0) for name in after},
+    }
+    if arguments.json:
+        print(json.dumps({**result, "samples": [asdict(sample) for sample in measured]}))
+    else:
+        for name, value in result.items():
+            print(f"{name}: {value}")
+    sys.exit(largest > MEMORY_LIMIT or max(grown.values()) > GROWTH_LIMIT)
+
+
+if __name__ == "__main__":
+    main()
