@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from dataclasses import asdict
@@ -52,6 +53,8 @@ def main() -> None:
     parser.add_argument("--only", help="Run only the faults whose names contain this text.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
+    # A second Ctrl-C or a CI's timeout must not leave a platform behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = KILLS if arguments.short else EVERY_FAULT
     faults = [fault for fault in chosen if (arguments.only or "") in fault.name]
     with tempfile.TemporaryDirectory(prefix="multitask-chaos-") as directory:
