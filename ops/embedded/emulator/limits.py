@@ -5,7 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from ministack.services import cloudwatch, cloudwatch_logs, dynamodb, eventbridge, lambda_svc
+from ministack.services import (
+    cloudwatch,
+    cloudwatch_logs,
+    cognito,
+    dynamodb,
+    eventbridge,
+    lambda_svc,
+    ses,
+)
 
 INTERVAL = 30.0
 """Seconds between two checks."""
@@ -13,12 +21,20 @@ LOG_STREAMS = 50
 """Streams per log group. Each worker of a function has one."""
 LOG_EVENTS = 2000
 """Events per log stream."""
+GROUP_EVENTS = 10_000
+"""Events per log group. They take about 10 MB."""
 METRIC_POINTS = 2000
 """Values per metric. They cover the period of alarms and dashboards at ten requests a second."""
 STREAM_RECORDS = 1000
 """Records per table that all functions have read. AWS keeps them for 24 hours."""
 ARCHIVED_EVENTS = 10_000
 """Events per EventBridge archive. AWS keeps them for the retention time of the archive."""
+PUBLISHED_EVENTS = 100
+"""EventBridge events that ministack keeps after their delivery. Nothing reads them."""
+MAILS = 1000
+"""Sent mails, in which `ops code` finds verification codes."""
+SIGN_INS = 100
+"""Sign-ins per Cognito user whose tokens a global sign-out revokes."""
 ALARM_HISTORY = 1000
 """State changes of all alarms."""
 
@@ -39,21 +55,32 @@ def trim_all() -> None:
         del entries[ALARM_HISTORY:]
     for archive in eventbridge._archives.all_values():
         del archive.get("Events", [])[:-ARCHIVED_EVENTS]
+    for events in eventbridge._events_log.all_values():
+        del events[:-PUBLISHED_EVENTS]
+    for mails in ses._sent_emails.all_values():
+        del mails[:-MAILS]
+    for pool in cognito._user_pools.all_values():
+        for user in list(pool["_users"].values()):
+            del user.get("_origin_jtis", [])[:-SIGN_INS]
     trim_streams()
 
 
 def trim_logs() -> None:
-    """Keeps the newest events of each log stream and the newest streams of each group."""
+    """Keeps the newest events of each log stream and group, and each group's newest streams."""
     with cloudwatch_logs._log_events_lock:
         for group in cloudwatch_logs._log_groups.all_values():
             streams = group["streams"]
             newest_first = sorted(
                 streams, key=lambda name: streams[name]["lastIngestionTime"] or 0, reverse=True
             )
-            for name in newest_first[LOG_STREAMS:]:
-                del streams[name]
-            for stream in list(streams.values()):
-                del stream["events"][:-LOG_EVENTS]
+            space = GROUP_EVENTS
+            for number, name in enumerate(newest_first):
+                if number >= LOG_STREAMS or not space:
+                    del streams[name]
+                    continue
+                events = streams[name]["events"]
+                del events[: -min(LOG_EVENTS, space)]
+                space -= len(events)
     surplus = len(cloudwatch_logs._log_records._data) - LOG_EVENTS
     for key in list(cloudwatch_logs._log_records._data)[: max(0, surplus)]:
         del cloudwatch_logs._log_records._data[key]

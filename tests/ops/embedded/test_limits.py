@@ -24,7 +24,7 @@ def test_logs_metrics_and_archives_keep_their_newest_entries() -> None:
         from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
         from ops.embedded.emulator import limits
         limits.LOG_STREAMS, limits.LOG_EVENTS, limits.METRIC_POINTS = 2, 3, 4
-        limits.ARCHIVED_EVENTS = 5
+        limits.GROUP_EVENTS, limits.ARCHIVED_EVENTS = 5, 5
         streams = {
             str(number): {"events": list(range(10)), "lastIngestionTime": number}
             for number in range(4)
@@ -38,9 +38,24 @@ def test_logs_metrics_and_archives_keep_their_newest_entries() -> None:
         print(cloudwatch._metrics["metric"], eventbridge._archives["archive"]["Events"])
     """)
     assert output.splitlines() == [
-        "{'2': [7, 8, 9], '3': [7, 8, 9]}",
+        "{'2': [8, 9], '3': [7, 8, 9]}",
         "[6, 7, 8, 9] [5, 6, 7, 8, 9]",
     ]
+
+
+def test_events_mails_and_sign_ins_keep_their_newest_entries() -> None:
+    output = run("""
+        from ministack.services import cognito, eventbridge, ses
+        from ops.embedded.emulator import limits
+        limits.PUBLISHED_EVENTS, limits.MAILS, limits.SIGN_INS = 1, 2, 3
+        eventbridge._events_log_list().extend(range(10))
+        ses._sent_emails_list().extend(range(10))
+        users = {"ann": {"_origin_jtis": list(range(10))}, "new": {}}
+        cognito._user_pools["pool"] = {"_users": users}
+        limits.trim_all()
+        print(eventbridge._events_log_list(), ses._sent_emails_list(), users)
+    """)
+    assert output == "[9] [8, 9] {'ann': {'_origin_jtis': [7, 8, 9]}, 'new': {}}"
 
 
 def test_only_stream_records_that_all_functions_have_read_are_removed() -> None:
