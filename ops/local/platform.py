@@ -25,7 +25,7 @@ from ops.local.consistency import StateConsistency
 from ops.root import Root, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption
 from ops.terraform.runner import Apply, Terraform, describe_counts
-from ops.terraform.state import end_orphaned_run, remove_stale_lock
+from ops.terraform.state import end_orphaned_run, remove_stale_lock, repair_state
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
 from ops.traffic.ledger import Ledger
@@ -90,6 +90,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         if embedded.start(reset=reset).aws_may_lack_changes:
             consistency.doubt()
         consistency.check(reset=reset)
+        if repair_state(connect(EMBEDDED, root), root.path / "damaged"):
+            consistency.doubt()
         steps.done("start")
         cloud, applied = consistency.run(
             lambda: _converge(root, executable, embedded, consistency, steps),

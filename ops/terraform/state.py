@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,11 @@ STOP_TIMEOUT = 60.0
 """Seconds to wait until an orphaned Terraform completes its operations and stores its state."""
 
 
-def _read(cloud: Cloud, key: str) -> dict[str, Any] | None:
+def _read(cloud: Cloud, key: str, version: str | None = None) -> dict[str, Any] | None:
     state = cloud.environment.state
+    source = {"Bucket": state.bucket, "Key": key, **({"VersionId": version} if version else {})}
     try:
-        response = cloud.client("s3", state.region).get_object(Bucket=state.bucket, Key=key)
+        response = cloud.client("s3", state.region).get_object(**source)
     except ClientError as error:
         if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
             return None
@@ -76,6 +78,55 @@ def resource_count(cloud: Cloud) -> int:
     """Returns the number of managed resource instances in the state."""
     state = read_state(cloud) or {"resources": []}
     return sum(len(item["instances"]) for item in state["resources"] if item["mode"] == "managed")
+
+
+def repair_state(cloud: Cloud, copies: Path) -> bool:
+    """Replaces a state that is not JSON by its newest readable version, and deletes such a lock.
+
+    A disk failure can damage the files of the embedded AWS. On AWS, an operator decides.
+
+    Args:
+        copies: the directory for the damaged state.
+
+    Returns:
+        True if the state was replaced. It may then differ from the AWS.
+    """
+    state = cloud.environment.state
+    s3 = cloud.client("s3", state.region)
+    lock = f"{state.key}.tflock"
+    if _is_damaged(cloud, lock):
+        s3.delete_object(Bucket=state.bucket, Key=lock)
+        report("Removed a state lock that cannot be read")
+    if not _is_damaged(cloud, state.key):
+        return False
+    copies.mkdir(parents=True, exist_ok=True)
+    copy = copies / f"{time.time_ns()}.tfstate"
+    copy.write_bytes(s3.get_object(Bucket=state.bucket, Key=state.key)["Body"].read())
+    pages = s3.get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
+    for page in pages:
+        for version in page.get("Versions", ()):
+            version_id = version["VersionId"]
+            if version["Key"] == state.key and not _is_damaged(cloud, state.key, version_id):
+                source = {"Bucket": state.bucket, "Key": state.key, "VersionId": version_id}
+                content = s3.get_object(**source)["Body"].read()
+                s3.put_object(Bucket=state.bucket, Key=state.key, Body=content)
+                report(
+                    f"Terraform's state is damaged: restored the version of"
+                    f" {version['LastModified']:%Y-%m-%d %H:%M:%S} UTC. Kept the state as {copy}"
+                )
+                return True
+    s3.delete_object(Bucket=state.bucket, Key=state.key)
+    report(f"Terraform's state is damaged and has no earlier version. Kept the state as {copy}")
+    return True
+
+
+def _is_damaged(cloud: Cloud, key: str, version: str | None = None) -> bool:
+    """Returns True if the object exists but is not JSON."""
+    try:
+        _read(cloud, key, version)
+    except ValueError:
+        return True
+    return False
 
 
 def end_orphaned_run(directory: Path) -> None:

@@ -14,7 +14,13 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.process_identity import find_process
 from ops.root import write_json
-from ops.terraform.state import end_orphaned_run, outputs, remove_stale_lock, resource_count
+from ops.terraform.state import (
+    end_orphaned_run,
+    outputs,
+    remove_stale_lock,
+    repair_state,
+    resource_count,
+)
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 STARTED = datetime(2026, 1, 1, 12, 0, tzinfo=UTC).timestamp()
@@ -151,3 +157,40 @@ def test_error_for_an_environment_that_was_never_deployed_says_what_to_run(store
         OperatorError, match="dev has not been deployed: run `python -m ops deploy dev`"
     ):
         outputs(stored)
+
+
+def put_damaged(cloud: Cloud, suffix: str = "") -> None:
+    state = cloud.environment.state
+    cloud.client("s3").put_object(
+        Bucket=state.bucket, Key=state.key + suffix, Body=b'{"version": 4, "out'
+    )
+
+
+def test_a_damaged_state_is_replaced_by_its_newest_readable_version(
+    stored: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored.client("s3").put_bucket_versioning(
+        Bucket=stored.environment.state.bucket, VersioningConfiguration={"Status": "Enabled"}
+    )
+    assert not repair_state(stored, tmp_path / "copies")
+    for number in (1, 2):
+        put(stored, "", {"outputs": {"number": {"value": number}}})
+    put_damaged(stored)
+    put_damaged(stored)
+    put_damaged(stored, ".tflock")
+    assert repair_state(stored, tmp_path / "copies")
+    assert outputs(stored) == {"number": 2}
+    assert not locked(stored)
+    [copy] = (tmp_path / "copies").iterdir()
+    assert copy.read_bytes() == b'{"version": 4, "out'
+    assert str(copy) in capsys.readouterr().err
+    assert not repair_state(stored, tmp_path / "copies")
+
+
+def test_a_damaged_state_without_an_earlier_version_is_kept_and_deleted(
+    stored: Cloud, tmp_path: Path
+) -> None:
+    put_damaged(stored)
+    assert repair_state(stored, tmp_path)
+    assert resource_count(stored) == 0
+    assert len(list(tmp_path.iterdir())) == 1
