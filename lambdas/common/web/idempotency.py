@@ -60,7 +60,9 @@ class Idempotency:
             stored = self._table.get({"idempotency_key": record}) or {}
             if not self._take_over(record, body, attempt, stored):
                 return self._stored_response(stored, body)
-            request.creation = Creation(stored["creation_id"], may_exist=True)
+            request.creation = Creation(
+                stored.get("creation_id", request.creation.id), may_exist=True
+            )
         try:
             response = work(request)
         except BaseException as error:
@@ -73,7 +75,7 @@ class Idempotency:
         return response
 
     def _begin(self, record: str, body: str, attempt: str, creation: Creation) -> bool:
-        """Claims the key if it is new or expired. Returns False if another request has claimed it."""
+        """Claims the key if it is new or expired. Returns False if another request claimed it."""
         now = int(self._clock())
         item = {
             "idempotency_key": record,
