@@ -26,7 +26,9 @@ import urllib3
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import find_processes
 from ops.root import Root
-from tests.e2e.support import Api, Person, Platform
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person
 
 CLIENTS = 12
 """Threads that send requests."""
@@ -94,8 +96,8 @@ class Client:
         self._platform = platform
         self._rate = rate
         self._api = Api(platform.api_url)
-        self._person = Person.signed_in(platform, self._api)
-        self._other = Person.signed_in(platform, self._api)
+        self._person = Person.sign_up(platform, self._api)
+        self._other = Person.sign_up(platform, self._api)
 
     def run(self, deadline: float) -> None:
         while time.monotonic() < deadline:
@@ -203,12 +205,12 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
     root, rate = Root(arguments.root.resolve()), Rate(arguments.rate)
-    platform = Platform.of(root.path, own=True)
-    platform.forget_attempts()
+    platform = Platform.load(root.path, is_own=True)
+    platform.reset_rate_limits()
     clients = []
     for _ in range(CLIENTS):
         clients.append(Client(platform, rate))
-        platform.forget_attempts()
+        platform.reset_rate_limits()
     before = table_sizes(platform)
     begun = time.monotonic()
     deadline = begun + 60 * arguments.minutes

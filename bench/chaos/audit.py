@@ -11,7 +11,8 @@ from typing import Any
 
 from bench.chaos.clients import Crew
 from ops.embedded.services import ACCESS_KEY
-from tests.e2e.support import Person, Platform
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person
 
 ALLOWED_LOSS = 1.0
 """Seconds. Writes that were acknowledged during this time before a kill may be lost."""
@@ -100,7 +101,7 @@ def wrong_statistics(crew: Crew) -> list[str]:
 
 def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
     """Returns the places in log files and in functions' logs that contain a secret of the crew."""
-    secrets = [crew.platform.signing_key()[1]]
+    secrets = [crew.platform.read_signing_key()[1]]
     for person in (crew.author, crew.reader):
         secrets += [person.password, person.access_token, person.refresh_token]
     assert ACCESS_KEY not in secrets

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ops.root import Root, write_json
-from tests.e2e.support import Platform
+from tests.e2e.support.platform import Platform
 
 PREFIX = "chaos"
 TRUST = {

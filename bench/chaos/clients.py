@@ -15,7 +15,9 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from tests.e2e.support import Api, ApiResponse, Person, Platform
+from tests.e2e.support.api_client import Api, ApiResponse
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person
 
 RETRY_INTERVAL = 0.2
 """Seconds between two attempts of a write."""
@@ -157,7 +159,7 @@ class Crew:
                 return
 
     def _new_person(self) -> Person:
-        self.platform.forget_attempts()
+        self.platform.reset_rate_limits()
         person = Person(self.platform, self.api)
         # A search of the logs for this password finds no password of another user.
         person.password = f"Aa1!{uuid.uuid4().hex}"
@@ -169,7 +171,7 @@ class Crew:
     def _sign_up(self, key: str) -> None:
         address = {"email": f"{key}@example.com"}
         person = {**address, "password": self.author.password, "displayName": "Ada Example"}
-        self.platform.forget_attempts()
+        self.platform.reset_rate_limits()
         registered = self.api.post("/v1/auth/register", person)
         if registered.status == 409:
             # An earlier attempt registered the address. Its mail can be lost.
@@ -177,7 +179,7 @@ class Crew:
             _expect(registered, 202)
         else:
             _expect(registered, 201)
-        code = self.platform.code_mailed_to(address["email"])
+        code = self.platform.read_mailed_code(address["email"])
         confirmed = self.api.post("/v1/auth/confirm", {**address, "code": code})
         if confirmed.status == 400:
             # An earlier attempt confirmed the address, if its response was lost.

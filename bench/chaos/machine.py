@@ -21,7 +21,7 @@ from ops.embedded import EmbeddedCloud, processes, services
 from ops.embedded.processes import find_processes
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
-from tests.e2e.support import eventually
+from tests.waiting import wait_for
 
 CLOCK_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 """Of Debian's package libfaketime. It changes the time that a process reads."""
@@ -66,7 +66,7 @@ class Up:
             assert self.process.poll() is None, f"`ops up` ended too early: {self.reported()}"
             return has_begun(self)
 
-        eventually(find, PHASE_TIMEOUT, interval=0.02)
+        wait_for(find, PHASE_TIMEOUT, interval=0.02)
 
     def children(self) -> list[psutil.Process]:
         """Returns the processes of the command: Terraform, its provider and the synthesis."""

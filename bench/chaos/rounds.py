@@ -14,7 +14,7 @@ from bench.chaos.clients import Crew
 from bench.chaos.faults import Fault
 from bench.chaos.machine import Machine, Up
 from ops.root import Root
-from tests.e2e.support import Platform
+from tests.e2e.support.platform import Platform
 
 LOAD_BEFORE = 4.0
 """Seconds of load before a fault."""
@@ -74,15 +74,17 @@ def run(
     faults: Sequence[Fault],
     *,
     repair: Callable[[Root], list[str]] = run_up,
+    load: float = LOAD_BEFORE,
     statistics_timeout: float = STATISTICS_TIMEOUT,
 ) -> list[Result]:
     """Breaks a running platform with each fault.
 
     Args:
+        load: seconds of load before each fault.
         repair: restarts the platform after a fault that needs it, and returns reported lines.
         statistics_timeout: seconds to wait at the end for statistics. 0 skips their check.
     """
-    platform = Platform.of(root.path, own=True)
+    platform = Platform.load(root.path, is_own=True)
     machine, changes = Machine(root), Changes(root, platform)
     crews: dict[str, Crew] = {}
     results = []
@@ -91,8 +93,9 @@ def run(
         results.append(result)
         begun = time.monotonic()
         try:
-            crew = _run_one(platform, machine, changes, fault, repair=repair, result=result)
-            crews[fault.name] = crew
+            crews[fault.name] = _run_one(
+                platform, machine, changes, fault, repair=repair, load=load, result=result
+            )
         except KeyboardInterrupt:
             # The results of the other faults are still worth printing.
             results.remove(result)
@@ -120,13 +123,14 @@ def _run_one(
     fault: Fault,
     *,
     repair: Callable[[Root], list[str]],
+    load: float,
     result: Result,
 ) -> Crew:
     since = time.time()
     with fault.setting(machine) if fault.setting else nullcontext():
         crew = Crew(platform)
         with crew.writing():
-            time.sleep(LOAD_BEFORE)
+            time.sleep(load)
             at = fault.breaks(machine, changes)
             begun = time.time()
             if fault.needs_up:

@@ -21,6 +21,10 @@ from typing import Any
 import psutil
 import pytest
 
+from bench.chaos.__main__ import table
+from bench.chaos.faults import KILLS
+from bench.chaos.rounds import RECOVERY_LIMIT
+from bench.chaos.rounds import run as run_faults
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root, read_json
 from tests.e2e.support.api_client import Api
@@ -34,14 +38,6 @@ UNCHANGED_UP_LIMIT = 45.0
 """Seconds. The longest accepted duration of `ops up` without changes."""
 SLOWDOWN = 2.0
 """Factor for tests that share the machine's cores. The requirement is for an idle machine."""
-
-
-def run_up(platform: Platform) -> tuple[dict[str, Any], str]:
-    """Runs `ops up` and returns its result and its standard error."""
-    command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(platform.root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr[-5000:]
-    return json.loads(result.stdout), result.stderr
 
 
 def test_status_shows_processes_and_health(platform: Platform) -> None:
@@ -106,8 +102,6 @@ def handler(event, context):
 """
 CHANGED_BUDGET = 137
 """US dollars a month."""
-SNAPSHOT_DELAY = 3.0
-"""Seconds until the embedded AWS has saved a change. An idle machine needs less than 1."""
 WaitForLine = Callable[[str], re.Match[str]]
 """Waits for a line that matches a pattern."""
 
@@ -274,28 +268,29 @@ def does_queue_exist(sqs: Any, name: str) -> bool:
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_a_killed_embedded_aws_is_restored(own_platform: Platform) -> None:
-    """Tests that everything that was acknowledged before the kill exists after `ops up`."""
-    process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
-    person = Person.sign_up(own_platform, Api(own_platform.api_url))
-    time.sleep(SNAPSHOT_DELAY)
-    sqs = own_platform.aws("sqs")
-    name = f"acknowledged-{uuid.uuid4().hex[:12]}"
-    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
-    time.sleep(SNAPSHOT_DELAY)
-    sqs.send_message(QueueUrl=queue, MessageBody="kept")
-    os.kill(process.pid, signal.SIGKILL)
-    response, stderr = run_up(own_platform)
-    assert f"aws (process {process.pid}) ended unexpectedly" in stderr
-    assert "recreated" not in stderr
-    assert response["outputs"] == own_platform.outputs
-    print(
-        f"up after the AWS was killed took {sum(response['seconds'].values()):.1f} s:"
-        f" {response['seconds']}"
-    )
-    assert "were lost" not in stderr
-    person.get_me().expect(200)
-    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
-    assert message["Body"] == "kept"
-    restored = Platform.load(own_platform.root, is_own=True)
-    Person.sign_up(restored, Api(restored.api_url)).get_me().expect(200)
+def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Platform) -> None:
+    """The short form of `python -m bench.chaos`.
+
+    Restarts the services like the first step of `ops up`, and runs the whole command once.
+    """
+    root = Root(own_platform.root)
+
+    def restart(root: Root) -> list[str]:
+        EmbeddedCloud(root).start()
+        return []
+
+    results = run_faults(root, KILLS[:-1], repair=restart, load=2, statistics_timeout=0)
+    results += run_faults(root, KILLS[-1:], load=2, statistics_timeout=0)
+    print(*table(results), sep="\n")
+    limit = RECOVERY_LIMIT * SLOWDOWN
+    assert {result.fault: result.problems(limit) for result in results} == {
+        fault.name: [] for fault in KILLS
+    }
+    assert min(result.findings.acknowledged for result in results) > 0
+    reported = "\n".join(results[-1].reported)
+    for name in ("aws", "database", "cache"):
+        assert re.search(rf"{name} \(process \d+\) ended unexpectedly", reported)
+    assert re.search(r"Recovered [1-9]\d* changes of the embedded AWS", reported)
+    platform = read_json(root.platform_file)
+    assert platform
+    assert platform["outputs"] == own_platform.outputs
