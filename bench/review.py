@@ -25,7 +25,7 @@ from ops.review.text import review_lines
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
-from tests.ops.review.documents import large
+from tests.ops.review.documents import large_plan
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         synthesize(["prod"], Path(directory), {})
         stack = read_synthesized(Path(directory) / "stacks" / "prod")
-    document = large(stack)
+    document = large_plan(stack)
     reviewed = review(read_plan(document), "prod", stack, usage=load_usage("1m"))
     steps: dict[str, Callable[[], object]] = {
         "review and cost": lambda: review(

@@ -54,7 +54,7 @@ def test_every_table_is_encrypted_and_on_demand(dev: Synthesized) -> None:
         assert "read_capacity" not in table
 
 
-def test_point_in_time_recovery_is_on_for_sessions_and_profiles_and_depends_on_environment_else(
+def test_only_sessions_and_profiles_have_point_in_time_recovery_in_every_environment(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     def recoverable(result: Synthesized) -> set[str]:

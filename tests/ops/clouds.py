@@ -1,4 +1,4 @@
-"""A fake of ops.cloud.Cloud: tests replace single AWS clients, and all others use moto."""
+"""A fake of ops.cloud.Cloud. Tests replace some of its AWS clients. The others use moto."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def store_state(
 def stubbed_client(
     service: Any, *calls: tuple[str, Mapping[str, Any] | tuple[str, str, int]]
 ) -> Any:
-    """Returns a client for operations that moto lacks. botocore validates each response.
+    """Returns a client with fixed responses, which botocore validates, for operations moto lacks.
 
     Args:
         calls: Each operation in order, with its response or the code, message and HTTP status of

@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Root:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Replaces AWS by moto in this process, and hides the developer's AWS configuration."""
+    """Replaces AWS with moto in this process, and hides the developer's AWS configuration."""
     for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):

@@ -142,7 +142,7 @@ def test_make_help_lists_every_target() -> None:
 @pytest.mark.parametrize(
     "arguments", [["down"], ["down", "PURGE=1"], ["status"], ["logs", "SERVICE=auth"]]
 )
-def test_make_in_a_fresh_clone_asks_for_setup_and_installs_nothing(
+def test_make_before_setup_fails_with_a_hint_and_installs_nothing(
     arguments: list[str], tmp_path: Path
 ) -> None:
     shutil.copy(PROJECT / "Makefile", tmp_path)

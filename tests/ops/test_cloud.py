@@ -15,27 +15,27 @@ from ops.__main__ import app
 from ops.cloud import connect, terraform_environment
 from ops.root import Root
 
-SHARED, OWN = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
+SHARED, DEV = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
 ARGUMENTS = {"service": "all", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
-"""Values of other required arguments of commands."""
+"""Values of required arguments of commands, by name. Other arguments are `dev`."""
 OFFLINE = {"synth", "env", "cost", "diagram", "up", "down", "dev", "code"}
 """Commands that do not access an environment on AWS."""
 
 
 @pytest.fixture
-def own_account(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def moto_account(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes moto's account the account of dev and staging."""
     for name in ("DEV", "STAGING"):
         monkeypatch.setenv(f"{name}_ACCOUNT_ID", "123456789012")
 
 
 def test_role_variable_of_one_environment_takes_precedence(
-    own_account: None, root: Root, monkeypatch: pytest.MonkeyPatch
+    moto_account: None, root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert connect("dev", root).role is None
     monkeypatch.setenv("OPERATOR_ROLE_ARN", SHARED)
-    monkeypatch.setenv("DEV_OPERATOR_ROLE_ARN", OWN)
-    for name, role in (("dev", OWN), ("staging", SHARED)):
+    monkeypatch.setenv("DEV_OPERATOR_ROLE_ARN", DEV)
+    for name, role in (("dev", DEV), ("staging", SHARED)):
         cloud = connect(name, root)
         assert cloud.role == role
         assert role.rpartition("/")[2] in cloud.operator

@@ -60,7 +60,7 @@ def test_directory_without_write_permission_is_reported(
 ) -> None:
     monkeypatch.setattr(
         "os.access", lambda *_: False
-    )  # root may write everywhere: permissions alone would not show it
+    )  # the user root can write to read-only directories
     with pytest.raises(
         OperatorError, match="is not writable: choose another directory with --root$"
     ):
@@ -73,9 +73,7 @@ def test_full_disk_is_reported(root: Root, monkeypatch: pytest.MonkeyPatch) -> N
         root.prepare()
 
 
-def test_new_or_empty_directory_is_marked_as_created_by_the_platform(
-    root: Root, tmp_path: Path
-) -> None:
+def test_new_or_empty_directory_is_marked_as_the_platforms(root: Root, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     empty = Root(tmp_path / "empty")
     empty.prepare()

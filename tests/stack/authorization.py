@@ -104,7 +104,9 @@ def _allowed(
     patterns = [
         pattern
         for statement in statements
-        if statement.effect == "Allow" and _lists(statement, action) and _met(statement, resource)
+        if statement.effect == "Allow"
+        and _has_action(statement, action)
+        and _met(statement, resource)
         for pattern in statement.resources
         if resource.arn != "*" or pattern == "*"
     ]
@@ -118,7 +120,7 @@ def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
     return (
         statement.effect == "Deny"
         and not statement.conditions
-        and _lists(statement, action)
+        and _has_action(statement, action)
         and any(
             pattern == "*" or any(_covers(pattern, arn) for arn in arns)
             for pattern in statement.resources
@@ -126,7 +128,7 @@ def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
     )
 
 
-def _lists(statement: Statement, action: str) -> bool:
+def _has_action(statement: Statement, action: str) -> bool:
     return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in statement.actions)
 
 

@@ -65,7 +65,7 @@ def test_the_number_of_resources_is_as_documented(stack: Stack, count: Count) ->
 
 
 @pytest.mark.parametrize("path", SETTINGS)
-def test_other_values_of_the_stack_are_as_documented(stack: Stack, path: str) -> None:
+def test_the_backend_and_the_provider_are_as_documented(stack: Stack, path: str) -> None:
     assert stack.matches(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
 
 

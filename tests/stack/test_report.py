@@ -1,4 +1,4 @@
-"""Tests the report of a plan in a real browser, and the time that a large plan takes."""
+"""Tests the report of a plan in a real browser, and the time that a large_plan plan takes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
-from tests.ops.review.documents import Block, large, of_stack
+from tests.ops.review.documents import Block, large_plan, stack_plan
 
 CHROMIUM = next(
     (
@@ -71,7 +71,7 @@ def reviewed(stack: Synthesized) -> Review:
     capacity = {"min_capacity": 0.5, "max_capacity": 0.5}
     changed[cluster.address] = {**cluster.block, "serverlessv2_scaling_configuration": capacity}
     return review(
-        read_plan(of_stack(stack, changed)), "dev", stack, usage=load_usage("1m"), digest="0" * 64
+        read_plan(stack_plan(stack, changed)), "dev", stack, usage=load_usage("1m"), digest="0" * 64
     )
 
 
@@ -157,7 +157,7 @@ def test_filters_show_only_matching_changes(page: Page, reviewed: Review) -> Non
     page.get_by_role("button", name="Show all").click()
     page.get_by_label("Name contains").fill("CHAT-messages")
     assert shown.count() == 1
-    # A link to a change that is filtered out shows it.
+    # A link to a change shows it even if a filter hides it.
     page.evaluate("location.hash = 'change-1'")
     page.wait_for_selector("#change-1[open]")
 
@@ -212,7 +212,7 @@ def test_the_file_loads_no_external_resources(report: Path) -> None:
 
 def test_a_plan_of_500_resources_takes_less_than_2_seconds(synthesized: Path) -> None:
     stack = read_synthesized(synthesized / "prod")
-    plan = large(stack)
+    plan = large_plan(stack)
     assert len(plan["resource_changes"]) >= 500
     begun = time.process_time()
     reviewed = review(read_plan(plan), "prod", stack, usage=load_usage("1m"))

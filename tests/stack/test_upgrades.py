@@ -24,7 +24,7 @@ from ops.review.review import Review, review
 from ops.review.rules import Verdict
 from ops.root import PROJECT, Root
 from ops.terraform.plan import Action, read_plan
-from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
+from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
 from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import fixed_variables
 
@@ -139,7 +139,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> 
 @pytest.fixture(scope="module")
 def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
     """Applies the data stores, and returns the directory of their stack and state."""
-    directory = write(cut(stacks / APPLIED, SELECTED), stacks.parent / "applied")
+    directory = write(extract(stacks / APPLIED, SELECTED), stacks.parent / "applied")
     apply(directory, root, embedded_variables(empty_cloud))
     return directory
 
@@ -148,7 +148,7 @@ def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
 def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Plan:
     def plan_change(change: str | Callable[[Block], None]) -> Review:
         def upgrade(_: Block) -> Block:
-            upgraded = cut(stacks / str(change), SELECTED)
+            upgraded = extract(stacks / str(change), SELECTED)
             # Only the changed settings may differ, not the environments' names.
             document: Block = json.loads(json.dumps(upgraded).replace(str(change), APPLIED))
             return document

@@ -16,7 +16,7 @@ def documented(*statements: Statement) -> list[dict[str, Any]]:
     return result
 
 
-def test_a_single_value_is_written_as_a_string_like_aws_stores_it() -> None:
+def test_a_single_value_is_written_as_a_string_as_aws_stores_it() -> None:
     [statement] = documented(
         Statement(
             sid="Read",

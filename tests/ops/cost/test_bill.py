@@ -35,7 +35,7 @@ def bill(*resources: BillableResource, requests: float = 0, **usage: dict[str, f
     )
 
 
-def test_a_function_behind_an_api_with_a_million_requests() -> None:
+def test_the_bill_of_a_function_and_an_api_equals_the_sum_by_hand() -> None:
     result = bill(
         resource("aws_lambda_function", "auth/function", memory_size=512, architectures=["arm64"]),
         resource("aws_api_gateway_rest_api", "rest-api/api"),
@@ -54,7 +54,7 @@ def test_a_function_behind_an_api_with_a_million_requests() -> None:
     assert result.fixed_usd == pytest.approx(0.10)
 
 
-def test_databases_with_capacity() -> None:
+def test_the_bill_of_data_stores_equals_the_sum_by_hand() -> None:
     cluster = {
         "engine": "aurora-postgresql",
         "cluster_identifier": "c",
@@ -101,13 +101,13 @@ def test_databases_with_capacity() -> None:
     cache = 2 * HOURS * 0.032
     assert result.usd == pytest.approx(posts + likes + aurora + cache)
     assert result.usd == pytest.approx(327.1735)
-    # Without usage, only the minimum capacity is charged.
+    # An idle month costs only the minimum capacity.
     assert result.fixed_usd == pytest.approx(
         HOURS * (10 * 0.00065 + 15 * 0.00013) + 2 * HOURS * 0.5 * 0.12 + 0.40 + cache
     )
 
 
-def test_a_month_of_400_million_requests_reaches_cheaper_tiers() -> None:
+def test_400_million_requests_are_charged_in_cheaper_tiers() -> None:
     result = bill(
         resource("aws_api_gateway_rest_api", "rest-api/api"),
         resource(
@@ -173,7 +173,7 @@ def test_unpriced_resources_are_listed() -> None:
     assert (result.usd, result.free) == (0, 1)
 
 
-def test_the_cost_of_a_plan_is_the_difference_of_its_sides() -> None:
+def test_the_cost_of_a_plan_is_the_cost_after_it_minus_the_cost_before() -> None:
     plan = document(
         item(
             "aws_nat_gateway",
@@ -195,13 +195,13 @@ def test_the_cost_of_a_plan_is_the_difference_of_its_sides() -> None:
     assert difference.services["auth"] == pytest.approx((0.10, 0))
 
 
-def test_samples_have_0_1_million_and_100_million_requests() -> None:
+def test_the_sample_usage_files_have_0_and_1_million_and_100_million_requests() -> None:
     assert {load_usage(name).requests for name in samples()} == {0, 1_000_000, 100_000_000}
     for name in samples():
         assert make_bill(BillableResources(()), load_usage(name)).usd == 0
 
 
-def test_an_unknown_quantity_is_rejected(tmp_path: Path) -> None:
+def test_an_invalid_usage_file_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "usage.yml"
     file.write_text("name: mine\nrequests: 1\ntypes:\n  aws_lambda_function: {invocation: 5}\n")
     with pytest.raises(
@@ -215,7 +215,7 @@ def test_an_unknown_quantity_is_rejected(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_a_usage_file_overrides_the_file_that_like_names(tmp_path: Path) -> None:
+def test_a_usage_file_extends_and_overrides_the_file_in_its_like_key(tmp_path: Path) -> None:
     (tmp_path / "base.yml").write_text(
         "name: base\nrequests: 5\ntypes:\n  aws_s3_bucket: {reads: 1, writes: 2}\n"
     )

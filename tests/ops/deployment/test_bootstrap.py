@@ -87,7 +87,7 @@ def test_second_bootstrap_changes_nothing(cloud: Cloud) -> None:
     assert "made" not in outcomes(cloud).values()
 
 
-def test_setting_that_was_reverted_is_applied_again(cloud: Cloud) -> None:
+def test_setting_that_was_changed_manually_is_corrected(cloud: Cloud) -> None:
     run_bootstrap(cloud)
     s3 = boto3.client("s3", region_name="us-east-1")
     s3.put_bucket_versioning(
@@ -97,7 +97,7 @@ def test_setting_that_was_reverted_is_applied_again(cloud: Cloud) -> None:
     assert changed == ["versioning"]
 
 
-def test_cloud_without_tls_gets_no_tls_only_policy(aws: None, gateway: ApiGateway) -> None:
+def test_cloud_without_tls_has_no_tls_only_policy(aws: None, gateway: ApiGateway) -> None:
     local = load_environment("local", variables={}).model_copy(update={"allowed_account_ids": []})
     cloud = FakeCloud(local, {}, clients={"apigateway": gateway})
     assert outcomes(cloud)["state bucket TLS-only policy"] == "skipped"
@@ -157,7 +157,7 @@ def with_responses(cloud: Cloud, service: str, **responses: Any) -> Cloud:
 
 
 @pytest.mark.parametrize(("limit", "outcome"), [(1000, "already there"), (10, "by hand")])
-def test_concurrency_limit_must_exceed_the_reserved_concurrency(
+def test_concurrency_limit_below_the_reserved_concurrency_is_reported(
     cloud: Cloud, limit: int, outcome: str
 ) -> None:
     settings = {"AccountLimit": {"ConcurrentExecutions": limit}}
@@ -173,7 +173,7 @@ def test_concurrency_limit_must_exceed_the_reserved_concurrency(
         ([], [{"TagKey": "Service"}], "by hand"),
     ],
 )
-def test_cost_tags_are_activated_once_billing_lists_them(
+def test_cost_tags_are_activated_when_billing_knows_them(
     cloud: Cloud, active: list[str], errors: list[dict[str, str]], outcome: str
 ) -> None:
     tags = [{"TagKey": tag, "Status": "Active"} for tag in active]
@@ -187,7 +187,7 @@ def test_cost_tags_are_activated_once_billing_lists_them(
 
 
 @pytest.mark.parametrize(("metrics", "outcome"), [([{}], "already there"), ([], "by hand")])
-def test_billing_metrics_show_that_billing_alerts_are_on(
+def test_billing_alerts_are_on_if_billing_metrics_exist(
     cloud: Cloud, metrics: list[Any], outcome: str
 ) -> None:
     billed = with_responses(cloud, "cloudwatch", list_metrics={"Metrics": metrics})

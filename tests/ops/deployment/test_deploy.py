@@ -28,9 +28,9 @@ from tests.ops.clouds import FakeCloud, store_state
 from tests.ops.terraform.fakes import FakeTerraform
 from tests.ops.traffic.releases import (
     FakeClock,
+    FakeCloudWatch,
     FakeLambda,
     FakeTopic,
-    FakeWatch,
     make_ledger,
     zip_of,
 )
@@ -48,7 +48,7 @@ OUTPUTS = {
 
 
 class World:
-    """An environment with three functions, whose checkout has new code for each of them."""
+    """An environment with three functions. The checkout has new code for each of them."""
 
     def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.calls: list[str] = []
@@ -65,13 +65,13 @@ class World:
         self.terraform.before_apply = self.publish_versions
         self.migration: dict[str, Any] = {"applied": [], "pending": [], "unknown": []}
         self.package = zip_of(directory, b"two")
-        watch = FakeWatch()
+        watch = FakeCloudWatch()
         clients = {"lambda": self.lambda_, "sns": self.topic, "cloudwatch": watch, "logs": watch}
         self.cloud = FakeCloud(cloud.environment, {}, clients=clients)
 
     def invoke(self, function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
         assert function == "m"
-        if event.get("plan"):  # each migration run requests a plan first
+        if event.get("plan"):  # a migration run starts with a plan
             self.calls.append(f"migrate with version {self.lambda_.aliases['m']['version']}")
         return self.migration
 
@@ -87,7 +87,7 @@ class World:
         self.calls.append("examine")
         return self.findings
 
-    def packages(self, _cloud: Cloud, services: Any) -> dict[str, Path]:
+    def package_functions(self, _cloud: Cloud, services: Any) -> dict[str, Path]:
         return dict.fromkeys(services, self.package)
 
     def publish_site(self, *_: object) -> list[str]:
@@ -132,10 +132,10 @@ class World:
             collaborators=Collaborators(
                 examine=self.examine,
                 prepare_stack=lambda *_: self.terraform,
-                package=self.packages,
+                package=self.package_functions,
                 releaser=functools.partial(
                     Releaser,
-                    package=self.packages,
+                    package=self.package_functions,
                     sign_in=sign_in,
                     suites=lambda: {"auth": Suite(service="auth")},
                     sleep=self.clock.sleep,
@@ -148,8 +148,8 @@ class World:
         )
 
     @property
-    def complete_shifts(self) -> list[tuple[str, str]]:
-        """Functions and versions that received all traffic, in order."""
+    def full_shifts(self) -> list[tuple[str, str]]:
+        """Pairs of a function and the version that received all its traffic, in order."""
         return [(name, version) for name, version, weights in self.lambda_.updates if not weights]
 
 
@@ -176,7 +176,7 @@ def test_gradual_deployment_migrates_with_new_code_before_shifting_other_traffic
         "health",
         "domain",
     ]
-    assert world.complete_shifts == [("m", "2"), ("z", "2"), ("a", "2")]
+    assert world.full_shifts == [("m", "2"), ("z", "2"), ("a", "2")]
     assert [item["service"] for item in result["moved"]] == ["migration", "authorizer", "auth"]
     assert ("a", "1", {"2": 0.1}) in world.lambda_.updates
     assert world.terraform.plan_files() == []
@@ -185,7 +185,7 @@ def test_gradual_deployment_migrates_with_new_code_before_shifting_other_traffic
     assert [item["who"] for item in world.ledger.latest("#stage")]
 
 
-def test_all_at_once_deployment_records_the_shifts_of_the_apply_and_makes_none(
+def test_all_at_once_deployment_records_the_traffic_shifts_of_the_apply(
     root: Root, world: World
 ) -> None:
     result = world.deploy(root, "all_at_once")
@@ -211,11 +211,11 @@ def test_all_at_once_deployment_records_the_shifts_of_the_apply_and_makes_none(
     )
 
 
-def test_all_at_once_deployment_replaces_code_of_deploy_function(root: Root, world: World) -> None:
-    # Terraform sees no difference, because the state still has the checkout's package.
-    world.lambda_.code["a"]["3"] = b"somebody's experiment"
+def test_all_at_once_deployment_replaces_manually_uploaded_code(root: Root, world: World) -> None:
+    # A plan does not contain this change, because the state still has the checkout's package.
+    world.lambda_.code["a"]["3"] = b"code of ops deploy-function"
     world.deploy(root, "all_at_once")
-    assert world.complete_shifts == [("a", "4")]
+    assert world.full_shifts == [("a", "4")]
     assert world.lambda_.code["a"]["4"] == b"two"
 
 
@@ -225,7 +225,7 @@ def test_weights_of_an_interrupted_release_are_removed_before_the_plan(
     world.lambda_.aliases["a"]["weights"] = {"0": 0.1}
     with pytest.raises(OperatorError, match="Not applied"):
         world.deploy(root, declined=True)
-    assert world.complete_shifts == [("a", "1")]
+    assert world.full_shifts == [("a", "1")]
 
 
 def test_deployment_is_rejected_while_a_release_holds_the_lock(root: Root, world: World) -> None:
@@ -240,11 +240,11 @@ def test_deployment_is_rejected_while_a_release_holds_the_lock(root: Root, world
 def test_apply_that_destroys_a_table_of_the_live_version_is_rejected(
     root: Root, world: World
 ) -> None:
-    gone = {"address": "aws_dynamodb_table.t", "type": "aws_dynamodb_table"}
+    table = {"address": "aws_dynamodb_table.t", "type": "aws_dynamodb_table"}
     world.terraform.shown = {
         "resource_changes": [
             {
-                **gone,
+                **table,
                 "change": {"actions": ["delete"], "before": {"name": "a-table-1"}, "after": None},
             }
         ]
@@ -263,7 +263,7 @@ def test_failed_migration_stops_traffic_shift_and_site_publication(
     world.migration = {"errorMessage": "no"}
     with pytest.raises(OperatorError, match="no\nTraffic was not shifted"):
         world.deploy(root)
-    assert world.complete_shifts == [("m", "2")]
+    assert world.full_shifts == [("m", "2")]
     assert world.calls == ["plan", "confirm", "apply", "migrate with version 2"]
     assert world.topic.subjects[-1] == "dev: deploy failed"
 
@@ -278,14 +278,14 @@ def test_deployment_is_recorded_before_it_waits_for_the_domain(
     assert len(world.ledger.latest("#stage")) == 1
 
 
-def test_environment_without_a_domain_waits_for_none(root: Root, world: World) -> None:
+def test_deployment_without_domains_ends_with_the_health_check(root: Root, world: World) -> None:
     environment = world.cloud.environment.model_copy(update={"domains": None})
     world.cloud = replace(world.cloud, environment=environment)
     world.deploy(root)
     assert world.calls[-1] == "health"
 
 
-def test_failed_check_stops_the_deployment_unless_it_is_skipped(root: Root, world: World) -> None:
+def test_failed_check_stops_the_deployment_unless_skipped(root: Root, world: World) -> None:
     world.findings = [
         Finding("ok", "fine", "", "clock"),
         Finding("failure", "5 of 5 used", "request 6", "VPCs"),
@@ -310,13 +310,13 @@ def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world:
     with pytest.raises(OperatorError, match="Not applied"):
         world.deploy(root, declined=True)
     assert world.calls == ["plan", "confirm"]
-    assert world.complete_shifts == []
+    assert world.full_shifts == []
     assert world.terraform.plan_files() == []
     assert world.topic.messages == []
 
 
 @pytest.mark.parametrize("yes", [False, True])
-def test_confirmation_lists_destroyed_resources_also_with_yes(yes: bool) -> None:
+def test_confirmation_lists_destroyed_resources_even_with_yes(yes: bool) -> None:
     plan = PlanFile(
         Path("plan"),
         {"add": 1, "remove": 2},

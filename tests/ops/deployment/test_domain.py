@@ -17,8 +17,8 @@ from tests.ops.traffic.releases import FakeClock
 URL = "https://api.example.com/health"
 
 
-class Edge:
-    """API Gateway's domain and its distribution, which becomes reachable after `minutes`."""
+class CustomDomain:
+    """A custom domain of API Gateway, which becomes reachable after `minutes`."""
 
     def __init__(self, cloud: Cloud, minutes: float, age: float = 0.0) -> None:
         """`age` is the number of minutes since the domain was created."""
@@ -51,33 +51,33 @@ class Edge:
         )
 
 
-def test_new_domain_may_take_40_minutes_and_is_not_called_before(cloud: Cloud) -> None:
-    edge = Edge(cloud, minutes=40)
-    assert edge.wait().ok
-    assert edge.clock() >= edge.created + 40 * 60
-    assert edge.calls_before_available == 0
+def test_new_domain_is_called_only_after_api_gateway_reports_it_available(cloud: Cloud) -> None:
+    domain = CustomDomain(cloud, minutes=40)
+    assert domain.wait().ok
+    assert domain.clock() >= domain.created + 40 * 60
+    assert domain.calls_before_available == 0
 
 
-def test_new_domain_that_is_available_but_not_yet_reachable_is_waited_for(cloud: Cloud) -> None:
-    edge = Edge(cloud, minutes=40)
-    edge.status = "AVAILABLE"
-    assert edge.wait().ok
+def test_wait_continues_if_an_available_domain_is_not_yet_reachable(cloud: Cloud) -> None:
+    domain = CustomDomain(cloud, minutes=40)
+    domain.status = "AVAILABLE"
+    assert domain.wait().ok
 
 
 @pytest.mark.parametrize(("age", "limit"), [(0, 46), (24 * 60, 2)])
-def test_wait_ends_soon_for_an_old_domain_and_after_45_minutes_for_a_new_one(
+def test_wait_fails_after_45_minutes_for_a_new_domain_and_sooner_for_an_old_one(
     cloud: Cloud, age: float, limit: float
 ) -> None:
-    edge = Edge(cloud, minutes=1000, age=age)
-    edge.status = "AVAILABLE"
-    begun = edge.clock()
+    domain = CustomDomain(cloud, minutes=1000, age=age)
+    domain.status = "AVAILABLE"
+    started = domain.clock()
     with pytest.raises(OperatorError, match=r"is not healthy \(0 no such host\)"):
-        edge.wait()
-    assert (limit - 1.5) * 60 < edge.clock() - begun <= limit * 60
+        domain.wait()
+    assert (limit - 1.5) * 60 < domain.clock() - started <= limit * 60
 
 
-def test_domain_that_needs_the_operator_ends_the_wait(cloud: Cloud) -> None:
-    edge = Edge(cloud, minutes=40)
-    edge.status = "PENDING_OWNERSHIP_VERIFICATION"
+def test_wait_fails_if_the_domain_needs_an_action_of_the_operator(cloud: Cloud) -> None:
+    domain = CustomDomain(cloud, minutes=40)
+    domain.status = "PENDING_OWNERSHIP_VERIFICATION"
     with pytest.raises(OperatorError, match="reports PENDING_OWNERSHIP_VERIFICATION for"):
-        edge.wait()
+        domain.wait()

@@ -20,7 +20,7 @@ def test_drift_check_plans_without_a_lock_and_deletes_the_plan(
 ) -> None:
     calls: list[str] = []
     terraform = FakeTerraform(tmp_path / "stack", calls)
-    terraform.shown = drifted("aws_sqs_queue", {"name": "q"}, None, ("delete",))
+    terraform.shown = drift_in("aws_sqs_queue", {"name": "q"}, None, ("delete",))
     store_state(cloud, {"api_url": "https://api"})
     drift = compare_with_state(cloud, root, tmp_path, prepare_stack=lambda *_: terraform)
     assert drift == [OutsideChange("aws_sqs_queue.x", "gone", [])]
@@ -35,7 +35,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
     }
 
 
-def drifted(
+def drift_in(
     kind: str, before: Any, after: Any, actions: tuple[str, ...] = ("update",)
 ) -> dict[str, Any]:
     return {
@@ -50,7 +50,7 @@ def drifted(
 
 def test_changed_attribute_is_reported_without_its_value() -> None:
     drift = outside_changes(
-        drifted(
+        drift_in(
             "aws_sqs_queue", {"delay_seconds": 0, "name": "q"}, {"delay_seconds": 9, "name": "q"}
         )
     )
@@ -58,31 +58,31 @@ def test_changed_attribute_is_reported_without_its_value() -> None:
 
 
 def test_deleted_resource_is_reported() -> None:
-    plan = drifted("aws_sqs_queue", {"name": "q"}, None, ("delete",))
+    plan = drift_in("aws_sqs_queue", {"name": "q"}, None, ("delete",))
     assert outside_changes(plan) == [OutsideChange("aws_sqs_queue.x", "gone", [])]
 
 
 @pytest.mark.parametrize(("kind", "name"), sorted(OWNED))
-def test_attributes_of_releases_rotation_and_autoscaling_are_not_drift(
+def test_attributes_that_releases_rotation_or_autoscaling_change_are_not_drift(
     kind: str, name: str
 ) -> None:
-    assert outside_changes(drifted(kind, {name: "1"}, {name: "2"})) == []
+    assert outside_changes(drift_in(kind, {name: "1"}, {name: "2"})) == []
 
 
-def test_values_that_a_service_fills_in_are_not_drift() -> None:
+def test_empty_values_that_a_service_fills_in_are_not_drift() -> None:
     before = {"rule": [{"kind": "AES256", "key": None}], "policy": "", "tags": {"a": "b"}}
     after = {"rule": [{"kind": "AES256", "key": "made"}], "policy": "filled", "tags": {"a": "b"}}
-    assert outside_changes(drifted("aws_sqs_queue", before, after)) == []
+    assert outside_changes(drift_in("aws_sqs_queue", before, after)) == []
     assert outside_changes(
-        drifted("aws_sqs_queue", before, {**after, "tags": {"a": "b", "by": "hand"}})
+        drift_in("aws_sqs_queue", before, {**after, "tags": {"a": "b", "by": "hand"}})
     )
     assert outside_changes(
-        drifted("aws_sqs_queue", before, {**after, "rule": [{"kind": "aws:kms", "key": None}]})
+        drift_in("aws_sqs_queue", before, {**after, "rule": [{"kind": "aws:kms", "key": None}]})
     )
 
 
-def test_attributes_the_program_does_not_set_are_drift_only_if_they_grant_access() -> None:
-    opened = drifted("aws_security_group", {}, {})
+def test_attributes_that_the_program_does_not_set_are_drift_only_if_they_grant_access() -> None:
+    opened = drift_in("aws_security_group", {}, {})
     opened["resource_drift"][0]["change"] |= {
         "before": {"ingress": [{"port": 5432}], "owner_id": "1"},
         "after": {"ingress": [{"port": 5432}, {"port": 22}], "owner_id": "2"},
@@ -92,8 +92,8 @@ def test_attributes_the_program_does_not_set_are_drift_only_if_they_grant_access
     ]
 
 
-def test_wrong_values_of_an_emulated_aws_are_drift_on_a_real_one() -> None:
-    plan = drifted("aws_cloudwatch_metric_alarm", {"period": 300}, {"period": 0})
+def test_values_that_the_emulator_gets_wrong_are_drift_only_on_aws() -> None:
+    plan = drift_in("aws_cloudwatch_metric_alarm", {"period": 300}, {"period": 0})
     assert outside_changes(plan, emulated=True) == []
     assert len(outside_changes(plan)) == 1
 

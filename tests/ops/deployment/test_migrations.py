@@ -23,11 +23,11 @@ from ops.deployment.migrations import Migrated, MigrationFunction, plan_migratio
 from ops.errors import OperatorError
 
 NAME = "migration-lambda-local"
-WHO = "arn:aws:iam::123456789012:user/ada"
+ARN = "arn:aws:iam::123456789012:user/ada"
 
 
 class Function:
-    """A migration function with pending migrations. Keeps the requests."""
+    """A migration function with pending migrations. Records the requests."""
 
     def __init__(self, *pending: str, unknown: tuple[str, ...] = (), failing: str = "") -> None:
         self.pending, self.unknown, self.failing = list(pending), list(unknown), failing
@@ -36,10 +36,10 @@ class Function:
 
     def invoke(self, *, FunctionName: str, Qualifier: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
         assert (FunctionName, Qualifier) == (NAME, "live")
-        order = json.loads(Payload)
-        self.requests.append(order)
+        event = json.loads(Payload)
+        self.requests.append(event)
         applied: list[str] = []
-        if not order.get("plan"):
+        if not event.get("plan"):
             if self.pending[:1] == [self.failing]:
                 error = {
                     "errorMessage": f"{self.failing}.sql, line 3: no",
@@ -49,12 +49,12 @@ class Function:
                     "FunctionError": "Unhandled",
                     "Payload": io.BytesIO(json.dumps(error).encode()),
                 }
-            applied, self.pending = self.pending[: order["limit"]], self.pending[order["limit"] :]
+            applied, self.pending = self.pending[: event["limit"]], self.pending[event["limit"] :]
         result = {"applied": applied, "pending": self.pending, "unknown": self.unknown}
         return {"Payload": io.BytesIO(json.dumps(result).encode())}
 
     def get_caller_identity(self) -> dict[str, str]:
-        return {"Arn": WHO, "Account": "000000000000"}
+        return {"Arn": ARN, "Account": "000000000000"}
 
 
 @dataclass(frozen=True)
@@ -74,13 +74,13 @@ def cloud(function: Function) -> Cloud:
     return MigrationCloud(load_environment("local", variables={}), {}, function=function)
 
 
-def test_each_migration_is_one_invocation_with_the_caller(
+def test_each_migration_is_a_separate_invocation_that_names_the_caller(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     function = Function("0001_a", "0002_b")
     result = run_migrations(cloud(function), NAME)
     assert result == Migrated(["0001_a", "0002_b"], [], [])
-    assert function.requests == [{"plan": True}, {"by": WHO, "limit": 1}, {"by": WHO, "limit": 1}]
+    assert function.requests == [{"plan": True}, {"by": ARN, "limit": 1}, {"by": ARN, "limit": 1}]
     assert capsys.readouterr().err.splitlines() == [
         "Migration 1 of 2: applied 0001_a",
         "Migration 2 of 2: applied 0002_b",
@@ -88,10 +88,10 @@ def test_each_migration_is_one_invocation_with_the_caller(
     assert result.line() == "Migrations: applied 0001_a, 0002_b"
 
 
-def test_run_without_pending_migrations_still_updates_the_record() -> None:
+def test_run_without_pending_migrations_still_invokes_the_function() -> None:
     function = Function(unknown=("0009_later",))
     result = run_migrations(cloud(function), NAME)
-    assert function.requests == [{"plan": True}, {"by": WHO, "limit": 1}]
+    assert function.requests == [{"plan": True}, {"by": ARN, "limit": 1}]
     assert (
         result.line()
         == "Migrations: nothing to do (the schema is ahead of this version by 0009_later)"
@@ -104,7 +104,7 @@ def test_plan_applies_nothing() -> None:
     assert function.requests == [{"plan": True}]
 
 
-def test_failure_stops_the_run_with_the_functions_message() -> None:
+def test_failed_migration_stops_the_run_and_its_message_is_reported() -> None:
     function = Function("0001_a", "0002_b", failing="0002_b")
     with pytest.raises(OperatorError, match=r"0002_b\.sql, line 3: no"):
         run_migrations(cloud(function), NAME)
@@ -143,8 +143,8 @@ def test_command_prints_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def mute() -> Iterator[tuple[str, list[bytes]]]:
-    """Yields the URL of an AWS that closes connections without a response, and the requests."""
+def dead_server() -> Iterator[tuple[str, list[bytes]]]:
+    """Yields the URL of a server that closes connections without a response, and the requests."""
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -164,8 +164,8 @@ def mute() -> Iterator[tuple[str, list[bytes]]]:
         thread.join()
 
 
-def test_invocation_without_a_response_is_not_repeated(mute: tuple[str, list[bytes]]) -> None:
-    endpoint, requests = mute
+def test_invocation_without_response_is_not_retried(dead_server: tuple[str, list[bytes]]) -> None:
+    endpoint, requests = dead_server
     with pytest.raises(HTTPClientError):
         MigrationFunction(
             Cloud(load_environment("local", variables={}), {}, endpoint), NAME

@@ -37,7 +37,7 @@ class World:
         self.checkout = Checkout(COMMIT, changed=False)
         self.calls: list[str] = []
         self.connected: list[str] = []
-        self.wrong: dict[str, list[Check]] = {}
+        self.failed_checks: dict[str, list[Check]] = {}
         self.failing: set[str] = set()
 
     def record_deployment(self, name: str, commit: str) -> None:
@@ -51,7 +51,7 @@ class World:
 
     def run_smoke_tests(self, cloud: Cloud) -> list[Check]:
         self.calls.append(f"smoke {cloud.environment.name}")
-        return self.wrong.get(cloud.environment.name, [])
+        return self.failed_checks.get(cloud.environment.name, [])
 
     def run_suite(self, name: str) -> None:
         self.calls.append(name)
@@ -86,7 +86,7 @@ def world(aws: None) -> World:
     return World()
 
 
-def test_promotion_runs_all_gates_then_deploys_then_runs_smoke_tests_of_target(
+def test_promotion_runs_gates_then_deploys_then_runs_smoke_tests_of_the_target(
     world: World,
 ) -> None:
     result = world.promote("dev", "staging")
@@ -109,7 +109,7 @@ def test_promotion_runs_all_gates_then_deploys_then_runs_smoke_tests_of_target(
         ("prod", "staging", "staging is promoted from dev, not from prod"),
     ],
 )
-def test_environments_cannot_be_skipped(
+def test_promotion_cannot_skip_an_environment(
     world: World, source: str, target: str, message: str
 ) -> None:
     with pytest.raises(OperatorError, match=message):
@@ -138,7 +138,7 @@ def test_failed_suite_stops_the_promotion(world: World, gate: str) -> None:
 
 
 def test_failed_smoke_test_of_source_stops_the_promotion(world: World) -> None:
-    world.wrong = {
+    world.failed_checks = {
         "dev": [
             Check("post", "GET /v1/posts", ok=False, status=500, seconds=0.1, detail="returned 500")
         ]
@@ -157,7 +157,7 @@ def test_suites_run_once_per_commit_and_smoke_tests_each_time(world: World) -> N
     assert world.calls == ["smoke dev", "deploy staging", "smoke staging"]
 
 
-def test_suites_that_an_earlier_job_passed_are_recorded_and_not_run(world: World) -> None:
+def test_suites_that_passed_in_an_earlier_job_are_recorded_and_not_run(world: World) -> None:
     world.promote("dev", "staging", passed=["tests", "integration"])
     assert world.calls == ["smoke dev", "deploy staging", "smoke staging"]
     assert world.ledgers["dev"].get("#gate", f"{COMMIT}/tests")["told"] is True  # type: ignore[index]

@@ -25,7 +25,7 @@ RESOURCES: list[tuple[str, dict[str, Any]]] = [
 
 
 class World:
-    """A deployed environment that is to be removed."""
+    """A deployed environment."""
 
     def __init__(self, cloud: Cloud, directory: Path) -> None:
         self.calls: list[str] = []
@@ -87,7 +87,7 @@ def test_removal_confirms_then_empties_buckets_then_destroys(world: World, root:
     assert world.messages() == [("dev: removal started", TOPIC_NOTE)]
 
 
-def test_result_lists_what_a_removal_keeps(world: World, root: Root) -> None:
+def test_result_lists_the_resources_that_a_removal_keeps(world: World, root: Root) -> None:
     kept = world.remove(root)["kept"]
     assert kept == list_kept(world.cloud, [RESOURCES[1][1]])
     text = "\n".join(list_kept(world.cloud, [RESOURCES[1][1]]))
@@ -95,7 +95,7 @@ def test_result_lists_what_a_removal_keeps(world: World, root: Root) -> None:
     assert "multitask-platform/dev/terraform.tfstate" in text
 
 
-def test_failed_removal_is_announced(world: World, root: Root) -> None:
+def test_failed_removal_is_published_to_the_alerts_topic(world: World, root: Root) -> None:
     def fail() -> None:
         raise OperatorError("a table is protected")
 

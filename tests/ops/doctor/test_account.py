@@ -33,7 +33,7 @@ def with_settings(cloud: Cloud, **settings: Any) -> Cloud:
         (400, "failure", "ahead of AWS"),
     ],
 )
-def test_clock_is_compared_with_aws(cloud: Cloud, skew: int, status: str, words: str) -> None:
+def test_clock_must_agree_with_aws(cloud: Cloud, skew: int, status: str, words: str) -> None:
     [result] = check_clock(cloud, clock=lambda: time.time() + skew)
     assert result.status == status
     assert words in result.detail
@@ -50,9 +50,9 @@ def test_clock_is_compared_with_aws(cloud: Cloud, skew: int, status: str, words:
 def test_region_must_exist_and_be_enabled(
     cloud: Cloud, region: str, status: str, words: str
 ) -> None:
-    answers = boto3.client("ec2", region_name="us-east-1")
+    ec2 = boto3.client("ec2", region_name="us-east-1")
     environment = cloud.environment.model_copy(update={"region": region})
-    [result] = check_region(FakeCloud(environment, {}, clients={"ec2": answers}))
+    [result] = check_region(FakeCloud(environment, {}, clients={"ec2": ec2}))
     assert (result.status, words in result.detail) == (status, True)
 
 

@@ -28,7 +28,7 @@ def create_buckets() -> None:
         s3.create_bucket(Bucket=bucket_name(*bucket, "dev", None))
 
 
-def test_bucket_names_are_free_or_exist_after_a_deployment(cloud: Cloud) -> None:
+def test_bucket_names_are_ok_if_free_or_used_by_a_deployed_environment(cloud: Cloud) -> None:
     [result] = check_bucket_names(cloud)
     assert (result.status, result.detail) == ("ok", "0 of 6 exist, the other names are free")
     create_buckets()
@@ -44,7 +44,7 @@ def test_buckets_without_a_state_are_a_warning(cloud: Cloud) -> None:
 
 
 def forbidden_buckets(cloud: Cloud, *own: str) -> Cloud:
-    """Returns a cloud whose S3 refuses HeadBucket, as for buckets of another account."""
+    """Returns a cloud whose S3 denies HeadBucket, as it does for buckets of another account."""
     calls = [("head_bucket", ("403", "Forbidden", 403))] * len(BUCKETS)
     listed = ("list_buckets", {"Buckets": [{"Name": name} for name in own]})
     return FakeCloud(cloud.environment, {}, clients={"s3": stubbed_client("s3", *calls, listed)})
@@ -59,7 +59,7 @@ def test_bucket_name_of_another_account_fails(cloud: Cloud) -> None:
     assert "profile-avatars-bucket-dev" in result.detail
 
 
-def test_own_buckets_that_cannot_be_read_do_not_belong_to_another_account(cloud: Cloud) -> None:
+def test_own_buckets_without_read_permission_are_not_reported_as_anothers(cloud: Cloud) -> None:
     own = [bucket_name(*bucket, "dev", None) for bucket in BUCKETS]
     [result] = check_bucket_names(forbidden_buckets(cloud, *own[1:]))
     assert (result.status, result.detail) == ("failure", f"another account has {own[0]}")

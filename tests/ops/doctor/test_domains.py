@@ -62,7 +62,7 @@ def test_additional_name_servers_are_a_warning(cloud: Cloud) -> None:
     assert (result.status, "ns1.registrar.example" in result.detail) == ("warning", True)
 
 
-def test_missing_private_and_foreign_zones_fail(cloud: Cloud) -> None:
+def test_zone_that_is_missing_private_or_of_another_domain_fails(cloud: Cloud) -> None:
     environment = cloud.environment.model_copy(update={"hosted_zone_id": "Z0MISSING"})
     [result] = check_zone(Cloud(environment, {}), lambda *_: [])
     assert (result.status, result.detail) == ("failure", "the account has no hosted zone Z0MISSING")
@@ -98,7 +98,7 @@ def test_certificates_that_do_not_exist_are_requested_by_the_deployment(cloud: C
     ("status", "expected"),
     [("ISSUED", "ok"), ("PENDING_VALIDATION", "warning"), ("FAILED", "failure")],
 )
-def test_status_of_an_existing_certificate_decides_the_finding(
+def test_certificate_that_is_not_issued_is_reported(
     cloud: Cloud, status: str, expected: str
 ) -> None:
     assert cloud.environment.domains

@@ -111,7 +111,7 @@ def test_credentials_that_are_refused_are_a_failure(root: Root) -> None:
     )
 
 
-def test_every_check_of_an_empty_account_ends_with_a_result(cloud: Cloud, root: Root) -> None:
+def test_every_check_of_an_empty_account_returns_a_result(cloud: Cloud, root: Root) -> None:
     checks = {name: check for name, check in CHECKS.items() if name not in MOTO_LACKS}
     findings = examine_cloud(cloud, root, checks)
     assert {item.subject for item in findings} == {"tools", *checks}
@@ -133,7 +133,7 @@ MOTO_LACKS = {
 def test_command_prints_findings_and_exits_with_1_on_a_failure(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")  # not moto's
+    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")  # not the account id of moto
     arguments = ["doctor", "dev", "--root", str(root)]
     result = CliRunner().invoke(app, [*arguments, "--json"])
     finding = json.loads(result.stdout)[-1]

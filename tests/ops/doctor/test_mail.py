@@ -19,7 +19,7 @@ def check(cloud: Cloud, client: object, **settings: object) -> Result:
     return result
 
 
-def test_identity_must_exist(cloud: Cloud) -> None:
+def test_missing_ses_identity_is_a_failure(cloud: Cloud) -> None:
     result = check(cloud, boto3.client("sesv2", region_name="us-east-1"))
     assert (result.status, "has no identity multitask.com" in result.detail) == ("failure", True)
 
@@ -28,7 +28,7 @@ def test_identity_must_exist(cloud: Cloud) -> None:
     ("verified", "production", "status"),
     [(True, True, "ok"), (True, False, "warning"), (False, True, "failure")],
 )
-def test_identity_must_be_verified_and_out_of_the_sandbox(
+def test_ses_identity_must_be_verified_and_its_account_out_of_the_sandbox(
     cloud: Cloud, verified: bool, production: bool, status: str
 ) -> None:
     client = stubbed_client(
@@ -40,7 +40,7 @@ def test_identity_must_be_verified_and_out_of_the_sandbox(
 
 
 @pytest.mark.parametrize(("policy", "status"), [("retain", "warning"), ("destroy", "ok")])
-def test_limit_of_cognitos_own_mails_is_a_warning_where_data_is_retained(
+def test_cognitos_daily_limit_of_mails_is_a_warning_if_data_is_retained(
     cloud: Cloud, policy: str, status: str
 ) -> None:
     result = check(cloud, None, mail_identity_arn=None, removal_policy=policy)

@@ -1,4 +1,4 @@
-"""Comparisons of quotas with what an environment needs."""
+"""Tests that quotas are compared with the resources that an environment needs."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ops.doctor.quotas import QUOTAS, check_api_rates, check_concurrency, check_
 from ops.doctor.result import Result
 from tests.ops.clouds import FakeCloud, store_state, stubbed_client
 
-BY_NAME = {quota.name: quota for quota in QUOTAS}
+QUOTAS_BY_NAME = {quota.name: quota for quota in QUOTAS}
 
 
 def check(cloud: Cloud, name: str, **clients: Any) -> Result:
-    [result] = check_quota(FakeCloud(cloud.environment, {}, clients=clients), BY_NAME[name])
+    [result] = check_quota(FakeCloud(cloud.environment, {}, clients=clients), QUOTAS_BY_NAME[name])
     return result
 
 
@@ -31,8 +31,8 @@ def create_vpcs(count: int, environment: str) -> None:
         )
 
 
-def test_other_vpcs_count_against_the_quota(cloud: Cloud) -> None:
-    create_vpcs(3, "other")  # and the default VPC
+def test_vpcs_of_others_count_towards_the_quota(cloud: Cloud) -> None:
+    create_vpcs(3, "other")  # the default VPC is the fourth
     result = check(cloud, "VPCs")
     assert (result.status, result.detail) == ("ok", "dev needs 1, others use 4, the quota is 5")
     create_vpcs(1, "other")
@@ -41,13 +41,13 @@ def test_other_vpcs_count_against_the_quota(cloud: Cloud) -> None:
     assert "request at least 6 in Service Quotas (vpc, L-F678F1CE)" in result.remedy
 
 
-def test_resources_of_the_environment_itself_are_not_counted_twice(cloud: Cloud) -> None:
+def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Cloud) -> None:
     create_vpcs(3, "other")
     create_vpcs(1, "dev")
     assert check(cloud, "VPCs").status == "ok"
 
 
-def test_default_of_aws_applies_with_a_warning_if_the_quota_cannot_be_read(cloud: Cloud) -> None:
+def test_quota_that_cannot_be_read_counts_as_the_default_with_a_warning(cloud: Cloud) -> None:
     ec2 = boto3.client("ec2", region_name="us-east-1")  # moto has quotas of VPCs only
     result = check(cloud, "Elastic IP addresses")
     assert (result.status, "AWS's default" in result.detail) == ("ok", True)
@@ -67,7 +67,7 @@ def quota(value: float) -> Any:
 
 
 @pytest.mark.parametrize(("value", "status"), [(3, "ok"), (2, "failure")])
-def test_distributions_are_counted(cloud: Cloud, value: float, status: str) -> None:
+def test_quota_includes_other_distributions(cloud: Cloud, value: float, status: str) -> None:
     cloudfront = boto3.client("cloudfront", region_name="us-east-1")
     for comment in ("platform-site-dev", "platform-media-dev", "another"):
         cloudfront.create_distribution(DistributionConfig=distribution(comment))
@@ -95,7 +95,7 @@ def distribution(comment: str) -> Any:
 
 
 @pytest.mark.parametrize(("value", "status"), [(3, "ok"), (2, "failure")])
-def test_domain_names_are_counted(cloud: Cloud, value: float, status: str) -> None:
+def test_quota_includes_other_domain_names(cloud: Cloud, value: float, status: str) -> None:
     assert cloud.environment.domains
     items = [{"domainName": name} for name in (cloud.environment.domains.api, "other.example.com")]
     gateway = stubbed_client("apigateway", ("get_domain_names", {"items": items}))
@@ -104,7 +104,7 @@ def test_domain_names_are_counted(cloud: Cloud, value: float, status: str) -> No
 
 
 @pytest.mark.parametrize(("others", "status"), [(119, "ok"), (120, "failure")])
-def test_edge_optimized_apis_are_counted_against_a_fixed_quota(
+def test_edge_optimized_apis_are_compared_with_a_fixed_quota(
     cloud: Cloud, others: int, status: str
 ) -> None:
     edge = {"types": ["EDGE"]}
@@ -149,7 +149,7 @@ def test_own_reservations_of_a_deployed_environment_are_not_counted_twice(cloud:
         (None, 500, ["warning", "ok"]),
     ],
 )
-def test_rates_of_the_account_are_compared_with_the_stages(
+def test_account_rates_below_those_of_the_stages_are_a_warning(
     cloud: Cloud, throttle: dict[str, Any] | None, connections: float, expected: list[str]
 ) -> None:
     account = {"throttleSettings": throttle} if throttle else {}

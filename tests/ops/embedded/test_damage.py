@@ -16,12 +16,12 @@ from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
 from tests.ops.embedded.servers import Server, running_server
-from tests.ops.embedded.test_durability import SAVED_WITHIN, create_table, ids
+from tests.ops.embedded.test_durability import SAVE_SECONDS, create_table, ids
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Returns a running server. Each test uses other names, and starts it after a kill."""
+    """Returns a running server. Each test uses different names, and restarts it after a kill."""
     with running_server() as result:
         yield result
 
@@ -105,7 +105,7 @@ def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> No
     create_table(server, "refused")
     s3 = server.client("s3")
     s3.create_bucket(Bucket="refused")
-    time.sleep(SAVED_WITHIN)
+    time.sleep(SAVE_SECONDS)
     process = psutil.Process(server.process.pid)
     process.rlimit(psutil.RLIMIT_FSIZE, (1000, psutil.RLIM_INFINITY))
     with pytest.raises(ClientError):

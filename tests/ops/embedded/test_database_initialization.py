@@ -1,4 +1,4 @@
-"""Kills the first initialization of PostgreSQL at several moments."""
+"""Tests how an interrupted first initialization of PostgreSQL is repaired."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def database_root() -> Iterator[Root]:
     shutil.rmtree(root.path, ignore_errors=True)
 
 
-def unfinished(root: Root) -> list[Path]:
+def unfinished_files(root: Root) -> list[Path]:
     return list(root.path.glob("database-unfinished-*"))
 
 
@@ -52,7 +52,7 @@ def test_a_killed_initialization_is_repeated(
 ) -> None:
     command = subprocess.Popen([sys.executable, "-c", INITIALIZE, database_root.path], cwd=PROJECT)
     wait_for(
-        lambda: [path for path in unfinished(database_root) if (path / written).exists()],
+        lambda: [path for path in unfinished_files(database_root) if (path / written).exists()],
         seconds=30,
         interval=0.01,
     )
@@ -70,7 +70,7 @@ def test_a_killed_initialization_is_repeated(
         wait_for(lambda: database.is_ready(port), seconds=30)
         database.prepare(port)
         if kills_initdb:
-            assert unfinished(database_root) == []
+            assert unfinished_files(database_root) == []
     finally:
         processes.stop(started, database.stop_signal)
 

@@ -1,4 +1,4 @@
-"""Kills the embedded AWS and checks that it keeps what it acknowledged."""
+"""Kills the embedded AWS, and checks that no acknowledged change is lost."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.ops.embedded.servers import Server, running_server
 from tests.waiting import wait_for
 
-SAVED_WITHIN = 3.0
+SAVE_SECONDS = 3.0
 """Seconds after which every change is saved. An idle machine needs less than 1."""
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Returns a running server. Each test uses other names, and starts it after a kill."""
+    """Returns a running server. Each test uses different names, and restarts it after a kill."""
     with running_server() as result:
         yield result
 
@@ -43,7 +43,7 @@ def bodies(server: Server, url: str) -> list[str]:
     return sorted(message["Body"] for message in received.get("Messages", ()))
 
 
-def until_killed(call: Callable[[int], object]) -> list[int]:
+def call_until_killed(call: Callable[[int], object]) -> list[int]:
     """Calls the server until the kill, and returns the numbers that it acknowledged."""
     acknowledged: list[int] = []
     for number in range(10**6):
@@ -58,7 +58,7 @@ def until_killed(call: Callable[[int], object]) -> list[int]:
 def test_every_acknowledged_item_and_message_survives_a_kill_under_load(server: Server) -> None:
     create_table(server, "loaded")
     queue = server.client("sqs").create_queue(QueueName="loaded")["QueueUrl"]
-    time.sleep(SAVED_WITHIN)
+    time.sleep(SAVE_SECONDS)
     items, messages = server.client("dynamodb"), server.client("sqs")
     written: set[str] = set()
     sent: set[str] = set()
@@ -71,8 +71,8 @@ def test_every_acknowledged_item_and_message_survives_a_kill_under_load(server: 
             messages.send_message(QueueUrl=queue, MessageBody=prefix + str(number))
 
         with ThreadPoolExecutor() as threads:
-            writes = threads.submit(until_killed, write)
-            sends = threads.submit(until_killed, send)
+            writes = threads.submit(call_until_killed, write)
+            sends = threads.submit(call_until_killed, send)
             time.sleep(1.5)
             server.kill()
             written |= {f"{round_}-{number}" for number in writes.result()}
@@ -114,7 +114,7 @@ def test_deleted_items_and_messages_stay_deleted(server: Server) -> None:
 def test_an_interrupted_transaction_is_kept_completely_or_not_at_all(server: Server) -> None:
     create_table(server, "first")
     create_table(server, "others")
-    time.sleep(SAVED_WITHIN)
+    time.sleep(SAVE_SECONDS)
     items = server.client("dynamodb")
 
     def write_both(number: int) -> None:
@@ -127,11 +127,11 @@ def test_an_interrupted_transaction_is_kept_completely_or_not_at_all(server: Ser
         )
 
     with ThreadPoolExecutor() as threads:
-        writes = threads.submit(until_killed, write_both)
+        writes = threads.submit(call_until_killed, write_both)
         time.sleep(1)
         server.kill()
         count = len(writes.result())
-    # A kill in the middle of a write leaves an incomplete line.
+    # A kill during a write can leave an incomplete line.
     journal = max((server.aws.data / "journal").iterdir())
     with journal.open("ab") as file:
         file.write(journal.read_bytes().splitlines()[-1][:-20])
@@ -194,14 +194,14 @@ def test_changes_of_every_service_survive_a_later_kill(server: Server) -> None:
     server.client("s3").create_bucket(Bucket="bucket")
     for change, _ in CHANGES.values():
         change(server)
-    time.sleep(SAVED_WITHIN)
+    time.sleep(SAVE_SECONDS)
     server.kill()
     recovery = server.start()
     assert recovery is None or recovery.lost == {}
     assert [name for name, (_, is_kept) in CHANGES.items() if not is_kept(server)] == []
 
 
-def test_a_lost_change_is_reported(server: Server) -> None:
+def test_a_change_that_is_lost_in_a_kill_is_reported(server: Server) -> None:
     server.client("ssm").put_parameter(Name="/lost", Value="1", Type="String")
     server.kill()
     recovery = server.start()
@@ -220,7 +220,7 @@ def test_a_stop_keeps_unread_stream_records_and_archived_events(server: Server) 
         items.put_item(TableName="streamed", Item={"id": {"S": str(kill)}})
         entry = {"EventBusName": "bus", "Source": "a", "DetailType": "b", "Detail": "{}"}
         events.put_events(Entries=[entry])
-        time.sleep(SAVED_WITHIN if kill else 0)
+        time.sleep(SAVE_SECONDS if kill else 0)
         (server.kill if kill else server.stop)()
         server.start()
     assert events.describe_archive(ArchiveName="archive")["EventCount"] == 2
@@ -234,7 +234,7 @@ def test_a_stop_keeps_unread_stream_records_and_archived_events(server: Server) 
     assert [record["dynamodb"]["Keys"]["id"]["S"] for record in records] == ["False", "True"]
 
 
-def test_a_save_shortens_the_journal(server: Server) -> None:
+def test_a_save_empties_the_journal(server: Server) -> None:
     create_table(server, "saved")
     server.client("dynamodb").put_item(TableName="saved", Item={"id": {"S": "1"}})
     server.aws.save(server.port)

@@ -101,18 +101,18 @@ def test_starting_a_running_cloud_starts_no_process(
     assert (Processes(cloud_root).all(), started.aws_may_lack_changes) == (before, False)
 
 
-def test_the_aws_keeps_idle_connections_longer_than_terraform(embedded: EmbeddedCloud) -> None:
-    """A request sent while the server closes is executed, but the client retries it."""
+def test_idle_connections_are_kept_longer_than_by_terraform(embedded: EmbeddedCloud) -> None:
+    """Otherwise, a client retries a request that the server executed before it closed."""
     host, port = addresses(embedded).aws.removeprefix("http://").split(":")
     connection = http.client.HTTPConnection(host, int(port), timeout=10)
     connection.connect()
-    kept = connection.sock
+    first_socket = connection.sock
     for _ in range(Config.keep_alive_max_requests + 1):
         connection.request("GET", "/_ministack/health")
         response = connection.getresponse()
         response.read()
         assert response.getheader("connection") != "close"
-    assert connection.sock is kept
+    assert connection.sock is first_socket
     connection.close()
 
     script = """
@@ -126,7 +126,7 @@ print(config.keep_alive_timeout)
     assert float(run_python(script)) > GO_IDLE_TIMEOUT
 
 
-def test_a_connection_is_closed_as_soon_as_its_client_closes_it(
+def test_connections_that_clients_closed_are_released(
     embedded: EmbeddedCloud, cloud_root: Root
 ) -> None:
     host, port = addresses(embedded).aws.removeprefix("http://").split(":")
@@ -145,14 +145,14 @@ def test_a_connection_is_closed_as_soon_as_its_client_closes_it(
         connection.close()
     wait_for(lambda: open_descriptors() < before + 10, seconds=5)
 
-    # The client closes before the response, so the connection ends with the call.
+    # These clients close the connection before the response.
     for _ in range(20):
         with socket.create_connection((host, int(port))) as early:
             early.sendall(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: open_descriptors() < before + 10, seconds=5)
 
 
-def test_the_aws_raises_its_limit_of_open_files() -> None:
+def test_the_embedded_aws_raises_its_limit_of_open_files() -> None:
     script = """
 import resource
 from ops.embedded.emulator.connections import raise_descriptor_limit
@@ -168,7 +168,7 @@ def run_python(script: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_a_retry_of_a_successful_call_receives_the_first_response(embedded: EmbeddedCloud) -> None:
+def test_a_retry_of_a_successful_call_receives_the_same_response(embedded: EmbeddedCloud) -> None:
     iam = client(embedded, "iam")
     invocation = "first"
 
@@ -189,7 +189,7 @@ def test_a_retry_of_a_successful_call_receives_the_first_response(embedded: Embe
     assert iam.create_user(UserName="once")["User"]["UserId"] not in user_ids
 
 
-def test_the_aws_enforces_iam_and_listens_on_loopback_only(embedded: EmbeddedCloud) -> None:
+def test_the_embedded_aws_enforces_iam_and_is_on_loopback_only(embedded: EmbeddedCloud) -> None:
     iam = client(embedded, "iam")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
@@ -256,7 +256,7 @@ def test_a_killed_service_is_restarted_and_reported(
     assert others < {process.pid for process in Processes(cloud_root).all()}
 
 
-def test_a_port_used_by_another_program_is_replaced(
+def test_a_port_that_another_program_uses_is_replaced(
     embedded: EmbeddedCloud, cloud_root: Root, capsys: pytest.CaptureFixture[str]
 ) -> None:
     embedded.stop()
@@ -271,7 +271,7 @@ def test_a_port_used_by_another_program_is_replaced(
         assert cache(embedded).ping()
 
 
-def test_resetting_the_aws_keeps_the_database_and_a_copy(
+def test_resetting_the_embedded_aws_keeps_the_database_and_a_copy(
     embedded: EmbeddedCloud, cloud_root: Root
 ) -> None:
     client(embedded, "s3").create_bucket(Bucket="gone")
@@ -355,7 +355,7 @@ def zipped(name: str, text: str) -> bytes:
     return packed.getvalue()
 
 
-def test_websocket_frames_are_served_by_the_version_that_the_alias_names() -> None:
+def test_websocket_frames_invoke_the_version_of_the_alias() -> None:
     script = """
 from ministack.core import lambda_runtime as runtime
 from ops.embedded.emulator.corrections import follow_alias_of_websockets

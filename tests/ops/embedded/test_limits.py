@@ -1,4 +1,4 @@
-"""Tests that what the embedded AWS keeps is bounded."""
+"""Tests the limits on data, processes and memory of the embedded AWS."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def run(script: str) -> str:
     ).stdout.strip()
 
 
-def test_logs_metrics_and_archives_keep_their_newest_entries() -> None:
+def test_only_the_newest_logs_metrics_and_archived_events_are_kept() -> None:
     output = run("""
         from ministack.services import cloudwatch, cloudwatch_logs, eventbridge
         from ops.embedded.emulator import limits
@@ -85,7 +85,7 @@ def test_only_stream_records_that_all_functions_have_read_are_removed() -> None:
     ]
 
 
-def test_the_longest_idle_workers_end_when_there_are_too_many() -> None:
+def test_the_longest_idle_workers_are_stopped_above_the_limit() -> None:
     output = run("""
         import time
         from types import SimpleNamespace
@@ -114,7 +114,7 @@ def test_the_longest_idle_workers_end_when_there_are_too_many() -> None:
     assert output == "['a', 'c'] ['b', 'd', 'e']"
 
 
-def test_an_invocation_waits_while_too_many_are_running() -> None:
+def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None:
     output = run("""
         import threading, time
         from ministack.services import lambda_svc
@@ -124,22 +124,22 @@ def test_an_invocation_waits_while_too_many_are_running() -> None:
         config = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f"}
         slot, _ = lambda_svc._acquire_execution_slot({}, config)
         threading.Timer(0.3, lambda_svc._release_execution_slot, (slot,)).start()
-        begun = time.monotonic()
+        started = time.monotonic()
         second, limit = lambda_svc._acquire_execution_slot({}, config)
-        print(second is not None, limit, time.monotonic() - begun >= 0.3)
+        print(second is not None, limit, time.monotonic() - started >= 0.3)
         workers.SLOT_TIMEOUT = 0.1
         print(lambda_svc._acquire_execution_slot({}, config))
     """)
     assert output.splitlines() == ["True None True", "(None, 'account')"]
 
 
-def test_unpacked_packages_of_a_killed_aws_are_removed_at_start() -> None:
+def test_packages_that_a_killed_server_unpacked_are_removed_at_start() -> None:
     with running_server() as server:
-        left = server.root.path / "tmp" / "ministack-lambda-function-x"
-        (left / "code").mkdir(parents=True)
+        leftover = server.root.path / "tmp" / "ministack-lambda-function-x"
+        (leftover / "code").mkdir(parents=True)
         server.kill()
         server.start()
-        assert not left.exists()
+        assert not leftover.exists()
 
 
 def test_memory_and_descriptors_do_not_grow_with_the_number_of_requests() -> None:

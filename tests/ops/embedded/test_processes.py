@@ -77,14 +77,14 @@ def test_a_killed_process_counts_as_ended_while_it_is_a_zombie(
     assert started.find() is None
 
 
-def test_starting_a_name_twice_replaces_its_record(processes: Processes, root: Root) -> None:
+def test_a_second_process_of_a_name_replaces_the_record(processes: Processes, root: Root) -> None:
     first, second = start(processes, root), start(processes, root)
     assert [process.pid for process in processes.all()] == [second.pid]
     for process in (first, second):
         processes.stop(process)
 
 
-def test_processes_are_found_by_the_root_they_were_started_for(
+def test_processes_are_found_by_the_root_directory_that_they_use(
     processes: Processes, root: Root
 ) -> None:
     started = start(processes, root)
@@ -116,12 +116,12 @@ def test_a_port_with_a_listening_server_is_not_free() -> None:
         assert not is_free(port)
 
 
-def test_a_taken_port_is_not_chosen() -> None:
+def test_a_port_that_is_in_use_is_not_chosen() -> None:
     first = choose_port()
     second = next(port for port in range(first + 1, first + 100) if is_free(port))
     assert choose_port([first], [first, second]) == second
 
 
-def test_no_free_port_is_an_error() -> None:
+def test_an_error_is_raised_if_no_port_is_free() -> None:
     with pytest.raises(RuntimeError, match="No free port found between 29990 and 29991"):
         choose_port([29990, 29991], [29990, 29991])

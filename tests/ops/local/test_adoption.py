@@ -1,4 +1,4 @@
-"""Lets Terraform lose its state, and checks that the next applies adopt what exists."""
+"""Deletes Terraform's state, and checks that the next apply adopts the existing resources."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TRUST = {
         }
     ],
 }
-READ = {
+READ_OBJECTS = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}],
 }
@@ -46,7 +46,7 @@ def table(name: str) -> dict[str, Any]:
 RESOURCES: dict[str, dict[str, Any]] = {
     "aws_dynamodb_table": {"items": table("items"), "others": table("others")},
     "aws_iam_role": {"role": {"name": "role", "assume_role_policy": json.dumps(TRUST)}},
-    "aws_iam_policy": {"policy": {"name": "policy", "policy": json.dumps(READ)}},
+    "aws_iam_policy": {"policy": {"name": "policy", "policy": json.dumps(READ_OBJECTS)}},
     "aws_cloudwatch_log_group": {"group": {"name": "group"}},
     "aws_cloudwatch_event_bus": {"bus": {"name": "bus"}},
     "aws_s3_bucket": {"bucket": {"bucket": "adopted"}},
@@ -91,14 +91,14 @@ def log(server: Server) -> Path:
     return server.root.logs / "terraform.jsonl"
 
 
-def test_after_a_lost_state_the_next_apply_adopts_everything_with_its_data(
+def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     server: Server, stack: Terraform, capsys: pytest.CaptureFixture[str]
 ) -> None:
     stack.apply()
     created = created_ids(log(server))
     items = server.client("dynamodb")
     items.put_item(TableName="items", Item={"id": {"S": "mine"}})
-    # What a killed apply leaves if it could not store its state.
+    # A killed apply that could not store its state leaves the same files.
     (stack.directory / "terraform.tfstate").unlink()
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
 
@@ -135,7 +135,7 @@ def test_import_ids_come_from_planned_values_and_the_log(
     assert import_id(kind, values, logged) == expected
 
 
-def test_only_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
+def test_only_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
     file = tmp_path / "log"
     assert created_ids(file) == {}
     hooks = [("create", "a", "1"), ("update", "b", "2"), ("create", "c", "")]

@@ -1,4 +1,4 @@
-"""Tests how `ops up` recovers from each outcome of the previous run."""
+"""Tests how `ops up` continues after each outcome of the previous run."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 
 class World:
-    """Counts applies and resets of the embedded AWS. `ends` has each apply's error, or None."""
+    """Counts applies, and resets of the embedded AWS. `errors` has each apply's error, or None."""
 
     def __init__(self) -> None:
-        self.ends: list[Exception | None] = []
+        self.errors: list[Exception | None] = []
         self.applies = 0
         self.resets = 0
         self.killed = False
@@ -24,9 +24,9 @@ class World:
 
     def apply(self) -> None:
         self.applies += 1
-        end = self.ends.pop(0) if self.ends else None
-        if end:
-            raise end
+        error = self.errors.pop(0) if self.errors else None
+        if error:
+            raise error
 
     def reset(self) -> Path:
         self.resets += 1
@@ -41,7 +41,7 @@ def world() -> World:
     return World()
 
 
-def start(root: Root, world: World, *, reset: bool = False) -> None:
+def run_apply(root: Root, world: World, *, reset: bool = False) -> None:
     consistency = StateConsistency(root, root.path / "stack", world.reset)
     if world.killed:
         consistency.doubt()
@@ -49,55 +49,55 @@ def start(root: Root, world: World, *, reset: bool = False) -> None:
     consistency.run(lambda: consistency.apply(world.apply), world.adopt)
 
 
-def end(root: Root, world: World, error: Exception) -> None:
-    world.ends = [error]
+def fail(root: Root, world: World, error: Exception) -> None:
+    world.errors = [error]
     with pytest.raises(type(error)):
-        start(root, world)
+        run_apply(root, world)
 
 
 @pytest.mark.parametrize("error", [TerraformError("mistake"), InterruptedRunError("stopped")])
-def test_an_apply_that_stored_its_state_is_continued(
+def test_the_embedded_aws_is_kept_if_the_failed_apply_stored_its_state(
     root: Root, world: World, error: Exception
 ) -> None:
-    end(root, world, error)
-    end(root, world, TerraformError("the next mistake"))
+    fail(root, world, error)
+    fail(root, world, TerraformError("the next mistake"))
     assert world.resets == 0
-    start(root, world)
+    run_apply(root, world)
     assert world.resets == 0
 
 
-def test_the_aws_is_emptied_after_a_killed_first_apply(root: Root, world: World) -> None:
-    end(root, world, TerraformKilledError("killed"))
-    start(root, world)
+def test_the_embedded_aws_is_reset_after_a_killed_first_apply(root: Root, world: World) -> None:
+    fail(root, world, TerraformKilledError("killed"))
+    run_apply(root, world)
     assert (world.resets, world.applies) == (1, 2)
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_an_unstored_state_is_deleted_with_its_aws(root: Root, world: World, applied: bool) -> None:
+def test_a_reset_deletes_unstored_states(root: Root, world: World, applied: bool) -> None:
     directory = root.path / "stack"
     directory.mkdir()
     if applied:
-        start(root, world)
-    end(root, world, TerraformKilledError("killed"))
+        run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
     for name in ("errored.tfstate", "errored-1.tfstate", "cdk.tf.json"):
         (directory / name).touch()
-    start(root, world, reset=applied)
+    run_apply(root, world, reset=applied)
     assert world.resets == 1
     assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
 
 
-def test_an_unstored_state_is_kept_with_its_aws(root: Root, world: World) -> None:
-    left = root.path / "stack/errored.tfstate"
-    left.parent.mkdir()
-    left.touch()
-    start(root, world)
-    assert left.exists()
+def test_an_unstored_state_is_kept_without_a_reset(root: Root, world: World) -> None:
+    state = root.path / "stack/errored.tfstate"
+    state.parent.mkdir()
+    state.touch()
+    run_apply(root, world)
+    assert state.exists()
 
 
 def test_data_is_kept_if_the_apply_after_a_kill_succeeds(root: Root, world: World) -> None:
-    start(root, world)
-    end(root, world, TerraformKilledError("killed"))
-    start(root, world)
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    run_apply(root, world)
     assert world.resets == 0
 
 
@@ -105,55 +105,55 @@ EXISTING = TerraformError("already exists", {"aws_dynamodb_table.items"})
 
 
 def test_resources_that_a_killed_apply_created_are_adopted(root: Root, world: World) -> None:
-    start(root, world)
-    end(root, world, TerraformKilledError("killed"))
-    world.ends = [EXISTING, EXISTING]
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    world.errors = [EXISTING, EXISTING]
     world.adoptable = {"aws_dynamodb_table.items"}
-    start(root, world)
+    run_apply(root, world)
     assert (world.resets, world.applies) == (0, 5)
 
 
 @pytest.mark.parametrize("aws_was_killed", [False, True])
-def test_what_cannot_be_reconciled_is_kept_until_the_operator_resets(
+def test_data_that_cannot_be_reconciled_is_kept_until_the_operator_resets(
     root: Root, world: World, aws_was_killed: bool
 ) -> None:
-    start(root, world)
+    run_apply(root, world)
     if aws_was_killed:
         world.killed = True
     else:
-        end(root, world, TerraformKilledError("killed"))
+        fail(root, world, TerraformKilledError("killed"))
     for error in (EXISTING, TerraformError("no such thing")):
-        world.ends = [error]
+        world.errors = [error]
         with pytest.raises(OperatorError, match=r"(?s)Nothing was deleted.*`ops up --reset`"):
-            start(root, world)
+            run_apply(root, world)
     assert world.resets == 0
     world.killed = False
-    start(root, world, reset=True)
+    run_apply(root, world, reset=True)
     assert world.resets == 1
 
 
-def test_data_is_still_unverified_after_a_second_kill(root: Root, world: World) -> None:
-    start(root, world)
-    end(root, world, TerraformKilledError("killed"))
-    end(root, world, TerraformKilledError("killed again"))
-    world.ends = [EXISTING]
+def test_data_is_not_deleted_after_a_second_kill(root: Root, world: World) -> None:
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    fail(root, world, TerraformKilledError("killed again"))
+    world.errors = [EXISTING]
     with pytest.raises(OperatorError, match="Nothing was deleted"):
-        start(root, world)
+        run_apply(root, world)
 
 
-def test_data_is_still_unverified_after_an_interrupted_repair(root: Root, world: World) -> None:
-    start(root, world)
-    end(root, world, TerraformKilledError("killed"))
-    end(root, world, InterruptedRunError("stopped"))
-    world.ends = [EXISTING]
+def test_data_is_not_deleted_after_an_interrupted_repair(root: Root, world: World) -> None:
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    fail(root, world, InterruptedRunError("stopped"))
+    world.errors = [EXISTING]
     with pytest.raises(OperatorError, match="Nothing was deleted"):
-        start(root, world)
+        run_apply(root, world)
 
 
 def test_a_damaged_record_does_not_replace_the_aws(root: Root, world: World) -> None:
-    start(root, world)
+    run_apply(root, world)
     (root.path / "aws").mkdir()
     (root.path / "fit.json").write_bytes(b"\xff")
-    end(root, world, TerraformKilledError("killed"))
-    start(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    run_apply(root, world)
     assert world.resets == 0

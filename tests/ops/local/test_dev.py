@@ -35,8 +35,8 @@ def test_syntax_error_is_reported_with_file_and_line(tmp_path: Path) -> None:
     assert error.startswith("lambdas/auth/logic.py:1: ")
 
 
-class Runs:
-    """Runs of Terraform that start when the test calls `run_next`."""
+class RunQueue:
+    """Queues runs of Terraform until the test calls `run_next`."""
 
     def __init__(self) -> None:
         self.waiting: list[Callable[[], None]] = []
@@ -45,7 +45,7 @@ class Runs:
         self.waiting.pop(0)()
 
 
-def test_changes_saved_during_a_plan_cause_one_more_plan_which_the_key_applies(
+def test_changes_during_a_plan_cause_one_more_plan_and_the_operator_applies_it(
     root: Root, tmp_path: Path
 ) -> None:
     done: list[str] = []
@@ -57,10 +57,10 @@ def test_changes_saved_during_a_plan_cause_one_more_plan_which_the_key_applies(
         done.append("apply")
         return StartedPlatform({}, {"apply": 1.0})
 
-    runs = Runs()
+    runs = RunQueue()
     planning = Planning(root, prepare=lambda _: stack, deploy=deploy, start=runs.waiting.append)
     planning.apply()
-    assert runs.waiting == []  # there is nothing to apply yet
+    assert runs.waiting == []  # no plan exists yet
     planning.begin()
     planning.begin()
     planning.begin()
@@ -72,7 +72,7 @@ def test_changes_saved_during_a_plan_cause_one_more_plan_which_the_key_applies(
     assert done[-1] == "apply"
 
 
-def test_plan_lines_omit_wrong_values_of_the_embedded_cloud() -> None:
+def test_plan_lines_omit_values_that_the_embedded_cloud_gets_wrong() -> None:
     def item(
         kind: str, actions: list[str], before: Any = None, after: Any = None
     ) -> dict[str, Any]:

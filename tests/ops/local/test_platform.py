@@ -23,7 +23,7 @@ OUTPUTS = {
 }
 
 
-class Actions:
+class Fakes:
     """Records the steps, and fails the health check if `is_healthy` is False."""
 
     def __init__(self) -> None:
@@ -55,9 +55,9 @@ class Actions:
 
 
 def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
-    actions = Actions()
-    assert actions.complete(root)["apiUrl"] == "http://api"
-    assert actions.done == ["migrate m", "publish", "keys", "health", "save"]
+    fakes = Fakes()
+    assert fakes.complete(root)["apiUrl"] == "http://api"
+    assert fakes.done == ["migrate m", "publish", "keys", "health", "save"]
     assert read_json(root.platform_file) == {
         "apiUrl": "http://api",
         "wsUrl": "ws://ws",
@@ -69,12 +69,12 @@ def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
 
 
 def test_an_unhealthy_platform_is_not_written(root: Root) -> None:
-    actions = Actions()
-    actions.is_healthy = False
+    fakes = Fakes()
+    fakes.is_healthy = False
     with pytest.raises(OperatorError, match="not healthy"):
-        actions.complete(root)
+        fakes.complete(root)
     assert not root.platform_file.exists()
-    assert "save" not in actions.done
+    assert "save" not in fakes.done
 
 
 def test_platform_json_of_the_previous_run_is_deleted_first(root: Root) -> None:

@@ -1,4 +1,4 @@
-"""Policies are compared as sets of requests: exceptions, conditions, principals and exposure."""
+"""Tests that policies are compared by the requests that they allow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/reader"
 
 
 def statement(effect: str = "Allow", **parts: Any) -> Block:
-    """Returns a statement about reading objects, with some elements replaced or (None) removed."""
+    """Returns a statement about reading objects, with some of its elements replaced."""
     whole = {"Effect": effect, "Action": "s3:GetObject", "Resource": OBJECTS, **parts}
     for name in ("Action", "Resource"):
         if f"Not{name}" in parts:
@@ -30,7 +30,7 @@ def policy(*items: Block, version: str = "2012-10-17") -> Block:
     return {"Version": version, "Statement": list(items)}
 
 
-def changed(before: Block, after: Block) -> Comparison:
+def compared(before: Block, after: Block) -> Comparison:
     return compare(policy(before), policy(after))
 
 
@@ -49,12 +49,12 @@ EXCEPTIONS: list[Any] = [
     pytest.param(
         {"NotAction": ["iam:*", "future:Do"]},
         {"NotAction": "iam:*"},
-        id="fewer excluded actions that AWS's list lacks",
+        id="fewer excluded actions unknown to the reference",
     ),
     pytest.param(
         {"NotAction": "future:Do*"},
         {"NotAction": "future:DoThis"},
-        id="smaller excluded pattern that AWS's list lacks",
+        id="smaller excluded pattern unknown to the reference",
     ),
     pytest.param(
         {"NotResource": [OBJECTS, f"{BUCKET}-2/*"]},
@@ -73,7 +73,7 @@ EXCEPTIONS: list[Any] = [
         {"NotResource": OBJECTS}, {"Resource": f"{BUCKET}/a"}, id="exactly the excluded resource"
     ),
     pytest.param(
-        {"Resource": f"{BUCKET}-2/*"}, {"NotResource": OBJECTS}, id="a list becomes an exception"
+        {"Resource": f"{BUCKET}-2/*"}, {"NotResource": OBJECTS}, id="Resource to NotResource"
     ),
     pytest.param(
         {"NotPrincipal": {"AWS": [ROLE, ACCOUNT]}},
@@ -94,13 +94,13 @@ EXCEPTIONS: list[Any] = [
 
 
 @pytest.mark.parametrize(("before", "after"), EXCEPTIONS)
-def test_smaller_exception_allows_more(before: Block, after: Block) -> None:
-    assert changed(statement(**before), statement(**after)).wider
+def test_allow_statement_with_a_smaller_exception_is_wider(before: Block, after: Block) -> None:
+    assert compared(statement(**before), statement(**after)).wider
 
 
 @pytest.mark.parametrize(("before", "after"), EXCEPTIONS)
-def test_larger_exception_denies_less(before: Block, after: Block) -> None:
-    comparison = changed(statement("Deny", **after), statement("Deny", **before))
+def test_deny_statement_with_a_larger_exception_denies_less(before: Block, after: Block) -> None:
+    comparison = compared(statement("Deny", **after), statement("Deny", **before))
     assert comparison.undenied
     assert not comparison.same
 
@@ -118,8 +118,8 @@ def test_larger_exception_denies_less(before: Block, after: Block) -> None:
         ({"NotPrincipal": {"AWS": ROLE}}, {"Principal": {"Service": "events.amazonaws.com"}}),
     ],
 )
-def test_larger_exception_is_only_narrower(before: Block, after: Block) -> None:
-    assert only_narrower(changed(statement(**before), statement(**after)))
+def test_allow_statement_with_a_larger_exception_is_narrower(before: Block, after: Block) -> None:
+    assert only_narrower(compared(statement(**before), statement(**after)))
 
 
 CONDITIONS: list[Any] = [
@@ -153,9 +153,9 @@ def test_conditions_are_compared_by_the_values_that_meet_them(
 ) -> None:
     wide = statement(Condition={operator: {key: larger}})
     narrow = statement(Condition={operator: {key: smaller}})
-    assert not changed(wide, narrow).wider
-    if not changed(wide, narrow).same:
-        assert changed(narrow, wide).wider
+    assert not compared(wide, narrow).wider
+    if not compared(wide, narrow).same:
+        assert compared(narrow, wide).wider
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_conditions_are_compared_by_the_values_that_meet_them(
 def test_stricter_operator_is_not_wider(before: str, after: str) -> None:
     key = "aws:PrincipalTag/team"
     old, new = (statement(Condition={name: {key: "Ops"}}) for name in (before, after))
-    assert not changed(old, new).wider
+    assert not compared(old, new).wider
 
 
 @pytest.mark.parametrize(
@@ -188,16 +188,16 @@ def test_stricter_operator_is_not_wider(before: str, after: str) -> None:
         ("FutureOperator", "FutureOperatorIfExists"),
     ],
 )
-def test_laxer_or_unknown_operator_is_wider(before: str, after: str) -> None:
+def test_less_strict_or_unknown_operator_is_wider(before: str, after: str) -> None:
     key = "aws:PrincipalTag/team"
     old, new = (statement(Condition={name: {key: "Ops"}}) for name in (before, after))
-    assert changed(old, new).wider
+    assert compared(old, new).wider
 
 
-def test_same_key_in_two_spellings_keeps_both_conditions() -> None:
+def test_conditions_on_a_key_in_two_spellings_both_apply() -> None:
     both = {"StringLike": {"aws:PrincipalTag/a": "x*", "AWS:PrincipalTag/a": "*y"}}
     one = {"StringLike": {"aws:PrincipalTag/a": "x*"}}
-    assert changed(statement(Condition=both), statement(Condition=one)).wider
+    assert compared(statement(Condition=both), statement(Condition=one)).wider
 
 
 @pytest.mark.parametrize(
@@ -212,8 +212,8 @@ def test_same_key_in_two_spellings_keeps_both_conditions() -> None:
         ),
     ],
 )
-def test_principals_have_a_normal_form(before: Any, after: Any) -> None:
-    assert changed(statement(Principal=before), statement(Principal=after)).same
+def test_equivalent_principals_are_equal(before: Any, after: Any) -> None:
+    assert compared(statement(Principal=before), statement(Principal=after)).same
 
 
 @pytest.mark.parametrize(
@@ -232,32 +232,32 @@ def test_principals_have_a_normal_form(before: Any, after: Any) -> None:
         ({}, {"ForAllValues:StringLike": {"aws:TagKeys": "*"}}),
     ],
 )
-def test_conditions_have_a_normal_form(before: Block, after: Block) -> None:
-    assert changed(statement(Condition=before), statement(Condition=after)).same
+def test_equivalent_conditions_are_equal(before: Block, after: Block) -> None:
+    assert compared(statement(Condition=before), statement(Condition=after)).same
 
 
 def test_account_includes_its_roles_but_no_role_includes_the_account() -> None:
     account, role = (statement(Principal={"AWS": name}) for name in (ACCOUNT, ROLE))
-    assert only_narrower(changed(account, role))
-    assert changed(role, account).wider
-    assert changed(statement(Principal={"AWS": OTHER}), role).wider
+    assert only_narrower(compared(account, role))
+    assert compared(role, account).wider
+    assert compared(statement(Principal={"AWS": OTHER}), role).wider
 
 
-def test_policy_variable_is_not_a_pattern_that_others_cover() -> None:
+def test_policy_variable_is_narrower_than_a_wildcard() -> None:
     own, everybody = statement(Resource=f"{BUCKET}/${{aws:username}}/*"), statement()
-    assert only_narrower(changed(everybody, own))
-    assert changed(own, everybody).wider
-    assert changed(
+    assert only_narrower(compared(everybody, own))
+    assert compared(own, everybody).wider
+    assert compared(
         statement(Resource=f"{BUCKET}/a${{*}}"), statement(Resource=f"{BUCKET}/a*")
     ).wider
-    # The older version has no variables, so the text is a plain name.
+    # Version 2008-10-17 has no variables, so the text is literal.
     assert compare(policy(own, version="2008-10-17"), policy(own)).wider
 
 
 def test_pattern_does_not_match_across_the_parts_of_an_arn() -> None:
     narrow = statement(Resource=f"arn:aws:sns:us-east-1:{ACCOUNT}:news")
-    assert changed(statement(Resource="arn:aws:sns:us-*"), narrow).wider
-    assert not changed(statement(Resource=f"arn:aws:sns:*:{ACCOUNT}:n*"), narrow).wider
+    assert compared(statement(Resource="arn:aws:sns:us-*"), narrow).wider
+    assert not compared(statement(Resource=f"arn:aws:sns:*:{ACCOUNT}:n*"), narrow).wider
 
 
 @pytest.mark.parametrize(
@@ -285,7 +285,7 @@ def test_pattern_does_not_match_across_the_parts_of_an_arn() -> None:
         {"StringNotEquals": {"aws:PrincipalAccount": ACCOUNT}},
     ],
 )
-def test_condition_that_restricts_nobody_leaves_a_policy_public(condition: Block) -> None:
+def test_policy_stays_public_if_its_condition_restricts_no_callers(condition: Block) -> None:
     [grant] = compare(None, policy(statement(Principal="*", Condition=condition))).wider
     assert grant.public
 
@@ -303,7 +303,7 @@ def test_condition_that_restricts_nobody_leaves_a_policy_public(condition: Block
         {"StringEquals": {"aws:sourceVpce": "vpce-1"}, "Bool": {"aws:SecureTransport": "true"}},
     ],
 )
-def test_fixed_owner_or_network_restricts_the_callers(condition: Block) -> None:
+def test_policy_is_not_public_if_a_condition_fixes_the_owner_or_network(condition: Block) -> None:
     [grant] = compare(None, policy(statement(Principal={"AWS": "*"}, Condition=condition))).wider
     assert not grant.public
 
@@ -347,7 +347,7 @@ SUBJECT = f"{GITHUB[14:]}:sub"
         ("accounts.google.com", {"StringEquals": {"accounts.google.com:aud": "app"}}, True),
     ],
 )
-def test_federated_trust_needs_an_audience_and_a_subject(
+def test_federated_trust_is_public_without_an_audience_and_a_subject(
     provider: str, conditions: Block, public: bool
 ) -> None:
     [grant] = trust(provider, **conditions).wider
@@ -357,14 +357,14 @@ def test_federated_trust_needs_an_audience_and_a_subject(
 @pytest.mark.parametrize(
     "pattern", ["*", "*:*", "IAM:*", "iam:Put?olePolicy", "ia?:*", "Iam:pASSrOLE"]
 )
-def test_actions_match_in_any_case_and_form(pattern: str) -> None:
+def test_actions_match_in_any_case_and_with_any_wildcard(pattern: str) -> None:
     assert permissions_management(pattern)
     assert compare(
         policy(statement(Action=pattern)), policy(statement(Action=pattern.upper()))
     ).same
 
 
-def test_pattern_may_span_the_service() -> None:
+def test_action_pattern_may_include_the_service() -> None:
     assert expanded("*:*") == expanded("*")
     assert expanded("?am:PassRole") == expanded("iam:PassRole")
     assert "iam:PassRole" in expanded("*:PassRole")
@@ -380,7 +380,7 @@ def test_pattern_may_span_the_service() -> None:
         {**statement(), "NotAction": "iam:*"},
     ],
 )
-def test_invalid_statement_is_undecided(broken: Any) -> None:
+def test_policy_with_an_invalid_statement_cannot_be_compared(broken: Any) -> None:
     comparison = compare(policy(statement()), policy(statement(), broken))
     assert comparison.undecided
     assert not comparison.same
@@ -403,7 +403,7 @@ def test_invalid_statement_is_undecided(broken: Any) -> None:
         ([], False),
     ],
 )
-def test_key_policy_must_let_somebody_change_it(items: list[Block], possible: bool) -> None:
+def test_key_policy_that_nobody_can_change_is_detected(items: list[Block], possible: bool) -> None:
     assert can_be_changed(policy(*items), "kms:PutKeyPolicy") is possible
 
 
@@ -419,6 +419,6 @@ def test_key_policy_must_let_somebody_change_it(items: list[Block], possible: bo
         ("", "*", False),
     ],
 )
-def test_disjoint_patterns_match_no_common_text(one: str, other: str, disjoint: bool) -> None:
+def test_disjoint_patterns_are_detected(one: str, other: str, disjoint: bool) -> None:
     assert globs.are_disjoint(globs.parsed(one), globs.parsed(other)) is disjoint
     assert globs.are_disjoint(globs.parsed(other), globs.parsed(one)) is disjoint

@@ -48,7 +48,7 @@ def document(*items: Block, **more: Any) -> Block:
     }
 
 
-def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
+def stack_plan(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
     """Returns a plan that changes some resources of a stack.
 
     Args:
@@ -67,9 +67,9 @@ def of_stack(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block:
     )
 
 
-def large(stack: Synthesized, least: int = 500) -> Block:
-    """Returns a plan that changes each resource at least once, with `least` or more changes."""
-    plan = of_stack(stack, {})
+def large_plan(stack: Synthesized, least: int = 500) -> Block:
+    """Returns a plan that changes each resource at least once, in at least `least` changes."""
+    plan = stack_plan(stack, {})
     entries = plan["resource_changes"]
     for number in range(max(least, len(entries))):
         entry = entries[number % len(stack.resources)]

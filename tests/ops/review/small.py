@@ -1,4 +1,4 @@
-"""A small stack: some resources of a synthesized stack and those to which they refer."""
+"""Extracts a small stack from a synthesized stack, and plans changes of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ Block = dict[str, Any]
 REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)")
 
 
-def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
-    """Returns the part of a stack that the chosen resources need, with its state in a local file.
+def extract(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
+    """Returns a stack of the chosen resources and those that they refer to, with a local state.
 
     Args:
         stack: The directory with the whole stack's cdk.tf.json.
@@ -31,8 +31,8 @@ def cut(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
         if label in kept.setdefault(type_, {}):
             continue
         block = kept[type_][label] = document["resource"][type_][label]
-        mentioned = REFERENCE.findall(json.dumps(block))
-        wanted += [pair for pair in mentioned if pair[1] in document["resource"].get(pair[0], {})]
+        referenced = REFERENCE.findall(json.dumps(block))
+        wanted += [pair for pair in referenced if pair[1] in document["resource"].get(pair[0], {})]
     terraform = {
         "required_providers": document["terraform"]["required_providers"],
         "backend": {"local": {"path": "terraform.tfstate"}},

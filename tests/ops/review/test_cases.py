@@ -1,7 +1,7 @@
-"""Verdicts on changes of each kind in `cases/`: a file per kind, a list of changes per file.
+"""Tests the verdicts on the changes in `cases/`, which has a file for each kind of change.
 
-A case has the change's `type`, its values `before` and `after` (without one it is created or
-destroyed), the expected `verdict`, a `rule` among the reasons, and rules that must be `without`.
+A case has a `type`, values `before` (absent: created) and `after` (absent: destroyed), the expected
+`verdict`, a `rule` that must be among the reasons, and rules that must not (`without`).
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def cases() -> Iterator[Any]:
 def with_text(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Returns values with JSON text in place of each policy, as in a plan."""
 
-    def written(value: Any) -> Any:
+    def with_json(value: Any) -> Any:
         if isinstance(value, dict) and ("Statement" in value or "rules" in value):
             return json.dumps(value)
         if isinstance(value, dict):
-            return {key: written(part) for key, part in value.items()}
-        return [written(part) for part in value] if isinstance(value, list) else value
+            return {key: with_json(part) for key, part in value.items()}
+        return [with_json(part) for part in value] if isinstance(value, list) else value
 
-    return None if values is None else {key: written(value) for key, value in values.items()}
+    return None if values is None else {key: with_json(value) for key, value in values.items()}
 
 
 def judged(case: Mapping[str, Any]) -> Judged:
@@ -50,7 +50,7 @@ def judged(case: Mapping[str, Any]) -> Judged:
 
 
 @pytest.mark.parametrize("case", list(cases()))
-def test_change_has_its_verdict(case: dict[str, Any]) -> None:
+def test_change_has_the_expected_verdict(case: dict[str, Any]) -> None:
     result = judged(case)
     reasons = {reason.rule for reason in result.reasons}
     assert (str(result.verdict), result.reasons) == (case["verdict"], result.reasons)

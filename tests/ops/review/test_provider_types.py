@@ -19,7 +19,7 @@ def test_files_are_current() -> None:
     known = managed_policies()
     assert (
         known["policies"].keys() | known["others"] == json.loads(aws_managed_policies_data).keys()
-    ), "renew the files with `python -m tools.provider_types`"
+    ), "update the files with `python -m tools.provider_types`"
 
 
 def test_file_of_actions_is_current() -> None:
@@ -65,7 +65,7 @@ def test_only_attributes_that_no_program_can_set_are_computed() -> None:
     assert "policy" not in computed_attributes("aws_sqs_queue")
 
 
-def test_managed_policies_are_sorted_by_what_they_allow() -> None:
+def test_managed_policies_are_classified_by_the_actions_that_they_allow() -> None:
     def policy(action: str) -> dict[str, object]:
         statement = {"Effect": "Allow", "Action": action, "Resource": "*"}
         return {"Document": {"Version": "2012-10-17", "Statement": [statement]}}

@@ -1,4 +1,4 @@
-"""Verdicts on small changes of the real stack, which Terraform plans from an applied state."""
+"""Tests the verdicts on changes of the real stack that Terraform plans from an applied state."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ops.root import Root
 from ops.terraform.plan import Action, read_plan
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
-from tests.ops.review.small import Block, apply, cut, labels, one, planned, write
+from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
 
 SECRET = "do-not-show-this"
 TABLE = "database/ai-usage"
@@ -48,7 +48,7 @@ def base(document: Block) -> Block:
 
 
 def complete_alarms(directory: Path) -> None:
-    """Adds to the state what AWS returns about alarms but the embedded AWS does not."""
+    """Adds values to the state that AWS returns about alarms but the embedded AWS does not."""
     document = json.loads((directory / "cdk.tf.json").read_text())
     file = directory / "terraform.tfstate"
     state = json.loads(file.read_text())
@@ -94,8 +94,8 @@ def rename_table(document: Block) -> None:
     one(document, "aws_dynamodb_table", TABLE)["name"] = "ai-quotas-dev"
 
 
-def weaken(document: Block) -> None:
-    """Makes several unsafe changes: to protection, access, retention and a secret."""
+def unprotect(document: Block) -> None:
+    """Makes unsafe changes of protection, access, retention and a secret."""
     table = one(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": False}
     table["deletion_protection_enabled"] = False
@@ -129,19 +129,19 @@ def widen_role(document: Block) -> None:
     _allow(document, Action=["dynamodb:*", "iam:PassRole"], Resource="*")
 
 
-def widen_role_a_little(document: Block) -> None:
+def allow_scan(document: Block) -> None:
     [label] = labels(document, "aws_dynamodb_table", TABLE)
     _allow(document, Action="dynamodb:Scan", Resource=f"${{aws_dynamodb_table.{label}.arn}}")
 
 
-def widen_role_by_something_new(document: Block) -> None:
+def allow_new_queue(document: Block) -> None:
     document["resource"]["aws_sqs_queue"] = {
         "ai_queue_01234567": {"name": "ai-queue-dev", "tags": {"Service": "ai"}}
     }
     _allow(document, Action="sqs:SendMessage", Resource="${aws_sqs_queue.ai_queue_01234567.arn}")
 
 
-def drop_alarm(document: Block) -> None:
+def remove_alarm(document: Block) -> None:
     document["resource"]["aws_cloudwatch_metric_alarm"].pop(
         labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0]
     )
@@ -160,26 +160,26 @@ def shrink_aurora(document: Block) -> None:
     cluster["backup_retention_period"] = 1
 
 
-AT_ONCE: tuple[Change, ...] = (weaken, open_bucket, widen_role, drop_alarm, replace_cognito)
-"""Changes of different resources, which one plan can contain."""
+TOGETHER: tuple[Change, ...] = (unprotect, open_bucket, widen_role, remove_alarm, replace_cognito)
+"""Changes of different resources. A single plan contains all of them."""
 
 
-def all_at_once(document: Block) -> None:
-    for change in AT_ONCE:
+def combined(document: Block) -> None:
+    for change in TOGETHER:
         change(document)
 
 
-def widen_role_twice(document: Block) -> None:
-    widen_role_a_little(document)
-    widen_role_by_something_new(document)
+def allow_scan_and_new_queue(document: Block) -> None:
+    allow_scan(document)
+    allow_new_queue(document)
 
 
-SMALL: tuple[Change, ...] = (
-    *(no_change, tag_only, all_at_once, rename_table_in_program),
-    *(move_table_in_program, rename_table, widen_role_twice),
+FAST_CHANGES: tuple[Change, ...] = (
+    *(no_change, tag_only, combined, rename_table_in_program),
+    *(move_table_in_program, rename_table, allow_scan_and_new_queue),
 )
-AURORA: tuple[Change, ...] = (shrink_aurora,)
-CHOSEN = (
+AURORA_CHANGES: tuple[Change, ...] = (shrink_aurora,)
+SELECTED = (
     ("aws_dynamodb_table", TABLE),
     ("aws_s3_bucket_public_access_block", "storage/backups"),
     ("aws_s3_bucket_policy", "storage/backups"),
@@ -193,7 +193,7 @@ CHOSEN = (
 
 @dataclasses.dataclass(frozen=True)
 class Plans:
-    """The plans of all changes."""
+    """The plans of all changes, which are made concurrently."""
 
     futures: dict[str, Future[tuple[Path, Block]]]
 
@@ -225,12 +225,12 @@ def plans() -> Iterator[Plans]:
             variables = cloud.variables
             synthesize(["dev"], root.cdktf_out, variables)
             stack = root.cdktf_out / "stacks" / "dev"
-            aurora = cut(stack, [("aws_rds_cluster", "database/aurora")])
+            aurora = extract(stack, [("aws_rds_cluster", "database/aurora")])
             cluster = one(aurora, "aws_rds_cluster", "database/aurora")
             cluster["serverlessv2_scaling_configuration"] = {"min_capacity": 1, "max_capacity": 4}
             cluster["backup_retention_period"] = 7
-            # Applying Aurora takes long, so the other resources are applied at the same time.
-            small_directory = write(base(cut(stack, CHOSEN)), Path(directory) / "small")
+            # Applying Aurora takes long, so the other resources are applied and planned meanwhile.
+            small_directory = write(base(extract(stack, SELECTED)), Path(directory) / "small")
             aurora_directory = write(aurora, Path(directory) / "aurora")
             applying_aurora = workers.submit(apply, aurora_directory, root, variables)
             apply(small_directory, root, variables)
@@ -246,13 +246,13 @@ def plans() -> Iterator[Plans]:
             with ThreadPoolExecutor(3) as planners:
                 futures = {
                     change.__name__: planners.submit(plan, small_directory, change)
-                    for change in SMALL
+                    for change in FAST_CHANGES
                 }
                 futures |= {
                     change.__name__: planners.submit(
                         plan, aurora_directory, change, applying_aurora
                     )
-                    for change in AURORA
+                    for change in AURORA_CHANGES
                 }
                 yield Plans(futures)
                 planners.shutdown(cancel_futures=True)
@@ -260,7 +260,7 @@ def plans() -> Iterator[Plans]:
             stop_platform(root, purge=True)
 
 
-def verdict_of(reviewed: Review, type_: str) -> Verdict:
+def worst_verdict(reviewed: Review, type_: str) -> Verdict:
     return max(item.verdict for item in reviewed.changes if item.change.type == type_)
 
 
@@ -296,8 +296,8 @@ def test_renamed_construct_is_recognized(plans: Plans) -> None:
         f"  from = {rename.before}",
         f"  to   = {rename.after}",
     ]
-    # Without a moved block the plan destroys it.
-    assert verdict_of(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
+    # The plan does not contain the moved block, so it destroys the table.
+    assert worst_verdict(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
     assert rename.moved_block in review_markdown(reviewed)
 
 
@@ -323,38 +323,38 @@ def of_type(reviewed: Review, type_: str) -> Judged:
 
 
 def test_disabled_protection_is_dangerous(plans: Plans) -> None:
-    item = of_type(plans.review(all_at_once), "aws_dynamodb_table")
+    item = of_type(plans.review(combined), "aws_dynamodb_table")
     assert item.verdict is Verdict.DANGEROUS
     assert rules(item) == {"deletion-protection", "point-in-time-recovery"}
 
 
 def test_port_open_to_the_internet_is_dangerous(plans: Plans) -> None:
-    item = of_type(plans.review(all_at_once), "aws_vpc_security_group_ingress_rule")
+    item = of_type(plans.review(combined), "aws_vpc_security_group_ingress_rule")
     assert item.verdict is Verdict.DANGEROUS
     assert "open-to-the-internet" in rules(item)
 
 
 def test_shorter_retention_is_irreversible(plans: Plans) -> None:
-    item = of_type(plans.review(all_at_once), "aws_cloudwatch_log_group")
+    item = of_type(plans.review(combined), "aws_cloudwatch_log_group")
     assert item.verdict is Verdict.IRREVERSIBLE
     assert item.reasons[0].text == "retention is 3 days instead of 7: older data is deleted"
 
 
 def test_public_bucket_is_dangerous(plans: Plans) -> None:
-    reviewed = plans.review(all_at_once)
-    assert verdict_of(reviewed, "aws_s3_bucket_public_access_block") is Verdict.DANGEROUS
+    reviewed = plans.review(combined)
+    assert worst_verdict(reviewed, "aws_s3_bucket_public_access_block") is Verdict.DANGEROUS
     [policy] = [item for item in reviewed.changes if item.change.type == "aws_s3_bucket_policy"]
     assert policy.verdict is Verdict.DANGEROUS
     assert any("public: s3:GetObject" in reason.text for reason in policy.reasons)
 
 
 def test_checkov_adds_only_new_findings(plans: Plans) -> None:
-    plain = plans.review(all_at_once)
-    more = with_checkov(plain, plans.document(all_at_once))
-    before = {item.change.address: set(item.reasons) for item in plain.changes}
+    without_checkov = plans.review(combined)
+    with_findings = with_checkov(without_checkov, plans.document(combined))
+    before = {item.change.address: set(item.reasons) for item in without_checkov.changes}
     added = {
         (item.change.type, reason.rule)
-        for item in more.changes
+        for item in with_findings.changes
         for reason in set(item.reasons) - before[item.change.address]
     }
     assert added >= {
@@ -362,17 +362,17 @@ def test_checkov_adds_only_new_findings(plans: Plans) -> None:
         ("aws_s3_bucket_public_access_block", "CKV_AWS_54"),
         ("aws_s3_bucket_public_access_block", "CKV_AWS_56"),
     }
-    assert more.verdict is plain.verdict
+    assert with_findings.verdict is without_checkov.verdict
 
 
 def test_wider_role_is_dangerous(plans: Plans) -> None:
-    item = of_type(plans.review(all_at_once), "aws_iam_role_policy")
+    item = of_type(plans.review(combined), "aws_iam_role_policy")
     assert item.verdict is Verdict.DANGEROUS
     assert {"policy-wider", "policy-wildcard", "policy-permissions"} <= rules(item)
 
 
-def test_permissions_on_a_new_resource_are_shown_without_its_arn(plans: Plans) -> None:
-    reviewed = plans.review(widen_role_twice)
+def test_permissions_on_a_new_resource_name_its_reference_instead_of_its_arn(plans: Plans) -> None:
+    reviewed = plans.review(allow_scan_and_new_queue)
     role = of_type(reviewed, "aws_iam_role_policy")
     assert role.verdict is Verdict.REVIEW
     assert role.change.unknown == ("policy",)
@@ -386,7 +386,7 @@ def test_permissions_on_a_new_resource_are_shown_without_its_arn(plans: Plans) -
 
 
 def test_removed_alarm_is_dangerous(plans: Plans) -> None:
-    reviewed = plans.review(all_at_once)
+    reviewed = plans.review(combined)
     item = of_type(reviewed, "aws_cloudwatch_metric_alarm")
     assert (item.change.action, item.verdict) == (Action.DESTROY, Verdict.DANGEROUS)
     assert reviewed.cost
@@ -394,11 +394,11 @@ def test_removed_alarm_is_dangerous(plans: Plans) -> None:
 
 
 def test_replaced_user_pool_is_irreversible(plans: Plans) -> None:
-    reviewed = plans.review(all_at_once)
+    reviewed = plans.review(combined)
     [pool] = [item for item in reviewed.changes if item.change.type == "aws_cognito_user_pool"]
     assert (pool.change.action, pool.verdict) == (Action.REPLACE, Verdict.IRREVERSIBLE)
     assert pool.change.forced_by == ("username_attributes",)
-    assert verdict_of(reviewed, "aws_cognito_user_pool_client") is Verdict.DANGEROUS
+    assert worst_verdict(reviewed, "aws_cognito_user_pool_client") is Verdict.DANGEROUS
 
 
 def test_smaller_aurora_is_dangerous_and_fewer_backups_irreversible(plans: Plans) -> None:
@@ -416,15 +416,15 @@ def test_smaller_aurora_is_dangerous_and_fewer_backups_irreversible(plans: Plans
 
 
 def test_sensitive_values_appear_nowhere(plans: Plans) -> None:
-    assert SECRET in json.dumps(plans.document(all_at_once)), "the plan contains the secret"
-    reviewed = plans.review(all_at_once)
+    assert SECRET in json.dumps(plans.document(combined)), "the plan does not contain the secret"
+    reviewed = plans.review(combined)
     [difference] = of_type(reviewed, "aws_ssm_parameter").change.differences
     assert difference.path == "value"
     texts = [
         review_markdown(reviewed),
         json.dumps(review_document(reviewed)),
         "\n".join(line.plain for line in review_lines(reviewed)),
-        review_html(reviewed, plans.stack(all_at_once)),
+        review_html(reviewed, plans.stack(combined)),
         repr(reviewed),
     ]
     for text in texts:

@@ -92,6 +92,6 @@ def test_receipt_is_removed_with_its_plan(plan: Path) -> None:
     assert [path.name for path in plan.parent.iterdir()] == ["stack"]
 
 
-def test_missing_state_has_its_own_version() -> None:
+def test_version_of_a_missing_state_differs_from_that_of_an_existing_one() -> None:
     assert state_version(None) == NOTHING_APPLIED
     assert state_version({"lineage": "a", "serial": 1}) == StateVersion("a", 1)

@@ -1,4 +1,4 @@
-"""Every rule of rules.yml matches its changes and no others."""
+"""Tests that every rule of rules.yml matches the intended changes and no others."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def values(path: str, value: Any) -> Values:
     return {name: [values(rest, value)] if rest else value}
 
 
-# rule, verdict, type, action, attribute, value before (None: the resource is created), value after
+# rule, verdict, type, action, attribute, value before (None: the resource is new), value after
 CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("stateful-destroyed", I, BUCKET, DESTROY, "bucket", "a", None),
     ("stateful-replaced", I, POOL, REPLACE, "name", "a", "b"),
@@ -523,7 +523,7 @@ POLICIES: list[tuple[str, Verdict, Action, Any, Any]] = [
 ]
 
 
-OTHERS: list[tuple[str, Verdict, Change]] = [
+FORMS: list[tuple[str, Verdict, Change]] = [
     ("deposed", R, Change("a.b", FUNCTION, DESTROY, {"function_name": "f"}, {}, deposed="0ab1")),
     ("imported", R, Change("a.b", BUCKET, Action.IMPORT, {"id": "b"}, {"id": "b"}, imported="b")),
     (
@@ -548,7 +548,7 @@ def change(type_: str, action: Action, before: Values, after: Values) -> Change:
     CASES,
     ids=[f"{case[0]}-{number}" for number, case in enumerate(CASES)],
 )
-def test_rule_matches_its_change(
+def test_rule_matches_the_change_of_its_case(
     rules: Rules,
     rule: str,
     verdict: Verdict,
@@ -572,7 +572,7 @@ def test_rule_matches_its_change(
 @pytest.mark.parametrize(
     ("rule", "verdict", "action", "before", "after"), POLICIES, ids=[case[0] for case in POLICIES]
 )
-def test_policy_rule_matches_its_change(
+def test_policy_rule_matches_the_change_of_its_case(
     rules: Rules, rule: str, verdict: Verdict, action: Action, before: Any, after: Any
 ) -> None:
     changed = change("aws_iam_role_policy", action, {"policy": before}, {"policy": after})
@@ -580,8 +580,8 @@ def test_policy_rule_matches_its_change(
     assert (rule, verdict) in {(reason.rule, reason.verdict) for reason in reasons}
 
 
-@pytest.mark.parametrize(("rule", "verdict", "changed"), OTHERS, ids=[case[0] for case in OTHERS])
-def test_rule_about_the_form_of_a_change_matches(
+@pytest.mark.parametrize(("rule", "verdict", "changed"), FORMS, ids=[case[0] for case in FORMS])
+def test_rule_matches_a_change_by_its_form(
     rules: Rules, rule: str, verdict: Verdict, changed: Change
 ) -> None:
     assert [(item.rule, item.verdict) for item in judge(changed, [], rules)] == [(rule, verdict)]
@@ -603,7 +603,7 @@ def test_every_rule_has_a_case(rules: Rules) -> None:
             )
             for _, _, action, before, after in POLICIES
         ]
-        cases += [judge(changed, [], alone) for _, _, changed in OTHERS]
+        cases += [judge(changed, [], alone) for _, _, changed in FORMS]
         if any(reason.rule == rule.id for reasons in cases for reason in reasons):
             matching.add(number)
     assert [rule for number, rule in enumerate(rules.rules) if number not in matching] == []
@@ -619,7 +619,7 @@ def test_most_severe_reason_comes_first(rules: Rules) -> None:
     ]
 
 
-def test_rule_about_one_attribute_only_does_not_match_if_anything_else_changes(
+def test_rule_for_a_single_changed_attribute_does_not_match_two_changes(
     rules: Rules,
 ) -> None:
     both = judge(
@@ -630,7 +630,7 @@ def test_rule_about_one_attribute_only_does_not_match_if_anything_else_changes(
     assert [reason.verdict for reason in both] == [R]
 
 
-def test_unknown_value_is_not_a_change(rules: Rules) -> None:
+def test_rule_about_an_attribute_does_not_match_its_unknown_value(rules: Rules) -> None:
     after = masked({"retention_in_days": None}, unknown={"retention_in_days": True})
     [reason] = judge(
         change("aws_cloudwatch_log_group", UPDATE, {"retention_in_days": 30}, after), [], rules
@@ -645,21 +645,21 @@ def test_unknown_value_is_not_a_change(rules: Rules) -> None:
 def test_action_determines_the_verdict_if_no_rule_matches(
     rules: Rules, action: Action, verdict: Verdict
 ) -> None:
-    [reason] = judge(change("aws_unheard_of", action, {"a": 1}, {"a": 2}), [], rules)
+    [reason] = judge(change("aws_unknown", action, {"a": 1}, {"a": 2}), [], rules)
     assert (reason.rule, reason.verdict) == ("otherwise", verdict)
 
 
 @pytest.mark.parametrize("action", [REPLACE, DESTROY])
 @pytest.mark.parametrize(
-    "type_", ["aws_unheard_of", "aws_efs_file_system", "aws_ecr_repository", "random_password"]
+    "type_", ["aws_unknown", "aws_efs_file_system", "aws_ecr_repository", "random_password"]
 )
-def test_unlisted_type_counts_as_a_type_that_holds_data(
+def test_type_without_a_rule_is_treated_as_holding_data(
     rules: Rules, type_: str, action: Action
 ) -> None:
     assert judge(change(type_, action, {"a": 1}, {"a": 2}), [], rules)[0].verdict is I
 
 
-def test_rule_about_one_attribute_only_does_not_match_unknown_values_of_other_arguments(
+def test_rule_for_a_single_changed_attribute_does_not_match_unknown_arguments(
     rules: Rules,
 ) -> None:
     unknown = masked({"arn": None, "policy": None}, unknown={"policy": True, "arn": True})

@@ -1,4 +1,4 @@
-"""Plans with rare entries, large plans, and reviews that are hard to write or display."""
+"""Tests reviews of unusual and large plans, and their output."""
 
 from __future__ import annotations
 
@@ -48,11 +48,11 @@ def texts(result: Review) -> dict[str, str]:
         pytest.param({}, {"value": True}, id="newly marked"),
         pytest.param({"value": True}, {}, id="no longer marked"),
         pytest.param({"value": True}, {"value": True}, id="always marked"),
-        pytest.param(False, {"value": True}, id="without any mark before"),
+        pytest.param(False, {"value": True}, id="marks before are false"),
     ],
 )
 @pytest.mark.parametrize("new", [SECRET, f"{SECRET}-2"])
-def test_value_marked_sensitive_before_or_after_is_shown_in_no_format(
+def test_value_that_is_sensitive_before_or_after_is_hidden_in_every_format(
     before: Any, after: Any, new: str
 ) -> None:
     entry = item(
@@ -83,7 +83,7 @@ def test_sensitive_value_in_a_reordered_block_is_hidden_before_and_after() -> No
     assert not [form for form, text in texts(reviewed(entry)).items() if SECRET in text]
 
 
-def test_invoked_action_is_named_and_dangerous() -> None:
+def test_action_that_the_plan_invokes_is_named_and_dangerous() -> None:
     action = {"address": "action.aws_lambda_invoke.clear", "type": "aws_lambda_invoke"}
     result = reviewed(action_invocations=[action])
     assert result.verdict is Verdict.DANGEROUS
@@ -230,7 +230,7 @@ def test_comment_is_never_too_long() -> None:
     assert len(review_markdown(result)) < 65_536
 
 
-def test_output_goes_into_a_new_directory(tmp_path: Path) -> None:
+def test_output_directory_is_created(tmp_path: Path) -> None:
     plan = tmp_path / "plan.json"
     plan.write_text(json.dumps(document()))
     target = tmp_path / "new" / "folder" / "review.md"
@@ -242,7 +242,7 @@ def test_output_goes_into_a_new_directory(tmp_path: Path) -> None:
     assert "cannot be written" in str(result.exception)
 
 
-def test_console_without_a_character_gets_a_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_character_that_a_console_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", ascii_only)
     accept_any_encoding()
@@ -251,7 +251,7 @@ def test_console_without_a_character_gets_a_replacement(monkeypatch: pytest.Monk
     assert ascii_only.buffer.getvalue() == b"a ? b"
 
 
-def test_loopback_is_never_called_through_a_proxy() -> None:
+def test_loopback_addresses_are_called_without_a_proxy() -> None:
     variables = {"HTTP_PROXY": "http://proxy", "NO_PROXY": "internal"}
     connect_to_loopback_directly(variables)
     assert variables["NO_PROXY"] == "internal,localhost,127.0.0.1,::1"

@@ -16,7 +16,7 @@ from ops.smoke.suite import Event, Suite
 from ops.smoke.transport import HttpRequest, Response, rest_event
 
 TOKEN = "head.eyJzdWIiOiJ1MSIsInNpZCI6InMxIiwicm9sZXMiOlsidXNlciJdLCJjYXAiOltdLCJleHAiOjk5fQ.sig"
-PEOPLE = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
+USERS = People(TOKEN, "anonymous-token", {"run": "r1", "personId": "u1"})
 
 
 class Service:
@@ -37,7 +37,7 @@ def suite(*requests: dict[str, Any], **more: Any) -> Suite:
     )
 
 
-def as_template(call: str) -> tuple[str, tuple[str, ...]]:
+def call_parts(call: str) -> tuple[str, tuple[str, ...]]:
     method, _, path = call.partition(" ")
     return method, tuple(
         "*" if "$" in part or "%" in part else part for part in path.partition("?")[0].split("/")
@@ -47,15 +47,15 @@ def as_template(call: str) -> tuple[str, tuple[str, ...]]:
 @pytest.mark.parametrize(
     ("service", "routes"), route_tables().items(), ids=lambda value: str(value)[:10]
 )
-def test_requests_cover_all_routes_and_nothing_else(service: str, routes: Any) -> None:
+def test_every_route_has_a_request_and_every_request_a_route(service: str, routes: Any) -> None:
     expected = {f"{route.method} {route.path}" for route in routes}
     covered = set()
     for request in load_suites()[service].requests:
-        method, parts = as_template(request.call)
+        method, parts = call_parts(request.call)
         matches = []
         for route in routes:
             template = tuple(route.path.split("/"))
-            same = len(template) == len(parts) and all(
+            is_match = len(template) == len(parts) and all(
                 one == other
                 or (
                     one.startswith("{")
@@ -63,10 +63,10 @@ def test_requests_cover_all_routes_and_nothing_else(service: str, routes: Any) -
                 )
                 for one, other in zip(template, parts, strict=True)
             )
-            if route.method == method and same:
+            if route.method == method and is_match:
                 matches.append(f"{route.method} {route.path}")
         assert matches, f"{request.call} is not a route of {service}"
-        # Prefer the route with literal parts to one with a parameter in the same place.
+        # A route with a literal part takes precedence over one with a parameter.
         covered.add(min(matches, key=lambda name: name.count("{")))
     assert covered == expected
 
@@ -92,7 +92,7 @@ def test_later_requests_use_response_values_and_clean_up_runs_last() -> None:
         {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
         {"call": "GET /v1/posts/${postId}", "expect": 200},
     )
-    checks = Smoke(service, PEOPLE).suite(tests)
+    checks = Smoke(service, USERS).suite(tests)
     assert service.requested == ["POST /v1/posts", "GET /v1/posts/p1", "DELETE /v1/posts/p1"]
     assert all(check.ok for check in checks)
 
@@ -109,28 +109,28 @@ def test_clean_up_runs_after_an_unexpected_response_and_after_the_deadline() -> 
         {"call": "GET /v1/posts", "expect": 200},
         {"call": "DELETE /v1/posts/${postId}", "expect": 500, "cleanup": True},
     )
-    checks = Smoke(service, PEOPLE, deadline=2.5, clock=lambda: next(clock)).suite(tests)
+    checks = Smoke(service, USERS, deadline=2.5, clock=lambda: next(clock)).suite(tests)
     assert [check.detail for check in checks] == ["", "not sent: out of time", ""]
     assert service.requested[-1] == "DELETE /v1/posts/p1"
 
 
 def test_an_unexpected_response_is_reported_by_status_and_code_only() -> None:
     body = {"code": "internal", "detail": "secret", "accessToken": "secret"}
-    [check] = Smoke(Service(lambda _: Response(500, body)), PEOPLE).suite(
+    [check] = Smoke(Service(lambda _: Response(500, body)), USERS).suite(
         suite({"call": "GET /v1/posts", "expect": 200})
     )
     assert (check.ok, check.detail) == (False, "returned 500 internal, expected 200")
     assert "secret" not in repr(check)
-    assert TOKEN not in repr(PEOPLE)
+    assert TOKEN not in repr(USERS)
 
 
 @pytest.mark.parametrize(
     ("status", "ok"), [(404, True), (422, True), (200, False), (500, False), (401, False)]
 )
-def test_refused_expects_a_client_error_other_than_401(status: int, ok: bool) -> None:
+def test_expectation_refused_is_met_by_client_errors_except_401(status: int, ok: bool) -> None:
     tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
     assert [
-        check.ok for check in Smoke(Service(lambda _: Response(status, {})), PEOPLE).suite(tests)
+        check.ok for check in Smoke(Service(lambda _: Response(status, {})), USERS).suite(tests)
     ] == [ok]
 
 
@@ -146,48 +146,48 @@ class Function(Service):
         return self.respond(HttpRequest("", "", {}, None, None))
 
 
-DONE: dict[str, Any] = {"batchItemFailures": []}
+NO_FAILURES: dict[str, Any] = {"batchItemFailures": []}
 
 
 @pytest.mark.parametrize("consumer", ["relay", "statistics", "delivery"])
 @pytest.mark.parametrize(
     ("response", "detail"),
     [
-        (Response(200, DONE), ""),
+        (Response(200, NO_FAILURES), ""),
         (
             Response(200, {"batchItemFailures": [{"itemIdentifier": "smoke"}]}),
             "returned an unexpected result",
         ),
         (Response(0, None, "a bug"), "raised an error"),
     ],
-    ids=["good", "failed", "raised"],
+    ids=["no failures", "failed message", "error"],
 )
 def test_event_consumers_are_probed_with_an_event_that_changes_nothing(
     consumer: str, response: Response, detail: str
 ) -> None:
     function = Function(response)
-    [check] = Smoke(function, PEOPLE).suite(load_suites()[consumer])
+    [check] = Smoke(function, USERS).suite(load_suites()[consumer])
     assert (check.ok, check.detail) == (not detail, detail)
     [record] = function.events[0]["Records"]
     assert "$" not in record["body"]
     assert json.loads(record["body"])
-    over_http = Smoke(Service(lambda _: response), PEOPLE)
+    over_http = Smoke(Service(lambda _: response), USERS)
     assert over_http.suite(load_suites()[consumer]) == []
 
 
 class Chat(Service):
-    """A transport with a WebSocket that opens for ticket t1 only.
+    """A transport with a WebSocket that accepts only the ticket t1.
 
-    `replies` has the body for each frame action, and `status` the status of the valid ticket.
+    `responses` has the response frame for each action, and `status` the status for ticket t1.
     """
 
-    def __init__(self, replies: dict[str, Any], status: int = 101) -> None:
+    def __init__(self, responses: dict[str, Any], status: int = 101) -> None:
         super().__init__(
             lambda request: Response(
                 201 if request.method == "POST" else 204, {"ticket": "t1", "roomId": "r1"}
             )
         )
-        self.replies, self.status = replies, status
+        self.responses, self.status = responses, status
         self.sent: list[Any] = []
 
     @contextmanager
@@ -197,7 +197,7 @@ class Chat(Service):
 
     def _exchange(self, frame: Any) -> Response:
         self.sent.append(frame)
-        body = self.replies[frame["action"]]
+        body = self.responses[frame["action"]]
         return (
             Response(101, {**body, "requestId": frame["requestId"]})
             if body
@@ -225,7 +225,7 @@ ACK, UNKNOWN = {"type": "ack"}, {"type": "error", "code": "unknown_action", "mes
 
 def test_frames_are_sent_before_the_room_is_deleted() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
-    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    checks = Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET))
     assert chat.requested == [
         "POST /v1/chat/rooms",
         "open invented",
@@ -241,12 +241,12 @@ def test_frames_are_sent_before_the_room_is_deleted() -> None:
         "WebSocket smoke",
     ]
     chat.sent.clear()
-    Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET), repeatable=True)
+    Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET), repeatable=True)
     assert not chat.sent
 
 
 @pytest.mark.parametrize(
-    ("replies", "status", "details"),
+    ("responses", "status", "details"),
     [
         (
             {"join_room": UNKNOWN, "smoke": ACK},
@@ -256,13 +256,13 @@ def test_frames_are_sent_before_the_room_is_deleted() -> None:
         ({"join_room": None, "smoke": UNKNOWN}, 101, ["no response (TimeoutError), expected ack"]),
         ({}, 500, ["returned 500, expected 101"]),
     ],
-    ids=["unexpected replies", "no reply", "does not open"],
+    ids=["unexpected frames", "no frame", "connection refused"],
 )
 def test_unexpected_frames_are_reported_and_the_room_is_deleted(
-    replies: dict[str, Any], status: int, details: list[str]
+    responses: dict[str, Any], status: int, details: list[str]
 ) -> None:
-    chat = Chat(replies, status)
-    checks = Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET))
+    chat = Chat(responses, status)
+    checks = Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET))
     assert [check.detail for check in checks if not check.ok] == details
     assert chat.requested[-1] == "DELETE /v1/chat/rooms/r1"
 
@@ -271,23 +271,23 @@ def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
     opened: Any = lambda _: nullcontext((Response(101, None), chat._exchange))  # noqa: E731
     chat.open = opened  # type: ignore[method-assign]
-    [wrong] = [
-        check for check in Smoke(chat, PEOPLE).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
+    [failed] = [
+        check for check in Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
     ]
-    assert (wrong.request, wrong.detail) == (
+    assert (failed.request, failed.detail) == (
         "WebSocket connect, invented ticket",
         "returned 101, expected 403",
     )
 
 
-def test_probes_repeated_during_a_bake_change_nothing() -> None:
+def test_probes_that_repeat_during_a_bake_period_only_read() -> None:
     for tests in load_suites().values():
         service = Service(lambda _: Response(0, None))
-        Smoke(service, PEOPLE).suite(tests, repeatable=True)
+        Smoke(service, USERS).suite(tests, repeatable=True)
         assert all(call.startswith("GET ") for call in service.requested)
 
 
-def test_an_event_has_the_form_that_api_gateway_sends() -> None:
+def test_an_event_has_the_format_of_api_gateway() -> None:
     event = rest_event(suite(), HttpRequest("GET", "/v1/posts/p1?limit=1", {}, None, TOKEN))
     assert (event["resource"], event["path"]) == ("/v1/posts/{proxy+}", "/v1/posts/p1")
     assert event["queryStringParameters"] == {"limit": "1"}

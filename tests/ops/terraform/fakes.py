@@ -1,4 +1,4 @@
-"""Terraform without its executable."""
+"""A fake of ops.terraform.runner.Terraform."""
 
 from __future__ import annotations
 

@@ -19,17 +19,17 @@ from ops.terraform.stack_document import construct_of_address
 from tests.ops.review.documents import document, item
 
 
-def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
+def changed_paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     return {item.path: (item.before, item.after) for item in differences(before, after)}
 
 
 @pytest.mark.parametrize(
     ("before", "after", "expected"),
     [
-        pytest.param({"a": 1}, {"a": 1}, {}, id="nothing"),
-        pytest.param({"a": ""}, {"a": None}, {}, id="absent and empty"),
-        pytest.param({"a": {"b": 1}}, {"a": {"b": 2}}, {"a.b": (1, 2)}, id="a nested one"),
-        pytest.param({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, {"a.b": (1, 2)}, id="a block"),
+        pytest.param({"a": 1}, {"a": 1}, {}, id="no difference"),
+        pytest.param({"a": ""}, {"a": None}, {}, id="null and an empty text"),
+        pytest.param({"a": {"b": 1}}, {"a": {"b": 2}}, {"a.b": (1, 2)}, id="a nested attribute"),
+        pytest.param({"a": [{"b": 1}]}, {"a": [{"b": 2}]}, {"a.b": (1, 2)}, id="a nested block"),
         pytest.param(
             {"r": [{"name": "x", "p": 1}, {"name": "y", "p": 2}]},
             {"r": [{"name": "y", "p": 3}, {"name": "x", "p": 1}]},
@@ -40,7 +40,7 @@ def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
             {"r": [{"p": 1}]},
             {"r": [{"p": 1}, {"p": 2}]},
             {"r[0].p": (None, 2)},
-            id="one more block",
+            id="an additional block",
         ),
         pytest.param(
             {"j": '{"a": 1}'}, {"j": '{ "a": 2 }'}, {"j.a": (1, 2)}, id="JSON with other content"
@@ -52,7 +52,7 @@ def paths(before: Any, after: Any) -> dict[str, tuple[Any, Any]]:
     ],
 )
 def test_differences_are_found_by_path(before: Any, after: Any, expected: dict[str, Any]) -> None:
-    assert paths(before, after) == expected
+    assert changed_paths(before, after) == expected
 
 
 def test_sensitive_and_unknown_values_are_masked() -> None:
@@ -159,7 +159,7 @@ def test_lambda_permission_is_compared_as_a_policy() -> None:
 
 @pytest.mark.parametrize(
     ("fail_on", "status"),
-    [(None, 0), ("irreversible", 0), ("dangerous", 3), ("review", 3), ("unheard", 2)],
+    [(None, 0), ("irreversible", 0), ("dangerous", 3), ("review", 3), ("unknown", 2)],
 )
 def test_exit_status_depends_on_fail_on(tmp_path: Path, fail_on: str | None, status: int) -> None:
     file = tmp_path / "plan.json"
@@ -204,7 +204,7 @@ def test_every_format_is_written(tmp_path: Path) -> None:
         {"bucket": "a|b", "tags": {"x": "`*`"}},
     )
     file.write_text(json.dumps(document(entry)))
-    for form, expected in (
+    for format_name, expected in (
         ("text", "safe: 1 changed"),
         ("markdown", "&lt;b&gt; | '\\*'"),
         ("html", "&lt;b&gt;"),
@@ -216,7 +216,7 @@ def test_every_format_is_written(tmp_path: Path) -> None:
             "--plan",
             str(file),
             "--format",
-            form,
+            format_name,
             "--output",
             str(out),
             "--root",
@@ -224,4 +224,4 @@ def test_every_format_is_written(tmp_path: Path) -> None:
         ]
         result = CliRunner().invoke(app, arguments)
         assert result.exit_code == 0, result.output
-        assert expected in out.read_text(), form
+        assert expected in out.read_text(), format_name

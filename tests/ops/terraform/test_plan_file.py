@@ -1,4 +1,4 @@
-"""Plan files in any encoding are read. Other files are rejected with one sentence."""
+"""Tests that plans are read in any encoding, and that errors are a single line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.terraform.plan_file import is_plan_archive, read_plan_document, read_pl
 from tests.ops.review.documents import document, item
 
 PLAN = document(item("aws_sns_topic", "a", None, {"name": "ä"}))
-TEXT = json.dumps(PLAN, ensure_ascii=False)
+PLAN_JSON = json.dumps(PLAN, ensure_ascii=False)
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ TEXT = json.dumps(PLAN, ensure_ascii=False)
 )
 def test_plan_is_read_in_any_encoding(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "plan.json"
-    file.write_bytes(TEXT.encode(encoding))
+    file.write_bytes(PLAN_JSON.encode(encoding))
     assert not is_plan_archive(file)
     [change] = read_plan_file(file).changes
     assert change.after == {"name": "ä"}
@@ -34,17 +34,17 @@ def test_plan_is_read_in_any_encoding(tmp_path: Path, encoding: str) -> None:
         ("", "is empty"),
         ("   \n", "is empty"),
         ("hello", "is not a plan in JSON"),
-        (f"[command]terraform show\n{TEXT}", "other text before"),
-        (f"{TEXT}\n::debug::exit 0", "other text after"),
-        (TEXT + TEXT, "other text after"),
-        (TEXT[:-40], "is cut off"),
-        (TEXT[:200], "is cut off"),
-        (TEXT.replace(":", "=", 1), "is not valid JSON"),
+        (f"[command]terraform show\n{PLAN_JSON}", "other text before"),
+        (f"{PLAN_JSON}\n::debug::exit 0", "other text after"),
+        (PLAN_JSON + PLAN_JSON, "other text after"),
+        (PLAN_JSON[:-40], "is cut off"),
+        (PLAN_JSON[:200], "is cut off"),
+        (PLAN_JSON.replace(":", "=", 1), "is not valid JSON"),
         ("[" * 100_000, "is nested too deeply|is not"),
         ("{" * 3 + "\\", "is not valid JSON"),
     ],
 )
-def test_other_files_are_rejected_with_one_sentence(
+def test_file_that_is_not_a_plan_is_rejected_with_one_line(
     tmp_path: Path, content: str, message: str
 ) -> None:
     file = tmp_path / "plan.json"
@@ -94,13 +94,13 @@ def without(block: dict[str, Any], name: str) -> dict[str, Any]:
         {**PLAN, "configuration": "text"},
     ],
 )
-def test_damaged_plan_is_rejected_with_one_sentence(damaged: Any) -> None:
+def test_damaged_plan_is_rejected_with_one_line(damaged: Any) -> None:
     with pytest.raises(OperatorError) as raised:
         read_plan(damaged)
     assert "\n" not in str(raised.value)
 
 
-def test_unknown_action_is_named() -> None:
+def test_error_names_unknown_actions() -> None:
     change = {**CHANGED, "change": {"actions": ["delete", "explode"]}}
     with pytest.raises(OperatorError, match=r"\[delete, explode\] for aws_sns_topic\.a"):
         read_plan({**PLAN, "resource_changes": [change]})

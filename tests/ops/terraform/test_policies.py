@@ -39,10 +39,10 @@ def changed(before: dict[str, Any], after: dict[str, Any]) -> Comparison:
             id="order",
         ),
         pytest.param(
-            allow("dynamodb:GetItem"), allow(["dynamodb:GetItem"], [TABLE]), id="one or a list"
+            allow("dynamodb:GetItem"), allow(["dynamodb:GetItem"], [TABLE]), id="text or list"
         ),
         pytest.param(allow("dynamodb:getitem"), allow("dynamodb:GetItem"), id="case"),
-        pytest.param(allow("dynamodb:GetItem"), allow("dynamodb:GetItem", Sid="Named"), id="name"),
+        pytest.param(allow("dynamodb:GetItem"), allow("dynamodb:GetItem", Sid="Named"), id="Sid"),
         pytest.param(
             allow("dynamodb:UntagResource"),
             allow("dynamodb:Untag*"),
@@ -107,19 +107,19 @@ def test_pattern_covers_narrower_patterns(wide: str, narrow: str, expected: bool
             {}, condition("StringEquals", "aws:SourceAccount", "1"), False, id="a condition narrows"
         ),
         pytest.param(
-            condition("StringEquals", "aws:SourceAccount", "1"), {}, True, id="no condition widens"
+            condition("StringEquals", "aws:SourceAccount", "1"), {}, True, id="removal widens"
         ),
         pytest.param(
             condition("StringEquals", "aws:SourceAccount", "1"),
             condition("StringEquals", "aws:SourceAccount", ["1", "2"]),
             True,
-            id="another value",
+            id="an additional value",
         ),
         pytest.param(
             condition("StringEquals", "aws:SourceAccount", ["1", "2"]),
             condition("StringEquals", "AWS:SourceAccount", "2"),
             False,
-            id="a value fewer",
+            id="one value less",
         ),
         pytest.param(
             condition("ArnLike", "aws:SourceArn", "arn:*"),
@@ -137,13 +137,13 @@ def test_pattern_covers_narrower_patterns(wide: str, narrow: str, expected: bool
             {"Principal": {"Service": "a"}},
             {"Principal": {"Service": ["a", "b"]}},
             True,
-            id="another principal",
+            id="an additional principal",
         ),
         pytest.param(
             {"Principal": "*"},
             {"Principal": {"AWS": "arn"}},
             False,
-            id="everybody to one principal",
+            id="from everybody to one principal",
         ),
     ],
 )
@@ -165,7 +165,7 @@ def test_conditions_and_principals_are_compared(
         ({"StringNotEquals": {"aws:SourceAccount": "1"}}, True),
     ],
 )
-def test_principal_star_is_public_unless_a_condition_narrows_it(
+def test_principal_star_is_public_unless_a_condition_restricts_it(
     condition: dict[str, Any], public: bool
 ) -> None:
     [grant] = compare(None, policy(allow("s3:GetObject", Principal="*", Condition=condition))).wider
@@ -209,5 +209,5 @@ def test_unknown_action_is_kept_as_written() -> None:
     assert grant.actions == ("novel:Do*",)
 
 
-def test_policy_known_after_apply_is_not_equal() -> None:
+def test_policy_that_is_known_after_apply_is_not_equal() -> None:
     assert not compare(policy(allow("s3:GetObject")), UNKNOWN).same

@@ -95,13 +95,13 @@ class TestApply:
             ({"add": 0}, "nothing to change"),
         ],
     )
-    def test_counts_are_described(self, counts: dict[str, int], words: str) -> None:
+    def test_counts_are_written_as_text(self, counts: dict[str, int], words: str) -> None:
         assert describe_counts(counts) == words
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., Terraform]:
-    """A Terraform whose executable is a small program with the given body."""
+    """Returns a function that creates a Terraform whose executable is a Python program."""
 
     def _make(body: str, **options: Any) -> Terraform:
         stack = tmp_path / "stack"
@@ -185,7 +185,7 @@ class TestRuns:
         with pytest.raises(TerraformKilledError):
             make("os.kill(os.getpid(), 9)").apply()
 
-    def test_run_is_ended_if_the_guard_returns_a_reason(
+    def test_run_is_stopped_if_the_guard_returns_a_reason(
         self, make: Callable[..., Terraform]
     ) -> None:
         # A shell starts background processes with SIGINT ignored.
@@ -194,9 +194,9 @@ class TestRuns:
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "time.sleep(60)"
         )
-        stack = make(program, guard=lambda: "the cloud is gone")
+        stack = make(program, guard=lambda: "the cloud has ended")
         begun = time.monotonic()
-        with pytest.raises(TerraformKilledError, match="the cloud is gone"):
+        with pytest.raises(TerraformKilledError, match="the cloud has ended"):
             stack.apply()
         assert time.monotonic() - begun < 15
 

@@ -32,7 +32,7 @@ def stored(cloud: Cloud) -> Cloud:
     return cloud
 
 
-def put(cloud: Cloud, suffix: str, value: object) -> None:
+def put_object(cloud: Cloud, suffix: str, value: object) -> None:
     state = cloud.environment.state
     cloud.client("s3").put_object(
         Bucket=state.bucket, Key=state.key + suffix, Body=json.dumps(value).encode()
@@ -41,14 +41,14 @@ def put(cloud: Cloud, suffix: str, value: object) -> None:
 
 def lock(cloud: Cloud, *, host: str = socket.gethostname(), minute: int = 1) -> None:
     created = f"2026-01-01T12:{minute:02}:00.123456Z"
-    put(
+    put_object(
         cloud,
         ".tflock",
         {"ID": "an-id", "Operation": "OperationTypeApply", "Who": f"me@{host}", "Created": created},
     )
 
 
-def locked(cloud: Cloud) -> bool:
+def lock_exists(cloud: Cloud) -> bool:
     state = cloud.environment.state
     return bool(
         cloud.client("s3").list_objects_v2(Bucket=state.bucket, Prefix=f"{state.key}.tflock")[
@@ -57,7 +57,7 @@ def locked(cloud: Cloud) -> bool:
     )
 
 
-def record(
+def record_run(
     directory: Path,
     *,
     pid: int = 2**22 + 1,
@@ -74,18 +74,18 @@ def record(
 def test_lock_of_a_dead_run_is_removed_and_reported(
     stored: Cloud, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    record(tmp_path)
+    record_run(tmp_path)
     lock(stored)
     remove_stale_lock(stored, tmp_path)
-    assert not locked(stored)
+    assert not lock_exists(stored)
     assert "Removed the state lock of a killed run: me@" in capsys.readouterr().err
 
 
 def test_lock_of_a_finished_run_is_removed(stored: Cloud, tmp_path: Path) -> None:
-    record(tmp_path, finished=STARTED + 300)
+    record_run(tmp_path, finished=STARTED + 300)
     lock(stored)
     remove_stale_lock(stored, tmp_path)
-    assert not locked(stored)
+    assert not lock_exists(stored)
 
 
 @pytest.mark.parametrize(
@@ -95,22 +95,22 @@ def test_lock_of_another_run_is_kept_and_its_holder_reported(
     stored: Cloud, tmp_path: Path, case: str
 ) -> None:
     if case != "no run of ours":
-        record(tmp_path, finished=STARTED + 300)
+        record_run(tmp_path, finished=STARTED + 300)
     host = "elsewhere" if case == "another machine" else socket.gethostname()
     minute = {"before our run": 0, "after our run": 30}.get(case, 1)
     if case == "before our run":
-        record(tmp_path, started=STARTED + 60, finished=STARTED + 300)
+        record_run(tmp_path, started=STARTED + 60, finished=STARTED + 300)
     lock(stored, host=host, minute=minute)
     with pytest.raises(OperatorError, match=rf"locked by me@{host}.*force-unlock an-id"):
         remove_stale_lock(stored, tmp_path)
-    assert locked(stored)
+    assert lock_exists(stored)
 
 
 def test_lock_of_a_running_process_is_kept(stored: Cloud, tmp_path: Path) -> None:
     running = psutil.Process()
-    record(tmp_path, pid=running.pid, started=running.create_time())
+    record_run(tmp_path, pid=running.pid, started=running.create_time())
     created = datetime.now(UTC).isoformat()
-    put(
+    put_object(
         stored,
         ".tflock",
         {"ID": "x", "Operation": "o", "Who": f"me@{socket.gethostname()}", "Created": created},
@@ -119,7 +119,7 @@ def test_lock_of_a_running_process_is_kept(stored: Cloud, tmp_path: Path) -> Non
         remove_stale_lock(stored, tmp_path)
 
 
-def test_missing_lock_or_bucket_is_accepted(stored: Cloud, tmp_path: Path) -> None:
+def test_missing_lock_or_bucket_is_no_error(stored: Cloud, tmp_path: Path) -> None:
     remove_stale_lock(stored, tmp_path)
     stored.client("s3").delete_bucket(Bucket=stored.environment.state.bucket)
     remove_stale_lock(stored, tmp_path)
@@ -128,7 +128,7 @@ def test_missing_lock_or_bucket_is_accepted(stored: Cloud, tmp_path: Path) -> No
 def test_orphaned_run_is_terminated(tmp_path: Path) -> None:
     orphan = subprocess.Popen(SLEEP)
     started = psutil.Process(orphan.pid).create_time()
-    record(tmp_path, pid=orphan.pid, started=started)
+    record_run(tmp_path, pid=orphan.pid, started=started)
     end_orphaned_run(tmp_path)
     assert find_process(orphan.pid, started) is None
 
@@ -136,7 +136,7 @@ def test_orphaned_run_is_terminated(tmp_path: Path) -> None:
 def test_process_that_reuses_the_process_id_is_not_terminated(tmp_path: Path) -> None:
     other = subprocess.Popen(SLEEP)
     try:
-        record(tmp_path, pid=other.pid)
+        record_run(tmp_path, pid=other.pid)
         end_orphaned_run(tmp_path)
         assert other.poll() is None
     finally:
@@ -146,7 +146,7 @@ def test_process_that_reuses_the_process_id_is_not_terminated(tmp_path: Path) ->
 
 def test_outputs_and_resource_count_are_read_from_the_state(stored: Cloud) -> None:
     resources = [{"mode": "managed", "instances": [{}, {}]}, {"mode": "data", "instances": [{}]}]
-    put(stored, "", {"outputs": {"api_url": {"value": "https://x"}}, "resources": resources})
+    put_object(stored, "", {"outputs": {"api_url": {"value": "https://x"}}, "resources": resources})
     assert outputs(stored) == {"api_url": "https://x"}
     assert resource_count(stored) == 2
 
@@ -174,13 +174,13 @@ def test_a_damaged_state_is_replaced_by_its_newest_readable_version(
     )
     assert not repair_state(stored, tmp_path / "copies")
     for number in (1, 2):
-        put(stored, "", {"outputs": {"number": {"value": number}}})
+        put_object(stored, "", {"outputs": {"number": {"value": number}}})
     put_damaged(stored)
     put_damaged(stored)
     put_damaged(stored, ".tflock")
     assert repair_state(stored, tmp_path / "copies")
     assert outputs(stored) == {"number": 2}
-    assert not locked(stored)
+    assert not lock_exists(stored)
     [copy] = (tmp_path / "copies").iterdir()
     assert copy.read_bytes() == b'{"version": 4, "out'
     assert str(copy) in capsys.readouterr().err

@@ -45,10 +45,10 @@ ALLOCATION_SECONDS = 90.0
 
 
 class FakeLambda:
-    """Lambda's versions and aliases. `updates` has every update of an alias.
+    """Lambda's versions and aliases. `updates` lists every update of an alias.
 
-    After an update of an alias with provisioned concurrency, the previous version has the weight 1
-    for `allocation_seconds`, and forever if the main version is one of `broken`.
+    After an update of an alias with provisioned concurrency, the previous version keeps weight 1
+    for `allocation_seconds`, or permanently if the new version is one of `broken`.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class FakeLambda:
         return {"Payload": io.BytesIO(json.dumps(response).encode()), **failed}
 
 
-class FakeWatch:
+class FakeCloudWatch:
     """CloudWatch metrics, alarms and logs of a new version."""
 
     def __init__(self) -> None:

@@ -19,7 +19,7 @@ PROMOTE = Settings(promote=True)
 
 @pytest.fixture
 def world(cloud: Cloud, tmp_path: Path) -> World:
-    """Returns new code for auth, which has provisioned concurrency, and skips its smoke tests."""
+    """An environment with new code for auth, which has provisioned concurrency but no probes."""
     world = World(cloud, tmp_path, provisioned=5)
     world.checkout["auth"] = b"two"
     world.suites = {
@@ -48,15 +48,15 @@ def interrupt_promotion(world: World) -> None:
 
 
 def test_release_ends_when_lambda_has_allocated_the_concurrency(world: World) -> None:
-    begun = world.clock.now
+    started = world.clock.now
     assert world.release("auth", BAKE) == [{"service": "auth", "from": "1", "to": "2"}]
-    assert world.clock.now >= begun + BAKE.bake + ALLOCATION_SECONDS
+    assert world.clock.now >= started + BAKE.bake + ALLOCATION_SECONDS
     assert alias(world) == ("2", {})
     assert world.lambda_.updates == [(AUTH, "1", {"2": 0.1}), (AUTH, "2", {})]
     assert world.auth_outcomes == ["promoted"]
 
 
-def test_weights_that_lambda_sets_are_not_an_abandoned_release(
+def test_weights_that_lambda_sets_are_not_mistaken_for_an_interrupted_release(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     interrupt_promotion(world)
@@ -67,7 +67,7 @@ def test_weights_that_lambda_sets_are_not_an_abandoned_release(
     assert world.auth_outcomes == ["promoted"]
 
 
-def test_version_that_lambda_cannot_allocate_is_rolled_back(world: World) -> None:
+def test_version_is_rolled_back_if_lambda_cannot_allocate_concurrency(world: World) -> None:
     world.lambda_.broken = {"2"}
     with pytest.raises(AllocationError, match="for version 2: FUNCTION_ERROR_INIT_FAILURE"):
         world.release("auth", PROMOTE)
@@ -75,7 +75,7 @@ def test_version_that_lambda_cannot_allocate_is_rolled_back(world: World) -> Non
     assert world.auth_outcomes == ["put back"]
 
 
-def test_allocation_that_takes_too_long_is_rolled_back(world: World) -> None:
+def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> None:
     world.lambda_.allocation_seconds = allocations.TIMEOUT + 60
     with pytest.raises(AllocationError, match="of auth is not ready after 15 minutes"):
         world.release("auth", PROMOTE)
@@ -102,14 +102,14 @@ def test_rollback_does_not_wait_and_keeps_the_concurrency(
         interrupt_promotion(world)
     else:
         world.release("auth", PROMOTE)
-    begun = world.clock.now
+    started = world.clock.now
     assert world.roll_back("auth") == [{"service": "auth", "from": "2", "to": "1"}]
-    assert world.clock.now == begun
+    assert world.clock.now == started
     assert alias(world) == ("1", {})
     assert world.lambda_.provisioned == {AUTH: 5}
 
 
-def test_concurrency_that_a_killed_rollback_removed_is_requested_again(world: World) -> None:
+def test_concurrency_that_a_killed_rollback_removed_is_restored(world: World) -> None:
     world.release("auth", PROMOTE)
     world.roll_back("auth")
     world.ledger.finish(world.ledger.history("auth")[0], "running")

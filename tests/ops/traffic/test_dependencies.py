@@ -16,7 +16,7 @@ from tests.ops.traffic.releases import FakeLambda
 
 @pytest.fixture
 def lambda_() -> FakeLambda:
-    """Version 1 of auth is live, version 2 is published. Each refers to another table."""
+    """Version 1 of auth is live, and version 2 is published. They refer to different tables."""
     return FakeLambda({"auth-lambda": {"1": b"one", "2": b"two"}})
 
 
@@ -35,7 +35,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
 
 
 @pytest.mark.parametrize(
-    ("kind", "actions", "before", "refused"),
+    ("kind", "actions", "before", "rejected"),
     [
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-1"}, True),
         ("aws_dynamodb_table", ["delete", "create"], {"name": "auth-lambda-table-1"}, True),
@@ -45,15 +45,15 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # shorter texts are not compared
+        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # short values are not compared
     ],
 )
-def test_resource_that_the_live_version_refers_to_must_not_be_destroyed(
-    functions: Functions, kind: str, actions: list[str], before: dict[str, str], refused: bool
+def test_resource_that_the_live_version_refers_to_cannot_be_destroyed(
+    functions: Functions, kind: str, actions: list[str], before: dict[str, str], rejected: bool
 ) -> None:
     problems = list(removals({"resource_changes": [change(kind, actions, before)]}, functions))
     assert problems == (
-        [f"{kind}.x: version 1 of auth refers to it in its configuration"] if refused else []
+        [f"{kind}.x: version 1 of auth refers to it in its configuration"] if rejected else []
     )
 
 
@@ -78,24 +78,24 @@ def policy(*actions: str) -> dict[str, str]:
 def test_permission_is_removed_only_after_the_code_that_uses_it(
     functions: Functions, lambda_: FakeLambda
 ) -> None:
-    shrunk = change(
+    narrower = change(
         "aws_iam_role_policy",
         ["update"],
         policy("dynamodb:GetItem", "dynamodb:Query"),
         policy("dynamodb:GetItem"),
     )
-    plan = {"resource_changes": [shrunk]}
+    plan = {"resource_changes": [narrower]}
     assert list(removals(plan, functions)) == [
         "aws_iam_role_policy.x: version 1 of auth would lose the permission for dynamodb:Query"
     ]
-    # The newest version was written for the smaller policy.
+    # The newest version does not need the removed permission.
     lambda_.aliases["auth-lambda"]["version"] = "2"
     assert list(removals(plan, functions)) == []
     plan["resource_changes"].append(
         change("aws_lambda_function", ["update"], {"function_name": "auth-lambda"})
     )
-    assert len(list(removals(plan, functions))) == 1  # the plan also has newer code
-    grown = change(
-        "aws_iam_role_policy", ["update"], shrunk["change"]["after"], shrunk["change"]["before"]
+    assert len(list(removals(plan, functions))) == 1  # the plan publishes a newer version
+    wider = change(
+        "aws_iam_role_policy", ["update"], narrower["change"]["after"], narrower["change"]["before"]
     )
-    assert list(removals({"resource_changes": [grown]}, functions)) == []
+    assert list(removals({"resource_changes": [wider]}, functions)) == []

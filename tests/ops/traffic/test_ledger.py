@@ -54,7 +54,7 @@ def test_second_command_is_rejected_with_the_holder_of_the_lock(ledger: Ledger) 
         pass
 
 
-def test_lock_of_a_dead_local_process_is_taken_over(
+def test_lock_of_a_local_process_that_ended_is_taken_over(
     ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     dead = subprocess.Popen([sys.executable, "-c", ""])
@@ -83,7 +83,7 @@ def test_lock_expires_after_its_lease(ledger: Ledger, clock: FakeClock) -> None:
         gone.check()
 
 
-def test_checking_the_lock_renews_its_lease(ledger: Ledger, clock: FakeClock) -> None:
+def test_checking_the_lock_extends_its_lease(ledger: Ledger, clock: FakeClock) -> None:
     with ledger.locked("deploy", "ann") as lock:
         clock.now += LEASE - 1
         lock.check()

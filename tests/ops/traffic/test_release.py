@@ -98,7 +98,7 @@ def test_5xx_responses_in_the_log_of_the_version_cause_a_rollback(
         world.release()
 
 
-def test_only_alarms_that_start_in_the_bake_period_cause_a_rollback(
+def test_only_alarms_that_start_during_the_bake_period_cause_a_rollback(
     world: World,
 ) -> None:
     world.watch.firing = ["health-errors-alarm-dev"]
@@ -130,7 +130,7 @@ def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
         (Figures(0, 0, 0, 0), 0, False),
     ],
 )
-def test_a_version_is_judged_by_limits_for_errors_and_latency(
+def test_a_version_is_bad_above_the_limits_for_errors_and_latency(
     figures: Figures, before: float, bad: bool
 ) -> None:
     assert bool(judge("auth", figures, before)) is bad
@@ -160,7 +160,7 @@ def test_one_bad_version_rolls_back_all_services_of_the_release(world: World) ->
     assert world.ledger.history("auth")[0].release_id == world.record.release_id
 
 
-def test_ctrl_c_rolls_back(world: World) -> None:
+def test_ctrl_c_rolls_the_release_back(world: World) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
@@ -180,13 +180,13 @@ def leave_killed_release(world: World) -> None:
     world.clock.on_sleep = fail
     with pytest.raises(SystemError):
         world.release()
-    # After an error, unlike a kill, the release rolls back. This undoes that.
+    # The error made the release roll back. A kill would not, so the rollback is undone here.
     world.ledger.finish(world.record, "running")
     world.lambda_.aliases[HEALTH]["weights"] = {"2": 0.1}
     world.clock.on_sleep = lambda: None
 
 
-def test_traffic_and_records_of_a_killed_release_are_repaired_first(
+def test_release_first_repairs_traffic_and_records_of_a_killed_release(
     world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
     leave_killed_release(world)

@@ -16,9 +16,9 @@ from ops.traffic.release import Releaser, Settings, release_service, roll_back_s
 from tests.ops.clouds import FakeCloud, store_state
 from tests.ops.traffic.releases import (
     FakeClock,
+    FakeCloudWatch,
     FakeLambda,
     FakeTopic,
-    FakeWatch,
     make_ledger,
     zip_of,
 )
@@ -54,7 +54,7 @@ class World:
             self.clock,
             {AUTH: provisioned} if provisioned else {},
         )
-        self.watch, self.topic = FakeWatch(), FakeTopic()
+        self.watch, self.topic = FakeCloudWatch(), FakeTopic()
         clients = {
             "lambda": self.lambda_,
             "cloudwatch": self.watch,

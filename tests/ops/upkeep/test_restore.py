@@ -37,7 +37,7 @@ def fingerprint(**buckets: tuple[int, str]) -> dict[str, dict[str, tuple[int, st
     return {"t": dict(buckets)}
 
 
-def test_equal_copies_are_equal() -> None:
+def test_copy_with_equal_rows_has_no_differences() -> None:
     same = fingerprint(a=(1, "x"), b=(2, "y"))
     result = compare("t", same, same, same, 1.0)
     assert (result.same, result.rows, result.compared, result.groups) == (True, 3, 2, 2)
@@ -59,20 +59,20 @@ def test_missing_changed_and_additional_rows_are_differences(copy: Any) -> None:
     assert "DIFFERENT in" in result.line()
 
 
-def test_only_groups_that_changed_during_the_drill_are_not_compared() -> None:
+def test_groups_that_changed_during_the_drill_are_not_compared() -> None:
     before, after = fingerprint(a=(1, "x"), b=(2, "y")), fingerprint(a=(1, "x"), b=(2, "new"))
     assert compare("t", before, after, fingerprint(a=(1, "x"), b=(2, "old")), 1.0).same
     assert compare("t", before, after, fingerprint(a=(9, "x"), b=(2, "new")), 1.0).differing == [
         "t/a"
     ]
-    # If every group changed, the drill compared nothing.
+    # A drill that compared no group does not succeed.
     assert not compare(
         "t", fingerprint(a=(1, "x")), fingerprint(a=(1, "y")), fingerprint(a=(1, "y")), 1.0
     ).same
 
 
 @given(st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, unique=True))
-def test_order_of_sets_does_not_matter(members: list[str]) -> None:
+def test_hash_does_not_depend_on_the_order_of_a_set(members: list[str]) -> None:
     first = _hash({"k": {"SS": members}})
     assert first == _hash({"k": {"SS": members[::-1]}})
     assert _hash({"k": {"L": [{"S": m} for m in members]}}) != first
@@ -82,11 +82,11 @@ class FakeDynamoDb:
     """Moto's DynamoDB client, with restores of tables to any time.
 
     Args:
-        lost: The key of an item that restored tables lack.
+        missing: The key of an item that restored tables lack.
     """
 
-    def __init__(self, dynamodb: Any, lost: str | None = None) -> None:
-        self._dynamodb, self._lost = dynamodb, lost
+    def __init__(self, dynamodb: Any, missing: str | None = None) -> None:
+        self._dynamodb, self._lost = dynamodb, missing
 
     def __getattr__(self, operation: str) -> Any:
         return getattr(self._dynamodb, operation)
@@ -132,8 +132,8 @@ def test_table_is_restored_compared_and_its_copy_deleted(cloud: Cloud, table: An
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
 
-def test_copy_without_an_item_is_reported_and_deleted(cloud: Cloud, table: Any) -> None:
-    result = drill_profiles(cloud, FakeDynamoDb(table, lost="7"))
+def test_copy_that_lacks_an_item_is_reported_and_deleted(cloud: Cloud, table: Any) -> None:
+    result = drill_profiles(cloud, FakeDynamoDb(table, missing="7"))
     assert (result.same, result.rows, len(result.differing)) == (False, 299, 1)
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
@@ -221,7 +221,7 @@ class FakeMigrationFunction:
 @pytest.mark.parametrize("failing", [False, True])
 def test_cluster_is_restored_and_its_copy_deleted(failing: bool, tmp_path: Path) -> None:
     rds, function = FakeRds(), FakeMigrationFunction(failing)
-    # An interrupted drill has left these.
+    # The copies of an interrupted drill.
     rds.clusters["catalog-aurora-dev-drill"] = {"Status": "available"}
     rds.instances["catalog-aurora-dev-drill-0"] = {"DBInstanceStatus": "available"}
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": "123456789012"})
@@ -252,7 +252,7 @@ def test_restored_dump_equals_the_database_including_owners(
     with postgres.database(migrated) as name:
         fill(postgres, name, 500)
         try:
-            for _ in range(2):  # the second run replaces the copy of the first
+            for _ in range(2):  # the second run replaces the first copy
                 restore_copy(postgres.address, name, f"{name}_drill", tmp_path)
             sql = "SELECT count(*), sum(hashtextextended(l::text, 0)) FROM catalog.listings l"
             assert postgres.run(sql, f"{name}_drill") == postgres.run(sql, name)

@@ -97,10 +97,10 @@ def stored(cloud: Cloud, ssm: Any, aged_ssm: AgedSsm, rds: FakeRds) -> Secrets:
     """The secrets of dev after its first apply."""
     parameters = Parameters(Names(cloud.environment)).all().values()
     for parameter in parameters:
-        value = f"made-of-{parameter.key}" if parameter.generated else UNSET
+        value = f"generated-{parameter.key}" if parameter.generated else UNSET
         ssm.put_parameter(Name=parameter.name, Value=value, Type="SecureString")
     password = boto3.client("secretsmanager", region_name=REGION).create_secret(
-        Name="rds!cluster", SecretString="made"
+        Name="rds!cluster", SecretString="generated-password"
     )
     outputs = {
         "secrets": {
@@ -139,9 +139,9 @@ class TestList:
         stored.store("gemini-api-key", VALUE)
         text = json.dumps([secret.as_dict() for secret in stored.all()])
         assert VALUE not in text
-        assert "made" not in text.replace("made with", "")
+        assert "generated-" not in text
 
-    def test_provider_keys_are_secrets_of_the_stack(self, stored: Secrets) -> None:
+    def test_provider_keys_are_among_the_secrets_of_the_stack(self, stored: Secrets) -> None:
         assert set(KEYS) <= {secret.name for secret in stored.all()}
 
     def test_environment_of_an_older_program_is_rejected(self, cloud: Cloud) -> None:
@@ -175,7 +175,7 @@ class TestSet:
         for name in ("jwt-secret", "cursor-key", DATABASE):
             with pytest.raises(OperatorError, match=f"ops secrets rotate dev {name}"):
                 stored.store(name, VALUE)
-        assert value(ssm, "jwt-secret") == "made-of-jwt-secret"
+        assert value(ssm, "jwt-secret") == "generated-jwt-secret"
 
     def test_unknown_secret_is_rejected_with_the_known_names(self, stored: Secrets) -> None:
         known = "cursor-key, gemini-api-key, jwt-secret, openai-api-key, database"
@@ -192,9 +192,9 @@ class TestRotate:
         new = value(ssm, name)
         assert len(new) == 64
         assert new.isalnum()
-        assert new != f"made-of-{name}"
+        assert new != f"generated-{name}"
         kept = ssm.get_parameter(Name=f"/multitask/dev/{name}:1", WithDecryption=True)["Parameter"]
-        assert kept["Value"] == f"made-of-{name}"
+        assert kept["Value"] == f"generated-{name}"
 
     def test_signing_key_is_rotated_once_per_session_lifetime(
         self, stored: Secrets, ssm: Any, aged_ssm: AgedSsm
@@ -279,7 +279,7 @@ class TestCommands:
         )
 
 
-class TestKeysOfTheLocalPlatform:
+class TestProviderKeysOfTheLocalPlatform:
     @pytest.fixture
     def file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for name in (*KEYS.values(), *SETTINGS):
