@@ -51,7 +51,7 @@ def log() -> io.StringIO:
 
 @pytest.fixture
 def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
-    # Powertools keeps one logger per service name.
+    # Powertools caches loggers by service name.
     return Logger(service=request.node.name, stream=log)
 
 

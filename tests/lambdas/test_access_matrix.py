@@ -113,7 +113,7 @@ EXPECTED = {  # statuses in the order of CALLERS
     "users": (401, 403, 200, 200, 200),
 }
 # The capability that an anonymous user needs. The contract defines three capabilities.
-CAPABILITY_OF = {
+CAPABILITY_OF_ROUTE = {
     ("chat", "GET"): "read",
     ("chat", "other"): "chat_anonymous",
     ("post", "GET"): "read",
@@ -175,7 +175,7 @@ def _status_of(routes: tuple[Route, ...], logger: Logger, method: str, path: str
 @pytest.mark.parametrize(
     ("service", "rule", "method", "path"), ROWS, ids=[" ".join(row[2:]) for row in ROWS]
 )
-def test_access_of_each_caller(
+def test_each_kind_of_caller_gets_the_expected_status(
     service: str, rule: str, method: str, path: str, logger: Logger
 ) -> None:
     routes = route_tables()[service]
@@ -193,7 +193,7 @@ def test_access_of_each_caller(
 def test_anonymous_users_need_the_capability_of_the_route(
     service: str, method: str, path: str, logger: Logger
 ) -> None:
-    needed = CAPABILITY_OF[service, "GET" if method == "GET" else "other"]
+    needed = CAPABILITY_OF_ROUTE[service, "GET" if method == "GET" else "other"]
     for held in ("read", "post_anonymous", "chat_anonymous"):
         user = caller().from_context({**caller().to_context(), "cap": held})
         assert _status_of(route_tables()[service], logger, method, path, user) == (
@@ -201,7 +201,7 @@ def test_anonymous_users_need_the_capability_of_the_route(
         ), held
 
 
-def test_the_services_have_no_other_routes() -> None:
+def test_the_services_have_exactly_the_routes_of_the_table() -> None:
     def shape(path: str) -> str:
         literal = {"a", "b", "%F0%9F%91%8D"}
         return "/".join(
@@ -217,7 +217,7 @@ def test_the_services_have_no_other_routes() -> None:
     assert code == contract
 
 
-def test_routes_that_create_are_idempotent() -> None:
+def test_routes_that_create_something_accept_idempotency_keys() -> None:
     routes = [route for table in route_tables().values() for route in table if route.idempotent]
     assert {route.path for route in routes} == IDEMPOTENT
     assert {route.method for route in routes} == {"POST"}

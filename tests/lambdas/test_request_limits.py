@@ -19,8 +19,8 @@ from lambdas.common.web.router import Route, Router
 from lambdas.route_tables import SERVICES, route_tables
 from tests.lambdas.support import NOW, FakeClock, FakeSessions, caller, problem, rest_event
 
-NO_IDS = ["x" * 65, "x" * 4000, "%C3%A9", "a%20b", "a%2Fb", "%00", "a.b", "%E2%80%8B"]
-NO_ID_VALUES = ["", " ", "x" * 65, "x" * 4000, "é", "a b", "a/b", "\0", "a\n", "\u200b"]
+INVALID_IDS = ["x" * 65, "x" * 4000, "%C3%A9", "a%20b", "a%2Fb", "%00", "a.b", "%E2%80%8B"]
+INVALID_ID_VALUES = ["", " ", "x" * 65, "x" * 4000, "é", "a b", "a/b", "\0", "a\n", "\u200b"]
 
 CLIENT_CHOSEN = {"client_message_id", "request_id"}
 """Fields with ids that clients choose. They have a length, but no format."""
@@ -40,7 +40,7 @@ def _routes_with_ids() -> list[tuple[Route, str]]:
     ("route", "name"),
     [pytest.param(r, n, id=f"{r.method} {r.path} {n}") for r, n in _routes_with_ids()],
 )
-def test_a_path_parameter_without_the_format_of_an_id_is_404(
+def test_a_path_parameter_that_is_not_an_id_returns_404(
     route: Route, name: str, logger: Logger
 ) -> None:
     def operation(_request: object) -> Response:
@@ -53,7 +53,7 @@ def test_a_path_parameter_without_the_format_of_an_id_is_404(
         logger=logger,
         cors_origins=(),
     )
-    for value in NO_IDS:
+    for value in INVALID_IDS:
         segments = [
             value if segment == f"{{{name}}}" else "a" if segment.startswith("{") else segment
             for segment in route.path.split("/")
@@ -115,11 +115,9 @@ def test_the_models_of_all_services_are_found() -> None:
     }
 
 
-@pytest.mark.parametrize("value", NO_ID_VALUES, ids=ascii)
+@pytest.mark.parametrize("value", INVALID_ID_VALUES, ids=ascii)
 @pytest.mark.parametrize(("model", "name"), ID_FIELDS_OF_MODELS)
-def test_a_field_without_the_format_of_an_id_is_422(
-    model: type[Struct], name: str, value: str
-) -> None:
+def test_a_field_that_is_not_an_id_returns_422(model: type[Struct], name: str, value: str) -> None:
     with pytest.raises(Problem) as raised:
         validate(model, {name: value})
     assert raised.value.status == 422
@@ -128,7 +126,7 @@ def test_a_field_without_the_format_of_an_id_is_422(
 
 INVISIBLE = ["\u200b\u2060", "\u3164", "\u2800", "\u00a0", "\u00ad\ufeff", "\U000e0061"]
 BIDIRECTIONAL = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
-NO_NUMBERS = ["null", "5.0", "1e1", "0x5", "05", "+5", " 5", "5_0", "", "true", "NaN", "\u0665"]
+SPELLINGS = ["null", "5.0", "1e1", "0x5", "05", "+5", " 5", "5_0", "", "true", "NaN", "\u0665"]
 
 
 def _query_fields() -> list[Any]:
@@ -141,9 +139,9 @@ def _query_fields() -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("value", NO_NUMBERS)
+@pytest.mark.parametrize("value", SPELLINGS)
 @pytest.mark.parametrize(("model", "name"), _query_fields())
-def test_numbers_and_choices_in_queries_have_only_one_spelling(
+def test_other_spellings_of_numbers_and_choices_in_queries_are_rejected(
     model: type[Struct], name: str, value: str
 ) -> None:
     with pytest.raises(Problem) as raised:
@@ -151,7 +149,7 @@ def test_numbers_and_choices_in_queries_have_only_one_spelling(
     assert name in {error.field for error in raised.value.errors}
 
 
-def test_null_in_a_query_is_the_text_null() -> None:
+def test_null_in_a_query_is_read_as_text() -> None:
     models = import_module("lambdas.catalog.models")
     assert validate(models.ListingQuery, {"q": "null"}, from_text=True).q == "null"
 
@@ -164,7 +162,7 @@ def _routes_with_bodies(table: Mapping[str, tuple[Route, ...]]) -> Iterator[Any]
 
 
 @pytest.mark.parametrize(("service", "route"), list(_routes_with_bodies(route_tables())))
-def test_an_unknown_field_of_a_body_is_422(service: str, route: Route) -> None:
+def test_an_unknown_field_of_a_body_returns_422(service: str, route: Route) -> None:
     handler = import_module(f"lambdas.{service}.handler")
     (api,) = (value for name, value in vars(handler).items() if _is_api(name, value, handler))
     # The collaborators accept every call.
@@ -198,7 +196,7 @@ def _text_fields() -> list[Any]:
 
 @pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
 @pytest.mark.parametrize(("model", "name"), _text_fields())
-def test_a_text_has_a_visible_character(model: type[Struct], name: str, text: str) -> None:
+def test_an_invisible_text_is_rejected(model: type[Struct], name: str, text: str) -> None:
     with pytest.raises(Problem) as raised:
         validate(model, {name: text})
     assert name in {error.field for error in raised.value.errors}
@@ -211,7 +209,7 @@ NAMES = {"name", "displayName", "title", "fileName", "location", "condition", "t
 @pytest.mark.parametrize(
     ("model", "name"), [field for field in _text_fields() if field.values[1] in NAMES]
 )
-def test_a_name_has_no_bidirectional_override(
+def test_a_name_with_a_bidirectional_override_is_rejected(
     model: type[Struct], name: str, character: str
 ) -> None:
     with pytest.raises(Problem) as raised:

@@ -1,4 +1,4 @@
-"""Fakes of the ai service's parts."""
+"""Fakes of the providers, API keys and circuits of the ai service."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class FakeKeys:
 
 
 class MemoryCircuits:
-    """Circuits in memory, without concurrency."""
+    """Circuit breakers in memory, without concurrency."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock

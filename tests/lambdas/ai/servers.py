@@ -70,7 +70,7 @@ def status(code: int, *, retry_after: str | None = None, body: object = None) ->
     document = (
         body
         if body is not None
-        else {"error": {"code": code, "message": "as the test wants", "status": "X"}}
+        else {"error": {"code": code, "message": "scripted error", "status": "X"}}
     )
     headers = {"Retry-After": retry_after} if retry_after is not None else {}
     return lambda exchange: exchange.send(code, json.dumps(document).encode(), headers)
@@ -118,7 +118,7 @@ def hang(exchange: Exchange) -> None:
 
 
 def drip(exchange: Exchange) -> None:
-    """Sends a byte every 50 ms, so that no single wait on the socket is long."""
+    """Sends a header byte by byte. Every single read of the socket succeeds in time."""
     for byte in b"HTTP/1.1 200 OK\r\nX-Endless: " + b"a" * 10_000:
         if exchange.provider.closing.wait(0.05):
             return
@@ -129,7 +129,7 @@ def drip(exchange: Exchange) -> None:
 
 
 def drip_body(exchange: Exchange) -> None:
-    """Sends the body byte by byte, as `drip` sends a header."""
+    """Sends the body byte by byte. Every single read of the socket succeeds in time."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
     drip(exchange)
 
@@ -142,7 +142,7 @@ def disconnect(exchange: Exchange) -> None:
 
 @dataclass
 class FakeProvider:
-    """A fake provider. Each request uses the next of `behaviours`; the last one is repeated."""
+    """A fake provider. Each request uses the next of `behaviours`, and the last one repeats."""
 
     kind: str
     """`gemini` or `openai`."""

@@ -15,7 +15,7 @@ from tests.lambdas.support import FakeClock
 PROMPT = Prompt(
     instruction="Be brief.", turns=(Turn("user", "tell-tale question"),), output_limit=100
 )
-TIME = 23.0
+TIME_LIMIT = 23.0
 
 
 class Setup:
@@ -42,7 +42,7 @@ class Setup:
         self.clock.advance(seconds)
 
     def complete(self, parse: Callable[[str], Any] = str) -> Any:
-        return self.chain.complete(PROMPT, parse, self.clock() + TIME)
+        return self.chain.complete(PROMPT, parse, self.clock() + TIME_LIMIT)
 
     def next_provider(self) -> str:
         name: str = self.complete().provider
@@ -63,7 +63,7 @@ def test_gemini_is_called_first(setup: Setup) -> None:
 def test_providers_without_api_key_are_skipped(setup: Setup) -> None:
     del setup.keys.keys["gemini"]
     assert setup.next_provider() == "openai"
-    assert setup.openai.timeouts == [TIME]
+    assert setup.openai.timeouts == [TIME_LIMIT]
     del setup.keys.keys["openai"]
     with pytest.raises(NotConfiguredError):
         setup.complete()
@@ -81,7 +81,7 @@ def test_the_next_provider_is_called_after_any_failure(setup: Setup, failure: Fa
     assert none.value.refused == (failure is Failure.REFUSED)
 
 
-REPEATED: list[tuple[ProviderError, int]] = [
+RETRIES: list[tuple[ProviderError, int]] = [
     (failing(Failure.UNREACHABLE), 2),
     (failing(Failure.SERVER_ERROR), 2),
     (failing(Failure.SERVER_ERROR, retry_after=1), 2),
@@ -98,7 +98,7 @@ REPEATED: list[tuple[ProviderError, int]] = [
 ]
 
 
-@pytest.mark.parametrize(("error", "calls"), REPEATED, ids=repr)
+@pytest.mark.parametrize(("error", "calls"), RETRIES, ids=repr)
 def test_only_safe_failures_are_retried_once(
     setup: Setup, error: ProviderError, calls: int
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_retry_may_succeed(setup: Setup) -> None:
     assert setup.circuits.failures == {}
 
 
-def test_pauses_have_jitter_and_respect_retry_after(setup: Setup) -> None:
+def test_pauses_before_retries_have_jitter_and_respect_retry_after(setup: Setup) -> None:
     for _ in range(20):
         setup.gemini.outcomes = [failing(Failure.RATE_LIMITED, retry_after=1), "fine"]
         setup.complete()
@@ -122,7 +122,7 @@ def test_pauses_have_jitter_and_respect_retry_after(setup: Setup) -> None:
     assert len(set(setup.pauses)) > 10
 
 
-def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
+def test_a_slow_provider_times_out_early_enough_for_the_next(setup: Setup) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 100
     started = setup.clock()
     assert setup.next_provider() == "openai"
@@ -132,7 +132,7 @@ def test_a_slow_provider_leaves_time_for_the_next(setup: Setup) -> None:
     started = setup.clock()
     with pytest.raises(NoCompletionError):
         setup.complete()
-    assert setup.clock() - started == pytest.approx(TIME)
+    assert setup.clock() - started == pytest.approx(TIME_LIMIT)
 
 
 def test_nothing_is_retried_with_too_little_time_left(setup: Setup) -> None:
@@ -171,7 +171,7 @@ def test_an_invalid_completion_is_requested_once_more(
     setup.gemini.outcomes, setup.openai.outcomes = gemini, openai
     result = setup.complete(parse_number)
     assert (result.provider, result.value, setup.gemini.calls, setup.openai.calls) == expected
-    assert result.completion.tokens == 15, "only the returned completion is counted"
+    assert result.completion.tokens == 15, "only the last completion's tokens are counted"
 
 
 def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
@@ -182,7 +182,7 @@ def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
     setup.clock.advance(59.9)
     assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 3
-    assert setup.openai.timeouts[-1] == TIME, "the next provider gets the whole time"
+    assert setup.openai.timeouts[-1] == TIME_LIMIT, "the next provider gets the whole time"
     setup.clock.advance(0.1)
     assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 4
@@ -231,7 +231,7 @@ def test_a_rejected_api_key_is_discarded_from_the_cache(setup: Setup) -> None:
     assert setup.keys.forgotten == ["gemini"]
 
 
-def test_a_provider_on_trial_by_another_call_is_skipped(
+def test_a_provider_that_another_call_is_testing_is_skipped(
     setup: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(setup.circuits, "try_enter", lambda provider, _: provider != "gemini")
@@ -239,7 +239,7 @@ def test_a_provider_on_trial_by_another_call_is_skipped(
     assert setup.gemini.calls == 0
 
 
-def test_the_log_contains_outcomes_but_no_texts(
+def test_the_log_contains_outcomes_but_no_prompts_or_completions(
     setup: Setup, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 2

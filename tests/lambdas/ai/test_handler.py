@@ -81,7 +81,7 @@ def environ(
         "REGION": REGION,
         "CORS_ORIGINS": "*",
         "LOG_LEVEL": "DEBUG",
-        # A name per test, because Powertools caches the logger and its stream by name.
+        # Powertools caches loggers with their streams by name, so each test uses another name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_CONVERSATIONS": conversations_table,
@@ -189,7 +189,9 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     problem(call("DELETE", path), 404)
 
 
-def test_a_repeated_question_is_answered_once(call: Call, gemini: FakeProvider) -> None:
+def test_a_repeated_idempotency_key_does_not_call_the_provider_again(
+    call: Call, gemini: FakeProvider
+) -> None:
     headers = {"Idempotency-Key": "once"}
     first = ok(call("POST", "/ask", ASK, headers=headers))
     assert ok(call("POST", "/ask", ASK, headers=headers)) == first
@@ -285,7 +287,7 @@ def test_languages_are_accepted_as_names_and_tags(
     )
 
 
-def test_only_registered_users_with_a_session_may_call(
+def test_only_registered_users_with_a_session_are_admitted(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
     problem(call("POST", "/ask", ASK, user=None), 401)
@@ -385,7 +387,7 @@ def test_one_api_key_is_sufficient(call: Call, gemini: FakeProvider, openai: Fak
     assert gemini.requests == []
 
 
-def test_an_exceeded_quota_returns_429_until_midnight(
+def test_requests_above_the_daily_quota_return_429_until_midnight(
     call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvider
 ) -> None:
     ok(call("POST", "/ask", ASK))

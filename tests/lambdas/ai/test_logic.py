@@ -196,7 +196,7 @@ def test_another_users_conversation_returns_404(world: World) -> None:
     assert world.conversations.items == {}
 
 
-def test_the_used_tokens_are_settled(world: World) -> None:
+def test_the_reservation_is_settled_with_the_used_tokens(world: World) -> None:
     world.ask("How much?")
     (reserved, settled) = world.quota.events
     assert reserved == ("reserved", "u-1", world.models.prompts[0].token_bound())
@@ -233,7 +233,7 @@ def test_a_failed_call_counts_no_tokens(
         ]
 
 
-def test_a_concurrently_changed_conversation_counts_no_tokens(world: World) -> None:
+def test_a_conflict_with_a_concurrent_change_counts_no_tokens(world: World) -> None:
     world.conversations.lost = True
     problem = world.problem(lambda: world.ask("Hello?"))
     assert (problem.status, problem.code) == (409, "conversation_changed")
@@ -265,7 +265,7 @@ def test_an_aws_outage_counts_no_tokens(world: World) -> None:
     assert [event[0] for event in world.quota.events] == ["reserved", "released"]
 
 
-def test_the_answer_is_returned_although_settling_fails(
+def test_the_completion_is_returned_even_if_settling_fails(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     world.quota.settle_error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
@@ -284,7 +284,7 @@ def test_without_an_api_key_the_call_fails_before_reserving_tokens(world: World)
     assert world.quota.events == []
 
 
-def test_an_exceeded_quota_calls_no_model(world: World) -> None:
+def test_no_provider_is_called_above_the_quota(world: World) -> None:
     world.quota.error = Problem.too_many_requests(60)
     assert world.problem(lambda: world.ask("Hello?")).status == 429
     assert world.models.prompts == []
@@ -367,7 +367,7 @@ def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
         assert hostile.instruction == harmless.instruction
         assert material(hostile) == {**material(harmless), member: text}
     assert service.translate("u-1", text, "French").translation == text, (
-        "the completion is also only text"
+        "the completion is returned as text"
     )
 
 

@@ -69,7 +69,7 @@ class TestCircuits:
         assert list(circuits.list_available(BOTH)) == BOTH
         assert circuits.list_available(BOTH)["gemini"].failures == 1
 
-    def test_all_execution_environments_share_the_circuit(
+    def test_execution_environments_share_a_circuit(
         self,
         circuits: DynamoCircuits,
         dynamodb: "DynamoDBClient",
@@ -79,7 +79,7 @@ class TestCircuits:
         self.open(circuits, "openai")
         assert list(DynamoCircuits(dynamodb, usage_table, clock).list_available(BOTH)) == ["gemini"]
 
-    def test_one_call_tries_the_provider_after_the_open_time(
+    def test_one_call_tests_the_provider_after_the_open_time(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
@@ -128,7 +128,7 @@ class TestKeys:
     def store(self, ssm: Any, value: str) -> None:
         ssm.put_parameter(Name="/g", Value=value, Type="SecureString", Overwrite=True)
 
-    def test_terraforms_initial_value_is_not_a_key(
+    def test_the_initial_value_from_terraform_is_not_a_key(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         assert UNSET == resource_names.UNSET
@@ -137,7 +137,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") is None
 
-    def test_a_stored_key_is_found_within_seconds(
+    def test_a_newly_stored_key_is_read_within_seconds(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         assert keys.get("gemini") is None
@@ -146,7 +146,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") == "key-1"
 
-    def test_a_replaced_key_is_found_after_expiry_or_forget(
+    def test_a_replaced_key_is_read_after_expiry_or_forget(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         self.store(ssm, "key-1")
@@ -204,7 +204,7 @@ class TestQuota:
         clock.advance(0.5)
         quota.reserve("u-1", 1000)
 
-    def test_a_call_across_midnight_counts_on_its_first_day(
+    def test_a_call_across_midnight_counts_towards_the_day_of_its_start(
         self, quota: DynamoQuota, clock: FakeClock, usage: Usage
     ) -> None:
         clock.advance(16 * 3600 - 1)
@@ -406,7 +406,7 @@ class TestConversations:
         assert (found, pages) == (ids, 3)
         assert not hasattr(page[0], "messages")
 
-    def test_a_page_is_filled_despite_expired_conversations(
+    def test_expired_conversations_do_not_shorten_a_page(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         for number in range(10):

@@ -71,7 +71,7 @@ class FakeIdentity:
 
 
 class MemorySessions:
-    """Sessions by id. `before_rotation` runs once, before the next rotation is written."""
+    """Sessions by id. The next rotation first runs `before_rotation`, once."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.items: dict[str, Session] = {}
@@ -112,7 +112,7 @@ class MemorySessions:
 
 
 class FakeLimiter:
-    """Counts attempts. Its windows never end."""
+    """Counts attempts in windows that never end."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}

@@ -56,7 +56,7 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": ORIGIN,
-        # A name per test, because Powertools caches the logger and its stream by name.
+        # Powertools caches loggers with their streams by name, so each test uses another name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "RATE_LIMIT_ENABLED": "true",
         "COGNITO_USER_POOL_ID": pool_id,

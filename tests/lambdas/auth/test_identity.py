@@ -37,14 +37,14 @@ def identity(cognito: "CognitoIdentityProviderClient", logger: Logger) -> Cognit
     return CognitoIdentity(cognito, "us-east-1_pool", "client-id-of-the-pool", logger)
 
 
-def user_answer(enabled: bool = True) -> dict[str, Any]:
+def user_response(enabled: bool = True) -> dict[str, Any]:
     attributes = {"sub": "u-1", "email": EMAIL, "name": "Ann", "email_verified": "true"}
     pairs = [{"Name": name, "Value": value} for name, value in attributes.items()]
     user = {"Username": "u-1", "Enabled": enabled, "UserStatus": "CONFIRMED"}
     return {**user, "UserAttributes": pairs}
 
 
-def sign_in_answer() -> dict[str, Any]:
+def sign_in_response() -> dict[str, Any]:
     return {"AuthenticationResult": {"AccessToken": "cognito-token"}}
 
 
@@ -163,7 +163,7 @@ def test_sign_up_creates_the_user_although_the_email_is_not_delivered(
     identity: CognitoIdentity, stub: Stubber, log: io.StringIO
 ) -> None:
     stub.add_client_error("sign_up", "CodeDeliveryFailureException", f"cannot send to {EMAIL}")
-    stub.add_response("admin_get_user", user_answer(), {"UserPoolId": ANY, "Username": EMAIL})
+    stub.add_response("admin_get_user", user_response(), {"UserPoolId": ANY, "Username": EMAIL})
     with stub:
         assert identity.sign_up(EMAIL, PASSWORD, "Ann") == "u-1"
     (line,) = log.getvalue().splitlines()
@@ -171,9 +171,9 @@ def test_sign_up_creates_the_user_although_the_email_is_not_delivered(
     assert EMAIL not in line
 
 
-def test_sign_up_of_a_confirmed_email_is_409(identity: CognitoIdentity, stub: Stubber) -> None:
+def test_sign_up_of_a_confirmed_email_returns_409(identity: CognitoIdentity, stub: Stubber) -> None:
     stub.add_client_error("sign_up", "UsernameExistsException")
-    stub.add_response("admin_get_user", user_answer(), {"UserPoolId": ANY, "Username": EMAIL})
+    stub.add_response("admin_get_user", user_response(), {"UserPoolId": ANY, "Username": EMAIL})
     with stub, pytest.raises(Problem) as raised:
         identity.sign_up(EMAIL, PASSWORD, "Ann")
     assert (raised.value.status, raised.value.code) == (409, "email_taken")
@@ -182,7 +182,7 @@ def test_sign_up_of_a_confirmed_email_is_409(identity: CognitoIdentity, stub: St
 def test_sign_up_replaces_an_unconfirmed_user(identity: CognitoIdentity, stub: Stubber) -> None:
     key = {"UserPoolId": ANY, "Username": EMAIL}
     stub.add_client_error("sign_up", "UsernameExistsException")
-    unconfirmed = {**user_answer(), "UserStatus": "UNCONFIRMED"}
+    unconfirmed = {**user_response(), "UserStatus": "UNCONFIRMED"}
     stub.add_response("admin_get_user", unconfirmed, key)
     stub.add_response("admin_delete_user", {}, key)
     stub.add_response("sign_up", {"UserConfirmed": False, "UserSub": "u-2"})
@@ -193,8 +193,8 @@ def test_sign_up_replaces_an_unconfirmed_user(identity: CognitoIdentity, stub: S
 def test_sign_in_returns_the_user_with_the_granted_roles(
     identity: CognitoIdentity, stub: Stubber
 ) -> None:
-    stub.add_response("admin_initiate_auth", sign_in_answer())
-    stub.add_response("admin_get_user", user_answer())
+    stub.add_response("admin_initiate_auth", sign_in_response())
+    stub.add_response("admin_get_user", user_response())
     groups = [{"GroupName": name} for name in ("admin", "beta-testers", "moderator")]
     stub.add_response("admin_list_groups_for_user", {"Groups": groups})
     with stub:
@@ -217,7 +217,7 @@ def test_a_password_challenge_requires_a_password_reset(
 def test_find_returns_none_for_a_disabled_or_missing_user(
     identity: CognitoIdentity, stub: Stubber
 ) -> None:
-    stub.add_response("admin_get_user", user_answer(enabled=False))
+    stub.add_response("admin_get_user", user_response(enabled=False))
     stub.add_response("admin_list_groups_for_user", {"Groups": []})
     stub.add_client_error("admin_get_user", "UserNotFoundException")
     with stub:
@@ -229,7 +229,7 @@ def test_change_password_signs_in_first(identity: CognitoIdentity, stub: Stubber
     parameters = {"USERNAME": "u-1", "PASSWORD": PASSWORD}
     stub.add_response(
         "admin_initiate_auth",
-        sign_in_answer(),
+        sign_in_response(),
         {
             "UserPoolId": ANY,
             "ClientId": ANY,

@@ -119,7 +119,7 @@ def reset(world: World, email: str, code: str, address: str = ADDRESS) -> None:
 
 
 @pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
-def test_wrong_codes_are_limited_equally_for_known_and_unknown_emails(
+def test_attempts_with_wrong_codes_are_limited_equally_for_unknown_emails(
     world: World, limit: Limit, call: Callable[..., None]
 ) -> None:
     responses = []
@@ -236,7 +236,7 @@ def test_refresh_stores_the_current_name_in_the_session(world: World) -> None:
         Problem.unavailable(),
     ],
 )
-def test_sign_in_works_while_profiles_cannot_be_read(world: World, failure: Exception) -> None:
+def test_sign_in_succeeds_if_profiles_cannot_be_read(world: World, failure: Exception) -> None:
     world.profiles.names["id-ann@example.com"] = "Ann of Tea"
     before = login(world)
     world.profiles.failure = failure
@@ -247,7 +247,7 @@ def test_sign_in_works_while_profiles_cannot_be_read(world: World, failure: Exce
     assert login(world).user.display_name == "Ann"
 
 
-def test_a_spent_token_returns_its_successor_again_within_the_grace_period(world: World) -> None:
+def test_a_used_refresh_token_returns_its_successor_within_the_grace_period(world: World) -> None:
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.clock.advance(REFRESH_GRACE / 1000)
@@ -257,7 +257,7 @@ def test_a_spent_token_returns_its_successor_again_within_the_grace_period(world
     assert world.service.refresh(again.refresh_token)
 
 
-def test_a_spent_token_revokes_the_session_after_the_grace_period(world: World) -> None:
+def test_a_used_refresh_token_revokes_the_session_after_the_grace_period(world: World) -> None:
     first = login(world)
     second = world.service.refresh(first.refresh_token)
     world.clock.advance(REFRESH_GRACE / 1000 + 0.001)
@@ -266,7 +266,7 @@ def test_a_spent_token_revokes_the_session_after_the_grace_period(world: World) 
     assert not world.sessions.items
 
 
-def test_a_spent_token_returns_the_newest_token_if_its_successor_is_spent(world: World) -> None:
+def test_used_refresh_tokens_return_the_newest_token_within_the_grace_period(world: World) -> None:
     tokens = [login(world).refresh_token]
     for _ in range(5):
         world.clock.advance(REFRESH_GRACE / 1000 / 5)
@@ -281,7 +281,7 @@ def test_a_spent_token_returns_the_newest_token_if_its_successor_is_spent(world:
     assert not world.sessions.items
 
 
-def test_a_session_remembers_a_limited_number_of_rotations(world: World) -> None:
+def test_a_session_stores_a_limited_number_of_rotations(world: World) -> None:
     token = first = login(world).refresh_token
     for _ in range(150):
         token = world.service.refresh(token).refresh_token
@@ -340,7 +340,7 @@ def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
     assert len(world.sessions.items) == 2  # a token with a removed key does not revoke its session
 
 
-def test_a_repeated_token_keeps_its_signing_key(world: World) -> None:
+def test_a_repeated_refresh_returns_a_token_with_the_same_signing_key(world: World) -> None:
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.keys.newest = 2
@@ -425,7 +425,7 @@ def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
     assert login(world, "N3w-passw")
 
 
-def test_guessing_the_current_password_is_limited(world: World) -> None:
+def test_wrong_current_passwords_are_limited_when_changing_the_password(world: World) -> None:
     caller = caller_of(world, login(world))
     statuses = []
     for _ in range(6):

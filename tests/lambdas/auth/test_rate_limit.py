@@ -99,7 +99,7 @@ def test_concurrent_attempts_between_read_and_write_are_counted(
 
 
 @pytest.mark.parametrize("failed", [False, True])
-def test_an_attempt_waits_for_the_outcomes_of_running_ones(
+def test_an_attempt_waits_for_the_outcomes_of_running_attempts(
     limiter: RateLimiter, sleeper: Sleeper, failed: bool
 ) -> None:
     running = [limiter.begin(LIMIT, "a") for _ in range(LIMIT.attempts)]
@@ -118,17 +118,17 @@ def test_an_attempt_waits_for_the_outcomes_of_running_ones(
     assert len(sleeper.pauses) == 1
 
 
-def test_an_attempt_does_not_wait_forever(
+def test_an_attempt_waits_for_a_limited_time(
     limiter: RateLimiter, sleeper: Sleeper, clock: FakeClock
 ) -> None:
     for _ in range(LIMIT.attempts):
-        limiter.begin(LIMIT, "a")  # never ends
+        limiter.begin(LIMIT, "a")  # this attempt does not end
     with pytest.raises(Problem) as refused:
         limiter.begin(LIMIT, "a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
     assert 9 < sum(sleeper.pauses) < 12
     clock.advance(35)
-    limiter.begin(LIMIT, "a")  # the others count as crashed
+    limiter.begin(LIMIT, "a")  # attempts without an outcome count as crashed
 
 
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:

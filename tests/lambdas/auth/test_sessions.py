@@ -74,7 +74,7 @@ def test_only_the_user_of_a_session_can_revoke_it(store: DynamoSessionStore) -> 
     assert not store.revoke("s-1", "u-1")
 
 
-def test_all_sessions_of_a_user_are_revoked_but_the_kept_one(store: DynamoSessionStore) -> None:
+def test_all_sessions_of_a_user_except_one_are_revoked(store: DynamoSessionStore) -> None:
     for number in range(30):  # more than one batch
         store.add(session(f"s-{number}"))
     store.add(session("other", "u-2"))

@@ -80,7 +80,7 @@ class NoIdempotency:
 
 
 class Catalog:
-    """The function, called with API Gateway's events."""
+    """The catalog function, called with events of API Gateway."""
 
     def __init__(self, database: Database, logger: Logger) -> None:
         self.database, self.bus, self.pictures = database, FakeEventBridge(), Pictures()

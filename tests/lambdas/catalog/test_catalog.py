@@ -102,7 +102,7 @@ def test_currencies_are_three_letter_codes() -> None:
         ("POST", "/contact", {"message": "Hello"}),
     ],
 )
-def test_unknown_listings_are_404(
+def test_unknown_listings_return_404(
     catalog: Catalog, listing_id: str, method: str, path: str, body: object
 ) -> None:
     response = catalog.call(method, f"/listings/{listing_id}{path}", body)
@@ -138,7 +138,7 @@ def test_a_patch_with_the_same_values_keeps_the_version(catalog: Catalog) -> Non
     assert catalog.bus.types() == ["ListingCreated"]
 
 
-def test_a_patch_of_an_old_version_is_412(catalog: Catalog) -> None:
+def test_a_patch_of_an_old_version_returns_412(catalog: Catalog) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     assert catalog.call("PATCH", path, {"title": "One"}, if_match='"1"')["statusCode"] == 200
     assert (
@@ -149,10 +149,10 @@ def test_a_patch_of_an_old_version_is_412(catalog: Catalog) -> None:
     assert document(catalog.call("GET", path))["title"] == "One"
 
 
-def test_the_write_detects_a_concurrent_change(
+def test_a_patch_detects_a_change_between_its_read_and_write(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both requests read version 1 and pass the check. The second write finds version 2."""
+    """Both requests read version 1, so both pass the check. The second write fails."""
     made = catalog.create()
     path, find = f"/listings/{made['listingId']}", catalog.service._store.find
     others = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
@@ -207,7 +207,7 @@ def test_only_documented_status_transitions_are_allowed(
         assert problem(response, 409)["code"] == "status_transition"
 
 
-def test_a_deleted_listing_is_404_everywhere(catalog: Catalog) -> None:
+def test_every_route_returns_404_for_a_deleted_listing(catalog: Catalog) -> None:
     listing_id = catalog.create(images=["seller/1"])["listingId"]
     catalog.call("PUT", f"/wishlist/{listing_id}", user="buyer")
     assert catalog.call("DELETE", f"/listings/{listing_id}")["statusCode"] == 204
@@ -392,23 +392,21 @@ SEARCHES = {
 
 
 @pytest.mark.parametrize("title", SEARCHES)
-def test_search_finds_a_title_by_its_words_and_their_beginnings(
-    catalog: Catalog, title: str
-) -> None:
+def test_search_finds_a_title_by_words_and_prefixes(catalog: Catalog, title: str) -> None:
     for other in SEARCHES:
         catalog.create(title=other, description="It is the one that who knows sells in a shop")
     for q in SEARCHES[title]:
         assert titles(catalog.search(q=q)) == [title], q
 
 
-def test_whole_words_rank_before_beginnings_of_words(catalog: Catalog) -> None:
+def test_whole_words_rank_before_prefixes(catalog: Catalog) -> None:
     catalog.create(title="A lamp")
     catalog.create(title="Lampshades and lampposts")
     catalog.create(title="A table", description="With a lamp")
     assert titles(catalog.search(q="lamp")) == ["A lamp", "A table", "Lampshades and lampposts"]
 
 
-def test_sellers_see_their_reserved_and_sold_listings(catalog: Catalog) -> None:
+def test_only_the_seller_sees_reserved_and_sold_listings(catalog: Catalog) -> None:
     listing_id = catalog.create(title="mine")["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
     assert titles(catalog.search(user="seller", sellerId="seller")) == ["mine"]
@@ -433,7 +431,7 @@ def test_sellers_see_their_reserved_and_sold_listings(catalog: Catalog) -> None:
         ({"q": " "}, {"q"}),
     ],
 )
-def test_an_invalid_filter_is_named(
+def test_a_422_response_names_the_invalid_filter(
     catalog: Catalog, query: dict[str, str], fields: set[str]
 ) -> None:
     assert wrong_fields(problem(catalog.call("GET", "/listings", query=query), 422)) == fields
@@ -599,7 +597,7 @@ def test_the_sweep_publishes_events_after_a_crash(
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_a_refused_event_stays_stored_and_others_are_published(catalog: Catalog) -> None:
+def test_a_rejected_event_stays_stored_and_others_are_published(catalog: Catalog) -> None:
     catalog.bus.failure = {"ListingUpdated": "ThrottlingException"}
     listing_id = catalog.create()["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
@@ -659,7 +657,7 @@ def test_the_sweep_is_skipped_while_the_database_is_unavailable(
     assert catalog.function(SWEEP, None) == {"swept": 0}
 
 
-def test_sellers_read_the_messages_to_their_listings(catalog: Catalog) -> None:
+def test_only_the_seller_can_read_the_inquiries_about_a_listing(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     path = f"/listings/{listing_id}"
     for number in range(3):
@@ -674,7 +672,7 @@ def test_sellers_read_the_messages_to_their_listings(catalog: Catalog) -> None:
     problem(catalog.call("GET", f"/listings/{'0' * 32}/inquiries"), 404)
 
 
-def test_everyone_reads_the_ratings_of_a_listing(catalog: Catalog) -> None:
+def test_everyone_can_read_the_ratings_of_a_listing(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     path = f"/listings/{listing_id}/ratings"
     for user, comment in (("ada", "Good"), ("bob", None), ("eve", "Fine")):
@@ -699,7 +697,7 @@ def test_everyone_reads_the_ratings_of_a_listing(catalog: Catalog) -> None:
     ],
     ids=lambda changes: next(iter(changes)),
 )
-def test_a_sold_listing_stays_what_was_sold(catalog: Catalog, changes: dict[str, Any]) -> None:
+def test_a_sold_listing_cannot_be_edited(catalog: Catalog, changes: dict[str, Any]) -> None:
     path = f"/listings/{catalog.create()['listingId']}"
     sold = document(catalog.call("PATCH", path, {"status": "sold", "title": "Sold"}))
     problem(catalog.call("PATCH", path, changes), 409, "listing_sold")

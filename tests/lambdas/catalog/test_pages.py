@@ -24,7 +24,7 @@ from tests.postgres import Postgres
 
 CATEGORIES = ["laptops", "desktops", "computers", "books"]
 WORDS = ["red", "blue", "old", "bike"]
-BELOW = {
+SUBCATEGORIES = {
     "computers": {"computers", "laptops", "desktops"},
     "electronics": {"computers", "laptops", "desktops"},
 }
@@ -81,12 +81,12 @@ def shared(postgres: Postgres, module_database: str) -> Iterator[Catalog]:
     database._drop()
 
 
-def store(postgres: Postgres, name: str, found: list[Row]) -> None:
+def store(postgres: Postgres, name: str, listings: list[Row]) -> None:
     postgres.run(
         "TRUNCATE catalog.listings, catalog.ratings, catalog.wishes, catalog.inquiries", name
     )
     with postgres.connect(database=name) as connection:
-        for number, row in enumerate(found):
+        for number, row in enumerate(listings):
             connection.run(
                 "INSERT INTO catalog.listings (listing_id, seller_id, title, description,"
                 " price_amount, price_currency, category, tags, images, status, created_at)"
@@ -98,12 +98,12 @@ def store(postgres: Postgres, name: str, found: list[Row]) -> None:
 
 
 def matches(row: Row, query: dict[str, str]) -> bool:
-    """Returns True if the contract says that the query returns this listing."""
+    """Returns True if, according to the API contract, the query returns this listing."""
     category = query.get("category")
     return (
         row["status"] == "active"
         and ("q" not in query or query["q"] in row["title"].split())
-        and (category is None or row["category"] in BELOW.get(category, {category}))
+        and (category is None or row["category"] in SUBCATEGORIES.get(category, {category}))
         and query.get("currency", row["currency"]) == row["currency"]
         and int(query.get("minPrice", 0)) <= row["amount"] <= int(query.get("maxPrice", MAX_AMOUNT))
         and query.get("sellerId", row["seller"]) == row["seller"]
@@ -113,19 +113,19 @@ def matches(row: Row, query: dict[str, str]) -> bool:
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(found=rows, query=queries)
+@given(listings=rows, query=queries)
 def test_pages_contain_each_match_once_and_in_order(
     postgres: Postgres,
     module_database: str,
     shared: Catalog,
-    found: list[Row],
+    listings: list[Row],
     query: dict[str, str],
 ) -> None:
-    store(postgres, module_database, found)
+    store(postgres, module_database, listings)
     pages = shared.pages(user="visitor", **query)
     items = [item for page in pages for item in page]
     expected = {
-        uuid.UUID(int=number).hex for number, row in enumerate(found) if matches(row, query)
+        uuid.UUID(int=number).hex for number, row in enumerate(listings) if matches(row, query)
     }
     ids = [item["listingId"] for item in items]
     assert len(ids) == len(set(ids))
@@ -145,16 +145,16 @@ def test_pages_contain_each_match_once_and_in_order(
     max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    found=rows.filter(lambda found: len(found) > 4),
+    listings=rows.filter(lambda listings: len(listings) > 4),
     sort=st.sampled_from(["newest", "price", "-price"]),
 )
 def test_a_listing_created_between_pages_does_not_shift_the_next_page(
-    postgres: Postgres, module_database: str, shared: Catalog, found: list[Row], sort: str
+    postgres: Postgres, module_database: str, shared: Catalog, listings: list[Row], sort: str
 ) -> None:
-    """Pages by offset would repeat a listing; pages by key do not."""
-    found = [{**row, "status": "active", "currency": "EUR"} for row in found]
+    """With pages by offset instead of by key, a listing would repeat."""
+    listings = [{**row, "status": "active", "currency": "EUR"} for row in listings]
     filters = {"currency": "EUR", "sort": sort, "limit": "2"}
-    store(postgres, module_database, found)
+    store(postgres, module_database, listings)
     first = shared.search(**filters)
     before = {"newest": 9, "price": 0, "-price": 0}[sort]
     listing = NewListing(
@@ -177,14 +177,14 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
         cursor = page["nextCursor"]
     seen = [item["listingId"] for item in [*first["items"], *rest]]
     assert len(seen) == len(set(seen))
-    assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(found))}
+    assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(listings))}
 
 
 @given(
     amount=st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.none()),
     currency=st.text(max_size=4),
 )
-def test_only_whole_amounts_and_currency_codes_are_accepted(amount: object, currency: str) -> None:
+def test_only_integer_prices_and_currency_codes_are_valid(amount: object, currency: str) -> None:
     good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MAX_AMOUNT
     code = len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
     if good and code:

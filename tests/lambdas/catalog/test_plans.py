@@ -45,10 +45,10 @@ FILTERS: list[dict[str, Any]] = [
     {"q": "rare", "seller_id": "seller-5"},
 ]
 CASES = [
-    {**filters, "sort": sort, **({"after": AFTER[sort]} if behind else {})}
+    {**filters, "sort": sort, **({"after": AFTER[sort]} if later else {})}
     for sort in AFTER
     for filters in FILTERS
-    for behind in (False, True)
+    for later in (False, True)
     if (sort != "relevance" or "q" in filters) and ("price" not in sort or "currency" in filters)
 ]
 
@@ -56,7 +56,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def connection(postgres: Postgres, module_database: str) -> Iterator[pg8000.native.Connection]:
     fill(postgres, module_database, LISTINGS)
-    # Like the service: with its role's planner settings, and a plan for the values of each call.
+    # The service also uses this role's planner settings, and plans for each call's values.
     with closing(postgres.connect("catalog", module_database)) as connection:
         connection.run("SET plan_cache_mode = force_custom_plan")
         yield connection
@@ -69,7 +69,7 @@ def explain(connection: pg8000.native.Connection, sql: str, **values: Any) -> st
 
 
 def rows_read(plan: str) -> int:
-    """Returns the most rows that any scan of listings returned or discarded."""
+    """Returns the largest number of rows that a scan of listings returned or discarded."""
     found = re.findall(r"Scan [^\n]*listings[^\n]*rows=([\d.]+) loops=(\d+)", plan)
     removed = re.findall(r"Rows Removed by Filter: (\d+)", plan)
     return max(
@@ -91,11 +91,11 @@ def test_no_list_of_listings_scans_sequentially(
 
 @pytest.mark.parametrize("sort", ["newest", "price", "-price"])
 @pytest.mark.parametrize("categories", [None, ["phones"], COMPUTERS], ids=str)
-@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize("later", [False, True])
 def test_later_pages_read_no_more_rows_than_the_first(
-    connection: pg8000.native.Connection, sort: str, categories: list[str] | None, behind: bool
+    connection: pg8000.native.Connection, sort: str, categories: list[str] | None, later: bool
 ) -> None:
-    after = AFTER[sort] if behind else None
+    after = AFTER[sort] if later else None
     currency = "EUR" if "price" in sort else None
     sql, values = search_statement(
         Search(limit=LIMIT, sort=sort, categories=categories, currency=currency, after=after)
@@ -115,7 +115,7 @@ def test_the_wishlist_uses_its_index(connection: pg8000.native.Connection) -> No
 def test_the_category_tree_reads_stored_counts(
     connection: pg8000.native.Connection,
 ) -> None:
-    """The forty categories fit one or two database pages, which are read sequentially."""
+    """The 40 categories occupy at most two database pages, so a sequential scan is best."""
     plan = explain(connection, CATEGORIES)
     assert "listings" not in plan
     [[pages]] = connection.run(

@@ -22,7 +22,7 @@ Connect = Callable[[str], Catalog]
 
 
 @pytest.fixture(scope="module")
-def own() -> Iterator[tuple[Postgres, str]]:
+def restartable() -> Iterator[tuple[Postgres, str]]:
     """A PostgreSQL server that these tests may stop, and the name of its database."""
     with running() as postgres, postgres.database() as name:
         migrate(postgres, name)
@@ -58,8 +58,8 @@ def run_concurrently(tasks: list[Callable[[], object]]) -> None:
         raise failures[0]
 
 
-def test_twenty_concurrent_ratings_are_all_counted(own: tuple[Postgres, str]) -> None:
-    catalogs = [execution_environment(*own) for _ in range(20)]
+def test_twenty_concurrent_ratings_are_all_counted(restartable: tuple[Postgres, str]) -> None:
+    catalogs = [execution_environment(*restartable) for _ in range(20)]
     listing_id = catalogs[0].create()["listingId"]
     responses: list[dict[str, Any]] = []
 
@@ -75,19 +75,19 @@ def test_twenty_concurrent_ratings_are_all_counted(own: tuple[Postgres, str]) ->
 
     run_concurrently([rate(number) for number in range(20)])
     assert sorted(response["statusCode"] for response in responses) == [201] * 20 + [409] * 20
-    made = [document(response) for response in responses if response["statusCode"] == 201]
-    # Each rating returned another count.
-    assert sorted(rating["ratingCount"] for rating in made) == list(range(1, 21))
+    ratings = [document(response) for response in responses if response["statusCode"] == 201]
+    # Each rating returned a different count.
+    assert sorted(rating["ratingCount"] for rating in ratings) == list(range(1, 21))
     found = catalogs[0].listing(listing_id)
     assert (found["ratingCount"], found["ratingAverage"]) == (20, 3.0)
     for catalog in catalogs:
         catalog.database._drop()
 
 
-def test_category_counts_stay_correct_when_listings_move_concurrently(
-    own: tuple[Postgres, str],
+def test_category_counts_stay_correct_if_listings_change_categories_concurrently(
+    restartable: tuple[Postgres, str],
 ) -> None:
-    catalogs = [execution_environment(*own) for _ in range(8)]
+    catalogs = [execution_environment(*restartable) for _ in range(8)]
     places = ["cars", "parts", "garden"]
     listings = [catalogs[0].create(category=places[number % 3])["listingId"] for number in range(8)]
 
@@ -104,7 +104,7 @@ def test_category_counts_stay_correct_when_listings_move_concurrently(
         return run
 
     run_concurrently([move(number) for number in range(8)])
-    postgres, name = own
+    postgres, name = restartable
     for place in places:
         [[kept]] = postgres.run(
             "SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=place
@@ -116,12 +116,12 @@ def test_category_counts_stay_correct_when_listings_move_concurrently(
 
 
 class Load:
-    """Users who create, read and rate listings until `over`. Records acknowledged writes."""
+    """Users that create, read and rate listings until `ended` is set. Records successful writes."""
 
-    def __init__(self, own: tuple[Postgres, str], people: int) -> None:
-        self.catalogs = [execution_environment(*own) for _ in range(people)]
-        self.over = threading.Event()
-        self.made: dict[str, str] = {}
+    def __init__(self, restartable: tuple[Postgres, str], users: int) -> None:
+        self.catalogs = [execution_environment(*restartable) for _ in range(users)]
+        self.ended = threading.Event()
+        self.titles: dict[str, str] = {}
         self.rated: dict[str, int] = {}
         self.statuses: list[tuple[float, int]] = []
         self.slowest = 0.0
@@ -129,18 +129,18 @@ class Load:
     def _call(
         self, catalog: Catalog, method: str, path: str, body: object = None, *, user: str
     ) -> dict[str, Any]:
-        begun = time.monotonic()
+        started = time.monotonic()
         response = catalog.call(method, path, body, user=user)
-        self.slowest = max(self.slowest, time.monotonic() - begun)
+        self.slowest = max(self.slowest, time.monotonic() - started)
         self.statuses.append((time.monotonic(), response["statusCode"]))
         assert response["statusCode"] in {200, 201, 503}, response
         if response["statusCode"] == 503:
             assert int(response["headers"]["Retry-After"]) > 0
         return response
 
-    def person(self, number: int) -> None:
+    def run_user(self, number: int) -> None:
         catalog, step = self.catalogs[number], 0
-        while not self.over.is_set():
+        while not self.ended.is_set():
             step += 1
             title = f"thing {number} {step}"
             response = self._call(
@@ -150,7 +150,7 @@ class Load:
                 time.sleep(0.05)
                 continue
             listing_id = document(response)["listingId"]
-            self.made[listing_id] = title
+            self.titles[listing_id] = title
             path = f"/listings/{listing_id}"
             if (
                 self._call(catalog, "POST", f"{path}/ratings", {"stars": 3}, user="rater")[
@@ -166,10 +166,10 @@ class Load:
 
 
 def test_a_database_restart_loses_no_acknowledged_write(
-    own: tuple[Postgres, str],
+    restartable: tuple[Postgres, str],
 ) -> None:
-    postgres, name = own
-    load = Load(own, people=4)
+    postgres, name = restartable
+    load = Load(restartable, users=4)
     stopped_at = started_at = 0.0
 
     def interrupt() -> None:
@@ -183,10 +183,10 @@ def test_a_database_restart_loses_no_acknowledged_write(
             started_at = time.monotonic()
             time.sleep(0.7)
         finally:
-            load.over.set()
+            load.ended.set()
 
     run_concurrently(
-        [*(lambda number=number: load.person(number) for number in range(4)), interrupt]
+        [*(lambda number=number: load.run_user(number) for number in range(4)), interrupt]
     )
     down = [status for at, status in load.statuses if stopped_at < at < started_at - 0.3]
     assert down
@@ -200,7 +200,7 @@ def test_a_database_restart_loses_no_acknowledged_write(
             "SELECT listing_id, title, rating_count FROM catalog.listings", name
         )
     }
-    for listing_id, title in load.made.items():
+    for listing_id, title in load.titles.items():
         assert found[listing_id][0] == title
         assert found[listing_id][1] >= load.rated.get(listing_id, 0)
     # Every stored rating is counted, and the sweep publishes every stored event.
@@ -215,4 +215,4 @@ def test_a_database_restart_loses_no_acknowledged_write(
         for entry in catalog.bus.accepted
         if entry["DetailType"] == "ListingCreated"
     }
-    assert all(any(listing_id in detail for detail in published) for listing_id in load.made)
+    assert all(any(listing_id in detail for detail in published) for listing_id in load.titles)

@@ -1,4 +1,4 @@
-"""Runs the whole chat service in this process.
+"""Fixtures that run the whole chat service in this process.
 
 moto provides DynamoDB, S3, SQS and SSM. Valkey is real. A fake gateway records sent frames.
 """

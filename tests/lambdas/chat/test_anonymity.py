@@ -28,7 +28,7 @@ def room_id(ann: ChatUser, author: ChatUser) -> str:
     return id_
 
 
-def stored(world: World) -> Counter[str]:
+def stored_items(world: World) -> Counter[str]:
     """Returns the items of all tables except the one for authors."""
     tables = world.dynamodb.list_tables()["TableNames"]
     return Counter(
@@ -48,13 +48,13 @@ def test_no_frame_item_or_log_line_names_the_author_of_an_anonymous_message(
     socket, listener = author.connect("connection-1"), ann.connect("connection-2")
     for client in (socket, listener):
         client.join(room_id)
-    before = stored(world)
+    before = stored_items(world)
     log.seek(0)
     log.truncate()
     listener.take()
     file = upload(world, author, room_id)
     uploaded = json.loads(log.getvalue())
-    assert room_id not in str(uploaded), "the log line of the upload names its room"
+    assert room_id not in str(uploaded), "the log line of the upload contains its room"
     log.seek(0)
     log.truncate()
     key = {"Idempotency-Key": "once"}
@@ -75,7 +75,7 @@ def test_no_frame_item_or_log_line_names_the_author_of_an_anonymous_message(
     assert len(messages) == 3
     assert len(world.items("authors")) == 3
     traces: dict[str, Any] = {
-        "tables": sorted((stored(world) - before).elements()),
+        "tables": sorted((stored_items(world) - before).elements()),
         "frames": listener.take(),
         "deliveries": world.queued("DELIVERIES_QUEUE_URL"),
         "retries": world.queued("DELIVERY_RETRIES_QUEUE_URL"),

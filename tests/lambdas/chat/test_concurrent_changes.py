@@ -13,7 +13,7 @@ from tests.lambdas.support import document, problem
 
 
 @contextmanager
-def overtaken(world: World, operation: str, change: Callable[[], object]) -> Iterator[None]:
+def interleaved(world: World, operation: str, change: Callable[[], object]) -> Iterator[None]:
     """Makes another change right before the first call of a DynamoDB operation."""
     changed: list[bool] = []
 
@@ -43,10 +43,10 @@ def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
     def change() -> None:
         ok(ann.call("PATCH", f"/rooms/{room_id}", {"description": "Other"}))
 
-    with overtaken(world, "TransactWriteItems", change):
+    with interleaved(world, "TransactWriteItems", change):
         room = document(ok(ann.call("PATCH", f"/rooms/{room_id}", {"name": "New"})))
     assert (room["name"], room["description"], room["version"]) == ("New", "Other", 3)
-    with overtaken(world, "TransactWriteItems", change):
+    with interleaved(world, "TransactWriteItems", change):
         body = {"name": "Newer"}
         response = ann.call("PATCH", f"/rooms/{room_id}", body, headers={"If-Match": '"3"'})
     problem(response, 412)
@@ -60,10 +60,10 @@ def test_a_change_of_a_member_is_applied_after_a_concurrent_one(
     def change() -> None:
         ok(ann.call("PATCH", path, {"mute": True}))
 
-    with overtaken(world, "TransactWriteItems", change):
+    with interleaved(world, "TransactWriteItems", change):
         member = document(ok(ann.call("PATCH", path, {"role": "moderator"})))
     assert (member["role"], member["isMuted"]) == ("moderator", True)
-    with overtaken(
+    with interleaved(
         world, "TransactWriteItems", lambda: ok(ann.call("PATCH", path, {"mute": False}))
     ):
         ok(ann.call("DELETE", path), 204)
@@ -77,16 +77,16 @@ def test_an_edit_is_applied_after_a_concurrent_one(
     def change() -> None:
         ok(bob.call("PATCH", path, {"content": "Other"}))
 
-    with overtaken(world, "UpdateItem", change):
+    with interleaved(world, "UpdateItem", change):
         message = document(ok(bob.call("PATCH", path, {"content": "New"})))
     assert (message["content"], message["version"]) == ("New", 3)
 
 
-def test_a_moderators_deletion_wins_over_an_edit(
+def test_a_deletion_by_a_moderator_is_applied_after_a_concurrent_edit(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     path = f"/rooms/{room_id}/messages/{bob.send(room_id)['messageId']}"
-    with overtaken(world, "UpdateItem", lambda: ok(bob.call("PATCH", path, {"content": "New"}))):
+    with interleaved(world, "UpdateItem", lambda: ok(bob.call("PATCH", path, {"content": "New"}))):
         ok(ann.call("DELETE", path), 204)
     problem(bob.call("PATCH", path, {"content": "Newer"}), 404)
 
@@ -100,7 +100,7 @@ def test_an_edit_that_changes_nothing_creates_no_version(
 
 
 @pytest.mark.parametrize(("type_", "limit"), [("public", None), ("group", 50)])
-def test_null_lifts_the_limit_of_members(
+def test_null_removes_the_limit_of_members(
     ann: ChatUser, bob: ChatUser, type_: str, limit: int | None
 ) -> None:
     room_id = ann.create_room(type_, maxMembers=2)

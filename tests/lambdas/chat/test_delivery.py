@@ -1,4 +1,4 @@
-"""The delivery function sends stored messages that did not reach their rooms."""
+"""Tests that the delivery function sends stored messages that were not sent to their rooms."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 
 @pytest.fixture
-def interrupted(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Ends the sender's function between storing and announcing, until `undo` is called."""
+def unannounced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Prevents announcements, as if functions ended after they stored a message."""
     monkeypatch.setattr(Broadcast, "send", lambda *_arguments: None)
     return monkeypatch
 
 
-def watch(world: World, *records: dict[str, Any]) -> None:
+def notify(world: World, *records: dict[str, Any]) -> None:
     assert world.deliver({"Records": list(records)}) is None
 
 
@@ -53,20 +53,20 @@ def test_a_delivered_message_is_not_sent_again(
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
     assert len(listener.take()) == 1
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     assert retry(world) == 0
 
 
 def test_a_message_of_an_interrupted_sender_is_delivered(
-    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
+    ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     message_id = ann.send(room_id, "Lost?")["messageId"]
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     assert listener.take() == []
     assert retry(world) == 1
     [frame] = listener.take()
     assert (frame["type"], frame["seq"], frame["message"]["content"]) == ("new_message", 1, "Lost?")
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     assert retry(world) == 0
 
 
@@ -98,31 +98,31 @@ def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
     messages = [record.getMessage() for record in caplog.records]
     assert "message not announced; the delivery function will send it" in messages
     assert "message announced" not in messages
-    watch(world, world.stream(message["messageId"]))
+    notify(world, world.stream(message["messageId"]))
     assert retry(world) == 1
     assert [frame["seq"] for frame in listener.take("new_message")] == [message["seq"]]
 
 
-def test_a_late_delivery_is_not_repeated(
+def test_a_message_announced_before_the_retry_is_not_sent_again(
     ann: ChatUser, room_id: str, listener: Socket, world: World, cache: redis.Redis
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
     cache.delete(f"chat:delivery:{message_id}:1")
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     cache.set(f"chat:delivery:{message_id}:1", "sent")
     assert retry(world) == 1
     assert len(listener.take()) == 1
 
 
-def test_lost_edits_and_deletions_are_sent_later(
-    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
+def test_unannounced_edits_and_deletions_are_sent_later(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     edited, deleted = (ann.send(room_id)["messageId"] for _ in range(2))
     path = f"/rooms/{room_id}/messages"
     before = {id_: unpack(world.stream(id_)["dynamodb"]["NewImage"]) for id_ in (edited, deleted)}
     ok(ann.call("PATCH", f"{path}/{edited}", {"content": "Edited"}))
     ok(ann.call("DELETE", f"{path}/{deleted}"), 204)
-    watch(world, world.stream(edited, before[edited]), world.stream(deleted, before[deleted]))
+    notify(world, world.stream(edited, before[edited]), world.stream(deleted, before[deleted]))
     retry(world)
     assert sorted(frame["type"] for frame in listener.take()) == [
         "message_deleted",
@@ -131,12 +131,12 @@ def test_lost_edits_and_deletions_are_sent_later(
 
 
 def test_a_lost_message_is_sent_as_new_after_an_edit(
-    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
+    ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
     record = world.stream(message_id)
     ok(ann.call("PATCH", f"/rooms/{room_id}/messages/{message_id}", {"content": "Edited"}))
-    watch(world, record)
+    notify(world, record)
     retry(world)
     [frame] = listener.take()
     assert (frame["type"], frame["message"]["content"], frame["message"]["version"]) == (
@@ -153,9 +153,11 @@ def test_other_items_of_the_messages_table_are_ignored(
     ok(ann.call("PUT", f"/rooms/{room_id}/messages/{message_id}/reactions/👍", {}), 204)
     for item in world.items("messages"):
         if "room_id" not in item:
-            watch(world, world.stream(item["message_id"]))
+            notify(world, world.stream(item["message_id"]))
     # A change without a new version is ignored, too.
-    watch(world, world.stream(message_id, unpack(world.stream(message_id)["dynamodb"]["NewImage"])))
+    notify(
+        world, world.stream(message_id, unpack(world.stream(message_id)["dynamodb"]["NewImage"]))
+    )
     assert retry(world) == 0
 
 
@@ -170,7 +172,7 @@ def test_a_lost_queued_frame_is_sent_later(
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
     assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # received here, so the frame is lost
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     for _ in range(2):  # the frame may still be queued, so the function waits
         assert retry(world) == 1
         assert listener.take() == []
@@ -181,29 +183,29 @@ def test_a_lost_queued_frame_is_sent_later(
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
-def test_a_queue_failure_does_not_fail_the_sender(
+def test_sending_succeeds_if_the_queue_fails(
     ann: ChatUser, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     world.sqs.delete_queue(QueueUrl=world.environ["DELIVERIES_QUEUE_URL"])
     message_id = ann.send(room_id)["messageId"]
-    watch(world, world.stream(message_id))
+    notify(world, world.stream(message_id))
     retry(world)
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
-def test_deliveries_wait_until_the_cache_is_back(
-    ann: ChatUser, room_id: str, listener: Socket, world: World, interrupted: pytest.MonkeyPatch
+def test_deliveries_are_retried_until_the_cache_is_available(
+    ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
-    with interrupted.context() as down:
+    with unannounced.context() as down:
 
         def refuse(self: LiveRooms, *arguments: Any) -> Any:
             raise CacheUnavailableError
 
         down.setattr(LiveRooms, "read_progress", refuse)
         down.setattr(LiveRooms, "connections", refuse)
-        watch(world, world.stream(message_id))
+        notify(world, world.stream(message_id))
         records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
         with pytest.raises(BatchFailedError):
             world.deliver({"Records": records})
@@ -219,7 +221,7 @@ def test_deliveries_wait_until_the_cache_is_back(
 
 
 @pytest.mark.parametrize("how", ["remove", "delete"])
-def test_an_eviction_that_the_cache_missed_is_repeated(
+def test_an_eviction_that_failed_in_the_cache_is_retried(
     how: str,
     ann: ChatUser,
     bob: ChatUser,

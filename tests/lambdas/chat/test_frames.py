@@ -1,4 +1,4 @@
-"""The WebSocket API: joins, messages, signals, and losses of the cache, sessions or connections."""
+"""The WebSocket API: joins, messages, typing, presence, and failures of cache and connections."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_message_that_cannot_be_stored_is_neither_acknowledged_nor_announced(
     assert sockets[1].take() == []
 
 
-def test_a_message_is_announced_although_the_sender_is_gone(
+def test_a_message_is_announced_if_the_sender_has_disconnected(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
     ann, bob = sockets
@@ -127,7 +127,7 @@ def test_a_message_is_announced_although_the_sender_is_gone(
     assert len(bob.take("new_message")) == 1
 
 
-def test_rest_writes_reach_listeners(
+def test_writes_by_rest_are_announced_to_connections(
     ann: ChatUser, bob: ChatUser, sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     message = ann.send(room_id)
@@ -196,16 +196,16 @@ def test_joining_a_public_room_creates_a_membership(
 def test_users_who_are_not_members_receive_nothing(
     eve: ChatUser, sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
-    outside = eve.connect()
-    assert outside.send("join_room", roomId=room_id)["code"] == "invitation_required"
+    stranger = eve.connect()
+    assert stranger.send("join_room", roomId=room_id)["code"] == "invitation_required"
     for action, more in (
         ("send_message", {"content": "x"}), ("typing_start", {}), ("typing_stop", {}),
         ("mark_read", {"seq": 1}), ("leave_room", {}), ("ping", {}),
     ):  # fmt: skip
-        assert outside.send(action, roomId=room_id, **more)["code"] == "not_joined"
+        assert stranger.send(action, roomId=room_id, **more)["code"] == "not_joined"
     sockets[0].send("send_message", roomId=room_id, content="x")
-    assert outside.take() == []
-    assert outside.send("join_room", roomId="nowhere")["code"] == "room_not_found"
+    assert stranger.take() == []
+    assert stranger.send("join_room", roomId="nowhere")["code"] == "room_not_found"
 
 
 @pytest.mark.parametrize("how", ["remove", "ban", "leave", "delete"])
@@ -348,7 +348,7 @@ def test_read_marks_only_increase_up_to_the_last_message(
     assert bob.send("mark_read", roomId=room_id, seq=0)["code"] == "invalid_fields"
 
 
-def test_signals_of_an_anonymous_author_are_suppressed(
+def test_typing_and_read_frames_of_an_anonymous_author_are_suppressed(
     sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     ann, bob = sockets
@@ -362,7 +362,7 @@ def test_signals_of_an_anonymous_author_are_suppressed(
     assert "ann" not in json.dumps(frame)
 
 
-def test_an_anonymous_user_causes_no_signals(
+def test_anonymous_users_cause_no_presence_typing_or_read_frames(
     ann: ChatUser, visitor: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("public")
@@ -414,7 +414,7 @@ def test_privacy_settings_hide_presence_and_read_marks(
     ("activity", "seen_by"),
     [(None, {"ann", "bob"}), ("public", {"ann", "bob", "visitor"}), ("private", {"bob"})],
 )
-def test_presence_respects_the_activity_status(
+def test_presence_is_visible_according_to_the_activity_status(
     ann: ChatUser, bob: ChatUser, visitor: ChatUser, activity: str | None, seen_by: set[str]
 ) -> None:
     if activity:
@@ -440,7 +440,7 @@ def test_presence_respects_the_activity_status(
 
 
 @pytest.mark.parametrize("how", ["leave_room", "close"])
-def test_offline_reaches_the_audience_of_online_after_a_privacy_change(
+def test_listeners_notified_of_online_are_notified_of_offline_later(
     world: World,
     ann: ChatUser,
     bob: ChatUser,
@@ -483,7 +483,7 @@ def test_a_user_listed_online_in_a_join_ack_is_announced_offline(
     assert [frame["status"] for frame in listener.take()] == ["offline"]
 
 
-def test_connections_end_but_joins_fail_during_a_profile_outage(
+def test_during_a_profile_outage_connections_can_close_but_joins_fail(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -548,7 +548,7 @@ def test_a_closed_connection_is_removed_at_once(
     assert not cache.exists(f"chat:connection:{sockets[1].connection_id}")
 
 
-def test_a_slow_connection_delays_neither_others_nor_the_ack(
+def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
     world.gateway.slow[sockets[1].connection_id] = 0.5
@@ -561,14 +561,14 @@ def test_a_slow_connection_delays_neither_others_nor_the_ack(
         return outcome
 
     world.gateway.post = timed  # type: ignore[method-assign]
-    begun = time.monotonic()
+    started = time.monotonic()
     sockets[0].send("send_message", roomId=room_id, content="x")
-    quick = [at - begun for at in arrived if at - begun < 0.4]
+    quick = [at - started for at in arrived if at - started < 0.4]
     assert len(quick) == 2  # the ack, and the frame of the other connection
     assert len(sockets[1].take("new_message")) == 1
 
 
-def test_a_connection_gets_resync_after_a_failed_post(
+def test_a_connection_receives_resync_after_a_frame_could_not_be_sent(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
     world.gateway.failing.add(sockets[1].connection_id)

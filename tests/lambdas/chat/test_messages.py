@@ -119,10 +119,10 @@ def test_history_is_newest_first_and_after_seq_is_oldest_first(
 def test_concurrent_messages_get_consecutive_numbers(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another message is stored before each of the first three attempts to store one."""
+    """Three times, another message is stored between the read and the write."""
     write, others = Transactions.write, ["c", "b", "a"]
 
-    def overtaken(self: Transactions, entries: Any) -> None:
+    def write_after_another_message(self: Transactions, entries: Any) -> None:
         if others:
             content = others.pop()
             with monkeypatch.context() as patch:
@@ -130,7 +130,7 @@ def test_concurrent_messages_get_consecutive_numbers(
                 bob.send(room_id, content)
         write(self, entries)
 
-    monkeypatch.setattr(Transactions, "write", overtaken)
+    monkeypatch.setattr(Transactions, "write", write_after_another_message)
     message = ann.send(room_id, "d")
     assert message["seq"] == 4
     items = history(bob, room_id)["items"]
@@ -145,7 +145,7 @@ def test_concurrent_messages_get_consecutive_numbers(
     assert len(set(times)) == 4
 
 
-def test_a_repeat_after_a_lost_response_is_not_stored_again(
+def test_a_request_repeated_after_a_lost_response_stores_one_message(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
     key = {"Idempotency-Key": "once"}
@@ -205,7 +205,7 @@ def test_author_and_moderators_can_delete_a_message_but_its_seq_stays(
 @pytest.mark.parametrize(
     "id_", ["nothing", "{room}-99", "{room}-x", "{room}-1%23reactions", "{room}-1#👍#bob"]
 )
-def test_an_unknown_message_is_404(ann: ChatUser, room_id: str, id_: str) -> None:
+def test_an_unknown_message_returns_404(ann: ChatUser, room_id: str, id_: str) -> None:
     ann.send(room_id)
     path = f"/rooms/{room_id}/messages/{quote(id_.format(room=room_id), safe='')}"
     problem(ann.call("PATCH", path, {"content": "x"}), 404)
@@ -360,10 +360,10 @@ def test_the_log_has_the_duration_of_an_announcement_but_no_identifiers(
 ) -> None:
     sender = world.user("user-1")
     room_id = sender.create_room("public")
-    begun = time.time()
+    started = time.time()
     message = sender.send(room_id, isAnonymous=True)
     [line] = [record for record in caplog.records if record.getMessage() == "message announced"]
-    assert begun <= line.stored_at <= time.time()  # type: ignore[attr-defined]
+    assert started <= line.stored_at <= time.time()  # type: ignore[attr-defined]
     assert 0 <= line.fanout_ms < 10_000  # type: ignore[attr-defined]
     for secret in (sender.user_id, room_id, message["messageId"], message["authorName"]):
         assert secret not in str(vars(line))

@@ -1,4 +1,4 @@
-"""Mutes and bans, which outlive memberships, and rooms in which only moderators can send."""
+"""Mutes and bans, also of users who left, and rooms in which only moderators can send."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def room_id(ann: ChatUser, bob: ChatUser) -> str:
     return id_
 
 
-def set_member(by: ChatUser, room_id: str, **changes: Any) -> Any:
-    return document(ok(by.call("PATCH", f"/rooms/{room_id}/members/bob", changes)))
+def set_member(moderator: ChatUser, room_id: str, **changes: Any) -> Any:
+    return document(ok(moderator.call("PATCH", f"/rooms/{room_id}/members/bob", changes)))
 
 
 def leave(ann: ChatUser, bob: ChatUser, room_id: str, how: str) -> None:
@@ -35,7 +35,7 @@ def leave(ann: ChatUser, bob: ChatUser, room_id: str, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["leaves", "is removed", "is banned"])
 @pytest.mark.parametrize("returns", ["joins", "is invited"])
-def test_a_mute_outlives_the_membership(
+def test_a_user_who_returns_after_leaving_is_still_muted(
     ann: ChatUser, bob: ChatUser, room_id: str, how: str, returns: str
 ) -> None:
     leave(ann, bob, room_id, how)
@@ -56,7 +56,7 @@ def test_a_mute_outlives_the_membership(
     bob.send(room_id)
 
 
-def test_a_mute_is_lifted_after_the_user_left(
+def test_a_mute_can_be_lifted_after_the_user_left(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     leave(ann, bob, room_id, "leaves")
@@ -68,15 +68,15 @@ def test_a_mute_is_lifted_after_the_user_left(
     bob.send(room_id)
 
 
-def test_a_role_cannot_be_given_to_a_former_member(
-    ann: ChatUser, bob: ChatUser, room_id: str
-) -> None:
+def test_a_former_member_cannot_receive_a_role(ann: ChatUser, bob: ChatUser, room_id: str) -> None:
     leave(ann, bob, room_id, "leaves")
     problem(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"role": "admin"}), 404)
     problem(ann.call("DELETE", f"/rooms/{room_id}/members/bob"), 404)
 
 
-def test_a_ban_and_a_mute_change_together(ann: ChatUser, bob: ChatUser, room_id: str) -> None:
+def test_a_ban_and_a_mute_can_change_in_one_request(
+    ann: ChatUser, bob: ChatUser, room_id: str
+) -> None:
     set_member(ann, room_id, mute=False)
     banned = set_member(ann, room_id, ban=True, mute=True)
     assert (banned["role"], banned["isMuted"]) == ("banned", True)
@@ -92,7 +92,7 @@ def test_a_ban_and_a_mute_change_together(ann: ChatUser, bob: ChatUser, room_id:
     assert (changed["role"], changed["isMuted"]) == ("moderator", False)
 
 
-def test_a_ban_excludes_a_role(ann: ChatUser, room_id: str) -> None:
+def test_a_request_cannot_ban_a_user_and_grant_a_role(ann: ChatUser, room_id: str) -> None:
     path = f"/rooms/{room_id}/members/bob"
     response = ann.call("PATCH", path, {"ban": True, "role": "admin"})
     assert wrong_fields(problem(response, 422)) == {"role"}
@@ -117,7 +117,7 @@ def test_moderators_list_and_lift_bans(
     assert document(ok(ann.call("GET", members, role="banned")))["items"] == []
 
 
-def test_a_refused_invitation_of_a_banned_user_speaks_of_that_user(
+def test_the_error_for_inviting_a_banned_user_refers_to_that_user(
     ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     set_member(ann, room_id, ban=True)
@@ -128,8 +128,8 @@ def test_a_refused_invitation_of_a_banned_user_speaks_of_that_user(
 
 
 @pytest.fixture(params=["muted", "moderators_only"])
-def silenced(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser) -> tuple[str, str]:
-    """A room in which bob cannot speak, and the code of the refusals."""
+def read_only_room(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser) -> tuple[str, str]:
+    """A room in which bob cannot send messages, and the error code for attempts."""
     code: str = request.param
     id_ = ann.create_room("public" if code == "muted" else "announcement")
     ok(bob.call("POST", f"/rooms/{id_}/join", {}))
@@ -138,10 +138,10 @@ def silenced(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser) -> tu
     return id_, code
 
 
-def test_silenced_users_broadcast_by_no_route(
-    ann: ChatUser, bob: ChatUser, silenced: tuple[str, str]
+def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
+    ann: ChatUser, bob: ChatUser, read_only_room: tuple[str, str]
 ) -> None:
-    room_id, code = silenced
+    room_id, code = read_only_room
     reactions = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
     listener, socket = ann.connect(), bob.connect()
     listener.join(room_id)
@@ -164,7 +164,7 @@ def test_silenced_users_broadcast_by_no_route(
     ]
 
 
-def test_a_silenced_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> None:
+def test_a_muted_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
@@ -175,7 +175,7 @@ def test_a_silenced_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> 
     assert message["reactions"] == {}
 
 
-def test_a_direct_room_ends_for_the_side_that_leaves(
+def test_a_direct_room_stays_for_the_other_user_if_one_leaves(
     ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("direct")
@@ -195,7 +195,7 @@ def test_a_direct_room_ends_for_the_side_that_leaves(
     assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other}
 
 
-def test_an_author_deletes_messages_after_leaving(
+def test_an_author_can_delete_messages_after_leaving(
     ann: ChatUser, bob: ChatUser, eve: ChatUser
 ) -> None:
     room_id = ann.create_room("public")

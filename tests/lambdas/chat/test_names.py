@@ -48,8 +48,8 @@ def test_stored_messages_show_the_current_name(
     assert author_names(visitor, room_id) == ["Someone"]
 
 
-def test_frames_never_show_a_hidden_name(bob: ChatUser, room_id: str, listener: Socket) -> None:
-    """The service has just read the name, which is then hidden or changed."""
+def test_frames_never_show_an_outdated_name(bob: ChatUser, room_id: str, listener: Socket) -> None:
+    """The name is hidden or changed immediately after the service read it."""
     socket = bob.connect()
     socket.join(room_id)
     bob.send(room_id)
@@ -91,7 +91,7 @@ def test_a_message_delivered_later_shows_the_current_name(
     assert frame["message"]["authorName"] == "Someone"
 
 
-def test_the_accounts_name_is_shown_until_the_profile_exists(
+def test_the_name_of_the_session_is_shown_until_the_profile_exists(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     world.dynamodb.delete_item(TableName="profiles", Key={"user_id": {"S": "bob"}})

@@ -1,4 +1,4 @@
-"""Reactions: which emoji are accepted, and how many per user and message."""
+"""Tests which emoji are accepted as reactions, and how many per user and message."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lambdas.common.storage.dynamodb import Entry
 from tests.lambdas.chat.conftest import ChatUser, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
-COMPLETE = [t for t, entry in EMOJI_DATA.items() if entry["status"] == STATUS["fully_qualified"]]
+ALL_EMOJI = [t for t, entry in EMOJI_DATA.items() if entry["status"] == STATUS["fully_qualified"]]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def counts(user: ChatUser, room_id: str) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("text", "form"),
+    ("text", "canonical_form"),
     [
         ("👍", "👍"),
         ("👍\ufe0f", "👍"),
@@ -58,8 +58,8 @@ def counts(user: ChatUser, room_id: str) -> dict[str, int]:
         ("🏳‍🌈", "🏳️‍🌈"),
     ],
 )
-def test_each_emoji_has_one_form(text: str, form: str) -> None:
-    assert canonical(text) == form
+def test_all_forms_of_an_emoji_become_its_canonical_form(text: str, canonical_form: str) -> None:
+    assert canonical(text) == canonical_form
 
 
 @pytest.mark.parametrize(
@@ -68,14 +68,14 @@ def test_each_emoji_has_one_form(text: str, form: str) -> None:
      "\u200d", "a\ufe0f", "👩‍👩", "👍\u0301", "Buy my tea", "👍🏽🏽",
      "🏴󠁧󠁢", "☺︎", "\U0001f3fb\u200d"],
 )  # fmt: skip
-def test_other_texts_are_no_emoji(text: str) -> None:
+def test_other_texts_are_not_accepted_as_emoji(text: str) -> None:
     assert canonical(text) is None
 
 
 def test_every_recommended_emoji_is_accepted() -> None:
-    assert len(COMPLETE) > 3900  # Unicode 17
-    assert [text for text in COMPLETE if canonical(text) != text] == []
-    for text in COMPLETE:
+    assert len(ALL_EMOJI) > 3900  # Unicode 17
+    assert [text for text in ALL_EMOJI if canonical(text) != text] == []
+    for text in ALL_EMOJI:
         assert canonical(text.replace("\ufe0f", "")) == text
 
 
@@ -97,11 +97,11 @@ def test_a_reaction_must_be_an_emoji(ann: ChatUser, path: str, method: str) -> N
         assert wrong_fields(problem(response, 422)) == {"emoji"}
 
 
-def test_removed_reactions_leave_nothing_in_the_counters(
+def test_removed_reactions_are_deleted_from_the_counters(
     ann: ChatUser, bob: ChatUser, path: str, world: World, room_id: str
 ) -> None:
     react(ann, path, "👍")
-    for emoji in COMPLETE[: PER_MESSAGE * 2]:
+    for emoji in ALL_EMOJI[: PER_MESSAGE * 2]:
         react(bob, path, emoji)
         react(bob, path, emoji, "DELETE")
     items = [item for item in world.items("messages") if "#reactions" in item["message_id"]]
@@ -110,27 +110,27 @@ def test_removed_reactions_leave_nothing_in_the_counters(
     assert counts(ann, room_id) == {"👍": 1}
 
 
-def test_one_user_cannot_fill_the_reactions_of_a_message(
+def test_reactions_are_limited_per_user_and_per_message(
     ann: ChatUser, bob: ChatUser, room_id: str, path: str, world: World
 ) -> None:
-    for emoji in COMPLETE[:PER_USER]:
+    for emoji in ALL_EMOJI[:PER_USER]:
         react(bob, path, emoji)
-    response = bob.call("PUT", f"{path}/{quote(COMPLETE[PER_USER])}")
+    response = bob.call("PUT", f"{path}/{quote(ALL_EMOJI[PER_USER])}")
     problem(response, 409, "too_many_reactions")
-    react(bob, path, COMPLETE[0])
-    react(bob, path, COMPLETE[0], "DELETE")
-    react(bob, path, COMPLETE[PER_USER])
+    react(bob, path, ALL_EMOJI[0])
+    react(bob, path, ALL_EMOJI[0], "DELETE")
+    react(bob, path, ALL_EMOJI[PER_USER])
     assert len(counts(ann, room_id)) == PER_USER
     for index in range(1, PER_MESSAGE // PER_USER):
         user = world.user(f"user-{index}")
         ok(user.call("POST", f"/rooms/{room_id}/join", {}))
-        for emoji in COMPLETE[100 * index : 100 * index + PER_USER]:
+        for emoji in ALL_EMOJI[100 * index : 100 * index + PER_USER]:
             react(user, path, emoji)
     assert len(counts(ann, room_id)) == PER_MESSAGE
-    problem(ann.call("PUT", f"{path}/{quote(COMPLETE[50])}"), 409, "too_many_reactions")
-    react(ann, path, COMPLETE[100])  # another user has used this emoji
-    react(bob, path, COMPLETE[1], "DELETE")
-    react(ann, path, COMPLETE[50])
+    problem(ann.call("PUT", f"{path}/{quote(ALL_EMOJI[50])}"), 409, "too_many_reactions")
+    react(ann, path, ALL_EMOJI[100])  # another user has used this emoji
+    react(bob, path, ALL_EMOJI[1], "DELETE")
+    react(ann, path, ALL_EMOJI[50])
 
 
 @pytest.mark.parametrize("before", [0, 1])
@@ -143,17 +143,17 @@ def test_reactions_are_counted_exactly_despite_concurrent_reactions(
     changes = ["DELETE", "PUT", "DELETE"] if before else ["PUT", "DELETE", "PUT"]
     expected = 0 if before else 1
 
-    def overtaken(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
+    def build_after_another_reaction(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
         if changes:
             method = changes.pop(0)
-            with monkeypatch.context() as undisturbed:
-                undisturbed.setattr(ReactionStore, "_build_count", build)
+            with monkeypatch.context() as patch:
+                patch.setattr(ReactionStore, "_build_count", build)
                 react(ann, path, "👍", method)
         return build(store, *arguments, **values)
 
     if before:
         react(ann, path, "👍")
-    monkeypatch.setattr(ReactionStore, "_build_count", overtaken)
+    monkeypatch.setattr(ReactionStore, "_build_count", build_after_another_reaction)
     react(bob, path, "👍")
     assert not changes
     assert counts(ann, room_id) == {"👍": expected + 1}

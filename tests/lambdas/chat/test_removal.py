@@ -1,4 +1,4 @@
-"""Deleted rooms: they are hidden at once, and finally all their data is removed."""
+"""Tests that deleted rooms are hidden immediately, and that all their data is removed later."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_removal_continues_after_any_interruption(
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
     calls, last = 0, 0
 
-    def killing(client: Any, operation: str, arguments: Any) -> Any:
+    def interrupted_call(client: Any, operation: str, arguments: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == last:
@@ -102,12 +102,12 @@ def test_removal_continues_after_any_interruption(
     world.deliver({"Records": [marker_record]})
     [record] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     killed = 0
-    monkeypatch.setattr(BaseClient, "_make_api_call", killing)
+    monkeypatch.setattr(BaseClient, "_make_api_call", interrupted_call)
     while True:
         calls, last = 0, last + 1
         try:
             world.deliver({"Records": [record]})
-        except Exception:  # the whole batch failed, so SQS delivers it again
+        except Exception:  # the batch failed, so SQS delivers it again
             killed += 1
             continue
         calls = last + 1
@@ -121,44 +121,44 @@ def test_removal_continues_after_any_interruption(
 
 
 @pytest.fixture
-def overtake(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Runs a function between the read and the write of a room's deletion."""
     removal_of = RoomStore._removal
 
     def set_up(interleave: Callable[[], object]) -> None:
-        def overtaken(store: RoomStore, *arguments: Any) -> Any:
+        def delayed(store: RoomStore, *arguments: Any) -> Any:
             monkeypatch.setattr(RoomStore, "_removal", removal_of)
             interleave()
             return removal_of(store, *arguments)
 
-        monkeypatch.setattr(RoomStore, "_removal", overtaken)
+        monkeypatch.setattr(RoomStore, "_removal", delayed)
 
     return set_up
 
 
 def test_a_message_sent_during_the_deletion_is_removed(
-    world: World, ann: ChatUser, bob: ChatUser, overtake: Callable[[Callable[[], object]], None]
+    world: World, ann: ChatUser, bob: ChatUser, meanwhile: Callable[[Callable[[], object]], None]
 ) -> None:
     room_id = create_full_room(world, ann, bob)
-    overtake(lambda: bob.send(room_id))
+    meanwhile(lambda: bob.send(room_id))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     run_passes(world)
     assert remaining_data(world) == {}
 
 
-def test_two_users_of_a_room_deleted_during_a_join_can_have_another_direct_room(
-    ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
+def test_users_whose_direct_room_is_deleted_during_a_join_can_have_another(
+    ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
 ) -> None:
     room_id, other = ann.create_room("direct"), ann.create_room("direct")
-    overtake(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
+    meanwhile(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other}
     ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
 
 
-def test_the_deletion_keeps_the_direct_room_to_which_both_users_moved(
-    ann: ChatUser, overtake: Callable[[Callable[[], object]], None], bob: ChatUser
+def test_deleting_an_old_direct_room_keeps_the_users_new_direct_room(
+    ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser
 ) -> None:
     room_id, other, third = (ann.create_room("direct") for _ in range(3))
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
@@ -167,23 +167,23 @@ def test_the_deletion_keeps_the_direct_room_to_which_both_users_moved(
         ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
         ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
 
-    overtake(move)
+    meanwhile(move)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     response = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
     assert response["roomId"] == other
 
 
-def test_a_deletion_that_always_conflicts_gives_up(
+def test_a_deletion_that_always_conflicts_returns_503(
     ann: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     room_id = ann.create_room("private")
     removal_of = RoomStore._removal
 
-    def overtaken(store: RoomStore, *arguments: Any) -> Any:
+    def delayed(store: RoomStore, *arguments: Any) -> Any:
         ann.send(room_id)
         return removal_of(store, *arguments)
 
-    monkeypatch.setattr(RoomStore, "_removal", overtaken)
+    monkeypatch.setattr(RoomStore, "_removal", delayed)
     monkeypatch.setattr("lambdas.chat.rooms.CONFLICT_RETRY_TIME", 0.2)
     problem(ann.call("DELETE", f"/rooms/{room_id}"), 503, "room_busy")
     monkeypatch.undo()
@@ -191,10 +191,10 @@ def test_a_deletion_that_always_conflicts_gives_up(
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_a_reaction_during_the_removal_leaves_no_counts(
+def test_a_reaction_during_the_removal_leaves_no_data(
     world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """The function reads the message, but writes after message and counts are deleted."""
+    """The request reads the message before its removal, and writes the reaction after it."""
     room_id = ann.create_room("private")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
     path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
@@ -202,25 +202,25 @@ def test_a_reaction_during_the_removal_leaves_no_counts(
         ok(bob.call("PUT", path, {}), 204)
     build_count = ReactionStore._build_count
 
-    def overtaken(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
+    def delayed(store: ReactionStore, *arguments: Any, **values: Any) -> Entry:
         monkeypatch.setattr(ReactionStore, "_build_count", build_count)
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
         world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
         world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
         return build_count(store, *arguments, **values)
 
-    monkeypatch.setattr(ReactionStore, "_build_count", overtaken)
+    monkeypatch.setattr(ReactionStore, "_build_count", delayed)
     bob.call(method, path, {} if method == "PUT" else None)
     run_passes(world)
     assert remaining_data(world) == {}
 
 
-def test_a_batch_sends_lost_messages_and_then_runs_one_pass(
+def test_a_batch_sends_lost_messages_first_and_runs_only_one_pass(
     world: World, ann: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten passes would exceed the timeout, and SQS would then repeat all of them."""
     done: list[object] = []
-    monkeypatch.setattr(RoomRemoval, "run_pass", lambda _self, rest: done.append(rest.room_id))
+    monkeypatch.setattr(RoomRemoval, "run_pass", lambda _self, job: done.append(job.room_id))
     monkeypatch.setattr(
         DeliveryService, "redeliver_lost", lambda _self, stored: done.append(stored[0].message_id)
     )
@@ -228,19 +228,19 @@ def test_a_batch_sends_lost_messages_and_then_runs_one_pass(
     for room_id in rooms:
         ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
         world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
-    rests = world.queued("DELIVERY_RETRIES_QUEUE_URL")
-    lost = {**rests[0], "messageId": "lost", "body": '{"stored":[{"messageId":"m-1","version":1}]}'}
-    assert world.deliver({"Records": [*rests, lost]}) == {"batchItemFailures": []}
+    jobs = world.queued("DELIVERY_RETRIES_QUEUE_URL")
+    lost = {**jobs[0], "messageId": "lost", "body": '{"stored":[{"messageId":"m-1","version":1}]}'}
+    assert world.deliver({"Records": [*jobs, lost]}) == {"batchItemFailures": []}
     assert done[0] == "m-1"
     assert len(done) == 2
     assert run_passes(world) == 2
     assert sorted(done[1:]) == sorted(rooms)  # type: ignore[type-var]
 
 
-def test_a_pass_is_repeated_until_all_objects_are_deleted(
+def test_a_removal_pass_is_repeated_until_all_objects_are_deleted(
     world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3 returns 200 for a batch of which some objects could not be deleted."""
+    """S3 returns status 200 even if it could not delete some of the objects."""
     room_id = create_full_room(world, ann, bob)
     monkeypatch.setattr(removal, "OBJECTS", 1000)
     monkeypatch.setattr(removal, "PASS", 1000)
@@ -248,28 +248,28 @@ def test_a_pass_is_repeated_until_all_objects_are_deleted(
     world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     world.deliver({"Records": world.queued("DELIVERY_RETRIES_QUEUE_URL")})
     call = BaseClient._make_api_call  # type: ignore[attr-defined]
-    kept: list[int] = []
+    attempts: list[int] = []
 
-    def keeping(client: Any, operation: str, arguments: Any) -> Any:
+    def failing_deletion(client: Any, operation: str, arguments: Any) -> Any:
         if operation != "DeleteObjects":
             return call(client, operation, arguments)
-        kept.append(len(arguments["Delete"]["Objects"]))
+        attempts.append(len(arguments["Delete"]["Objects"]))
         return {"Errors": [{"Code": "InternalError"}]}
 
     records = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     with monkeypatch.context() as patch:
-        patch.setattr(BaseClient, "_make_api_call", keeping)
+        patch.setattr(BaseClient, "_make_api_call", failing_deletion)
         with pytest.raises(BatchFailedError):
             world.deliver({"Records": records})
-    assert kept == [2]
+    assert attempts == [2]
     assert world.queued("DELIVERY_RETRIES_QUEUE_URL") == []
     world.deliver({"Records": records})
     run_passes(world)
     assert remaining_data(world) == {}
 
 
-def test_the_marker_stays_until_concurrent_writes_have_settled() -> None:
-    class Nothing:
+def test_the_marker_is_removed_only_after_concurrent_writes_have_ended() -> None:
+    class EmptyRoom:
         def __init__(self) -> None:
             self.marked = True
 
@@ -284,14 +284,14 @@ def test_the_marker_stays_until_concurrent_writes_have_settled() -> None:
             self.marked = False
 
     now = 1000.0
-    later: list[PendingRemoval] = []
-    remains: Any = Nothing()
-    going = RoomRemoval(remains, later.append, lambda: now)
-    rest = PendingRemoval("room", 0, 1000)
+    waiting: list[PendingRemoval] = []
+    room: Any = EmptyRoom()
+    room_removal = RoomRemoval(room, waiting.append, lambda: now)
+    job = PendingRemoval("room", 0, 1000)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(removal, "SETTLING_TIME", SETTLING_TIME)
-        going.run_pass(rest)
-        assert (later, remains.marked) == ([rest], True)
+        room_removal.run_pass(job)
+        assert (waiting, room.marked) == ([job], True)
         now += SETTLING_TIME
-        going.run_pass(rest)
-        assert (later, remains.marked) == ([rest], False)
+        room_removal.run_pass(job)
+        assert (waiting, room.marked) == ([job], False)

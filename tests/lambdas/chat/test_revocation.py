@@ -1,4 +1,4 @@
-"""Revoked sessions and lost memberships: nothing is delivered to their connections."""
+"""Tests that connections with an ended session or membership receive no messages."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 @pytest.fixture(params=["chat", "delivery"])
 def function(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Parametrizes which function delivers: chat in small rooms, delivery in large rooms."""
+    """The function that sends frames: chat in small rooms, delivery in large rooms."""
     name: str = request.param
     if name == "delivery":
         monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
@@ -37,7 +37,7 @@ def function(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.fixture
-def checked_always(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_recheck_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audience, "RECHECK", 0)
 
 
@@ -48,9 +48,9 @@ def send(world: World, sender: ChatUser, room_id: str, function: str) -> None:
         assert not records or world.deliver({"Records": records}) == {"batchItemFailures": []}
 
 
-def end_session(world: World, user: ChatUser, how: str) -> None:
+def end_session(world: World, user: ChatUser, reason: str) -> None:
     key = {"session_id": {"S": user.caller.session_id}}
-    if how == "revoked":
+    if reason == "revoked":
         world.dynamodb.delete_item(TableName="sessions", Key=key)
     else:
         world.dynamodb.update_item(
@@ -61,23 +61,23 @@ def end_session(world: World, user: ChatUser, how: str) -> None:
         )
 
 
-@pytest.mark.usefixtures("checked_always")
-@pytest.mark.parametrize("how", ["revoked", "expired"])
-def test_a_listener_whose_session_has_ended_is_told_and_disconnected(
+@pytest.mark.usefixtures("without_recheck_delay")
+@pytest.mark.parametrize("reason", ["revoked", "expired"])
+def test_a_connection_whose_session_has_ended_receives_an_error_and_is_closed(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket, function: str,
-    how: str,
+    reason: str,
 ) -> None:  # fmt: skip
     send(world, ann, room_id, function)
     assert [frame["type"] for frame in listener.take()] == ["new_message"]
-    end_session(world, bob, how)
+    end_session(world, bob, reason)
     send(world, ann, room_id, function)
     [frame] = listener.take()
     assert (frame["type"], frame["code"]) == ("error", "session_ended")
     assert world.gateway.closed == [listener.connection_id]
 
 
-@pytest.mark.usefixtures("checked_always")
-def test_signals_do_not_reach_ended_sessions(
+@pytest.mark.usefixtures("without_recheck_delay")
+def test_typing_frames_are_not_sent_to_ended_sessions(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket
 ) -> None:
     typing = ann.connect()
@@ -89,12 +89,12 @@ def test_signals_do_not_reach_ended_sessions(
     assert {frame["type"] for frame in listener.take()} == {"error"}
 
 
-@pytest.mark.usefixtures("checked_always")
-def test_a_membership_that_ended_unannounced_ends_the_delivery(
+@pytest.mark.usefixtures("without_recheck_delay")
+def test_a_former_member_receives_nothing_even_if_the_eviction_failed(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket, function: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The function is killed after it ended the membership, before it removed the connections."""
+    """The function ended the membership, but did not remove the connections."""
     with monkeypatch.context() as killed:
         killed.setattr(Broadcast, "evict", lambda *_arguments: None)
         ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"ban": True}))
@@ -104,7 +104,7 @@ def test_a_membership_that_ended_unannounced_ends_the_delivery(
     assert listener.send("typing_start", roomId=room_id)["code"] == "not_joined"
 
 
-def test_a_session_is_confirmed_for_two_seconds_only(
+def test_a_session_is_checked_again_after_two_seconds(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket
 ) -> None:
     clock = FakeClock()
@@ -117,11 +117,11 @@ def test_a_session_is_confirmed_for_two_seconds_only(
     clock.advance(0.001)
     checked = reader.check(listeners)
     assert (checked.admitted, checked.ended) == ({room_id: []}, listeners[room_id])
-    # With the longest time of a post, 1.5 s, and its retry, this stays below 5 s.
+    # Seconds. A post takes up to 1.5, and is retried once. The sum must stay below 5.
     assert audience.RECHECK <= 2
 
 
-def test_an_unreadable_table_does_not_fail_a_stored_message(
+def test_sending_succeeds_if_sessions_cannot_be_read(
     world: World, ann: ChatUser, room_id: str, listener: Socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:

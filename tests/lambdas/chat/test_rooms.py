@@ -26,8 +26,8 @@ def member_list(room_id: str) -> str:
     return f"/rooms/{room_id}/members"
 
 
-def invite(by: ChatUser, room_id: str, whom: ChatUser) -> None:
-    ok(by.call("POST", f"/rooms/{room_id}/members", {"userId": whom.user_id}), 201)
+def invite(inviter: ChatUser, room_id: str, user: ChatUser) -> None:
+    ok(inviter.call("POST", f"/rooms/{room_id}/members", {"userId": user.user_id}), 201)
 
 
 def roles(viewer: ChatUser, room_id: str) -> dict[str, str]:
@@ -77,7 +77,7 @@ def test_an_error_names_every_invalid_field(ann: ChatUser, body: Any, fields: se
     assert wrong_fields(problem(ann.call("POST", "/rooms", body), 422)) == fields
 
 
-def test_lists_contain_own_rooms_before_public_rooms(ann: ChatUser, bob: ChatUser) -> None:
+def test_the_list_contains_own_rooms_before_public_rooms(ann: ChatUser, bob: ChatUser) -> None:
     own = {ann.create_room("private"), ann.create_room("public"), ann.create_room("group")}
     public = {bob.create_room("public") for _ in range(3)}
     bob.create_room("private")
@@ -113,7 +113,7 @@ def test_only_members_see_a_room_that_is_not_public(
         ok(bob.call("GET", f"/rooms/{public}{path}"))
 
 
-def test_an_unknown_room_is_404(ann: ChatUser) -> None:
+def test_an_unknown_room_returns_404(ann: ChatUser) -> None:
     for method, path in (
         ("GET", ""),
         ("DELETE", ""),
@@ -122,11 +122,11 @@ def test_an_unknown_room_is_404(ann: ChatUser) -> None:
         ("DELETE", "/leave"),
     ):
         problem(ann.call(method, f"/rooms/nowhere{path}"), 404, "room_not_found")
-    # The items of a room's counters are not rooms.
+    # A counter item in the rooms table is not a room.
     problem(ann.call("GET", f"/rooms/{ann.create_room()}%23seq"), 404)
 
 
-def test_joining_a_public_room_twice_has_one_effect(
+def test_joining_a_public_room_twice_adds_one_member(
     ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("public")
@@ -183,7 +183,7 @@ def test_only_users_with_a_profile_can_be_invited(
     assert roles(ann, room_id) == {"ann": "owner"}
 
 
-def test_users_who_refuse_direct_messages_keep_only_existing_direct_rooms(
+def test_users_who_refuse_direct_messages_keep_their_existing_direct_rooms(
     ann: ChatUser, bob: ChatUser, eve: ChatUser
 ) -> None:
     old, new = ann.create_room("direct"), ann.create_room("direct")
@@ -192,14 +192,14 @@ def test_users_who_refuse_direct_messages_keep_only_existing_direct_rooms(
         person.set_profile(preferences={"theme": "auto", "privacy": {"allowDirectMessages": False}})
     response = ann.call("POST", f"/rooms/{new}/members", {"userId": "eve"})
     problem(response, 403, "direct_messages_refused")
-    # The existing room stays: the invitation can be repeated, and the error names the room.
+    # Repeating the invitation to the existing room has no effect. The error contains its id.
     invite(ann, old, bob)
     error = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
     assert (error["code"], error["roomId"]) == ("direct_room_exists", old)
     for type_ in ("private", "group"):
         response = ann.call("POST", member_list(ann.create_room(type_)), {"userId": "eve"})
         problem(response, 403, "direct_messages_refused")
-    # Everybody can read and leave a public room. A user with a direct room is not a stranger.
+    # The setting does not apply to public rooms, or to users with an existing direct room.
     invite(ann, ann.create_room("public"), eve)
     invite(ann, ann.create_room("announcement"), eve)
     invite(ann, ann.create_room("group"), bob)
@@ -266,7 +266,7 @@ def test_the_owner_must_transfer_the_room_before_leaving(ann: ChatUser, bob: Cha
     ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
 
 
-def test_roles_have_power_only_over_lower_roles(
+def test_members_can_change_only_members_with_lower_roles(
     ann: ChatUser, bob: ChatUser, eve: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("public")
@@ -357,7 +357,7 @@ def test_a_change_of_an_old_version_is_rejected(ann: ChatUser, bob: ChatUser) ->
     )
 
 
-def test_a_deleted_room_cannot_be_found(ann: ChatUser, bob: ChatUser, world: World) -> None:
+def test_a_deleted_room_returns_404(ann: ChatUser, bob: ChatUser, world: World) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)

@@ -1,4 +1,4 @@
-"""Calls to AWS time out while the function still has time to respond."""
+"""Tests that calls to AWS time out before the function does."""
 
 import socket
 import time

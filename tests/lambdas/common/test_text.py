@@ -15,7 +15,7 @@ PASSWORD = "Passw0rd!"
 
 
 @given(st.recursive(st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
-def test_texts_are_normalized_everywhere(value: object) -> None:
+def test_all_texts_of_a_body_are_normalized(value: object) -> None:
     assert normalize(value) == normalize(normalize(value))
     assert unicodedata.is_normalized("NFC", str(normalize(str(value))))
 
@@ -25,7 +25,7 @@ def test_a_body_is_normalized_before_its_length_is_checked() -> None:
     assert validate(Register, body).display_name == "\u00e9" * 50
 
 
-def test_a_body_that_is_nested_too_deeply_is_400() -> None:
+def test_a_body_that_is_nested_too_deeply_returns_400() -> None:
     nested: object = []
     for _ in range(5000):
         nested = [nested]
@@ -53,7 +53,7 @@ def test_a_body_that_is_nested_too_deeply_is_400() -> None:
         (["o'neil+tag_1-x@mail.example.com"], "o'neil+tag_1-x@mail.example.com"),
     ],
 )
-def test_one_address_in_several_forms_is_one_account(forms: list[str], account: str) -> None:
+def test_equivalent_email_addresses_have_one_normal_form(forms: list[str], account: str) -> None:
     assert {Email.parse(form) for form in forms} == {account}
     assert Email.parse(account) == account
 
@@ -107,7 +107,7 @@ def test_other_texts_are_rejected_as_email_addresses(address: object) -> None:
 
 
 @given(st.emails())
-def test_an_accepted_address_is_stable(address: str) -> None:
+def test_normalizing_an_accepted_address_again_does_not_change_it(address: str) -> None:
     try:
         account = Email.parse(address)
     except ValueError:
@@ -125,7 +125,7 @@ def test_an_accepted_address_is_stable(address: str) -> None:
         ["\ufb01Xpassw0rd!", "fiXpassw0rd!"],
     ],
 )
-def test_one_password_from_several_keyboards_is_the_same(forms: list[str]) -> None:
+def test_equivalent_passwords_have_one_normal_form(forms: list[str]) -> None:
     for model, name in ((Register, "password"), (Login, "password")):
         body = {"email": "a@example.com"} | ({"displayName": "Ann"} if model is Register else {})
         found = {getattr(validate(model, {**body, name: form}), name) for form in forms}

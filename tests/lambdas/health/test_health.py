@@ -300,7 +300,7 @@ def self_signed_certificate(folder: Path) -> Path:
     return file
 
 
-def test_the_packaged_certificates_are_roots_valid_for_a_year() -> None:
+def test_the_packaged_root_certificates_are_valid_for_at_least_a_year() -> None:
     authorities = x509.load_pem_x509_certificates(CA_BUNDLE.read_bytes())
     assert len(authorities) > 3
     for authority in authorities:
@@ -317,7 +317,7 @@ def test_the_dynamodb_check_detects_a_missing_table(
         dynamodb_check(dynamodb, [name, "missing"])()
 
 
-def test_a_failed_check_is_503_and_does_not_reveal_addresses(
+def test_a_failed_check_returns_503_and_does_not_reveal_addresses(
     aws: None, table: Callable[..., str], closed_port: int
 ) -> None:
     with ValkeyServer() as server:
@@ -340,7 +340,7 @@ def test_a_failed_check_is_503_and_does_not_reveal_addresses(
     assert "127.0.0.1" not in response["body"]
 
 
-def test_a_healthy_response_is_200(logger: Logger) -> None:
+def test_a_healthy_platform_returns_200(logger: Logger) -> None:
     api = health.HealthApi(Checks({"cache": succeed}, logger), "local", "1.2.3")
     router = Router(
         ROUTES,

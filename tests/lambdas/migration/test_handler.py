@@ -23,7 +23,7 @@ IDS = [migration.id for migration in read_migrations()]
 
 
 class Context:
-    """A Lambda context with the whole time remaining."""
+    """A Lambda context at the start of an invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
         return 300_000
@@ -93,7 +93,7 @@ def test_a_run_records_checksum_duration_and_caller(
         assert item["applied_at"].endswith("Z")
 
 
-def test_a_lost_record_is_written_again(
+def test_records_missing_in_dynamodb_are_written_again(
     environ: dict[str, str],
     items: Callable[[], dict[str, dict[str, Any]]],
     dynamodb: DynamoDBClient,
@@ -125,7 +125,7 @@ def test_a_failure_is_raised_and_recorded_with_file_and_line(
     assert "line 2" in item["reason"]
 
 
-def test_only_copies_have_the_same_fingerprint(
+def test_fingerprints_differ_only_where_rows_differ(
     environ: dict[str, str], postgres: Postgres, name: str
 ) -> None:
     run({}, Context(), environ)

@@ -172,7 +172,7 @@ def test_a_number_below_an_applied_one_is_rejected(files: Files) -> None:
 
 
 def test_an_older_version_accepts_a_newer_schema(files: Files) -> None:
-    """A rolled-back version has fewer migrations. Expand and contract supports both."""
+    """After a rollback, the older version has fewer migrations than the database."""
     files.write(_0001_a=A, _0002_b=B)
     files.migrate()
     files.remove("0002_b")
@@ -206,10 +206,10 @@ def test_a_run_that_waits_too_long_reports_it_before_its_timeout(files: Files) -
     files.write(_0001_a=A)
     with closing(files.postgres.connect(database=files.database)) as other:
         other.run(f"SELECT pg_advisory_lock({LOCK})")
-        begun = time.monotonic()
+        started = time.monotonic()
         with pytest.raises(MigrationError, match="another migration has held the lock for"):
             files.migrate(seconds=2 * MARGIN + 0.1)
-        assert time.monotonic() - begun < 5
+        assert time.monotonic() - started < 5
     assert files.migrate().applied == ("0001_a",)
 
 
@@ -217,18 +217,18 @@ def test_a_crash_releases_the_lock(files: Files) -> None:
     files.write(_0001_a=A)
     crashed = files.postgres.connect(database=files.database)
     crashed.run(f"SELECT pg_advisory_lock({LOCK})")
-    crashed._usock.shutdown(2)  # as if the function was killed
+    crashed._usock.shutdown(2)  # the function is killed
     assert files.migrate().applied == ("0001_a",)
 
 
 def test_a_migration_ends_before_the_functions_timeout(files: Files) -> None:
     files.write(_0001_a=f"{A}\nSELECT pg_sleep(30);")
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(
         MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"
     ):
         files.migrate(seconds=MARGIN + 0.3)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - started < 5
     assert files.tables() == []
 
 
@@ -249,17 +249,17 @@ def test_a_migration_gives_up_waiting_for_a_table_lock(
     assert files.migrate().applied == ("0002_b",)
 
 
-class Broken(RecordedOutcomes):
+class UnavailableRecord(RecordedOutcomes):
     """A record of migrations whose table is unavailable."""
 
     def applied(self, migration: object) -> None:
         raise ConnectionError
 
 
-def test_the_next_run_records_what_a_crashed_run_applied(files: Files) -> None:
+def test_the_next_run_records_migrations_that_a_crashed_run_applied(files: Files) -> None:
     """The function ends after the commit in PostgreSQL and before the write to DynamoDB."""
     files.write(_0001_a=A)
-    recorder, files.record = files.record, Broken()
+    recorder, files.record = files.record, UnavailableRecord()
     with pytest.raises(ConnectionError):
         files.migrate()
     assert files.tables() == ["a"]
@@ -294,8 +294,8 @@ def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:
 
 def test_session_settings_of_a_migration_are_reset(files: Files) -> None:
     files.write(_0001_a=f"{A} SET search_path = shop;", _0002_b="CREATE TABLE b (id int)")
-    # The path no longer has the schema set by the first migration. In `public`, the owner role
-    # may not create tables.
+    # Without the first migration's search_path, the table would be created in `public`, where
+    # the owner role has no permission.
     with pytest.raises(
         MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"
     ):

@@ -103,8 +103,8 @@ class FakePosts:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.items: dict[str, Post] = {}
-        self.rivals = 0
-        """The number of next writes that another request's change precedes."""
+        self.conflicts = 0
+        """The number of following writes before which another request changes the post."""
         self.fails = False
 
     def find(self, post_id: str) -> Post | None:
@@ -114,17 +114,17 @@ class FakePosts:
         if self.fails:
             raise ConnectionError
         self.items[post.post_id] = post
-        self._world.happened(event, post, author_id, post.post_id)
+        self._world.stored(event, post, author_id, post.post_id)
 
     def replace(self, before: Post, after: Post) -> bool:
-        if self._overtaken(before):
+        if self._change_concurrently(before):
             return False
         assert self.items[before.post_id] == before
         self.items[before.post_id] = after
         return True
 
     def mark_deleted(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
-        if self._overtaken(post):
+        if self._change_concurrently(post):
             return False
         del self.items[post.post_id]
         self._world.events.append(event)
@@ -149,27 +149,27 @@ class FakePosts:
         tagged = self.list_by_tag(tag, len(self.items), None).posts
         return self._slice((p for p in tagged if p.author_id == author_id), count, before)
 
-    def _overtaken(self, post: Post) -> bool:
-        if not self.rivals:
+    def _change_concurrently(self, post: Post) -> bool:
+        if not self.conflicts:
             return False
-        self.rivals -= 1
+        self.conflicts -= 1
         self.items[post.post_id] = structs.replace(
-            post, version=post.version + 1, title="of a rival"
+            post, version=post.version + 1, title="changed concurrently"
         )
         return True
 
     @staticmethod
     def _slice(posts: Iterable[Post], count: int, before: str | None) -> Slice:
         ordered = sorted(posts, key=lambda p: p.created_at, reverse=True)
-        left = [p for p in ordered if before is None or p.created_at < before]
-        return Slice(left[:count], left[count - 1].created_at if len(left) > count else None)
+        rest = [p for p in ordered if before is None or p.created_at < before]
+        return Slice(rest[:count], rest[count - 1].created_at if len(rest) > count else None)
 
 
 class FakeComments:
     def __init__(self, world: "World") -> None:
         self._world = world
         self.items: dict[str, Comment] = {}
-        self.rivals = 0
+        self.conflicts = 0
         self.deleted_parent = False
 
     def find(self, comment_id: str) -> Comment | None:
@@ -180,12 +180,12 @@ class FakeComments:
         if self.deleted_parent:
             raise ParentDeletedError
         self.items[comment.comment_id] = comment
-        self._world.happened(event, comment, author_id, comment.comment_id)
+        self._world.stored(event, comment, author_id, comment.comment_id)
 
     def replace(self, before: Comment, after: Comment) -> bool:
         self._world.check_alive(before.post_id)
-        if self.rivals:
-            self.rivals -= 1
+        if self.conflicts:
+            self.conflicts -= 1
             self.items[before.comment_id] = structs.replace(before, version=before.version + 1)
             return False
         self.items[before.comment_id] = after
@@ -202,24 +202,24 @@ class FakeComments:
         found = sorted(
             (c for c in self.items.values() if c.post_id == post_id), key=lambda c: c.created_at
         )
-        left = [c for c in found if after is None or c.created_at > after]
-        return CommentSlice(left[:count], left[count - 1].created_at if len(left) > count else None)
+        rest = [c for c in found if after is None or c.created_at > after]
+        return CommentSlice(rest[:count], rest[count - 1].created_at if len(rest) > count else None)
 
 
 class FakeLikes:
     def __init__(self, world: "World") -> None:
         self._world = world
-        self.given: set[tuple[str, str]] = set()
+        self.likes: set[tuple[str, str]] = set()
 
     def add(self, post_id: str, user_id: str, event: Entry) -> bool:
         self._world.check_alive(post_id)
-        self.given.add((post_id, user_id))
+        self.likes.add((post_id, user_id))
         self._world.events.append(event)
         return True
 
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
         self._world.check_alive(post_id)
-        self.given.discard((post_id, user_id))
+        self.likes.discard((post_id, user_id))
         self._world.events.append(event)
         return True
 
@@ -229,9 +229,9 @@ class FakeLikes:
         comments = [comment.post_id for comment in self._world.comments.items.values()]
         return {
             post_id: Engagement(
-                sum(liked == post_id for liked, _ in self.given),
+                sum(liked == post_id for liked, _ in self.likes),
                 comments.count(post_id),
-                (post_id, user_id) in self.given,
+                (post_id, user_id) in self.likes,
             )
             for post_id in post_ids
         }
@@ -247,7 +247,7 @@ class World:
     aliases: FakeAliases = field(default_factory=FakeAliases)
     names: FakeNames = field(default_factory=FakeNames)
     images: FakeImages = field(default_factory=FakeImages)
-    closing: set[str] = field(default_factory=set)
+    being_deleted: set[str] = field(default_factory=set)
     """Ids of posts that are deleted between the read and the write of a request."""
 
     def __post_init__(self) -> None:
@@ -273,12 +273,12 @@ class World:
             clock=self.clock,
         )
 
-    def happened(self, event: Entry, item: Post | Comment, author_id: str, item_id: str) -> None:
+    def stored(self, event: Entry, item: Post | Comment, author_id: str, item_id: str) -> None:
         self.events.append(event)
         if item.is_anonymous:
             self.authors[item_id] = author_id
         self.clock.advance(0.001)
 
     def check_alive(self, post_id: str) -> None:
-        if post_id not in self.posts.items or post_id in self.closing:
+        if post_id not in self.posts.items or post_id in self.being_deleted:
             raise DeletedError

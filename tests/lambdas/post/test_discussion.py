@@ -101,14 +101,14 @@ def test_a_reply_needs_a_parent_comment_of_the_same_post(
     for parent_id in (elsewhere, "0" * 32):
         refusal = refused(partial(comment, world, post_id, parent_id=parent_id))
         assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
-    here = comment(world, post_id).comment_id
+    parent = comment(world, post_id).comment_id
     world.comments.deleted_parent = True
-    assert refused(lambda: comment(world, post_id, parent_id=here)).status == 422
+    assert refused(lambda: comment(world, post_id, parent_id=parent)).status == 422
 
 
 def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> None:
     made = comment(world, post_id)
-    world.comments.rivals = 1
+    world.comments.conflicts = 1
     body = UpdateComment(content="Changed")
     changed = world.discussion.update(BOB, post_id, made.comment_id, body, ANY)
     assert (changed.content, changed.version, changed.is_edited) == ("Changed", 3, True)
@@ -134,15 +134,15 @@ def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
     assert refused(lambda: world.discussion.delete(ANN, post_id, made.comment_id)).status == 403
     assert world.discussion.delete(caller, post_id, made.comment_id) is False
     assert refused(lambda: world.discussion.delete(caller, post_id, made.comment_id)).status == 404
-    left, _ = world.discussion.list_comments(EVE, post_id, 20, None)
-    assert [view.comment_id for view in left] == [reply.comment_id]
+    rest, _ = world.discussion.list_comments(EVE, post_id, 20, None)
+    assert [view.comment_id for view in rest] == [reply.comment_id]
     assert world.service.get(EVE, post_id).comments_count == 1
     deleted = world.events[-1]
     assert (deleted["type"], deleted["actor"]) == ("CommentDeleted", caller.user_id)
     assert deleted["data"]["authorId"] == "id-of-Bob"
 
 
-def test_a_comment_is_404_below_another_post(world: World, post_id: str, hidden_id: str) -> None:
+def test_a_comment_of_another_post_returns_404(world: World, post_id: str, hidden_id: str) -> None:
     made = comment(world, post_id)
     assert refused(lambda: world.discussion.delete(BOB, hidden_id, made.comment_id)).status == 404
     assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
@@ -150,7 +150,7 @@ def test_a_comment_is_404_below_another_post(world: World, post_id: str, hidden_
 
 def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) -> None:
     made = comment(world, post_id)
-    world.closing.add(post_id)
+    world.being_deleted.add(post_id)
     for call in (
         lambda: comment(world, post_id),
         lambda: world.discussion.update(

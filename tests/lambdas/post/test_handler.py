@@ -63,7 +63,7 @@ def environ(
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": "*",
-        # Powertools keeps one logger with its stream per name.
+        # Powertools caches loggers with their streams by name, so each test uses another name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": "auth-sessions",
         "DYNAMODB_TABLE_IDEMPOTENCY": "platform-idempotency",
@@ -124,7 +124,7 @@ def created(response: LambdaResponse) -> Any:
     return document(response)
 
 
-def found(response: LambdaResponse) -> Any:
+def ok(response: LambdaResponse) -> Any:
     assert response["statusCode"] == 200, response
     return document(response)
 
@@ -172,21 +172,21 @@ def test_a_post_is_created_changed_liked_commented_and_deleted(
     at = f"/{post['postId']}"
     assert response["headers"]["ETag"] == '"1"'
     assert (post["authorId"], post["authorName"]) == ("id-of-ann", "Ann")
-    assert found(call("GET", at, user="bob")) == post
+    assert ok(call("GET", at, user="bob")) == post
     assert call("PUT", f"{at}/like", user="bob")["statusCode"] == 204
     comment = created(call("POST", f"{at}/comments", {"content": "Hi"}, user="bob"))
     reply = created(
         call("POST", f"{at}/comments", {"content": "Oh", "parentId": comment["commentId"]})
     )
-    seen = found(call("GET", at, user="bob"))
+    seen = ok(call("GET", at, user="bob"))
     assert (seen["likesCount"], seen["commentsCount"], seen["likedByMe"]) == (1, 2, True)
-    assert found(call("GET", f"{at}/comments")) == {"items": [comment, reply], "nextCursor": None}
+    assert ok(call("GET", f"{at}/comments")) == {"items": [comment, reply], "nextCursor": None}
     assert call("DELETE", f"{at}/like", user="bob")["statusCode"] == 204
     changed = call("PATCH", at, {"content": "Bye"}, headers={"If-Match": '"1"'})
-    assert (found(changed)["version"], changed["headers"]["ETag"]) == (2, '"2"')
+    assert (ok(changed)["version"], changed["headers"]["ETag"]) == (2, '"2"')
     problem(call("PATCH", at, {"content": "No"}, headers={"If-Match": '"1"'}), 412)
     place = f"{at}/comments/{comment['commentId']}"
-    assert found(call("PATCH", place, {"content": "Ho"}, user="bob"))["isEdited"] is True
+    assert ok(call("PATCH", place, {"content": "Ho"}, user="bob"))["isEdited"] is True
     problem(call("PATCH", place, {"content": "Hu"}, user="bob", headers={"If-Match": '"1"'}), 412)
     assert call("DELETE", place, user="mod:moderator")["statusCode"] == 204
     assert call("DELETE", at)["statusCode"] == 204
@@ -197,7 +197,7 @@ def test_a_post_is_created_changed_liked_commented_and_deleted(
         ("PUT", f"{at}/like"),
     ):
         assert problem(call(method, path), 404)["code"] == "post_not_found"
-    assert found(call("GET", ""))["items"] == []
+    assert ok(call("GET", ""))["items"] == []
     assert service(batch(post["postId"]), None) == {"batchItemFailures": []}
     for table in ("post-posts", "post-comments", "post-likes", "post-tags", "platform-authors"):
         assert stored(dynamodb, table) == []
@@ -227,7 +227,7 @@ def test_events_and_logs_of_a_removal_have_the_correlation_id_of_the_request(
     assert (line["message"], line["correlation_id"]) == ("post removed", "trace-9")
 
 
-def test_an_unfinished_removal_stays_in_the_queue(
+def test_the_message_of_an_unfinished_removal_stays_in_the_queue(
     call: Call, service: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = created(call("POST", "", {"content": "x"}))
@@ -255,7 +255,7 @@ def test_a_cursor_is_valid_only_for_its_list(call: Call) -> None:
     ]
     seen, query = [], {"limit": "2", "tag": "t"}
     while True:
-        page = found(call("GET", "", query=query))
+        page = ok(call("GET", "", query=query))
         seen += [item["postId"] for item in page["items"]]
         if page["nextCursor"] is None:
             break
@@ -332,7 +332,7 @@ def test_fields_are_accepted_up_to_their_limits(call: Call, good: object, bad: o
 def test_hostile_text_is_stored_unchanged(call: Call, text: str) -> None:
     post = created(call("POST", "", {"content": text, "title": text, "tags": [text]}))
     assert (post["content"], post["title"], post["tags"]) == (text, text, [text])
-    assert found(call("GET", "", query={"tag": text}))["items"] == [post]
+    assert ok(call("GET", "", query={"tag": text}))["items"] == [post]
     problem(call("GET", "", query={"authorId": text}), 422)
     comment = created(call("POST", f"/{post['postId']}/comments", {"content": text}))
     assert comment["content"] == text
@@ -345,7 +345,7 @@ def test_hostile_text_is_stored_unchanged(call: Call, text: str) -> None:
 
 
 @pytest.mark.parametrize("post_id", ["x" * 5000, "0" * 32, "0" * 31, "A" * 32])
-def test_an_invalid_post_id_is_404(call: Call, post_id: str) -> None:
+def test_an_invalid_post_id_returns_404(call: Call, post_id: str) -> None:
     post = created(call("POST", "", {"content": "x"}))["postId"]
     for route in ROUTES:
         if "{postId}" in route.path:
@@ -434,7 +434,7 @@ def test_images_are_uploaded_checked_and_served(call: Call) -> None:
 # --- anonymity ---
 
 
-def everything(dynamodb: "DynamoDBClient") -> dict[str, str]:
+def all_items(dynamodb: "DynamoDBClient") -> dict[str, str]:
     names = dynamodb.list_tables()["TableNames"]
     return {name: str(stored(dynamodb, name)) for name in names}
 
@@ -486,7 +486,7 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
     assert {detail["actorId"] for _, detail in outbox_events(dynamodb)} == {alias.alias_id}
     places = {
         name
-        for name, content in everything(dynamodb).items()
+        for name, content in all_items(dynamodb).items()
         if "id-of-ann" in content or "Ann" in content
     }
     assert places == {"auth-sessions", "platform-authors"}
@@ -538,11 +538,10 @@ def test_anonymous_users_write_with_an_alias_and_cannot_like_or_upload(call: Cal
     ] == ("anonymous_not_allowed")
     problem(call("PUT", f"/{post['postId']}/like", user="zoe:none"), 403)
     assert (
-        found(call("PATCH", f"/{post['postId']}", {"content": "y"}, user="zoe:none"))["content"]
-        == "y"
+        ok(call("PATCH", f"/{post['postId']}", {"content": "y"}, user="zoe:none"))["content"] == "y"
     )
     problem(call("PATCH", f"/{post['postId']}", {"content": "y"}, user="max:none"), 403)
-    assert found(call("GET", f"/{post['postId']}", user="zoe:none"))["likedByMe"] is False
+    assert ok(call("GET", f"/{post['postId']}", user="zoe:none"))["likedByMe"] is False
     assert call("DELETE", f"/{post['postId']}", user="zoe:none")["statusCode"] == 204
 
 
@@ -558,8 +557,8 @@ def test_responses_contain_the_current_names_of_profiles(
         "privacy": {"displayName": "private"},
     }
     dynamodb.put_item(TableName="profile-profiles", Item=pack({**profile, "privacy": {}}))
-    assert found(call("GET", at, user="bob"))["authorName"] == "Ann B."
-    assert found(call("GET", f"{at}/comments", user="bob"))["items"][0]["authorName"] == "Ann B."
+    assert ok(call("GET", at, user="bob"))["authorName"] == "Ann B."
+    assert ok(call("GET", f"{at}/comments", user="bob"))["items"][0]["authorName"] == "Ann B."
     dynamodb.put_item(TableName="profile-profiles", Item=pack(profile))
     assert "Ann" not in str(call("GET", at, user="bob"))
-    assert found(call("GET", at))["authorName"] == "Ann B."
+    assert ok(call("GET", at))["authorName"] == "Ann B."

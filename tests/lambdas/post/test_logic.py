@@ -116,7 +116,7 @@ def test_only_the_author_can_change_a_post(world: World) -> None:
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
-def test_a_patch_of_an_old_version_is_412_and_changes_nothing(world: World) -> None:
+def test_a_patch_of_an_old_version_returns_412_and_changes_nothing(world: World) -> None:
     made = post(world)
     world.service.update(
         ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
@@ -130,12 +130,12 @@ def test_a_patch_of_an_old_version_is_412_and_changes_nothing(world: World) -> N
     assert world.service.get(ANN, made.post_id).content == "Second"
 
 
-def test_a_concurrent_change_is_followed_or_rejected_with_412(world: World) -> None:
+def test_a_patch_is_retried_after_a_concurrent_change_unless_it_has_if_match(world: World) -> None:
     made = post(world, images=("id-of-Ann/1",))
-    world.posts.rivals = 2
+    world.posts.conflicts = 2
     changed = world.service.update(ANN, made.post_id, UpdatePost(content="Ours"), ANY)
-    assert (changed.title, changed.content, changed.version) == ("of a rival", "Ours", 4)
-    world.posts.rivals = 1
+    assert (changed.title, changed.content, changed.version) == ("changed concurrently", "Ours", 4)
+    world.posts.conflicts = 1
     images = (*changed.images, "id-of-Ann/2")
     refusal = refused(
         lambda: world.service.update(
@@ -144,7 +144,7 @@ def test_a_concurrent_change_is_followed_or_rejected_with_412(world: World) -> N
     )
     assert refusal.status == 412
     assert world.images.stored == {f"images/{made.post_id}/1"}
-    world.posts.rivals = 99
+    world.posts.conflicts = 99
     refusal = refused(lambda: world.service.update(ANN, made.post_id, UpdatePost(content="x"), ANY))
     assert refusal.status == 503
 
@@ -176,7 +176,7 @@ def test_images_are_deleted_if_storing_the_post_fails(world: World) -> None:
 @pytest.mark.parametrize("caller", [ANN, MODERATOR, person("Root", "admin")])
 def test_author_and_moderators_can_delete_a_post(world: World, caller: Any) -> None:
     made = post(world)
-    world.posts.rivals = 1
+    world.posts.conflicts = 1
     assert world.service.delete(caller, made.post_id) is False
     assert refused(lambda: world.service.get(ANN, made.post_id)).status == 404
     assert refused(lambda: world.service.delete(caller, made.post_id)).status == 404
@@ -215,7 +215,7 @@ def test_a_repeated_like_counts_once(world: World) -> None:
 
 def test_a_deleted_post_cannot_be_liked(world: World) -> None:
     made = post(world)
-    world.closing.add(made.post_id)
+    world.being_deleted.add(made.post_id)
     assert refused(lambda: world.service.like(BOB, made.post_id)).status == 404
     assert refused(lambda: world.service.like(BOB, "0" * 32)).status == 404
 
@@ -243,7 +243,7 @@ def test_an_anonymous_post_shows_an_alias_and_does_not_reveal_its_author(world: 
     assert views == []
 
 
-def test_each_anonymous_post_has_another_alias(world: World) -> None:
+def test_each_anonymous_post_has_a_different_alias(world: World) -> None:
     assert post(world, is_anonymous=True).author_name != post(world, is_anonymous=True).author_name
 
 

@@ -124,15 +124,15 @@ class World:
 
 
 @pytest.fixture
-def make(
+def make_world(
     dynamodb: "DynamoDBClient", tables: Mapping[str, str], bucket: str, logger: Logger
 ) -> Callable[..., World]:
     return lambda client=dynamodb: World(client, bucket, logger)
 
 
 @pytest.fixture
-def world(make: Callable[..., World]) -> World:
-    return make()
+def world(make_world: Callable[..., World]) -> World:
+    return make_world()
 
 
 def numbers(posts: Iterable[Post]) -> list[int]:
@@ -166,8 +166,8 @@ def test_the_timeline_spans_shards_and_months(world: World) -> None:
     assert third.position is None
 
 
-def test_each_execution_environment_records_a_month_once(
-    make: Callable[..., World], dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+def test_each_execution_environment_writes_a_month_once(
+    make_world: Callable[..., World], dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updates: list[Any] = []
     update = dynamodb.update_item
@@ -177,7 +177,7 @@ def test_each_execution_environment_records_a_month_once(
         return update(**sent)
 
     monkeypatch.setattr(dynamodb, "update_item", counted)
-    first, second = make(), make()
+    first, second = make_world(), make_world()
     for number in range(1, 4):
         first.post(number)
         second.post(number + 10)
@@ -217,7 +217,7 @@ def test_tags_ignore_case_and_follow_changes_of_the_post(world: World) -> None:
     assert numbers(world.posts.list_by_tag("straße", 10, None).posts) == [1]
 
 
-def test_posts_of_an_author_with_a_tag_are_found_over_several_pages(
+def test_posts_of_an_author_with_a_tag_are_found_in_several_reads(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.post.posts.AUTHOR_READ", 3)
@@ -409,7 +409,7 @@ def delete_popular_post(world: World, number: int) -> Post:
     return post
 
 
-def remains_of(world: World, post: Post) -> list[Any]:
+def remaining_data(world: World, post: Post) -> list[Any]:
     """Returns all items and objects that belong to the post, except events."""
     found: list[Any] = [
         item
@@ -430,19 +430,19 @@ def remains_of(world: World, post: Post) -> list[Any]:
 
 @pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
 def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
-    make: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
+    make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
     """Kills the removal at its first call, then at its second, until it makes no more calls."""
     monkeypatch.setattr(comments_module, "CHUNK", 2)
-    world, kills = make(), 0
-    bystander = world.post(999, tags=("t",))
-    world.comment(bystander)
-    world.likes.add(bystander.post_id, "ann", world.event())
-    before = remains_of(world, bystander)
+    world, kills = make_world(), 0
+    other_post = world.post(999, tags=("t",))
+    world.comment(other_post)
+    world.likes.add(other_post.post_id, "ann", world.event())
+    before = remaining_data(world, other_post)
     while True:
         post = delete_popular_post(world, kills + 1)
         calls = [kills]
-        killed_world = make(KillingClient(world.dynamodb, calls, after=after))
+        killed_world = make_world(KillingClient(world.dynamodb, calls, after=after))
         killed_world.s3 = KillingClient(world.s3, calls, after=after)
         try:
             killed_world.removal.finish(post.post_id)
@@ -453,26 +453,26 @@ def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
         else:
             break
         finally:
-            assert remains_of(world, post) == []
+            assert remaining_data(world, post) == []
             events = [
                 e for e in world.events("CommentDeleted") if e["data"]["postId"] == post.post_id
             ]
             assert len({e["data"]["commentId"] for e in events}) == len(events) == 5
     assert kills > 12
-    assert remains_of(world, bystander) == before
+    assert remaining_data(world, other_post) == before
     world.removal.finish(post.post_id)
 
 
 def test_the_likes_of_a_deleted_public_post_are_counted_once(
-    make: Callable[..., World],
+    make_world: Callable[..., World],
 ) -> None:
-    world, kills = make(), 0
+    world, kills = make_world(), 0
     while True:
         post = world.post(kills + 1)
         for user in ("ann", "bob", "eve"):
             world.likes.add(post.post_id, user, world.event())
         assert world.bury(post)
-        killed_world = make(KillingClient(world.dynamodb, [kills], after=True))
+        killed_world = make_world(KillingClient(world.dynamodb, [kills], after=True))
         try:
             killed_world.removal.finish(post.post_id)
         except Killed:
@@ -511,7 +511,7 @@ def test_events_of_removed_comments_do_not_reveal_anonymous_authors(
     ]
 
 
-def test_removal_is_not_finished_while_the_index_lacks_a_comment(
+def test_removal_does_not_finish_while_a_comment_is_missing_in_the_index(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delete_popular_post(world, 1)
@@ -521,10 +521,10 @@ def test_removal_is_not_finished_while_the_index_lacks_a_comment(
             world.removal.finish(post.post_id)
     assert world.posts.find_tombstone(post.post_id) is not None
     world.removal.finish(post.post_id)
-    assert remains_of(world, post) == []
+    assert remaining_data(world, post) == []
 
 
-def test_a_removed_comment_that_the_index_still_contains_has_one_event(
+def test_a_removed_comment_that_is_still_in_the_index_has_one_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delete_popular_post(world, 1)
@@ -535,7 +535,7 @@ def test_a_removed_comment_that_the_index_still_contains_has_one_event(
             world.removal.finish(post.post_id)
         patch.setattr(world.comments, "_of_post", lambda *_: iter(shown))
         world.removal.finish(post.post_id)
-    assert remains_of(world, post) == []
+    assert remaining_data(world, post) == []
     events = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
     assert sorted(events) == sorted(comment.comment_id for comment in shown)
 

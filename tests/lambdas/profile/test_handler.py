@@ -85,7 +85,7 @@ def environ(
     return {
         "STAGE": "local",
         "REGION": REGION,
-        # A name per test, because Powertools caches the logger and its stream by name.
+        # Powertools caches loggers with their streams by name, so each test uses another name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_IDEMPOTENCY": table("idempotency_key"),
@@ -125,7 +125,7 @@ def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]
     return read
 
 
-def own(call: Call, user: Caller = OWNER) -> Any:
+def own_profile(call: Call, user: Caller = OWNER) -> Any:
     response = call("GET", user=user)
     assert response["statusCode"] == 200, response
     return document(response)
@@ -148,7 +148,7 @@ def upload(call: Call, s3: "S3Client", content: bytes = PNG, user: Caller = OWNE
 
 
 def test_the_first_read_creates_the_profile(call: Call, dynamodb: "DynamoDBClient") -> None:
-    first = own(call)
+    first = own_profile(call)
     joined = first["stats"].pop("joinedAt")
     assert first == {
         "userId": "owner",
@@ -178,14 +178,14 @@ def test_the_first_read_creates_the_profile(call: Call, dynamodb: "DynamoDBClien
         "version": 1,
     }
     assert joined.endswith("Z")
-    assert own(call)["stats"]["joinedAt"] == joined
+    assert own_profile(call)["stats"]["joinedAt"] == joined
     assert len(dynamodb.scan(TableName="user_id-table")["Items"]) == 1
 
 
 def test_the_profile_of_an_anonymous_user_is_not_stored(
     call: Call, dynamodb: "DynamoDBClient"
 ) -> None:
-    profile = own(call, ANONYMOUS)
+    profile = own_profile(call, ANONYMOUS)
     assert (profile["userId"], profile["displayName"]) == ("ghost", "Anonymous_Panda_789")
     assert document(call("GET", "/privacy", user=ANONYMOUS)) == profile["privacy"]
     assert document(call("GET", "/preferences", user=ANONYMOUS)) == profile["preferences"]
@@ -216,7 +216,7 @@ def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) ->
     replaced = document(response)
     assert response["headers"]["ETag"] == '"2"'
     assert replaced == {**replaced, **full, "interests": ["chess", "go"], "version": 2}
-    assert own(call) == replaced
+    assert own_profile(call) == replaced
 
     patch = {
         "bio": "",
@@ -291,14 +291,14 @@ def test_a_stale_version_returns_412(call: Call, method: str, path: str, body: o
             problem(call(method, path, body, headers={"If-Match": stale}), 412)["code"]
             == "stale_version"
         )
-    assert own(call)["version"] == 2
+    assert own_profile(call)["version"] == 2
     accepted = call(method, path, body, headers={"If-Match": '"2"'})
     assert (accepted["statusCode"], accepted["headers"]["ETag"]) == (200, '"3"')
     assert (
         call(method, path, {**body, "x": 1} if isinstance(body, dict) else body)["statusCode"]
         == 422
     )
-    assert own(call)["version"] == 3
+    assert own_profile(call)["version"] == 3
 
 
 def test_all_invalid_fields_are_reported(call: Call) -> None:
@@ -335,7 +335,7 @@ def test_all_invalid_fields_are_reported(call: Call) -> None:
         {"timezone": ""},
     ):
         assert wrong_fields(problem(call("PATCH", body=body), 422)) == set(body), body
-    assert own(call)["version"] == 1
+    assert own_profile(call)["version"] == 1
 
 
 def test_merging_too_many_links_is_rejected(call: Call) -> None:
@@ -383,7 +383,7 @@ def test_links_must_be_plain_https_urls(call: Call, link: str) -> None:
 def test_special_characters_are_stored_unchanged(call: Call, text: str) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
     assert call("PATCH", body=body)["statusCode"] == 200
-    found = own(call, OWNER)
+    found = own_profile(call, OWNER)
     assert {name: found[name] for name in body} == body
     assert problem(call("PATCH", body={"timezone": text}), 422)
     assert problem(call("PATCH", body={"socialLinks": {"web": text}}), 422)
@@ -397,7 +397,7 @@ def test_special_characters_are_stored_unchanged(call: Call, text: str) -> None:
 # --- profiles of other users ---
 
 
-def seen(call: Call, user: Caller) -> Any:
+def shown_profile(call: Call, user: Caller) -> Any:
     response = call("GET", "/owner", user=user)
     assert response["statusCode"] == 200, response
     return document(response)
@@ -421,7 +421,7 @@ def test_privacy_settings_hide_each_field(
     shown = {
         "displayName": {"displayName": "Ann"},
         "bio": {"bio": "About"},
-        "avatar": {"avatarUrl": own(call)["avatarUrl"]},
+        "avatar": {"avatarUrl": own_profile(call)["avatarUrl"]},
         "location": {"location": "Here", "timezone": "Asia/Tokyo"},
         "socialLinks": {"socialLinks": {"web": "https://example.com"}},
         "activityStatus": {},
@@ -432,7 +432,7 @@ def test_privacy_settings_hide_each_field(
         (OTHER, {"public", "authenticated"}),
         (OWNER, {visibility}),
     ):
-        profile = seen(call, user)
+        profile = shown_profile(call, user)
         expected = dict(whole)
         if visibility not in sees:
             expected |= {name: {} if name == "socialLinks" else None for name in shown[field]}
@@ -445,7 +445,7 @@ def test_location_and_links_are_hidden_from_anonymous_users_by_default(call: Cal
         "PATCH",
         body={"bio": "About", "location": "Here", "socialLinks": {"web": "https://example.com"}},
     )
-    stranger, member = seen(call, ANONYMOUS), seen(call, OTHER)
+    stranger, member = shown_profile(call, ANONYMOUS), shown_profile(call, OTHER)
     assert (stranger["displayName"], stranger["bio"]) == ("Ann", "About")
     assert (stranger["location"], stranger["socialLinks"]) == (None, {})
     assert (member["location"], member["socialLinks"]) == ("Here", {"web": "https://example.com"})
@@ -467,7 +467,7 @@ def test_profile_changes_keep_the_statistics(
     call: Call, dynamodb: "DynamoDBClient", s3: "S3Client"
 ) -> None:
     dynamodb.put_item(TableName="user_id-table", Item=pack({"user_id": "owner", "posts_count": 3}))
-    assert own(call)["stats"]["postsCount"] == 3
+    assert own_profile(call)["stats"]["postsCount"] == 3
 
     def count() -> None:
         dynamodb.update_item(
@@ -483,18 +483,18 @@ def test_profile_changes_keep_the_statistics(
         ("PUT", "/privacy", PUBLIC),
     ]
     for method, path, body in [*changes, ("PUT", "/avatar", {"key": upload(call, s3)})]:
-        version = own(call)["version"]
+        version = own_profile(call)["version"]
         count()
-        assert own(call)["version"] == version  # counting does not change the version
+        assert own_profile(call)["version"] == version  # counting does not change the version
         assert call(method, path, body, headers={"If-Match": f'"{version}"'})["statusCode"] == 200
-    stats = seen(call, OTHER)["stats"]
+    stats = shown_profile(call, OTHER)["stats"]
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)
 
 
 def test_a_negative_counter_is_shown_as_zero(call: Call, dynamodb: "DynamoDBClient") -> None:
     item = {"user_id": "owner", "posts_count": -1, "comments_count": -2, "likes_received": -3}
     dynamodb.put_item(TableName="user_id-table", Item=pack(item))
-    stats = own(call)["stats"]
+    stats = own_profile(call)["stats"]
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (0, 0, 0)
 
 
@@ -506,7 +506,7 @@ def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -
     assert document(call("PUT", "/privacy", private)) == private
     response = call("GET", "/privacy")
     assert (document(response), response["headers"]["ETag"]) == (private, '"2"')
-    assert own(call)["privacy"] == private
+    assert own_profile(call)["privacy"] == private
     assert wrong_fields(
         problem(call("PUT", "/privacy", {"bio": "friends", "x": 1}), 422)
     ) == FIELDS | {"x"}
@@ -527,7 +527,7 @@ def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], An
         },
     }
     assert document(call("PUT", "/preferences", body)) == body
-    assert own(call)["preferences"] == body
+    assert own_profile(call)["preferences"] == body
     partial = document(call("PUT", "/preferences", {"notifications": {"push": False}}))
     assert partial["notifications"] == {"email": True, "push": False, "inApp": True}
     assert (partial["theme"], partial["language"], partial["privacy"]["showOnlineStatus"]) == (
@@ -545,12 +545,12 @@ def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], An
     named = {"theme", "language", "notifications.sms", "notifications.email", "privacy", "z"}
     assert wrong_fields(problem(call("PUT", "/preferences", wrong), 422)) == named
     assert [data["fields"] for _, _, data in events()] == [["preferences"], ["preferences"]]
-    assert "preferences" not in seen(call, OTHER)
+    assert "preferences" not in shown_profile(call, OTHER)
 
 
 def test_other_services_hide_a_private_name(call: Call, dynamodb: "DynamoDBClient") -> None:
     reader = ProfileReader(dynamodb, "user_id-table")
-    own(call)
+    own_profile(call)
     assert reader.display_names(["owner"], OTHER) == {"owner": "Ann"}
     call("PUT", "/privacy", {**PUBLIC, "displayName": "private"})
     assert reader.display_names(["owner"], OTHER) == {"owner": UNKNOWN_NAME}
@@ -586,7 +586,7 @@ def test_an_avatar_is_uploaded_set_replaced_and_deleted(
     ]
     for _ in range(2):
         assert call("DELETE", "/avatar")["statusCode"] == 204
-    assert own(call)["avatarUrl"] is None
+    assert own_profile(call)["avatarUrl"] is None
     assert "Contents" not in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")
     assert events() == [
         ("AvatarChanged", "owner", {"userId": "owner", "version": 2, "hasAvatar": True}),
@@ -604,7 +604,7 @@ def test_an_avatar_must_be_an_image_uploaded_by_the_caller(call: Call, s3: "S3Cl
     for key in (theirs, fake, signed, "avatars/x"):
         assert wrong_fields(problem(call("PUT", "/avatar", {"key": key}), 422)) == {"key"}
     assert wrong_fields(problem(call("PUT", "/avatar", {}), 422)) == {"key"}
-    assert own(call)["avatarUrl"] is None
+    assert own_profile(call)["avatarUrl"] is None
     wrong = {"contentType": "image/svg+xml", "contentLength": 5 * 1024 * 1024 + 1, "name": "x"}
     assert wrong_fields(problem(call("POST", "/avatar", wrong), 422)) == {
         "contentType",

@@ -16,17 +16,17 @@ from lambdas.profile.logic import ProfileService
 from lambdas.profile.models import Profile, UpdateProfile
 from tests.lambdas.support import FakeClock, caller
 
-ME = structs.replace(caller("user"), display_name="Ann")
+OWNER = structs.replace(caller("user"), display_name="Ann")
 ANY = IfMatch()
 
 
 class MemoryProfiles:
-    """Profiles by user. Each write first runs the next of `rivals`."""
+    """Profiles by user. Each write first runs the next function in `changes`."""
 
     def __init__(self) -> None:
         self.items: dict[str, Profile] = {}
         self.events: list[tuple[str, Mapping[str, Any]]] = []
-        self.rivals: list[Callable[[], object]] = []
+        self.changes: list[Callable[[], object]] = []
 
     def find(self, user_id: str) -> Profile | None:
         assert len(user_id) < 2048, "DynamoDB rejects such a key"
@@ -41,18 +41,18 @@ class MemoryProfiles:
     def replace(
         self, before: Profile, after: Profile, event_type: str, data: Mapping[str, Any]
     ) -> bool:
-        if self.rivals:
-            self.rivals.pop(0)()
+        if self.changes:
+            self.changes.pop(0)()
         if self.items[before.user_id].version != before.version:
             return False
         self.items[before.user_id] = after
         self.events.append((event_type, data))
         return True
 
-    def rival(self, **changes: Any) -> None:
+    def change(self, **changes: Any) -> None:
         """Changes the profile as a concurrent request does."""
-        profile = self.items[ME.user_id]
-        self.items[ME.user_id] = structs.replace(profile, version=profile.version + 1, **changes)
+        profile = self.items[OWNER.user_id]
+        self.items[OWNER.user_id] = structs.replace(profile, version=profile.version + 1, **changes)
 
 
 class MemoryPictures:
@@ -94,11 +94,11 @@ class World:
             logger=logger,
             clock=FakeClock(),
         )
-        self.service.get_own(ME)
+        self.service.get_own(OWNER)
 
     @property
     def profile(self) -> Profile:
-        return self.profiles.items[ME.user_id]
+        return self.profiles.items[OWNER.user_id]
 
 
 @pytest.fixture
@@ -112,37 +112,37 @@ def status(call: Callable[[], object]) -> int:
     return refused.value.status
 
 
-def test_a_change_is_retried_on_a_concurrently_changed_profile(world: World) -> None:
-    world.profiles.rivals = [
-        lambda: world.profiles.rival(location="Here"),
-        lambda: world.profiles.rival(bio="Old"),
+def test_a_change_is_retried_after_a_concurrent_change(world: World) -> None:
+    world.profiles.changes = [
+        lambda: world.profiles.change(location="Here"),
+        lambda: world.profiles.change(bio="Old"),
     ]
-    after = world.service.update(ME, UpdateProfile(bio="New"), ANY)
+    after = world.service.update(OWNER, UpdateProfile(bio="New"), ANY)
     assert (after.bio, after.location, after.version) == ("New", "Here", 4)
     assert world.profiles.events == [
-        ("ProfileUpdated", {"userId": ME.user_id, "version": 4, "fields": ["bio"]})
+        ("ProfileUpdated", {"userId": OWNER.user_id, "version": 4, "fields": ["bio"]})
     ]
 
 
 def test_a_conditional_change_returns_412_after_a_concurrent_change(world: World) -> None:
-    world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
+    world.profiles.changes = [lambda: world.profiles.change(location="Here")]
     only_first = IfMatch(frozenset({'"1"'}))
-    assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), only_first)) == 412
+    assert status(lambda: world.service.update(OWNER, UpdateProfile(bio="New"), only_first)) == 412
     assert world.profile.bio is None
 
 
 def test_a_change_returns_409_after_repeated_concurrent_changes(world: World) -> None:
-    world.profiles.rivals = [lambda: world.profiles.rival(location="x") for _ in range(100)]
-    assert status(lambda: world.service.update(ME, UpdateProfile(bio="New"), ANY)) == 409
-    assert len(world.profiles.rivals) > 90
+    world.profiles.changes = [lambda: world.profiles.change(location="x") for _ in range(100)]
+    assert status(lambda: world.service.update(OWNER, UpdateProfile(bio="New"), ANY)) == 409
+    assert len(world.profiles.changes) > 90
 
 
 def test_unused_avatars_are_deleted(world: World) -> None:
-    world.profiles.rivals = [lambda: world.profiles.rival(location="Here")]
-    assert status(lambda: world.service.set_avatar(ME, "a", IfMatch(frozenset({"1"})))) == 412
+    world.profiles.changes = [lambda: world.profiles.change(location="Here")]
+    assert status(lambda: world.service.set_avatar(OWNER, "a", IfMatch(frozenset({"1"})))) == 412
     assert world.pictures.served == set()
-    assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
-    world.service.set_avatar(ME, "c", ANY)
+    assert world.service.set_avatar(OWNER, "b", ANY).avatar_url == "https://cdn/avatars/b"
+    world.service.set_avatar(OWNER, "c", ANY)
     assert world.pictures.served == {"avatars/c"}
 
 
@@ -156,41 +156,41 @@ def test_a_new_avatar_is_kept_if_the_outcome_of_the_write_is_unknown(
 
     monkeypatch.setattr(world.profiles, "replace", lost)
     with pytest.raises(ClientError):
-        world.service.set_avatar(ME, "a", ANY)
+        world.service.set_avatar(OWNER, "a", ANY)
     assert world.pictures.served == {"avatars/a"}
 
 
 def test_failing_to_delete_a_replaced_avatar_is_logged(
     world: World, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    world.service.set_avatar(ME, "a", ANY)
+    world.service.set_avatar(OWNER, "a", ANY)
     world.pictures.broken = True
-    assert world.service.set_avatar(ME, "b", ANY).avatar_url == "https://cdn/avatars/b"
+    assert world.service.set_avatar(OWNER, "b", ANY).avatar_url == "https://cdn/avatars/b"
     assert [(line["message"], line["key"]) for line in logged()] == [
         ("deleting an unused avatar failed", "avatars/a")
     ]
 
 
 def test_an_interrupted_deletion_of_an_avatar_can_be_repeated(world: World) -> None:
-    world.service.set_avatar(ME, "a", ANY)
+    world.service.set_avatar(OWNER, "a", ANY)
     world.pictures.broken = True
     with pytest.raises(ClientError):
-        world.service.delete_avatar(ME)
+        world.service.delete_avatar(OWNER)
     assert world.profile.avatar_key == "avatars/a"
     world.pictures.broken = False
-    world.service.delete_avatar(ME)
+    world.service.delete_avatar(OWNER)
     assert world.profile.avatar_key is None
     assert not world.pictures.served
 
 
 def test_deleting_the_avatar_also_deletes_a_concurrently_set_one(world: World) -> None:
-    world.service.set_avatar(ME, "a", ANY)
-    world.profiles.rivals = [lambda: world.service.set_avatar(ME, "b", ANY)]
-    world.service.delete_avatar(ME)
+    world.service.set_avatar(OWNER, "a", ANY)
+    world.profiles.changes = [lambda: world.service.set_avatar(OWNER, "b", ANY)]
+    world.service.delete_avatar(OWNER)
     assert world.profile.avatar_key is None
     assert not world.pictures.served
 
 
 def test_a_profile_is_created_for_a_session_without_a_name(world: World) -> None:
-    nameless = structs.replace(ME, user_id="nameless", display_name="")
+    nameless = structs.replace(OWNER, user_id="nameless", display_name="")
     assert world.service.get_own(nameless).display_name == "Someone"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_sqs import SQSClient
 
-SETTLE = 15
+SWEEP_AFTER = 15
 
 
 class World:
@@ -47,9 +47,9 @@ class World:
                 "STAGE": "local",
                 "REGION": REGION,
                 "DYNAMODB_TABLE_OUTBOX": table,
-                "EVENT_BUS_NAME": "the-bus",
+                "EVENT_BUS_NAME": "bus",
                 "RETRY_QUEUE_URL": self.queue_url,
-                "SWEEP_AFTER": str(SETTLE),
+                "SWEEP_AFTER": str(SWEEP_AFTER),
             }
         )
         self._logger = logger
@@ -61,14 +61,14 @@ class World:
         self.dynamodb.transact_write_items(TransactItems=entries)
         return [entry["Put"]["Item"]["event_id"]["S"] for entry in entries]
 
-    def stream(self, ids: list[str]) -> None:
+    def handle_stream(self, ids: list[str]) -> None:
         records = [
             {"eventSource": "aws:dynamodb", "dynamodb": {"Keys": pack({"event_id": i})}}
             for i in ids
         ]
         assert self.consume({"Records": records}) is None
 
-    def message(self, *bodies: str) -> list[str]:
+    def handle_messages(self, *bodies: str) -> list[str]:
         """Delivers a batch of the retry queue. Returns the positions of the failed messages."""
         records = [
             {
@@ -84,10 +84,10 @@ class World:
             for failure in self.consume({"Records": records})["batchItemFailures"]
         ]
 
-    def waiting(self) -> set[str]:
+    def stored_ids(self) -> set[str]:
         return {item["event_id"]["S"] for item in self.dynamodb.scan(TableName=self.table)["Items"]}
 
-    def retries(self) -> list[str]:
+    def receive_retries(self) -> list[str]:
         """Receives all messages of the retry queue and returns their bodies."""
         bodies: list[str] = []
         while messages := self.sqs.receive_message(
@@ -116,62 +116,62 @@ def retry_message(event_id: str) -> str:
 
 def test_a_stored_event_is_published_with_its_services_source_and_deleted(world: World) -> None:
     [event_id] = world.store("PostLiked")
-    world.stream([event_id])
+    world.handle_stream([event_id])
     [entry] = world.bus.accepted
     detail = json.loads(entry.pop("Detail"))
     assert detail["eventId"] == event_id
     assert entry == {
-        "EventBusName": "the-bus",
+        "EventBusName": "bus",
         "Source": "multitask.post",
         "DetailType": "PostLiked",
     }
-    assert not world.waiting()
+    assert not world.stored_ids()
 
 
 def test_a_long_batch_is_published_in_calls_of_ten_entries(world: World) -> None:
     ids = world.store(*["PostLiked"] * 25)
-    world.stream(ids)
+    world.handle_stream(ids)
     assert [len(call) for call in world.bus.calls] == [10, 10, 5]
     assert sorted(world.bus.ids()) == sorted(ids)
-    assert not world.waiting()
+    assert not world.stored_ids()
 
 
 def test_a_published_event_is_not_published_again_when_lambda_repeats_a_batch(
     world: World,
 ) -> None:
     ids = world.store("PostLiked", "PostUnliked")
-    world.stream(ids)
-    world.stream(ids)
-    assert world.message(retry_message(ids[0])) == []
+    world.handle_stream(ids)
+    world.handle_stream(ids)
+    assert world.handle_messages(retry_message(ids[0])) == []
     assert sorted(world.bus.ids()) == sorted(ids)
 
 
 def test_only_failed_entries_of_a_call_are_retried(world: World) -> None:
     world.bus.failure = {"PostDeleted": "InternalFailure"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
-    world.stream([liked, deleted])
-    assert world.waiting() == {deleted}
-    assert world.retries() == [retry_message(deleted)]
+    world.handle_stream([liked, deleted])
+    assert world.stored_ids() == {deleted}
+    assert world.receive_retries() == [retry_message(deleted)]
     world.bus.failure = {}
     world.bus.accepted.clear()
-    assert world.message(retry_message(deleted)) == []
+    assert world.handle_messages(retry_message(deleted)) == []
     assert world.bus.ids() == [deleted]
-    assert not world.waiting()
+    assert not world.stored_ids()
 
 
 def test_events_stay_stored_while_the_bus_is_unavailable(world: World) -> None:
     world.bus.failure = UNAVAILABLE
     ids = world.store("PostLiked", "PostUnliked")
-    world.stream(ids)
-    assert world.waiting() == set(ids)
-    assert len(world.retries()) == 2
+    world.handle_stream(ids)
+    assert world.stored_ids() == set(ids)
+    assert len(world.receive_retries()) == 2
 
 
-def test_a_refused_event_does_not_fail_other_messages(world: World) -> None:
+def test_an_event_that_the_bus_rejects_does_not_fail_other_messages(world: World) -> None:
     world.bus.failure = {"PostDeleted": "InternalFailure"}
     liked, deleted = world.store("PostLiked", "PostDeleted")
-    assert world.message(retry_message(liked), retry_message(deleted)) == ["1"]
-    assert world.waiting() == {deleted}
+    assert world.handle_messages(retry_message(liked), retry_message(deleted)) == ["1"]
+    assert world.stored_ids() == {deleted}
 
 
 def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World) -> None:
@@ -179,10 +179,10 @@ def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World
         TableName=world.table, Item=pack({"event_id": "post-odd", "stored_at": int(NOW)})
     )
     [liked] = world.store("PostLiked")
-    world.stream(["post-odd", liked])
+    world.handle_stream(["post-odd", liked])
     assert world.bus.ids() == [liked]
-    assert world.waiting() == {"post-odd"}
-    assert world.retries() == ['{"eventId":"post-odd"}']
+    assert world.stored_ids() == {"post-odd"}
+    assert world.receive_retries() == ['{"eventId":"post-odd"}']
 
 
 @pytest.mark.parametrize(
@@ -191,25 +191,25 @@ def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World
 def test_a_sweep_publishes_missed_events(world: World, body: str) -> None:
     """The schedule's message and Lambda's report of a discarded batch both start a sweep."""
     left = world.store(*["PostLiked"] * 12, at=1_000.0)
-    assert world.message(body) == []
+    assert world.handle_messages(body) == []
     assert sorted(world.bus.ids()) == sorted(left)
-    assert not world.waiting()
+    assert not world.stored_ids()
 
 
 def test_a_sweep_skips_new_events_that_the_stream_will_deliver(world: World) -> None:
     fresh = world.store("PostLiked", at=time.time())
-    world.message("{}")
-    assert world.waiting() == set(fresh)
+    world.handle_messages("{}")
+    assert world.stored_ids() == set(fresh)
 
 
-def test_an_invalid_message_fails_alone(world: World) -> None:
+def test_an_invalid_message_does_not_fail_other_messages(world: World) -> None:
     [liked] = world.store("PostLiked")
-    assert world.message("{", retry_message(liked)) == ["0"]
+    assert world.handle_messages("{", retry_message(liked)) == ["0"]
 
 
 def test_a_batch_that_fails_completely_raises(world: World) -> None:
     with pytest.raises(BatchFailedError):
-        world.message("{")
+        world.handle_messages("{")
 
 
 def test_a_stream_batch_raises_if_events_can_be_neither_published_nor_queued(
@@ -219,8 +219,8 @@ def test_a_stream_batch_raises_if_events_can_be_neither_published_nor_queued(
     ids = world.store("PostLiked")
     world.sqs.delete_queue(QueueUrl=world.queue_url)
     with pytest.raises(ClientError):
-        world.stream(ids)
-    assert world.waiting() == set(ids)
+        world.handle_stream(ids)
+    assert world.stored_ids() == set(ids)
 
 
 def test_a_failure_is_logged_with_the_event_id_and_without_the_detail(
@@ -228,7 +228,7 @@ def test_a_failure_is_logged_with_the_event_id_and_without_the_detail(
 ) -> None:
     world.bus.failure = {"PostDeleted": "InternalFailure"}
     [deleted] = world.store("PostDeleted")
-    world.stream([deleted])
+    world.handle_stream([deleted])
     [line] = logged()
     assert (line["level"], line["event_id"], line["reason"]) == (
         "ERROR",

@@ -142,7 +142,7 @@ def test_a_repeated_event_counts_once(world: World) -> None:
     assert world.counts() == (0, 0, 1)
 
 
-def test_an_event_that_is_twice_in_a_batch_counts_once(world: World) -> None:
+def test_an_event_that_occurs_twice_in_a_batch_counts_once(world: World) -> None:
     liked = event("PostLiked", authorId="ada")
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: world.handle_batch(liked), range(8)))

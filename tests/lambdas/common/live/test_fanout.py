@@ -1,4 +1,4 @@
-"""Tests of the connection client: equal requests to boto3's, and the outcome by response."""
+"""Tests that the connection client sends the same requests as boto3 and reads responses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from botocore.config import Config
 from lambdas.common.live.fanout import ApiGateway
 from tests.lambdas.support import REGION
 
-AWKWARD = "L0SM9cOFvHcCIhw="
+CONNECTION_ID = "L0SM9cOFvHcCIhw="
 """API Gateway's connection ids end in "=", which URLs encode."""
 
 
-class Stage(BaseHTTPRequestHandler):
+class FakeStage(BaseHTTPRequestHandler):
     """Records requests. Responds with the status code that the connection id contains."""
 
     seen: list[tuple[str, str, bytes, dict[str, str]]] = []  # noqa: RUF012
@@ -40,8 +40,8 @@ class Stage(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def stage() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stage)
-    Stage.seen = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeStage)
+    FakeStage.seen = []
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}/local"
     server.shutdown()
@@ -53,7 +53,7 @@ def gateway(stage: str, logger: Logger) -> ApiGateway:
     return ApiGateway(boto3.session.Session("id", "secret", "token", REGION), stage, logger)
 
 
-def test_requests_equal_those_of_boto3(gateway: ApiGateway, stage: str) -> None:
+def test_requests_are_equal_to_those_of_boto3(gateway: ApiGateway, stage: str) -> None:
     client = boto3.client(
         "apigatewaymanagementapi",
         region_name=REGION,
@@ -63,11 +63,11 @@ def test_requests_equal_those_of_boto3(gateway: ApiGateway, stage: str) -> None:
         aws_session_token="token",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    for _ in range(5):  # until both are signed in the same second
-        Stage.seen.clear()
-        client.post_to_connection(ConnectionId=AWKWARD, Data=b"{}")
-        assert gateway.post(AWKWARD, b"{}") == "sent"
-        theirs, ours = Stage.seen
+    for _ in range(5):  # repeat until both are signed in the same second
+        FakeStage.seen.clear()
+        client.post_to_connection(ConnectionId=CONNECTION_ID, Data=b"{}")
+        assert gateway.post(CONNECTION_ID, b"{}") == "sent"
+        theirs, ours = FakeStage.seen
         if theirs[3]["X-Amz-Date"] == ours[3]["X-Amz-Date"]:
             break
     assert ours[:3] == theirs[:3]
@@ -90,6 +90,6 @@ def test_a_connection_error_is_a_failure(logger: Logger) -> None:
 
 
 def test_closing_sends_the_encoded_connection_id(gateway: ApiGateway) -> None:
-    gateway.close(AWKWARD)
-    [(method, path, _, _)] = Stage.seen
+    gateway.close(CONNECTION_ID)
+    [(method, path, _, _)] = FakeStage.seen
     assert (method, path) == ("DELETE", "/local/@connections/L0SM9cOFvHcCIhw%3D")

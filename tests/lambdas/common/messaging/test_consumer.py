@@ -31,7 +31,7 @@ def test_only_failed_messages_are_reported_and_logged(
     assert (line["message_id"], line["receive_count"]) == ("id-x", "2")
 
 
-def test_a_batch_without_failures_reports_none(logger: Logger) -> None:
+def test_a_batch_without_failures_returns_an_empty_list(logger: Logger) -> None:
     response = consume_messages(create_batch("1", "2"), handle_digits, logger)
     assert response == {"batchItemFailures": []}
 

@@ -68,7 +68,7 @@ def test_a_direct_event_that_cannot_be_sent_is_logged_and_does_not_raise(
     assert (line["level"], line["event_type"]) == ("ERROR", "UserLoggedIn")
 
 
-def test_entries_that_fail_temporarily_are_sent_once_more(logger: Logger, logged: Logged) -> None:
+def test_entries_that_fail_temporarily_are_retried_once(logger: Logger, logged: Logged) -> None:
     failure = {"B": "ThrottlingException", "C": "InternalFailure"}
     bridge = FakeEventBridge(failure, {"C": "InternalFailure"})
     publisher = create_publisher(bridge, logger)
@@ -78,15 +78,13 @@ def test_entries_that_fail_temporarily_are_sent_once_more(logger: Logger, logged
     assert [line["event_id"] for line in logged()] == ["id-C"]
 
 
-def test_refused_entries_are_not_sent_again(logger: Logger) -> None:
+def test_rejected_entries_are_not_retried(logger: Logger) -> None:
     bridge = FakeEventBridge({"A": "InvalidArgument"})
     assert create_publisher(bridge, logger).publish(create_events("A", "B")) == {"id-A"}
     assert len(bridge.calls) == 1
 
 
-def test_a_failed_call_is_not_repeated_and_its_error_is_logged(
-    logger: Logger, logged: Logged
-) -> None:
+def test_a_failed_call_is_logged_and_not_retried(logger: Logger, logged: Logged) -> None:
     error = ClientError(
         {"Error": {"Code": "AccessDeniedException", "Message": "denied: events:PutEvents"}},
         "PutEvents",

@@ -33,7 +33,7 @@ def test_an_alias_is_stable_within_its_context_only(aliases: AliasStore) -> None
     assert len({alias.alias_id for alias in [first, *others]}) == 5
 
 
-def test_contexts_with_separators_have_separate_aliases(aliases: AliasStore) -> None:
+def test_contexts_that_contain_separators_are_not_confused(aliases: AliasStore) -> None:
     ids = {
         aliases.get_or_create("u", "post", context).alias_id
         for context in ("a#b", "a", "#a", "comment#a", "post#a")

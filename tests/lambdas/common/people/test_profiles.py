@@ -45,7 +45,7 @@ def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **more: Any) ->
         ("private", "owner"),
     ],
 )
-def test_visibility_decides_who_sees_a_field(visibility: Visibility, seen_by: str) -> None:
+def test_visibility_determines_who_sees_a_field(visibility: Visibility, seen_by: str) -> None:
     viewers = {"anybody": None, "anonymous": ANONYMOUS, "registered": REGISTERED, "owner": OWNER}
     assert {
         name for name, viewer in viewers.items() if may_see(visibility, "owner", viewer)
@@ -87,7 +87,7 @@ def test_names_are_read_in_batches(
     assert len(reads) == 1
 
 
-def test_callers_see_their_own_name_before_their_profile_exists(
+def test_callers_without_a_profile_see_their_own_name(
     dynamodb: "DynamoDBClient", profiles: str
 ) -> None:
     reader = ProfileReader(dynamodb, profiles)
@@ -111,7 +111,7 @@ def test_an_earlier_name_is_shown_only_without_a_profile(
     assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
 
 
-def test_missing_preferences_allow_everything(dynamodb: "DynamoDBClient", profiles: str) -> None:
+def test_absent_preferences_allow_everything(dynamodb: "DynamoDBClient", profiles: str) -> None:
     add(dynamodb, profiles, "silent")
     add(
         dynamodb,

@@ -118,7 +118,7 @@ def test_a_connection_that_was_lost_between_requests_is_reopened(
     assert notes(postgres, name) == [1]
 
 
-def test_a_connection_lost_in_a_transaction_is_503_and_writes_nothing(
+def test_a_connection_lost_in_a_transaction_raises_503_and_writes_nothing(
     postgres: Postgres, name: str, database: Database
 ) -> None:
     pid = backend(database)
@@ -161,7 +161,7 @@ def test_a_statement_does_not_wait_long_for_a_lock(
     add(database, 1)
 
 
-def test_an_idle_transaction_of_a_frozen_function_is_ended(
+def test_the_idle_transaction_of_a_frozen_function_is_ended(
     postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert database.read("SELECT current_setting('idle_in_transaction_session_timeout')") == [
@@ -169,7 +169,7 @@ def test_an_idle_transaction_of_a_frozen_function_is_ended(
     ]
 
 
-def server_that_sends(*messages: bytes) -> Iterator[int]:
+def scripted_server(*messages: bytes) -> Iterator[int]:
     """Yields the port of a server that sends these messages to each connection and closes it."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -202,13 +202,13 @@ def error_response(code: str) -> bytes:
     ["57P03", "57P01", "53300", "08006"],
     ids=["starting", "shutting-down", "too-many-connections", "lost"],
 )
-def test_a_database_that_starts_or_is_full_is_503_immediately(
+def test_a_database_that_starts_or_has_no_free_connection_raises_503_at_once(
     code: str,
     session: boto3.session.Session,
     logger: Logger,
     logged: Callable[[], list[dict[str, Any]]],
 ) -> None:
-    for port in server_that_sends(error_response(code)):
+    for port in scripted_server(error_response(code)):
         settings = DatabaseSettings(
             stage="local",
             region=REGION,
@@ -226,7 +226,7 @@ def test_a_database_that_starts_or_is_full_is_503_immediately(
     assert "secret" not in json.dumps(logged())
 
 
-def test_an_unreachable_database_is_503(
+def test_an_unreachable_database_raises_503(
     session: boto3.session.Session, logger: Logger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "NETWORK_TIMEOUT", 0.2)
@@ -278,10 +278,10 @@ def attempt(postgres: Postgres, secrets: Secrets) -> None:
 @pytest.mark.parametrize(
     ("passwords", "reads"), [(["new"], 1), (["old", "new"], 2)], ids=["current", "rotated"]
 )
-def test_rejected_credentials_are_read_again_once(
+def test_credentials_that_are_rejected_are_read_again_once(
     postgres: Postgres, guarded: str, passwords: list[str], reads: int
 ) -> None:
-    """A request succeeds despite a rotation between reading the secret and connecting."""
+    """A rotation can happen between reading the secret and connecting."""
     secrets = Secrets(guarded, *passwords)
     attempt(postgres, secrets)
     assert secrets.reads == reads

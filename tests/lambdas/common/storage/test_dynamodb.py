@@ -104,7 +104,7 @@ def test_a_single_write_is_retried_when_it_conflicts_with_a_transaction(
 # --- queries ---
 
 
-def test_a_query_reads_as_many_pages_as_its_caller_takes(
+def test_a_query_reads_only_the_pages_that_its_caller_iterates(
     items: Table, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(6):
@@ -172,10 +172,10 @@ class PagedTable:
     page_size=st.none() | st.integers(1, 50),
     wanted=st.integers(1, 50),
 )
-def test_a_query_ends_only_at_the_end_of_the_list_whatever_the_sizes(
+def test_a_query_reads_to_the_end_of_the_list_for_any_item_sizes(
     items: list[tuple[int, bool]], page_size: int | None, wanted: int
 ) -> None:
-    """DynamoDB ends a page at 1 MB and before it filters, so that a page can even be empty."""
+    """DynamoDB ends a page at 1 MB of items before it filters, so a page can be empty."""
     client: Any = PagedTable([size for size, _ in items], [kept for _, kept in items])
     table = Table(client, "items")
     everything = [item for item in client.items if item["kept"]]
@@ -186,8 +186,8 @@ def test_a_query_ends_only_at_the_end_of_the_list_whatever_the_sizes(
     assert list(rest) == everything[1:]
 
 
-def test_only_the_dynamodb_layer_reads_pages() -> None:
-    """Other modules would have to follow LastEvaluatedKey themselves."""
+def test_only_the_dynamodb_module_handles_pagination() -> None:
+    """Other modules could forget to follow LastEvaluatedKey."""
     code = Path(lambdas.__file__).parent
     reading = re.compile(r"\b(client|dynamodb)\.(query|scan)\b")
     readers = {path.name for path in code.rglob("*.py") if reading.search(path.read_text())}
@@ -251,7 +251,7 @@ def test_a_batch_of_several_tables_returns_items_in_the_order_of_the_keys(
     assert get_from_tables([]) == []
 
 
-def test_batches_that_stay_unprocessed_raise_503_within_the_time_of_a_request(
+def test_batches_that_stay_unprocessed_raise_503_before_the_request_times_out(
     items: Table,
     dynamodb: "DynamoDBClient",
     pauses: list[float],

@@ -84,7 +84,7 @@ class BusyClient:
         raise ClientError(response, "TransactWriteItems")
 
 
-def test_a_conflict_is_retried_after_pauses_whose_bounds_double(
+def test_a_conflict_is_retried_with_exponential_backoff(
     items: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("random.uniform", lambda _low, high: high)
@@ -95,7 +95,7 @@ def test_a_conflict_is_retried_after_pauses_whose_bounds_double(
     assert ids(items) == {"a", "b"}
 
 
-def test_conflicts_that_do_not_end_raise_503_within_the_time_of_a_request(items: Table) -> None:
+def test_conflicts_that_do_not_end_raise_503_before_the_request_times_out(items: Table) -> None:
     pauses: list[float] = []
     busy: Any = BusyClient(items.client, 10**6, "TransactionConflict")
     with pytest.raises(Problem) as outage:

@@ -37,7 +37,7 @@ FILES = {
     "text/plain": "two lines\nof téxt".encode(),
 }
 MISSING = "must be the key of a file that you uploaded for this use in the last 24 hours"
-WRONG = "is not a file of the declared content type"
+INVALID = "is not a file of the declared content type"
 
 
 @pytest.fixture
@@ -67,7 +67,7 @@ def refusal(uploads: Uploads, key: str, user: str = "user-1") -> tuple[int, dict
     return refused.value.status, {error.field: error.message for error in refused.value.errors}
 
 
-def test_the_form_permits_one_key_one_type_and_one_size(aws: None) -> None:
+def test_the_upload_form_permits_one_key_one_type_and_one_size(aws: None) -> None:
     uploads = Uploads(
         lambda: Clients("eu-central-1").s3, BUCKET, "post", types=IMAGE_TYPES, limit=IMAGE_LIMIT
     )
@@ -143,7 +143,7 @@ def test_content_of_another_type_is_rejected(
     for content in (
         [*others, b"<script>", FILES[declared][1:]] if declared != "text/plain" else others
     ):
-        assert refusal(uploads, upload(s3, uploads, content, declared)) == (422, {"key": WRONG})
+        assert refusal(uploads, upload(s3, uploads, content, declared)) == (422, {"key": INVALID})
     assert {
         item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
     } == {"uploads"}
@@ -154,11 +154,11 @@ def test_an_upload_with_an_unsigned_type_or_size_is_rejected(
 ) -> None:
     key = uploads.sign("user-1", "image/png", 10).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"<html>", ContentType="text/html")
-    assert refusal(uploads, key) == (422, {"key": WRONG})
+    assert refusal(uploads, key) == (422, {"key": INVALID})
     small = Uploads(lambda: s3, BUCKET, "chat", types=ATTACHMENT_TYPES, limit=5)
     assert refusal(small, upload(s3, uploads, FILES["image/png"], "image/png")) == (
         422,
-        {"key": WRONG},
+        {"key": INVALID},
     )
 
 
@@ -195,7 +195,7 @@ def test_a_list_with_invalid_keys_names_them_and_copies_nothing(
     with pytest.raises(Problem) as refused:
         uploads.use_all("user-1", [good[0], bad, good[1], "x"], "served/", field="images")
     assert {error.field: error.message for error in refused.value.errors} == {
-        "images.1": WRONG,
+        "images.1": INVALID,
         "images.3": MISSING,
     }
     assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="served/")

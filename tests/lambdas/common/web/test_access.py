@@ -44,7 +44,7 @@ def test_the_authorizer_context_contains_all_data_of_the_caller_as_strings(user:
 
 
 @pytest.mark.parametrize("context", [{}, {"sub": "a"}, {**caller().to_context(), "exp": "soon"}])
-def test_incomplete_context_is_401(context: dict[str, str]) -> None:
+def test_incomplete_context_returns_401(context: dict[str, str]) -> None:
     event = rest_event("GET", "/v1/posts")
     event["requestContext"]["authorizer"] = context
     with pytest.raises(Problem) as raised:
@@ -56,12 +56,12 @@ def test_a_public_route_ignores_the_token() -> None:
     assert authenticate(PUBLIC, caller(expires_at=0)) is None
 
 
-def test_expiry_is_checked_again() -> None:
+def test_expiry_of_the_token_is_checked_again() -> None:
     assert status_of(AUTHENTICATED, caller("user", expires_at=NOW)) == 401
     assert status_of(AUTHENTICATED, caller("user", expires_at=NOW + 1)) == 200
 
 
-def test_revoked_session_is_401_before_any_403() -> None:
+def test_revoked_session_returns_401_even_if_access_is_denied() -> None:
     sessions = FakeSessions()
     sessions.revoked.add("session-1")
     assert status_of(role(ADMIN), caller("user"), sessions) == 401

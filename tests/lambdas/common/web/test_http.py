@@ -24,13 +24,13 @@ def problem_of(call: Any) -> Problem:
     return raised.value
 
 
-def test_body_of_exactly_the_limit_is_read_and_one_byte_more_is_413() -> None:
+def test_body_above_the_size_limit_returns_413() -> None:
     fits = '"' + "x" * (BODY_LIMIT - 2) + '"'
     assert len(request(body=fits).body) == BODY_LIMIT
     assert problem_of(lambda: request(body=fits + " ").json).status == 413
 
 
-def test_limit_counts_bytes_and_not_characters() -> None:
+def test_size_limit_counts_bytes_and_not_characters() -> None:
     assert problem_of(lambda: request(body="é" * (BODY_LIMIT // 2 + 1)).json).status == 413
 
 
@@ -53,7 +53,7 @@ def test_json_content_types_are_accepted(content_type: str) -> None:
         "/",
     ],
 )
-def test_other_content_types_are_415(content_type: str) -> None:
+def test_other_content_types_return_415(content_type: str) -> None:
     assert (
         problem_of(
             lambda: request(body={"a": 1}, headers={"Content-Type": content_type}).json
@@ -77,7 +77,7 @@ def test_other_content_types_are_415(content_type: str) -> None:
         "{}x",
     ],
 )
-def test_malformed_bodies_are_400(body: str) -> None:
+def test_malformed_bodies_return_400(body: str) -> None:
     assert problem_of(lambda: request(body=body).json).status == 400
 
 
@@ -113,7 +113,7 @@ def test_events_without_multi_value_headers_and_query_are_accepted() -> None:
     assert Request(event).query == {"limit": "5"}
 
 
-def test_query_parameter_with_two_values_is_400() -> None:
+def test_query_parameter_with_two_values_returns_400() -> None:
     event = {
         **rest_event("GET", "/v1/posts"),
         "multiValueQueryStringParameters": {"tag": ["a", "b"]},
@@ -136,7 +136,7 @@ def test_any_percent_encoded_text_is_decoded_as_one_segment(text: str) -> None:
     assert request("GET", f"/v1/auth/sessions/{encoded}").segments[-1] == text
 
 
-def test_a_path_that_is_not_utf8_is_400() -> None:
+def test_a_path_that_is_not_utf8_returns_400() -> None:
     assert problem_of(lambda: request("GET", "/v1/auth/%FF").segments).status == 400
 
 

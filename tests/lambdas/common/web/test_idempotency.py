@@ -90,7 +90,7 @@ def test_the_key_is_scoped_to_caller_method_and_path(idempotency: Idempotency) -
     assert work.runs == 6
 
 
-def test_a_key_with_another_body_is_409_until_it_expires(
+def test_a_key_with_another_body_returns_409_until_it_expires(
     idempotency: Idempotency, clock: FakeClock
 ) -> None:
     work = Work()
@@ -102,18 +102,18 @@ def test_a_key_with_another_body_is_409_until_it_expires(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
-def test_invalid_keys_are_400(idempotency: Idempotency, key: str) -> None:
+def test_invalid_keys_return_400(idempotency: Idempotency, key: str) -> None:
     assert refusal(idempotency, post(key=key), Work()).status == 400
 
 
-def test_a_running_request_is_409_until_its_lease_expires(
+def test_repeating_a_running_request_returns_409_until_its_lease_expires(
     idempotency: Idempotency, clock: FakeClock
 ) -> None:
     work = Work()
 
     def overlapping(request: Request) -> Response:
         assert refusal(idempotency, post(), work).code == "request_in_progress"
-        clock.advance(LEASE)  # this attempt runs longer than a function can
+        clock.advance(LEASE)  # this attempt outlasts the lease
         assert idempotency.run(post(), work).body == {"number": 1}
         return Response(body={"number": "late"})
 

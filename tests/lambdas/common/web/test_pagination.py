@@ -49,7 +49,7 @@ def test_a_cursor_returns_its_position(position: Any) -> None:
 
 
 @given(st.data())
-def test_a_changed_cursor_is_400(data: st.DataObject) -> None:
+def test_a_changed_cursor_returns_400(data: st.DataObject) -> None:
     text = cursor({"id": "post-1"})
     at = data.draw(st.integers(0, len(text) - 1))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
@@ -60,7 +60,7 @@ def test_a_changed_cursor_is_400(data: st.DataObject) -> None:
 
 
 @given(st.text())
-def test_text_that_is_not_a_cursor_is_400(text: str) -> None:
+def test_text_that_is_not_a_cursor_returns_400(text: str) -> None:
     with pytest.raises(Problem) as raised:
         read(text)
     assert raised.value.status == 400

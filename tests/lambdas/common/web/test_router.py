@@ -67,7 +67,7 @@ def call(operations: dict[str, Operation], logger: Logger, clock: FakeClock) -> 
     return send
 
 
-def test_literal_segment_wins_over_a_parameter(call: Call) -> None:
+def test_literal_segment_takes_precedence_over_a_parameter(call: Call) -> None:
     assert document(call("GET", "/v1/things/7")) == {"thingId": "7"}
     assert document(call("PUT", "/v1/things/special")) == {}
     assert call("GET", "/v1/things/special")["statusCode"] == 405
@@ -80,11 +80,11 @@ def test_a_trailing_slash_is_ignored(call: Call) -> None:
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/other", "/v1/things/1/2", "/v1/things//x", "/V1/things"]
 )
-def test_unknown_paths_are_404(call: Call, path: str) -> None:
+def test_unknown_paths_return_404(call: Call, path: str) -> None:
     problem(call("GET", path, resource="/{proxy+}"), 404)
 
 
-def test_other_methods_are_405_with_the_allowed_ones(call: Call) -> None:
+def test_other_methods_return_405_and_the_allowed_methods(call: Call) -> None:
     response = call("DELETE", "/v1/things/7")
     problem(response, 405)
     assert response["headers"]["Allow"] == "GET, OPTIONS"
@@ -192,7 +192,7 @@ def test_an_unexpected_error_is_logged_and_hidden_from_the_caller(
     assert any("the table is called users" in line.get("exception", "") for line in logged())
 
 
-def test_a_response_that_cannot_be_encoded_is_a_500(
+def test_a_response_that_cannot_be_encoded_becomes_a_500(
     call: Call, operations: dict[str, Operation]
 ) -> None:
     operations["get"] = lambda _: Response(body=object())
@@ -216,7 +216,7 @@ def _client_error(code: str, status: int) -> ClientError:
         (_client_error("AccessDeniedException", 400), 500),
     ],
 )
-def test_an_outage_is_503_and_a_bug_500(
+def test_an_outage_returns_503_and_another_client_error_returns_500(
     call: Call, operations: dict[str, Operation], error: Exception, status: int
 ) -> None:
     def fail(request: Request) -> Response:
@@ -226,7 +226,7 @@ def test_an_outage_is_503_and_a_bug_500(
     problem(call("GET", "/v1/things/1"), status)
 
 
-def test_an_unknown_event_is_a_500(
+def test_an_unknown_event_returns_500(
     operations: dict[str, Operation], logger: Logger, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     router = Router(
@@ -243,7 +243,7 @@ def test_an_unknown_event_is_a_500(
     assert line["correlation_id"] == response["headers"]["X-Correlation-Id"]
 
 
-def test_bodies_are_checked_before_the_operation_and_after_access(call: Call) -> None:
+def test_bodies_are_checked_after_access_and_before_the_operation(call: Call) -> None:
     problem(call("POST", "/v1/things", "{"), 400)
     problem(call("POST", "/v1/things", "x", headers={"Content-Type": "text/plain"}), 415)
     assert call("POST", "/v1/things", {})["statusCode"] == 200

@@ -77,7 +77,7 @@ def test_issued_token_is_verified(clock: FakeClock) -> None:
 
 
 def test_the_sign_helper_creates_valid_tokens() -> None:
-    # Otherwise the tokens below could be rejected for another reason.
+    # If this failed, the invalid tokens below could be rejected for the wrong reason.
     assert verifier().verify(sign(CLAIMS)).user_id == "u"
 
 
@@ -136,7 +136,7 @@ def test_only_the_newest_and_the_previous_key_are_accepted(clock: FakeClock) -> 
         verifier(keys, clock).verify(token)
 
 
-def test_a_new_key_is_found_after_the_refresh_interval(clock: FakeClock) -> None:
+def test_a_new_key_is_read_after_the_refresh_interval(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -146,7 +146,7 @@ def test_a_new_key_is_found_after_the_refresh_interval(clock: FakeClock) -> None
     assert verify(sign(CLAIMS)).user_id == "u"
 
 
-def test_a_new_key_is_found_directly_after_a_read(clock: FakeClock) -> None:
+def test_a_new_key_is_read_at_once_if_a_token_names_it(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -155,7 +155,7 @@ def test_a_new_key_is_found_directly_after_a_read(clock: FakeClock) -> None:
         assert verify(issue(keys, clock)).user_id == "u"
 
 
-def test_a_forged_next_key_id_costs_one_read_per_interval(clock: FakeClock) -> None:
+def test_tokens_with_the_next_key_id_cause_at_most_one_read_per_interval(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -176,7 +176,7 @@ def test_forged_key_ids_do_not_cause_a_read_per_request(clock: FakeClock) -> Non
     assert keys.reads == 3  # the newest, the previous one, and once a possible successor
 
 
-def test_signing_follows_a_rotation_within_the_maximum_age(clock: FakeClock) -> None:
+def test_a_rotated_key_is_used_for_signing_within_the_maximum_age(clock: FakeClock) -> None:
     keys = FakeKeys()
     ring = KeyRing(keys, clock)
     assert ring.signing_key().kid == 1
