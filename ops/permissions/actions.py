@@ -23,8 +23,13 @@ ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolic
 """Actions that change permissions although AWS assigns them another access level."""
 READING = ("Get", "List", "Describe")
 """Prefixes of actions that only read. AWS assigns some of them PERMISSIONS_MANAGEMENT anyway."""
-_FILLER = "\ue010\ue011\ue012"
-"""Text that replaces `*` in an example of a pattern. Real patterns never contain this text."""
+FEW = 1000
+"""The number of names below which sorting is fast."""
+_FILLERS = tuple("\ue010" * length for length in (0, 1, 2, 3, 5, 130))
+"""Texts that replace `*` in examples of a pattern. They occur in no pattern themselves.
+
+The longest is longer than any action, so no pattern with `?` instead of `*` matches it.
+"""
 
 
 @dataclass(frozen=True)
@@ -81,11 +86,38 @@ def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> f
     Args:
         others: Actions that AWS's reference lacks, as `unknown_actions` returns them.
     """
-    result: set[str] = set()
-    for pattern in patterns:
-        result |= _known_matches(pattern)
-        result |= {action for action in others if _expression(pattern).fullmatch(action)}
-    return frozenset(result)
+    return _matching(frozenset(patterns), others)
+
+
+def excluding(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Returns all actions that match none of the patterns."""
+    return _excluding(frozenset(patterns), others)
+
+
+@functools.lru_cache(1024)
+def _excluding(patterns: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    return matching(["*"], others) - matching(patterns, others)
+
+
+@functools.lru_cache(1024)
+def _matching(patterns: frozenset[str], others: frozenset[str]) -> frozenset[str]:
+    unknown = (
+        action
+        for action in others
+        if any(_expression(pattern).fullmatch(action) for pattern in patterns)
+    )
+    return frozenset(unknown).union(*map(_known_matches, patterns))
+
+
+def ordered(actions: frozenset[str]) -> list[str]:
+    """Returns actions in alphabetical order."""
+    if len(actions) < FEW:
+        return sorted(actions)
+    # Filtering a sorted list is faster than sorting thousands of names.
+    return [
+        *(name for name in _all_names() if name in actions),
+        *sorted(actions - _all_names().keys()),
+    ]
 
 
 def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
@@ -96,12 +128,9 @@ def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
     """
     unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
     return frozenset(
-        example
+        re.sub(r"\*+", filler, pattern).replace("?", _FILLERS[1])
         for pattern in unknown
-        for example in (
-            re.sub(r"\*+", _FILLER, pattern).replace("?", _FILLER[0]),
-            re.sub(r"\*+", "", pattern).replace("?", _FILLER[0]),
-        )
+        for filler in _FILLERS
     )
 
 
@@ -136,6 +165,12 @@ def _expression(pattern: str) -> re.Pattern[str]:
 @functools.cache
 def _reference() -> dict[str, Action]:
     return {name: action for service in _document() for name, action in _service(service).items()}
+
+
+@functools.cache
+def _all_names() -> Mapping[str, None]:
+    """Returns the names of all actions in alphabetical order."""
+    return dict.fromkeys(sorted(action.name for action in _reference().values()))
 
 
 @functools.cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import functools
 import ipaddress
 import itertools
@@ -10,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from ops.permissions import globs
@@ -28,8 +30,17 @@ _NEGATED = {
     "arnnotlike": "arnlike",
 }
 """The negated operators, each with the operator that it negates."""
+_DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")
 _ALIASES = {"arnequals": "arnlike"}
 """AWS documents ArnEquals and ArnLike as identical."""
+
+
+class Result(enum.IntEnum):
+    """Whether a request meets a condition."""
+
+    NOT_MET = 0
+    UNCLEAR = 1
+    MET = 2
 
 
 @dataclass(frozen=True)
@@ -61,13 +72,17 @@ class Condition:
         return self._parts[1] in _NEGATED
 
     @property
-    def holds_if_absent(self) -> bool:
-        """True if a request without the key meets the condition."""
-        if self._parts[1] == "null":
-            return "true" in self.values
-        if self.quantifier == "forallvalues" or self._parts[2]:
-            return True
-        return self.negated and self.quantifier is None
+    def without_key(self) -> Result:
+        """The result for a request without the key."""
+        quantifier, operator, if_exists = self._parts
+        if operator == "null":
+            return Result.MET if "true" in self.values else Result.NOT_MET
+        if quantifier == "foranyvalue":
+            # AWS does not document which of the two decides. The operator alone is not met.
+            return Result.UNCLEAR if if_exists else Result.NOT_MET
+        if quantifier or if_exists or self.negated:
+            return Result.MET
+        return Result.NOT_MET if self.comparison in _FAMILIES else Result.UNCLEAR
 
     @functools.cached_property
     def _parts(self) -> tuple[str | None, str, bool]:
@@ -118,14 +133,17 @@ def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
 
 
 def holds_always(condition: Condition) -> bool:
-    """Returns True if every request meets the condition."""
+    """Returns True if every request meets the condition.
+
+    A list of values never meets an operator without a quantifier, so such an operator never counts.
+    """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}
-    return condition.holds_if_absent and _matches_everything(condition)
+    return condition.quantifier == "forallvalues" and _matches_everything(condition)
 
 
 def _matches_everything(condition: Condition) -> bool:
-    """Returns True if every value of the key meets the condition."""
+    """Returns True if every single value of the key meets the condition."""
     if condition.negated:
         return not condition.values
     if condition.comparison in {"stringlike", "arnlike"}:
@@ -155,25 +173,20 @@ def implies(narrow: Condition, wide: Condition) -> bool:
     if wide.comparison == "null":
         return _implies_presence(narrow, wide)
     if narrow.comparison == "null":
-        return narrow.values == {"true"} and wide.holds_if_absent
-    family = _family(narrow)
+        return narrow.values == {"true"} and wide.without_key is Result.MET
+    implication = _FAMILIES.get(narrow.comparison, _equal_values)
     return (
-        wide.holds_if_absent >= narrow.holds_if_absent
+        wide.without_key >= narrow.without_key
         and narrow.quantifier == wide.quantifier
-        and family == _family(wide)
-        and _FAMILIES.get(family, _equal_values)(narrow, wide)
+        and implication == _FAMILIES.get(wide.comparison, _equal_values)
+        and implication(narrow, wide)
     )
 
 
 def _implies_presence(narrow: Condition, wide: Condition) -> bool:
     if narrow.comparison == "null":
         return narrow.values <= wide.values
-    return "false" in wide.values and not narrow.holds_if_absent
-
-
-def _family(condition: Condition) -> str:
-    kinds = ("string", "numeric", "date", "arn", "ipaddress", "bool")
-    return next((kind for kind in kinds if condition.comparison.startswith(kind)), "other")
+    return "false" in wide.values and narrow.without_key is Result.NOT_MET
 
 
 def _equal_values(narrow: Condition, wide: Condition) -> bool:
@@ -268,11 +281,14 @@ def _addresses_imply(narrow: Condition, wide: Condition) -> bool:
     return all(contains(those, item) for item in these)
 
 
+Number = float | Decimal
+
+
 @dataclass(frozen=True)
 class _Interval:
-    low: float
+    low: Number
     low_included: bool
-    high: float
+    high: Number
     high_included: bool
 
     def contains(self, other: _Interval) -> bool:
@@ -283,7 +299,7 @@ class _Interval:
 
 
 def _numbers_imply(narrow: Condition, wide: Condition) -> bool:
-    these, those = list(_intervals(narrow, float)), list(_intervals(wide, float))
+    these, those = list(_intervals(narrow, _number)), list(_intervals(wide, _number))
     return _intervals_imply(these, those) if these and those else _equal_values(narrow, wide)
 
 
@@ -296,25 +312,29 @@ def _intervals_imply(narrow: list[_Interval], wide: list[_Interval]) -> bool:
     return all(any(other.contains(one) for other in wide) for one in narrow)
 
 
-def _seconds(value: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        moment = datetime.fromisoformat(value)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+def _number(value: str) -> Decimal:
+    # Python also accepts forms that AWS does not, such as `1_000`.
+    if not _DECIMAL.fullmatch(value):
+        raise ValueError(f"{value!r} is not a decimal number")
+    return Decimal(value)
 
 
-def _intervals(condition: Condition, number: Callable[[str], float]) -> Iterator[_Interval]:
+def _seconds(value: str) -> Number:
+    if value.isdecimal():
+        return _number(value)
+    moment = datetime.fromisoformat(value)
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _intervals(condition: Condition, number: Callable[[str], Number]) -> Iterator[_Interval]:
     """Yields the intervals that meet the condition, or nothing if a value is not a number."""
     try:
         values = sorted({number(value) for value in condition.values})
     except ValueError:
         return
-    if not all(map(math.isfinite, values)):
-        return
     name = condition.comparison
     if condition.negated:
-        edges = [-math.inf, *values, math.inf]
+        edges: list[Number] = [-math.inf, *values, math.inf]
         for low, high in itertools.pairwise(edges):
             yield _Interval(low, False, high, False)
     elif name.endswith("equals") and not name.endswith("thanequals"):
@@ -329,11 +349,17 @@ def _intervals(condition: Condition, number: Callable[[str], float]) -> Iterator
                 yield _Interval(value, included, math.inf, False)
 
 
+_ORDERS = ("equals", "lessthan", "lessthanequals", "greaterthan", "greaterthanequals")
 _FAMILIES: Mapping[str, Callable[[Condition, Condition], bool]] = {
-    "string": _strings_imply,
-    "arn": _arns_imply,
-    "numeric": _numbers_imply,
-    "date": _dates_imply,
+    **dict.fromkeys(("stringequals", "stringequalsignorecase", "stringlike"), _strings_imply),
+    **dict.fromkeys((f"numeric{order}" for order in _ORDERS), _numbers_imply),
+    **dict.fromkeys((f"date{order}" for order in _ORDERS), _dates_imply),
+    "arnlike": _arns_imply,
     "ipaddress": _addresses_imply,
     "bool": _booleans_imply,
+    "binaryequals": _equal_values,
 }
+"""For each operator without negation, the function that compares two of its kind.
+
+Conditions with other operators are only compared for equality.
+"""

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable
 
 from ops.permissions import globs
-from ops.permissions.conditions import Condition, Network, networks
+from ops.permissions.conditions import Condition, Network, Result, networks
 from ops.permissions.principals import ANYBODY
 
+EVERYBODY = frozenset({ANYBODY, "*:*"})
+"""Principals in normal form. AWS does not document the second, `{"*": "*"}`, but accepts it."""
 IDENTIFIERS = frozenset({
     "aws:principalaccount", "aws:principalorgid", "aws:sourceaccount", "aws:sourceorgid",
     "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce", "aws:userid", "kms:calleraccount",
@@ -35,7 +37,7 @@ _OWN_ISSUER = re.compile(r"oidc\.eks\.|oidc-provider/oidc\.eks\.")
 
 def restricts_callers(condition: Condition) -> bool:
     """Returns True if the condition limits the callers to known accounts, networks or resources."""
-    if condition.negated or condition.holds_if_absent or not condition.values:
+    if condition.negated or condition.without_key is not Result.NOT_MET or not condition.values:
         return False
     if condition.key in ADDRESSES:
         ranges = networks(condition.values)
@@ -97,14 +99,16 @@ def open_principals(
     return frozenset(
         name
         for name in principals
-        if (name == ANYBODY and not any(map(restricts_callers, conditions)))
+        if (name in EVERYBODY and not any(map(restricts_callers, conditions)))
         or (name.startswith("Federated:") and not _restricts_federation(name, conditions))
     )
 
 
 def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bool:
     """Returns True if the conditions limit the identity provider's applications and subjects."""
-    required = [item for item in conditions if not item.negated and not item.holds_if_absent]
+    required = [
+        item for item in conditions if not item.negated and item.without_key is Result.NOT_MET
+    ]
     if ":saml-provider/" in principal:
         return any(item.key in {"saml:aud", "saml:sub"} and _is_specific(item) for item in required)
     if _GUESTS in principal:

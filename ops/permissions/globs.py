@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 ANY = "\ue000"
-"""Represents `*` in a parsed pattern. AWS's names contain no private-use Unicode characters."""
+"""Represents `*` in a parsed pattern. Texts with private-use characters cannot be compared."""
 ONE = "\ue001"
 """Represents `?` in a parsed pattern."""
 FIRST_VARIABLE = 0xF0000
@@ -16,7 +16,14 @@ _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _SEGMENTS = 6
 """Number of parts of an ARN. The last part may itself contain colons."""
 
+_PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
+
 _variables: dict[str, str] = {}
+
+
+def has_private_characters(text: str) -> bool:
+    """Returns True if a text contains characters that represent wildcards in a parsed pattern."""
+    return _PRIVATE.search(text) is not None
 
 
 @functools.cache
@@ -101,10 +108,13 @@ def arn_covers(wide: str, narrow: str) -> bool:
     if wide in {ANY, narrow}:
         return True
     wide_parts, narrow_parts = (item.split(":", _SEGMENTS - 1) for item in (wide, narrow))
-    lengths = {len(wide_parts), len(narrow_parts)}
-    if lengths == {_SEGMENTS}:
-        return all(map(covers, wide_parts, narrow_parts))
-    return _SEGMENTS not in lengths and covers(wide, narrow)
+    return len(wide_parts) == len(narrow_parts) and all(map(covers, wide_parts, narrow_parts))
+
+
+def completed_arn(text: str) -> str:
+    """Returns an ARN with `*` for each missing part. AWS completes incomplete ARNs in this way."""
+    missing = _SEGMENTS - 1 - text.count(":")
+    return text + ":*" * missing if text.startswith("arn:") else text
 
 
 @functools.cache

@@ -72,5 +72,15 @@ def are_distinct(one: str, other: str) -> bool:
         return False
     if accounts[0] != accounts[1]:
         return True
-    roles = [_IDENTITY.fullmatch(item) for item in (one, other)]
-    return all(match and match[2].startswith(("role/", "user/")) for match in roles)
+    names = [_role_or_user(item) for item in (one, other)]
+    return None not in names and names[0] != names[1]
+
+
+def _role_or_user(principal: str) -> tuple[str, str] | None:
+    """Returns the kind and the name of a role or user. An account has one of each name.
+
+    The name does not contain the path, because the ARN of a role's session does not either.
+    """
+    match = _IDENTITY.fullmatch(principal)
+    kind, _, path = match[2].partition("/") if match else ("", "", "")
+    return (kind, path.rpartition("/")[2].lower()) if kind in {"role", "user"} else None

@@ -7,16 +7,19 @@ cover it: one review too many is better than a missed permission.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ops.permissions import globs
 from ops.permissions.actions import (
+    excluding,
     expanded,
     is_service_wide,
     known_action,
     matching,
+    ordered,
     permissions_management,
     unknown_actions,
 )
@@ -33,6 +36,11 @@ from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 VARIABLES_SINCE = "2012-10-17"
 """The policy version with policy variables. A policy without Version has an older version."""
+ELEMENTS = frozenset({
+    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
+    "Condition",
+})  # fmt: skip
+"""The elements of a statement."""
 SHOWN = 6
 """Maximum number of actions that the text of a grant lists. The text counts the others."""
 
@@ -67,8 +75,23 @@ class Statement:
             self.principals, excluded=self.excludes_principals, conditions=self.conditions
         )
 
-    def parsed_resources(self) -> list[str]:
-        return [globs.parsed(resource, variables=self.variables) for resource in self.resources]
+    def parsed_resources(self, *, certain: bool) -> list[str]:
+        """Returns the resources as patterns, with incomplete ARNs completed.
+
+        Args:
+            certain: True if patterns may match less than in AWS, False if they may match more. AWS
+                documents only for policies of users and roles that it completes ARNs.
+        """
+        return [
+            globs.parsed(self._completed(item, certain=certain), variables=self.variables)
+            for item in self.resources
+        ]
+
+    def _completed(self, resource: str, *, certain: bool) -> str:
+        belongs_to_resource = self.principals or self.excludes_principals
+        if certain and belongs_to_resource and "*" not in resource:
+            return resource
+        return globs.completed_arn(resource)
 
 
 @dataclass(frozen=True)
@@ -255,14 +278,23 @@ def _read(policy: Any, others: frozenset[str]) -> tuple[list[Statement], list[st
 def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Statement:
     if not isinstance(item, Mapping):
         raise ValueError("it is not an object")
+    if globs.has_private_characters(json.dumps(item, ensure_ascii=False)):
+        raise ValueError("it has private-use Unicode characters")
+    unknown = [str(name) for name in item if name not in ELEMENTS]
+    if unknown:
+        raise ValueError(f"it has the unknown element {unknown[0]}")
     if item.get("Effect") not in {"Allow", "Deny"}:
         raise ValueError("its Effect is neither Allow nor Deny")
     for name in ("Action", "Resource", "Principal"):
         if name in item and f"Not{name}" in item:
             raise ValueError(f"it has both {name} and Not{name}")
+        if any(not _values(item[key]) for key in (name, f"Not{name}") if key in item):
+            raise ValueError(f"its {name} is empty")
+    if "Action" not in item and "NotAction" not in item:
+        raise ValueError("it has neither Action nor NotAction")
     if "NotAction" in item:
         patterns: tuple[str, ...] = ("*",)
-        actions = matching("*", others) - matching(map(str, listed(item["NotAction"])), others)
+        actions = excluding(map(str, listed(item["NotAction"])), others)
     else:
         patterns = tuple(map(str, listed(item.get("Action"))))
         actions = matching(patterns, others)
@@ -280,6 +312,12 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
     )
 
 
+def _values(element: Any) -> list[Any]:
+    """Returns the values of an element, such as the actions or the principals of all kinds."""
+    items = element.values() if isinstance(element, Mapping) else [element]
+    return [value for item in items for value in listed(item)]
+
+
 def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Grant, ...]:
     grants = []
     for statement in these:
@@ -290,14 +328,16 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                 if statement.excludes_principals or not statement.principals
                 else statement.principals
             ):
-                left = statement.actions.difference(
-                    *(
-                        item.actions
-                        for item in candidates
-                        if _covers_resource(item, resource, statement)
-                        and _covers_principal(item, principal, statement)
-                    )
-                )
+                covered = [
+                    item.actions
+                    for item in candidates
+                    if _covers_resource(item, resource, statement)
+                    and _covers_principal(item, principal, statement)
+                ]
+                # Comparing a set of thousands of actions with itself is fast, a difference is not.
+                if statement.actions in covered:
+                    continue
+                left = statement.actions.difference(*covered)
                 if left:
                     grants.append(
                         Grant(statement, _as_written(statement, left), resource, principal)
@@ -308,13 +348,14 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
     """Returns the actions as text. Prefers a pattern of the statement if it matches only them."""
     names: list[str] = []
+    unknown = actions - matching(["*"])
     for pattern in statement.patterns:
-        matches = matching([pattern]) or actions - matching("*")
+        matches = matching([pattern]) or unknown
         if matches <= actions or "*" not in pattern:
             names += [pattern] if matches & actions else []
         else:
-            names += sorted(matches & actions)
-    return tuple(dict.fromkeys(names)) or tuple(sorted(actions))
+            names += ordered(matches & actions)
+    return tuple(dict.fromkeys(names)) or tuple(ordered(actions))
 
 
 def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:
@@ -323,18 +364,27 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
     Args:
         resource: A resource of the narrow statement, or None for all but its NotResource.
     """
-    these, those = narrow.parsed_resources(), wide.parsed_resources()
+    if (
+        resource in wide.resources
+        and not wide.excludes_resources
+        and wide.variables == narrow.variables
+    ):
+        return True
+    # What the narrow statement matches must not be underestimated, what the wide one matches must
+    # not be overestimated, and the opposite applies to exceptions.
+    these = narrow.parsed_resources(certain=narrow.excludes_resources)
+    those = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:
         if resource is None:
             return globs.ANY in those
-        pattern = globs.parsed(resource, variables=narrow.variables)
+        pattern = these[narrow.resources.index(resource)]
         return any(globs.arn_covers(item, pattern) for item in those)
     if any(map(globs.variable_names, those)):
         # The value of the variable is unknown, so NotResource may exclude every resource.
         return narrow.excludes_resources and set(those) == set(these)
     if resource is None:
         return all(any(globs.arn_covers(one, other) for one in these) for other in those)
-    pattern = globs.parsed(resource, variables=narrow.variables)
+    pattern = these[narrow.resources.index(resource)]
     return all(globs.are_disjoint(pattern, item) for item in those)
 
 
@@ -346,7 +396,7 @@ def _covers_principal(wide: Statement, principal: str | None, narrow: Statement)
             no principal.
     """
     if not narrow.principals and not narrow.excludes_principals:
-        return not wide.principals or ANYBODY in wide.principals
+        return not wide.excludes_principals and (not wide.principals or ANYBODY in wide.principals)
     if not wide.excludes_principals:
         return any(
             principal_covers(name, ANYBODY if principal is None else principal)

@@ -1,0 +1,33 @@
+"""Compares generated pairs of policies with an independent simulator of IAM.
+
+    python -m bench.policies [--pairs 100000]
+
+Fails if the comparison misses a request that only one of two policies allows. Prints how often the
+comparison reports a difference that no simulated request has, which may be a request that was not
+simulated.
+"""
+
+from __future__ import annotations
+
+import time
+
+from bench import create_parser
+from tests.ops.permissions.proof import prove
+
+
+def main() -> None:
+    """Compares the pairs and prints statistics about them."""
+    parser = create_parser(__doc__)
+    parser.add_argument(
+        "--pairs", type=int, default=100_000, help="number of pairs (default: 100000)"
+    )
+    number: int = parser.parse_args().pairs
+    begun = time.perf_counter()
+    statistics = prove(number, is_repeatable=False)
+    for name, count in statistics.items():
+        print(f"{count:>8}  {name}")
+    print(f"{time.perf_counter() - begun:>8.0f}  seconds")
+
+
+if __name__ == "__main__":
+    main()
