@@ -199,6 +199,7 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("firewall", D, DISTRIBUTION, UPDATE, "web_acl_id", "arn", ""),
     ("restriction", D, ROLE, UPDATE, "permissions_boundary", "arn", ""),
     ("restriction", D, "aws_api_gateway_method", UPDATE, "authorizer_id", "a", ""),
+    ("restriction", D, CACHE, UPDATE, "user_group_ids", ["a"], []),
     (
         "restriction",
         D,
@@ -640,12 +641,12 @@ def test_rule_about_an_attribute_does_not_match_its_unknown_value(rules: Rules) 
 
 @pytest.mark.parametrize(
     ("action", "verdict"),
-    [(CREATE, R), (UPDATE, R), (Action.FORGET, R), (Action.MOVE, S)],
+    [(CREATE, R), (UPDATE, R), (REPLACE, R), (DESTROY, R), (Action.FORGET, R), (Action.MOVE, S)],
 )
 def test_action_determines_the_verdict_if_no_rule_matches(
     rules: Rules, action: Action, verdict: Verdict
 ) -> None:
-    [reason] = judge(change("aws_unknown", action, {"a": 1}, {"a": 2}), [], rules)
+    [reason] = judge(change("aws_unknown_rule", action, {"a": 1}, {"a": 2}), [], rules)
     assert (reason.rule, reason.verdict) == ("otherwise", verdict)
 
 
