@@ -15,7 +15,7 @@ from ops.review.review import Judged, review
 from ops.review.rules import Verdict
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
-from tests.ops.review.documents import Block, item, of_stack
+from tests.ops.review.documents import Block, item, stack_plan
 
 CHANGES = yaml.safe_load(Path(__file__).with_name("planted_changes.yml").read_text())
 ACTIONS = {
@@ -33,7 +33,7 @@ def stack(synthesized: Path) -> Synthesized:
 
 @pytest.fixture(scope="module")
 def unchanged(stack: Synthesized) -> Block:
-    return of_stack(stack, {})
+    return stack_plan(stack, {})
 
 
 def case_id(case: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from ops.terraform.plan import Change, Plan, read_plan
 from ops.terraform.policies import Comparison, compare
 from tests.ops.review.documents import document, item
 from tests.ops.review.test_cases import cases, with_text
-from tests.ops.review.test_rules import CASES, OTHERS, POLICIES, change, values
+from tests.ops.review.test_rules import CASES, FORMS, POLICIES, change, values
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def of_rules() -> Iterable[Expectation]:
         )
         for rule, verdict, action, before, after in POLICIES
     ]
-    changes += [(rule, verdict, changed, []) for rule, verdict, changed in OTHERS]
+    changes += [(rule, verdict, changed, []) for rule, verdict, changed in FORMS]
 
     def expected(
         rules: Rules, *, pair: tuple[str, object], changed: Change, policies: list[Comparison]
