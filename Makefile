@@ -20,7 +20,7 @@ help:  ## List these commands
 	    -e 's/make logs  */make logs SERVICE=auth      /' \
 	    -e 's/make test  */make test [ARGS=...]        /'
 
-setup: $(VENV)/.synced node_modules/.installed  ## Install the locked toolchain into the checkout
+setup: $(VENV)/.synced $(BIN)/ops node_modules/.installed  ## Install the locked toolchain into the checkout
 
 $(BIN)/pipenv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -32,6 +32,9 @@ $(BIN)/pipenv:
 $(VENV)/.synced: Pipfile.lock | $(BIN)/pipenv
 	$(BIN)/pipenv sync --dev
 	@touch $@
+
+$(BIN)/ops: | $(VENV)/.synced
+	@ln -sf ../../tools/ops $@
 
 node_modules/.installed: package-lock.json | $(VENV)/.synced
 	npm ci --loglevel=error

@@ -1,42 +1,46 @@
-"""Entry point of `python -m ops COMMAND`."""
+"""Entry point of the program `ops`, which `make setup` installs, and of `python -m ops`."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tomllib
 from collections.abc import Callable, MutableMapping
+from typing import Annotated
 
 import typer
-from botocore.exceptions import BotoCoreError, ClientError
 
-from ops.commands import (
-    cost,
-    database,
-    deployment,
-    diagram,
-    environment,
-    events,
-    local,
-    releases,
-    review,
-    secrets,
-    users,
-)
+from ops.commands.index import LazyGroup
 from ops.console import accept_any_encoding, report
 from ops.errors import InterruptedRunError, OperatorError
+from ops.root import PROJECT
 
 app = typer.Typer(
-    help="Operate the Multitask Platform on this machine (up, down, status, logs, code) and on AWS"
-    " (bootstrap, deploy, ...). Exit status 1 means that a command failed, 2 that its arguments are"
-    " wrong, and 130 that it was interrupted. Some commands define further statuses.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
+    cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="markdown"
 )
-for group in (local, environment, deployment, releases, events, database, review, cost, diagram):
-    group.register(app)
-app.add_typer(users.app, name="user")
-app.add_typer(secrets.app, name="secrets")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        with (PROJECT / "pyproject.toml").open("rb") as file:
+            sys.stdout.write(f"ops {tomllib.load(file)['project']['version']}\n")
+        raise typer.Exit
+
+
+@app.callback(epilog="Example: `ops up`")
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Operate the Multitask Platform on this machine and on AWS.
+
+    Exit status 1 means that a command failed, 2 that its arguments are wrong, and 130 that it was
+    interrupted. Some commands define further statuses.
+    """
 
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -50,7 +54,16 @@ def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
             variables[name] = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
 
 
-def main(run: Callable[[], object] = app) -> None:
+def _is_aws_error(error: Exception) -> bool:
+    """Returns True for an error of AWS's SDK, which only some commands import."""
+    if "botocore" not in sys.modules:
+        return False
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+
+    return isinstance(error, BotoCoreError | ClientError)
+
+
+def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
     """Runs a command.
 
     Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
@@ -62,14 +75,16 @@ def main(run: Callable[[], object] = app) -> None:
     except OperatorError as error:
         report(f"Error: {error}")
         sys.exit(1)
-    except (ClientError, BotoCoreError) as error:
-        report(f"Error: AWS returned an error: {error}")
-        sys.exit(1)
     except InterruptedRunError as error:
         report(str(error))
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception as error:
+        if not _is_aws_error(error):
+            raise
+        report(f"Error: AWS returned an error: {error}")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -119,8 +119,3 @@ def _stacks(names: list[str]) -> dict[str, Synthesized]:
         report(f"Synthesizing {', '.join(names)}")
         synthesize(names, Path(directory), dict(os.environ))
         return {name: read_synthesized(Path(directory) / "stacks" / name) for name in names}
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    app.command()(cost)

@@ -41,9 +41,3 @@ def restore_drill(
     results = drill(connect(environment, root), root, table)
     print_result(results, [result.line() for result in results], as_json=as_json)
     raise typer.Exit(0 if all(result.same for result in results) else 1)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    app.command()(migrate)
-    app.command("restore-drill")(restore_drill)

@@ -187,10 +187,3 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]
             raise OperatorError("Not applied, because the operator declined")
 
     return confirm
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    for command in (doctor, deploy, promote, drift, remove):
-        app.command()(command)
-    app.command("publish-site")(publish_site)

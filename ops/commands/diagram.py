@@ -75,8 +75,3 @@ def diagram(
         report(f"Wrote {output}")
     else:
         sys.stdout.write(text)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    app.command()(diagram)

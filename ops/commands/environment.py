@@ -16,6 +16,7 @@ from ops.commands.options import (
     EnvironmentOption,
     JsonOption,
     RootOption,
+    complete_service,
 )
 from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
@@ -85,7 +86,8 @@ def logs(
     service: Annotated[
         str,
         typer.Argument(
-            help="Function: auth, profile, chat, post, catalog, ai, authorizer, health, and others."
+            help="Function: auth, profile, chat, post, catalog, ai, health, and others.",
+            autocompletion=complete_service,
         ),
     ],
     *,
@@ -109,9 +111,3 @@ def logs(
     cloud = connect(environment, root)
     for line in (follow if is_following else read)(cloud, service, start):
         print_line(line.as_json() if as_json else line.as_text())
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    for command in (bootstrap, synth, env, logs):
-        app.command()(command)

@@ -27,8 +27,3 @@ def redrive(
     results = Redrive(connect(environment, root)).run(queue)
     lines = [f"{item.queue:<28} {item.redriven} redriven, {item.left} left" for item in results]
     print_result(results, lines, as_json=as_json)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    app.command()(redrive)

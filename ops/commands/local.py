@@ -93,9 +93,3 @@ def code(
     """Print the latest verification code that the embedded Cognito sent."""
     latest = verification_code(root, email)
     print_result({"email": email, "code": latest}, [latest], as_json=as_json)
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    for command in (up, down, dev, status, code):
-        app.command()(command)

@@ -7,11 +7,23 @@ from typing import Annotated
 
 import typer
 
-from ops.root import Root
+from ops.root import PROJECT, Root
 
 
 def _parse_root(value: str | Root) -> Root:
     return value if isinstance(value, Root) else Root(Path(value))
+
+
+def complete_environment(incomplete: str) -> list[str]:
+    """Returns the names of environments that start with `incomplete`."""
+    names = sorted(file.stem for file in (PROJECT / "environments").glob("*.yml"))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def complete_service(incomplete: str) -> list[str]:
+    """Returns the names of functions that start with `incomplete`."""
+    names = sorted(file.parent.name for file in (PROJECT / "lambdas").glob("*/handler.py"))
+    return [name for name in names if name.startswith(incomplete)]
 
 
 RootOption = Annotated[
@@ -27,12 +39,20 @@ JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON to standard output.")
 ]
 EnvironmentArgument = Annotated[
-    str, typer.Argument(metavar="ENVIRONMENT", help="Name of an environment file in environments/.")
+    str,
+    typer.Argument(
+        metavar="ENVIRONMENT",
+        help="Name of an environment file in environments/.",
+        autocompletion=complete_environment,
+    ),
 ]
 EnvironmentOption = Annotated[
     str,
     typer.Option(
-        "--env", metavar="ENVIRONMENT", help="Name of an environment file in environments/."
+        "--env",
+        metavar="ENVIRONMENT",
+        help="Name of an environment file in environments/.",
+        autocompletion=complete_environment,
     ),
 ]
 ROOT = Root()

@@ -8,7 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from ops.cloud import connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.options import (
+    ROOT,
+    EnvironmentArgument,
+    JsonOption,
+    RootOption,
+    complete_service,
+)
 from ops.console import print_result, report
 from ops.smoke import Check
 from ops.smoke.command import run_smoke_tests
@@ -17,7 +23,12 @@ from ops.traffic.prune import KEEP, delete_old_versions
 from ops.traffic.release import BAKE, WEIGHT, Settings, release_service, roll_back_service
 
 ServiceArgument = Annotated[
-    str, typer.Argument(metavar="SERVICE", help="Function, such as auth, or all.")
+    str,
+    typer.Argument(
+        metavar="SERVICE",
+        help="Function, such as auth, or all.",
+        autocompletion=complete_service,
+    ),
 ]
 WeightOption = Annotated[
     int, typer.Option(min=1, max=99, help="Percent of traffic for new versions in the bake period.")
@@ -146,10 +157,3 @@ def _print_shifts(shifts: list[dict[str, Any]], as_json: bool) -> None:
     print_result(shifts, lines, as_json=as_json)
     if not shifts:
         report("No traffic was shifted")
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    for command in (release, rollback, prune, smoke):
-        app.command()(command)
-    app.command("deploy-function")(deploy_function)

@@ -184,9 +184,3 @@ def apply(
         report(str(applied.outputs["next_step"]))
     if as_json:
         print_json({"environment": environment, "changes": applied.counts})
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands of this module to the app."""
-    app.command()(review)
-    app.command()(apply)

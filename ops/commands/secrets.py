@@ -1,4 +1,4 @@
-"""Commands secrets list, set and rotate. They never print the value of a secret."""
+"""Manage the platform's secrets. Their values are never shown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.console import print_json, print_line, report
 from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
 app = typer.Typer(
-    help="Manage the platform's secrets. Their values are never shown.", no_args_is_help=True
+    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
 )
 NameArgument = Annotated[str, typer.Argument(help="Name of the secret, from `ops secrets list`.")]
 

@@ -1,4 +1,4 @@
-"""Commands user show, grant and revoke: the roles of a user."""
+"""Manage the roles of a user."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOpti
 from ops.console import print_result, report
 from ops.upkeep.users import Role, Users
 
-app = typer.Typer(help="Manage the roles of a user.", no_args_is_help=True)
+app = typer.Typer(
+    help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
+)
 EmailArgument = Annotated[str, typer.Argument(help="Email address of the user's account.")]
 TAKES_EFFECT = (
     "it takes effect at the next login or token refresh, within 15 minutes for an active user"

@@ -1,43 +1,27 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from ops.__main__ import app, main
+from ops.commands.index import ENTRIES, Entry
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
-COMMANDS = [
-    "up",
-    "down",
-    "status",
-    "logs",
-    "code",
-    "bootstrap",
-    "synth",
-    "doctor",
-    "deploy",
-    "env",
-    "user",
-    "secrets",
-    "dev",
-    "release",
-    "rollback",
-    "deploy-function",
-    "prune",
-    "promote",
-    "smoke",
-    "drift",
-    "remove",
-    "publish-site",
-]
+COMMANDS = [entry.name for entry in ENTRIES]
 
 
 def run(*arguments: str) -> Any:
@@ -54,6 +38,126 @@ def test_every_command_has_help(verb: str) -> None:
     result = run(verb, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.stdout
+    assert re.search(r"Example: (eval \"\$\()?ops ", result.stdout)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.name)
+def test_every_example_is_a_valid_command(entry: Entry) -> None:
+    words = shlex.split(re.sub(r'^eval "\$\((.*)\)"$', r"\1", entry.example))
+    assert words[:2] == ["ops", entry.name]
+    command, arguments = entry.load(), words[2:]
+    while isinstance(command, TyperGroup):
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    assert command.make_context("ops", list(arguments)).params
+
+
+def wrong_usages() -> Iterator[list[str]]:
+    """Yields two wrong usages of each command: an unknown option, and too many arguments."""
+    for entry in ENTRIES:
+        command = entry.load()
+        paths = (
+            [[entry.name, name] for name in command.commands]
+            if isinstance(command, TyperGroup)
+            else [[entry.name]]
+        )
+        for path in paths:
+            yield [*path, "--unknown"]
+            yield [*path, *["word"] * 9]
+
+
+def test_wrong_usage_ends_with_status_2_and_a_reason() -> None:
+    usages = list(wrong_usages())
+    assert len(usages) >= 60
+    for arguments in usages:
+        result = run(*arguments)
+        if arguments[0] == "synth" and arguments[-1] == "word":  # takes any number of names
+            continue
+        assert (arguments, result.exit_code) == (arguments, 2)
+        assert "Error" in result.stderr
+        assert "Traceback" not in result.output
+
+
+def test_an_unknown_command_suggests_a_similar_one() -> None:
+    result = run("deplyo")
+    assert result.exit_code == 2
+    assert "deploy" in result.stderr
+
+
+def loaded_modules(*arguments: str, **variables: str) -> tuple[str, set[str]]:
+    """Runs a command in a new process. Returns its output and the names of imported packages."""
+    code = (
+        "import atexit, sys\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "from ops.__main__ import main\n"
+        "main()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return result.stdout, {name.partition(".")[0] for name in result.stderr.split()}
+
+
+HEAVY = {"boto3", "botocore", "pydantic", "cdktf", "jinja2", "environments"}
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_and_version_import_no_command(option: str) -> None:
+    output, modules = loaded_modules(option)
+    assert output
+    assert "typer" in modules
+    assert not modules & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("ops depl", {"deploy", "deploy-function"}),
+        ("ops deploy st", {"staging"}),
+        ("ops release dev pro", {"profile"}),
+        ("ops logs ch", {"chat"}),
+        ("ops user gr", {"grant"}),
+    ],
+)
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shells_complete_commands_environments_and_services(
+    shell: str, words: str, expected: set[str]
+) -> None:
+    variables = {
+        "_OPS_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+        "_TYPER_COMPLETE_ARGS": words,
+        "_TYPER_COMPLETE_FISH_ACTION": "get-args",
+        "_TYPER_COMPLETE_WORD_TO_COMPLETE": words.rsplit(maxsplit=1)[-1],
+    }
+    output, _ = loaded_modules(**variables)
+    begin = r"^(?:_arguments .*?\(\(?)?\"?"
+    assert expected == set(re.findall(begin + "([a-z-]+)", output, re.MULTILINE))
+
+
+def test_the_installed_program_runs_from_any_directory(tmp_path: Path) -> None:
+    environment = tmp_path / "new checkout" / ".venv"
+    (environment / "bin").mkdir(parents=True)
+    (environment / "bin" / "python").symlink_to(sys.executable)
+    for name in ("tools", "ops", "pyproject.toml"):
+        (environment.parent / name).symlink_to(PROJECT / name)
+    program = environment / "bin" / "ops"
+    program.symlink_to("../../tools/ops")
+    site = Path(typer.__file__).parents[1]
+    result = subprocess.run(
+        [program, "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (result.stdout, result.stderr) == ("ops 1.0.0\n", "")
 
 
 def test_status_fails_if_no_platform_runs(root: Root) -> None:
@@ -61,7 +165,7 @@ def test_status_fails_if_no_platform_runs(root: Root) -> None:
     assert result.exit_code == 1
     status = json.loads(result.stdout)
     assert status["health"] == {"status": 0, "body": "not running: start it with `make up`"}
-    assert [process["running"] for process in status["processes"]] == [False, False, False]
+    assert [process["running"] for process in status["processes"]] == [False] * 5
 
 
 def test_down_succeeds_if_no_platform_runs(tmp_path: Path) -> None:

@@ -1,0 +1,137 @@
+"""Lists all commands, and loads the module of a command when it is used.
+
+Importing every module would take about a second, mostly for AWS's SDK.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command of the command line, or a group of commands."""
+
+    name: str
+    target: str
+    """`module:function` in this package. `module:app` names a typer app, which is a group."""
+    panel: str
+    """The heading in the help."""
+    example: str
+
+    @property
+    def _module(self) -> str:
+        return self.target.partition(":")[0]
+
+    @property
+    def _attribute(self) -> str:
+        return self.target.partition(":")[2]
+
+    def load(self) -> Any:
+        """Imports the module and returns the command."""
+        target = getattr(importlib.import_module(f"ops.commands.{self._module}"), self._attribute)
+        epilog = f"Example: `{self.example}`"
+        if isinstance(target, typer.Typer):
+            target.info.epilog = epilog
+            return typer.main.get_command(target)
+        app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
+        app.command(self.name, epilog=epilog)(target)
+        return typer.main.get_command(app)
+
+    def summary(self) -> TyperCommand:
+        """Returns a command for the list of commands: with the first sentence, but no action."""
+        text = _docstring(self._module, self._attribute)
+        return TyperCommand(self.name, help=text, rich_help_panel=self.panel)
+
+
+@functools.cache
+def _syntax(module: str) -> ast.Module:
+    return ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+
+
+def _docstring(module: str, function: str) -> str:
+    """Returns the first paragraph of a function's docstring, or of the module's for a group."""
+    tree = _syntax(module)
+    definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    text = ast.get_docstring(definitions.get(function, tree)) or ""
+    return " ".join(text.partition("\n\n")[0].split())
+
+
+MACHINE, DEPLOY, RELEASE, DATA, REVIEW, DEVELOP = (
+    "This machine",
+    "Deploy",
+    "Release",
+    "Data",
+    "Review",
+    "Develop",
+)
+
+ENTRIES = (
+    Entry("up", "local:up", MACHINE, "ops up"),
+    Entry("down", "local:down", MACHINE, "ops down --purge"),
+    Entry("status", "local:status", MACHINE, "ops status"),
+    Entry("code", "local:code", MACHINE, "ops code ada@example.com"),
+    Entry("bootstrap", "environment:bootstrap", DEPLOY, "ops bootstrap dev"),
+    Entry("doctor", "deployment:doctor", DEPLOY, "ops doctor prod"),
+    Entry("deploy", "deployment:deploy", DEPLOY, "ops deploy dev --yes"),
+    Entry("promote", "deployment:promote", DEPLOY, "ops promote dev staging"),
+    Entry("drift", "deployment:drift", DEPLOY, "ops drift prod"),
+    Entry("remove", "deployment:remove", DEPLOY, "ops remove dev"),
+    Entry("publish-site", "deployment:publish_site", DEPLOY, "ops publish-site dev"),
+    Entry("release", "releases:release", RELEASE, "ops release staging chat --bake 5m"),
+    Entry("rollback", "releases:rollback", RELEASE, "ops rollback prod all"),
+    Entry("prune", "releases:prune", RELEASE, "ops prune prod --keep 5"),
+    Entry("smoke", "releases:smoke", RELEASE, "ops smoke staging"),
+    Entry("migrate", "database:migrate", DATA, "ops migrate dev --plan"),
+    Entry("restore-drill", "database:restore_drill", DATA, "ops restore-drill prod"),
+    Entry("redrive", "events:redrive", DATA, "ops redrive prod profile-events"),
+    Entry("secrets", "secrets:app", DATA, "ops secrets list prod"),
+    Entry("user", "users:app", DATA, "ops user grant dev ada@example.com moderator"),
+    Entry("review", "review:review", REVIEW, "ops review prod --format html -o review.html"),
+    Entry("apply", "review:apply", REVIEW, "ops apply prod --reviewed prod.plan"),
+    Entry("cost", "cost:cost", REVIEW, "ops cost prod --usage 1m"),
+    Entry("diagram", "diagram:diagram", REVIEW, "ops diagram prod --format svg -o prod.svg"),
+    Entry("dev", "local:dev", DEVELOP, "ops dev"),
+    Entry("logs", "environment:logs", DEVELOP, "ops logs chat --follow"),
+    Entry("deploy-function", "releases:deploy_function", DEVELOP, "ops deploy-function dev chat"),
+    Entry("synth", "environment:synth", DEVELOP, "ops synth dev prod"),
+    Entry("env", "environment:env", DEVELOP, 'eval "$(ops env local)"'),
+)
+"""All commands, in the order of the help."""
+
+
+class LazyGroup(TyperGroup):
+    """The commands of ENTRIES. Lists of commands import none of them."""
+
+    _entries: ClassVar = {entry.name: entry for entry in ENTRIES}
+    _is_listing = False
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        # Their names are suggested for a misspelled command.
+        self.commands = dict.fromkeys(self._entries, TyperCommand(None))
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature
+        return list(self._entries)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        entry = self._entries.get(cmd_name)
+        if entry is None:
+            return None
+        return entry.summary() if self._is_listing else entry.load()
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        self._is_listing = True
+        super().format_help(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        self._is_listing = True
+        return super().shell_complete(ctx, incomplete)
