@@ -18,8 +18,8 @@ from pathlib import Path
 from bench import create_parser
 from ops.cost.usage import load_usage
 from ops.review.document import review_document
-from ops.review.html import review_html
 from ops.review.markdown import review_markdown
+from ops.review.report.html import review_html
 from ops.review.review import review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan

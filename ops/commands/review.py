@@ -146,7 +146,7 @@ def _rendered(result: Review, stack: Synthesized | None, form: Format) -> str:
         from ops.review.document import review_document  # noqa: PLC0415
 
         return json.dumps(review_document(result), indent=2, sort_keys=True) + "\n"
-    from ops.review.html import review_html  # noqa: PLC0415
+    from ops.review.report.html import review_html  # noqa: PLC0415
 
     return review_html(result, stack)
 

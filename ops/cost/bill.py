@@ -172,12 +172,18 @@ class Difference:
         )
 
     @cached_property
+    def changed_services(self) -> Mapping[str, tuple[float, float]]:
+        """The services whose cost changes, the largest difference first."""
+        return _changed(self.services)
+
+    @cached_property
     def resources(self) -> Mapping[str, tuple[float, float]]:
         """The changed costs before and after by resource, the largest difference first."""
-        pairs = _pairs(self.before.resources, self.after.resources)
-        return {
-            name: (old, new) for name, (old, new) in pairs.items() if abs(new - old) >= CENT / 2
-        }
+        return _changed(_pairs(self.before.resources, self.after.resources))
+
+
+def _changed(pairs: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {name: (old, new) for name, (old, new) in pairs.items() if abs(new - old) >= CENT / 2}
 
 
 def _pairs(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ops.cost.text import difference_document
+from ops.review.alike import Alike, alike_changes
 from ops.review.review import Judged, Review
 from ops.review.words import notes
 from ops.terraform.plan_values import shown
@@ -26,6 +27,7 @@ def review_document(review: Review) -> dict[str, Any]:
             "outputs": list(plan.outputs),
             "drifted": list(plan.drifted),
         },
+        "alike": [_alike(group) for group in alike_changes(review)],
         "groups": [
             {
                 "module": group.module,
@@ -64,6 +66,15 @@ def review_document(review: Review) -> dict[str, Any]:
             for item in plan.deferred
         ],
         "complete": plan.complete,
+    }
+
+
+def _alike(group: Alike) -> dict[str, Any]:
+    return {
+        "verdict": str(group.verdict),
+        "sentence": group.sentence,
+        "why": group.why,
+        "addresses": [item.change.address for item in group.changes],
     }
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from html import escape
 from typing import Any
 
 from ops.cost.text import signed, usd
+from ops.review.alike import Alike, alike_changes, to_decide
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
 from ops.review.words import forced, notes, title, unknown, value_text
@@ -13,8 +15,11 @@ from ops.terraform.plan import Action
 
 LONGEST_COMMENT = 60_000
 """Characters. GitHub rejects comments of more than 65,536."""
-LONGEST_PART = 20_000
-"""Maximum characters of the summary before the changes, and of the part after the changes."""
+LONGEST_PART = 18_000
+"""Maximum characters of the groups to decide about, of the summary before the changes, and of the
+part after the changes."""
+PATHS_SHOWN = 20
+"""Maximum resources listed per group of changes that mean the same."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",
@@ -29,7 +34,14 @@ def review_markdown(review: Review) -> str:
     If the text is too long for a comment, omits the details of the least severe changes and states
     the number of these changes.
     """
-    head = _shortened(list(_head(review)), LONGEST_PART, "lines of the summary")
+    decisions = [_decision(group) for group in to_decide(alike_changes(review))]
+    head = "\n".join(
+        [
+            *_verdict(review),
+            _shortened(decisions, LONGEST_PART, "groups of changes"),
+            _shortened(list(_head(review)), LONGEST_PART, "lines of the summary"),
+        ]
+    )
     tail = _shortened(list(_tail(review)), LONGEST_PART, "lines about renames and drift")
     kept: list[str] = []
     length = len(head) + len(tail)
@@ -56,11 +68,14 @@ def _shortened(lines: list[str], longest: int, what: str) -> str:
     return "\n".join(lines)
 
 
-def _head(review: Review) -> Iterator[str]:
+def _verdict(review: Review) -> Iterator[str]:
     yield f"## Plan for {review.environment}"
     yield ""
     yield f"{MARKS[review.verdict]} **{_escaped(review.summary)}**"
     yield ""
+
+
+def _head(review: Review) -> Iterator[str]:
     for note in notes(review):
         yield f"> {_escaped(note)}"
         yield ""
@@ -71,6 +86,12 @@ def _head(review: Review) -> Iterator[str]:
             f" for {_escaped(review.usage.name if review.usage else '')}"
         )
         yield ""
+        if review.cost.changed_services:
+            yield "| service | difference | before | after |"
+            yield "| --- | ---: | ---: | ---: |"
+            for service, (old, new) in review.cost.changed_services.items():
+                yield f"| {service} | **{signed(new - old)}** | {usd(old)} | {usd(new)} |"
+            yield ""
         yield from (
             f"- unpriced: `{item.address}`: {_escaped(item.reason)}"
             for item in review.cost.after.unpriced
@@ -88,12 +109,30 @@ def _head(review: Review) -> Iterator[str]:
         yield ""
 
 
+def _decision(group: Alike) -> str:
+    """Returns a group of changes that mean the same, as one row that opens."""
+    paths = [f"- <code>{_escaped(title(item))}</code>" for item in group.changes[:PATHS_SHOWN]]
+    more = len(group.changes) - len(paths)
+    return "\n".join(
+        [
+            "<details>",
+            f"<summary>{MARKS[group.verdict]} {group.verdict}: <b>{_html(group.sentence)}</b><br>"
+            f"{_html(value_text(group.why))}</summary>",
+            "",
+            *paths,
+            *([f"- and {more} more"] if more > 0 else []),
+            "</details>",
+            "",
+        ]
+    )
+
+
 def _detail(item: Judged) -> str:
     change = item.change
     lines = [
         "<details>" if item.verdict < Verdict.DANGEROUS else "<details open>",
         f"<summary>{MARKS[item.verdict]} {item.verdict}: {change.action}"
-        f" <code>{_escaped(title(item))}</code></summary>",
+        f" <code>{_html(title(item))}</code></summary>",
         "",
         *(f"- {_escaped(reason.text)}" for reason in item.reasons),
     ]
@@ -133,14 +172,12 @@ def _tail(review: Review) -> Iterator[str]:
 
 def _escaped(text: Any) -> str:
     """Escapes text from a plan so that any Markdown and HTML in the text has no effect."""
-    return (
-        str(text)
-        .replace("&", "&amp;")
-        .replace("<", "&lt;")
-        .replace(">", "&gt;")
-        .replace("*", "\\*")
-        .replace("`", "'")
-    )
+    return _html(text).replace("*", "\\*").replace("`", "'")
+
+
+def _html(text: Any) -> str:
+    """Escapes text inside HTML tags, where Markdown has no effect."""
+    return escape(" ".join(str(text).split()), quote=False)
 
 
 def _cell(text: str) -> str:

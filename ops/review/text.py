@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from ops.cost.text import signed, usd
+from ops.review.alike import Alike, alike_changes, to_decide
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
-from ops.review.words import SIGNS, forced, notes, title, unknown, value_text
+from ops.review.words import LONGEST, SIGNS, forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
 
 STYLES = {
@@ -20,6 +21,12 @@ STYLES = {
 }
 DIFFERENCES_SHOWN = 12
 """Maximum differences shown per change in a terminal. The other formats show all differences."""
+DECISIONS_SHOWN = 20
+"""Maximum groups of changes to decide about that are shown in a terminal."""
+PATHS_SHOWN = 5
+"""Maximum resources named per group of changes to decide about."""
+SERVICES_SHOWN = 10
+"""Maximum services whose cost changes that are shown in a terminal."""
 
 
 def review_lines(review: Review) -> Iterator[Text]:
@@ -27,16 +34,8 @@ def review_lines(review: Review) -> Iterator[Text]:
     yield Text.assemble(f"{review.environment}: ", (review.summary, STYLES[review.verdict]))
     for note in notes(review):
         yield Text(note, style="dim" if note in review.notes else "yellow")
-    if review.cost:
-        difference = review.cost
-        yield Text(
-            f"cost: {signed(difference.usd)} USD a month"
-            f" ({usd(difference.before.usd)} to {usd(difference.after.usd)})"
-        )
-        for address, (old, new) in list(difference.resources.items())[:10]:
-            yield Text(f"  {signed(new - old):>10}  {address}")
-        for left in difference.after.unpriced:
-            yield Text(f"  unpriced: {left.address}: {left.reason}")
+    yield from _decisions(review)
+    yield from _cost(review)
     for group in review.groups:
         yield Text()
         name = (
@@ -63,6 +62,47 @@ def review_lines(review: Review) -> Iterator[Text]:
         )
     if review.plan.outputs:
         yield Text(f"changed outputs: {', '.join(review.plan.outputs)}", style="dim")
+
+
+def _decisions(review: Review) -> Iterator[Text]:
+    groups = to_decide(alike_changes(review))
+    if groups:
+        yield Text()
+        yield Text("To decide:", style="bold")
+    for group in groups[:DECISIONS_SHOWN]:
+        yield from _decision(group)
+    if len(groups) > DECISIONS_SHOWN:
+        yield Text(f"  and {len(groups) - DECISIONS_SHOWN} more groups of changes", style="dim")
+
+
+def _decision(group: Alike) -> Iterator[Text]:
+    style = STYLES[group.verdict]
+    yield Text.assemble(
+        (f"  {SIGNS[group.action]} {group.verdict!s:<12} ", style), (group.sentence, "bold")
+    )
+    yield Text(f"      {value_text(group.why, LONGEST)}", style=style)
+    if len(group.changes) > 1:
+        paths = [item.construct.path for item in group.changes]
+        more = f" and {len(paths) - PATHS_SHOWN} more" if len(paths) > PATHS_SHOWN else ""
+        yield Text(f"      {', '.join(paths[:PATHS_SHOWN])}{more}", style="dim")
+
+
+def _cost(review: Review) -> Iterator[Text]:
+    if not review.cost:
+        return
+    difference = review.cost
+    yield Text()
+    yield Text(
+        f"cost: {signed(difference.usd)} USD a month"
+        f" ({usd(difference.before.usd)} to {usd(difference.after.usd)})"
+    )
+    changed = difference.changed_services
+    for service, (old, new) in list(changed.items())[:SERVICES_SHOWN]:
+        yield Text(f"  {signed(new - old):>10}  {service} ({usd(old)} to {usd(new)})")
+    if len(changed) > SERVICES_SHOWN:
+        yield Text(f"  and {len(changed) - SERVICES_SHOWN} more services", style="dim")
+    for left in difference.after.unpriced:
+        yield Text(f"  unpriced: {left.address}: {left.reason}")
 
 
 def _change(item: Judged) -> Iterator[Text]:

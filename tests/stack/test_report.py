@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from ops.cost.usage import load_usage
 from ops.review.document import review_document
-from ops.review.html import review_html
 from ops.review.markdown import LONGEST_COMMENT, review_markdown
+from ops.review.report.html import review_html
 from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan

@@ -16,8 +16,8 @@ from ops.cost.usage import load_usage
 from ops.local.platform import stop_platform
 from ops.review.checkov import with_checkov
 from ops.review.document import review_document
-from ops.review.html import review_html
 from ops.review.markdown import review_markdown
+from ops.review.report.html import review_html
 from ops.review.review import Judged, Review, review
 from ops.review.rules import Verdict
 from ops.review.text import review_lines

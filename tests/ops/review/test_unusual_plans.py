@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from ops.__main__ import app, connect_to_loopback_directly
 from ops.console import accept_any_encoding
 from ops.review.document import review_document
-from ops.review.html import review_html
 from ops.review.markdown import review_markdown
+from ops.review.report.html import review_html
 from ops.review.review import Review, review
 from ops.review.rules import Verdict
 from ops.review.text import review_lines

@@ -11,14 +11,14 @@ import jinja2
 from markupsafe import Markup
 
 from ops.cost.text import assumptions, signed, usd
-from ops.review.pictures import marked_picture
+from ops.review.report.pictures import marked_picture
 from ops.review.review import Review
 from ops.review.rules import Verdict
 from ops.review.words import MEANINGS, SIGNS, forced, notes, unknown, value_text
 from ops.terraform.plan import Action
 from ops.terraform.stack_document import Synthesized
 
-FILES = Path(__file__).with_name("report")
+FILES = Path(__file__).parent
 LONGEST_VALUE = 20_000
 """Maximum characters of a value in the page. Longer values are truncated and show their length."""
 

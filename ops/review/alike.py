@@ -1,0 +1,189 @@
+"""Groups the changes of a review that mean the same, and describes each group in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ops.review.nouns import noun
+from ops.review.review import Judged, Review
+from ops.review.rules import Reason, Verdict
+from ops.review.words import value_text
+from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import Difference
+
+CHANGING = frozenset({Action.UPDATE, Action.REPLACE, Action.SUPERSEDE})
+"""Actions whose attributes are compared. A new resource has a name of its own in any case."""
+NAMED = 3
+"""Maximum attributes that a sentence names."""
+LONGEST_IN_SENTENCE = 40
+"""Maximum characters of a value in a sentence. A sentence names no longer value."""
+PHRASES = {
+    ("aws_cloudwatch_log_group", "retention_in_days"): ("keep", "{after} days instead of {before}"),
+    ("aws_lambda_function", "memory_size"): ("get", "{after} MB of memory instead of {before}"),
+    ("aws_lambda_function", "timeout"): ("time", "out after {after} s instead of {before}"),
+}
+"""Verb and object for numbers with a unit, by type and attribute. 0 has special meanings, so it
+has no phrase."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Changes of the same type, action and reasons. Changed attributes have the same values."""
+
+    changes: tuple[Judged, ...]
+    same_values: bool = True
+    """False for safe changes whose values differ, such as the code of several functions."""
+
+    @property
+    def _first(self) -> Change:
+        return self.changes[0].change
+
+    @property
+    def action(self) -> Action:
+        return self._first.action
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.changes[0].verdict
+
+    @cached_property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The different reasons of all changes, the most severe first."""
+        reasons = dict.fromkeys(reason for item in self.changes for reason in item.reasons)
+        return tuple(sorted(reasons, key=lambda reason: -reason.verdict))
+
+    @property
+    def subject(self) -> str:
+        """The resources, for example `16 CloudWatch log groups`, or the path of the only one."""
+        if len(self.changes) == 1:
+            return f"{self._deposed}{noun(self._first.type, 1)} {self.changes[0].construct.path}"
+        return f"{len(self.changes)} {self._deposed}{noun(self._first.type, len(self.changes))}"
+
+    @property
+    def _deposed(self) -> str:
+        return "deposed " if self._first.deposed else ""
+
+    @property
+    def predicate(self) -> str:
+        """What happens to the resources, for example `keep 7 days instead of 14`."""
+        several = len(self.changes) > 1
+        change = self._first
+        be = "are" if several else "is"
+        if change.action is Action.REPLACE:
+            forced = ", ".join(change.forced_by[:NAMED])
+            return f"{be} replaced" + (f" because of {forced}" if forced else "")
+        if change.action is not Action.UPDATE:
+            return f"{be} {change.action.past}"
+        imported = f"{be} imported and " if change.imported else ""
+        if self.same_values and len(change.differences) == 1 and not change.unknown:
+            [difference] = change.differences
+            phrase = PHRASES.get((change.type, difference.path))
+            if phrase and all(
+                isinstance(value, int | float) and value > 0
+                for value in (difference.before, difference.after)
+            ):
+                verb, rest = phrase
+                values = {"before": difference.before, "after": difference.after}
+                return f"{imported}{_verb(verb, several)} {rest.format(**values)}"
+        parts = [self._part(difference) for difference in change.differences]
+        parts += [f"{path} (known after apply)" for path in change.unknown]
+        if not parts:
+            return f"{imported}{be} changed"
+        return f"{imported}{_verb('change', several)} {_listed(parts)}"
+
+    @property
+    def sentence(self) -> str:
+        """The group in one sentence, for example `16 log groups keep 7 days instead of 14`."""
+        return f"{self.subject} {self.predicate}"
+
+    @property
+    def why(self) -> str:
+        """The reasons for the verdict in one line. Only the first, if the changes' reasons differ.
+
+        Omits less severe reasons.
+        """
+        worst = [reason.text for reason in self.reasons if reason.verdict is self.verdict]
+        shared = self.changes[0].reasons
+        if all(item.reasons == shared for item in self.changes):
+            return "; ".join(worst)
+        more = len(worst) - 1
+        if not more:
+            return worst[0]
+        return f"{worst[0]} (and {more} other {'reason' if more == 1 else 'reasons'})"
+
+    def _part(self, difference: Difference) -> str:
+        before, after = (value_text(value) for value in (difference.before, difference.after))
+        is_short = max(len(before), len(after)) <= LONGEST_IN_SENTENCE and before != after
+        path = difference.path
+        name = path if len(path) <= LONGEST_IN_SENTENCE else f"…{path.rpartition('.')[2]}"
+        return f"{name} from {before} to {after}" if self.same_values and is_short else name
+
+
+def alike_changes(review: Review) -> tuple[Alike, ...]:
+    """Returns the changes in groups of the same meaning, the most severe and largest first."""
+    groups: dict[Hashable, list[Judged]] = {}
+    for item in review.changes:
+        groups.setdefault(_meaning(item), []).append(item)
+    alike = [Alike(tuple(items), _have_same_values(items)) for items in groups.values()]
+    return tuple(sorted(alike, key=lambda group: (-group.verdict, -len(group.changes))))
+
+
+def to_decide(groups: Iterable[Alike]) -> tuple[Alike, ...]:
+    """Returns the groups that carry the verdict: those that somebody must decide about.
+
+    These are the dangerous and irreversible groups. If there are none, the groups to review.
+    """
+    listed = tuple(groups)
+    grave = tuple(group for group in listed if group.verdict >= Verdict.DANGEROUS)
+    return grave or tuple(group for group in listed if group.verdict is Verdict.REVIEW)
+
+
+def _meaning(item: Judged) -> Hashable:
+    """Returns a key that is the same for changes that belong together."""
+    change = item.change
+    same: tuple[Hashable, ...] = (
+        change.type,
+        change.action,
+        bool(change.deposed),
+        bool(change.imported),
+        item.rename is not None,
+    )
+    if change.action not in CHANGING:
+        return (*same, tuple((reason.rule, reason.verdict) for reason in item.reasons))
+    paths = tuple(difference.path for difference in change.differences)
+    same = (*same, item.reasons, change.forced_by, change.unknown, paths)
+    return same if item.verdict is Verdict.SAFE else (*same, _values(item))
+
+
+def _have_same_values(items: Iterable[Judged]) -> bool:
+    return len({_values(item) for item in items if item.change.action in CHANGING}) <= 1
+
+
+def _values(item: Judged) -> Hashable:
+    return tuple(
+        (_frozen(difference.before), _frozen(difference.after))
+        for difference in item.change.differences
+    )
+
+
+def _frozen(value: Any) -> Hashable:
+    """Returns a hashable copy of a value. It keeps apart 1, 1.0, "1" and true."""
+    if isinstance(value, Mapping):
+        return tuple((key, _frozen(item)) for key, item in sorted(value.items()))
+    if isinstance(value, list):
+        return tuple(map(_frozen, value))
+    return type(value), value
+
+
+def _verb(verb: str, several: bool) -> str:
+    return verb if several else f"{verb}s"
+
+
+def _listed(parts: list[str]) -> str:
+    named, more = parts[:NAMED], len(parts) - NAMED
+    if more > 0:
+        named.append(f"{more} more {'attribute' if more == 1 else 'attributes'}")
+    return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
