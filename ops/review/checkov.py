@@ -23,7 +23,7 @@ from ops.terraform.plan import Action
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
 """The file with the accepted findings, each with a reason."""
-CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE}
+CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE, Action.SUPERSEDE}
 
 Findings = dict[tuple[str, str], str]
 """The name of each failed check, by check id and resource address."""

@@ -1,4 +1,7 @@
-"""Parses Terraform's addresses of resources. Instance keys may contain dots and brackets."""
+"""Parses Terraform's addresses of resources. Instance keys may contain dots and brackets.
+
+A deferred change has `[*]` instead of an instance key that is not known yet.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import functools
 import re
 from dataclasses import dataclass
 
-_PART = re.compile(r'(?P<name>[^.\["]+)(?P<key>\["(?:[^"\\]|\\.)*"\]|\[\d+\])?(?:\.|$)')
+_PART = re.compile(r'(?P<name>[^.\["]+)(?P<key>\["(?:[^"\\]|\\.)*"\]|\[(?:\d+|\*)\])?(?:\.|$)')
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,8 @@ FORMAT = "1."
 """Supported major format version of `terraform show -json`. Minor versions only add fields."""
 MIRRORED = ("tags_all",)
 """Attributes that repeat another attribute's value, so differences omit them."""
-CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations")
+CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations",
+    "deferred_changes", "deferred_action_invocations")  # fmt: skip
 """Fields that distinguish the JSON of a plan from the JSON of a state."""
 
 
@@ -330,7 +331,7 @@ def _change(item: _Resource) -> Change:
         )
     imported = None
     if change.importing:
-        imported = change.importing.id or str(change.importing.identity or "(known after apply)")
+        imported = change.importing.id or _identity_text(change.importing.identity)
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
     sensitive = either_marked(change.before_sensitive, change.after_sensitive)
@@ -338,8 +339,8 @@ def _change(item: _Resource) -> Change:
         address=item.address,
         type=item.type,
         action=action,
-        before=masked(change.before, sensitive) or {},
-        after=masked(change.after, sensitive, change.after_unknown) or {},
+        before=_masked_values(change.before, sensitive),
+        after=_masked_values(change.after, sensitive, change.after_unknown),
         forced_by=tuple(dict.fromkeys(_path(path) for path in change.replace_paths or [])),
         moved_from=item.previous_address,
         name=item.name,
@@ -352,6 +353,23 @@ def _change(item: _Resource) -> Change:
             )
         ),
     )
+
+
+def _identity_text(identity: Any) -> str:
+    if not isinstance(identity, Mapping) or not identity:
+        return "(known after apply)"
+    return ", ".join(f"{name}={value}" for name, value in identity.items() if value is not None)
+
+
+def _masked_values(
+    values: Mapping[str, Any] | None, sensitive: Any, unknown: Any = False
+) -> Mapping[str, Any]:
+    """Returns the masked values of a resource. A mark of the whole resource marks every value."""
+    if sensitive is True:
+        sensitive = dict.fromkeys(values or {}, True)
+    if unknown is True:
+        unknown = dict.fromkeys(values or {}, True)
+    return masked(values, sensitive, unknown) or {}
 
 
 def _path(parts: list[str | int]) -> str:

@@ -6,6 +6,8 @@ an equal one where possible. Other cases are not generated.
 - It compares an address range with the prefix length 0 as a single address, and an address without
   prefix length as text: both are rewritten to ranges that it compares correctly.
 - It compares dates in seconds since 1970 as milliseconds: they are rewritten to ISO 8601.
+- An incomplete ARN in NotResource excludes every resource. AWS documents that it completes ARNs,
+  so they are completed.
 - It compares names of services in Principal with their case: they are rewritten to lower case.
 - A negated string operator does not match if a policy variable in its value has no value. AWS
   documents that it does: requests then contain all keys that the policies use as variables.
@@ -88,12 +90,18 @@ def _statement(item: Block) -> Block:
                 kind: _each(values, str.lower) if kind == "Service" else values
                 for kind, values in item[name].items()
             }
+    if "NotResource" in item:
+        result["NotResource"] = _each(item["NotResource"], _completed)
     if "Condition" in item:
         result["Condition"] = {
             operator: {key: _values(operator.lower(), values) for key, values in keys.items()}
             for operator, keys in item["Condition"].items()
         }
     return result
+
+
+def _completed(resource: str) -> str:
+    return ":".join([*resource.split(":"), *["*"] * (5 - resource.count(":"))])
 
 
 def _each(values: Any, change: Any) -> Any:
