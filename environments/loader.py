@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\
 
 
 class EnvironmentFileError(Exception):
-    """An environment file is invalid. Each error is one line: file, key, value, rule."""
+    """An environment file is invalid. Each error is one line: position, key, value, rule."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -60,13 +61,16 @@ def load_environment(
     """
     file = directory / f"{name}.yml"
     if not file.is_file():
-        known = ", ".join(environment_names(directory)) or "none"
+        names = environment_names(directory)
         raise EnvironmentFileError(
-            f"{file.name}: no such environment; known: {known}; to add one, create the file in"
-            f" {directory.name}/"
+            f"{file.name}: no such environment;{_suggestion(name, names)} known:"
+            f" {', '.join(names) or 'none'}; to add one, create the file in {directory.name}/"
         )
     try:
-        raw = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        text = file.read_text(encoding="utf-8")
+        raw = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        raise EnvironmentFileError(_describe_syntax(file.name, error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise EnvironmentFileError(f"{file.name}: invalid YAML: {error}") from error
     if not isinstance(raw, dict):
@@ -78,21 +82,60 @@ def load_environment(
             f"{file.name}: name: {raw['name']!r}: remove this key; the file name is the"
             " environment's name"
         )
-    missing: list[str] = []
-    values = _interpolate(raw, variables if variables is not None else os.environ, "", missing)
-    problems = [f"{file.name}: {line}" for line in missing]
+    problems: list[str] = []
+    values = _interpolate(raw, variables if variables is not None else os.environ, "", problems)
     document = {"name": name, **values}
     try:
         environment = Environment.model_validate(document)
         broken = broken_rules(environment)
     except ValidationError as error:
-        problems += [f"{file.name}: {line}" for line in _describe_errors(error)]
+        problems += _describe_errors(error)
         environment = valid_part(document, error)
         broken = broken_rules(environment, is_incomplete=True)
-    problems += [f"{file.name}: {line}" for line in broken]
+    problems += broken
     if problems:
-        raise EnvironmentFileError("\n".join(problems))
+        marks = dict(_find_marks(yaml.compose(text, Loader=_Loader), ()))
+        raise EnvironmentFileError(
+            "\n".join(f"{file.name}{_position(line, marks)}: {line}" for line in problems)
+        )
     return environment
+
+
+def _describe_syntax(file: str, error: yaml.MarkedYAMLError) -> str:
+    """Returns the position and reason of a syntax error in one line."""
+    mark = error.problem_mark or error.context_mark
+    position = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
+    hint = ": indent with spaces, not with tabs" if "'\\t'" in (error.problem or "") else ""
+    reason = " ".join(part for part in (error.context, error.problem) if part)
+    return f"{file}{position}: invalid YAML: {reason}{hint}"
+
+
+def _find_marks(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple[str, yaml.Mark]]:
+    """Yields the dotted path and position of each key and list element below a node."""
+    children: list[tuple[str, yaml.Node, yaml.Node]] = []
+    if isinstance(node, yaml.MappingNode):
+        children = [(key.value, key, value) for key, value in node.value]
+    elif isinstance(node, yaml.SequenceNode):
+        children = [(str(index), value, value) for index, value in enumerate(node.value)]
+    for name, marked, value in children:
+        here = (*path, name)
+        yield ".".join(here), marked.start_mark
+        yield from _find_marks(value, here)
+
+
+def _position(line: str, marks: Mapping[str, yaml.Mark]) -> str:
+    """Returns `:line:column` of the key with which an error begins, or of its section."""
+    parts = line.partition(":")[0].split(".")
+    for length in range(len(parts), 0, -1):
+        mark = marks.get(".".join(parts[:length]))
+        if mark:
+            return f":{mark.line + 1}:{mark.column + 1}"
+    return ""
+
+
+def _suggestion(word: str, known: Sequence[str]) -> str:
+    similar = get_close_matches(word, known, n=1)
+    return f" did you mean {similar[0]}?" if similar else ""
 
 
 def _interpolate(value: Any, variables: Mapping[str, str], path: str, missing: list[str]) -> Any:
@@ -128,9 +171,11 @@ def _describe_errors(error: ValidationError) -> list[str]:
         if item["type"] == "missing":
             lines.append(f"{path}: required, but missing")
         elif item["type"] == "extra_forbidden":
+            allowed = _allowed_keys(item["loc"])
             lines.append(
-                f"{path}: {item['input']!r}: unknown key; allowed keys here:"
-                f" {', '.join(_allowed_keys(item['loc']))}"
+                f"{path}: {item['input']!r}: unknown key;"
+                f"{_suggestion(str(item['loc'][-1]), allowed)} allowed keys here:"
+                f" {', '.join(allowed)}"
             )
         else:
             shown = "" if isinstance(item["input"], dict) else f" {item['input']!r}:"

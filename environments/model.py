@@ -83,7 +83,11 @@ def _accepted_retention(days: int) -> int:
     return days
 
 
-LogRetention = Annotated[int, AfterValidator(_accepted_retention)]
+LogRetention = Annotated[
+    int,
+    AfterValidator(_accepted_retention),
+    Field(json_schema_extra={"enum": list(LOG_RETENTION_DAYS)}),
+]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$")]
 DomainName = Annotated[
@@ -117,9 +121,13 @@ class Domains(Section):
     """The platform's domain names, all in the hosted zone."""
 
     api: DomainName
+    """Name of the REST API."""
     websocket: DomainName
+    """Name of the WebSocket API."""
     cdn: DomainName
+    """Name of the distribution that serves images."""
     site: DomainName
+    """Name of the static site."""
     site_aliases: list[DomainName] = []
     """Additional names of the site, for example `www`."""
     hsts_subdomains: bool = False
@@ -137,7 +145,9 @@ class FunctionOverrides(Section):
     timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     """Seconds."""
     reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
+    """Executions. At most that of the environment."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] | None = None
+    """Execution environments that are kept warm. At most the reserved concurrency."""
 
 
 DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
@@ -176,6 +186,7 @@ class Lambdas(Section):
     package_platform: Literal["aws", "host"] = "aws"
     """`aws`: arm64 wheels for python3.13. `host`: wheels for this machine and interpreter."""
     functions: dict[FunctionName, FunctionOverrides] = {}
+    """Settings of single functions, by name."""
 
     def function_value(self, function: FunctionName, setting: str) -> int | None:
         """Returns a setting of a function: from the file, else the documented value, else None."""
@@ -190,7 +201,9 @@ class CapacityRange(Section):
     """Limits of the provisioned capacity of a table or index, in capacity units."""
 
     min: Annotated[int, Field(ge=1, le=40000)] = 5
+    """Lower limit."""
     max: Annotated[int, Field(ge=1, le=40000)] = 100
+    """Upper limit."""
     target_utilization: Annotated[int, Field(ge=20, le=90)] = 70
     """Target utilization in percent. Application Auto Scaling accepts 20 to 90."""
 
@@ -199,9 +212,11 @@ class DynamoDb(Section):
     """Billing and protection of the tables."""
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
+    """Billing by request, or by capacity that scales with its use."""
     read: CapacityRange = CapacityRange()
     """Used if billing_mode is PROVISIONED. Documented: 5 to 100 units, 70 % target utilization."""
     write: CapacityRange = CapacityRange()
+    """Like `read`, for writes."""
     point_in_time_recovery: bool = False
     """Point-in-time recovery. The tables of sessions and profiles always have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
@@ -212,16 +227,20 @@ class Rds(Section):
     """The Aurora PostgreSQL Serverless v2 cluster."""
 
     min_capacity: Capacity
+    """Aurora capacity units without load. 0 pauses an idle cluster."""
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
+    """Aurora capacity units under load. They also determine the number of connections."""
     instances: Annotated[int, Field(ge=1, le=15)] = 1
     """Number of instances. With 2 or more, the cluster is Multi-AZ and can fail over."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
+    """Version of PostgreSQL, such as 16.8."""
     allow_major_version_upgrade: bool = False
     """Whether an apply may change the major version, which starts at once and causes an outage.
 
     Turn this on only for an upgrade (see docs/operations/upgrade-the-database.md).
     """
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
+    """Days for which the cluster can be restored to any second."""
 
     @property
     def major_version(self) -> str:
@@ -244,6 +263,7 @@ class ElastiCache(Section):
     """The cache, which runs Valkey."""
 
     node_type: Annotated[str, Field(pattern=r"^cache\.[a-z0-9]+\.[a-z0-9]+$")] = "cache.t4g.micro"
+    """Instance type of each node."""
     replicas: Annotated[int, Field(ge=0, le=5)] = 0
     """Number of replicas. With 1 or more, the cache fails over across availability zones."""
 
@@ -252,6 +272,7 @@ class Network(Section):
     """The VPC, in which the functions chat, delivery, catalog, migration and health run."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
+    """Number of availability zones with subnets."""
     zone_ids: list[Annotated[str, Field(pattern=r"^[a-z]+\d+-az\d+$")]] = []
     """Availability zone ids, of which the first `availability_zones` are used (default: ZONE_IDS).
 
@@ -259,6 +280,7 @@ class Network(Section):
     replaces the zone's subnet and everything in it.
     """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
+    """Number of NAT gateways, for outbound traffic. One per zone survives the loss of a zone."""
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
@@ -267,7 +289,9 @@ class Monitoring(Section):
     """Metrics and logs."""
 
     detailed_metrics: bool = False
+    """Metrics per route, Performance Insights of the database, and alarms of each table."""
     log_retention_days: LogRetention = 7
+    """Days for which CloudWatch Logs keeps the logs."""
 
 
 NotificationEvent = Literal[
@@ -288,6 +312,7 @@ class Subscription(Section):
     """An endpoint that receives complete events in EventBridge's format."""
 
     protocol: Literal["email", "https", "sqs", "lambda"]
+    """How the endpoint receives events."""
     endpoint: Annotated[str, Field(min_length=1)]
     """An email address, a URL, or the ARN of a queue or function."""
     events: Annotated[list[NotificationEvent], Field(min_length=1)]
@@ -298,6 +323,7 @@ class Notifications(Section):
     """Subscriptions of external endpoints to the platform's events."""
 
     subscriptions: list[Subscription] = []
+    """The endpoints."""
 
 
 class Budget(Section):
@@ -307,7 +333,9 @@ class Budget(Section):
     """
 
     monthly_usd: Annotated[int, Field(ge=1)] = 100
+    """Limit in USD per month."""
     alert_percent: Annotated[int, Field(ge=1, le=100)] = 80
+    """Percent of the limit at which an alert is sent."""
 
 
 class State(Section):
@@ -318,6 +346,7 @@ class State(Section):
     key: Annotated[str, Field(min_length=1)]
     """By default `multitask-platform/<name>/terraform.tfstate`, which is unique."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
+    """Region of the bucket."""
 
 
 class Capabilities(Section):
@@ -326,6 +355,7 @@ class Capabilities(Section):
     application_autoscaling: bool = True
     """Application Auto Scaling of provisioned DynamoDB capacity."""
     xray_groups: bool = True
+    """X-Ray groups, one for each service."""
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
     waf_logging: bool = True
@@ -354,6 +384,7 @@ class Gemini(Section):
     """Google's models, called through the generateContent API."""
 
     base_url: BaseUrl = "https://generativelanguage.googleapis.com/v1beta"
+    """URL of the API."""
     model: ModelName = "gemini-3.5-flash-lite"
     """The default is Google's small model for fast responses."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
@@ -364,6 +395,7 @@ class OpenAi(Section):
     """OpenAI's models, or any server with a compatible chat completions API."""
 
     base_url: BaseUrl = "https://api.openai.com/v1"
+    """URL of the API."""
     model: ModelName = "gpt-6-luna"
     """The default is OpenAI's small model for high volume."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
@@ -406,18 +438,22 @@ class Environment(Section):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
     """The environment file's name, which is part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
+    """AWS region of all regional resources."""
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
     """The accounts that the AWS provider accepts. The first one contains the environment."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that functions log."""
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
     """Either only `*`, or https origins. http is allowed for loopback."""
     rate_limiting: bool = True
+    """Limits on registrations, logins and mails per address and user."""
     domains: Domains | None = None
     """The custom domains. None means that the APIs and the site have addresses from AWS."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
+    """Id of the public Route 53 zone that contains all domains."""
     lambdas: Lambdas
     dynamodb: DynamoDb = DynamoDb()
     rds: Rds
@@ -437,7 +473,9 @@ class Environment(Section):
     """Whether a promotion to this environment requires approval."""
     budget: Budget = Budget()
     alert_email: Email | None = None
+    """Address that receives alarms. AWS asks it to confirm."""
     billing_email: Email | None = None
+    """Address that receives alerts on costs. AWS asks it to confirm."""
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -244,7 +245,7 @@ def test_an_error_names_the_invalid_value_and_the_allowed_ones(
     with pytest.raises(EnvironmentFileError) as error:
         _load(tmp_path, _valid_except(path, value))
     lines = str(error.value).splitlines()
-    assert all(line.startswith("fifth.yml: ") for line in lines)
+    assert all(re.match(r"fifth\.yml(:\d+:\d+)?: ", line) for line in lines)
     for words in expected:
         assert any(words in line for line in lines), (words, lines)
 
@@ -353,7 +354,7 @@ def _errors(directory: Path, **sections: Any) -> list[str]:
     document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
         _load(directory, yaml.safe_dump(document))
-    return [line.removeprefix("fifth.yml: ") for line in str(error.value).splitlines()]
+    return [re.sub(r"^fifth\.yml(:\d+:\d+)?: ", "", line) for line in str(error.value).splitlines()]
 
 
 def test_all_errors_are_reported_together(tmp_path: Path) -> None:
@@ -530,3 +531,32 @@ def test_a_bug_in_a_rule_raises_instead_of_skipping_the_rule(
     monkeypatch.setattr(rules, "_check_origins", rule_with_error)
     with pytest.raises(AttributeError, match="no_such_key"):
         load_environment("dev")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("region: us-east-1\nregion: us-east-1\n", "fifth.yml:2:1: .*'region' appears twice"),
+        ("rds:\n\tmin_capacity: 1\n", "fifth.yml:2:1: invalid YAML: .*with spaces, not with tabs"),
+        ("rds:\n  min_capacity: 1\n max_capacity: 2\n", "fifth.yml:3:2: invalid YAML"),
+        ("rds:\n  min_capacity: small\n", "fifth.yml:2:3: rds.min_capacity: 'small'"),
+        ("cors_origins:\n- '*'\n- ftp://a\n", r"fifth.yml:3:3: cors_origins.1: 'ftp://a'"),
+        (
+            "monitoring:\n  log_retentoin_days: 7\n",
+            "fifth.yml:2:3: monitoring.log_retentoin_days: 7: unknown key; did you mean"
+            " log_retention_days",
+        ),
+        ("rds: {min_capacity: 4, max_capacity: 2}\n", "fifth.yml:1:7: rds.min_capacity: 4"),
+        ("alert_email: ${MAIL}\n", "fifth.yml:1:1: alert_email: .* variable MAIL"),
+        ("region: us-east-1\n", r"fifth.yml: cors_origins: required"),
+        ("rds: {}\n", r"fifth.yml:1:1: rds.min_capacity: required"),
+    ],
+)
+def test_errors_name_line_and_column(tmp_path: Path, text: str, expected: str) -> None:
+    with pytest.raises(EnvironmentFileError, match=expected):
+        _load(tmp_path, text)
+
+
+def test_a_similar_environment_is_suggested() -> None:
+    with pytest.raises(EnvironmentFileError, match="did you mean staging"):
+        load_environment("stagign")
