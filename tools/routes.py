@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lambdas.common.caller import ROLES, USER
 from lambdas.common.web.access import Access
+from lambdas.common.web.router import COMMON_STATUSES, Route
 from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\
@@ -19,6 +20,10 @@ INTRODUCTION = """\
 
 Rules that depend on the resource, such as its author or the members of its room, are checked by the
 service in addition.
+
+Each route can also return 400 (malformed), 403 (not allowed, blocked by WAF), 413 (too large), 429
+(too many requests) and 503 (a dependency is unavailable). [The API contract](api/README.md#errors)
+describes the errors.
 """
 
 
@@ -32,6 +37,12 @@ def caller_of(access: Access) -> str:
     return f"`{access.capability}`" if access.capability else "signed in"
 
 
+def headers_of(route: Route) -> str:
+    """Returns the headers that the route accepts in addition to those of all routes."""
+    accepted = {"Idempotency-Key": route.idempotent, "If-Match": route.conditional}
+    return ", ".join(name for name, accepts in accepted.items() if accepts)
+
+
 def document() -> str:
     """Returns the page, in Markdown."""
     lines = [INTRODUCTION]
@@ -39,12 +50,18 @@ def document() -> str:
         lines += [
             f"## {service}",
             "",
-            "| route | callers | Idempotency-Key |",
-            "| --- | --- | --- |",
+            "| route | callers | headers | statuses |",
+            "| --- | --- | --- | --- |",
         ]
         for route in routes:
-            callers, repeatable = caller_of(route.access), "yes" if route.idempotent else ""
-            lines.append(f"| `{route.method} {route.path}` | {callers} | {repeatable} |")
+            statuses = ", ".join(map(str, sorted(route.statuses - COMMON_STATUSES)))
+            cells = (
+                f"`{route.method} {route.path}`",
+                caller_of(route.access),
+                headers_of(route),
+                statuses,
+            )
+            lines.append(f"| {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 

@@ -23,6 +23,13 @@ EXPOSED_HEADERS = "Retry-After, ETag, X-Correlation-Id"
 PREFLIGHT_MAX_AGE = 7200
 """Seconds for which browsers may cache a preflight response, the maximum of Chromium."""
 
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+"""The methods whose requests have a body."""
+
+COMMON_STATUSES = frozenset({400, 403, 413, 429, 503})
+"""The documented error statuses of all routes: a malformed request, a request that WAF blocks, a
+large request, throttling, and the outage of a dependency."""
+
 _THROTTLING = {
     "ThrottlingException",
     "TooManyRequestsException",
@@ -38,15 +45,38 @@ class Route(Struct, frozen=True):
     `anonymous` route may be called by an anonymous author: the log omits the caller unless the
     operation sets `Request.anonymous` to False. `texts` names the path parameters that are not ids;
     the operation validates them.
+
+    The other attributes describe the route for tests and documents: `status` of a success, models
+    of the `body` and the `query`, whether a request is `conditional` on If-Match, and `refusals`,
+    the error statuses that the other attributes do not imply.
     """
 
     method: str
     path: str
     access: Access
     operation: str
+    status: int = 200
+    body: type[Struct] | None = None
+    query: type[Struct] | None = None
     idempotent: bool = False
+    conditional: bool = False
     anonymous: bool = False
     texts: tuple[str, ...] = ()
+    refusals: tuple[int, ...] = ()
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        """The documented statuses of responses, including those of API Gateway and WAF."""
+        implied = {
+            401: not self.access.public,
+            404: "{" in self.path,
+            409: self.idempotent,
+            412: self.conditional,
+            415: self.method in WITH_BODY,
+            422: bool(self.body or self.query or self.texts),
+        }
+        found = {status for status, applies in implied.items() if applies}
+        return COMMON_STATUSES | found | {self.status, *self.refusals}
 
 
 class Authenticate(Protocol):
@@ -157,7 +187,7 @@ class Router:
         for name, value in request.path_parameters.items():
             if name not in route.texts and not is_id(value):
                 raise Problem.not_found()
-        if request.method in {"POST", "PUT", "PATCH"}:
+        if request.method in WITH_BODY:
             _ = request.json  # rejects a malformed body that the operation ignores
         operation = self._operations[route.operation]
         if route.idempotent and self._idempotency:

@@ -1,0 +1,87 @@
+"""Compares what the route tables declare with what the operations do."""
+
+import re
+from importlib import import_module
+from typing import Any
+from unittest.mock import MagicMock
+
+import pytest
+from msgspec import Struct
+
+from lambdas.common.web.access import AUTHENTICATED, PUBLIC
+from lambdas.common.web.http import Request
+from lambdas.common.web.router import Route
+from lambdas.route_tables import route_tables
+from tests.lambdas.support import caller, rest_event
+
+ROUTES = [
+    pytest.param(service, route, id=f"{route.method} {route.path}")
+    for service, routes in route_tables().items()
+    for route in routes
+    if service != "health"
+]
+
+
+class _Collaborator:
+    """Accepts every call. A result can be unpacked as a page: no items, and the next position."""
+
+    def __getattr__(self, name: str) -> Any:
+        result = MagicMock()
+        result.__iter__.side_effect = lambda: iter((MagicMock(), MagicMock()))
+        return lambda *_, **__: result
+
+
+@pytest.mark.parametrize(("service", "route"), ROUTES)
+def test_an_operation_validates_the_models_that_its_route_declares(
+    service: str, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module(f"lambdas.{service}.handler")
+    bodies: list[type[Struct]] = []
+    queries: list[type[Struct]] = []
+    conditions: list[Request] = []
+
+    def validate(model: type[Struct], values: object, *, from_text: bool = False) -> MagicMock:
+        (queries if from_text else bodies).append(model)
+        return MagicMock()
+
+    monkeypatch.setattr(module, "validate", validate)
+    if_match = MagicMock(of=conditions.append)
+    monkeypatch.setattr(module, "IfMatch", if_match, raising=False)
+    for name in ("create_conversation_view", "create_summary_view"):
+        monkeypatch.setattr(module, name, MagicMock(), raising=False)
+    (api,) = (
+        value
+        for name, value in vars(module).items()
+        if name.endswith("Api") and value.__module__ == module.__name__
+    )
+    mocked = type("Mocked", (api,), {"__getattr__": lambda _self, _name: _Collaborator()})
+    request = Request(rest_event(route.method, route.path))
+    request.authenticated = caller("user")
+    request.path_parameters = dict.fromkeys(re.findall(r"\{(\w+)\}", route.path), "a")
+    response = getattr(object.__new__(mocked), route.operation)(request)
+
+    assert bodies == ([route.body] if route.body else [])
+    assert queries == ([route.query] if route.query else [])
+    assert bool(conditions) == route.conditional
+    assert response.status == route.status
+
+
+def test_the_documented_statuses_follow_from_the_route() -> None:
+    always = {400, 403, 413, 429, 503}
+    assert Route("GET", "/v1/x", PUBLIC, "x").statuses == {200, *always}
+    assert Route("DELETE", "/v1/x/{xId}", AUTHENTICATED, "x", 204).statuses == {
+        204,
+        401,
+        404,
+        *always,
+    }
+    route = Route(
+        "POST", "/v1/x", AUTHENTICATED, "x", 201, Struct, idempotent=True, conditional=True
+    )
+    assert route.statuses == {201, 401, 409, 412, 415, 422, *always}
+    assert Route("GET", "/v1/x", PUBLIC, "x", query=Struct, refusals=(404,)).statuses == {
+        200,
+        404,
+        422,
+        *always,
+    }
