@@ -117,6 +117,7 @@ class MessageService:
                 seq=seq,
                 timestamp=timestamp,
                 author_id=author.user_id,
+                alias_id=author.alias_id,
                 author_name=author.name,
                 content=draft.content,
                 type=draft.type,
@@ -263,7 +264,8 @@ class MessageService:
             "count": count,
         }
         if caller.is_anonymous:
-            frame["displayName"] = self._people.find_author(caller, room_id, anonymous=True).name
+            alias = self._people.find_author(caller, room_id, anonymous=True)
+            frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
             frame["displayName"] = self._people.public_name(caller)

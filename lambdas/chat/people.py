@@ -32,14 +32,20 @@ _MAX_CACHED = 10_000
 class Author(Struct, frozen=True, kw_only=True):
     """The public author of a message.
 
-    `user_id` is None for an anonymous author. `name` is the alias, or the name to show while the
-    author has no profile. `actor_id` is the author's id in events: the user id, or the alias id of
-    an anonymous author.
+    An anonymous author has an `alias_id`, any other a `user_id`. `name` is the alias, or the
+    name to show while the author has no profile.
     """
 
-    user_id: str | None
+    user_id: str | None = None
+    alias_id: str | None = None
     name: str
-    actor_id: str
+
+    @property
+    def actor_id(self) -> str:
+        """The author's id in events."""
+        actor = self.alias_id or self.user_id
+        assert actor is not None, "an author has a user id or an alias"
+        return actor
 
 
 class People:
@@ -57,8 +63,8 @@ class People:
         """Returns the author as members see it: an alias if `anonymous` or for anonymous users."""
         if anonymous or caller.is_anonymous:
             alias = self._aliases.get_or_create(caller.user_id, "chat_room", room_id)
-            return Author(user_id=None, name=alias.display_name, actor_id=alias.alias_id)
-        return Author(user_id=caller.user_id, name=caller.display_name, actor_id=caller.user_id)
+            return Author(alias_id=alias.alias_id, name=alias.display_name)
+        return Author(user_id=caller.user_id, name=caller.display_name)
 
     def author_names(self, messages: Sequence[Message], viewer: Caller | None) -> list[str]:
         """Returns the current name of each message's author, as `viewer` may see it.

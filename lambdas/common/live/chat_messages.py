@@ -35,9 +35,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     The id consists of the room's id and `seq`, so that a range can be read consistently by keys.
     `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
-    `author_name` and no `author_id`. Otherwise `author_name` is shown only while the author has no
-    profile. A deleted message keeps its `seq` but no content. `version` starts at 1 and increases
-    with each change.
+    `author_name`, and `alias_id` in place of `author_id`. Otherwise `author_name` is shown only
+    while the author has no profile. A deleted message keeps its `seq` but no content. `version`
+    starts at 1 and increases with each change.
     """
 
     message_id: str
@@ -45,6 +45,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seq: int
     timestamp: str
     author_id: str | None = None
+    alias_id: str | None = None
     author_name: str
     content: str
     type: str = "text"
@@ -69,6 +70,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             "messageId": self.message_id,
             "roomId": self.room_id,
             **({} if self.author_id is None else {"authorId": self.author_id}),
+            **({} if self.alias_id is None else {"aliasId": self.alias_id}),
             "authorName": author_name,
             "content": self.content,
             "type": self.type,

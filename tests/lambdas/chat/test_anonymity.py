@@ -12,6 +12,7 @@ import redis
 
 from tests.lambdas.chat.conftest import ChatUser, World, ok
 from tests.lambdas.chat.test_messages import upload
+from tests.lambdas.support import document
 
 AUTHOR = "the-real-author"
 
@@ -26,6 +27,44 @@ def room_id(ann: ChatUser, author: ChatUser) -> str:
     id_ = ann.create_room("public")
     ok(author.call("POST", f"/rooms/{id_}/join", {}))
     return id_
+
+
+def test_anonymous_messages_and_reactions_show_the_id_of_the_alias(
+    world: World, ann: ChatUser, author: ChatUser, visitor: ChatUser, room_id: str
+) -> None:
+    ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
+    listener = ann.connect()
+    listener.join(room_id)
+    listener.take()
+    messages = [
+        author.send(room_id, isAnonymous=True),
+        visitor.send(room_id),
+        author.send(room_id, "again", isAnonymous=True),
+        author.send(room_id, "in public"),
+    ]
+    first, theirs, again = (message["aliasId"] for message in messages[:3])
+    assert first == again != theirs
+    assert messages[0]["authorName"] == messages[2]["authorName"] != messages[1]["authorName"]
+    assert "aliasId" not in messages[3]
+    path = f"/rooms/{room_id}/messages/{messages[0]['messageId']}"
+    edited = document(ok(author.call("PATCH", path, {"content": "edited"})))
+    listed = document(ok(ann.call("GET", f"/rooms/{room_id}/messages")))["items"]
+    frames = listener.take()
+    expected = [first, theirs, first, None, first]
+    assert edited["aliasId"] == first
+    assert [message.get("aliasId") for message in listed[::-1]] == expected[:4]
+    assert [frame["message"].get("aliasId") for frame in frames] == expected
+    assert all(("aliasId" in m) != ("authorId" in m) for m in (*messages, edited, *listed))
+
+    ok(visitor.call("PUT", f"{path}/reactions/👍", {}), 204)
+    ok(author.call("PUT", f"{path}/reactions/👍", {}), 204)
+    by_visitor, by_author = listener.take("reaction")
+    assert (by_visitor["aliasId"], by_visitor["displayName"]) == (
+        theirs,
+        messages[1]["authorName"],
+    )
+    assert "userId" not in by_visitor
+    assert "aliasId" not in by_author
 
 
 def stored_items(world: World) -> Counter[str]:

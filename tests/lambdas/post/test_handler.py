@@ -483,6 +483,8 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
         "id-of-ann", "post", post["postId"]
     )
     assert alias.display_name == post["authorName"]
+    assert alias.alias_id == post["aliasId"] == comment["aliasId"]
+    assert not {"authorId"} & (post.keys() | comment.keys())
     assert {detail["actorId"] for _, detail in outbox_events(dynamodb)} == {alias.alias_id}
     places = {
         name
