@@ -7,6 +7,7 @@ from typing import Any
 
 import urllib3
 
+from ops.accounts import account_address
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
@@ -18,7 +19,8 @@ def verification_code(root: Root, email: str) -> str:
     """Returns the latest verification code that was sent to an address.
 
     Raises:
-        OperatorError: the platform is not running, or no code was sent.
+        OperatorError: the platform is not running, no code was sent, or the text is not an email
+            address.
     """
     addresses = EmbeddedCloud(root).addresses()
     if addresses is None:
@@ -34,8 +36,9 @@ def verification_code(root: Root, email: str) -> str:
 
 
 def latest_code(mails: list[dict[str, Any]], email: str) -> str | None:
-    """Returns the latest six-digit code sent to an address (case-insensitive), or None."""
-    own = [mail for mail in mails if email.lower() in (to.lower() for to in mail["To"])]
+    """Returns the latest six-digit code sent to an account's address, or None."""
+    address = account_address(email)
+    own = [mail for mail in mails if address in (to.lower() for to in mail["To"])]
     for mail in sorted(own, key=lambda mail: str(mail["Timestamp"]), reverse=True):
         match = CODE.search(mail["BodyText"] or mail["BodyHtml"] or "")
         if match:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
+from ops.accounts import account_address
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
@@ -22,7 +23,7 @@ class Users:
 
     Raises:
         OperatorError: The environment has not been deployed. Every method also raises it if no user
-            has the email address.
+            has the email address, or if the text is not an email address.
     """
 
     def __init__(self, cloud: Cloud) -> None:
@@ -63,12 +64,12 @@ class Users:
         return True
 
     def _find(self, email: str) -> dict[str, Any]:
-        quoted = email.replace("\\", "\\\\").replace('"', '\\"')
-        users = self._cognito.list_users(UserPoolId=self._pool, Filter=f'email = "{quoted}"')[
+        address = account_address(email)  # without quotes, which would end the filter
+        users = self._cognito.list_users(UserPoolId=self._pool, Filter=f'email = "{address}"')[
             "Users"
         ]
         if not users:
-            raise OperatorError(f"No user has registered as {email} in {self._environment}")
+            raise OperatorError(f"No user has registered as {address} in {self._environment}")
         user: dict[str, Any] = users[0]
         return user
 

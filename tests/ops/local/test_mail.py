@@ -38,7 +38,12 @@ MAILS: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(
     ("email", "code"),
-    [("ann@example.com", "222222"), ("BOB@example.com", "333333"), ("eve@example.com", None)],
+    [
+        ("ann@example.com", "222222"),
+        ("BOB@example.com", "333333"),
+        ("\uff42ob@EXAMPLE.com", "333333"),
+        ("eve@example.com", None),
+    ],
 )
 def test_the_latest_code_sent_to_an_address_is_returned(email: str, code: str | None) -> None:
     assert latest_code(MAILS, email) == code

@@ -34,6 +34,21 @@ def test_role_is_granted_once_and_revoked_once(people: Users) -> None:
     assert people.show(email)["roles"] == ["user"]
 
 
+def test_all_forms_of_an_address_are_the_same_account(people: Users) -> None:
+    forms = ("Ann@EXAMPLE.com", "\uff41nn@example.com", "ANN@example.COM")
+    assert people.grant(forms[0], Role.ADMIN)
+    assert [people.show(form)["roles"] for form in forms] == [["user", "admin"]] * 3
+    assert people.revoke(forms[1], Role.ADMIN)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "ann", "ann@example", 'a"@example.com', "a\u202e@example.com"]
+)
+def test_text_that_is_no_address_is_rejected(people: Users, text: str) -> None:
+    with pytest.raises(OperatorError, match="is not an email address: use one such as"):
+        people.show(text)
+
+
 def test_unknown_address_is_rejected(people: Users) -> None:
     with pytest.raises(OperatorError, match=r"No user has registered as bob@example\.com in dev"):
         people.grant("bob@example.com", Role.MODERATOR)

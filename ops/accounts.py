@@ -1,0 +1,20 @@
+"""Email addresses of accounts, as the services store them."""
+
+from __future__ import annotations
+
+from lambdas.common.text import Email
+from ops.errors import OperatorError
+
+
+def account_address(text: str) -> str:
+    """Returns the form of an email address that identifies its account.
+
+    Raises:
+        OperatorError: the services would reject the address.
+    """
+    try:
+        return Email.parse(text)
+    except ValueError:
+        raise OperatorError(
+            f'"{text}" is not an email address: use one such as ann@example.com'
+        ) from None
