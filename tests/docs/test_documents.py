@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from environments import load_environment
+from lambdas.route_tables import SERVICES
+from modules.api.errors import GATEWAY_ERRORS
 from modules.deployment_identity import MAX_POLICY_LENGTH
 from ops.root import PROJECT
+from tests.documented_codes import documented_codes, raised_codes
 from tools.policies import documents as policies
 from tools.policies import documents_of as policies_of
 from tools.routes import document
@@ -33,6 +36,25 @@ def anchors(path: Path) -> set[str]:
 def test_the_routes_page_matches_the_services() -> None:
     stored = (PROJECT / "docs" / "routes.md").read_text()
     assert stored == document(), "run: python -m tools.routes > docs/routes.md"
+
+
+@pytest.mark.parametrize(
+    ("service", "pages"),
+    [
+        *((service, (service,)) for service in SERVICES if service not in {"chat", "health"}),
+        ("chat", ("chat", "websocket")),
+        *((folder, ()) for folder in ("common", "health")),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_the_api_pages_name_every_error_code(service: str, pages: tuple[str, ...]) -> None:
+    raised = raised_codes(PROJECT / "lambdas" / service)
+    assert raised or service == "profile", "the search finds codes"
+    assert raised <= documented_codes(*pages)
+
+
+def test_the_api_pages_name_the_codes_of_gateway_responses() -> None:
+    assert {error.code for error in GATEWAY_ERRORS.values()} <= documented_codes()
 
 
 def test_the_policy_files_match_the_stack() -> None:
