@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
-import click
 import pytest
-import typer
+from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from ops.__main__ import app
 from ops.cloud import connect, terraform_environment
+from ops.commands.index import ENTRIES
 from ops.root import Root
 
 SHARED, DEV = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
@@ -41,22 +42,19 @@ def test_role_variable_of_one_environment_takes_precedence(
         assert role.rpartition("/")[2] in cloud.operator
 
 
-def commands(group: Any, *names: str) -> list[tuple[tuple[str, ...], click.Command]]:
-    """Returns all commands below a group with their names."""
-    return [
-        leaf
-        for name, command in group.commands.items()
-        for leaf in (
-            commands(command, *names, name)
-            if hasattr(command, "commands")
-            else [((*names, name), command)]
-        )
-    ]
+def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yields all commands with their names."""
+    for entry in ENTRIES:
+        command = entry.load()
+        if isinstance(command, TyperGroup):
+            yield from (((entry.name, name), inner) for name, inner in command.commands.items())
+        else:
+            yield (entry.name,), command
 
 
 ONLINE = [
     pytest.param(names, command, id=" ".join(names))
-    for names, command in commands(typer.main.get_command(app))
+    for names, command in commands()
     if names[0] not in OFFLINE
 ]
 
@@ -68,7 +66,7 @@ def test_every_command_rejects_credentials_of_another_account(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     names: tuple[str, ...],
-    command: click.Command,
+    command: Any,
 ) -> None:
     monkeypatch.setenv("DEV_ACCOUNT_ID", "999999999999")
     arguments = [*names, "--root", str(root.path)]
