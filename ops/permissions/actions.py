@@ -23,8 +23,6 @@ ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolic
 """Actions that change permissions although AWS assigns them another access level."""
 READING = ("Get", "List", "Describe")
 """Prefixes of actions that only read. AWS assigns some of them PERMISSIONS_MANAGEMENT anyway."""
-FEW = 1000
-"""The number of names below which sorting is fast."""
 _FILLERS = tuple("\ue010" * length for length in (0, 1, 2, 3, 5, 130))
 """Texts that replace `*` in examples of a pattern. They occur in no pattern themselves.
 
@@ -109,17 +107,6 @@ def _matching(patterns: frozenset[str], others: frozenset[str]) -> frozenset[str
     return frozenset(unknown).union(*map(_known_matches, patterns))
 
 
-def ordered(actions: frozenset[str]) -> list[str]:
-    """Returns actions in alphabetical order."""
-    if len(actions) < FEW:
-        return sorted(actions)
-    # Filtering a sorted list is faster than sorting thousands of names.
-    return [
-        *(name for name in _all_names() if name in actions),
-        *sorted(actions - _all_names().keys()),
-    ]
-
-
 def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
     """Returns examples of actions for the patterns that match no action of AWS's reference.
 
@@ -165,12 +152,6 @@ def _expression(pattern: str) -> re.Pattern[str]:
 @functools.cache
 def _reference() -> dict[str, Action]:
     return {name: action for service in _document() for name, action in _service(service).items()}
-
-
-@functools.cache
-def _all_names() -> Mapping[str, None]:
-    """Returns the names of all actions in alphabetical order."""
-    return dict.fromkeys(sorted(action.name for action in _reference().values()))
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ops.permissions import globs
@@ -19,7 +20,6 @@ from ops.permissions.actions import (
     is_service_wide,
     known_action,
     matching,
-    ordered,
     permissions_management,
     unknown_actions,
 )
@@ -99,12 +99,17 @@ class Grant:
     """A permission that one policy allows and another does not."""
 
     statement: Statement
-    actions: tuple[str, ...]
-    """The allowed actions in AWS's spelling. Wildcard patterns stay as written."""
+    matches: frozenset[str]
+    """The allowed actions of AWS's reference, and examples of others."""
     resource: str | None
     """The resource, or None for all resources except those in the statement's NotResource."""
     principal: str | None
     """The principal. None if the statement has NotPrincipal, or no principal at all."""
+
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The allowed actions in AWS's spelling. Wildcard patterns stay as written."""
+        return _as_written(self.statement, self.matches)
 
     @property
     def wildcard(self) -> bool:
@@ -339,9 +344,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     continue
                 left = statement.actions.difference(*covered)
                 if left:
-                    grants.append(
-                        Grant(statement, _as_written(statement, left), resource, principal)
-                    )
+                    grants.append(Grant(statement, left, resource, principal))
     return tuple(dict.fromkeys(grants))
 
 
@@ -354,8 +357,8 @@ def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...
         if matches <= actions or "*" not in pattern:
             names += [pattern] if matches & actions else []
         else:
-            names += ordered(matches & actions)
-    return tuple(dict.fromkeys(names)) or tuple(ordered(actions))
+            names += sorted(matches & actions)
+    return tuple(dict.fromkeys(names)) or tuple(sorted(actions))
 
 
 def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:
