@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops.permissions import globs
+
 FILE = Path(__file__).with_name("aws_actions.json")
 """The actions of AWS's service authorization reference. `python -m tools.provider_types` writes it.
 
@@ -23,11 +25,6 @@ ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolic
 """Actions that change permissions although AWS assigns them another access level."""
 READING = ("Get", "List", "Describe")
 """Prefixes of actions that only read. AWS assigns some of them PERMISSIONS_MANAGEMENT anyway."""
-_FILLERS = tuple("\ue010" * length for length in (0, 1, 2, 3, 5, 130))
-"""Texts that replace `*` in examples of a pattern. They occur in no pattern themselves.
-
-The longest is longer than any action, so no pattern with `?` instead of `*` matches it.
-"""
 
 
 @dataclass(frozen=True)
@@ -78,46 +75,43 @@ def expanded(pattern: str) -> frozenset[str]:
     return _known_matches(pattern) or frozenset([pattern.lower()])
 
 
-def matching(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Returns all actions that match one of the patterns.
-
-    Args:
-        others: Actions that AWS's reference lacks, as `unknown_actions` returns them.
-    """
-    return _matching(frozenset(patterns), others)
+def matching(patterns: Iterable[str]) -> frozenset[str]:
+    """Returns the actions of AWS's reference that match one of the patterns."""
+    return _matching(frozenset(patterns))
 
 
-def excluding(patterns: Iterable[str], others: frozenset[str] = frozenset()) -> frozenset[str]:
-    """Returns all actions that match none of the patterns."""
-    return _excluding(frozenset(patterns), others)
+def excluding(patterns: Iterable[str]) -> frozenset[str]:
+    """Returns the actions of AWS's reference that match none of the patterns."""
+    return _excluding(frozenset(patterns))
 
 
 @functools.lru_cache(1024)
-def _excluding(patterns: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    return matching(["*"], others) - matching(patterns, others)
+def _matching(patterns: frozenset[str]) -> frozenset[str]:
+    return frozenset().union(*map(_known_matches, patterns))
 
 
 @functools.lru_cache(1024)
-def _matching(patterns: frozenset[str], others: frozenset[str]) -> frozenset[str]:
-    unknown = (
-        action
-        for action in others
-        if any(_expression(pattern).fullmatch(action) for pattern in patterns)
-    )
-    return frozenset(unknown).union(*map(_known_matches, patterns))
+def _excluding(patterns: frozenset[str]) -> frozenset[str]:
+    return matching(["*"]) - matching(patterns)
 
 
-def unknown_actions(patterns: Iterable[str]) -> frozenset[str]:
-    """Returns examples of actions for the patterns that match no action of AWS's reference.
+def unknown_patterns(patterns: Iterable[str]) -> frozenset[str]:
+    """Returns the patterns that match no action of AWS's reference, in lower case.
 
-    Such patterns can be for actions newer than the reference. Two sets of patterns are equal if
-    they match the same known actions and the same examples.
+    They can be for actions newer than the reference.
     """
-    unknown = [pattern.lower() for pattern in patterns if not _known_matches(pattern)]
-    return frozenset(
-        re.sub(r"\*+", filler, pattern).replace("?", _FILLERS[1])
-        for pattern in unknown
-        for filler in _FILLERS
+    return frozenset(pattern.lower() for pattern in patterns if not _known_matches(pattern))
+
+
+def action_covers(wide: str, narrow: str) -> bool:
+    """Returns True if the wide pattern of actions matches all that the narrow one matches."""
+    return globs.covers(*(globs.parsed(item.lower(), variables=False) for item in (wide, narrow)))
+
+
+def actions_are_disjoint(one: str, other: str) -> bool:
+    """Returns True if no action matches both patterns."""
+    return globs.are_disjoint(
+        *(globs.parsed(item.lower(), variables=False) for item in (one, other))
     )
 
 

@@ -15,13 +15,15 @@ from typing import Any
 
 from ops.permissions import globs
 from ops.permissions.actions import (
+    action_covers,
+    actions_are_disjoint,
     excluding,
     expanded,
     is_service_wide,
     known_action,
     matching,
     permissions_management,
-    unknown_actions,
+    unknown_patterns,
 )
 from ops.permissions.conditions import Condition, all_imply, conditions
 from ops.permissions.exposure import open_principals
@@ -63,6 +65,12 @@ class Statement:
     """True if `resources` are those of NotResource."""
     excludes_principals: bool = False
     """True if `principals` are those of NotPrincipal."""
+    written_actions: tuple[str, ...] = ()
+    """The actions of Action or NotAction, as written."""
+    excludes_actions: bool = False
+    """True if `written_actions` are those of NotAction."""
+    unknown_actions: frozenset[str] = frozenset()
+    """The patterns that match no action of AWS's reference and that the statement may apply to."""
     variables: bool = True
     """True if `${...}` is a policy variable, which depends on the policy's version."""
 
@@ -100,7 +108,7 @@ class Grant:
 
     statement: Statement
     matches: frozenset[str]
-    """The allowed actions of AWS's reference, and examples of others."""
+    """The allowed actions of AWS's reference, and patterns that match none of them."""
     resource: str | None
     """The resource, or None for all resources except those in the statement's NotResource."""
     principal: str | None
@@ -208,7 +216,7 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
     """
     if after is UNKNOWN:
         return Comparison(unknown=True, attribute=attribute)
-    others = unknown_actions([*_action_patterns(before), *_action_patterns(after)])
+    others = unknown_patterns([*_action_patterns(before), *_action_patterns(after)])
     (old, old_problems), (new, new_problems) = (_read(item, others) for item in (before, after))
     allowed_before, allowed_after = ([s for s in side if s.allows] for side in (old, new))
     denied_before, denied_after = ([s for s in side if not s.allows] for side in (old, new))
@@ -224,7 +232,7 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
 
 def statements(policy: Any) -> list[Statement]:
     """Returns a policy's normalized statements, without invalid ones."""
-    return _read(policy, unknown_actions(_action_patterns(policy)))[0]
+    return _read(policy, unknown_patterns(_action_patterns(policy)))[0]
 
 
 def can_be_changed(policy: Any, action: str) -> bool:
@@ -285,9 +293,9 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
         raise ValueError("it is not an object")
     if globs.has_private_characters(json.dumps(item, ensure_ascii=False)):
         raise ValueError("it has private-use Unicode characters")
-    unknown = [str(name) for name in item if name not in ELEMENTS]
-    if unknown:
-        raise ValueError(f"it has the unknown element {unknown[0]}")
+    extra = [str(name) for name in item if name not in ELEMENTS]
+    if extra:
+        raise ValueError(f"it has the unknown element {extra[0]}")
     if item.get("Effect") not in {"Allow", "Deny"}:
         raise ValueError("its Effect is neither Allow nor Deny")
     for name in ("Action", "Resource", "Principal"):
@@ -297,23 +305,42 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
             raise ValueError(f"its {name} is empty")
     if "Action" not in item and "NotAction" not in item:
         raise ValueError("it has neither Action nor NotAction")
-    if "NotAction" in item:
-        patterns: tuple[str, ...] = ("*",)
-        actions = excluding(map(str, listed(item["NotAction"])), others)
-    else:
-        patterns = tuple(map(str, listed(item.get("Action"))))
-        actions = matching(patterns, others)
+    excludes_actions = "NotAction" in item
+    written = tuple(map(str, listed(item.get("Action", item.get("NotAction")))))
     resources = tuple(map(str, listed(item.get("Resource", item.get("NotResource")))))
     return Statement(
         allows=item["Effect"] == "Allow",
-        patterns=patterns,
-        actions=actions,
+        patterns=("*",) if excludes_actions else written,
+        actions=excluding(written) if excludes_actions else matching(written),
         resources=resources or ("*",),
         principals=principals(item.get("Principal", item.get("NotPrincipal"))),
         conditions=conditions(item.get("Condition"), variables=variables),
         excludes_resources="NotResource" in item,
         excludes_principals="NotPrincipal" in item,
         variables=variables,
+        written_actions=written,
+        excludes_actions=excludes_actions,
+        unknown_actions=_unknown_actions(written, others, excluded=excludes_actions),
+    )
+
+
+def _unknown_actions(
+    written: Sequence[str], others: frozenset[str], *, excluded: bool
+) -> frozenset[str]:
+    """Returns the patterns without a known action that a statement may apply to.
+
+    Args:
+        written: The actions of the statement's Action or NotAction.
+        others: The patterns without a known action in both compared policies.
+    """
+    if excluded:
+        return frozenset(
+            one for one in others if not any(action_covers(other, one) for other in written)
+        )
+    own = unknown_patterns(written)
+    rest = [pattern for pattern in written if pattern.lower() not in own]
+    return own | frozenset(
+        one for one in others if any(not actions_are_disjoint(pattern, one) for pattern in rest)
     )
 
 
@@ -333,32 +360,55 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                 if statement.excludes_principals or not statement.principals
                 else statement.principals
             ):
-                covered = [
-                    item.actions
+                covering = [
+                    item
                     for item in candidates
                     if _covers_resource(item, resource, statement)
                     and _covers_principal(item, principal, statement)
                 ]
+                covered = [item.actions for item in covering]
+                left = frozenset(
+                    pattern
+                    for pattern in statement.unknown_actions
+                    if not any(_covers_action(item, pattern, statement) for item in covering)
+                )
                 # Comparing a set of thousands of actions with itself is fast, a difference is not.
-                if statement.actions in covered:
-                    continue
-                left = statement.actions.difference(*covered)
+                if statement.actions not in covered:
+                    left |= statement.actions.difference(*covered)
                 if left:
                     grants.append(Grant(statement, left, resource, principal))
     return tuple(dict.fromkeys(grants))
 
 
+def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
+    """Returns True if the wide statement applies to all that the narrow one matches of a pattern.
+
+    Args:
+        pattern: A pattern that matches no action of AWS's reference.
+    """
+    if not wide.excludes_actions:
+        return any(action_covers(item, pattern) for item in wide.written_actions)
+    exceptions = narrow.written_actions if narrow.excludes_actions else ()
+    return all(
+        actions_are_disjoint(item, pattern) or any(action_covers(one, item) for one in exceptions)
+        for item in wide.written_actions
+    )
+
+
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
     """Returns the actions as text. Prefers a pattern of the statement if it matches only them."""
     names: list[str] = []
-    unknown = actions - matching(["*"])
+    unknown = actions & statement.unknown_actions
     for pattern in statement.patterns:
-        matches = matching([pattern]) or unknown
-        if matches <= actions or "*" not in pattern:
+        matches = matching([pattern])
+        if not matches:
+            names += [pattern] if pattern.lower() in unknown else []
+        elif matches <= actions or "*" not in pattern:
             names += [pattern] if matches & actions else []
         else:
             names += sorted(matches & actions)
-    return tuple(dict.fromkeys(names)) or tuple(sorted(actions))
+    shown = {name.lower() for name in names}
+    return (*dict.fromkeys(names), *sorted(unknown - shown))
 
 
 def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:

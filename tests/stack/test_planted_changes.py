@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from ops.review.review import Judged, review
 from ops.review.rules import Verdict
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
-from tests.ops.review.documents import Block, item, stack_plan
+from tests.ops.review.documents import Block, item, large_plan, stack_plan
 
 CHANGES = yaml.safe_load(Path(__file__).with_name("planted_changes.yml").read_text())
 ACTIONS = {
@@ -104,6 +105,14 @@ def test_there_is_a_planted_change_for_most_types(stack: Synthesized) -> None:
     types = {resource.type for resource in stack.resources.values()}
     assert len({case["type"] for case in CHANGES["dangerous"]} & types) >= 50
     assert len(set(map(json.dumps, CHANGES["dangerous"]))) == len(CHANGES["dangerous"])
+
+
+def test_review_of_many_changes_takes_less_than_a_second(stack: Synthesized) -> None:
+    document = large_plan(stack)
+    begun = time.process_time()
+    result = review(read_plan(document), "prod", stack)
+    assert time.process_time() - begun < 1
+    assert len(result.changes) >= 560
 
 
 @pytest.mark.parametrize("case", CHANGES["dangerous"], ids=case_id)

@@ -77,6 +77,16 @@ DIFFERENT: list[Any] = [
         id="form of a number that only Python reads",
     ),
     pytest.param(
+        policy(Action=["future:D?", "future:Do?", "future:Do??"]),
+        policy(Action="future:Do*"),
+        id="pattern of actions that AWS's list lacks",
+    ),
+    pytest.param(
+        policy(NotAction=["s3:*", "future:*o"]),
+        policy(Action=["s3:GetObject", "future:D?"]),
+        id="exception that overlaps with a pattern",
+    ),
+    pytest.param(
         with_condition("StringEquals", "\ue000", "aws:username"),
         with_condition("StringEquals", "abc", "aws:username"),
         id="private-use character",
