@@ -1,0 +1,137 @@
+"""Creates an environment file from an existing one, and compares two environments."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from environments import EnvironmentFileError, environment_names, load_environment
+from environments.loader import DIRECTORY
+from ops.cloud import EMBEDDED
+from ops.errors import OperatorError
+from ops.terraform.stack_document import Synthesized, read_synthesized
+from ops.terraform.synthesis import synthesize
+
+NAME = re.compile(r"[a-z][a-z0-9]{1,14}")
+"""Names that the environment model accepts."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A setting with different values. A value is None if the environment does not have it."""
+
+    key: str
+    first: Any
+    second: Any
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The differences between two environments."""
+
+    settings: list[Difference]
+    resources: list[Difference]
+    """By type: the numbers of resources, for types whose numbers differ."""
+
+
+def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Path:
+    """Writes a new environment file with the comments and settings of another one.
+
+    The domains and the variable of the account id contain the new name instead of the old one.
+
+    Raises:
+        OperatorError: The name is invalid or in use, or `like` cannot be copied.
+    """
+    if not NAME.fullmatch(name):
+        raise OperatorError(
+            f"{name!r} is not a name for an environment: use 2 to 15 lowercase letters and digits,"
+            " starting with a letter"
+        )
+    file = directory / f"{name}.yml"
+    source = directory / f"{like}.yml"
+    if file.exists():
+        raise OperatorError(f"{file} exists: choose another name, or edit that file")
+    if like == EMBEDDED or not source.exists():
+        known = ", ".join(known for known in environment_names(directory) if known != EMBEDDED)
+        raise OperatorError(f"{like} cannot be copied: use --like with one of {known}")
+    text = source.read_text(encoding="utf-8")
+    text = re.sub(rf"\b{like.upper()}_ACCOUNT_ID\b", f"{name.upper()}_ACCOUNT_ID", text)
+    file.write_text("".join(_renamed(text, like, name)), encoding="utf-8")
+    try:
+        load_environment(name, directory=directory)
+    except EnvironmentFileError as error:
+        file.unlink()
+        raise OperatorError(f"The copy of {source} would be invalid:\n{error}") from error
+    return file
+
+
+def _renamed(text: str, old: str, new: str) -> Iterator[str]:
+    """Yields the lines of an environment file, with the new name in origins and domains."""
+    in_domains = False
+    for line in text.splitlines(keepends=True):
+        if not line.startswith((" ", "#")):
+            in_domains = line.startswith("domains:")
+        key, colon, value = line.partition(": ")
+        if in_domains and colon and "." in value:
+            yield f"{key}: {_domain(value, old, new)}"
+        elif line.startswith("cors_origins:"):
+            yield re.sub(r"(https://)([\w.-]+)", lambda m: m[1] + _domain(m[2], old, new), line)
+        else:
+            yield line
+
+
+def _domain(domain: str, old: str, new: str) -> str:
+    """Returns a domain name of the new environment.
+
+    A name without the old environment's name, such as production's, gets the new one as a part of
+    its first label, or as a label if it has only two.
+    """
+    renamed = re.sub(rf"\b{old}\b", new, domain)
+    if renamed != domain:
+        return renamed
+    first, _, rest = domain.partition(".")
+    return f"{first}-{new}.{rest}" if "." in rest else f"{new}.{domain}"
+
+
+def compare_environments(first: str, second: str) -> Comparison:
+    """Compares two environments' settings and the resources of their synthesized stacks.
+
+    Raises:
+        OperatorError: A file is invalid, or the stacks cannot be synthesized.
+    """
+    try:
+        values = [dict(_flat(load_environment(name).model_dump())) for name in (first, second)]
+    except EnvironmentFileError as error:
+        raise OperatorError(str(error)) from error
+    with tempfile.TemporaryDirectory() as directory:
+        synthesize([first, second], Path(directory), {})
+        counts = [
+            _count_types(read_synthesized(Path(directory) / "stacks" / name))
+            for name in (first, second)
+        ]
+    return Comparison(_differences(*values), _differences(*counts))
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _count_types(stack: Synthesized) -> dict[str, int]:
+    return dict(Counter(resource.type for resource in stack.resources.values()))
+
+
+def _differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Difference]:
+    return [
+        Difference(key, first.get(key), second.get(key))
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key) != second.get(key)
+    ]
