@@ -6,41 +6,108 @@ Tests use the checkout's Node. Tests that share an expensive fixture run on one 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from ops.terraform.toolchain import node_variables
+from tests.e2e.support.host import HOST, PlatformHost
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres
 
-TOGETHER = ("tests/e2e/", "tests/stack/")
-"""Folders whose tests share one platform or one synthesis."""
+E2E = "tests/e2e/"
+FIRST_SCOPES = ("tests/ops/review/test_real_plans.py", "tests/stack/", E2E)
+"""The longest modules and folders, in the order in which workers begin them.
+
+Tests of one folder share one platform or one synthesis, and therefore run on one worker. The
+end-to-end tests come third because their platform starts while the first two run.
+"""
 
 os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Chooses the directory of the end-to-end tests' platform, or receives it from the controller.
+
+    The process that collects or distributes the tests starts and stops the platform for all
+    workers of pytest-xdist.
+    """
+    received = getattr(config, "workerinput", {}).get("platform")
+    config.stash[HOST] = (
+        PlatformHost.from_description(received) if received else PlatformHost.choose()
+    )
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    config.stash[HOST].stop()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Sends a worker the directory of the platform."""
+    node.workerinput["platform"] = node.config.stash[HOST].description
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects tests marked `nightly`, unless the option -m contains that marker."""
-    if "nightly" in config.option.markexpr:
-        return
-    nightly = [item for item in items if item.get_closest_marker("nightly")]
-    if nightly:
-        config.hook.pytest_deselected(items=nightly)
-        items[:] = [item for item in items if item not in nightly]
+    """Deselects tests marked `nightly` unless -m contains that marker. Orders the tests."""
+    if "nightly" not in config.option.markexpr:
+        nightly = [item for item in items if item.get_closest_marker("nightly")]
+        if nightly:
+            config.hook.pytest_deselected(items=nightly)
+            items[:] = [item for item in items if item not in nightly]
+    sizes = Counter(find_scope(item.nodeid) for item in items)
+
+    def get_position(item: pytest.Item) -> tuple[int, int]:
+        scope = find_scope(item.nodeid)
+        return (
+            FIRST_SCOPES.index(scope) if scope in FIRST_SCOPES else len(FIRST_SCOPES),
+            -sizes[scope],
+        )
+
+    items.sort(key=get_position)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Starts the platform if this process runs the tests itself."""
+    if not hasattr(session.config, "workerinput"):
+        start_platform(session.config, [item.nodeid for item in session.items])
+
+
+def start_platform(config: pytest.Config, nodeids: Iterable[str]) -> None:
+    """Starts the platform in the background if one of the tests needs it."""
+    is_needed = any(nodeid.startswith(E2E) for nodeid in nodeids)
+    if is_needed and not config.option.collectonly and "PLATFORM_ROOT" not in os.environ:
+        config.stash[HOST].start()
+
+
+def find_scope(nodeid: str) -> str:
+    """Returns the module of a test, or the folder in FIRST_SCOPES that contains the test."""
+    folder = next((scope for scope in FIRST_SCOPES if nodeid.startswith(scope)), None)
+    return folder or nodeid.partition("::")[0]
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped
-    """Runs each file, or each folder of TOGETHER, on one worker. Replaces xdist's groups."""
+    """Runs each scope on one worker, in the order of the collection. Replaces xdist's groups."""
+
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
+        super().__init__(config, log)
+        config.option.loadscopereorder = False
 
     def _split_scope(self, nodeid: str) -> str:
-        return next(
-            (folder for folder in TOGETHER if nodeid.startswith(folder)), nodeid.partition("::")[0]
-        )
+        return find_scope(nodeid)
+
+    def schedule(self) -> None:
+        is_first_call = self.collection is None
+        super().schedule()
+        if is_first_call:
+            start_platform(self.config, self.collection or ())
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import tempfile
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ops.cloud import ROLE_VARIABLE, connect
-from ops.embedded import EmbeddedCloud
-from ops.embedded.ports import LOOPBACK, choose_port
-from ops.root import PROJECT, Root
+from ops.root import Root
 from tests.e2e.support.api_client import Api
-from tests.e2e.support.commands import run_ops
+from tests.e2e.support.host import HOST
 from tests.e2e.support.inbox import Inbox, subscribe_to_bus
-from tests.e2e.support.operators import (
-    CREATE_ACTIONS,
-    DEPLOY_POLICIES,
-    RESOURCE_ACTIONS,
-    TAG_ACTIONS,
-    EmptyCloud,
-    create_operator,
-)
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
-from tests.lambdas.ai.servers import MODEL
 
 HERE = Path(__file__).parent
 RUN_FIRST = ("test_plan.py",)
@@ -49,8 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """Starts the `local` platform once in a separate directory, and always stops it at the end.
+def platform(
+    pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Platform]:
+    """Returns the `local` platform that this run has started in a separate directory.
 
     If PLATFORM_ROOT is the working directory (root) of a running platform, uses that platform,
     leaves it running, and skips tests that kill or restart parts of it. For example,
@@ -60,55 +48,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     if given:
         yield Platform.load(Path(given).resolve(), is_own=False)
         return
-    _choose_providers()
-    # PostgreSQL's system user cannot read pytest's own temporary directory.
-    root = Path(tempfile.mkdtemp(prefix="multitask-"))
-    command = [
-        sys.executable,
-        "-m",
-        "tests.e2e.support.stop_at_exit",
-        str(root),
-        str(tmp_path_factory.mktemp("logs")),
-    ]
-    # The new session protects the clean-up from Ctrl-C, which ends the tests and `up`.
-    stopper = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, start_new_session=True)
-    try:
-        _deploy_first_time(root)
-        yield Platform.load(root, is_own=True)
-    finally:
-        stopper.communicate()
-
-
-def _deploy_first_time(root: Path) -> None:
-    """Deploys the platform to an empty account, with only the policies of docs/policies/.
-
-    This proves that these policies suffice. Later updates use the root key.
-    """
-    working_directory = Root(root)
-    working_directory.prepare()
-    EmbeddedCloud(working_directory).start()
-    empty = EmptyCloud(connect("local", working_directory))
-    policies = ("bootstrap", "operator", *DEPLOY_POLICIES, "administer-identity")
-    extra_actions = [*RESOURCE_ACTIONS, *TAG_ACTIONS, *CREATE_ACTIONS]
-    with create_operator(empty, "first-operator", policies, extra_actions=extra_actions) as role:
-        run_ops(root, "up", "--json", variables={ROLE_VARIABLE: role})
-
-
-def _choose_providers() -> None:
-    """Points the ai service to local ports for fake providers, and hides real API keys.
-
-    Sets variables of this process, so that all commands of these tests use the same values.
-    """
-    gemini = choose_port()
-    os.environ.update(
-        GEMINI_BASE_URL=f"http://{LOOPBACK}:{gemini}/v1beta",
-        OPENAI_BASE_URL=f"http://{LOOPBACK}:{choose_port([gemini])}/v1",
-        GEMINI_MODEL=MODEL,
-        OPENAI_MODEL=MODEL,
-        OPENAI_REASONING_EFFORT="",
-        GEMINI_API_KEY="",
-        OPENAI_API_KEY="",
-    )
+    host = pytestconfig.stash[HOST]
+    host.wait_until_deployed()
+    yield Platform.load(host.root, is_own=True)
+    shutil.copytree(Root(host.root).logs, tmp_path_factory.mktemp("logs"), dirs_exist_ok=True)
 
 
 @pytest.fixture

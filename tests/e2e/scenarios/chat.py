@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -20,6 +21,8 @@ from tests.e2e.support.users import User
 
 CHAT = "/v1/chat"
 ROOMS = "/rooms"
+CHECK_INTERVAL = 0.5
+"""Seconds between checks for a missing permission while waiting for a frame."""
 FRAME_TIMEOUT = 5.0
 """Seconds to wait for a frame. Missed messages are sent again only after a longer time."""
 
@@ -28,6 +31,7 @@ class Listener:
     """A WebSocket whose frames are read in order."""
 
     def __init__(self, context: ScenarioContext, ticket: str) -> None:
+        self._context = context
         try:
             self.socket: ClientConnection = connect(
                 f"{context.platform.ws_url}?ticket={ticket}", proxy=None, legacy=True
@@ -43,14 +47,23 @@ class Listener:
         return response
 
     def wait_for_frame(self, *types: str) -> Any:
-        """Returns the next frame of one of these types."""
-        try:
-            while True:
-                frame = json.loads(self.socket.recv(timeout=FRAME_TIMEOUT))
+        """Returns the next frame of one of these types.
+
+        Raises:
+            AssertionError: none arrived within FRAME_TIMEOUT, or a permission is missing.
+        """
+        deadline = time.monotonic() + FRAME_TIMEOUT
+        while time.monotonic() < deadline:
+            try:
+                frame = json.loads(self.socket.recv(timeout=CHECK_INTERVAL))
+            except TimeoutError:
+                assert not self._context.find_refusals(), "a permission is missing"
+            except ConnectionClosed as error:
+                raise AssertionError("the connection was closed") from error
+            else:
                 if frame["type"] in types:
                     return frame
-        except (TimeoutError, ConnectionClosed) as error:
-            raise AssertionError(f"No frame of {types} arrived") from error
+        raise AssertionError(f"no frame of {types} arrived")
 
 
 class RoomCalls:
