@@ -9,11 +9,14 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from ops.root import PROJECT
 from tests.e2e.support.commands import run_ops
 from tests.e2e.support.platform import Platform
 
 
+@pytest.mark.nightly
 def test_cdktf_finds_no_changes_on_the_applied_platform(platform: Platform, tmp_path: Path) -> None:
     exports = [
         line.removeprefix("export ") for line in run_ops(platform.root, "env", "local").splitlines()
