@@ -30,20 +30,18 @@ def run(directory: Path, root: Root, *arguments: str, variables: Mapping[str, st
     return result.stdout
 
 
-def plan(directory: Path, root: Root, *, variables: Mapping[str, str]) -> dict[str, Any]:
-    """Plans an initialized directory without locking, and returns `terraform show -json`."""
+def plan(
+    directory: Path, root: Root, *, variables: Mapping[str, str]
+) -> tuple[dict[str, Any], str]:
+    """Plans an initialized directory without locking.
+
+    Returns:
+        The output of `terraform show -json`, and that of `terraform plan`, which has the warnings.
+    """
     file = root.path / "test.tfplan"
-    run(
-        directory,
-        root,
-        "plan",
-        "-input=false",
-        "-lock=false",
-        "-parallelism=30",
-        f"-out={file}",
-        variables=variables,
-    )
-    shown: dict[str, Any] = json.loads(
+    options = ("-input=false", "-lock=false", "-parallelism=30", f"-out={file}")
+    output = run(directory, root, "plan", *options, variables=variables)
+    document: dict[str, Any] = json.loads(
         run(directory, root, "show", "-json", str(file), variables=variables)
     )
-    return shown
+    return document, output

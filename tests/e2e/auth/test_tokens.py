@@ -78,8 +78,11 @@ INVALID_TOKENS: dict[str, Callable[[TokenParts], str]] = {
 }
 
 
-@pytest.fixture
-def parts(platform: Platform, person: Person) -> TokenParts:
+@pytest.fixture(scope="module")
+def parts(platform: Platform) -> TokenParts:
+    """Returns the parts of a token whose session no test ends."""
+    platform.reset_rate_limits()
+    person = Person.sign_up(platform, Api(platform.api_url))
     kid, secret = platform.read_signing_key()
     return TokenParts(person.claims, str(kid), secret, person.access_token)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.e2e.support.api_client import Api
-from tests.e2e.support.users import Person
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person, User
 
 SERVICE_PATHS = ["/v1/auth", "/v1/profile", "/v1/chat", "/v1/posts", "/v1/catalog", "/v1/ai"]
 PREFLIGHTS = {
@@ -20,6 +21,11 @@ PREFLIGHTS = {
 }
 """A path of each service, and a valid method."""
 ORIGIN = "https://app.example.com"
+
+
+@pytest.fixture(scope="module")
+def user(platform: Platform) -> User:
+    return User.create(platform, "Ann Example")
 
 
 @pytest.mark.parametrize("path", PREFLIGHTS)
@@ -74,9 +80,9 @@ def test_a_missing_or_malformed_token_is_401(api: Api, path: str, header: str | 
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/auth/login", "/nothing", "/health/deep"])
-def test_an_unknown_path_is_404(api: Api, person: Person, path: str) -> None:
+def test_an_unknown_path_is_404(api: Api, user: User, path: str) -> None:
     api.get(path).expect_problem(404, "not_found")
-    api.get(path, token=person.access_token).expect_problem(404, "not_found")
+    api.get(path, token=user.token).expect_problem(404, "not_found")
 
 
 @pytest.mark.parametrize(
@@ -91,8 +97,8 @@ def test_an_unknown_path_is_404(api: Api, person: Person, path: str) -> None:
         "/v1/ai/nothing",
     ],
 )
-def test_an_unknown_path_of_a_service_is_404(api: Api, person: Person, path: str) -> None:
-    api.get(path, token=person.access_token).expect_problem(404, "not_found")
+def test_an_unknown_path_of_a_service_is_404(api: Api, user: User, path: str) -> None:
+    api.get(path, token=user.token).expect_problem(404, "not_found")
 
 
 def test_a_valid_correlation_id_is_returned_and_an_invalid_one_is_replaced(api: Api) -> None:

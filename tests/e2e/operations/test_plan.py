@@ -31,7 +31,9 @@ def select(attributes: Iterable[tuple[str, str]], platform: Platform) -> set[tup
 
 
 def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
-    result = plan(platform.stack_directory, Root(platform.root), variables=platform.cloud.variables)
+    result, _ = plan(
+        platform.stack_directory, Root(platform.root), variables=platform.cloud.variables
+    )
     changes = [
         item for item in result["resource_changes"] if item["change"]["actions"] != ["no-op"]
     ]
