@@ -21,10 +21,12 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from ops.cloud import ROLE_VARIABLE
 from ops.deployment.deploy import DEPLOYMENT
 from ops.deployment.promote import GATE, GATES, PROMOTION
 from ops.root import PROJECT
 from ops.traffic.ledger import Ledger
+from tests.e2e.support.commands import run_ops
 from tests.e2e.support.operators import (
     DEPLOY_POLICIES,
     RESOURCE_ACTIONS,
@@ -353,7 +355,7 @@ def test_an_apply_that_removes_a_resource_of_the_live_version_is_rejected(
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 
 
-def test_the_drift_check_reports_manual_changes(platform: Platform, tmp_path: Path) -> None:
+def test_the_drift_check_reports_manual_changes(platform: Platform) -> None:
     """Uses a role with the policies of the stack's drift role."""
     group, days = "/aws/lambda/auth-lambda-local", 30
     drift_policies = [
@@ -365,14 +367,15 @@ def test_the_drift_check_reports_manual_changes(platform: Platform, tmp_path: Pa
     with create_role(
         platform, "drift-test", {"unresourced": RESOURCE_ACTIONS}, drift_policies
     ) as arn:
-        checkout = Checkout(tmp_path, platform, arn)
         logs = platform.aws("logs")
         before = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"][0][
             "retentionInDays"
         ]
         logs.put_retention_policy(logGroupName=group, retentionInDays=days)
         try:
-            stdout, _ = checkout.run_ops("drift", "local", "--json", status=2)
+            stdout = run_ops(
+                platform.root, "drift", "local", "--json", variables={ROLE_VARIABLE: arn}, status=2
+            )
         finally:
             logs.put_retention_policy(logGroupName=group, retentionInDays=before)
     [finding] = json.loads(stdout)

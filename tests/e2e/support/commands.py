@@ -11,14 +11,21 @@ from pathlib import Path
 from ops.root import PROJECT
 
 
-def run_ops(root: Path, *arguments: str, given: str = "", variables: Mapping[str, str] = {}) -> str:
+def run_ops(
+    root: Path,
+    *arguments: str,
+    given: str = "",
+    variables: Mapping[str, str] = {},
+    status: int = 0,
+) -> str:
     """Runs `python -m ops` with `given` on its standard input, and returns its standard output.
 
     Args:
-        variables: Environment variables in addition to those of this process.
+        variables: environment variables in addition to those of this process.
+        status: the expected exit status.
 
     Raises:
-        AssertionError: the command failed; the message is its standard error.
+        AssertionError: the exit status differs. The message contains the standard error.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
     environment = {**os.environ, **variables}
@@ -31,7 +38,7 @@ def run_ops(root: Path, *arguments: str, given: str = "", variables: Mapping[str
         check=False,
         input=given,
     )
-    assert result.returncode == 0, (
+    assert result.returncode == status, (
         f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"
     )
     return result.stdout
