@@ -19,6 +19,13 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+class GroupKind(_Strict):
+    """A group of nodes, such as the data layer."""
+
+    title: str
+    column: int
+
+
 class NodeKind(_Strict):
     """How resources of a type are drawn."""
 
@@ -65,7 +72,7 @@ class View(_Strict):
 class Drawing(_Strict):
     """The contents of drawing.yml, which documents each field."""
 
-    groups: Mapping[str, str]
+    groups: Mapping[str, GroupKind]
     nodes: Mapping[str, NodeKind]
     through: Mapping[str, Through]
     edges: tuple[EdgeKind, ...]

@@ -308,8 +308,8 @@ def _with_own_ids(nodes: Iterable[Node]) -> Iterator[Node]:
 def _ordered(
     environment: str, nodes: Iterable[Node], labels: Mapping[tuple[str, str], Iterable[str]]
 ) -> Graph:
-    titles = load_drawing().groups
-    order = list(titles)
+    groups = load_drawing().groups
+    order = list(groups)
     placed = tuple(
         sorted(nodes, key=lambda node: (order.index(node.group), node.kind, node.label, node.id))
     )
@@ -319,7 +319,10 @@ def _ordered(
     )
     used = {node.group for node in placed}
     return Graph(
-        environment, placed, edges, {name: title for name, title in titles.items() if name in used}
+        environment,
+        placed,
+        edges,
+        {name: group.title for name, group in groups.items() if name in used},
     )
 
 

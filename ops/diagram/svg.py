@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import warnings
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
-from dataclasses import dataclass
 
 from ops.diagram.graph import REFERS, Edge, Graph, Node
 
@@ -24,31 +22,12 @@ STYLE = """\
 """
 
 
-@dataclass(frozen=True)
-class Mark:
-    """The highlight of a node, which also becomes a link."""
-
-    css_class: str
-    href: str
-    tooltip: str
-    """Text for the tooltip and for screen readers."""
-
-
-def svg(
-    graph: Graph,
-    marks: Mapping[str, Mark] = {},
-    *,
-    title: str,
-    style: str = STYLE,
-    id_: str = "diagram",
-) -> str:
+def svg(graph: Graph, *, title: str, id_: str = "diagram") -> str:
     """Returns the SVG of a graph.
 
     Args:
-        marks: highlights, by node id.
         title: the accessible name of the diagram.
-        style: CSS to embed. Pass an empty string if the surrounding page already contains STYLE.
-        id_: the prefix of element ids. Must be unique within a page.
+        id_: the prefix of element ids.
     """
     import pygraphviz  # noqa: PLC0415 - loads Graphviz
 
@@ -64,7 +43,7 @@ def svg(
     for group, name in graph.groups.items():
         members = [node for node in graph.nodes if node.group == group]
         for node in members:
-            drawn.add_node(node.id, **_attributes(node, marks.get(node.id), id_))
+            drawn.add_node(node.id, **_attributes(node, id_))
         drawn.add_subgraph(
             [node.id for node in members],
             name=f"cluster_{group}",
@@ -78,21 +57,18 @@ def svg(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Graphviz warns about fonts that the SVG does not need
         text = drawn.draw(format="svg", prog="dot").decode()
-    return _tidied(text, graph, linked=bool(marks), title=title, style=style, id_=id_)
+    return _tidied(text, graph, title=title, id_=id_)
 
 
-def _attributes(node: Node, mark: Mark | None, id_: str) -> dict[str, str]:
+def _attributes(node: Node, id_: str) -> dict[str, str]:
     lines = [node.kind, node.label, *_wrapped(node.names)]
-    attributes = {
+    return {
         "label": "\\n".join(line.replace("\\", "\\\\") for line in lines),
         "shape": node.shape,
         "style": "rounded" if node.shape == "box" else "solid",
         "id": f"{id_}-{node.id}",
-        "class": f"of-{node.group}" + (f" {mark.css_class}" if mark else ""),
+        "class": f"of-{node.group}",
     }
-    if mark:
-        attributes |= {"URL": mark.href, "tooltip": mark.tooltip}
-    return attributes
 
 
 def _wrapped(names: tuple[str, ...], width: int = 30) -> list[str]:
@@ -109,7 +85,7 @@ def _edge_attributes(edge: Edge) -> dict[str, str]:
     return {"style": "dashed"} if edge.text in ("reads", REFERS) else {}
 
 
-def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id_: str) -> str:
+def _tidied(text: str, graph: Graph, *, title: str, id_: str) -> str:
     """Removes text that depends on the Graphviz version, and adds accessible names."""
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
@@ -118,14 +94,7 @@ def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id
         float(size.removesuffix("pt"))
         for size in (root.attrib.pop("width"), root.attrib.pop("height"))
     )
-    # A screen reader does not reach links inside an element with the role `img`.
-    root.attrib.update(
-        {
-            "class": "diagram",
-            "role": "group" if linked else "img",
-            "aria-labelledby": f"{id_}-title",
-        }
-    )
+    root.attrib.update({"class": "diagram", "role": "img", "aria-labelledby": f"{id_}-title"})
     root.attrib.update({"width": f"{width:.0f}", "height": f"{height:.0f}"})
     names = {node.id: f"{node.kind}: {node.label}" for node in graph.nodes}
     ends = {
@@ -139,15 +108,10 @@ def _tidied(text: str, graph: Graph, *, linked: bool, title: str, style: str, id
             or ends.get(name)
             or graph.groups.get(name.removeprefix("cluster_"), title)
         )
-    for link in root.iter(f"{{{SVG}}}a"):
-        link.attrib["href"] = link.attrib.pop(f"{{{XLINK}}}href")
-        link.attrib["aria-label"] = link.attrib.pop(f"{{{XLINK}}}title", "")
-        link.attrib.pop("target", None)
     heading = ET.Element(f"{{{SVG}}}title", {"id": f"{id_}-title"})
     heading.text = title
     root.insert(0, heading)
-    if style:
-        sheet = ET.Element(f"{{{SVG}}}style")
-        sheet.text = style
-        root.insert(1, sheet)
+    sheet = ET.Element(f"{{{SVG}}}style")
+    sheet.text = STYLE
+    root.insert(1, sheet)
     return ET.tostring(root, encoding="unicode")

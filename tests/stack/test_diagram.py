@@ -11,7 +11,7 @@ from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import Graph, read_graph, view_of
 from ops.diagram.mermaid import mermaid
 from ops.diagram.pages import updated
-from ops.diagram.svg import Mark, svg
+from ops.diagram.svg import svg
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.terraform.stack_document import Synthesized, read_synthesized
@@ -160,21 +160,6 @@ def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) 
     drawn = {element.get("id") for element in root.iter(f"{SVG}g")}
     assert {f"diagram-{id_}" for id_ in ids} <= drawn
     assert root.findtext(f"{SVG}title") == "A picture"
-
-
-def test_a_highlighted_node_is_a_link_with_an_accessible_name(graph: Graph) -> None:
-    marks = {
-        "database_aurora": Mark("verdict-dangerous", "#change-1", "Aurora: changed; dangerous")
-    }
-    root = ET.fromstring(svg(view_of(graph, "overview"), marks, title="x"))  # noqa: S314 - our own
-    [link] = root.iter(f"{SVG}a")
-    assert (link.get("href"), link.get("aria-label")) == ("#change-1", "Aurora: changed; dangerous")
-    [node] = [
-        element
-        for element in root.iter(f"{SVG}g")
-        if element.get("id") == "diagram-database_aurora"
-    ]
-    assert "verdict-dangerous" in str(node.get("class"))
 
 
 def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,7 +21,15 @@ from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
-from tests.ops.review.documents import Block, large_plan, stack_plan
+from tests.ops.review.documents import (
+    Block,
+    crowded_plan,
+    crowded_stack,
+    document,
+    item,
+    large_plan,
+    stack_plan,
+)
 
 CHROMIUM = next(
     (
@@ -40,7 +49,42 @@ FLAGS = [
 ]
 SCRIPT = "<script>document.title = 'run'</script>"
 """A value that the page must display, not execute."""
-WIDTHS = [1200, 400]
+LAPTOP, PHONE = 1366, 360
+"""Widths of screens in pixels."""
+WIDTHS = [PHONE, 800, 1151, 1152, LAPTOP, 2560]
+SMALLEST_TEXT = 12
+"""Pixels."""
+MEASURES = """() => {
+    const box = (element) => element.getBoundingClientRect();
+    const inner = [...document.querySelectorAll(".panel")].map(box);
+    const texts = document.createTreeWalker(document.querySelector(".map"), NodeFilter.SHOW_TEXT);
+    const sizes = [];
+    for (let text = texts.nextNode(); text; text = texts.nextNode())
+        if (text.data.trim() && !text.parentElement.closest(".visually-hidden"))
+            sizes.push(parseFloat(getComputedStyle(text.parentElement).fontSize));
+    const crossings = [];
+    for (const line of document.querySelectorAll(".line")) {
+        const matrix = line.getScreenCTM();
+        for (let at = 0; at <= line.getTotalLength(); at += 2) {
+            const { x, y } = line.getPointAtLength(at).matrixTransform(matrix);
+            // The ends of a line are on the borders of boxes.
+            const crossed = inner.some((rect) =>
+                rect.left + 2 < x && x < rect.right - 2 && rect.top + 2 < y && y < rect.bottom - 2);
+            if (crossed) crossings.push([line.dataset.bundle, x, y]);
+        }
+    }
+    const isCut = (panel) => panel.scrollHeight > panel.clientHeight + 1;
+    return {
+        smallest: Math.min(...sizes),
+        lines: document.querySelectorAll(".line").length,
+        crossings,
+        cut: [...document.querySelectorAll(".panel")].filter(isCut).map((panel) => panel.id),
+        map: box(document.querySelector(".map")).width,
+        main: box(document.querySelector("main")).width,
+        boxes: document.querySelectorAll(".map .shape").length,
+    };
+}"""
+"""Measures the architecture picture on the screen."""
 
 
 def first_resource(stack: Synthesized, type_: str, path: str) -> Resource:
@@ -59,10 +103,16 @@ def stack(synthesized: Path) -> Synthesized:
 @pytest.fixture(scope="module")
 def reviewed(stack: Synthesized) -> Review:
     changed: dict[str, Block | None] = {}
-    alarm = first_resource(stack, "aws_cloudwatch_metric_alarm", "ai/")
-    changed[alarm.address] = None
+    alarms = [
+        item for item in stack.resources.values() if item.type == "aws_cloudwatch_metric_alarm"
+    ]
+    for path, number in (("ai/", 1), ("chat/", 2)):
+        of_service = [item for item in alarms if item.construct.path.startswith(path)]
+        changed |= {item.address: None for item in of_service[:number]}
     logs = first_resource(stack, "aws_cloudwatch_log_group", "chat/")
-    changed[logs.address] = {**logs.block, "retention_in_days": 1}
+    other_logs = first_resource(stack, "aws_cloudwatch_log_group", "auth/")
+    for group in (logs, other_logs):
+        changed[group.address] = {**group.block, "retention_in_days": 1}
     table = first_resource(stack, "aws_dynamodb_table", "database/chat-messages")
     changed[table.address] = {**table.block, "tags": {**table.block["tags"], "Note": SCRIPT}}
     function = first_resource(stack, "aws_lambda_function", "post/")
@@ -95,9 +145,11 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    width = getattr(request, "param", WIDTHS[0])
+    scheme: Literal["light", "dark"] = getattr(request, "param", "light")
     # The offline context prevents requests, and the end of this fixture reports them.
-    context = browser.new_context(viewport={"width": width, "height": 900}, offline=True)
+    context = browser.new_context(
+        viewport={"width": LAPTOP, "height": 768}, color_scheme=scheme, offline=True
+    )
     page = context.new_page()
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))
@@ -111,25 +163,61 @@ def page(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iter
     context.close()
 
 
-@pytest.mark.parametrize("page", WIDTHS, indirect=True)
-def test_the_summary_fits_the_first_screen_without_horizontal_scrolling(page: Page) -> None:
-    assert page.get_by_role("heading", level=1).inner_text().split() == ["dev", "irreversible"]
-    for selector in (".figures", ".verdicts"):
-        box = page.locator(selector).bounding_box()
-        assert box
-        assert box["y"] + box["height"] < 900
-    page.locator("#open-all").click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= page.evaluate("innerWidth")
+def open_everything(page: Page) -> None:
+    page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
 
 
-@pytest.mark.parametrize("page", WIDTHS, indirect=True)
+def test_the_page_opens_with_the_verdict_and_what_to_decide(page: Page, reviewed: Review) -> None:
+    for width in (LAPTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": 768})
+        assert page.get_by_role("heading", level=1).inner_text().split() == ["dev", "irreversible"]
+        for selector in (".figures", ".verdicts", "#decide-title"):
+            box = page.locator(selector).bounding_box()
+            assert box
+            assert box["y"] + box["height"] < 768, f"{selector} is on the first screen"
+    titles = page.get_by_role("heading", level=2).all_inner_texts()
+    assert titles == ["What to decide", "Architecture", "Cost", "All changes", "Plan"]
+    decision = page.locator(".decision:visible").first
+    assert "2 CloudWatch log groups keep 1 days instead of" in decision.inner_text()
+    assert decision.locator("li").first.is_hidden()
+    decision.locator("summary").click()
+    links = decision.get_by_role("link")
+    assert links.all_inner_texts() == ["auth/function/logs", "chat/function/logs"]
+    links.first.click()
+    assert "auth/function/logs" in page.locator("details.change[open]").inner_text()
+    listed = page.locator(".decision").locator("li").count()
+    assert listed == len(reviewed.changes), "each change is in one group"
+
+
+def test_the_page_never_scrolls_horizontally(page: Page) -> None:
+    open_everything(page)
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 768})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("page", ["light", "dark"], indirect=True)
 def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
-    page.locator("#open-all").click()
-    results = Axe().run(page)
-    assert results.violations_count == 0, results.generate_report()
+    open_everything(page)
+    for width in (LAPTOP, PHONE):
+        page.set_viewport_size({"width": width, "height": 768})
+        results = Axe().run(page)
+        assert results.violations_count == 0, results.generate_report()
     for role in ("banner", "navigation", "main"):
         assert page.get_by_role(role).count() == 1
-    assert page.get_by_role("region", name="Changes").count() == 1
+    assert page.get_by_role("region", name="All changes").count() == 1
+
+
+def test_a_dark_screen_gets_a_dark_page(page: Page) -> None:
+    ground = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark")
+    dark = page.evaluate(ground)
+    page.emulate_media(color_scheme="dark", media="print")
+    assert light == "rgb(245, 247, 250)"
+    assert dark == "rgb(18, 22, 26)"
+    ink = "getComputedStyle(document.body).color"
+    assert page.evaluate(ink) == "rgb(31, 41, 51)", "paper is white"
 
 
 def test_the_page_works_with_the_keyboard(page: Page) -> None:
@@ -147,10 +235,10 @@ def test_the_page_works_with_the_keyboard(page: Page) -> None:
 
 def test_filters_show_only_matching_changes(page: Page, reviewed: Review) -> None:
     shown = page.locator("details.change:visible")
-    assert shown.count() == len(reviewed.changes) == 5
+    assert shown.count() == len(reviewed.changes) == 8
     page.get_by_label("irreversible", exact=True).uncheck()
-    assert shown.count() == 4
-    assert page.get_by_role("status").inner_text() == "4 of 5 changes"
+    assert shown.count() == 6
+    assert page.get_by_role("status").inner_text() == "6 of 8 changes"
     page.get_by_label("Service").select_option("post")
     assert shown.count() == 1
     assert shown.first.get_attribute("data-service") == "post"
@@ -172,40 +260,113 @@ def test_a_change_shows_its_details(page: Page) -> None:
 
 
 def test_changed_nodes_are_highlighted_and_linked_to_their_change(page: Page) -> None:
-    aurora = page.locator("#diagram-database_aurora")
+    aurora = page.locator("#node-database_aurora")
     assert "verdict-dangerous" in str(aurora.get_attribute("class"))
-    fill = "element => getComputedStyle(element.querySelector('path, polygon')).fill"
-    assert aurora.evaluate(fill) != page.locator("#diagram-database_cache").evaluate(fill)
+    fill = "element => getComputedStyle(element).backgroundColor"
+    assert aurora.evaluate(fill) != page.locator("#node-database_cache").evaluate(fill)
     # A change of a resource inside a function highlights the function.
-    assert page.locator(".node.verdict-irreversible").count() == 1
-    aurora.locator("a").first.click()
+    assert "verdict-review" in str(page.locator("#node-post_function").get_attribute("class"))
+    aurora.click()
     assert page.locator("details.change[open]").inner_text().startswith("~")
     assert page.evaluate("location.hash") == page.locator("details.change[open]").evaluate(
         "element => '#' + element.id"
     )
 
 
-def test_costs_are_shown_as_bars(page: Page, reviewed: Review) -> None:
-    assert reviewed.cost
-    assert page.locator(".costs tbody tr").count() == len(reviewed.cost.services)
-    longest = page.locator(".costs .bar.before").evaluate_all(
-        "bars => Math.max(...bars.map(bar => parseFloat(bar.style.width)))"
+def page_of(browser: Browser, path: Path, text: str, *, scripts: bool = True) -> Page:
+    path.write_text(text, encoding="utf-8")
+    context = browser.new_context(
+        viewport={"width": LAPTOP, "height": 768}, offline=True, java_script_enabled=scripts
     )
-    assert longest == 100
+    page = context.new_page()
+    page.goto(path.as_uri())
+    return page
+
+
+def test_the_picture_of_all_of_prod_is_readable(
+    browser: Browser, synthesized: Path, tmp_path: Path
+) -> None:
+    stack = read_synthesized(synthesized / "prod")
+    creates = (
+        item(resource.type, resource.label, None, resource.block)
+        for resource in stack.resources.values()
+    )
+    result = review(read_plan(document(*creates)), "prod", stack)
+    assert len(result.changes) >= 500
+    page = page_of(browser, tmp_path / "prod.html", review_html(result, stack))
+    measured = page.evaluate(MEASURES)
+    assert measured["smallest"] >= SMALLEST_TEXT
+    assert measured["crossings"] == measured["cut"] == []
+    assert 8 <= measured["lines"] <= 21, "one line per pair of the seven groups"
+    page.context.close()
+
+
+def test_the_picture_of_500_nodes_is_readable(browser: Browser, tmp_path: Path) -> None:
+    stack = crowded_stack()
+    result = review(read_plan(crowded_plan(stack)), "crowded", stack)
+    page = page_of(browser, tmp_path / "crowded.html", review_html(result, stack))
+    measured = page.evaluate(MEASURES)
+    assert measured["smallest"] >= SMALLEST_TEXT
+    assert measured["crossings"] == measured["cut"] == []
+    assert measured["lines"] == 21
+    assert measured["map"] <= measured["main"]
+    assert measured["boxes"] < 250
+    # The nodes without a box are in the lists below the picture.
+    assert page.locator(".on-demand ul[id^=nodes-] > li").count() == 500
+    named = set(page.locator(".on-demand ul[id^=nodes-] a").all_text_contents())
+    assert len(named) == len(result.changes)
+    page.context.close()
+
+
+def test_the_page_works_without_javascript(
+    browser: Browser, reviewed: Review, stack: Synthesized, tmp_path: Path
+) -> None:
+    page = page_of(browser, tmp_path / "still.html", review_html(reviewed, stack), scripts=False)
+    assert page.locator(".filters").is_hidden(), "filters need JavaScript"
+    page.locator(".decision summary").first.click()
+    assert page.get_by_role("link", name="auth/function/logs").first.is_visible()
+    connections = page.locator("#between-compute-data")
+    assert connections.is_hidden()
+    page.locator(".links a[href='#between-compute-data']").first.click()
+    assert connections.is_visible(), "a link opens the list that it leads to"
+    assert "Lambda chat reads and writes DynamoDB chat tables" in connections.inner_text()
+    page.context.close()
+
+
+def test_costs_are_listed_by_difference_the_largest_first(page: Page, reviewed: Review) -> None:
+    assert reviewed.cost
+    rows = page.locator(".costs tbody tr")
+    assert rows.count() == len(reviewed.cost.changed_services) >= 2
+    differences = [
+        float(text.replace(",", "")) for text in rows.locator(".difference").all_inner_texts()
+    ]
+    assert differences == sorted(differences, key=lambda amount: -abs(amount))
+    assert 0 not in differences
+    widths = rows.locator(".bar").evaluate_all("bars => bars.map((bar) => bar.style.width)")
+    assert widths[0] == "100%"
+    other = len(reviewed.cost.services) - len(differences)
+    assert (
+        f"The cost of {other} other services does not change" in page.locator("#cost").inner_text()
+    )
 
 
 def test_the_page_can_be_printed(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.locator(".filters").is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.locator("details:not([open])").count() == 0
+    assert page.locator("details.decision:not([open])").count() == 0
+    # A page of paper is 718 pixels wide, without its margins. Lines need more.
+    page.set_viewport_size({"width": 718, "height": 1000})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    assert page.locator(".map .lines").is_hidden()
+    assert page.locator(".map .links").first.is_visible()
     assert len(page.pdf()) > 10_000
     page.evaluate("dispatchEvent(new Event('afterprint'))")
-    assert page.locator("details.change[open]").count() == 0
+    assert page.locator("details[open]").count() == 0
 
 
 def test_the_file_loads_no_external_resources(report: Path) -> None:
-    text = report.read_text()
+    text = report.read_text().replace("url(#arrow)", "")
     for attribute in ("src=", "@import", "url(", "<link", "<iframe"):
         assert attribute not in text
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,8 @@ import jinja2
 from markupsafe import Markup
 
 from ops.cost.text import assumptions, signed, usd
-from ops.review.report.pictures import marked_picture
+from ops.review.alike import Alike, alike_changes, to_decide
+from ops.review.report.pictures import draw_picture
 from ops.review.review import Review
 from ops.review.rules import Verdict
 from ops.review.words import MEANINGS, SIGNS, forced, notes, unknown, value_text
@@ -25,7 +28,7 @@ LONGEST_VALUE = 20_000
 
 @dataclass(frozen=True)
 class Bar:
-    """The bars that show the cost of one service before and after the plan."""
+    """The bar that shows how the cost of one service changes."""
 
     service: str
     before: float
@@ -33,14 +36,18 @@ class Bar:
     longest: float
 
     @property
-    def change(self) -> str:
-        """The CSS class of the bar after the plan. Empty for a change below half a cent."""
-        difference = self.after - self.before
-        return "dearer" if difference > 0.005 else "cheaper" if difference < -0.005 else ""
+    def difference(self) -> float:
+        return self.after - self.before
 
-    def percent(self, amount: float) -> str:
-        """Returns the length of the bar for an amount, in percent of the longest bar."""
-        return f"{100 * amount / self.longest:.2f}" if self.longest else "0"
+    @property
+    def direction(self) -> str:
+        """The CSS class of the bar."""
+        return "dearer" if self.difference > 0 else "cheaper"
+
+    @property
+    def percent(self) -> str:
+        """The length of the bar, in percent of the longest bar."""
+        return f"{100 * abs(self.difference) / self.longest:.2f}"
 
 
 def review_html(review: Review, stack: Synthesized | None) -> str:
@@ -50,27 +57,34 @@ def review_html(review: Review, stack: Synthesized | None) -> str:
         stack: the stack to draw the diagram from. None omits the diagram.
     """
     anchors = {item.change.key: f"change-{number}" for number, item in enumerate(review.changes, 1)}
-    picture, elsewhere = marked_picture(review, stack, anchors) if stack else (None, ())
+    groups = alike_changes(review)
+    decisions = to_decide(groups)
     return _page().render(
         review=review,
         anchors=anchors,
-        picture=Markup(picture) if picture else None,  # noqa: S704 - svg() escapes all text
-        elsewhere=elsewhere,
+        picture=draw_picture(review, stack, anchors) if stack else None,
+        decisions=decisions,
+        others=_by_verdict(groups[len(decisions) :]),
         bars=_bars(review),
         assumptions=assumptions(review.usage) if review.usage else "",
         verdicts=list(reversed(Verdict)),
         meanings=MEANINGS,
         actions=[action for action in Action if action in review.counts],
         services=sorted({item.construct.service for item in review.changes}),
-        grave=[item for item in review.changes if item.verdict >= Verdict.DANGEROUS],
     )
+
+
+def _by_verdict(groups: Iterable[Alike]) -> list[tuple[Verdict, list[Alike]]]:
+    return [
+        (verdict, list(items)) for verdict, items in groupby(groups, lambda group: group.verdict)
+    ]
 
 
 def _bars(review: Review) -> list[Bar]:
     if not review.cost:
         return []
-    services = review.cost.services
-    longest = max((amount for pair in services.values() for amount in pair), default=0.0)
+    services = review.cost.changed_services
+    longest = max((abs(after - before) for before, after in services.values()), default=0.0)
     return [Bar(service, before, after, longest) for service, (before, after) in services.items()]
 
 
@@ -84,7 +98,7 @@ def _page() -> jinja2.Template:
         lstrip_blocks=True,
     )
     environment.globals.update(
-        style=_read_trusted("report.css"),
+        style=_read_trusted("report.css") + _read_trusted("picture.css"),
         script=_read_trusted("report.js"),
         SIGNS=SIGNS,
         Action=Action,
@@ -92,7 +106,8 @@ def _page() -> jinja2.Template:
         unknown=unknown,
         notes=notes,
     )
-    environment.filters.update(usd=usd, signed=signed, value=_value, plural=_plural)
+    environment.filters.update(usd=usd, signed=signed, value=_value, plural=_plural, rem=_rem)
+    environment.filters.update(shortened=value_text, sum_of_changes=_sum_of_changes)
     return environment.get_template("report.html.j2")
 
 
@@ -102,6 +117,15 @@ def _read_trusted(name: str) -> Markup:
 
 def _value(value: Any) -> str:
     return value_text(value, LONGEST_VALUE)
+
+
+def _sum_of_changes(groups: Iterable[Alike]) -> int:
+    return sum(len(group.changes) for group in groups)
+
+
+def _rem(pixels: float) -> str:
+    """Returns a length that grows with the size of the text."""
+    return f"{pixels / 16:.3f}rem"
 
 
 def _plural(number: int, word: str) -> str:

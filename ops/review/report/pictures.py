@@ -1,43 +1,205 @@
-"""Draws the architecture with the changes of a plan highlighted."""
+"""Prepares the architecture picture of a report: groups, their nodes, and what changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 
 from ops.diagram.drawing import load_drawing
-from ops.diagram.graph import Graph, Node, read_graph, view_of
-from ops.diagram.svg import Mark, svg
+from ops.diagram.graph import Edge, Graph, Node, read_graph, view_of
+from ops.diagram.layout import Box, Frame, Layout, Line, Pair, arrange
 from ops.review.review import Judged, Review
+from ops.review.rules import Verdict
+from ops.review.words import SIGNS
 from ops.terraform.plan import Action
 from ops.terraform.stack_document import Resource, Synthesized
 
 VIEW = "overview"
+ROW = 24.0
+"""Pixels: the height of a node, a heading or a connection. Their text has at least 12 pixels."""
+TITLE_ROWS = 2
+WIDTH = 1090.0
+"""Width in pixels. It fits beside a scroll bar on a screen of 1152 pixels."""
+NODES_SHOWN = 12
+"""Maximum nodes of a kind in a group that have a box. If there are more, only nodes that change
+have one, and one more box stands for the others."""
+ARROWS = {(True, False): "→", (False, True): "←", (True, True): "↔"}
+"""Arrows between two groups, by whether there are connections forwards and backwards."""
 
 
-def marked_picture(
-    review: Review, stack: Synthesized, anchors: Mapping[str, str]
-) -> tuple[str, tuple[str, ...]]:
-    """Returns the diagram as SVG without CSS, and the addresses of changes that have no node.
+@dataclass(frozen=True)
+class Shape:
+    """A node, with the changes of its resources."""
+
+    node: Node
+    changes: tuple[Judged, ...] = ()
+    href: str = ""
+    """The page element of the most severe change."""
+
+    @property
+    def label(self) -> str:
+        return self.node.label
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """The most severe verdict, or None if the node does not change."""
+        return max((item.verdict for item in self.changes), default=None)
+
+    @property
+    def sign(self) -> str:
+        """The symbol of the action on the node. `~` for several different actions."""
+        actions = {item.change.action for item in self.changes}
+        return SIGNS[actions.pop()] if len(actions) == 1 else SIGNS[Action.UPDATE]
+
+    @property
+    def description(self) -> str:
+        """What the node is and what happens to it, in one line."""
+        names = f" ({', '.join(self.node.names)})" if self.node.names else ""
+        text = f"{self.node.kind} {self.label}{names}"
+        if not self.changes:
+            return f"{text}: unchanged"
+        actions = ", ".join(dict.fromkeys(item.change.action.past for item in self.changes))
+        return f"{text}: {actions}; {self.verdict} ({_counted(len(self.changes), 'change')})"
+
+
+@dataclass(frozen=True)
+class Section:
+    """The nodes of one kind in a group. Those that change come first, the most severe first."""
+
+    kind: str
+    shapes: tuple[Shape, ...]
+
+    @property
+    def shown(self) -> tuple[Shape, ...]:
+        if len(self.shapes) <= NODES_SHOWN:
+            return self.shapes
+        return tuple(shape for shape in self.shapes if shape.changes)[: NODES_SHOWN - 1]
+
+    @property
+    def rest(self) -> tuple[Shape, ...]:
+        """The nodes without a box."""
+        return self.shapes[len(self.shown) :]
+
+    @property
+    def rest_verdict(self) -> Verdict | None:
+        return self.rest[0].verdict if self.rest else None
+
+    @property
+    def rest_text(self) -> str:
+        changed = sum(bool(shape.changes) for shape in self.rest)
+        return f"{len(self.rest)} more, {f'{changed} changed' if changed else 'unchanged'}"
+
+    @property
+    def rows(self) -> int:
+        return 1 + len(self.shown) + bool(self.rest)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """All connections between two groups."""
+
+    id: str
+    titles: Pair
+    arrow: str
+    connections: tuple[str, ...]
+    line: Line
+
+
+@dataclass(frozen=True)
+class Link:
+    """A row of a group that names a connected group. A line ends at it."""
+
+    arrow: str
+    title: str
+    bundle: Bundle
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A group of nodes with its position."""
+
+    name: str
+    title: str
+    sections: tuple[Section, ...]
+    box: Box
+    links: tuple[Link, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return tuple(shape for section in self.sections for shape in section.shapes)
+
+    @cached_property
+    def summary(self) -> str:
+        """The number of resources and changes, for example `23 resources, 4 changes`."""
+        resources = _counted(sum(len(shape.node.members) for shape in self.shapes), "resource")
+        changes = sum(len(shape.changes) for shape in self.shapes)
+        return f"{resources}, {_counted(changes, 'change')}" if changes else resources
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The architecture with the changes of a plan."""
+
+    title: str
+    layout: Layout
+    panels: tuple[Panel, ...]
+    bundles: tuple[Bundle, ...]
+    elsewhere: int
+    """The number of changes that belong to no node."""
+
+
+def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str]) -> Picture:
+    """Returns the picture of a stack, including the resources that the plan destroys.
 
     Args:
         anchors: The id of the page element that a node links to, by the key of the node's change.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
     by_node: dict[str, list[Judged]] = {}
-    elsewhere = []
+    elsewhere = 0
     for item in review.changes:
         node = node_of(item, graph)
         if node:
             by_node.setdefault(node.id, []).append(item)
         else:
-            elsewhere.append(item.change.address)
-    nodes = {node.id: node for node in graph.nodes}
-    marks = {id_: _mark(nodes[id_], items, anchors) for id_, items in by_node.items()}
-    title = (
-        f"{load_drawing().views[VIEW].title}: {review.environment}, with the changes of the plan"
+            elsewhere += 1
+    shapes = [_shape(node, by_node.get(node.id, []), anchors) for node in graph.nodes]
+    sections = {
+        group: tuple(_sections([shape for shape in shapes if shape.node.group == group]))
+        for group in graph.groups
+    }
+    edges = _by_pair(graph)
+    kinds = load_drawing().groups
+    frames = [
+        Frame(
+            group,
+            kinds[group].column,
+            ROW * (TITLE_ROWS + sum(section.rows for section in sections[group])),
+            ROW,
+        )
+        for group in graph.groups
+    ]
+    layout = arrange(frames, edges, WIDTH)
+    bundles = {line.pair: _bundle(line, edges[line.pair], graph) for line in layout.lines}
+    return Picture(
+        title=f"{load_drawing().views[VIEW].title}: {review.environment}, with the changes of the"
+        " plan",
+        layout=layout,
+        panels=tuple(
+            Panel(
+                box.name,
+                graph.groups[box.name],
+                sections[box.name],
+                box,
+                tuple(_links(box, bundles, graph)),
+            )
+            for box in layout.boxes
+        ),
+        bundles=tuple(bundles.values()),
+        elsewhere=elsewhere,
     )
-    return svg(graph, marks, title=title, style=""), tuple(elsewhere)
 
 
 def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
@@ -75,10 +237,64 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
     return None
 
 
-def _mark(node: Node, items: Iterable[Judged], anchors: Mapping[str, str]) -> Mark:
-    items = list(items)
+def _shape(node: Node, items: Sequence[Judged], anchors: Mapping[str, str]) -> Shape:
+    if not items:
+        return Shape(node)
     worst = max(items, key=lambda item: item.verdict)
-    actions = ", ".join(dict.fromkeys(item.change.action.past for item in items))
-    number = f"{len(items)} change{'s' if len(items) > 1 else ''}"
-    label = f"{node.kind} {node.label}: {actions}; {worst.verdict} ({number})"
-    return Mark(f"verdict-{worst.verdict}", f"#{anchors[worst.change.key]}", label)
+    return Shape(node, tuple(items), f"#{anchors[worst.change.key]}")
+
+
+def _sections(shapes: Iterable[Shape]) -> Iterator[Section]:
+    for kind, of_kind in groupby(shapes, key=lambda shape: shape.node.kind):
+        ordered = sorted(
+            of_kind, key=lambda shape: -1 if shape.verdict is None else shape.verdict, reverse=True
+        )
+        yield Section(kind, tuple(ordered))
+
+
+def _by_pair(graph: Graph) -> dict[Pair, list[Edge]]:
+    """Returns the edges between different groups, by pair of groups in both orders."""
+    groups = {node.id: node.group for node in graph.nodes}
+    pairs: dict[Pair, list[Edge]] = {}
+    for edge in graph.edges:
+        one, other = groups[edge.source], groups[edge.target]
+        if one != other:
+            pairs.setdefault((one, other), []).append(edge)
+            pairs.setdefault((other, one), [])
+    return {(one, other): [*edges, *pairs[other, one]] for (one, other), edges in pairs.items()}
+
+
+def _bundle(line: Line, edges: Iterable[Edge], graph: Graph) -> Bundle:
+    nodes = {node.id: node for node in graph.nodes}
+    one, other = line.pair
+    connections = sorted(
+        edges, key=lambda edge: (nodes[edge.source].group != one, edge.source, edge.target)
+    )
+    directions = {nodes[edge.source].group == one for edge in connections}
+    return Bundle(
+        id=f"between-{one}-{other}",
+        titles=(graph.groups[one], graph.groups[other]),
+        arrow=ARROWS[True in directions, False in directions],
+        connections=tuple(
+            f"{_name(nodes[edge.source])} {edge.text} {_name(nodes[edge.target])}"
+            for edge in connections
+        ),
+        line=line,
+    )
+
+
+def _name(node: Node) -> str:
+    return f"{node.kind} {node.label}"
+
+
+def _links(box: Box, bundles: Mapping[Pair, Bundle], graph: Graph) -> Iterator[Link]:
+    turned = str.maketrans("→←", "←→")
+    for other in box.rows:
+        forwards = bundles.get((box.name, other))
+        bundle = forwards or bundles[other, box.name]
+        arrow = bundle.arrow if forwards else bundle.arrow.translate(turned)
+        yield Link(arrow, graph.groups[other], bundle)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

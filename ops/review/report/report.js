@@ -3,10 +3,11 @@
   const changes = [...document.querySelectorAll("details.change")];
   const form = document.querySelector("form.filters");
   const open = (target) => {
-    const change = target && target.closest && target.closest("details.change");
+    for (let item = target; item; item = item.parentElement)
+      if (item.tagName === "DETAILS") item.open = true;
+    const change = target && target.closest("details.change");
     if (!change) return;
     if (change.hidden) form.reset(), filter();
-    change.open = true;
     change.querySelector("summary").focus({ preventScroll: true });
     change.scrollIntoView({ block: "start" });
   };
@@ -30,6 +31,7 @@
       shown === changes.length ? total : `${shown} of ${total}`;
   };
   if (form) {
+    form.hidden = false;
     form.addEventListener("input", filter);
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(filter));
@@ -44,9 +46,16 @@
   };
   addEventListener("hashchange", follow);
   follow();
+  for (const link of document.querySelectorAll(".links a")) {
+    const ends = [...document.querySelectorAll(`[data-bundle="${link.dataset.bundle}"]`)];
+    const light = (state) => ends.forEach((end) => end.classList.toggle("lit", state));
+    for (const type of ["mouseenter", "focus"]) link.addEventListener(type, () => light(true));
+    for (const type of ["mouseleave", "blur"]) link.addEventListener(type, () => light(false));
+  }
   let opened = [];
   addEventListener("beforeprint", () => {
-    const closed = [...document.querySelectorAll("details:not([open])")];
+    // On paper, the changes to decide about are complete, and each other change is one row.
+    const closed = [...document.querySelectorAll("details.decision:not([open])")];
     closed.forEach((item) => { item.open = true; });
     opened.push(...closed);
   });

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
-from ops.terraform.stack_document import Synthesized
+from ops.diagram.drawing import load_drawing
+from ops.terraform.stack_document import ConstructPath, Resource, Synthesized
 
 Block = dict[str, Any]
 
@@ -90,3 +92,29 @@ def large_plan(stack: Synthesized, least: int = 500) -> Block:
         address = f"{entry['address']}_{number}"
         entries[number : number + 1] = [{**entry, "address": address, "change": change}]
     return plan
+
+
+def crowded_stack(number: int = 500) -> Synthesized:
+    """Returns a stack in which every resource has a box of its own, and refers to three others."""
+    random = Random(1)  # noqa: S311 - test data
+    kinds = load_drawing().nodes
+    types = [type_ for type_, kind in kinds.items() if not kind.folded]
+    names = [(random.choice(types), f"service-{index}") for index in range(number)]
+    resources = {}
+    for type_, name in names:
+        others = [f"${{{other}.{label}.arn}}" for other, label in random.sample(names, 3)]
+        kind = kinds[type_]
+        arguments = {str(kind.label): name, str(kind.where): name, "others": others}
+        resource = Resource(type_, name, ConstructPath(f"{name}/main", name), arguments)
+        resources[resource.address] = resource
+    return Synthesized("crowded", "us-east-1", resources)
+
+
+def crowded_plan(stack: Synthesized) -> Block:
+    """Returns a plan that changes every third resource of a stack in one of several ways."""
+    ways: list[Block | None] = [{"deletion_protection_enabled": False}, {"tags": {"a": "b"}}, None]
+    changed: dict[str, Block | None] = {}
+    for index, resource in enumerate(list(stack.resources.values())[::3]):
+        new = ways[index % 3]
+        changed[resource.address] = new and {**resource.block, **new}
+    return stack_plan(stack, changed)
