@@ -83,6 +83,11 @@ class Graph:
     """Titles by group, in display order. Groups without nodes are omitted."""
 
     @cached_property
+    def by_id(self) -> Mapping[str, Node]:
+        """The nodes by id."""
+        return {node.id: node for node in self.nodes}
+
+    @cached_property
     def by_member(self) -> Mapping[str, Node]:
         """The node of each drawn resource, by the resource's address."""
         return {address: node for node in self.nodes for address in node.members}

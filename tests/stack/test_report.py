@@ -14,6 +14,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from ops.cost.usage import load_usage
+from ops.diagram.graph import read_graph, view_of
 from ops.review.document import review_document
 from ops.review.markdown import LONGEST_COMMENT, review_markdown
 from ops.review.report.html import review_html
@@ -313,6 +314,9 @@ def test_the_picture_of_500_nodes_is_readable(browser: Browser, tmp_path: Path) 
     assert measured["boxes"] < 250
     # The nodes without a box are in the lists below the picture.
     assert page.locator(".on-demand ul[id^=nodes-] > li").count() == 500
+    graph = view_of(read_graph(stack), "overview")
+    connections = page.locator(".on-demand ul:not([id^=nodes-]) > li")
+    assert connections.count() == len(graph.edges) > 1000
     named = set(page.locator(".on-demand ul[id^=nodes-] a").all_text_contents())
     assert len(named) == len(result.changes)
     page.context.close()

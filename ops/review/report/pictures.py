@@ -125,6 +125,8 @@ class Panel:
     sections: tuple[Section, ...]
     box: Box
     links: tuple[Link, ...]
+    inside: tuple[str, ...]
+    """The connections inside the group, which have no line."""
 
     @property
     def shapes(self) -> tuple[Shape, ...]:
@@ -170,7 +172,8 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
         group: tuple(_sections([shape for shape in shapes if shape.node.group == group]))
         for group in graph.groups
     }
-    edges = _by_pair(graph)
+    groups = {node.id: node.group for node in graph.nodes}
+    edges = _by_pair(graph, groups)
     kinds = load_drawing().groups
     frames = [
         Frame(
@@ -182,7 +185,7 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
         for group in graph.groups
     ]
     layout = arrange(frames, edges, WIDTH)
-    bundles = {line.pair: _bundle(line, edges[line.pair], graph) for line in layout.lines}
+    bundles = {line.pair: _bundle(line, edges[line.pair], graph, groups) for line in layout.lines}
     return Picture(
         title=f"{load_drawing().views[VIEW].title}: {review.environment}, with the changes of the"
         " plan",
@@ -194,6 +197,11 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
                 sections[box.name],
                 box,
                 tuple(_links(box, bundles, graph)),
+                tuple(
+                    _sentence(edge, graph)
+                    for edge in graph.edges
+                    if groups[edge.source] == groups[edge.target] == box.name
+                ),
             )
             for box in layout.boxes
         ),
@@ -252,9 +260,12 @@ def _sections(shapes: Iterable[Shape]) -> Iterator[Section]:
         yield Section(kind, tuple(ordered))
 
 
-def _by_pair(graph: Graph) -> dict[Pair, list[Edge]]:
-    """Returns the edges between different groups, by pair of groups in both orders."""
-    groups = {node.id: node.group for node in graph.nodes}
+def _by_pair(graph: Graph, groups: Mapping[str, str]) -> dict[Pair, list[Edge]]:
+    """Returns the edges between different groups, by pair of groups in both orders.
+
+    Args:
+        groups: the group of each node by the node's id.
+    """
     pairs: dict[Pair, list[Edge]] = {}
     for edge in graph.edges:
         one, other = groups[edge.source], groups[edge.target]
@@ -264,27 +275,24 @@ def _by_pair(graph: Graph) -> dict[Pair, list[Edge]]:
     return {(one, other): [*edges, *pairs[other, one]] for (one, other), edges in pairs.items()}
 
 
-def _bundle(line: Line, edges: Iterable[Edge], graph: Graph) -> Bundle:
-    nodes = {node.id: node for node in graph.nodes}
+def _bundle(line: Line, edges: Iterable[Edge], graph: Graph, groups: Mapping[str, str]) -> Bundle:
     one, other = line.pair
     connections = sorted(
-        edges, key=lambda edge: (nodes[edge.source].group != one, edge.source, edge.target)
+        edges, key=lambda edge: (groups[edge.source] != one, edge.source, edge.target)
     )
-    directions = {nodes[edge.source].group == one for edge in connections}
+    directions = {groups[edge.source] == one for edge in connections}
     return Bundle(
         id=f"between-{one}-{other}",
         titles=(graph.groups[one], graph.groups[other]),
         arrow=ARROWS[True in directions, False in directions],
-        connections=tuple(
-            f"{_name(nodes[edge.source])} {edge.text} {_name(nodes[edge.target])}"
-            for edge in connections
-        ),
+        connections=tuple(_sentence(edge, graph) for edge in connections),
         line=line,
     )
 
 
-def _name(node: Node) -> str:
-    return f"{node.kind} {node.label}"
+def _sentence(edge: Edge, graph: Graph) -> str:
+    source, target = (graph.by_id[end] for end in (edge.source, edge.target))
+    return f"{source.kind} {source.label} {edge.text} {target.kind} {target.label}"
 
 
 def _links(box: Box, bundles: Mapping[Pair, Bundle], graph: Graph) -> Iterator[Link]:
