@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tomllib
@@ -80,6 +81,11 @@ def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        report(f"Error: The disk is full: free some space and run the command again ({error})")
+        sys.exit(1)
     except Exception as error:
         if not _is_aws_error(error):
             raise

@@ -113,8 +113,12 @@ class Root:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file atomically, so that readers never see a partial file."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
-    partial.replace(path)
+    try:
+        partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
 
 
 def read_json(path: Path) -> Any | None:

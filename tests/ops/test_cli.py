@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -211,7 +212,12 @@ def test_failure_prints_one_line_and_exits_with_status_1(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(OperatorError("why"), 1), (InterruptedRunError("stopped"), 130)]
+    ("error", "status"),
+    [
+        (OperatorError("why"), 1),
+        (InterruptedRunError("stopped"), 130),
+        (OSError(errno.ENOSPC, "No space left on device"), 1),
+    ],
 )
 def test_errors_determine_the_exit_status(error: Exception, status: int) -> None:
     def fail() -> None:
