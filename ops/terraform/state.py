@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import time
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
-from botocore.exceptions import ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    IncompleteReadError,
+    ResponseStreamingError,
+)
 
 from ops.cloud import Cloud
 from ops.console import report
@@ -101,7 +107,10 @@ def repair_state(cloud: Cloud, copies: Path) -> bool:
         return False
     copies.mkdir(parents=True, exist_ok=True)
     copy = copies / f"{time.time_ns()}.tfstate"
-    copy.write_bytes(s3.get_object(Bucket=state.bucket, Key=state.key)["Body"].read())
+    body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
+    with copy.open("wb") as file, suppress(BotoCoreError):
+        # A truncated object ends before its length.
+        file.writelines(body.iter_chunks())
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
     for page in pages:
         for version in page.get("Versions", ()):
@@ -121,10 +130,10 @@ def repair_state(cloud: Cloud, copies: Path) -> bool:
 
 
 def _is_damaged(cloud: Cloud, key: str, version: str | None = None) -> bool:
-    """Returns True if the object exists but is not JSON."""
+    """Returns True if the object exists but is truncated or not JSON."""
     try:
         _read(cloud, key, version)
-    except ValueError:
+    except (ValueError, IncompleteReadError, ResponseStreamingError):
         return True
     return False
 
