@@ -1,0 +1,133 @@
+"""Measures the CPU time that the journal and the saves add to a request to the platform.
+
+The embedded AWS of a running platform turns its durability on and off between blocks of the same
+requests. Each pair of blocks yields one ratio of CPU times, which include the functions and the
+child processes that save.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import statistics
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+from bench.chaos.clients import Crew
+from ops.embedded import EmbeddedCloud
+from ops.embedded.processes import Processes
+from ops.embedded.services import SERVER, Aws
+from ops.root import Root
+from tests.e2e.support.platform import Platform
+
+SWITCHED = f"""
+import runpy, signal
+server = runpy.run_path({str(SERVER)!r})
+server["load"]()
+from emulator import journal, saving
+append, save = journal.Journal._append, saving.Saver._save
+is_on = True
+
+def switch(*_):
+    global is_on
+    is_on = not is_on
+
+signal.signal(signal.SIGUSR2, switch)
+journal.Journal._append = lambda *arguments: append(*arguments) if is_on else None
+saving.Saver._save = lambda *arguments, **named: save(*arguments, **named) if is_on else None
+server["main"]()
+"""
+"""A start script for the embedded AWS. SIGUSR2 turns its durability off and on."""
+ROUNDS = 15
+"""Repetitions of four requests in one block."""
+SETTLING = 2.0
+"""Seconds for events, statistics and saves, which follow the responses."""
+
+
+class Target:
+    """A platform whose embedded AWS can turn its durability off."""
+
+    def __init__(self, root: Root, aws: psutil.Process) -> None:
+        self._aws = aws
+        self._crew = Crew(Platform.load(root.path, is_own=True))
+
+    def run(self) -> float:
+        """Runs a block of requests and returns the CPU seconds of one request."""
+        begun = self._cpu_seconds()
+        crew = self._crew
+        for _ in range(ROUNDS):
+            key = uuid.uuid4().hex
+            post = crew.send(crew.author, "POST", "/v1/posts", {"content": key}, key).expect(201)
+            path = f"/v1/posts/{post['postId']}"
+            crew.send(crew.reader, "PUT", f"{path}/like").expect(204)
+            crew.send(crew.reader, "POST", f"{path}/comments", {"content": key}, key).expect(201)
+            crew.send(crew.reader, "GET", path).expect(200)
+        time.sleep(SETTLING)
+        return (self._cpu_seconds() - begun) / ROUNDS / 4
+
+    def switch(self) -> None:
+        """Turns the durability off if it is on, or on if it is off."""
+        self._aws.send_signal(signal.SIGUSR2)
+
+    def _cpu_seconds(self) -> float:
+        times = self._aws.cpu_times()
+        total = times.user + times.system + times.children_user + times.children_system
+        for child in self._aws.children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                used = child.cpu_times()
+                total += used.user + used.system
+        return float(total)
+
+
+@contextmanager
+def switchable(root: Root) -> Iterator[Target]:
+    """Restarts the embedded AWS of a running platform with a switch, and later without."""
+    cloud, processes = EmbeddedCloud(root), Processes(root)
+    running = cloud.running()["aws"]
+    processes.stop(running)
+    with tempfile.TemporaryDirectory() as directory:
+        script = Path(directory) / "server.py"
+        script.write_text(SWITCHED)
+        aws = Aws(root, processes, script)
+        process = aws.start(running.port)
+        try:
+            while not aws.is_ready(process.port):
+                time.sleep(0.1)
+            yield Target(root, psutil.Process(process.pid))
+        finally:
+            processes.stop(process)
+            cloud.start()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
+    parser.add_argument("--pairs", type=int, default=15, help="Pairs of blocks. Default: 15.")
+    arguments = parser.parse_args()
+    ratios, seconds = [], []
+    with switchable(Root(arguments.root.resolve())) as target:
+        # The first requests start the functions.
+        target.run()
+        for _ in range(arguments.pairs):
+            durable = target.run()
+            target.switch()
+            plain = target.run()
+            target.switch()
+            ratios.append(durable / plain)
+            seconds.append(plain)
+    quartiles = statistics.quantiles(ratios, n=4)
+    print(
+        f"with / without: median {statistics.median(ratios):.3f}, quartiles {quartiles[0]:.3f} to"
+        f" {quartiles[2]:.3f}; a request takes {statistics.median(seconds) * 1e3:.0f} ms of CPU"
+        " time without"
+    )
+
+
+if __name__ == "__main__":
+    main()
