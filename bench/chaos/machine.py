@@ -163,6 +163,8 @@ class Machine:
 
         The offset is in seconds. At the end the services restart with the machine's clock.
         """
+        if not CLOCK_LIBRARY.exists():
+            raise OperatorError(f"{CLOCK_LIBRARY} is missing: install the package libfaketime")
         file = Path(tempfile.gettempdir()) / f"clock-{os.getpid()}"
 
         def move(seconds: int) -> None:
