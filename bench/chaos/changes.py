@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ops.root import Root, write_json
-from tests.e2e.support.platform import Platform
 
 PREFIX = "chaos"
 TRUST = {
@@ -25,9 +25,10 @@ TRUST = {
 class Changes:
     """Resources in a second Terraform file of the stack, which each generation replaces."""
 
-    def __init__(self, root: Root, platform: Platform) -> None:
+    def __init__(self, root: Root, aws: Callable[[str], Any]) -> None:
+        """`aws` returns a boto3 client of a service."""
         self._file: Path = root.cdktf_out / "stacks" / "local" / f"{PREFIX}.tf.json"
-        self._platform = platform
+        self._aws = aws
         self._generation = 0
 
     def next(self) -> None:
@@ -58,7 +59,7 @@ class Changes:
         if not self._generation:
             return []
         name = f"{PREFIX}-{self._generation}"
-        aws = self._platform.aws
+        aws = self._aws
         parameters = aws("ssm").get_parameters(Names=[f"/{PREFIX}"])["Parameters"]
         queues = aws("sqs").list_queues(QueueNamePrefix=PREFIX).get("QueueUrls", [])
         actual = {

@@ -50,7 +50,13 @@ class Up:
         Raises:
             OperatorError: the command failed.
         """
-        status = self.process.wait(UP_TIMEOUT)
+        try:
+            status = self.process.wait(UP_TIMEOUT)
+        except BaseException:
+            # While the command runs, nothing can stop the platform.
+            self.process.terminate()
+            self.process.wait()
+            raise
         if status:
             raise OperatorError(f"`ops up` ended with status {status}: {self.reported()}")
         return self.reported().splitlines()

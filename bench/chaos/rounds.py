@@ -85,7 +85,7 @@ def run(
         statistics_timeout: seconds to wait at the end for statistics. 0 skips their check.
     """
     platform = Platform.load(root.path, is_own=True)
-    machine, changes = Machine(root), Changes(root, platform)
+    machine, changes = Machine(root), Changes(root, platform.aws)
     crews: dict[str, Crew] = {}
     results = []
     for number, fault in enumerate(faults, 1):

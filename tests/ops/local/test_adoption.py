@@ -5,18 +5,21 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.chaos.changes import Changes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.local.consistency import StateConsistency
 from ops.root import write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption, import_id
-from ops.terraform.runner import Terraform
+from ops.terraform.runner import Terraform, TerraformKilledError, last_run
 from ops.terraform.toolchain import terraform, terraform_variables
 from tests.ops.embedded.servers import Server, running_server
+from tests.waiting import wait_for
 
 TRUST = {
     "Version": "2012-10-17",
@@ -117,6 +120,69 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     assert {resource["type"] for resource in state["resources"]} == RESOURCES.keys()
     with stack.temporary_plan("second") as plan:
         assert plan.counts == {"add": 0, "change": 0, "remove": 0}
+
+
+def store_state_in_s3(server: Server, stack: Terraform) -> None:
+    """Stores the state like `ops up`. A kill can truncate a state in a local file."""
+    server.client("s3").create_bucket(Bucket="state")
+    s3 = {"bucket": "state", "key": "state", "region": "us-east-1", "use_path_style": True}
+    checks = ("skip_credentials_validation", "skip_requesting_account_id", "skip_s3_checksum")
+    backend = {"s3": {**s3, **dict.fromkeys(checks, True)}}
+    write_json(stack.directory / "backend.tf.json", {"terraform": {"backend": backend}})
+    (stack.directory / ".terraform" / "initialized").unlink()
+    stack.init()
+
+
+def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is_completed(
+    server: Server, stack: Terraform
+) -> None:
+    store_state_in_s3(server, stack)
+    changes = Changes(server.root, server.client)
+    changes.next()
+    stack.apply()
+    items = server.client("dynamodb")
+    items.put_item(TableName="items", Item={"id": {"S": "mine"}})
+    for action in ("create", "update", "delete"):
+        changes.next()
+        with ThreadPoolExecutor() as threads:
+            killed = threads.submit(kill_terraform_at, stack, log(server), action)
+            with pytest.raises(TerraformKilledError):
+                stack.apply()
+            killed.result()
+        repair(server, stack)
+        assert changes.differences() == [], action
+    assert items.get_item(TableName="items", Key={"id": {"S": "mine"}})["Item"]
+    with stack.temporary_plan("second") as plan:
+        assert plan.counts == {"add": 0, "change": 0, "remove": 0}
+
+
+def repair(server: Server, stack: Terraform) -> None:
+    """Applies the stack like an `ops up` after a killed one."""
+    created = created_ids(log(server))
+    write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
+    consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
+    consistency.run(
+        lambda: consistency.apply(stack.apply), lambda existing: adopt(stack, existing, created)
+    )
+    end_adoption(stack.directory)
+
+
+def kill_terraform_at(stack: Terraform, log: Path, action: str) -> None:
+    """Kills Terraform when it begins an action such as `create`."""
+    earlier = log.stat().st_mtime_ns
+
+    def has_begun() -> bool:
+        if log.stat().st_mtime_ns == earlier:
+            return False
+        return f'"action":"{action}"' in "".join(
+            line for line in log.read_text().splitlines() if '"type":"apply_start"' in line
+        )
+
+    wait_for(has_begun, seconds=300, interval=0.005)
+    run = last_run(stack.directory)
+    process = run.find() if run else None
+    assert process
+    process.kill()
 
 
 @pytest.mark.parametrize(
