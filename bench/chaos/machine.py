@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,8 @@ from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 from tests.waiting import wait_for
 
-CLOCK_LIBRARY = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-"""Of Debian's package libfaketime. It changes the time that a process reads."""
+CLOCK = Path(__file__).with_name("clock.c")
+"""Source of a library that shifts a process's clock. With libfaketime, `time.sleep` fails."""
 PHASE_TIMEOUT = 180.0
 """Seconds for `ops up` to reach a phase on a busy machine."""
 UP_TIMEOUT = 600.0
@@ -169,21 +169,23 @@ class Machine:
 
         The offset is in seconds. At the end the services restart with the machine's clock.
         """
-        if not CLOCK_LIBRARY.exists():
-            raise OperatorError(f"{CLOCK_LIBRARY} is missing: install the package libfaketime")
-        file = Path(tempfile.gettempdir()) / f"clock-{os.getpid()}"
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory).chmod(0o755)
+            library, offset = Path(directory) / "clock.so", Path(directory) / "offset"
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, CLOCK, "-ldl"], check=True)
 
-        def move(seconds: int) -> None:
-            file.write_text(f"{seconds:+d}s\n")
-            file.chmod(0o644)
+            def move(seconds: int) -> None:
+                with offset.open("r+b") as file:
+                    file.write(seconds.to_bytes(8, sys.byteorder, signed=True))
 
-        move(0)
-        variables = {
-            "LD_PRELOAD": str(CLOCK_LIBRARY),
-            "FAKETIME_TIMESTAMP_FILE": str(file),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        }
+            offset.write_bytes(bytes(8))
+            variables = {"LD_PRELOAD": str(library), "CLOCK_OFFSET": str(offset)}
+            with self._restarted_with(variables):
+                yield move
+
+    @contextmanager
+    def _restarted_with(self, variables: Mapping[str, str]) -> Iterator[None]:
+        """Restarts the services with more environment variables, and later without."""
         environment = processes.base_environment
 
         def with_clock(root: Root) -> dict[str, str]:
@@ -193,11 +195,10 @@ class Machine:
         with mock.patch.object(services, "base_environment", with_clock):
             self.cloud.start()
         try:
-            yield move
+            yield
         finally:
             self.cloud.stop()
             self.cloud.start()
-            file.unlink()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import errno
 import json
 import os
 import signal
@@ -40,6 +41,8 @@ SAVE_TIMEOUT = 60.0
 """Seconds after which a save that hangs is killed and repeated."""
 RETRY_DELAY = 5.0
 """Seconds until a failed save is retried, for example if the disk is full."""
+RESERVED_SPACE = 16 * 1024**2
+"""Bytes of free disk space below which calls that change data are rejected."""
 POLLER_DELAY = 1.0
 """Seconds until functions receive queued messages. They call this server, so it must be ready."""
 STREAMS = "streams"
@@ -147,13 +150,26 @@ class Saver:
         async def handle_and_track(
             method: str, path: str, headers: Any, body: Any, query: Any, **options: Any
         ) -> Any:
+            action = find_action(method, path, headers, body, query)
+            is_change = name not in VOLATILE and changes_data(method, path, action)
+            if is_change:
+                self._require_space()
             try:
                 return await handle(method, path, headers, body, query, **options)
             finally:
-                if name not in VOLATILE and is_change(method, path, headers, body, query):
+                if is_change and action not in JOURNALED:
                     self._mark(name)
 
         return handle_and_track
+
+    def _require_space(self) -> None:
+        """Rejects a call on a full disk before it changes data in memory.
+
+        A retry could otherwise find the change that the disk does not have, and succeed.
+        """
+        disk = os.statvfs(self._state)
+        if disk.f_bavail * disk.f_frsize < RESERVED_SPACE:
+            raise OSError(errno.ENOSPC, "The disk is full")
 
     def _mark(self, module: str) -> None:
         if module not in self._changed:
@@ -257,15 +273,19 @@ def add_save_request(application: Application, path: str, saver: Saver) -> Appli
     return respond
 
 
-def is_change(method: str, path: str, headers: Any, body: Any, query: Any) -> bool:
-    """Returns True if a call can change data that the journal does not contain."""
-    if method in {"GET", "HEAD", "OPTIONS"} or path.endswith("/invocations"):
-        return False
+def changes_data(method: str, path: str, action: str) -> bool:
+    """Returns True if a call can change data. Invocations change data by other calls."""
+    is_read = method in {"GET", "HEAD", "OPTIONS"} or action.startswith(READS)
+    return not is_read and not path.endswith("/invocations")
+
+
+def find_action(method: str, path: str, headers: Any, body: Any, query: Any) -> str:
+    """Returns the name of the action that a call names in a header or in its form, or ""."""
     action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
     if not action and method == "POST" and path == "/":
         form = parse_qs(bytes(body or b"").decode(errors="replace"))
         action = next(iter(form.get("Action") or query.get("Action") or [""]))
-    return action not in JOURNALED and not action.startswith(READS)
+    return action
 
 
 def parts(module: str) -> Iterable[str]:

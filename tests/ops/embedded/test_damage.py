@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -12,6 +13,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
+from bench.chaos.machine import small_disk
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
@@ -125,6 +127,28 @@ def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> No
     assert s3.get_object(Bucket="refused", Key="object")["Body"].read() == b"kept"
     acknowledged = {f"{before}{'x' * 100}" for before in range(number)} | {"kept"}
     assert acknowledged <= ids(server, "refused")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(tmp_path: Path) -> None:
+    with small_disk(tmp_path, 100 * 1024**2):
+        # Prepared without the check for 2 GiB of free space.
+        root = Root(tmp_path)
+        root.logs.mkdir()
+        full = Server(root)
+        full.start()
+        try:
+            create_table(full, "items")
+            ballast = tmp_path / "ballast"
+            ballast.write_bytes(bytes(psutil.disk_usage(str(tmp_path)).free - 8 * 1024**2))
+            with pytest.raises(ClientError):
+                write(full, "items", "rejected")
+            assert ids(full, "items") == set()
+            ballast.unlink()
+            write(full, "items", "kept")
+            assert ids(full, "items") == {"kept"}
+        finally:
+            full.stop()
 
 
 @pytest.fixture
