@@ -145,7 +145,7 @@ def test_rollbacks_start_manually_and_drift_checks_audits_and_slow_tests_run_nig
     assert set(load("rollback")["on"]) == {"workflow_dispatch"}
     nightly = load("nightly")
     assert "schedule" in nightly["on"]
-    assert set(nightly["jobs"]) == {"drift", "audit", "tests"}
+    assert set(nightly["jobs"]) == {"drift", "audit", "tests", "chaos"}
 
 
 def test_an_audit_fails_if_a_package_cannot_be_looked_up() -> None:

@@ -115,7 +115,11 @@ def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]
     def breaks(machine: Machine, changes: Changes) -> float:
         changes.next()
         up = Up(machine.root)
-        up.wait_for(PHASES[phase])
+        try:
+            up.wait_for(PHASES[phase])
+        except BaseException:
+            up.end()
+            raise
         children = up.children()
         if "up" in victims:
             os.kill(up.process.pid, signal.SIGKILL)

@@ -53,13 +53,16 @@ class Up:
         try:
             status = self.process.wait(UP_TIMEOUT)
         except BaseException:
-            # While the command runs, nothing can stop the platform.
-            self.process.terminate()
-            self.process.wait()
+            self.end()
             raise
         if status:
             raise OperatorError(f"`ops up` ended with status {status}: {self.reported()}")
         return self.reported().splitlines()
+
+    def end(self) -> None:
+        """Ends the command, so that others can use the platform."""
+        self.process.terminate()
+        self.process.wait()
 
     def reported(self) -> str:
         self._errors.seek(0)
@@ -86,7 +89,11 @@ class Up:
         return []
 
     def is_synthesizing(self) -> bool:
-        return any("main.py" in child.cmdline() for child in self.children())
+        for child in self.children():
+            with suppress(psutil.NoSuchProcess):
+                if "main.py" in child.cmdline():
+                    return True
+        return False
 
     def applied_actions(self) -> set[str]:
         """Returns the types of actions that Terraform has begun, such as `create`."""

@@ -133,6 +133,8 @@ def store_state_in_s3(server: Server, stack: Terraform) -> None:
     stack.init()
 
 
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
 def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is_completed(
     server: Server, stack: Terraform
 ) -> None:
