@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 
+from lambdas.common.clock import timestamp
 from tests.e2e.support.api_client import Api, ApiResponse
 from tests.e2e.support.platform import Platform
 
@@ -24,13 +25,18 @@ class User:
     token: str
 
     @classmethod
-    def create(cls, platform: Platform, display_name: str, *roles: str) -> User:
+    def create(
+        cls, platform: Platform, display_name: str, *roles: str, user_id: str | None = None
+    ) -> User:
         """Creates a session with the role `user` and these roles. The session lasts an hour."""
-        user_id, session_id, now = str(uuid.uuid4()), uuid.uuid4().hex, int(time.time())
+        user_id = user_id or str(uuid.uuid4())
+        session_id, now = uuid.uuid4().hex, int(time.time())
         session = {
             "session_id": {"S": session_id},
             "user_id": {"S": user_id},
             "display_name": {"S": display_name},
+            "created_at": {"S": timestamp(now)},
+            "last_used_at": {"S": timestamp(now)},
             "expires_at": {"N": str(now + 3600)},
         }
         platform.aws("dynamodb").put_item(TableName="auth-sessions-local", Item=session)

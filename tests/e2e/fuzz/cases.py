@@ -1,0 +1,173 @@
+"""Hypothesis strategies for requests to a route and for WebSocket frames."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from hypothesis import strategies as st
+from msgspec import Struct
+
+from lambdas.common.web.http import BODY_LIMIT
+from lambdas.common.web.router import WITH_BODY, Route
+from tests.e2e.fuzz.values import (
+    HOSTILE,
+    Json,
+    Known,
+    hostile_texts,
+    hostile_values,
+    known,
+    nearly_valid,
+    valid,
+)
+
+CALLERS = (
+    *["user"] * 4,
+    *["other"] * 3,
+    *["moderator"] * 2,
+    *["anonymous"] * 3,
+    "nobody",
+    "forger",
+)
+"""The callers, as often as they occur. `nobody` has no token, and `forger` an invalid one."""
+
+RAW_SEGMENTS = ("%", "%ff", "%zz", "%00", ".", "..", "%2e%2e", "a%2Fb", "", "a;b=c", "~", "+")
+"""Segments of a path that are sent without encoding."""
+
+EMOJIS = ("\U0001f44d", "\u2764\ufe0f", "\u2764", "\U0001f1e9\U0001f1ea", "1\ufe0f\u20e3", "x")
+
+CONDITIONS = ("*", '"1"', "1", '"1", "2"', 'W/"1"', "", '"', "x" * 5000, "\u00e9", "-1", "9" * 30)
+
+KEYS = ("a", "b", "c", "x" * 255, "x" * 256, "", " ", "\t", "\u00e9", "a,b")
+"""Values of Idempotency-Key. The first ones occur often, so that keys repeat."""
+
+HEADERS: tuple[tuple[str, str], ...] = (
+    ("Content-Type", "text/plain"),
+    ("Content-Type", "application/json; charset=latin-1"),
+    ("Content-Type", "APPLICATION/JSON;charset=UTF-8"),
+    ("Content-Type", ""),
+    ("X-Correlation-Id", "$context.requestId"),
+    ("X-Correlation-Id", "x" * 129),
+    ("X-Correlation-Id", "given.by:caller-1"),
+    ("Origin", "https://evil.example"),
+    ("Origin", "null"),
+    ("Accept", "text/html"),
+    ("Content-Encoding", "gzip"),
+    ("X-HTTP-Method-Override", "DELETE"),
+    ("X-Forwarded-For", "127.0.0.1"),
+    ("User-Agent", "\u00e9" * 300),
+    ("Authorization", "Bearer second"),
+)
+
+RAW_BODIES: tuple[bytes, ...] = (
+    *(b"{", b"[]", b'"text"', b"null", b"1", b"{}{}", b"\xff\xfe", b"\xef\xbb\xbf{}", b"\0"),
+    *(b'{"a": NaN}', b'{"a": 1e400}', b'{"a": 1, "a": 2}', b"{'a': 1}", b'{"\\ud800": 1}'),
+    *(b"<a/>", b"a=b", b'{"a":' * 5000 + b"1" + b"}" * 5000, b"[" * 100_000),
+    b'{"a":' + b"[" * 900 + b"]" * 900 + b"}",
+    b'{"a": "' + b"x" * BODY_LIMIT + b'"}',
+)
+
+
+class Case(Struct, frozen=True):
+    """A request before its `Known` values are chosen.
+
+    A path parameter is a Known, or text that is percent-encoded already. A body is JSON, or bytes
+    that are sent unchanged.
+    """
+
+    route: Route
+    caller: str
+    path: dict[str, Known | str]
+    query: list[tuple[str, Json]]
+    headers: list[tuple[str, str]]
+    body: Json
+
+
+@st.composite
+def cases(draw: st.DrawFn, route: Route) -> Case:
+    """Returns requests to a route: most are valid, the others wrong in some respect."""
+    return Case(
+        route=route,
+        caller=draw(st.sampled_from(CALLERS)),
+        path={
+            segment[1:-1]: draw(_segments(segment[1:-1], route))
+            for segment in route.path.split("/")
+            if segment.startswith("{")
+        },
+        query=draw(_queries(route.query)),
+        headers=draw(_headers()),
+        body=draw(_bodies(route)),
+    )
+
+
+@st.composite
+def frames(draw: st.DrawFn, action: str, model: type[Struct]) -> Json:
+    """Returns the frames of a WebSocket action, as JSON or as text that is sent unchanged."""
+    kind = draw(st.integers(0, 9))
+    if kind == 9:
+        return draw(_raw_frames)
+    frame = draw(valid(model) if kind < 6 else nearly_valid(model))
+    return frame if kind == 8 else {**frame, "action": action}
+
+
+_raw_frames = st.one_of(
+    st.sampled_from([text for raw in RAW_BODIES[:-2] if (text := raw.decode(errors="ignore"))]),
+    st.sampled_from([json.dumps({"action": a}) for a in ("$connect", "$disconnect", "$default")]),
+    st.sampled_from([json.dumps({"action": text}) for text in HOSTILE]),
+    st.builds(lambda text: json.dumps({"action": text}), hostile_values),
+    st.text(max_size=50),
+)
+
+
+@st.composite
+def _segments(draw: st.DrawFn, name: str, route: Route) -> Known | str:
+    kind = draw(st.integers(0, 19))
+    if kind < 16:
+        if name in route.texts:
+            return quote(draw(st.sampled_from(EMOJIS)))
+        return draw(known(name))
+    if kind < 18:
+        return quote(draw(hostile_texts).encode(errors="surrogatepass"), safe="")
+    return draw(st.sampled_from(RAW_SEGMENTS))
+
+
+@st.composite
+def _queries(draw: st.DrawFn, model: type[Struct] | None) -> list[tuple[str, Json]]:
+    kind = draw(st.integers(0, 9))
+    found: list[tuple[str, Json]] = []
+    if model is not None and kind < 9:
+        fields = draw(valid(model) if kind < 6 else nearly_valid(model))
+        found = [(name, value) for name, value in fields.items() if value is not None]
+    if kind >= 8:
+        found += draw(st.lists(st.tuples(hostile_texts, hostile_values), max_size=2))
+    if kind == 9 and found:
+        found.append((found[0][0], "again"))
+    return found
+
+
+@st.composite
+def _headers(draw: st.DrawFn) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    if draw(st.integers(0, 4)) == 4:
+        found.append(("If-Match", draw(st.sampled_from(CONDITIONS))))
+    if draw(st.integers(0, 4)) == 4:
+        index = min(draw(st.integers(0, 2 * len(KEYS))), draw(st.integers(0, len(KEYS) - 1)))
+        found.append(("Idempotency-Key", KEYS[index]))
+    if draw(st.integers(0, 9)) == 9:
+        found += draw(st.lists(st.sampled_from(HEADERS), min_size=1, max_size=2))
+    return found
+
+
+@st.composite
+def _bodies(draw: st.DrawFn, route: Route) -> Any:
+    kind = draw(st.integers(0, 15))
+    if route.method not in WITH_BODY:
+        return None if kind < 14 else {} if kind == 14 else draw(st.sampled_from(RAW_BODIES))
+    if kind == 15:
+        return draw(st.sampled_from(RAW_BODIES))
+    if kind == 14:
+        return draw(st.sampled_from((None, {}, [], {"unknownField": 1}, {"a": "x" * 100_000})))
+    if route.body is None:
+        return None
+    return draw(valid(route.body) if kind < 9 else nearly_valid(route.body))

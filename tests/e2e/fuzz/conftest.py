@@ -1,0 +1,41 @@
+"""The world of the fuzz tests: callers, and providers of the ai service that always respond."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ops.env_file import KEYS
+from ops.upkeep.secrets import Secrets
+from tests.e2e.fuzz.sockets import Sockets
+from tests.e2e.fuzz.world import World
+from tests.e2e.scenarios.context import ScenarioContext
+from tests.e2e.support.ai_providers import run_fake_providers
+from tests.e2e.support.platform import Platform
+from tests.lambdas.ai.servers import KEY, say
+
+ANSWER = '{"flagged": false, "categories": {}, "translation": "Bonjour", "sourceLanguage": "en"}'
+"""A completion that all operations of the ai service understand."""
+
+
+@pytest.fixture(scope="package")
+def world(platform: Platform) -> Iterator[World]:
+    with run_fake_providers(platform) as providers:
+        for provider in providers:
+            provider.behaviours = [say(ANSWER)]
+        for name in KEYS:
+            Secrets(platform.cloud).store(name, KEY)
+        ScenarioContext(
+            platform, "ai"
+        ).restart_function()  # a missing key is cached for some seconds
+        yield World(platform)
+        for provider in providers:
+            provider.violations.clear()
+    for name in KEYS:
+        Secrets(platform.cloud).clear(name)
+
+
+@pytest.fixture(scope="package")
+def sockets(world: World) -> Sockets:
+    return Sockets(world)

@@ -1,0 +1,82 @@
+"""Sends frames to the WebSocket API of the running platform, and checks the responses."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from typing import Any
+
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import ClientConnection, connect
+
+from lambdas.chat.frames import FRAME_LIMIT
+from tests.documented_codes import documented_codes
+from tests.e2e.fuzz.values import Json, resolve
+from tests.e2e.fuzz.world import SLOW, World
+
+ROOMS = 4
+"""Rooms that each connection joins, so that frames reach them."""
+
+
+class Sockets:
+    """Connections of a registered and of an anonymous user."""
+
+    def __init__(self, world: World) -> None:
+        self.outcomes: Counter[str] = Counter()
+        self._world = world
+        self._codes = documented_codes("chat", "websocket")
+        self._open: dict[str, ClientConnection] = {}
+        self._rooms = [
+            world.call("user", "POST", "/v1/chat/rooms", {"name": "Frames", "type": "public"})
+            for _ in range(ROOMS)
+        ]
+
+    def check(self, caller: str, frame: Json) -> None:
+        """Sends a frame. Fails with the frame's text if the response is defective."""
+        context = {"roomId": self._rooms[len(json.dumps(repr(frame))) % ROOMS]["roomId"]}
+        chosen = resolve(frame, lambda wanted: self._world.memory.choose(wanted, context))
+        text = chosen if isinstance(chosen, str) else json.dumps(chosen)
+        socket = self._open.get(caller) or self._connect(caller)
+        started = time.monotonic()
+        try:
+            # A WebSocket transports only text that can be encoded as UTF-8.
+            socket.send(text.encode(errors="replace").decode())
+            response = _response(socket)
+            defect = self._defect(response)
+            self.outcomes[response.get("code", "ack")] += 1
+        except ConnectionClosed as closed:
+            self._open.pop(caller)
+            # API Gateway closes the connection for larger frames.
+            defect = "" if len(text.encode(errors="replace")) > FRAME_LIMIT else str(closed)
+        except TimeoutError:
+            self._open.pop(caller)
+            defect = "there is no response"
+        if not defect and time.monotonic() - started > SLOW and not self._world.is_busy():
+            defect = "the response is slow"
+        assert not defect, f"{defect}\n{caller} sent this frame:\n{text[:4000]}"
+
+    def _connect(self, caller: str) -> ClientConnection:
+        ticket = self._world.call(caller, "POST", "/v1/chat/tickets", {})["ticket"]
+        address = f"{self._world.platform.ws_url}?ticket={ticket}"
+        socket = self._open[caller] = connect(address, proxy=None, max_size=None, legacy=True)
+        for room in self._rooms:
+            socket.send(json.dumps({"action": "join_room", "roomId": room["roomId"]}))
+            assert _response(socket)["type"] == "ack"
+        return socket
+
+    def _defect(self, response: Any) -> str:
+        if response["type"] == "ack":
+            return ""
+        if response.keys() - {"errors"} != {"type", "requestId", "code", "message"}:
+            return f"the error is {response}"
+        code = response["code"]
+        return "" if code in self._codes else f"the code {code} is not documented"
+
+
+def _response(socket: ClientConnection) -> Any:
+    """Returns the next ack or error. Raises TimeoutError or ConnectionClosed."""
+    while True:
+        frame = json.loads(socket.recv(timeout=12 * SLOW))
+        if frame["type"] in {"ack", "error"}:
+            return frame

@@ -1,0 +1,295 @@
+"""Sends cases to the running platform, remembers its responses, and checks them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import tempfile
+import time
+import uuid
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+from hypothesis import assume
+
+from lambdas.common.problems import Problem
+from lambdas.common.web.http import Request
+from lambdas.common.web.router import Route, RouteTable
+from lambdas.route_tables import route_tables
+from tests.e2e.fuzz.cases import Case
+from tests.e2e.fuzz.values import Json, Known, resolve
+from tests.e2e.support.api_client import PROBLEM, PROBLEM_MEMBERS, Api
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person, User
+
+SLOW = 5.0
+"""Seconds within which the platform responds to every request."""
+
+BUSY = 1.0
+"""Seconds. If a request without any work takes longer, other programs delay all requests."""
+
+HEAD_LIMIT = 10_000
+"""API Gateway accepts 10,240 bytes of request line and headers, before any code of ours runs."""
+
+RENEWAL = 100
+"""Requests after which rate limits and quotas are reset, which would hide later defects."""
+
+UNKNOWN = "0" * 32
+"""An id that no response contains."""
+
+_FILES = {
+    "image/png": b"\x89PNG\r\n\x1a\n",
+    "image/jpeg": b"\xff\xd8\xff",
+    "application/pdf": b"%PDF-1.7\n",
+    "application/zip": b"PK\x03\x04",
+}
+"""The first bytes of uploaded files, by content type."""
+
+
+class Memory:
+    """Texts of earlier responses, grouped by the object that contained them."""
+
+    def __init__(self) -> None:
+        self._groups: dict[frozenset[str], deque[dict[str, str]]] = defaultdict(
+            lambda: deque(maxlen=64)
+        )
+
+    def learn(self, value: Json, context: Mapping[str, str]) -> None:
+        """Remembers the short texts of all objects in `value`, together with `context`."""
+        if isinstance(value, list):
+            for item in value[:20]:
+                self.learn(item, context)
+        elif isinstance(value, dict):
+            texts = {k: v for k, v in value.items() if isinstance(v, str) and 0 < len(v) < 2000}
+            found = {**context, **texts}
+            self._groups[frozenset(found)].append(found)
+            for item in value.values():
+                if isinstance(item, dict | list):
+                    self.learn(item, context)
+
+    def choose(self, wanted: Known, context: dict[str, str]) -> str:
+        """Returns a known text, and adds the texts that occurred together with it to `context`."""
+        found = [
+            group
+            for names, groups in self._groups.items()
+            if wanted.name in names
+            for group in groups
+        ]
+        if wanted.related:
+            agreeing = [g for g in found if all(g.get(n, v) == v for n, v in context.items())]
+            closest = [g for g in agreeing if context.keys() & g.keys()]
+            found = closest or agreeing or found
+        if not found:
+            return UNKNOWN
+        # The latest are the most likely to exist still.
+        group = found[-1 - wanted.index % len(found)]
+        context.update({name: text for name, text in group.items() if name not in context})
+        return group[wanted.name]
+
+
+class World:
+    """The platform, its callers, and what they learned from earlier responses."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.memory = Memory()
+        self.statuses: dict[str, Counter[int]] = defaultdict(Counter)
+        """The number of responses with each status, by route."""
+        self.slowest = 0.0
+        self._http = urllib3.PoolManager(retries=False, timeout=60.0)
+        self._routes = RouteTable([r for table in route_tables().values() for r in table])
+        self._api = Api(platform.api_url)
+        self._sent = 0
+        platform.reset_rate_limits()
+        self._people = {
+            name: Person.sign_up(platform, self._api) for name in ("user", "other", "moderator")
+        }
+        self._tokens = {name: self._sign_in(name) for name in (*self._people, "anonymous")}
+        self._tokens["forger"] = "e30.e30.e30"
+        for name, person in self._people.items():
+            self.memory.learn({"userId": person.user_id, "email": person.email}, {})
+            # Only users with a profile can be invited. The first read creates it.
+            self._api.get("/v1/profile", token=self._tokens[name]).expect(200)
+
+    def _sign_in(self, name: str) -> str:
+        """Returns a token of a new session, because requests may have ended the previous one."""
+        if name == "anonymous":
+            return str(self._api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"])
+        person = self._people[name]
+        roles = ("moderator",) if name == "moderator" else ()
+        return User.create(self.platform, person.display_name, *roles, user_id=person.user_id).token
+
+    def _renew(self) -> None:
+        self.platform.reset_rate_limits()
+        dynamodb = self.platform.aws("dynamodb")
+        for item in dynamodb.scan(TableName="ai-usage-local")["Items"]:
+            key = {name: item[name] for name in ("user_id", "day")}
+            dynamodb.delete_item(TableName="ai-usage-local", Key=key)
+
+    def call(self, caller: str, method: str, path: str, body: object) -> Any:
+        """Sends a valid request and returns the body of its response."""
+        return self._api.call(method, path, body, token=self._sign_in(caller)).json
+
+    def check(self, case: Case) -> None:
+        """Sends the request of a case. Fails with a command that repeats a defective request."""
+        if self._sent % RENEWAL == 0:
+            self._renew()
+        self._sent += 1
+        context: dict[str, str] = {}
+        path = self._path(case, context)
+        body = _encode(self._resolved(case.body, context))
+        headers = self._headers(case, body)
+        url = f"{self.platform.api_url}{path}"
+        head = len(path) + sum(len(name) + len(value) for name, value in headers.iteritems())
+        assume(head < HEAD_LIMIT)
+        response, seconds = self._send(case.route.method, url, headers, body)
+        if seconds > SLOW and not self.is_busy():
+            # A slow request is slow each time.
+            response, seconds = self._send(case.route.method, url, headers, body)
+        self.slowest = max(self.slowest, seconds)
+        defects = [*self._defects(case.route.method, path, response, seconds)]
+        if defects:
+            command = _curl(case.route.method, url, headers, body)
+            raise AssertionError(
+                f"{'; '.join(defects)}\n{command}\nresponse: {response.status}"
+                f" {dict(response.headers)}\n{response.data[:2000]!r}"
+            )
+        self.statuses[f"{case.route.method} {case.route.path}"][response.status] += 1
+        if response.status == 401 and case.caller in {*self._people, "anonymous"}:
+            self._tokens[case.caller] = self._sign_in(case.caller)
+        if response.status < 300 and response.data:
+            self._learn(json.loads(response.data), context, body)
+
+    def is_busy(self) -> bool:
+        """Returns True if the machine, not the platform, makes requests slow."""
+        _, seconds = self._send("GET", f"{self.platform.api_url}/v1/auth/me", {}, None)
+        return seconds > BUSY
+
+    def _send(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes | None
+    ) -> tuple[urllib3.BaseHTTPResponse, float]:
+        """Returns the response and the seconds that it took."""
+        started = time.monotonic()
+        response = self._http.request(method, url, headers=headers, body=body, redirect=False)
+        return response, time.monotonic() - started
+
+    def _path(self, case: Case, context: dict[str, str]) -> str:
+        """Returns the path with its query, and adds the known ids of the path to `context`."""
+        parameters = {}
+        # The last parameter is the most specific: its object also has the ids of the others.
+        for name, given in reversed(case.path.items()):
+            if isinstance(given, Known):
+                context[name] = self.memory.choose(given, context)
+                parameters[name] = quote(context[name], safe="")
+            else:
+                parameters[name] = given
+        path = re.sub(r"\{(\w+)\}", lambda found: parameters[found[1]], case.route.path)
+        query = [
+            (name.encode(errors="surrogatepass"), _query_text(self._resolved(value, context)))
+            for name, value in case.query
+        ]
+        return path + (f"?{urlencode(query)}" if query else "")
+
+    def _resolved(self, value: Json, context: dict[str, str]) -> Json:
+        return resolve(value, lambda wanted: self.memory.choose(wanted, context))
+
+    def _headers(self, case: Case, body: bytes | None) -> urllib3.HTTPHeaderDict:
+        headers = urllib3.HTTPHeaderDict()
+        if case.caller in self._tokens:
+            headers["Authorization"] = f"Bearer {self._tokens[case.caller]}"
+        for name, value in case.headers:
+            headers.add(name, value.encode().decode("latin-1"))
+        if body is not None and "Content-Type" not in headers:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _learn(self, document: Json, context: Mapping[str, str], body: bytes | None) -> None:
+        parameters = {name: text for name, text in context.items() if name.endswith("Id")}
+        self.memory.learn(document, parameters)
+        if isinstance(document, dict) and "upload" in document and body:
+            self._upload(document["upload"], json.loads(body))
+
+    def _upload(self, form: Any, request: Mapping[str, Any]) -> None:
+        """Uploads a file of the requested type and size, so that its key can be used."""
+        first = _FILES.get(request["contentType"], b"")
+        size = request["contentLength"]
+        if size < 100_000:
+            content = (first + b" " * size)[:size]
+            fields = {**form["fields"], "file": ("file", content)}
+            self._http.request("POST", form["url"], fields=fields, redirect=False)
+
+    def _defects(
+        self, method: str, path: str, response: urllib3.BaseHTTPResponse, seconds: float
+    ) -> Iterator[str]:
+        status, content = response.status, response.data
+        if status not in self._documented(method, path):
+            yield f"the status {status} is not documented for this route"
+        elif status >= 500:
+            yield f"the status is {status}"
+        if seconds > SLOW and not self.is_busy():
+            yield f"the response took {seconds:.1f} s"
+        media_type = response.headers.get("Content-Type", "")
+        if status >= 400:
+            if media_type != PROBLEM:
+                yield f"the error has the type {media_type}"
+            elif not _is_problem(content, status):
+                yield "the error is not a problem document of this status"
+        elif status == 200 and media_type != "application/json":
+            yield f"the response has the type {media_type}"
+        if b"Traceback" in content or b"botocore" in content:
+            yield "the response shows internals"
+
+    def _documented(self, method: str, path: str) -> frozenset[int]:
+        """Returns the documented statuses of the route that a path leads to.
+
+        A hostile id can lead to another route, or to none.
+        """
+        nowhere = frozenset({400, 401, 403, 404, 405, 413, 429})
+        try:
+            segments = Request({"httpMethod": method, "path": path.partition("?")[0]}).segments
+            route: Route | None = self._routes.match(segments)[0].get(method)
+        except Problem:
+            return nowhere
+        return route.statuses if route else nowhere
+
+
+def _is_problem(content: bytes, status: int) -> bool:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return False
+    return (
+        isinstance(document, dict)
+        and document.keys() >= PROBLEM_MEMBERS
+        and document["status"] == status
+    )
+
+
+def _encode(body: Json) -> bytes | None:
+    return body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+
+
+def _query_text(value: Json) -> bytes:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text.encode(errors="surrogatepass")
+
+
+def _curl(method: str, url: str, headers: urllib3.HTTPHeaderDict, body: bytes | None) -> str:
+    """Returns a command line that sends the request."""
+    parts = ["curl", "--path-as-is", "-i", "-X", method, url]
+    for name, value in headers.iteritems():
+        # curl removes a header whose value is empty, unless it ends with a semicolon.
+        parts += ["-H", f"{name}: {value}" if value else f"{name};"]
+    if body is not None:
+        if len(body) < 4000 and body.isascii() and b"\0" not in body:
+            parts += ["--data-binary", body.decode()]
+        else:
+            file = Path(tempfile.gettempdir()) / f"body-{uuid.uuid4().hex}"
+            file.write_bytes(body)
+            parts += ["--data-binary", f"@{file}"]
+    return shlex.join(parts)
