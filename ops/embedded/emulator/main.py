@@ -21,7 +21,7 @@ from .journal import Journal
 from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
 from .saving import Saver, add_save_request
-from .workers import bound_workers
+from .workers import bound_workers, keep_workers_after_errors
 
 
 def correct() -> None:
@@ -33,6 +33,7 @@ def correct() -> None:
     render_ids_of_mock_responses()
     store_authentication_mode()
     bound_workers()
+    keep_workers_after_errors()
     persist_before_acknowledging()
     state = Path(persistence.STATE_DIR)
     journal = Journal(state.parent / "journal")

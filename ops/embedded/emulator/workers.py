@@ -1,4 +1,4 @@
-"""Limits the processes that execute functions, which bounds their memory and unpacked packages."""
+"""Limits the processes that execute functions, and keeps them after errors of functions."""
 
 from __future__ import annotations
 
@@ -46,6 +46,25 @@ def bound_workers() -> None:
     lambda_svc._acquire_execution_slot = wait_for_slot
     lambda_svc._get_account_settings = report_limits
     lambda_svc.acquire_worker = lambda_runtime.acquire_worker = acquire_within_bound
+
+
+def keep_workers_after_errors() -> None:
+    """Keeps the worker of a function that raised an exception, as AWS does.
+
+    ministack ends it, so that each invalid token would cost a cold start of the authorizer.
+    """
+    invoke = lambda_runtime.Worker.invoke
+    failed, raised = '"status": "error", "error": str(e), "trace"', '"status": "ok", "raised": True'
+    script = lambda_runtime._PYTHON_WORKER_SCRIPT
+    assert script.count(failed) == 1, "the worker's script reports exceptions in another way"
+    script = script.replace(failed, f'{raised}, "error": str(e), "trace"')
+    lambda_runtime._PYTHON_WORKER_SCRIPT = script
+
+    def invoke_and_keep(worker: Any, *arguments: Any, **options: Any) -> dict[str, Any]:
+        response: dict[str, Any] = invoke(worker, *arguments, **options)
+        return {**response, "status": "error"} if response.pop("raised", False) else response
+
+    lambda_runtime.Worker.invoke = invoke_and_keep
 
 
 def report_limits() -> Any:

@@ -133,6 +133,29 @@ def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None
     assert output.splitlines() == ["True None True", "(None, 'account')"]
 
 
+def test_a_worker_is_kept_after_an_exception_of_its_function() -> None:
+    output = run("""
+        import io, zipfile
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.keep_workers_after_errors()
+        package = io.BytesIO()
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("m.py", "import os\\ndef handler(event, context):\\n"
+                "    if event: raise ValueError(str(os.getpid()))\\n    return os.getpid()\\n")
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+        config = {"FunctionArn": arn, "FunctionName": "f", "Handler": "m.handler",
+                  "Runtime": "python3.12", "Timeout": 20}
+        worker, _ = lambda_runtime.acquire_worker("f", config, package.getvalue())
+        failed = worker.invoke({"fail": True}, "1")
+        succeeded = worker.invoke({}, "2")
+        print(failed["status"], succeeded["status"], succeeded["cold_start"])
+        print(failed["error"] == str(succeeded["result"]), "ValueError" in failed["trace"])
+        worker.kill()
+    """)
+    assert output.splitlines() == ["error ok False", "True True"]
+
+
 def test_packages_that_a_killed_server_unpacked_are_removed_at_start() -> None:
     with running_server() as server:
         leftover = server.root.path / "tmp" / "ministack-lambda-function-x"
