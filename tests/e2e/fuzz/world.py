@@ -21,6 +21,7 @@ from lambdas.common.problems import Problem
 from lambdas.common.web.http import Request
 from lambdas.common.web.router import Route, RouteTable
 from lambdas.route_tables import route_tables
+from tests.documented_codes import API, documented_codes
 from tests.e2e.fuzz.cases import Case
 from tests.e2e.fuzz.values import Json, Known, resolve
 from tests.e2e.support.api_client import PROBLEM, PROBLEM_MEMBERS, Api
@@ -104,6 +105,7 @@ class World:
         self._http = urllib3.PoolManager(retries=False, timeout=60.0)
         self._routes = RouteTable([r for table in route_tables().values() for r in table])
         self._api = Api(platform.api_url)
+        self._codes = documented_codes(*(page.stem for page in API.glob("*.md")))
         self._sent = 0
         platform.reset_rate_limits()
         self._people = {
@@ -239,6 +241,8 @@ class World:
                 yield f"the error has the type {media_type}"
             elif not _is_problem(content, status):
                 yield "the error is not a problem document of this status"
+            elif (code := json.loads(content)["code"]) not in self._codes:
+                yield f"the code {code} is not documented"
         elif status == 200 and media_type != "application/json":
             yield f"the response has the type {media_type}"
         if b"Traceback" in content or b"botocore" in content:
