@@ -163,7 +163,9 @@ def _emails() -> st.SearchStrategy[Json]:
 
 
 def _passwords() -> st.SearchStrategy[Json]:
-    return st.sampled_from((PASSWORD, "Other-horse-2", "Passwo\u0301rd-1", "Aa1!" + "\u4e16" * 200))
+    return known("password") | st.sampled_from(
+        (PASSWORD, "Other-horse-2", "Passwo\u0301rd-1", "Aa1!" + "\u4e16" * 200)
+    )
 
 
 _CUSTOM: Mapping[type, Callable[[], st.SearchStrategy[Json]]] = {

@@ -10,6 +10,7 @@ import time
 import uuid
 from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -21,6 +22,7 @@ from lambdas.common.problems import Problem
 from lambdas.common.web.http import Request
 from lambdas.common.web.router import Route, RouteTable
 from lambdas.route_tables import route_tables
+from ops.errors import OperatorError
 from tests.documented_codes import API, documented_codes
 from tests.e2e.fuzz.cases import Case
 from tests.e2e.fuzz.values import Json, Known, resolve
@@ -114,7 +116,8 @@ class World:
         self._tokens = {name: self._sign_in(name) for name in (*self._people, "anonymous")}
         self._tokens["forger"] = "e30.e30.e30"
         for name, person in self._people.items():
-            self.memory.learn({"userId": person.user_id, "email": person.email}, {})
+            self.memory.learn({"userId": person.user_id}, {})
+            self.memory.learn({"email": person.email, "password": person.password}, {})
             # Only users with a profile can be invited. The first read creates it.
             self._api.get("/v1/profile", token=self._tokens[name]).expect(200)
 
@@ -166,6 +169,8 @@ class World:
             self._tokens[case.caller] = self._sign_in(case.caller)
         if response.status < 300 and response.data:
             self._learn(json.loads(response.data), context, body)
+        if response.status in {201, 202} and case.route.path.startswith("/v1/auth/"):
+            self._learn_code(json.loads(body or b"{}"))
 
     def is_busy(self) -> bool:
         """Returns True if the machine, not the platform, makes requests slow."""
@@ -215,6 +220,14 @@ class World:
         self.memory.learn(document, parameters)
         if isinstance(document, dict) and "upload" in document and body:
             self._upload(document["upload"], json.loads(body))
+
+    def _learn_code(self, request: Mapping[str, Any]) -> None:
+        """Remembers the code that a request may have caused to be mailed."""
+        email = request.get("email")
+        with suppress(OperatorError):  # no code was mailed
+            if email is not None:
+                code = self.platform.read_mailed_code(email)
+                self.memory.learn({"email": email, "code": code}, {})
 
     def _upload(self, form: Any, request: Mapping[str, Any]) -> None:
         """Uploads a file of the requested type and size, so that its key can be used."""
