@@ -2,11 +2,12 @@
 
     python -m bench.artifacts [--runs 15] [--functions post auth] [--json]
 
-A clean interpreter that has only the artifact and the packages of the Lambda runtime imports the
-handler; another one imports only boto3. The measurements alternate, so that load on the machine
-affects both. The ratio is the median of the pairs. For the column `ratio`, to which the goal
-applies, both are compiled to bytecode. Lambda's function directory is read-only, so an artifact is
-not compiled there. The column `uncompiled` shows this worst case, relative to a compiled boto3.
+A new interpreter that has only the artifact and the packages of the Lambda runtime imports the
+handler. Another new interpreter imports only boto3. The measurements alternate, so that load on the
+machine affects both. A ratio is the median over all pairs of measurements. The goal applies to the
+column `ratio`, for which handler and boto3 are both compiled to bytecode. The column `uncompiled`
+is the worst case: Lambda's function directory is read-only, so Python cannot store the artifact's
+bytecode, while boto3 is compiled.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def lay_out_runtime(folder: Path) -> None:
 
 
 def measure_import(imported: str, *folders: Path) -> float:
-    """Returns the wall-clock seconds of a clean interpreter that imports a module from folders.
+    """Returns the wall-clock seconds that a new interpreter takes to import a module.
 
     The interpreter writes no bytecode.
     """
@@ -60,7 +61,7 @@ def measure_import(imported: str, *folders: Path) -> float:
 def measure_pairs(
     function: str, artifact: Path, runtime: Path, runs: int
 ) -> list[tuple[float, float]]:
-    """Returns pairs of the import times of the handler and of boto3, in seconds."""
+    """Returns pairs of import times in seconds: of the handler, and of boto3."""
     handler = f"lambdas.{function}.handler"
     measure_import(handler, artifact, runtime)
     return [
@@ -70,7 +71,7 @@ def measure_pairs(
 
 
 def ratio(measured: list[tuple[float, float]]) -> float:
-    """Returns the median of the pairs' ratios."""
+    """Returns the median of the ratios of handler to boto3."""
     return statistics.median(own / boto3 for own, boto3 in measured)
 
 

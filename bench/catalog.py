@@ -2,10 +2,11 @@
 
     python -m bench.catalog [--listings 100000] [--calls 300]
 
-A temporary PostgreSQL is filled with listings. The benchmark uses the function's router,
-validation, logic and store. Sessions (in DynamoDB) and the key of the cursors are fakes. The driver
-runs the same statement with the same values on a separate connection and receives the same rows.
-The calls alternate, so that load on the machine affects both.
+The benchmark fills a temporary PostgreSQL with listings and calls the catalog function's real
+router, validation, logic and store. The session store (DynamoDB on AWS) and the signing key of
+cursors are fakes. For comparison, the driver runs the same statement with the same values on a
+separate connection and receives the same rows. The two calls alternate, so that load on the machine
+affects both.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "search, common word": ({"q": "bike"}, {"sort": "relevance", "q": "bike"}),
     "search, newest": ({"q": "bike", "sort": "newest"}, {"sort": "newest", "q": "bike"}),
 }
-"""The query string of a call, and the equivalent arguments of `Search`."""
+"""By name of the case: the query string of the call, and the equivalent arguments of `Search`."""
 
 FOREVER = 2**40
 
@@ -89,7 +90,10 @@ def percentile(times: list[float], share: float) -> float:
 def measure(
     first: Callable[[], object], second: Callable[[], object], calls: int
 ) -> tuple[list[float], list[float]]:
-    """Runs two calls alternately. Returns their seconds, without 20 warm-up calls of each."""
+    """Runs two calls alternately and returns the duration of each run in seconds.
+
+    The first 20 runs of each call are warm-up and are not included.
+    """
     times: tuple[list[float], list[float]] = ([], [])
     gc.collect()
     for number in range(calls + 20):
@@ -110,7 +114,7 @@ def main() -> None:
         "--calls",
         type=int,
         default=300,
-        help="number of measured calls of each kind (default: 300)",
+        help="measured runs per query, for service and driver each (default: 300)",
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")

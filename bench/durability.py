@@ -1,8 +1,8 @@
 """Measures the CPU time that the journal and the saves of the embedded AWS add to a call.
 
-Two embedded AWS run side by side, one of them without journal and saves. Both receive the same
-block of calls alternately. Each pair of blocks yields one ratio of CPU times, which include the
-child processes that save. On a busy machine, CPU time varies less than the duration of a call.
+Runs two embedded AWS, one of them without journal and saves. They receive the same block of calls
+in turn, and each pair of blocks yields one ratio of CPU times. The CPU time includes the child
+processes that save. On a busy machine, CPU time varies less than the duration of a call.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ saving.Saver.install = lambda self: None
 server["main"]()
 """
 ITEMS = 3000
-"""Items before the measurement, so that a save has something to write."""
+"""Number of items in the table before the measurement, so that saves write realistic files."""
 CALLS = 60
-"""Repetitions of the mix in one block."""
+"""Repetitions of the mix of reads, writes and messages in one block."""
 
 
 class Target:
@@ -111,7 +111,13 @@ def running(script: Path) -> Iterator[Target]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=20, help="Pairs of blocks. Default: 20.")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=20,
+        help="Number of block pairs to run (a pair is one block of calls with and one without"
+        " durability). Default: 20.",
+    )
     pairs = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as directory:
         script = Path(directory) / "server.py"

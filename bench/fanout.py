@@ -34,10 +34,10 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
 SIZES = (1, 10, 100, 500)
-"""Connections in the room."""
+"""Numbers of connections in the room to measure with."""
 SENDERS = 5
 SENDING_TIME = 5.0
-"""Seconds during which each sender sends the next message as soon as one is acknowledged."""
+"""Seconds for which each sender sends messages, each as soon as the previous is acknowledged."""
 FLOOR = "bench-floor"
 
 FLOOR_CODE = """
@@ -59,7 +59,10 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""The floor function, which uses no sessions, tables or cache. Its frame has the start time."""
+"""The code of the floor function. It uses no sessions, tables or cache.
+
+The frame that it posts contains its start time.
+"""
 
 
 class Bench:
@@ -131,8 +134,8 @@ class Bench:
 class Timed(NamedTuple):
     """Times of a frame, in seconds since the epoch.
 
-    `called` is when the call was made, `begun` is the time in the frame itself, and `arrived` is
-    when all clients had received it.
+    `called` is when the call was made, `begun` is the time that the frame contains, and `arrived`
+    is when the last client received the frame.
     """
 
     called: float
@@ -165,10 +168,10 @@ def frames(client: ChatClient, room: str) -> int:
 
 
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
-    """Measures fan-out. Returns medians in seconds, and the median of the pairs' ratios."""
+    """Measures fan-out. Returns median seconds, and the median ratio to the parallel floor."""
     room = bench.create_room()
     clients = await open_connections(bench.people, room, size)
-    await asyncio.sleep(1)  # until all are present
+    await asyncio.sleep(1)  # until the room has announced every client
     text = "x" * 200
     floor_frame = {
         "type": "floor",
@@ -180,7 +183,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     parallel: list[float] = []
     sequential: list[float] = []
     for turn in range(rounds + 1):
-        # Sent by REST, since the embedded AWS does not log functions invoked by WebSocket frames.
+        # By REST, because the embedded AWS does not log functions that WebSocket frames invoke.
         delivered = await time_frame(
             clients, room, lambda: asyncio.to_thread(bench.people[0].send_message, room, text)
         )
@@ -226,7 +229,7 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
                 try:
                     await send(index)
                 except (AssertionError, ChatError):
-                    continue  # on a busy machine, calls exceed the 1 s timeout of the tables
+                    continue  # on a busy machine, calls to DynamoDB exceed their timeout of 1 s
                 sent += 1
             return sent
 

@@ -3,9 +3,9 @@
     python -m bench.handlers [--root .local] [--services auth post] [--rounds 200] [--json]
 
 Needs a running platform (`make up`). Each service runs in this process with the variables of its
-deployed function, and receives complete API Gateway events. The time of calls to AWS, database and
-cache is subtracted, including the work of their clients. bench/scenarios.py defines the calls of a
-round.
+deployed function, and receives complete API Gateway events. The benchmark subtracts the time of
+calls to AWS, database and cache, including the client libraries. bench/scenarios.py defines the
+calls of a round.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ OUTSIDE = (
     ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen",)),
     ("time", "sleep", ()),
 )
-"""The calls that leave the process: module, class (or function) and methods."""
+"""The calls to AWS, database and cache: module, class (or function) and methods."""
 
 
 class Stopwatch:
-    """Sums up the time spent in calls that leave the process. Nested calls count once."""
+    """Sums up the time spent in the calls in OUTSIDE. Counts nested calls once."""
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -100,7 +100,7 @@ class Session:
         """Calls a route and returns the JSON of the response.
 
         Args:
-            more: `query`, `headers` and `token`. All others are the route's path parameters.
+            more: `query`, `headers` and `token`. Other arguments are the route's path parameters.
         """
         query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
         caller = user or self.user

@@ -2,9 +2,9 @@
 
     python -m bench.imports [--runs 15] [--json]
 
-Each import runs in a fresh interpreter, after the modules that a function imports in both cases.
-The two sides of a pair alternate, so that load on the machine affects both. The first run of each,
-which compiles the modules, is not counted.
+Each measurement uses a new interpreter, which first imports the modules that a function imports in
+both cases. The two measurements of a pair alternate, so that load on the machine affects both. The
+first pair is not counted, because Python compiles the modules then.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ops.root import PROJECT
 
 POWERTOOLS = "aws_lambda_powertools"
 EVERYWHERE = "import boto3, lambdas.common.logs, lambdas.common.storage.dynamodb"
-"""The imports of every function that uses one side of a pair."""
+"""Imports that every function makes before, whether it uses Powertools or our module."""
 
 PROGRAM = """\
 import time
@@ -33,7 +33,7 @@ print(time.perf_counter() - begun)
 
 @dataclass(frozen=True)
 class Pair:
-    """Import statements of a library and of our replacement, and those that precede both."""
+    """Import statements: of a library, of our replacement, and those to run before either."""
 
     library: str
     own: str
@@ -59,7 +59,7 @@ PAIRS = {
 
 
 def import_seconds(before: str, measured: str) -> float:
-    """Returns the seconds of an import in a fresh interpreter."""
+    """Returns the seconds that an import takes in a new interpreter."""
     program = PROGRAM.format(before=before, measured=measured)
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=True
@@ -68,7 +68,7 @@ def import_seconds(before: str, measured: str) -> float:
 
 
 def measure(pair: Pair, runs: int) -> dict[str, float]:
-    """Measures both sides of a pair alternately. Returns medians: milliseconds, and the ratio."""
+    """Measures library and replacement alternately. Returns median milliseconds and ratio."""
     times = [
         (import_seconds(pair.before, pair.library), import_seconds(pair.before, pair.own))
         for _ in range(runs + 1)

@@ -60,7 +60,7 @@ def main() -> None:
             "ops deploy's plan": lambda: stack.plan(file),
             "cdktf diff": lambda: run(diff, str(PROJECT)),
         }
-        for work in commands.values():  # warm-up: the first run reads its files from disk
+        for work in commands.values():  # warm-up: first runs read the programs from disk
             work()
         measured: dict[str, list[float]] = {label: [] for label in commands}
         for _ in range(arguments.runs):

@@ -2,9 +2,10 @@
 
     python -m bench.policies [--pairs 100000]
 
-Fails if the comparison misses a request that only one of two policies allows. Prints how often the
-comparison reports a difference that no simulated request has, which may be a request that was not
-simulated.
+Tests the policy comparison of `ops review`. Fails if, for a simulated request that only one of two
+policies allows, the comparison reports no difference. Also prints how often the comparison reports
+a difference that no simulated request shows. Such a difference can be real, because not every
+request is simulated.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Measures whether memory, descriptors and disk of a local platform stay flat under load.
 
-Users repeat stories at a fixed rate of requests: they sign in, create, read and delete posts,
-comments, listings, rooms and messages, and sign out. A story deletes what it created, so growth
-is not data. Exit status 1 means that the platform exceeded the memory limit or grew.
+Users repeat a sequence of requests at a fixed rate: they sign in, create, read and delete posts,
+comments, listings, rooms and messages, and sign out. They delete what they created, so stored data
+cannot explain growth. Exit status 1 means that the platform exceeded the memory limit or grew.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ CLIENTS = 12
 INTERVAL = 15.0
 """Seconds between two samples."""
 MEMORY_LIMIT = 1500.0
-"""MB in all processes of the platform."""
+"""Maximum MB of memory in all processes of the platform."""
 GROWTH_LIMIT = 0.05
-"""Allowed growth from the third to the fourth quarter of the measurement."""
+"""Maximum relative growth of the median from the third to the fourth quarter of the duration."""
 LISTING = {
     "title": "A lamp",
     "description": "A listing",
@@ -48,7 +48,7 @@ LISTING = {
 
 @dataclass(frozen=True)
 class Sample:
-    """What the platform uses at one moment."""
+    """The platform's use of memory, files and disk at one moment."""
 
     seconds: float
     requests: int
@@ -59,7 +59,7 @@ class Sample:
     descriptors: int
     """Open files of all processes."""
     disk: float
-    """MB of the root."""
+    """Disk usage of the root (the platform's directory) in MB."""
     processes: int
     load: float
     """The machine's load average over one minute."""
@@ -78,7 +78,7 @@ class Rate:
     def wait(self) -> None:
         with self._lock:
             now = time.monotonic()
-            # A slow phase is not made up for, because that would be a burst.
+            # Does not catch up after a slow phase: the delayed requests would arrive as a burst.
             self._next = max(self._next + self._interval, now)
             pause = self._next - now
             self.requests += 1
@@ -90,7 +90,7 @@ class Rate:
 
 
 class Client:
-    """A user who repeats a story."""
+    """A user who repeats the sequence of requests."""
 
     def __init__(self, platform: Platform, rate: Rate) -> None:
         self._platform = platform
@@ -127,7 +127,7 @@ class Client:
             self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
         self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
         self._call("DELETE", f"/v1/chat/rooms/{room}")
-        # A new connection, which the server must close with the client.
+        # Opens a new connection: a server that does not close it would leak a descriptor.
         self._rate.wait()
         with urllib3.PoolManager() as pool:
             pool.request("GET", f"{self._platform.api_url}/health", retries=False)
@@ -154,7 +154,7 @@ def samples(root: Root, rate: Rate, begun: float) -> Sample:
     processes = {process.pid: process for process in find_processes(root)}
     for process in list(processes.values()):
         with suppress(psutil.Error):
-            # PostgreSQL's children have other environments.
+            # `find_processes` misses PostgreSQL's children: they have other environment variables.
             processes.update({child.pid: child for child in process.children(recursive=True)})
     for process in processes.values():
         with suppress(psutil.Error):
@@ -173,7 +173,7 @@ def samples(root: Root, rate: Rate, begun: float) -> Sample:
 
 
 def sizes(directory: Path) -> Iterator[int]:
-    """Yields the disk usage of each file in bytes. Files can disappear meanwhile."""
+    """Yields the disk usage of each file in bytes. Skips files that disappear meanwhile."""
     for parent, _, files in os.walk(directory):
         for file in files:
             with suppress(FileNotFoundError):
@@ -191,7 +191,7 @@ def table_sizes(platform: Platform) -> dict[str, int]:
 
 
 def growth(values: list[float]) -> float:
-    """Returns the relative growth of the median from the third to the fourth quarter."""
+    """Returns the relative growth of the median from the third to the fourth quarter of values."""
     quarter = len(values) // 4
     third, fourth = values[2 * quarter : 3 * quarter], values[3 * quarter :]
     return statistics.median(fourth) / statistics.median(third) - 1
@@ -200,8 +200,15 @@ def growth(values: list[float]) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
-    parser.add_argument("--rate", type=float, default=40, help="Requests a second. Default: 40.")
-    parser.add_argument("--minutes", type=float, default=30, help="Default: 30.")
+    parser.add_argument(
+        "--rate", type=float, default=40, help="Number of requests per second. Default: 40."
+    )
+    parser.add_argument(
+        "--minutes",
+        type=float,
+        default=30,
+        help="Duration of the measurement in minutes. Default: 30.",
+    )
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
     root, rate = Root(arguments.root.resolve()), Rate(arguments.rate)

@@ -2,8 +2,8 @@
 
     python -m bench.synth [--runs 5]
 
-Both variants run the same main.py and alternate. One warm-up run of each, which packages the
-functions and compiles modules, is not counted. Fails if the outputs differ.
+Both variants run the same main.py in turn. One warm-up run of each packages the functions and
+compiles modules, and is not counted. Fails if the outputs differ.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Run:
     python_mib: float
     node_mib: float
     digest: str
-    """SHA-256 over the names and contents of all written files."""
+    """SHA-256 of the names and contents of all written files."""
 
 
 def synthesize(variant: str) -> Run:

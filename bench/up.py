@@ -2,9 +2,9 @@
 
     python -m bench.up [--runs 1]
 
-Each run uses two new embedded clouds, one after the other. In the first, only `terraform apply` on
-a prepared stack is timed, with the parallelism of `ops up`. In the second, `ops up` is timed
-from an empty root and then once more.
+Each run uses two new embedded clouds, one after the other. In the first, it times only `terraform
+apply` on a prepared stack, with the parallelism of `ops up`. In the second, it times `ops up` from
+an empty root, and then a second `ops up` without changes.
 """
 
 from __future__ import annotations

@@ -176,9 +176,9 @@ class Lambdas(Section):
     """Settings of functions, and the platform (OS and CPU) that functions are packaged for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
-    """MB; the documented default is 512."""
+    """MB. The specification requires 512 by default."""
     timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
-    """Seconds; the documented default is 30."""
+    """Seconds. The specification requires 30 by default."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
     """Maximum reserved concurrency of each function. A function can set a lower value."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
@@ -189,7 +189,9 @@ class Lambdas(Section):
     """Settings of single functions, by name."""
 
     def function_value(self, function: FunctionName, setting: str) -> int | None:
-        """Returns a setting of a function: from the file, else the documented value, else None."""
+        """Returns a setting of a function: from the environment's file, else from the
+        specification, else None.
+        """
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
             value: int | None = getattr(source.get(function, FunctionOverrides()), setting)
             if value is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 PREFIX = "multitask"
 PROJECT = "multitask-platform"
-"""The value of the Project tag, and the prefix of several documented names."""
+"""The value of the Project tag, and the prefix of the dashboard's and the budget's name."""
 ALIAS = "live"
 """The alias that each Lambda function has. API Gateway and the event sources invoke the alias."""
 UNSET = "unset"
@@ -50,7 +50,7 @@ BUCKETS = (
 
 
 def resource_name(service: str, resource: str, environment: str) -> str:
-    """Returns a name in the documented pattern, for example `auth-lambda-prod`."""
+    """Returns a resource name in the specified pattern, for example `auth-lambda-prod`."""
     return f"{service}-{resource}-{environment}"
 
 

@@ -1,6 +1,6 @@
-"""The platform's infrastructure: one CDKTF construct per documented module, and the stack.
+"""The platform's infrastructure: one CDKTF construct per module, and the stack.
 
-The modules are listed in docs/architecture/modules.md. Importing this package makes the bindings of
+docs/architecture/modules.md lists the modules. Importing this package makes the bindings of
 the AWS provider load lazily. The modules can therefore import them normally.
 """
 

@@ -17,7 +17,7 @@ from modules.base.dashboard import Board
 from modules.base.naming import service_tag
 
 DAY = 86_400
-"""The documented period of the graphs in seconds. AWS estimates charges several times a day."""
+"""The specification's period of the graphs in seconds. AWS estimates several times a day."""
 
 
 class Cost(Construct):
@@ -33,7 +33,7 @@ class Cost(Construct):
         edge_provider: The provider of us-east-1, the only region with billing metrics.
 
     Attributes:
-        budget_name: The documented name of the budget.
+        budget_name: The budget's name, as the specification requires.
     """
 
     def __init__(
@@ -72,7 +72,8 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # Only the alert on actual costs is documented. The forecast leaves time to act.
+                # The specification requires only the alert on actual costs. The alert on
+                # forecast costs leaves time to act.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),

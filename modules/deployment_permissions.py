@@ -742,9 +742,12 @@ class DeploymentPermissions:
         """Returns an ARN of a global service."""
         return f"arn:aws:{service}::{self.environment.account_id}:{resource}"
 
-    def _named(self, service: str, *kinds: str) -> list[str]:
-        """Returns the ARN pattern of the environment's names for each kind, such as `table/`."""
-        return [self.names.arn(service, f"{kind}*-{self.environment.name}") for kind in kinds]
+    def _named(self, service: str, *prefixes: str) -> list[str]:
+        """Returns, for each ARN prefix (such as `table/`), a pattern that matches the
+        environment's resource names.
+        """
+        environment = self.environment.name
+        return [self.names.arn(service, f"{prefix}*-{environment}") for prefix in prefixes]
 
     def _queues(self) -> list[str]:
         """Returns the ARN patterns of the environment's standard and FIFO queues."""

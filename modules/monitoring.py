@@ -18,7 +18,7 @@ from modules.base.naming import Names, service_tag
 from modules.base.table import Table
 
 HIGH_ERROR_RATE = 10
-"""The documented maximum number of errors of all functions behind the APIs in 300 s.
+"""The specification's maximum number of errors of all functions behind the APIs in 300 s.
 
 The other functions have their own alarms, because one alarm can sum at most ten metrics.
 """
@@ -83,7 +83,7 @@ class Monitoring(Construct):
         alerts_topic_arn: The topic for alarms.
 
     Attributes:
-        dashboard_name: The documented name of the dashboard.
+        dashboard_name: The dashboard's name, as the specification requires.
     """
 
     def __init__(

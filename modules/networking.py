@@ -30,7 +30,7 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document, trust_policy
 
 CIDR = "10.0.0.0/16"
-"""The documented address range of the VPC."""
+"""The address range of the VPC, as the specification requires."""
 POSTGRESQL_PORT = 5432
 CACHE_PORT = 6379
 

@@ -45,7 +45,7 @@ class Parameter:
     key: str
     """The name within the environment, for example `jwt-secret`."""
     name: str
-    """The documented full name, for example `/multitask/prod/jwt-secret`."""
+    """The full name in SSM, for example `/multitask/prod/jwt-secret`."""
     arn: str
     service: str
     """The value of the Service tag."""

@@ -59,9 +59,9 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, policy_document
 
 RATE_LIMIT = 1000
-"""The documented maximum number of requests per network address within RATE_WINDOW."""
+"""The specification's maximum number of requests per network address within RATE_WINDOW."""
 RATE_WINDOW = 300
-"""Seconds. The documented window is 5 minutes."""
+"""Seconds. The specification requires 5 minutes."""
 RATE_LIMIT_BODY = "rate-limit"
 
 COUNTED_RULES = (

@@ -46,12 +46,12 @@ from modules.storage import Storage
 TERRAFORM_VERSION = ">= 1.11"
 """Lock files in S3 and write-only arguments require Terraform 1.11."""
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
-"""The AWS provider. Other tools resolve the short source `aws` to another registry.
+"""The AWS provider. The full source is needed: some tools resolve `aws` to another registry.
 
 The CDKTF bindings were generated from the same version.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
-"""The documented tables that /health checks."""
+"""The tables that /health must check according to the specification."""
 
 
 class PlatformStack(TerraformStack):
@@ -381,7 +381,7 @@ class PlatformStack(TerraformStack):
         for artifact in self._artifacts.values():
             artifact.copy_to(directory)
         write_secrets(directory, self.names)
-        # A separate file, because CDKTF would write an override of this block incorrectly to HCL.
+        # A separate file, because CDKTF writes incorrect HCL if a stack overrides this block.
         (directory / "versions.tf").write_text(
             f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
         )
@@ -400,7 +400,7 @@ class PlatformStack(TerraformStack):
             skip_credentials_validation=True if emulated else None,
             skip_metadata_api_check=True if emulated else None,
         )
-        # CDKTF 0.21 does not support this argument of the backend.
+        # CDKTF 0.21 has no parameter for this argument of the backend.
         self.add_override("terraform.backend.s3.use_lockfile", True)
 
     def _providers(self) -> AwsProvider:

@@ -21,21 +21,21 @@ from modules.base.naming import Names
 from modules.base.policy import Statement
 
 INFREQUENT_AFTER = 30
-"""The documented number of days until objects move to STANDARD_IA."""
+"""Days until objects move to STANDARD_IA, as the specification requires."""
 ARCHIVE_AFTER = 90
-"""The documented number of days until objects move to a Glacier class."""
+"""Days until objects move to a Glacier storage class, as the specification requires."""
 RETENTION = 2555
-"""Days. Seven years is the documented retention."""
+"""Days for which objects are kept. The specification requires seven years."""
 OLD_VERSION_RETENTION = 30
 """Days for which replaced versions are kept, so that operators can restore them."""
 UPLOADS = "uploads/"
-"""The prefix of presigned uploads, which is not served. Services copy the files that they use."""
+"""The prefix of presigned uploads. CloudFront does not serve it: services copy files they use."""
 CORS_MAX_AGE = 7200
-"""Seconds for which browsers may cache a preflight response, the maximum of Chromium."""
+"""Seconds for which browsers may cache a preflight response. Chromium accepts no more."""
 
 
 def upload_prefix(service: str) -> Prefix:
-    """Returns a service's prefix of uploads. The service can sign, check and copy them."""
+    """Returns the upload prefix of a service, with permission to sign, check and copy uploads."""
     return Prefix("Uploads", f"{UPLOADS}{service}/", ("GetObject", "PutObject"))
 
 
@@ -73,7 +73,7 @@ class Storage(Construct):
             retain=retain,
             lifecycle=archived,
             tls_only=tls_only,
-            object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs use ACLs
+            object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs require ACLs.
         )
         self.access_logs.allow(
             Statement(

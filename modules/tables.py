@@ -24,7 +24,7 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
         always_recoverable=True,
     ),
-    # The only table that maps aliases to users.
+    # The only table with the aliases of users.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
     # The ids of events that the statistics function has counted, to detect repeated events.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
@@ -71,7 +71,7 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
-    # One item per tag of a post, because an index could contain each post only once.
+    # One item per tag of a post. An index on the posts table could list a post under one tag only.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Counters are separate, because each change of a post rewrites its entries in the indexes.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),

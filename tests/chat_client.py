@@ -86,7 +86,10 @@ class ChatClient:
         return ack
 
     async def send(self, room: str, content: str, **more: Any) -> dict[str, Any]:
-        """Sends a message, and resends it until acknowledged. Its client id prevents duplicates."""
+        """Sends a message, and resends it until the server acknowledges it.
+
+        Each attempt has the same `clientMessageId`, so the server stores the message only once.
+        """
         client_id = uuid.uuid4().hex
         while True:
             try:

@@ -49,11 +49,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help="Run only the six kills.")
+    parser.add_argument("--short", action="store_true", help="Run only the six kills of processes.")
     parser.add_argument("--only", help="Run only the faults whose names contain this text.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
-    # A second Ctrl-C or a CI's timeout must not leave a platform behind.
+    # SIGTERM, which CI sends at its timeout, must run the `finally` below, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = KILLS if arguments.short else EVERY_FAULT
     faults = [fault for fault in chosen if (arguments.only or "") in fault.name]

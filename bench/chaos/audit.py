@@ -1,4 +1,4 @@
-"""Compares what the platform stores with what it acknowledged."""
+"""Compares the data that the platform stores with the writes that it acknowledged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Findings:
     gaps: list[str] = field(default_factory=list)
     """Rooms whose sequence numbers are not 1, 2, 3 and so on."""
     disagreements: list[str] = field(default_factory=list)
-    """Counters that differ from the number of items."""
+    """Counters, such as a post's `commentsCount`, that differ from the number of items."""
 
     @property
     def is_clean(self) -> bool:
@@ -38,7 +38,7 @@ class Findings:
 
 
 def check(crew: Crew, fault_at: float) -> Findings:
-    """Compares the stored data of a crew with its acknowledged writes and with its counters.
+    """Compares the stored data of a crew's users with their acknowledged writes and counters.
 
     Args:
         fault_at: the time of the fault in seconds since the epoch.
@@ -79,7 +79,7 @@ def check(crew: Crew, fault_at: float) -> Findings:
 
 
 def wrong_statistics(crew: Crew) -> list[str]:
-    """Returns the statistics of the crew's profiles that differ from the stored items."""
+    """Returns the statistics in the crew's profiles that differ from the number of stored items."""
     posts = _items(crew, "/v1/posts", authorId=crew.author.user_id)
     comments = _items(crew, f"/v1/posts/{crew.commented}/comments")
     expected = {
@@ -100,7 +100,7 @@ def wrong_statistics(crew: Crew) -> list[str]:
 
 
 def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
-    """Returns the places in log files and in functions' logs that contain a secret of the crew."""
+    """Returns the log files and log groups that contain a secret of the crew's users."""
     secrets = [crew.platform.read_signing_key()[1]]
     for person in (crew.author, crew.reader):
         secrets += [person.password, person.access_token, person.refresh_token]
@@ -127,7 +127,7 @@ def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
 
 
 def wait_for_statistics(crews: dict[str, Crew], seconds: float) -> dict[str, list[str]]:
-    """Returns the wrong statistics of each crew. Waits until none is wrong."""
+    """Waits until all statistics are right, and returns those still wrong at the timeout."""
     deadline = time.monotonic() + seconds
     while True:
         wrong = {name: wrong_statistics(crew) for name, crew in crews.items()}
@@ -142,7 +142,7 @@ def _profile(crew: Crew, person: Person) -> dict[str, Any]:
 
 
 def _items(crew: Crew, path: str, **query: str) -> list[dict[str, Any]]:
-    """Returns the items of all pages of a list."""
+    """Reads all pages of a list route and returns their items."""
     items: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while True:
@@ -166,7 +166,7 @@ def _messages(crew: Crew) -> list[dict[str, Any]]:
 
 
 def _users(platform: Platform) -> Counter[str]:
-    """Returns how many confirmed users have each address, without the domain."""
+    """Returns the number of confirmed users by email address without its domain."""
     client = platform.aws("cognito-idp")
     pool = client.list_user_pools(MaxResults=10)["UserPools"][0]["Id"]
     pages = client.get_paginator("list_users").paginate(UserPoolId=pool)

@@ -1,4 +1,4 @@
-"""Changes of the infrastructure, so that an `ops up` adds, changes and removes resources."""
+"""Changes the configuration, so that the next `ops up` adds, changes and removes resources."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TRUST = {
 
 
 class Changes:
-    """Resources in a second Terraform file of the stack, which each generation replaces."""
+    """Additional resources of the stack, in a second Terraform file. `next` replaces the file."""
 
     def __init__(self, root: Root, aws: Callable[[str], Any]) -> None:
         """`aws` returns a boto3 client of a service."""
@@ -32,9 +32,10 @@ class Changes:
         self._generation = 0
 
     def next(self) -> None:
-        """Lets the next `ops up` add a generation of resources, and remove the previous one.
+        """Writes a file that makes the next `ops up` add, change and remove resources.
 
-        It also changes resources that all generations have.
+        It adds resources with a new name, removes those of the previous call, and changes a queue
+        and a parameter that every file contains.
         """
         self._generation += 1
         name = f"{PREFIX}-{self._generation}"
@@ -55,7 +56,7 @@ class Changes:
         write_json(self._file, {"resource": resources})
 
     def differences(self) -> list[str]:
-        """Returns what the AWS has and should not have, or should have and has not."""
+        """Returns differences between the file's resources and those in the embedded AWS."""
         if not self._generation:
             return []
         name = f"{PREFIX}-{self._generation}"

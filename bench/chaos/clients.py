@@ -24,7 +24,7 @@ RETRY_INTERVAL = 0.2
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for the acknowledgement of a frame. A fault stops a process for 10 s."""
 PATIENCE = 60.0
-"""Seconds for which a client retries its last write after the end of a round."""
+"""Seconds for which a client retries its last write after the round has ended."""
 LISTING = {
     "description": "A listing",
     "price": {"amount": 100, "currency": "EUR"},
@@ -38,9 +38,9 @@ class Write:
 
     kind: str
     key: str
-    """A text that no other write of the kind contains."""
+    """The unique text of the write, for example a post's content. The check finds it by this."""
     begun: float
-    """Seconds since the epoch when the acknowledged attempt began."""
+    """Time at which the acknowledged attempt began, in seconds since the epoch."""
     acknowledged: float
 
 
@@ -49,12 +49,12 @@ class RefusedError(Exception):
 
 
 class Crew:
-    """Two users, their room, and one client for each kind of write.
+    """Two users, their chat room, and one client for each kind of write (post, like, message...).
 
     A client repeats a write with the same idempotency key until the platform acknowledges it.
 
     Args:
-        pause: seconds between the writes of a client.
+        pause: seconds between two writes of a client.
     """
 
     def __init__(self, platform: Platform, *, pause: float = 0.1) -> None:
@@ -85,7 +85,7 @@ class Crew:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Writes while the block runs. At the end waits until the last writes are acknowledged."""
+        """Lets the clients write while the `with` block runs, then waits for their last writes."""
         threads = [threading.Thread(target=self._run, args=(kind,)) for kind in self._kinds]
         for thread in threads:
             thread.start()
@@ -99,11 +99,14 @@ class Crew:
                 self._socket.close()
 
     def silent_kinds(self, since: float) -> set[str]:
-        """Returns the kinds without an acknowledged write that began after a time."""
+        """Returns the kinds of write of which none that began after `since` was acknowledged."""
         return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
 
     def all_written_at(self, since: float) -> float:
-        """Returns when a write of each kind that began after a time had been acknowledged."""
+        """Returns the time by which at least one write of each kind succeeded.
+
+        Only writes that began after `since` count. Both are in seconds since the epoch.
+        """
         first: dict[str, float] = {}
         for write in list(self.writes):
             if write.begun > since:
@@ -161,7 +164,7 @@ class Crew:
     def _new_person(self) -> Person:
         self.platform.reset_rate_limits()
         person = Person(self.platform, self.api)
-        # A search of the logs for this password finds no password of another user.
+        # The password is unique, so that a search of the logs finds only this user's password.
         person.password = f"Aa1!{uuid.uuid4().hex}"
         person.register()
         person.confirm()
@@ -174,7 +177,7 @@ class Crew:
         self.platform.reset_rate_limits()
         registered = self.api.post("/v1/auth/register", person)
         if registered.status == 409:
-            # An earlier attempt registered the address. Its mail can be lost.
+            # An earlier attempt registered the address, but its mail may be lost.
             registered = self.api.post("/v1/auth/resend-confirmation", address)
             _expect(registered, 202)
         else:
@@ -182,7 +185,7 @@ class Crew:
         code = self.platform.read_mailed_code(address["email"])
         confirmed = self.api.post("/v1/auth/confirm", {**address, "code": code})
         if confirmed.status == 400:
-            # An earlier attempt confirmed the address, if its response was lost.
+            # An earlier attempt may have confirmed the address, and only its response was lost.
             login = {**address, "password": self.author.password}
             confirmed = self.api.post("/v1/auth/login", login)
         _expect(confirmed, 200)

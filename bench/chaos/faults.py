@@ -73,7 +73,7 @@ def _fill_disk(machine: Machine, _: Changes, *, kills: bool = False) -> float:
 
 
 class _Clock:
-    """A clock that jumps and returns."""
+    """Moves the platform's clock by a number of seconds, and back."""
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
@@ -102,14 +102,15 @@ PHASES: dict[str, Callable[[Up], bool]] = {
     "migration": lambda up: "Applied:" in up.reported(),
     "publication": lambda up: "Migrations:" in up.reported() or "migrat" in up.reported(),
 }
-"""The phases of an `ops up` that adds, changes and removes resources, and when each has begun."""
+"""By phase of an `ops up`: a predicate that returns True once the phase has begun."""
 
 
 def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]:
-    """Returns a function that starts `ops up` with changes, and kills processes in a phase.
+    """Returns a function that starts an `ops up` with changes, and kills processes in a phase.
 
     Args:
-        victims: `up`, `terraform`, or names of services.
+        phase: the key in PHASES.
+        victims: processes to kill: `up`, `terraform`, or names of services.
     """
 
     def breaks(machine: Machine, changes: Changes) -> float:
@@ -178,5 +179,5 @@ CLOCKS = [
     for seconds in (JUMP, -JUMP)
     for clock in [_Clock(seconds)]
 ]
-"""Backwards twice: at the beginning of one jump and at the end of the other."""
+"""Each fault moves the clock and moves it back, so time runs backwards once in each."""
 EVERY_FAULT = [*KILLS, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

@@ -1,4 +1,4 @@
-"""Kills, stops and starves the processes of a local platform."""
+"""Kills and stops the processes of a local platform, fills its disk and moves its clock."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Up:
         return self._errors.read()
 
     def wait_for(self, has_begun: Callable[[Up], bool]) -> None:
-        """Waits for a phase, which must begin before the command ends."""
+        """Waits until a phase begins. Fails if the command ends before the phase."""
 
         def find() -> bool:
             assert self.process.poll() is None, f"`ops up` ended too early: {self.reported()}"
@@ -119,7 +119,7 @@ class Up:
 
 
 class Machine:
-    """The machine of a platform."""
+    """Breaks the processes, disk and clock of one local platform."""
 
     def __init__(self, root: Root) -> None:
         self.root = root
@@ -139,7 +139,7 @@ class Machine:
 
     def kill_all(self) -> None:
         """Kills all processes of the platform, as a power failure does."""
-        # The AWS first, so that it cannot react to the end of a function.
+        # Kills the embedded AWS first, so that it cannot react to the end of a function's process.
         for name in ("aws", "database", "cache"):
             with suppress(KeyError, ProcessLookupError):
                 self.kill(name)
@@ -172,9 +172,9 @@ class Machine:
 
     @contextmanager
     def movable_clock(self) -> Iterator[Callable[[int], None]]:
-        """Restarts the services with a clock of their own. Yields a function that sets its offset.
+        """Restarts the services with a separate clock, and with the machine's clock at the end.
 
-        The offset is in seconds. At the end the services restart with the machine's clock.
+        Yields a function that sets the offset of the separate clock in seconds.
         """
         with tempfile.TemporaryDirectory() as directory:
             Path(directory).chmod(0o755)
@@ -213,7 +213,7 @@ def small_disk(directory: Path, size: int) -> Iterator[None]:
     """Mounts a tmpfs on a directory. Needs the permission to mount.
 
     Args:
-        size: in bytes. The tmpfs takes memory for its files only.
+        size: in bytes. The tmpfs uses memory only for its files.
     """
     options = f"size={size},mode=755"
     subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", directory], check=True)

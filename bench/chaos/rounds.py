@@ -19,16 +19,16 @@ from tests.e2e.support.platform import Platform
 LOAD_BEFORE = 4.0
 """Seconds of load before a fault."""
 RECOVERY_TIMEOUT = 180.0
-"""Seconds until each kind of write must succeed again."""
+"""Seconds to wait until each kind of write succeeds again."""
 RECOVERY_LIMIT = 60.0
-"""Seconds. The required time from the start of the repair until every write succeeds."""
+"""Maximum seconds from the start of the repair until every kind of write succeeds."""
 STATISTICS_TIMEOUT = 240.0
-"""Seconds. A message whose consumer was killed is hidden for up to 180 s."""
+"""Seconds. SQS delivers a message whose consumer was killed again after up to 180 s."""
 
 
 @dataclass
 class Result:
-    """What one fault did."""
+    """The measurements and the errors after one fault."""
 
     fault: str
     findings: Findings = field(default_factory=Findings)
@@ -41,7 +41,7 @@ class Result:
     statistics: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
-    """Resources that differ from the configuration."""
+    """Resources in the embedded AWS that differ from the configuration."""
     error: str = ""
 
     def problems(self, limit: float = RECOVERY_LIMIT) -> list[str]:
@@ -81,7 +81,7 @@ def run(
 
     Args:
         load: seconds of load before each fault.
-        repair: restarts the platform after a fault that needs it, and returns reported lines.
+        repair: restarts the platform after a fault with `needs_up`. Returns the lines it printed.
         statistics_timeout: seconds to wait at the end for statistics. 0 skips their check.
     """
     platform = Platform.load(root.path, is_own=True)

@@ -71,7 +71,7 @@ ACCESS_LOG_FIELDS = {
 
 
 class RestApi(Construct):
-    """The documented REST API: edge-optimized behind CloudFront, with a web ACL on its stage.
+    """The REST API: edge-optimized behind CloudFront, with a web ACL on its stage.
 
     It is built in steps, because routes need functions and functions may need the API's id. Call
     `use_authorizer` first, then `add_service` and `add_health`, and `deploy` last.

@@ -25,7 +25,7 @@ class Metric:
 
 
 class Alarm(CloudwatchMetricAlarm):
-    """An alarm on one metric or on the sum of several, with the documented defaults.
+    """An alarm on one metric or on the sum of several, with the specification's defaults.
 
     Args:
         name: The alarm's name in AWS.
@@ -35,8 +35,8 @@ class Alarm(CloudwatchMetricAlarm):
         topic_arn: The topic to notify when the alarm fires and when it ends.
         statistic: `Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`.
         threshold: The value to compare with.
-        period: The length of a period in seconds. The documented value is 300.
-        evaluation_periods: The number of consecutive periods. The documented value is 2.
+        period: The length of a period in seconds. The specification requires 300.
+        evaluation_periods: The number of consecutive periods. The specification requires 2.
         comparison: CloudWatch's comparison operator. The default is `GreaterThanThreshold`.
         tags: Tags in addition to the provider's default tags.
 

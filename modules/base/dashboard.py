@@ -10,7 +10,7 @@ from modules.base.document import json_document
 COLUMNS = 24
 """The width of a dashboard in grid units (CloudWatch, dashboard body structure)."""
 HEIGHT = 6
-"""The documented height of a graph in grid units."""
+"""The height of a graph in grid units, as the specification requires."""
 
 Row = Sequence[Any]
 """A metric of a graph: namespace, name, names and values of dimensions, and rendering options."""
@@ -47,7 +47,7 @@ class Board:
         stat: str = "Sum",
         region: str | None = None,
     ) -> None:
-        """Adds a graph of metrics. `period` is in seconds. The default values are documented."""
+        """Adds a graph of metrics. `width` is in grid units, `period` in seconds."""
         properties = {
             "metrics": [list(row) for row in metrics],
             "period": period,

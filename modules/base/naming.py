@@ -15,7 +15,7 @@ class Names:
     environment: Environment
 
     def of(self, service: str, resource: str) -> str:
-        """Returns a name in the documented pattern, for example `auth-lambda-prod`."""
+        """Returns a resource name in the specified pattern, for example `auth-lambda-prod`."""
         return resource_name(service, resource, self.environment.name)
 
     def bucket(self, service: str, resource: str) -> str:
@@ -35,7 +35,7 @@ class Names:
         )
 
     def parameter(self, key: str) -> str:
-        """Returns an SSM parameter's documented name, for example `/multitask/prod/jwt-secret`."""
+        """Returns the full name of an SSM parameter, for example `/multitask/prod/jwt-secret`."""
         return f"/{PREFIX}/{self.environment.name}/{key}"
 
 

@@ -41,7 +41,7 @@ class Ai(Service):
                 table_access(
                     tables["ai-conversations"], "GetItem", "Query", "PutItem", "DeleteItem"
                 ),
-                # The daily quota, and the providers' circuit breakers.
+                # Contains the users' daily quotas and the providers' circuit breakers.
                 table_access(tables["ai-usage"], "GetItem", "UpdateItem"),
                 parameter_access(parameters.gemini_api_key),
                 parameter_access(parameters.openai_api_key),

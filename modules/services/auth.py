@@ -11,7 +11,7 @@ from modules.services.service import Service, ServicePlatform
 
 
 class Auth(Service):
-    """The service at /v1/auth, whose routes have no authorizer, since it issues the tokens.
+    """The service at /v1/auth. Its routes have no authorizer, because it issues the tokens.
 
     Args:
         platform: The settings and resources that all services share.
@@ -68,7 +68,7 @@ class Auth(Service):
                     index_sid="SessionsOfUser",
                 ),
                 table_access(tables["auth-rate-limits"], "GetItem", "UpdateItem"),
-                # The current names of users.
+                # For the current names of users.
                 table_access(tables["profile-profiles"], "BatchGetItem", sid="Names"),
                 parameter_access(platform.parameters.jwt_secret),
             ],

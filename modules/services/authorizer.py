@@ -15,7 +15,7 @@ class Authorizer(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        parameters: The environment's parameters, among them the key that signs tokens.
+        parameters: The environment's SSM parameters, including the key that signs tokens.
         tickets_table: The table of WebSocket tickets. Redeeming a ticket deletes its item.
 
     Attributes:

@@ -19,7 +19,7 @@ class Chat(Service):
 
     Args:
         platform: The settings and resources that all services share.
-        websocket_api: The API that gets the routes.
+        websocket_api: The API to which the construct adds the routes.
         authorizer: The function that redeems the tickets of connecting clients.
         attachments: The bucket of users' uploads.
         cache: The cache of connections, presence and typing.
@@ -76,7 +76,7 @@ class Chat(Service):
                     "DeleteItem",
                     index_sid="RoomsOfMember",
                 ),
-                # The sessions of the connections that listen to a room.
+                # The sessions of connections in a room: an ended session receives nothing.
                 table_access(tables["auth-sessions"], "BatchGetItem", sid="RevokedSessions"),
                 # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),

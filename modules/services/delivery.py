@@ -16,7 +16,7 @@ from modules.base.queue import Queue
 from modules.base.table import Table
 
 ATTACHMENTS_PREFIX = "chat/"
-"""The prefix of chat attachments after validation. Members read them with signed URLs."""
+"""The prefix of validated chat attachments. Members download them with signed URLs."""
 
 RETRY_DELAY = 10
 """Seconds until a stored message is checked, and delivered again if no delivery is recorded.
@@ -44,10 +44,10 @@ class Delivery(Construct):
     """Delivers frames to the connections of rooms.
 
     Chat sends a large room's frames to the FIFO queue, with the room as message group. The table's
-    stream reports every stored message. If its delivery is not recorded yet, the message goes to
-    the retry queue, whose delay is longer than a normal delivery, and is delivered unless this has
-    happened meanwhile. Deleted rooms, which the stream also reports, are cleared through the retry
-    queue.
+    stream reports every stored message. If its delivery is not recorded yet, the function puts the
+    message into the retry queue, whose delay is longer than a normal delivery. After the delay, it
+    delivers the message unless a delivery is recorded by then. The stream also reports deleted
+    rooms. The function puts them into the retry queue and later deletes their data.
 
     Args:
         platform: The settings and resources that all functions share.
@@ -123,7 +123,7 @@ class Delivery(Construct):
                     "BatchWriteItem",
                     index_sid="BesideMessages",
                 ),
-                # BatchGetItem, here and below, to find out which listeners may receive a frame.
+                # BatchGetItem here and below determines which listeners may receive a frame.
                 table_access(tables["chat-members"], "BatchGetItem", "Query", "BatchWriteItem"),
                 table_access(tables["auth-sessions"], "BatchGetItem"),
                 table_access(tables["platform-authors"], "BatchWriteItem"),
@@ -137,7 +137,7 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # The function sends messages to check later, and Lambda reports discarded batches.
+                # The function sends messages to check later. Lambda reports discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",

@@ -12,7 +12,7 @@ from modules.base.schedule import Schedule, failure_alerts
 from modules.base.table import Table
 
 MIGRATION_SCHEDULE = "rate(1 day)"
-"""The documented interval for applying pending migrations."""
+"""The interval for applying pending migrations, as the specification requires."""
 
 
 class Migration(Construct):
@@ -24,7 +24,7 @@ class Migration(Construct):
         database: The database to migrate. The function connects as the master user.
         state_table: The table for the record of migrations.
         kms_key_arn: The KMS key of the alerts topic, to which failed scheduled runs are reported.
-        scheduled: Whether the schedule is active. The documented default is False.
+        scheduled: Whether the schedule is active. The specification requires False by default.
 
     Attributes:
         function: The function.
@@ -66,7 +66,7 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # A copy of the record in the database, which the function itself reads.
+                # A copy for operators. The function reads the record in the database.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),
             ],

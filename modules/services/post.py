@@ -19,8 +19,8 @@ POST_IMAGES_PREFIX = f"{IMAGES_PREFIX}post/"
 class Post(Service):
     """The service at /v1/posts.
 
-    The function also completes deletions. The queue redelivers the event of a deleted post until
-    all data of the post is deleted.
+    The function also completes deletions: it receives the event of a deleted post from a queue,
+    again and again until all data of the post is deleted.
 
     Args:
         platform: The settings and resources that all services share.
@@ -53,8 +53,8 @@ class Post(Service):
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             access=[
-                # ConditionCheckItem: rejects likes and comments while a post is being deleted.
-                # BatchGetItem: posts found by tag.
+                # ConditionCheckItem rejects likes and comments while a post is being deleted.
+                # BatchGetItem reads the posts that a search by tag found.
                 table_access(
                     tables["post-posts"],
                     "GetItem",
@@ -64,11 +64,11 @@ class Post(Service):
                     "ConditionCheckItem",
                     index_sid="TimelineAndAuthors",
                 ),
-                # BatchWriteItem, here and below: deletes a post's dependent data.
+                # BatchWriteItem here and below deletes the dependent data of a deleted post.
                 table_access(
                     tables["post-tags"], "Query", "PutItem", "DeleteItem", "BatchWriteItem"
                 ),
-                # ConditionCheckItem: rejects replies to a deleted comment.
+                # ConditionCheckItem rejects replies to a deleted comment.
                 table_access(
                     tables["post-comments"],
                     "GetItem",
@@ -77,7 +77,8 @@ class Post(Service):
                     "ConditionCheckItem",
                     index_sid="CommentsOfPost",
                 ),
-                # BatchGetItem: the caller's likes on a page. Query: all likes of a deleted post.
+                # BatchGetItem reads the caller's likes on one page of posts. Query reads all
+                # likes of a deleted post.
                 table_access(
                     tables["post-likes"],
                     "BatchGetItem",
@@ -95,13 +96,13 @@ class Post(Service):
                 ),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
                 table_access(tables["platform-authors"], "GetItem", "PutItem", "DeleteItem"),
-                # BatchGetItem: the current names of a page's authors.
+                # BatchGetItem reads the current names of a page's authors.
                 table_access(tables["profile-profiles"], "BatchGetItem", sid="Names"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("post"),
-                    # Listing finds all images of a deleted post, even without a reference to them.
+                    # Listing the prefix finds all images of a deleted post, referenced or not.
                     Prefix(
                         "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
                     ),

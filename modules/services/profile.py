@@ -46,7 +46,7 @@ class Profile(Service):
                 **picture_variables(platform.environment, cdn_domain),
             },
             access=[
-                # Profiles are created and changed by updates, never listed or deleted here.
+                # UpdateItem creates and changes profiles. The service never lists or deletes them.
                 table_access(tables["profile-profiles"], "GetItem", "UpdateItem"),
                 # An alias is created on first use, and replaced on request.
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
@@ -54,7 +54,7 @@ class Profile(Service):
                     "S3_BUCKET_AVATARS",
                     avatars,
                     upload_prefix("profile"),
-                    # Uploads that become avatars are copied here, and CloudFront serves them.
+                    # The service copies uploads that become avatars. CloudFront serves the copies.
                     Prefix("Avatars", AVATARS_PREFIX, ("PutObject", "DeleteObject")),
                 ),
             ],

@@ -18,7 +18,7 @@ from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
 
 SWEEP_SCHEDULE = "rate(1 hour)"
-"""The interval for scanning the outbox for events that the stream dropped, which it does after a
+"""The interval for scanning the outbox for events that the stream dropped. It drops them after a
 day."""
 RETRY_DELAY = 15
 """Seconds that a retry waits. Scans skip younger events, which the stream still delivers."""

@@ -1,4 +1,4 @@
-"""A service: one function behind one path, with the permissions that every service needs."""
+"""A service: one function that serves one API path, with the permissions every service needs."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Service(Construct):
         path: The path below /v1.
         description: The service's purpose.
         variables: Environment variables in addition to those in `access`.
-        access: The access to resources that the service's own code uses or that invoke it.
+        access: Permissions on the resources that the code uses, and event sources that invoke it.
         public: Whether the routes have no authorizer. The service then checks tokens itself.
-        lists: Whether any route returns pages, whose cursors need a key.
-        repeatable: Whether any route accepts Idempotency-Key.
+        lists: Whether any route returns pages. Their cursors need a signing key.
+        repeatable: Whether any route accepts the header Idempotency-Key.
         publishes: Whether the service publishes events, with the source `multitask.{service}`.
         outbox: Whether the service stores its events in the outbox, in the transactions of the
             writes they describe, instead of sending them to the bus.

@@ -38,7 +38,7 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can arrive again for this long: it can be replayed from the archive, and then
+        # For this long an event can arrive again: an operator can replay the archive, and it can
         # wait in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(

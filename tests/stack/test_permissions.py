@@ -64,7 +64,10 @@ def roles() -> dict[str, tuple[Collection[str], list[Statement]]]:
 
 @pytest.fixture(scope="module")
 def arns(synthesized: Path) -> Mapping[str, set[str]]:
-    """Returns the ARNs of the stack's resources by schema, or by type if it has no schema."""
+    """Returns the ARNs of the stack's resources by CloudFormation type.
+
+    The key is the Terraform type if the resource has no CloudFormation schema.
+    """
     stack = Stack(ENVIRONMENT, synthesized / ENVIRONMENT)
     found: dict[str, set[str]] = defaultdict(set)
     for type_, entry in types.items():

@@ -73,7 +73,7 @@ def charge_usage(
     Args:
         monthly: the price of one resource for a month, if it has one.
         hourly: the price of one resource for an hour, if it has one.
-        prices: the price of each quantity of the usage file.
+        prices: keys of the price table, by the quantity of the usage file that they apply to.
     """
 
     @charged(type_, *prices)

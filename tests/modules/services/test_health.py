@@ -54,7 +54,7 @@ def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
     }
 
 
-def test_the_health_functions_variables_name_the_checked_resources(dev: Synthesized) -> None:
+def test_the_health_function_gets_the_addresses_of_the_resources_to_check(dev: Synthesized) -> None:
     variables = dev.one("aws_lambda_function")["environment"]["variables"]
     expected = {
         "VERSION": "1.2.3",
