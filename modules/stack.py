@@ -46,9 +46,9 @@ from modules.storage import Storage
 TERRAFORM_VERSION = ">= 1.11"
 """Lock files in S3 and write-only arguments require Terraform 1.11."""
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
-"""The AWS provider. The full source is needed: some tools resolve `aws` to another registry.
+"""The AWS provider, in the version from which the CDKTF bindings were generated.
 
-The CDKTF bindings were generated from the same version.
+The full source is needed: some tools resolve `aws` to another registry.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
 """The tables that /health must check according to the specification."""
@@ -395,7 +395,7 @@ class PlatformStack(TerraformStack):
             key=state.key,
             region=state.region,
             encrypt=True,
-            # The embedded AWS (for local use) has a single address for all buckets.
+            # In the embedded AWS (for local use), buckets do not have host names of their own.
             use_path_style=True if emulated else None,
             skip_credentials_validation=True if emulated else None,
             skip_metadata_api_check=True if emulated else None,

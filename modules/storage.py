@@ -44,7 +44,7 @@ class Storage(Construct):
 
     The buckets of the site and the avatars require SSE-S3: the policy of a customer managed key and
     the CloudFront distribution would depend on each other. For other buckets, such a key would cost
-    money per request and require permissions for each function, without denying access to anyone.
+    money per request and require key permissions for each function, without better protection.
 
     Attributes:
         avatars: Users' pictures, served by CloudFront.
@@ -58,9 +58,9 @@ class Storage(Construct):
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:
         super().__init__(scope, id_)
         environment = names.environment
-        # Pictures must be readable immediately and never expire. Old versions can be archived.
+        # Pictures never expire and must be readable immediately, which GLACIER_IR allows.
         served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
-        # Objects that expire after seven years become old versions, which are kept for a month.
+        # When an object expires after seven years, S3 keeps it as an old version for a month.
         archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
         rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
         retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
@@ -112,7 +112,7 @@ class Storage(Construct):
 
 
 def _browser_uploads(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:
-    """Allows the site's pages to post forms with a presigned policy, and to read responses."""
+    """Returns the CORS rule with which the site uploads files and reads S3's responses."""
     return S3BucketCorsConfigurationCorsRule(
         allowed_origins=list(origins),
         allowed_methods=["GET", "HEAD", "POST"],
@@ -135,7 +135,11 @@ def _expire_uploads() -> S3BucketLifecycleConfigurationRule:
 
 
 def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecycleConfigurationRule:
-    """Moves objects to cheaper classes. `expire_after` is in days, or None to keep objects."""
+    """Returns the rule that moves objects to cheaper storage classes.
+
+    Args:
+        expire_after: Days until objects are deleted. None keeps them.
+    """
     return S3BucketLifecycleConfigurationRule(
         id="age",
         status="Enabled",
@@ -155,9 +159,10 @@ def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecyc
 
 
 def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
-    """Deletes noncurrent versions after `keep` days, and orphaned delete markers.
+    """Returns the rule that deletes old versions after `keep` days, and orphaned delete markers.
 
-    `archive` moves versions to GLACIER first, which is cheaper than GLACIER_IR.
+    Args:
+        archive: Move old versions to GLACIER first, which is cheaper than GLACIER_IR.
     """
     return S3BucketLifecycleConfigurationRule(
         id="old-versions",

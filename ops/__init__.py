@@ -1,4 +1,5 @@
 """The commands of the platform's operators: `python -m ops COMMAND`.
 
-ops/commands/ parses the arguments, one file per group of commands. The other packages run them.
+ops/commands/ has one module per group of commands, which parses the arguments. The other packages
+do the work.
 """

@@ -21,7 +21,7 @@ PLAIN_INTERVAL = 15.0
 
 
 def accept_any_encoding() -> None:
-    """Replaces characters that the console cannot encode, on standard output and error."""
+    """Makes standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

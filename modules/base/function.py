@@ -83,7 +83,7 @@ class LambdaFunction(Construct):
             secrets, only names of secrets.
         access: The access to resources that the function uses or that invoke the function.
             Permissions for logs, traces and network interfaces are added.
-        network: The location in the VPC, or None for a function outside the VPC.
+        network: The function's subnets and security group. None for a function outside the VPC.
 
     Attributes:
         sids: The Sids of the permissions in `access`.

@@ -33,7 +33,7 @@ class Auth(Service):
             sid="Users",
             # Cognito checks no IAM permissions for SignUp, ChangePassword and similar calls.
             actions=[
-                # Deletes an unconfirmed user whose address is registered again.
+                # For deleting an unconfirmed user when the same email address registers again.
                 "cognito-idp:AdminDeleteUser",
                 "cognito-idp:AdminGetUser",
                 "cognito-idp:AdminInitiateAuth",

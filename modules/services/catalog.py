@@ -14,7 +14,7 @@ from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
 LISTING_IMAGES_PREFIX = f"{IMAGES_PREFIX}catalog/"
-"""The prefix of listings' images after validation, below the prefix that the CDN serves."""
+"""S3 key prefix of validated listing images. It starts with the prefix that the CDN serves."""
 
 DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
@@ -31,8 +31,8 @@ class Catalog(Service):
         database: The database with the listings.
         attachments: The bucket of users' uploads.
         cdn_domain: The domain that serves images, in the form host[:port].
-        network: The location in the VPC, to reach the database.
-        kms_key_arn: The KMS key of the alerts topic, to which failed runs are reported.
+        network: The function's subnets and security group. From there it reaches the database.
+        kms_key_arn: The KMS key of the alerts topic. Failed scheduled runs are reported there.
     """
 
     def __init__(

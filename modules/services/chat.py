@@ -24,7 +24,7 @@ class Chat(Service):
         attachments: The bucket of users' uploads.
         cache: The cache of connections, presence and typing.
         delivery: The construct that delivers frames (WebSocket messages) to large rooms.
-        network: The location in the VPC, to reach the cache.
+        network: The function's subnets and security group. From there it reaches the cache.
     """
 
     def __init__(
@@ -51,7 +51,8 @@ class Chat(Service):
             network=network,
             outbox=True,
             access=[
-                # DeleteItem is for reactions. Messages stay, so that their numbers have no gaps.
+                # DeleteItem is only for reactions. Items of deleted messages are kept, so that the
+                # sequence numbers have no gaps.
                 table_access(
                     tables["chat-messages"],
                     "BatchGetItem",
@@ -81,7 +82,7 @@ class Chat(Service):
                 # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
-                # The authors of anonymous messages, who may edit these messages.
+                # For checking that the author of an anonymous message is the user who edits it.
                 table_access(tables["platform-authors"], "GetItem", "PutItem"),
                 # The names and privacy settings of users.
                 table_access(tables["profile-profiles"], "BatchGetItem"),

@@ -19,35 +19,37 @@ ATTACHMENTS_PREFIX = "chat/"
 """The prefix of validated chat attachments. Members download them with signed URLs."""
 
 RETRY_DELAY = 10
-"""Seconds until a stored message is checked, and delivered again if no delivery is recorded.
+"""Seconds after which a stored message is delivered again if its delivery is not recorded.
 
-A first delivery takes a hundredth of this time in a small room, and a fraction of it in a room with
-thousands of members.
+A normal delivery takes about 0.1 s in a small room, and less than 10 s in a room with thousands of
+members.
 """
 
 RETRY_RECEIVES = 20
 """The number of attempts before a message of the retry queue moves to the dead-letter queue.
 
-The attempts are a minute apart, so a cache outage of a quarter of an hour loses no message.
+The attempts are a minute apart, so no message is lost if the cache is down for 15 minutes.
 """
 
 VISIBILITY_TIMEOUTS = 2
 """The visibility timeout of a received message, as a multiple of the function's timeout.
 
-AWS recommends six, so that messages survive a throttled consumer. In chat, a killed batch would
-then block its rooms in the FIFO queue for too long. With two, no chat message is lost, because
-undelivered messages are read from the table (see docs/decisions/0042-fan-out.md).
+AWS recommends six, so that a message survives a throttled consumer. But if the function is killed,
+its messages block their rooms in the FIFO queue until the timeout, which must be short for chat.
+With two, no chat message is lost, because messages without a recorded delivery are delivered
+through the retry queue (see docs/decisions/0042-fan-out.md).
 """
 
 
 class Delivery(Construct):
     """Delivers frames to the connections of rooms.
 
-    Chat sends a large room's frames to the FIFO queue, with the room as message group. The table's
-    stream reports every stored message. If its delivery is not recorded yet, the function puts the
-    message into the retry queue, whose delay is longer than a normal delivery. After the delay, it
-    delivers the message unless a delivery is recorded by then. The stream also reports deleted
-    rooms. The function puts them into the retry queue and later deletes their data.
+    The chat function sends the frames of large rooms to the FIFO queue, with the room as message
+    group. The stream of the messages table invokes the delivery function for each stored message.
+    If the delivery of a message is not recorded yet, the function sends it to the retry queue. The
+    queue's delay is longer than a normal delivery. After the delay, the function delivers the
+    message if its delivery is still not recorded. The stream also reports deleted rooms, and the
+    function deletes their data when it receives them from the retry queue.
 
     Args:
         platform: The settings and resources that all functions share.
@@ -55,8 +57,8 @@ class Delivery(Construct):
         tables: The DynamoDB tables, by name without environment. `chat-messages` has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
         cache: The cache of the connections.
-        network: The location in the VPC, to reach the cache.
-        kms_key_arn: The key of the queues.
+        network: The function's subnets and security group. From there it reaches the cache.
+        kms_key_arn: The KMS key that encrypts the queues.
 
     Attributes:
         function: The function.

@@ -21,7 +21,8 @@ class Health(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        network: The location in the VPC, to reach the database and the cache.
+        network: The function's subnets and security group. From there it reaches the database and
+            the cache.
         tables: The tables to check. The function can describe them, but not read items.
         database: The database to check.
         cache: The cache to check.

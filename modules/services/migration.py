@@ -20,7 +20,7 @@ class Migration(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        network: The location in the VPC, to reach the database.
+        network: The function's subnets and security group. From there it reaches the database.
         database: The database to migrate. The function connects as the master user.
         state_table: The table for the record of migrations.
         kms_key_arn: The KMS key of the alerts topic, to which failed scheduled runs are reported.

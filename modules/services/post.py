@@ -13,7 +13,7 @@ from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
 POST_IMAGES_PREFIX = f"{IMAGES_PREFIX}post/"
-"""The prefix of posts' images after validation, below the prefix that the CDN serves."""
+"""S3 key prefix of validated post images. It starts with the prefix that the CDN serves."""
 
 
 class Post(Service):

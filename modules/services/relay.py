@@ -21,7 +21,7 @@ SWEEP_SCHEDULE = "rate(1 hour)"
 """The interval for scanning the outbox for events that the stream dropped. It drops them after a
 day."""
 RETRY_DELAY = 15
-"""Seconds that a retry waits. Scans skip younger events, which the stream still delivers."""
+"""Seconds before a retry. Scans skip events younger than this: the stream delivers them."""
 ITERATOR_AGE_MS = 60_000
 """Age in milliseconds of stream records at which an alarm fires. Publishing takes about 1,000."""
 
@@ -29,13 +29,14 @@ ITERATOR_AGE_MS = 60_000
 class Relay(Construct):
     """Publishes the events that services store with their writes, at least once.
 
-    The table's stream delivers new events immediately. An event that cannot be published goes to
-    the retry queue, and finally to the dead-letter queue. Reports of discarded stream batches and
-    an hourly schedule also go to the retry queue, and make the function scan the table.
+    The stream of the outbox table delivers new events immediately. The function sends an event
+    that it cannot publish to the retry queue. After several attempts, the event moves to the
+    dead-letter queue. The retry queue also receives a message every hour, and one for each stream
+    batch that Lambda discarded. On such a message, the function scans the table.
 
     Args:
         platform: The settings and resources that all services share.
-        kms_key_arn: The key of the queues.
+        kms_key_arn: The KMS key that encrypts the queues.
 
     Attributes:
         function: The function.
@@ -93,12 +94,13 @@ class Relay(Construct):
                 # Scanning is cheap, because the table holds only unpublished events.
                 table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
                 Access({"EVENT_BUS_NAME": platform.bus_name}, [publish]),
-                # The function sends events to retry, and Lambda reports discarded batches.
+                # The function sends events to publish later. Lambda sends records of the stream
+                # batches that it discarded.
                 queue_sending("RETRY_QUEUE_URL", retries),
                 stream_source(
                     "stream",
                     outbox,
-                    # Excludes the relay's own deletions.
+                    # Excludes REMOVE records: the relay deletes events that it published.
                     pattern={"eventName": ["INSERT"]},
                     failures=retries,
                 ),

@@ -48,9 +48,9 @@ class Service(Construct):
         lists: Whether any route returns pages. Their cursors need a signing key.
         repeatable: Whether any route accepts the header Idempotency-Key.
         publishes: Whether the service publishes events, with the source `multitask.{service}`.
-        outbox: Whether the service stores its events in the outbox, in the transactions of the
-            writes they describe, instead of sending them to the bus.
-        network: The location in the VPC, or None for a function outside the VPC.
+        outbox: Whether the service stores each event in the outbox, in the same transaction as the
+            change that the event describes, instead of sending events to the bus.
+        network: The function's subnets and security group. None for a function outside the VPC.
 
     Attributes:
         function: The function.

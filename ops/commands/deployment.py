@@ -39,7 +39,7 @@ def doctor(
 ) -> None:
     """Check whether an environment can be deployed. Exit status 1 means that a check failed.
 
-    Changes nothing. A check that the credentials do not allow is a warning.
+    Changes nothing. Prints a warning for each check that the credentials do not permit.
     """
     findings = examine(environment, root)
     print_result(findings, [line for item in findings for line in item.lines()], as_json=as_json)
@@ -59,7 +59,7 @@ def deploy(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Apply, migrate, shift traffic, publish the site, and wait for /health. Safe to repeat."""
+    """Deploy an environment: infrastructure, migrations, functions and site. Safe to repeat."""
     result = deploy_environment(
         connect(environment, root),
         root,
@@ -169,7 +169,7 @@ def publish_site(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Upload the static site and invalidate its page in the CDN, or restore the previous site."""
+    """Publish the static site and invalidate the CDN's cache, or restore the previous site."""
     cloud = connect(environment, root)
     result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
     files = ", ".join(result["published"]) or "nothing to upload"

@@ -45,7 +45,7 @@ def diagram(
         ),
     ] = None,
 ) -> None:
-    """Draw the architecture: resources, and their references, permissions and event routes."""
+    """Draw an environment's resources and their references, permissions and event routes."""
     from ops.diagram.drawing import load_drawing  # noqa: PLC0415 - only this command needs it
     from ops.diagram.graph import read_graph, view_of  # noqa: PLC0415
     from ops.diagram.pages import picture, updated  # noqa: PLC0415

@@ -53,7 +53,7 @@ def synth(
 ) -> None:
     """Synthesize the Terraform of environments, each into its own directory in OUT/stacks.
 
-    Warns if the cost of an environment without any requests would trigger its budget alert.
+    Warns if an environment would trigger its budget alert even without any requests.
     """
     from ops.cost.bill import make_bill  # noqa: PLC0415 - only this command needs it
     from ops.cost.budget import budget_warnings  # noqa: PLC0415

@@ -22,9 +22,9 @@ class Entry:
 
     name: str
     target: str
-    """`module:function` in this package. `module:app` names a typer app, which is a group."""
+    """`module:function` in this package, or `module:app` for a group of commands (a typer app)."""
     panel: str
-    """The heading in the help."""
+    """The heading of the command's panel in the help."""
     example: str
 
     @property
@@ -47,7 +47,7 @@ class Entry:
         return typer.main.get_command(app)
 
     def summary(self) -> TyperCommand:
-        """Returns a command for the list of commands: with the first sentence, but no action."""
+        """Returns a command that has only a help text, to list it without importing its module."""
         text = _docstring(self._module, self._attribute)
         return TyperCommand(self.name, help=text, rich_help_panel=self.panel)
 
@@ -110,14 +110,14 @@ ENTRIES = (
 
 
 class LazyGroup(TyperGroup):
-    """The commands of ENTRIES. Lists of commands import none of them."""
+    """The group of all commands. Listing them does not import their modules."""
 
     _entries: ClassVar = {entry.name: entry for entry in ENTRIES}
     _is_listing = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Their names are suggested for a misspelled command.
+        # Typer reads the names from here to suggest one for a misspelled command.
         self.commands = dict.fromkeys(self._entries, TyperCommand(None))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature

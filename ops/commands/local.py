@@ -20,8 +20,8 @@ def up(
         bool,
         typer.Option(
             "--reset",
-            help="Start with an empty embedded AWS, and keep a copy of its data. Do the same for a"
-            " database that cannot start.",
+            help="Start with an empty embedded AWS. Also reset a database that cannot start. Copies"
+            " of the old data are kept.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -26,12 +26,15 @@ ServiceArgument = Annotated[
     str,
     typer.Argument(
         metavar="SERVICE",
-        help="Function, such as auth, or all.",
+        help="Name of a function, such as auth, or `all`.",
         autocompletion=complete_service,
     ),
 ]
 WeightOption = Annotated[
-    int, typer.Option(min=1, max=99, help="Percent of traffic for new versions in the bake period.")
+    int,
+    typer.Option(
+        min=1, max=99, help="Percentage of traffic for new versions during the bake period."
+    ),
 ]
 BakeOption = Annotated[str, typer.Option(help="Length of the bake period, such as 90s or 5m.")]
 PromoteOption = Annotated[
@@ -93,7 +96,7 @@ def rollback(
 ) -> None:
     """Shift traffic back to the previous version.
 
-    With all, roll back every function that the last release shifted.
+    For the service `all`, roll back every function whose traffic the last release shifted.
     """
     _print_shifts(roll_back_service(connect(environment, root), service, to, force=force), as_json)
 
@@ -119,7 +122,7 @@ def prune(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Delete old versions, except those that an alias uses or a rollback needs."""
+    """Delete old function versions, except those that an alias uses or a rollback needs."""
     deleted = delete_old_versions(connect(environment, root), keep)
     lines = [f"{service:<12} {', '.join(numbers)}" for service, numbers in deleted.items()]
     print_result(deleted, lines, as_json=as_json)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ops.terraform.stack_document import Synthesized
 
 FAILED = 3
-"""Exit status if the plan's verdict is at least as severe as --fail-on."""
+"""Exit status if the verdict on the plan is the one in --fail-on or more severe."""
 
 
 class Format(enum.StrEnum):
@@ -57,7 +57,7 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         Risk | None,
         typer.Option(
             "--fail-on",
-            help=f"Exit with status {FAILED} if the verdict is this one or more severe.",
+            help=f"Exit with status {FAILED} if the verdict is this or more severe.",
         ),
     ] = None,
     usage: Annotated[
@@ -79,14 +79,14 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
     checkov: Annotated[
         bool,
-        typer.Option("--checkov", help="Add new checkov findings in the changed resources."),
+        typer.Option("--checkov", help="Include new checkov findings for the changed resources."),
     ] = False,
     root: RootOption = ROOT,
 ) -> None:
     """Review a plan: its changes, outages, access and cost, with a verdict on each change.
 
     The verdicts are safe, review, dangerous and irreversible. Exit status 3 means that the verdict
-    is at least as severe as --fail-on.
+    is the one in --fail-on or more severe.
     """
     from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
     from ops.review.run import print_apply_command, review_file, review_new  # noqa: PLC0415

@@ -22,7 +22,7 @@ NameArgument = Annotated[str, typer.Argument(help="Name of the secret, from `ops
 def list_(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
-    """List all secrets with their kind, state, version and last change."""
+    """List all secrets with the type, state, version and last change of each."""
     secrets = Secrets(connect(environment, root)).all()
     if as_json:
         print_json([secret.as_dict() for secret in secrets])
@@ -44,7 +44,7 @@ def set_(
     clear: Annotated[bool, typer.Option("--clear", help="Clear the stored value.")] = False,
     root: RootOption = ROOT,
 ) -> None:
-    """Store a value, read from a prompt or standard input so that no shell history contains it."""
+    """Store a value, read from a prompt or standard input to keep it out of the shell history."""
     secrets = Secrets(connect(environment, root))
     if clear:
         report(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
@@ -77,7 +77,8 @@ def rotate(
         bool,
         typer.Option(
             "--force",
-            help="Rotate even if the signing key changed less than a session lifetime ago.",
+            help="Rotate jwt-secret even if it was changed less than 7 days ago. This signs out"
+            " users.",
         ),
     ] = False,
     root: RootOption = ROOT,

@@ -26,7 +26,7 @@ class Item:
     type: str
     construct: ConstructPath
     price: str
-    """A key of the price table."""
+    """The name of the price in the price table."""
     quantity: float
     unit: str
     usd: float
@@ -83,13 +83,13 @@ class Bill:
 
 
 def make_bill(resources: BillableResources, usage: Usage, prices: Prices | None = None) -> Bill:
-    """Returns the bill of a set of resources.
+    """Returns the monthly bill for resources.
 
     Args:
-        prices: the price table (default: the project's prices.yml).
+        prices: The price table. The default is the project's prices.yml.
 
     Raises:
-        OperatorError: the usage file has a quantity that no charge uses.
+        OperatorError: The usage file has an entry that no charge depends on.
     """
     prices = prices or load_prices()
     check_usage(usage)
@@ -134,7 +134,7 @@ def _items(
 
 
 def check_usage(usage: Usage) -> None:
-    """Raises OperatorError if no charge uses a quantity, for example because it is misspelled."""
+    """Raises OperatorError for a usage-file entry without a charge, such as a misspelled one."""
     all_uses = {use for charge in CHARGES.values() for use in charge.uses}
     for where, quantity_names, allowed in [
         *(
@@ -160,7 +160,7 @@ class Difference:
 
     @property
     def usd(self) -> float:
-        """US dollars per month. Positive if the cost increases."""
+        """The change in US dollars per month. Positive if the cost increases."""
         return self.after.usd - self.before.usd
 
     @cached_property

@@ -18,21 +18,21 @@ class _Strict(BaseModel):
 
 
 class Tier(_Strict):
-    """A price that applies up to a monthly volume."""
+    """A unit price that applies until the monthly quantity reaches `up_to`."""
 
     usd: float
     up_to: float | None = None
-    """The running total of the month, in the price's unit. None for the last tier."""
+    """The monthly quantity at which the tier ends, in the price's unit. None for the last tier."""
 
 
 class Price(_Strict):
-    """The price of a unit."""
+    """A unit price, possibly in tiers."""
 
     source: str
-    """A key of the table's `sources`."""
+    """The name of a source in the price table's `sources`."""
     unit: str
     per: float = 1
-    """The number of units that `usd` pays for."""
+    """The number of units that cost `usd`."""
     tiers: tuple[Tier, ...]
 
     @model_validator(mode="before")
@@ -46,7 +46,7 @@ class Price(_Strict):
         }
 
     def usd(self, quantity: float) -> float:
-        """Returns US dollars for a month's quantity, which is in the price's unit."""
+        """Returns the cost of a monthly quantity in US dollars."""
         total, below = 0.0, 0.0
         for tier in self.tiers:
             end = quantity if tier.up_to is None else min(quantity, tier.up_to)
@@ -69,7 +69,7 @@ class Prices(_Strict):
     region: str
     currency: str
     read: datetime.date
-    """The day on which the prices were read."""
+    """The day on which the prices were copied from AWS."""
     sources: Mapping[str, str]
     prices: Mapping[str, Price]
     free: frozenset[str]

@@ -13,7 +13,7 @@ from ops.terraform.stack_document import ConstructPath, Synthesized, construct_o
 
 _WHOLE = re.compile(r"^\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}$")
 IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function_name"}
-"""The argument that equals the resource's `id`, by type."""
+"""The argument whose value is also the resource's `id`, by resource type."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BillableResource:
     values: Mapping[str, Any]
 
     def value(self, path: str, default: Any = None) -> Any:
-        """Returns the first known value at a path, or the default."""
+        """Returns the first known value at a path such as `a.b`, or the default."""
         return next(
             (value for value in values_at(self.values, path) if value is not UNKNOWN), default
         )
@@ -43,10 +43,10 @@ class BillableResources:
     items: tuple[BillableResource, ...]
 
     def named(self, type_: str, attribute: str, value: Any) -> BillableResource | None:
-        """Returns the resource of a type whose attribute has a value.
+        """Returns the resource of type `type_` whose `attribute` has the value `value`.
 
-        If no attribute matches, because values are not known before the apply, returns the only
-        resource of the type, or None if there are several.
+        If none matches, because values are unknown before the apply, returns the only resource of
+        the type. Returns None if the type has several resources, or none.
         """
         same_type = [item for item in self.items if item.type == type_]
         same = [item for item in same_type if item.value(attribute) == value]
@@ -54,7 +54,7 @@ class BillableResources:
 
 
 def stack_resources(stack: Synthesized) -> BillableResources:
-    """Returns a stack's resources. Resolves values that refer to another resource's argument."""
+    """Returns a stack's resources. Replaces references to other resources with their values."""
 
     def resolved(value: Any) -> Any:
         match = _WHOLE.match(value) if isinstance(value, str) else None

@@ -33,7 +33,7 @@ def assumptions(usage: Usage, prices: Prices | None = None) -> str:
 
 
 def by_service(bill: Bill) -> Table:
-    """Returns a table with the fixed and the usage-based cost of each service."""
+    """Returns a table of the fixed and usage-based cost of each service."""
     table = Table("service", box=None, pad_edge=False)
     for title in ("fixed", "used", "USD a month"):
         table.add_column(title, justify="right")

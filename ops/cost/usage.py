@@ -1,8 +1,8 @@
-"""Loads usage files, which state the usage of a month.
+"""Loads usage files. A usage file describes how much an environment is used in a month.
 
-`types` has quantities by resource type, `resources` overrides them by construct path. A key that
-ends in `_per_request` is multiplied by the file's `requests` and added to the key without that
-ending. `like` names a file whose contents are the defaults.
+`types` has quantities by resource type, such as `writes`. `resources` overrides them for single
+resources, by construct path. The value of an entry such as `writes_per_request` is multiplied by
+`requests` and added to `writes`. `like` names a usage file that contains the defaults.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Usage(BaseModel):
 
     name: str
     requests: float = Field(ge=0)
-    """Requests to the REST API."""
+    """Requests to the REST API per month."""
     hours: float = Field(default=HOURS, gt=0, le=744)
     types: Mapping[str, Quantities] = {}
     resources: Mapping[str, Quantities] = {}
     """Quantities by construct path, for example `auth/function/function`."""
 
     def of(self, type_: str, path: str) -> dict[str, float]:
-        """Returns the monthly quantities of a resource, including those given per request."""
+        """Returns the monthly quantities of a resource, with `_per_request` entries added."""
         merged = {**self.types.get(type_, {}), **self.resources.get(path, {})}
         result: dict[str, float] = {}
         for key, value in merged.items():

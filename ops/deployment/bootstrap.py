@@ -27,7 +27,7 @@ COST_TAGS = ("Project", "Environment", "Service")
 NONCURRENT_STATE_DAYS = 90
 """Days to keep an overwritten state, so that an operator can recover from a mistake."""
 ROLE_TRIES, ROLE_INTERVAL = 6, 5.0
-"""Maximum attempts, and the seconds between them, to make API Gateway accept a new role."""
+"""Maximum attempts to set API Gateway's new role, and seconds between two attempts."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns a function per setting. It applies the setting, and returns True for a change."""
+    """Returns, by setting, a function that applies it and returns True if that changed it."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
@@ -198,7 +198,7 @@ def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
-    """Sets the role that API Gateway writes logs with, once per account and region."""
+    """Sets the account's role with which API Gateway writes logs in this region."""
     name = "API Gateway logging role"
     apigateway = cloud.client("apigateway")
     present = apigateway.get_account().get("cloudwatchRoleArn")
@@ -254,7 +254,7 @@ def _github_provider(cloud: Cloud) -> Step:
 
 
 def _cost_tags(cloud: Cloud) -> Step:
-    """Activates the tags for budgets and cost reports."""
+    """Activates the cost allocation tags by which budgets and cost reports are filtered."""
     name = "cost allocation tags"
     explorer = cloud.client("ce", GLOBAL_REGION)
     listed = explorer.list_cost_allocation_tags(TagKeys=list(COST_TAGS))["CostAllocationTags"]
@@ -291,7 +291,7 @@ def _billing_alerts(cloud: Cloud) -> Step:
 
 
 def _concurrency(cloud: Cloud) -> Step:
-    """Checks that the account's limit allows the reserved concurrency of the environment."""
+    """Checks that the account's limit allows the environment's reserved concurrency."""
     name = "Lambda concurrency"
     [result] = check_concurrency(cloud)
     if result.status == "ok":

@@ -32,7 +32,7 @@ from ops.traffic.notify import News, Notifier, topic_of
 from ops.traffic.release import Releaser, Settings, announced, describe_shift
 
 DEPLOYMENT = "#stage"
-"""The key of the ledger's records of deployments."""
+"""The ledger key under which deployments are recorded."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def deploy_environment(
     Args:
         out: The output directory of synthesis.
         confirm: Receives the plan, and raises an exception to stop the deployment.
-        settings: How a gradual release shifts traffic.
-        examined: Run the checks of `ops doctor` first, and stop if one fails.
+        settings: The canary weight and the bake period.
+        examined: Whether to run the checks of `ops doctor` first and stop if one fails.
 
     Raises:
         OperatorError: A step failed. Running the command again resumes the work.

@@ -16,7 +16,7 @@ from ops.deployment.health import TIMEOUT, Health, get_health
 from ops.errors import OperatorError
 
 NEW_DOMAIN_TIMEOUT = 45 * 60.0
-"""Seconds after the creation of the domain, or after the last change of its certificate."""
+"""Seconds to wait, counted from the creation of the domain or its last change of certificate."""
 INTERVAL = 10.0
 """Seconds between two checks."""
 READY = "AVAILABLE"

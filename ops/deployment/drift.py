@@ -14,10 +14,9 @@ from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs, read_state, refuse_locked_state
 
 SECRET_TYPES = ("aws_ssm_parameter",)
-"""Resource types whose refresh reads the value of a secret.
+"""Resource types that the comparison skips, because Terraform would read secret values.
 
-They are not compared: the nightly comparison runs without approval, so its role must not read
-secrets.
+The nightly comparison runs without an approval, so its role must not be able to read secrets.
 """
 
 
@@ -28,7 +27,7 @@ def compare_with_state(
     *,
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack,
 ) -> list[OutsideChange]:
-    """Compares an environment's resources with its Terraform state. Changes neither of them.
+    """Compares an environment's resources with its Terraform state, without changing either.
 
     Args:
         out: The output directory of synthesis.

@@ -23,7 +23,7 @@ RESPONSE_MARGIN = 10
 
 @dataclass(frozen=True)
 class Migrated:
-    """Names of migrations: applied by a run, still pending, or unknown to the checkout."""
+    """The migrations that a run applied, those still pending, and those that the checkout lacks."""
 
     applied: list[str]
     pending: list[str]
@@ -89,7 +89,7 @@ def plan_migrations(cloud: Cloud, function: str) -> Migrated:
 
 
 def run_migrations(cloud: Cloud, function: str) -> Migrated:
-    """Applies the pending migrations, one per invocation, so that each has the full timeout.
+    """Applies the pending migrations, one per invocation: each can use the function's full timeout.
 
     Raises:
         OperatorError: A migration failed and was rolled back. Earlier ones stay applied.

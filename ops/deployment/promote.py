@@ -24,7 +24,7 @@ from ops.traffic.release import Settings
 
 GATE = "#gate"
 PROMOTION = "#promotion"
-"""The keys of the ledger's records of passed gates and of promotions."""
+"""The ledger keys under which passed gates and promotions are recorded."""
 SUITES: Mapping[str, Sequence[str]] = {
     "tests": ("-m", "not e2e"),
     "integration": ("-m", "e2e"),
@@ -34,7 +34,7 @@ SUITES: Mapping[str, Sequence[str]] = {
 The integration suite starts its own embedded platform.
 """
 GATES = (*SUITES, "smoke")
-"""All gates in order. The smoke gate tests the source. The target is tested after deployment."""
+"""All gates in order. `smoke` tests the source. The target is tested after the deployment."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Promotion:
     """Connects to the source. Called only if a gate must run or the commit must be checked."""
     approved_by: str | None = None
     passed: Collection[str] = ()
-    """Gates that an earlier job of the same pipeline passed for this commit."""
+    """Gates that earlier jobs of the same pipeline passed for this commit."""
 
     @cached_property
     def source(self) -> Cloud:
@@ -55,9 +55,10 @@ class Promotion:
 
     @property
     def vouched(self) -> bool:
-        """True if earlier jobs of the pipeline passed all gates. The source is then not accessed.
+        """True if earlier jobs of the pipeline passed all gates.
 
-        The job that promotes has credentials for the target only.
+        The source environment is then not accessed: the pipeline job that promotes has credentials
+        only for the target.
         """
         return set(self.passed) >= set(GATES)
 
@@ -103,14 +104,14 @@ def promote_commit(
 ) -> dict[str, Any]:
     """Deploys the source's commit to the target if all gates pass and somebody approves it.
 
-    If the pipeline vouches for every gate, the source is not accessed, not even to check its
-    commit. The promotion's record contains `vouched: true` in this case.
+    If earlier jobs of the pipeline passed all gates, the source is not accessed, not even to check
+    its commit. The record of the promotion then contains `vouched: true`.
 
     Args:
         out: The output directory of synthesis.
         confirm: Receives the plan, and raises an exception to stop the promotion.
-        settings: How a gradual release shifts traffic.
-        examined: Run the checks of `ops doctor` on the target first.
+        settings: The canary weight and the bake period.
+        examined: Whether to run the checks of `ops doctor` on the target first.
         approve: Prompts for the approver's name; None if there is no terminal.
 
     Returns:
@@ -208,7 +209,7 @@ def _check_smoke_tests(cloud: Cloud, collaborators: Collaborators) -> None:
         name = cloud.environment.name
         details = "; ".join(f"{check.request} {check.detail}" for check in wrong[:3])
         raise OperatorError(
-            f"Smoke tests of {name} got {len(wrong)} wrong responses: {details}."
+            f"The smoke tests of {name} received {len(wrong)} wrong responses: {details}."
             f" Run `ops smoke {name}` for the full list"
         )
 

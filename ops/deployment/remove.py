@@ -102,7 +102,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
     """Returns descriptions of the resources that a removal keeps.
 
     Args:
-        keys: The attributes of the environment's KMS keys.
+        keys: The attributes of each KMS key in the environment's Terraform state.
     """
     environment = cloud.environment
     lines = [
@@ -123,7 +123,7 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
 
 
 def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
-    """Deletes all object versions. Terraform would delete them one by one and fail for some."""
+    """Deletes all object versions of the buckets, in batches. Terraform deletes one at a time."""
     s3 = cloud.client("s3")
     with Progress() as progress:
         for bucket in buckets:

@@ -1,7 +1,7 @@
 """Publishes the static site to the frontend bucket, and rolls it back.
 
-Asset names contain a hash of the content, so browsers cache assets for a year. index.html refers to
-the assets. Browsers revalidate it on each request, and it is uploaded after all assets.
+The name of an asset contains a hash of its content, so browsers may cache it for a year. index.html
+refers to the assets and is uploaded after them. Browsers revalidate index.html on each request.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ INDEX = "index.html"
 CONFIG = "config.json"
 ASSETS = "assets/"
 PAGES = "sites/"
-"""Key prefix of saved copies of index.html, one for each published site, named by its digest."""
+"""Key prefix for a copy of each published site's index.html, named by the site's digest."""
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""One year, the conventional maximum of a cache lifetime."""
+"""Cache-Control of assets. One year is the conventional maximum of max-age."""
 REVALIDATE = "no-cache"
 SITES = 5
 """Number of published sites to keep for rollbacks. Files of older sites are deleted."""
@@ -53,7 +53,7 @@ class Site:
 
     @property
     def digest(self) -> str:
-        """ID of the site, which changes with the page or any asset."""
+        """ID of the site. It changes if index.html or any asset changes."""
         return hashlib.sha256(self.page).hexdigest()[:16]
 
 
@@ -109,7 +109,7 @@ class Publisher:
         self._bucket: str = outputs["frontend_bucket"]
 
     def publish(self, site: Site) -> list[str]:
-        """Uploads the changed files, index.html last, and returns their keys."""
+        """Uploads the changed files, with index.html last. Returns the uploaded keys."""
         changed = [
             key
             for key, content in sorted(site.assets.items())
@@ -129,7 +129,7 @@ class Publisher:
         return changed + entries
 
     def roll_back(self) -> str:
-        """Restores index.html of the previous site, whose assets are kept. Returns its digest.
+        """Restores index.html of the previous site. Returns that site's digest.
 
         Raises:
             OperatorError: There is no earlier site.
@@ -196,7 +196,7 @@ class Publisher:
         self._ledger.store(LEDGER_KEY, self._ledger.now(), values)
 
     def _prune(self) -> None:
-        """Deletes the saved pages and the assets that none of the latest SITES sites uses."""
+        """Deletes saved pages and assets that do not belong to the latest SITES sites."""
         recent: dict[str, list[str]] = {}
         for item in self._ledger.latest(LEDGER_KEY):
             if len(recent) < SITES:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""In drawing.yml, this word in place of an argument's name means the resource itself."""
+"""The word that drawing.yml has instead of an argument's name to mean the resource itself."""
 
 
 class _Strict(BaseModel):
@@ -31,7 +31,7 @@ class NodeKind(_Strict):
 
     group: str
     kind: str
-    """The name of the service or type, shown above the label."""
+    """The name of the AWS service or resource type that boxes show above the label."""
     label: str | None = None
     plural: str | None = None
     folded: bool = False
@@ -42,7 +42,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """The path from a resource of an undrawn type to the drawn resource that represents it."""
+    """How to find the drawn resource that represents a resource of a type without a box."""
 
     to: str
     by: str | None = None
@@ -50,7 +50,7 @@ class Through(_Strict):
 
 
 class EdgeKind(_Strict):
-    """A type of resource that is drawn as an edge because it connects two other resources."""
+    """A resource type that is drawn as an edge: its resources connect two other resources."""
 
     type: str
     source: Annotated[str, Field(alias="from")]
@@ -70,7 +70,7 @@ class View(_Strict):
 
 
 class Drawing(_Strict):
-    """The contents of drawing.yml, which documents each field."""
+    """The contents of drawing.yml. Comments in that file describe the fields."""
 
     groups: Mapping[str, GroupKind]
     nodes: Mapping[str, NodeKind]

@@ -19,7 +19,7 @@ from ops.terraform.policies import is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
 
 REFERS = "refers to"
-"""The label of an edge that exists only because one resource refers to the other."""
+"""The label of an edge if an argument of one resource refers to the other resource."""
 READ_LEVELS = frozenset({"Read", "List"})
 _NAME_OF_ARN = re.compile(r"^arn:aws:([\w-]+):[^:]*:[^:]*:(.+)$")
 ARN_TYPES = {
@@ -33,7 +33,7 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""The resource type by the service in an ARN. For ARNs that are literal text, not references."""
+"""The resource type for each service name in an ARN, to resolve ARNs that are literal text."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 
@@ -54,7 +54,7 @@ class Node:
     paths: tuple[str, ...] = ()
     """The construct paths of the members."""
     names: tuple[str, ...] = ()
-    """The labels of the nodes that a folded view combines into this node."""
+    """The labels of the nodes that were combined into this node, in a folded view."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class _Reader:
         return None if kind is None or (kind.where and kind.where not in item.block) else kind
 
     def nodes(self) -> Iterator[Node]:
-        """Yields the nodes. Resources of folded types and merged resources share one node."""
+        """Yields the nodes: one for each resource, folded type and group of merged resources."""
         gathered: dict[str, list[Resource]] = {}
         for item in sorted(
             self._resources.values(), key=lambda item: (item.construct.path, item.address)
@@ -159,7 +159,7 @@ class _Reader:
         )
 
     def edges(self) -> Iterator[tuple[str, str, str]]:
-        """Yields the source address, target address and label word of every connection."""
+        """Yields the source address, target address and label of each connection."""
         for item in self._resources.values():
             yield from self._declared_edges(item)
             if item.type == "aws_iam_role_policy":
@@ -191,7 +191,10 @@ class _Reader:
         return list(dict.fromkeys(end for end in ends if end))
 
     def _drawn(self, address: str, depth: int = 0) -> str | None:
-        """Returns the address of the drawn resource that represents a resource, or None."""
+        """Returns the address of the drawn resource that represents the resource at `address`.
+
+        Returns None if no drawn resource represents it.
+        """
         item = self._resources.get(address)
         if item is None or depth > 5:
             return None
@@ -249,7 +252,7 @@ class _Reader:
         ]
 
     def _named_by_arn(self, arn: str) -> list[str]:
-        """Returns the address of the resource that a literal ARN names, or an empty list."""
+        """Returns a list with the address of the resource that an ARN names, or an empty list."""
         match = _NAME_OF_ARN.match(arn)
         if not match or match[1] not in ARN_TYPES:
             return []
@@ -366,9 +369,9 @@ def _is_drawn(edge: Edge, view: View, nodes: Mapping[str, Node]) -> bool:
 
 
 def _folded(graph: Graph) -> Graph:
-    """Returns the graph with the nodes of a type, service and group folded into one node.
+    """Returns the graph with nodes of the same type, service and group combined into one node.
 
-    Only types that have a `plural` in drawing.yml are folded.
+    Combines only types that have a `plural` in drawing.yml.
     """
     kinds = load_drawing().nodes
     gathered: dict[str, list[Node]] = {}

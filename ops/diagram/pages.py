@@ -37,6 +37,6 @@ def updated(document: str, graph: Graph) -> str:
 
 
 def picture(graph: Graph, name: str) -> str:
-    """Returns a view as Mermaid. Omits edge labels in folded views, which have too many edges."""
+    """Returns a view as Mermaid. Folded views have too many edges for labels, so they have none."""
     view = load_drawing().views[name]
     return mermaid(view_of(graph, name), words=not view.folded)

@@ -86,7 +86,7 @@ def _edge_attributes(edge: Edge) -> dict[str, str]:
 
 
 def _tidied(text: str, graph: Graph, *, title: str, id_: str) -> str:
-    """Removes text that depends on the Graphviz version, and adds accessible names."""
+    """Returns Graphviz's SVG with accessible names, and without text that names its version."""
     ET.register_namespace("", SVG)
     ET.register_namespace("xlink", XLINK)
     root = ET.fromstring(re.sub(r"<!DOCTYPE[^>]*>", "", text))  # noqa: S314 - Graphviz's own output

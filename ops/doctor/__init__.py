@@ -1,1 +1,1 @@
-"""Finds problems of an account that would make a deployment fail, and names their remedies."""
+"""Finds problems in an AWS account that would make a deployment fail, and suggests remedies."""

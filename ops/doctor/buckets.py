@@ -39,7 +39,7 @@ def check_bucket_names(cloud: Cloud) -> Iterator[Result]:
     ]
     statuses = {name: _status(cloud, name) for name in names}
     refused = [name for name, status in statuses.items() if status == 403]
-    # 403 can also mean that s3:ListBucket is not allowed, so the account's own buckets are listed.
+    # HeadBucket also returns 403 for the account's own buckets if s3:ListBucket is not allowed.
     own = (
         {bucket["Name"] for bucket in cloud.client("s3").list_buckets()["Buckets"]}
         if refused
@@ -61,7 +61,7 @@ def check_bucket_names(cloud: Cloud) -> Iterator[Result]:
 
 
 def _status(cloud: Cloud, name: str) -> int:
-    """Returns the HTTP status of a bucket: 200 if it is the account's, 403 or 404."""
+    """Returns the HTTP status of HeadBucket: 200 for a bucket of this account, else 403 or 404."""
     try:
         cloud.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=cloud.account)
     except ClientError as error:

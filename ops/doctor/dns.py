@@ -14,11 +14,11 @@ TIMEOUT = 5.0
 """Seconds."""
 
 Resolve = Callable[[str, str], list[str]]
-"""Returns the data of a name's records of a type, for example of type NS."""
+"""Function that takes a name and a record type such as NS, and returns the records' data."""
 
 
 def resolve(name: str, type_: str, resolver: str = RESOLVER) -> list[str]:
-    """Returns the data of a name's records. Empty if there are none.
+    """Returns the data of a name's DNS records of one type, or an empty list.
 
     Args:
         type_: One of TYPES.

@@ -13,7 +13,7 @@ from ops.doctor.dns import Resolve, resolve
 from ops.doctor.result import Result, failure, ok, warning
 
 AUTHORITIES = ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com")
-"""Names of ACM's authority in CAA records (ACM user guide, "Configure a CAA record")."""
+"""CAA record values that allow ACM to issue (ACM user guide, "Configure a CAA record")."""
 NO_DOMAINS = "the environment has no custom domains"
 
 

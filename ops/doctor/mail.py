@@ -10,11 +10,11 @@ from ops.cloud import Cloud
 from ops.doctor.result import Result, failure, ok, warning
 
 COGNITO_LIMIT = 50
-"""Mails a day that Cognito sends without SES (Cognito developer guide, "Quotas", 2026-11-29)."""
+"""Emails per day that Cognito sends without SES (Cognito guide, "Quotas", 2026-11-29)."""
 
 
 def check_mail(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the identity is verified, and that SES may send to every address."""
+    """Checks that the identity is verified and that SES may send to unverified addresses."""
     arn = cloud.environment.mail_identity_arn
     if arn is None:
         detail = f"Cognito sends at most {COGNITO_LIMIT} mails a day without SES"

@@ -26,24 +26,22 @@ class Usage:
 
     total: int
     own: int = 0
-    """The number of resources that belong to the environment."""
+    """The number of those resources that belong to the environment."""
 
 
 @dataclass(frozen=True)
 class Quota:
-    """A quota on the number of resources.
-
-    If Service Quotas cannot be read, AWS's default of 2026-11-29 applies.
-    """
+    """An AWS quota on a number of resources, and how to compute what an environment needs."""
 
     name: str
     source: str
-    """The page of AWS's documentation with the default."""
+    """The page of AWS's documentation that states the default."""
     default: int
+    """AWS's default on 2026-11-29. Used if Service Quotas does not return the account's quota."""
     service: str
     """The code of the service in Service Quotas."""
     code: str | None
-    """The code of the quota. None if it cannot be increased and is not in Service Quotas."""
+    """The code of the quota. None if the quota is fixed and not in Service Quotas."""
     needed: Callable[[Environment], int]
     usage: Callable[[Cloud], Usage]
     region: str | None = None
@@ -144,7 +142,7 @@ QUOTAS = (
 
 
 def check_quota(cloud: Cloud, quota: Quota) -> Iterator[Result]:
-    """Checks that the account has room for the environment's resources of one kind."""
+    """Checks that the quota allows the environment's resources in addition to existing ones."""
     environment = cloud.environment
     needed = quota.needed(environment)
     if not needed:
@@ -185,15 +183,15 @@ def _service_quota(
         response = cloud.client("service-quotas", region).get_service_quota(
             ServiceCode=service, QuotaCode=code
         )
-    except ClientError:  # not allowed, or Service Quotas has only AWS's default
+    except ClientError:  # access denied, or the account has only AWS's default
         return None
     return float(response["Quota"]["Value"])
 
 
 def check_concurrency(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the account's Lambda concurrency covers all reserved concurrency.
+    """Checks that the account's concurrency limit allows the reserved concurrency of all functions.
 
-    Provisioned concurrency is part of a function's reserved concurrency.
+    Provisioned concurrency needs no check: it is part of a function's reserved concurrency.
     """
     environment = cloud.environment
     account = cloud.client("lambda").get_account_settings()["AccountLimit"]
@@ -216,13 +214,13 @@ def check_concurrency(cloud: Cloud) -> Iterator[Result]:
 
 
 WEBSOCKET_CONNECTIONS = ("apigateway", "L-9ED1E49A", 500)
-"""New WebSocket connections per second of an account: service, code and AWS's default
+"""Quota on new WebSocket connections per second: service code, quota code and AWS's default
 (docs.aws.amazon.com/apigateway/latest/developerguide/
 apigateway-execution-service-websocket-limits-table.html, 2026-11-29)."""
 
 
 def check_api_rates(cloud: Cloud) -> Iterator[Result]:
-    """Compares the account's limits on requests and connections with those of the environment."""
+    """Checks that the account's API Gateway limits are not lower than the environment's limits."""
     wanted = cloud.environment.request_rate
     limits = cloud.client("apigateway").get_account().get("throttleSettings", {})
     rate = limits.get("rateLimit")

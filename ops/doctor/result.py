@@ -16,7 +16,7 @@ class Result:
     """One result of a check."""
 
     status: Status
-    """`failure`: a deployment would fail. `warning`: a limitation, or the check was impossible."""
+    """`failure`: a deployment would fail. `warning`: a limitation, or the check could not run."""
     detail: str
     remedy: str = ""
     """An instruction for the operator. Empty if no action is needed."""
@@ -24,7 +24,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Finding(Result):
-    """A result with the subject of its check, as commands print it."""
+    """A result and the subject of the check that returned it."""
 
     subject: str = ""
 

@@ -1,4 +1,4 @@
-"""Checks the programs that a deployment starts on this machine."""
+"""Checks that the programs that a deployment needs are installed on this machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The certificate authority of an embedded cloud, and the certificate of its servers."""
+"""Creates the certificate authority of an embedded cloud and the certificate of its servers."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from ops.embedded.ports import LOOPBACK
 from ops.root import Root
 
 LIFETIME = timedelta(days=3650)
-"""Lifetime of the authority, which exists as long as the root."""
+"""Lifetime of the authority's certificate, which is never renewed."""
 SERVER_LIFETIME = timedelta(days=397)
-"""Lifetime of a server's certificate, the longest that browsers accept. Each start renews it."""
+"""Lifetime of the servers' certificate. Browsers accept at most 398 days. Each start renews it."""
 PEM = serialization.Encoding.PEM
 
 
 class Certificates:
-    """The files of a root's authority. No other program on the machine trusts it."""
+    """The certificate authority of a root. Other programs on the machine do not trust it."""
 
     def __init__(self, root: Root) -> None:
         directory = root.path / "certificates"
@@ -34,7 +34,7 @@ class Certificates:
         """The servers' certificate and key."""
 
     def renew(self) -> None:
-        """Creates the authority if it is missing, and a new certificate of the servers."""
+        """Creates a new certificate for the servers, and the authority if it does not exist."""
         self.authority.parent.mkdir(parents=True, exist_ok=True)
         if not self.authority.exists():
             self._create_authority()
@@ -94,7 +94,7 @@ def _builder(
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        # A day of tolerance for clocks that are set back.
+        # Keeps the certificate valid if the clock is set back by less than a day.
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + lifetime)
     )
@@ -109,7 +109,7 @@ def _private(key: ec.EllipticCurvePrivateKey) -> bytes:
 
 
 def _write(file: Path, content: bytes) -> None:
-    """Replaces a file, readable only by its owner."""
+    """Replaces a file atomically. Only its owner can read it."""
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -19,7 +19,7 @@ from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
 
 READY_TIMEOUT = 60.0
-"""Seconds. Restoring a large saved state takes a few seconds; the first initdb takes about 2."""
+"""Seconds to wait for a service. Loading a large saved state takes a few, initdb about two."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,11 @@ class Addresses:
     database: str
     """host:port of the database's proxy, which requires TLS and IAM authentication."""
     cache: str
-    """host:port of the cache's proxy, which requires the same."""
+    """host:port of the cache's proxy, which requires TLS and IAM authentication."""
     database_server: str
-    """host:port of the database itself, for commands that copy databases."""
+    """host:port of PostgreSQL without the proxy, for commands that copy databases."""
     authority: str
-    """The file with the certificate of the proxies' certificate authority."""
+    """Path of the certificate with which clients verify the proxies."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class StartedCloud:
 
 
 class EndedError(OperatorError):
-    """A service ended while it started."""
+    """Raised if the process of a service ends during its start."""
 
 
 class EmbeddedCloud:
@@ -58,7 +58,7 @@ class EmbeddedCloud:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._processes = Processes(root)
-        # The embedded AWS needs the port of the running cache when it starts.
+        # The order matters: the embedded AWS reads the port of the running cache when it starts.
         self._services: list[Service] = [
             service(root, self._processes)
             for service in (Cache, Database, Aws, DatabaseProxy, CacheProxy)
@@ -99,13 +99,14 @@ class EmbeddedCloud:
     def start(self, *, reset: bool = False) -> StartedCloud:
         """Starts the services that are not running, and waits until all of them respond.
 
-        If the cache cannot start with its data, starts it without, and keeps a copy.
+        If the cache cannot start with its data, starts it without data and keeps a copy of the
+        data.
 
         Args:
-            reset: also start other services without their data if they cannot start with it.
+            reset: Do the same for every other service that cannot start with its data.
 
         Raises:
-            OperatorError: a service did not start; the message contains its last log lines.
+            OperatorError: A service did not start. The message contains its last log lines.
         """
         running = self.running()
         died = [process for process in self._processes.all() if process.name not in running]
@@ -149,12 +150,12 @@ class EmbeddedCloud:
         return [service.name for service in reversed(self._services) if service.name in running]
 
     def reset_aws(self) -> Path:
-        """Restarts the AWS without its data, which includes Terraform's state.
+        """Restarts the embedded AWS without data, and thus without Terraform's state.
 
         The database and the cache keep their data.
 
         Returns:
-            The directory with the previous data. Nothing deletes it.
+            The directory with the previous data. Only the operator deletes it.
         """
         process = self._processes.get(Aws.name)
         if process:
@@ -201,7 +202,7 @@ class EmbeddedCloud:
         return port
 
     def _wait_or_replace(self, service: Service, process: Process, *, reset: bool) -> Process:
-        """Waits for a service. Starts it without its data if it cannot start with it."""
+        """Waits for a service. If it cannot start with its data, starts it without data."""
         try:
             self._wait_until_ready(service, process)
         except EndedError as error:

@@ -15,14 +15,14 @@ CANDIDATES = range(20000, 30000)
 
 
 def ports_file(root: Root) -> Path:
-    """Returns the file with the ports of a root's services by service name."""
+    """Returns the file of a root that maps service names to ports."""
     return root.path / "ports.json"
 
 
 def is_free(port: int) -> bool:
     """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # Servers set this option too, so a stopped server's TIME_WAIT connections do not matter.
+        # Like the servers, ignores TIME_WAIT connections of a stopped server.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -35,7 +35,7 @@ def choose_port(taken: Collection[int] = (), candidates: Sequence[int] = CANDIDA
     """Returns a random free port that is not in `taken`. Tries at most 1,000 candidates.
 
     Raises:
-        RuntimeError: none of the ports that were tried is free.
+        RuntimeError: No candidate is free.
     """
     for port in random.sample(candidates, min(1000, len(candidates))):
         if port not in taken and is_free(port):

@@ -16,9 +16,9 @@ from ops.process_identity import find_process
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
-"""Environment variable with the root's path. All processes started for the root inherit it."""
+"""Environment variable with the root's path, by which the processes of a root are found."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
-"""The only variables that services inherit. PYTHONPATH, credentials and AWS settings are not."""
+"""The only variables that services inherit. Excludes PYTHONPATH, credentials and AWS settings."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Processes:
         """Stops a process and removes its record. Kills it after `timeout` seconds.
 
         Returns:
-            True if the signal stopped the process; False if it was killed or had already ended.
+            True if the stop signal ended the process. False if it was killed or not running.
         """
         running = process.find()
         has_stopped = False

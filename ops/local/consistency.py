@@ -14,17 +14,18 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 T = TypeVar("T")
 ADOPTIONS = 5
-"""Attempts to adopt resources. An adopted resource can reveal others that depend on it."""
+"""Maximum attempts to adopt resources, because adopted resources can reveal others to adopt."""
 
 
 class StateConsistency:
     """Records across runs whether the embedded AWS may differ from Terraform's state.
 
     Args:
-        root: the root, which is the platform's directory.
-        directory: the directory of the stack, where Terraform writes a state that it cannot store.
-        reset_aws: starts an empty embedded AWS without a stored state, and returns the directory
-            with a copy of the previous data.
+        root: The directory of the local platform.
+        directory: The directory of the stack. If Terraform cannot store a state in the embedded
+            AWS, it writes the state there.
+        reset_aws: Starts an empty embedded AWS, which has no Terraform state either. Returns the
+            directory with a copy of the previous data.
     """
 
     def __init__(self, root: Root, directory: Path, reset_aws: Callable[[], Path]) -> None:
@@ -33,7 +34,7 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file)
         if not isinstance(stored, dict):
-            # A new root has no AWS to doubt. Otherwise the file is damaged.
+            # The file is missing because the root is new, or the file is damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
         self._is_doubtful: bool = stored.get("doubtful", False)
@@ -41,14 +42,14 @@ class StateConsistency:
         self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:
-        """Records that the AWS was killed or lost data."""
+        """Records that the embedded AWS was killed or has lost data."""
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
-        """Starts an empty AWS if `reset` is set, or if the first apply was killed.
+        """Starts an empty embedded AWS if `reset` is True or the first apply was killed.
 
         Args:
-            reset: the operator requested an empty AWS.
+            reset: True if the operator requested an empty AWS.
         """
         if reset:
             self._reset()
@@ -57,15 +58,16 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
-        """Runs a deployment. If it fails after a crash, imports existing resources and retries it.
+        """Runs a deployment. If it fails after a crash, imports existing resources and retries.
 
         Args:
-            deploy: applies the stack.
-            adopt: prepares the import of resources by address, and returns the importable ones.
+            deploy: Applies the stack.
+            adopt: Takes the addresses of resources that already exist. Prepares their import, and
+                returns the addresses for which that is possible.
 
         Raises:
-            TerraformError: the deployment failed for another reason than the crash.
-            OperatorError: after a crash, the AWS and the state cannot be reconciled.
+            TerraformError: The deployment failed for a reason other than a crash.
+            OperatorError: After a crash, the embedded AWS and the state cannot be made consistent.
         """
         was_doubtful = self._is_doubtful
         for _ in range(ADOPTIONS):
@@ -83,7 +85,7 @@ class StateConsistency:
         return deploy()
 
     def apply(self, apply: Callable[[], T]) -> T:
-        """Runs an apply. Records the consistency as doubtful until the apply ends normally."""
+        """Runs an apply. Until it ends normally, records that AWS and state may be inconsistent."""
         was_doubtful = self._is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
         try:
@@ -98,7 +100,7 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # Otherwise the next apply would store these states, which describe the replaced AWS.
+        # These states describe the previous AWS. The next apply would store them in the new one.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         copy = self._reset_aws()

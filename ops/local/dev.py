@@ -57,15 +57,15 @@ RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
 
 @dataclass(frozen=True)
 class SavedChanges:
-    """The functions and the infrastructure that a set of saved files affects."""
+    """The functions and the infrastructure to update after files were saved."""
 
     functions: frozenset[str]
-    """Names of functions; `common` affects all of them."""
+    """Names of the changed functions. `common` is the code that all functions share."""
     infrastructure: bool
 
 
 def classify_changes(files: Sequence[Path]) -> SavedChanges:
-    """Determines which functions saved files affect, and whether they affect the infrastructure."""
+    """Returns the functions and infrastructure that the saved files belong to."""
     functions: set[str] = set()
     infrastructure = False
     for file in files:
@@ -112,7 +112,7 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
-                if not announced:  # only now does the watcher exist; it misses earlier saves
+                if not announced:  # The watcher misses files that were saved before this point.
                     announced = True
                     report(
                         f"Watching lambdas/, modules/ and environments/."
@@ -154,7 +154,7 @@ class LiveDevelopment:
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.shift_all(old, version, "function")
                     if self._saved.get(service) == old.version:
-                        # No release needs this version, because the previous save published it.
+                        # The previous save published this version, so no rollback needs it.
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
@@ -242,7 +242,7 @@ class Planning:
 
     def _apply(self) -> None:
         try:
-            # Plans again under the lock, so changes made after the printed plan are applied too.
+            # Plans again while holding the lock, so this also applies changes saved after the plan.
             report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))
@@ -295,9 +295,9 @@ def _compile(file: Path, _changed: int) -> None:
 
 @contextmanager
 def keyboard() -> Iterator[Callable[[], str]]:
-    """Yields a function that returns the keys pressed since its last call.
+    """Yields a function that returns the keys that were pressed since its last call.
 
-    Switches a terminal to character mode, so that keys arrive without Enter.
+    On a terminal, keys arrive without pressing Enter.
     """
     descriptor = sys.stdin.fileno()
 

@@ -85,7 +85,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         end_adoption(_directory(root))
         consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
         if embedded.has_aws_ended_unexpectedly():
-            # Recorded before the start, which may be killed too.
+            # Recorded before the start, because this command may be killed during the start.
             consistency.doubt()
         if embedded.start(reset=reset).aws_may_lack_changes:
             consistency.doubt()

@@ -12,19 +12,20 @@ from pathlib import Path
 from ops.permissions import globs
 
 FILE = Path(__file__).with_name("aws_actions.json")
-"""The actions of AWS's service authorization reference. `python -m tools.provider_types` writes it.
+"""JSON file with the actions of AWS's service authorization reference.
 
-For each service, the names of its actions, separated by spaces, by access level. The names of
-actions that accept no specific resource are in a second entry, whose key ends with NO_RESOURCE.
+`python -m tools.provider_types` writes the file. It maps each service to access levels, and each
+access level to the names of actions, separated by spaces. Actions that do not accept a specific
+resource are listed under a key that consists of the access level and NO_RESOURCE.
 """
 NO_RESOURCE = " without resource"
 
 PERMISSIONS_MANAGEMENT = "Permissions management"
 """The access level that AWS assigns to actions that change permissions."""
 ESCALATING = frozenset({"organizations:AttachPolicy", "organizations:DetachPolicy"})
-"""Actions that change permissions although AWS assigns them another access level."""
+"""Actions that change permissions, although AWS lists them under another access level."""
 READING = ("Get", "List", "Describe")
-"""Prefixes of actions that only read. AWS assigns some of them PERMISSIONS_MANAGEMENT anyway."""
+"""Name prefixes of actions that only read, although AWS lists some as PERMISSIONS_MANAGEMENT."""
 
 
 @dataclass(frozen=True)
@@ -32,14 +33,17 @@ class Action:
     """An action in AWS's service authorization reference."""
 
     name: str
-    """The name in AWS's spelling. IAM ignores the case."""
+    """The name as AWS writes it. IAM ignores upper and lower case."""
     level: str | None
     """List, Read, Write, Tagging or Permissions management. None if the action is unknown."""
     takes_resource: bool
 
 
 def known_action(name: str) -> Action:
-    """Returns an action by its name in any case. An unknown action has no level."""
+    """Returns the action with a name, regardless of upper and lower case.
+
+    If AWS's reference lacks it, returns an action without a level.
+    """
     service, _, _ = name.partition(":")
     return _service(service.lower()).get(name.lower()) or Action(
         name.lower(), None, takes_resource=True
@@ -96,9 +100,9 @@ def _excluding(patterns: frozenset[str]) -> frozenset[str]:
 
 
 def unknown_patterns(patterns: Iterable[str]) -> frozenset[str]:
-    """Returns the patterns that match no action of AWS's reference, in lower case.
+    """Returns the patterns that match no action in AWS's reference, in lower case.
 
-    They can be for actions newer than the reference.
+    Such patterns may be for actions that are newer than the reference.
     """
     return frozenset(pattern.lower() for pattern in patterns if not _known_matches(pattern))
 

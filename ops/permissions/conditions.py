@@ -1,4 +1,4 @@
-"""Compares conditions of policy statements: do all requests that meet one also meet the other?"""
+"""Compares conditions of policy statements by the requests that meet them."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _NEGATED = {
     "arnnotequals": "arnlike",
     "arnnotlike": "arnlike",
 }
-"""The negated operators, each with the operator that it negates."""
+"""The operator that each negated operator negates."""
 _DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")
 _ALIASES = {"arnequals": "arnlike"}
 """AWS documents ArnEquals and ArnLike as identical."""
 
 
 class Result(enum.IntEnum):
-    """Whether a request meets a condition."""
+    """Whether a request meets a condition. UNCLEAR if AWS does not document it."""
 
     NOT_MET = 0
     UNCLEAR = 1
@@ -57,12 +57,12 @@ class Condition:
 
     @property
     def quantifier(self) -> str | None:
-        """`forallvalues`, `foranyvalue`, or None."""
+        """The operator's prefix in lower case: `forallvalues`, `foranyvalue`, or None."""
         return self._parts[0]
 
     @property
     def comparison(self) -> str:
-        """The operator that compares one value: without quantifier, IfExists and negation."""
+        """The operator without quantifier, IfExists and negation, for example `stringlike`."""
         base = _NEGATED.get(self._parts[1], self._parts[1])
         return _ALIASES.get(base, base)
 
@@ -78,7 +78,7 @@ class Condition:
         if operator == "null":
             return Result.MET if "true" in self.values else Result.NOT_MET
         if quantifier == "foranyvalue":
-            # AWS does not document which of the two decides. The operator alone is not met.
+            # AWS does not document whether ForAnyValue with IfExists is met without the key.
             return Result.UNCLEAR if if_exists else Result.NOT_MET
         if quantifier or if_exists or self.negated:
             return Result.MET
@@ -102,7 +102,7 @@ class Condition:
 
 
 def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
-    """Returns the conditions of a Condition element, without those that every request meets.
+    """Returns the conditions in a Condition element. Omits conditions that every request meets.
 
     Raises:
         ValueError: The value does not have the structure of a Condition element.
@@ -135,7 +135,8 @@ def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
 def holds_always(condition: Condition) -> bool:
     """Returns True if every request meets the condition.
 
-    A list of values never meets an operator without a quantifier, so such an operator never counts.
+    Without a quantifier, this is possible only for Null: a request in which the key has several
+    values meets no other operator.
     """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}
@@ -143,7 +144,7 @@ def holds_always(condition: Condition) -> bool:
 
 
 def _matches_everything(condition: Condition) -> bool:
-    """Returns True if every single value of the key meets the condition."""
+    """Returns True if every possible value of the key meets the condition."""
     if condition.negated:
         return not condition.values
     if condition.comparison in {"stringlike", "arnlike"}:
@@ -202,8 +203,8 @@ def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     these, those = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
-            # A list of values that does not ignore the case cannot contain a list that does,
-            # because it has only one spelling of each value.
+            # Case-sensitive values cannot include a case-insensitive value, which has several
+            # spellings.
             larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
             if not folded:
                 return globs.ANY in larger
@@ -359,7 +360,8 @@ _FAMILIES: Mapping[str, Callable[[Condition, Condition], bool]] = {
     "bool": _booleans_imply,
     "binaryequals": _equal_values,
 }
-"""For each operator without negation, the function that compares two of its kind.
+"""The function that compares two conditions that have the same operator, by operator.
 
-Conditions with other operators are only compared for equality.
+Negated operators use the function of the operator that they negate. Conditions with operators that
+are not listed are only compared for equality.
 """

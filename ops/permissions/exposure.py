@@ -1,4 +1,4 @@
-"""Finds the principals of a statement that include everybody, unless a condition restricts them."""
+"""Finds statements that allow access to everybody, because no condition restricts the callers."""
 
 from __future__ import annotations
 
@@ -10,24 +10,31 @@ from ops.permissions.conditions import Condition, Network, Result, networks
 from ops.permissions.principals import ANYBODY
 
 EVERYBODY = frozenset({ANYBODY, "*:*"})
-"""Principals in normal form. AWS does not document the second, `{"*": "*"}`, but accepts it."""
+"""The principals that include everybody. AWS accepts `*:*` (`{"*": "*"}`) but does not document it.
+"""
 IDENTIFIERS = frozenset({
     "aws:principalaccount", "aws:principalorgid", "aws:sourceaccount", "aws:sourceorgid",
     "aws:sourceowner", "aws:sourcevpc", "aws:sourcevpce", "aws:userid", "kms:calleraccount",
     "s3:dataaccesspointaccount",
 })  # fmt: skip
-"""Keys that restrict the callers if their values are fixed. S3 uses the same for public buckets."""
+"""Condition keys that restrict the callers if the values have no wildcards.
+
+S3 uses the same keys to decide whether a bucket is public.
+"""
 ARNS = frozenset({"aws:principalarn", "aws:sourcearn", "s3:dataaccesspointarn"})
-"""Keys that restrict the callers if the ARN has a fixed account or a fixed bucket name."""
+"""Condition keys that restrict the callers if the ARN's account or bucket has no wildcard."""
 PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
-"""Keys that restrict the callers if the organization at the start of the path is fixed."""
+"""Condition keys that restrict the callers if the path starts with an organization's ID."""
 ADDRESSES = frozenset({"aws:sourceip", "aws:vpcsourceip"})
 OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
-"""Policy variables that the caller cannot choose."""
+"""Policy variables whose values depend on the resource, not on the caller."""
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Number of addresses by IP version. AWS calls a bucket public above an IPv4 /8 or IPv6 /32."""
+"""Maximum number of addresses, by IP version, that still belong to known callers.
+
+AWS calls a bucket public if the range is larger than an IPv4 /8 or IPv6 /32.
+"""
 
 SUBJECTS = (":sub", ":id", ":user_id", ":email", ":amr")
 AUDIENCES = (":aud", ":app_id", ":oaud")
@@ -105,7 +112,7 @@ def open_principals(
 
 
 def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bool:
-    """Returns True if the conditions limit the identity provider's applications and subjects."""
+    """Returns True if the conditions accept only some users of an external identity provider."""
     required = [
         item for item in conditions if not item.negated and item.without_key is Result.NOT_MET
     ]
@@ -125,7 +132,7 @@ def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bo
 
 
 def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
-    """Returns True if every value names an owner, for example `repo:my-organization/*`."""
+    """Returns True if each value belongs to one owner, for example `repo:my-organization/*`."""
     if condition.comparison not in {"stringequals", "stringequalsignorecase", "stringlike"}:
         return False
     return bool(condition.values) and all(

@@ -1,4 +1,4 @@
-"""Compares IAM patterns with `*`, `?` and policy variables by the texts that match them."""
+"""Compares IAM patterns (with `*`, `?` and policy variables) by the set of texts they match."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FIRST_VARIABLE = 0xF0000
 """The first code point that represents a policy variable in a parsed pattern."""
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _SEGMENTS = 6
-"""Number of parts of an ARN. The last part may itself contain colons."""
+"""Number of colon-separated parts of an ARN. The last part may contain further colons."""
 
 _PRIVATE = re.compile("[\ue000-\uf8ff\U000f0000-\U0010ffff]")
 
@@ -54,7 +54,7 @@ def _wild(text: str) -> str:
 
 def _variable(name: str) -> str:
     key, comma, default = name.partition(",")
-    # IAM ignores the case of a variable's key, but not that of its default value.
+    # IAM ignores upper and lower case in a variable's key, but not in its default value.
     normalized = key.strip().lower() + comma + default.strip()
     return _variables.setdefault(normalized, chr(FIRST_VARIABLE + len(_variables)))
 
@@ -93,7 +93,8 @@ def covers(wide: str, narrow: str) -> bool:
 
 @functools.cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    # The narrow pattern is matched as text, and `?` must not match its `*` or its variables.
+    # The expression is matched against the narrow pattern, in which `?` of the wide pattern must
+    # not match a `*` or a variable.
     single = f"[^{ANY}{chr(FIRST_VARIABLE)}-\U0010ffff]"
     parts = {ANY: ".*", ONE: single}
     return re.compile("".join(parts.get(item) or re.escape(item) for item in pattern), re.DOTALL)

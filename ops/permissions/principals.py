@@ -77,9 +77,9 @@ def are_distinct(one: str, other: str) -> bool:
 
 
 def _role_or_user(principal: str) -> tuple[str, str] | None:
-    """Returns the kind and the name of a role or user. An account has one of each name.
+    """Returns `role` or `user` and the name, which is unique in an account regardless of the path.
 
-    The name does not contain the path, because the ARN of a role's session does not either.
+    The name does not contain the path, because a session's ARN contains the role's name without it.
     """
     match = _IDENTITY.fullmatch(principal)
     kind, _, path = match[2].partition("/") if match else ("", "", "")

@@ -1,4 +1,4 @@
-"""Finds the managed policies that a change attaches, and judges the permissions they grant."""
+"""Finds the managed policies that a change attaches, and the dangerous ones among them."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from ops.terraform.plan_values import UNKNOWN
 from ops.terraform.policies import compare
 
 FILE = Path(__file__).with_name("managed_policies.json")
-"""AWS's managed policies that allow changing permissions or whole services."""
+"""JSON file with AWS's managed policies that can change permissions or allow whole services."""
 PERMISSIONS = "can change permissions"
 SERVICES = "allows all actions of a service"
 ATTRIBUTES = ("policy_arn", "policy_arns", "managed_policy_arn", "managed_policy_arns")
 TARGETS = ("role", "roles", "user", "users", "group", "groups", "role_name", "user_name",
     "group_name", "permission_set_arn", "principal_arn", "instance_arn")  # fmt: skip
 BROAD = re.compile(r"Admin|FullAccess|PowerUser")
-"""Matches names of policies that count as broad if their contents are unknown."""
+"""Matches names of policies that are considered broad if their content is unknown."""
 
 
 def attached_permissions(change: Change, context: Context) -> Iterator[str]:
-    """Yields the attached policies that allow changing permissions or using whole services."""
+    """Yields attached policies that can change permissions or allow all actions of a service."""
     for arn in _attached(change):
         reason = _breadth(arn, context)
         if reason:
@@ -35,14 +35,14 @@ def attached_permissions(change: Change, context: Context) -> Iterator[str]:
 
 
 def attached_policies(change: Change, context: Context) -> Iterator[str]:
-    """Yields the attached policies that `attached_permissions` does not yield."""
+    """Yields the remaining attached policies, which `attached_permissions` omits."""
     for arn in _attached(change):
         if not _breadth(arn, context):
             yield str(arn)
 
 
 def _attached(change: Change) -> Iterator[Any]:
-    """Yields the ARNs that the change attaches, or UNKNOWN for a policy that the apply creates."""
+    """Yields the ARN of each attached policy, or UNKNOWN if the apply creates the policy."""
     before = {} if change.action is Action.CREATE else change.before
     moved = any(_gained(before.get(name), change.after.get(name)) for name in TARGETS)
     for name in ATTRIBUTES:
@@ -61,7 +61,7 @@ def _items(value: Any) -> list[Any]:
 
 
 def _breadth(arn: Any, context: Context) -> str:
-    """Returns the reason why a policy is dangerous to attach, or an empty string."""
+    """Returns why attaching the policy is dangerous, or an empty string if it is not."""
     if not isinstance(arn, str):
         return ""
     name = arn.rpartition("/")[2]
@@ -76,13 +76,13 @@ def _breadth(arn: Any, context: Context) -> str:
 
 @functools.cache
 def managed_policies() -> Mapping[str, Any]:
-    """Returns AWS's managed policies: broad policies with a reason, and the names of all others."""
+    """Returns the content of FILE: `policies` (broad, with the reason) and `others` (names)."""
     document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return {**document, "others": frozenset(document["others"])}
 
 
 def breadth_of_document(document: Any) -> str | None:
-    """Returns the reason why a policy document is broad, or None."""
+    """Returns why a policy document is broad, or None if it is not."""
     wider = compare(None, document).wider
     if any(grant.gives_permissions for grant in wider):
         return PERMISSIONS

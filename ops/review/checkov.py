@@ -22,15 +22,15 @@ from ops.terraform.plan import Action
 
 CHECKOV = PROJECT / "tools" / "checkov" / ".venv" / "bin" / "checkov"
 SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
-"""The file with the accepted findings, each with a reason."""
+"""The file that lists accepted findings and the reason for accepting each of them."""
 CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE, Action.SUPERSEDE}
 
 Findings = dict[tuple[str, str], str]
-"""The name of each failed check, by check id and resource address."""
+"""Names of failed checks, by check id and resource address."""
 
 
 def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
-    """Returns the review with added reasons for the checks that fail only after the plan.
+    """Returns the review with an additional reason for each check that fails only after the plan.
 
     Args:
         document: The plan, as printed by `terraform show -json`.
@@ -43,7 +43,7 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
             f"checkov is not installed at {CHECKOV}:"
             " run `make test` once to install it, or omit --checkov"
         )
-    # A plan that keeps the current values. Its findings exist already, so they are not new.
+    # A plan that changes nothing, to find out which findings exist already.
     before = {
         **document,
         "planned_values": document.get("prior_state", {}).get("values", {}),
@@ -72,7 +72,7 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
 
 def _findings(document: Mapping[str, Any]) -> Findings:
     with tempfile.TemporaryDirectory() as directory:
-        # The plan contains sensitive values. Only the current user can read the directory.
+        # The plan contains sensitive values, but only the current user can read the directory.
         file = Path(directory) / "plan.json"
         file.write_text(json.dumps(document), encoding="utf-8")
         command = [str(CHECKOV), "-f", str(file), "--framework", "terraform_plan", "-o", "json"]

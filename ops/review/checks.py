@@ -1,4 +1,4 @@
-"""Implements the checks that rules.yml names in its field `check`. They compare many attributes."""
+"""Implements checks that rules.yml cannot express by single attributes, such as expiry rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ops.terraform.policies import can_be_changed, is_policy
 CHANGE_KEY_POLICY = "kms:PutKeyPolicy"
 INDEXES = ("global_secondary_index", "local_secondary_index")
 REBUILT_BY = ("hash_key", "range_key", "key_schema", "projection_type", "non_key_attributes")
-"""Attributes of an index that DynamoDB cannot update, so the provider recreates the index."""
+"""Attributes of an index that DynamoDB cannot update. The provider recreates the index instead."""
 
 Check = Callable[[Change, Context], Iterator[str]]
 
@@ -45,7 +45,7 @@ def _comparable(value: Any) -> Any:
 
 
 def locked_key(change: Change) -> Iterator[str]:
-    """Yields the attribute with a KMS key's policy if the policy lets nobody change the policy."""
+    """Yields `policy` if a KMS key's new policy does not allow anybody to change it again."""
     before, after = change.before.get("policy"), change.after.get("policy")
     if before == after or not is_policy(after) or after is UNKNOWN:
         return
@@ -54,19 +54,19 @@ def locked_key(change: Change) -> Iterator[str]:
 
 
 def changed_sensitivity(change: Change) -> Iterator[str]:
-    """Yields the attributes of a change that changes only which attributes are sensitive."""
+    """Yields the attributes if a change only marks attributes as sensitive or not sensitive."""
     if change.sensitivity and all(item.before == item.after for item in change.differences):
         yield ", ".join(item.path for item in change.differences)
 
 
 def deposed(change: Change) -> Iterator[str]:
-    """Yields the key of a deposed object, which an interrupted replacement left over."""
+    """Yields the key of a deposed object: an old object that remains from a failed replacement."""
     if change.deposed:
         yield change.deposed
 
 
 def imported(change: Change) -> Iterator[str]:
-    """Yields the identifier under which a resource is imported."""
+    """Yields the import identifier of a resource that is imported."""
     if change.imported:
         yield change.imported
 

@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Context:
-    """Facts about the other resources of a plan."""
+    """Facts about other resources of a plan that the checks of a change need."""
 
     policies: Mapping[str, Any] = field(default_factory=dict)
     """The documents of the customer-managed policies in the plan, by ARN."""

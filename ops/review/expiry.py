@@ -1,4 +1,4 @@
-"""Finds objects, images and backups that a change lets a service delete, or delete earlier."""
+"""Finds objects, images and backups that AWS deletes, or deletes earlier, because of a change."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Deletion:
-    """The objects, images or backups that one expiry rule deletes."""
+    """The set of objects, images or backups that one expiry rule deletes."""
 
     what: str
     days: float
-    """The age in days at which they are deleted. Negative if the rule has a date instead."""
+    """The age in days at which the rule deletes. Negative if the rule has a date instead."""
     kept: float = 0
-    """The number of newest versions that the rule keeps."""
+    """The number of newest versions that the rule does not delete."""
     prefix: str = ""
     tags: frozenset[tuple[str, str]] = frozenset()
     larger_than: float = 0
     smaller_than: float = float("inf")
     other: str = field(default="", compare=True)
-    """Any other selection of the rule, which is compared as text."""
+    """Further criteria of the rule as text. They can only be compared for equality."""
 
     def includes(self, other: Deletion) -> bool:
-        """Returns True if the rule deletes everything that the other one deletes."""
+        """Returns True if this rule deletes everything that the rule `other` deletes."""
         return (
             self.what == other.what
             and self.days <= other.days
@@ -54,7 +54,7 @@ class Deletion:
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:
-    """Yields a description of each deletion that the rules make only after the change."""
+    """Yields a description of each rule that deletes more than the rules before the change."""
     if change.action in {Action.CREATE, Action.REPLACE} and _is_new_bucket(change, context):
         return
     before = [] if change.action is Action.CREATE else list(_deletions(change.before))
@@ -96,7 +96,7 @@ def _s3_deletions(rule: Mapping[str, Any]) -> Iterator[Deletion]:
 
 
 def _selection(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the objects that a rule selects. An empty filter selects all."""
+    """Returns the criteria by which a rule selects objects. Without criteria, it selects all."""
     selection: dict[str, Any] = {"prefix": _text(rule.get("prefix")), "tags": set()}
     selection["tags"] |= _tags(rule.get("tags"))
     for block in _listed(rule.get("filter")):

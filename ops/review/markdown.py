@@ -16,10 +16,10 @@ from ops.terraform.plan import Action
 LONGEST_COMMENT = 60_000
 """Characters. GitHub rejects comments of more than 65,536."""
 LONGEST_PART = 18_000
-"""Maximum characters of the groups to decide about, of the summary before the changes, and of the
-part after the changes."""
+"""Maximum characters of each part: the groups to decide about, the summary before the changes, and
+the part after the changes."""
 PATHS_SHOWN = 20
-"""Maximum resources listed per group of changes that mean the same."""
+"""Maximum resources that are listed for each group of equivalent changes."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",

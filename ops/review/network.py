@@ -1,4 +1,4 @@
-"""Finds the ports that a change opens to the internet, by the allowed address ranges and ports."""
+"""Finds the ports that a change opens to the internet."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ RANGES = ("cidr_ipv4", "cidr_ipv6", "cidr_block", "ipv6_cidr_block", "cidr_block
     "ipv6_cidr_blocks", "cidrs", "cidr")  # fmt: skip
 """Attributes of a rule that contain address ranges."""
 LISTS = re.compile(r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list)")
-"""Matches names of attributes, outside rules, that contain allowed address ranges."""
+"""Matches names of attributes with lists of allowed address ranges that have no ports."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
-"""Matches names of attributes with destinations or with the addresses of the network itself."""
+"""Matches names of attributes whose ranges are destinations, or the network's own addresses."""
 NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
 
 @dataclass(frozen=True)
 class Opening:
-    """Address ranges that may connect to a range of ports."""
+    """The address ranges that may connect to the ports `low` to `high`."""
 
     protocol: str
     """The protocol in lower case. `-1` means all protocols."""
@@ -76,7 +76,7 @@ def _ranges(openings: Iterable[Opening], protocol: str, port: int) -> list[Netwo
 
 
 def _without(ranges: Iterable[Network], others: Iterable[Network]) -> list[Network]:
-    """Returns the ranges without the addresses of the other ranges."""
+    """Returns `ranges` without the addresses in `others`."""
     left = list(ranges)
     for other in others:
         remaining: list[Network] = []

@@ -1,4 +1,4 @@
-"""Lists the attributes of each resource type that only the provider can set."""
+"""Reads which attributes of each resource type only the provider can set."""
 
 from __future__ import annotations
 

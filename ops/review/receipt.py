@@ -34,7 +34,7 @@ NOTHING_APPLIED = StateVersion("", 0)
 
 @dataclass(frozen=True)
 class Receipt:
-    """The summary of a review, and the facts that must still hold when the plan is applied."""
+    """The summary of a review, and the facts that must be unchanged when the plan is applied."""
 
     environment: str
     sha256: str
@@ -47,7 +47,7 @@ class Receipt:
     counts: Mapping[str, int]
     """Resources to add, change and remove, as Terraform counts them."""
     destroys: Mapping[str, str]
-    """`destroy` or `replace`, by the address of each resource that the plan destroys."""
+    """Whether the plan destroys or replaces a resource (`destroy`, `replace`), by its address."""
 
 
 def file_digest(file: Path) -> str:
@@ -159,7 +159,7 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
 
 
 def remove_plan(file: Path) -> None:
-    """Deletes a plan file, which contains all values of the state, and its receipt."""
+    """Deletes a plan file and its receipt. The plan file contains secrets of the state."""
     file.unlink(missing_ok=True)
     _receipt_file(file).unlink(missing_ok=True)
 

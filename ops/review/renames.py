@@ -17,9 +17,9 @@ NAMES = (
 )
 """Arguments that identify a resource among all resources of the same type."""
 SIMILARITY = 0.9
-"""Minimum fraction of equal values of a renamed resource without an identifying argument."""
+"""Minimum fraction of equal values for two resources without a name to count as a rename."""
 NAMED_SIMILARITY = 0.5
-"""Minimum fraction of equal values of a renamed resource with an equal identifying argument."""
+"""Minimum fraction of equal values for two resources with the same name to count as a rename."""
 IGNORED = frozenset({"tags", "tags_all", "arn"})
 
 
@@ -60,7 +60,7 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
     for change in changes:
         if change.action is Action.DESTROY:
             old = _Candidate.of(change, change.before)
-            # A named resource is compared only with resources of the same name.
+            # A created resource with a name is compared only with resources of that name.
             for name in [*old.names, None]:
                 for new in created.get((change.type, name), []):
                     similarity = _similarity(old, new)
@@ -77,13 +77,13 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A destroyed or created resource, with its known values in a form that is fast to compare."""
+    """A destroyed or created resource. Its known values are texts, so that comparing is fast."""
 
     address: str
     name: str | None
     """The identifying argument and its value, or None."""
     names: frozenset[str]
-    """All arguments that can identify the resource, with their values."""
+    """All arguments in NAMES that the resource has, with their values."""
     values: frozenset[tuple[str, str]]
 
     @staticmethod
@@ -102,7 +102,7 @@ class _Candidate:
 
 
 def _similarity(old: _Candidate, new: _Candidate) -> float | None:
-    """Returns the fraction of equal values, plus 1 for an equal name. None means no match."""
+    """Returns the fraction of equal values, plus 1 for equal names. None if too different."""
     if not new.values:
         return None
     same = len(old.values & new.values) / len(new.values)

@@ -27,14 +27,17 @@ _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
-"""Attributes that usually contain policies. Others also count if they contain a policy document."""
+"""Attributes that contain policies, even if the value is unknown.
+
+In other attributes, a policy is recognized by its content.
+"""
 OWNERS = (
     *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),
     *("repository", "repository_name", "secret_arn", "resource_arn", "domain_name"),
 )
-"""Attributes that name the role, bucket, key or other resource that a policy belongs to."""
+"""Attributes that identify the role, bucket, key or other resource to which a policy belongs."""
 INVOCATION = Verdict.DANGEROUS
-"""The verdict on an invoked action: a plan neither shows nor can revert the action's effects."""
+"""The verdict on invoking a Terraform action. A plan does not show the action's effects."""
 
 
 @dataclass(frozen=True)
@@ -228,14 +231,14 @@ def _policies(
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
-    # If a policy moves to another role, bucket or key, all its permissions are new there.
+    # If the policy now belongs to another role, bucket or key, all its permissions are new there.
     moved = change.action is Action.REPLACE and any(
         change.before.get(name) != change.after.get(name) for name in OWNERS
     )
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
-            # The policy is unknown because it refers to a resource that the same apply creates.
+            # The policy refers to a resource that this apply creates.
             if attribute in POLICY_ATTRIBUTES and (
                 change.action is Action.CREATE or is_policy(before)
             ):
@@ -250,7 +253,10 @@ def _policies(
 
 
 def _documents(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the policies in a value, such as those of a role's `inline_policy` blocks."""
+    """Yields the path, the old and the new document of each policy inside two values.
+
+    Policies can be nested, for example in a role's `inline_policy` blocks.
+    """
     if is_policy(before) or is_policy(after):
         yield path, before, after
     elif isinstance(before, list) or isinstance(after, list):

@@ -62,7 +62,7 @@ class _Strict(BaseModel):
 
 
 class Rule(_Strict):
-    """One rule of rules.yml, which documents the fields."""
+    """One rule of rules.yml. Comments in that file describe the fields."""
 
     id: str
     verdict: VerdictName
@@ -99,7 +99,7 @@ class Rule(_Strict):
 
     def is_for(self, type_: str, action: Action, deposed: bool) -> bool:
         """Returns True if the rule applies to a type and an action."""
-        # For create-and-forget, the new object is judged like a changed object.
+        # When Terraform creates a new object and forgets the old one, update rules apply too.
         actions = {action, Action.UPDATE} if action is Action.SUPERSEDE else {action}
         return (
             bool(actions & self.actions)
@@ -109,11 +109,11 @@ class Rule(_Strict):
         )
 
     def is_excused(self, change: Change) -> bool:
-        """Returns True if an attribute has one of the values of `unless`."""
+        """Returns True if the change has a value listed in `unless`, so the rule does not apply."""
         return any(change.after.get(key) in values for key, values in self.unless.items())
 
     def matches(self, difference: Difference) -> bool:
-        """Returns True if the rule matches the attribute that differs and how its value changes."""
+        """Returns True if the rule is for this attribute and this kind of change of its value."""
         if self.attribute is not None:
             inside = self.becomes == "changed" and difference.is_at(self.attribute)
             if not inside and difference.attribute != self.attribute:
@@ -263,7 +263,7 @@ def _reasons(
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
         if found and _meets_only(rule, change, rule.attribute):
-            # Several changed parts of one attribute result in one reason.
+            # One reason is enough, even if several parts of the attribute change.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
                 yield Reason(
@@ -303,7 +303,11 @@ def _items(value: Any) -> list[Any]:
 
 
 def _is_weaker(order: Sequence[str], before: Any, after: Any) -> bool:
-    """Returns True if a value becomes a later one of the order (strong to weak), or is removed."""
+    """Returns True if a value is removed or becomes weaker.
+
+    Args:
+        order: The possible values, from the strongest to the weakest.
+    """
     ranks = {name.lower(): rank for rank, name in enumerate(order)}
     old, new = (str(value).lower() if value else None for value in (before, after))
     if old is None or old not in ranks or ranks[old] == len(order) - 1:

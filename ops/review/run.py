@@ -144,7 +144,7 @@ def _is_emulated(environment: str) -> bool:
 def apply_reviewed(
     cloud: Cloud, root: Root, file: Path, confirm: Callable[[Receipt], None]
 ) -> Apply:
-    """Applies a reviewed plan, then deletes it because a plan cannot be applied twice.
+    """Applies a reviewed plan and deletes the plan file, which cannot be applied again.
 
     Args:
         confirm: Receives the receipt, and raises an exception to cancel the apply.
@@ -167,7 +167,7 @@ def apply_reviewed(
         if deployed and cloud.environment.release_strategy == "gradual":
             refuse_removals(stack.show(file.resolve()), Functions(cloud, deployed["functions"]))
         lock.check()
-        # Terraform itself rejects the plan if the state changed in the meantime.
+        # Terraform rejects the plan if the state has changed since the check.
         applied = stack.apply(
             PlanFile(file.resolve(), dict(receipt.counts), dict(receipt.destroys))
         )

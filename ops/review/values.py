@@ -1,4 +1,4 @@
-"""Determines how a value changes, for example that it is turned off, weaker or upgraded."""
+"""Determines how a value changes, for example whether it is turned off, weakened or upgraded."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_off(value: Any) -> bool:
 
 
 def is_empty(value: Any) -> bool:
-    """Returns True for values that mean that an argument is absent, such as an empty list."""
+    """Returns True for values that are equivalent to an absent argument, such as an empty list."""
     return value is None or value in ("", [], {})
 
 
@@ -55,7 +55,7 @@ def _is_weaker_tls(before: Any, after: Any) -> bool:
 
 
 def tls_version(policy: Any) -> tuple[int, int, int, int]:
-    """Returns the lowest TLS version that a policy allows, then the year and month in its name.
+    """Returns the lowest TLS version that a policy allows, and the year and month in its name.
 
     Parses names such as `TLSv1.2_2021`, `TLS_1_2`, `Policy-Min-TLS-1-0-2019-07` and
     `ELBSecurityPolicy-TLS13-1-2-2021-06`.

@@ -22,7 +22,7 @@ SIGNS = {
     Action.SUPERSEDE: "±",
     Action.NONE: " ",
 }
-"""The symbol for each action. Terraform uses the same symbol if it has one for the action."""
+"""The symbol for each action: the one that Terraform prints, if it has one for the action."""
 MEANINGS = {
     Verdict.SAFE: "No data is lost, no access is opened and no protection is weakened.",
     Verdict.REVIEW: "The behaviour changes: review it.",
@@ -57,7 +57,7 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
 def title(item: Judged) -> str:
     """Returns the construct path and the type of a change's resource.
 
-    Adds the address if it has a module or an instance key, since the construct path has neither.
+    Adds the address if it contains a module or an instance key, which the construct path lacks.
     """
     address = item.change.address
     parts = parse_address(address)
@@ -91,7 +91,7 @@ def notes(review: Review) -> list[str]:
 
 
 def forced(change: Change) -> str | None:
-    """Returns a text with the cause of a replacement, or None if the change is no replacement."""
+    """Returns a text that states why a resource is replaced. None if it is not replaced."""
     if change.action is not Action.REPLACE:
         return None
     names = ", ".join(change.forced_by)

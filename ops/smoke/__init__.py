@@ -1,6 +1,6 @@
-"""Runs smoke tests: calls every route (mostly reads) over HTTP, or by invoking a version.
+"""Runs smoke tests, which call every route (mostly reads) over HTTP or by invoking functions.
 
-requests/*.yml declares the requests.
+The files in requests/ define the requests.
 """
 
 from ops.smoke.person import people

@@ -12,7 +12,7 @@ from ops.smoke.transport import Http
 from ops.terraform.state import outputs
 
 LIMIT = 60.0
-"""Seconds. After this time, only clean-up requests are sent."""
+"""Seconds after which only clean-up requests are still sent."""
 
 
 def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:

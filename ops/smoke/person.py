@@ -17,15 +17,16 @@ from ops.smoke.suite import Suite
 from ops.smoke.transport import HttpRequest, Transport
 
 EMAIL = "smoke-test@multitask.invalid"
-"""An address in a reserved domain (RFC 2606), to which no mail can be delivered."""
+"""Email address of the dedicated account. The domain is reserved (RFC 2606) and receives no mail.
+"""
 NAME = "Smoke Test"
 TRIES = 3
-"""Attempts to sign in. A concurrent run may change the password in between."""
+"""Maximum attempts to sign in. They can fail if a concurrent run changes the password."""
 
 
 @dataclass(frozen=True)
 class People:
-    """The users' tokens, and the variables for requests."""
+    """The tokens of the smoke tests' users, and variables for the requests."""
 
     person: str = field(repr=False)
     anonymous: str = field(repr=False)

@@ -23,7 +23,7 @@ from ops.smoke.transport import (
 )
 
 WORKERS = 4
-"""Number of suites that run in parallel. More save little time: a run mostly waits for services."""
+"""Number of suites that run in parallel. With more, runs are hardly faster."""
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403
@@ -37,7 +37,7 @@ class Check:
 
     service: str
     request: str
-    """The declared method and path without values, or the action of a WebSocket frame."""
+    """Method and path as in the suite, without values, or the action of a WebSocket frame."""
     ok: bool
     status: int
     """The HTTP status: 101 for a response on a WebSocket, 0 if there was no response."""
@@ -86,7 +86,8 @@ class Smoke:
         ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
-            # Lambda's metrics count expected errors too, and a bake period would roll back on them.
+            # In a bake period, omits events with expected errors: Lambda's metrics count these
+            # errors too, so the release would be rolled back.
             checks += [
                 self._event(direct, suite, event)
                 for event in suite.events

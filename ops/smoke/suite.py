@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 DIRECTORY = Path(__file__).parent / "requests"
 REFUSED = frozenset({400, 403, 404, 409, 412, 422})
-"""The statuses that `refused` accepts: the service rejected the request."""
+"""The HTTP statuses that match the expectation `refused`."""
 
 
 class _Section(BaseModel):
@@ -19,20 +19,21 @@ class _Section(BaseModel):
 
 
 class Request(_Section):
-    """One request. `${name}` in its path, headers and body is a variable, see `Suite`."""
+    """One request. Path, headers and body may contain variables (`${name}`, see `Suite`)."""
 
     call: Annotated[str, Field(pattern=r"^(GET|POST|PUT|PATCH|DELETE) /")]
     """The method and the path."""
     as_: Annotated[Literal["nobody", "anonymous", "person"], Field(alias="as")] = "person"
-    """The user whose token is sent."""
+    """The user with whose token the request is sent."""
     body: dict[str, Any] | None = None
     headers: dict[str, str] = {}
     expect: int | list[int] | Literal["refused"]
-    """The expected status, or several."""
+    """The expected HTTP status, a list of accepted statuses, or `refused` for any in REFUSED."""
     keep: dict[str, str] = {}
-    """Variables to set: the path of the value in the response (`items.0.slug`), by name."""
+    """Variables to set from the response: the path of each value, such as `items.0.slug`, by name.
+    """
     cleanup: bool = False
-    """Sent at the end even after failures, provided that its variables are known."""
+    """True to send the request at the end, even after failures, if its variables are known."""
 
     @property
     def method(self) -> str:
@@ -49,7 +50,7 @@ class Request(_Section):
         return frozenset(self.expect if isinstance(self.expect, list) else {int(self.expect)})
 
     def text(self) -> str:
-        """Returns the parts in which variables are replaced."""
+        """Returns the parts of the request that may contain variables, as one text."""
         return f"{self.path} {self.headers} {self.body}"
 
     @property
@@ -59,7 +60,7 @@ class Request(_Section):
 
 
 class Event(_Section):
-    """One event for a function without routes. Sent only by direct invocation, never over HTTP."""
+    """An event with which a function without routes is invoked. Skipped if tests use HTTP."""
 
     name: str
     event: dict[str, Any]
@@ -73,7 +74,7 @@ class Frame(_Section):
     """One WebSocket message (frame) that the smoke tests send to a service."""
 
     send: dict[str, Any]
-    """The frame, with an `action`. A `requestId` is added."""
+    """The frame, which must have an `action`. The tests add a `requestId`."""
     expect: str
     """The expected response: `ack` or an error code."""
 
@@ -82,22 +83,23 @@ class Socket(_Section):
     """A service's WebSocket. Tested over the network, after the requests and before clean-up."""
 
     ticket: str
-    """The variable with the ticket. An invented ticket must be rejected."""
+    """The variable with the ticket with which the tests connect."""
     frames: list[Frame]
 
 
 class Suite(_Section):
-    """The smoke tests of one service, in order.
+    """The smoke tests of one service, in the order in which they run.
 
-    Variables: `run` (unique to each run), `email`, `password`, `personId` and `personToken` of the
-    registered user, and those that requests `keep`.
+    Requests can use these variables: `run`, which is unique to each run; `email`, `password`,
+    `personId` and `personToken` of the registered user; and variables in `keep` of earlier
+    requests.
     """
 
     service: str
     path: str | None = None
-    """The base path of its routes. None if it has no routes."""
+    """The base path of the service's routes. None if the service has no routes."""
     public: bool = False
-    """True if its routes have no authorizer."""
+    """True if the service's routes have no authorizer."""
     requests: list[Request] = []
     events: list[Event] = []
     socket: Socket | None = None

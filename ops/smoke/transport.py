@@ -19,7 +19,7 @@ from ops.functions.versions import Functions
 from ops.smoke.suite import Event, Suite
 
 TIMEOUT = 30.0
-"""Seconds to wait for a response. API Gateway waits 29."""
+"""Seconds to wait for a response. API Gateway itself returns an error after 29."""
 UPGRADED = 101
 """The HTTP status of an opened WebSocket."""
 
@@ -40,10 +40,10 @@ class Response:
     """The response to a request."""
 
     status: int
-    """0 if there was no response."""
+    """The HTTP status. 0 if there was no response."""
     body: Any
     error: str = field(default="", repr=False)
-    """The reason for a missing response, or the error that the function raised."""
+    """The reason why there is no response, or the error that the function raised."""
 
 
 Exchange = Callable[[Mapping[str, Any]], Response]
@@ -54,12 +54,12 @@ class Transport(Protocol):
     """Sends requests to a service."""
 
     def send(self, suite: Suite, request: HttpRequest) -> Response:
-        """Sends a request. Never raises for failures of the service: see `Response.error`."""
+        """Sends a request. Does not raise if the service fails, but sets `Response.error`."""
 
 
 @runtime_checkable
 class DirectTransport(Transport, Protocol):
-    """Invokes functions directly, so it can also send events."""
+    """Invokes functions directly, so this transport can also send events."""
 
     def invoke(self, suite: Suite, event: Event) -> Response:
         """Sends an event. Reports failures in the response, as `send` does."""
@@ -70,10 +70,10 @@ class SocketTransport(Transport, Protocol):
     """Connects to the WebSocket API."""
 
     def open(self, ticket: str) -> AbstractContextManager[tuple[Response, Exchange]]:
-        """Opens a WebSocket for the duration of the block.
+        """Opens a WebSocket for the duration of a `with` block.
 
-        Yields the response to opening it, and a function that sends a frame. Never raises for
-        failures of the service.
+        Yields the response to the connection request, and a function that sends a frame. Does not
+        raise if the service fails.
         """
 
 
@@ -185,7 +185,7 @@ class Invocation:
 def rest_event(suite: Suite, request: HttpRequest) -> dict[str, Any]:
     """Returns the event that API Gateway's proxy integration would send for a request.
 
-    Includes the authorizer's context unless the routes are public.
+    Includes the authorizer's context, except for services whose routes are public.
     """
     path, _, query = request.path.partition("?")
     parameters = dict(parse_qsl(query, keep_blank_values=True))

@@ -21,7 +21,7 @@ class Address:
     type: str
     name: str
     key: str
-    """The instance key in brackets, for example `[0]` or `["a.b"]`. Otherwise empty."""
+    """The instance key in brackets, for example `[0]` or `["a.b"]`. Empty without a key."""
 
     @property
     def configured(self) -> str:
@@ -32,7 +32,7 @@ class Address:
 
 @functools.cache
 def parse_address(address: str) -> Address:
-    """Returns the parts of an address. Returns an unparsable address as a name without a type."""
+    """Returns the parts of an address. For an invalid address, `name` is the whole address."""
     parts = _parts(address)
     if len(parts) < 2 or ".".join(f"{name}{key}" for name, key in parts) != address:
         return Address("", "", address, "")

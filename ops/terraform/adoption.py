@@ -44,10 +44,11 @@ IMPORT_IDS = {
     "aws_scheduler_schedule": "{group_name}/{name}",
     "aws_sqs_queue": "{url}",
 }
-"""Templates of import ids by type. They name planned attributes; `id` is the id in the apply's log.
+"""Templates of import ids, by resource type. `{name}` is a planned attribute of the resource, and
+`{id}` the id in the log of the apply that created it.
 
-Other types are imported by the logged id. The provider's documentation of each resource has a
-section "Import"."""
+Resources of other types are imported by the id in the log. The section "Import" in the provider's
+documentation of a resource describes the format."""
 
 
 def created_ids(log: Path) -> dict[str, str]:
@@ -68,12 +69,12 @@ def _created(log: Path) -> Iterator[tuple[str, str]]:
 
 
 def adopt(stack: Terraform, existing: Collection[str], created: Mapping[str, str]) -> list[str]:
-    """Writes import blocks for existing resources, which the next apply then adopts.
+    """Writes import blocks, with which the next apply adds existing resources to the state.
 
     Args:
-        stack: the initialized stack.
-        existing: addresses of resources that the last apply could not create because they exist.
-        created: ids by address, from `created_ids`.
+        stack: The initialized stack.
+        existing: Addresses of resources that the last apply could not create because they exist.
+        created: Ids by address, from `created_ids`.
 
     Returns:
         The addresses that the next apply adopts, without those of earlier calls. Resources whose
@@ -96,7 +97,7 @@ def adopt(stack: Terraform, existing: Collection[str], created: Mapping[str, str
 
 
 def end_adoption(directory: Path) -> None:
-    """Deletes the import blocks, which are not needed after the apply that used them."""
+    """Deletes the import blocks. Call it after the apply that used them."""
     (directory / FILE).unlink(missing_ok=True)
 
 

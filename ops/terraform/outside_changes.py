@@ -27,7 +27,7 @@ OWNED: Mapping[tuple[str, str], str] = {
     ("aws_dynamodb_table", "read_capacity"): AUTOSCALING,
     ("aws_dynamodb_table", "write_capacity"): AUTOSCALING,
 }
-"""Attributes that change outside Terraform by design, with the reason. They are not drift."""
+"""Attributes that may change outside Terraform, with the reason. Such changes are not drift."""
 
 ACCESS = {
     ("aws_iam_role", "inline_policy"),
@@ -88,7 +88,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
         if "delete" in item["change"]["actions"]:
             drift.append(OutsideChange(item["address"], "gone", []))
             continue
-        # Attributes that the stack does not set, such as a status or a count, change by themselves.
+        # Compares only attributes that the stack sets. AWS may change others, such as a status.
         compared = configured.get(parse_address(item["address"]).configured, frozenset()) | {
             name for kind, name in ACCESS if kind == item["type"]
         }
@@ -100,7 +100,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
 
 
 def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, frozenset[str]]]:
-    """Yields the address of each resource in a module, and the attributes that are set for it."""
+    """Yields each resource's address in a module and the attributes that the configuration sets."""
     for item in module.get("resources", []):
         yield f"{path}{item['address']}", frozenset(item.get("expressions", {}))
     for name, call in module.get("module_calls", {}).items():

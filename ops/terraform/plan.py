@@ -26,10 +26,10 @@ from ops.terraform.plan_values import (
 FORMAT = "1."
 """Supported major format version of `terraform show -json`. Minor versions only add fields."""
 MIRRORED = ("tags_all",)
-"""Attributes that repeat another attribute's value, so differences omit them."""
+"""Attributes that are omitted from differences, because they repeat other attributes."""
 CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations",
     "deferred_changes", "deferred_action_invocations")  # fmt: skip
-"""Fields that distinguish the JSON of a plan from the JSON of a state."""
+"""Fields that the JSON of a plan has and the JSON of a state does not."""
 
 
 class Action(enum.StrEnum):
@@ -124,7 +124,7 @@ class _DeferredInvocation(BaseModel):
 
 
 class _Document(BaseModel):
-    """The fields of a plan that this module reads. Terraform omits empty fields."""
+    """The fields of a plan's JSON that this module reads. Terraform omits empty fields."""
 
     format_version: str
     terraform_version: str | None = None
@@ -157,11 +157,11 @@ class Change:
     name: str | None = None
     """The resource's name in the program, without module and instance."""
     deposed: str | None = None
-    """Terraform's key of a deposed object: an old object that a failed replacement left over."""
+    """Terraform's key of a deposed object: an old object that remains from a failed replacement."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
     sensitivity: tuple[str, ...] = ()
-    """Attributes that are marked as sensitive either before or after the plan, but not both."""
+    """Attributes that the plan starts or stops marking as sensitive."""
 
     @property
     def key(self) -> str:
@@ -170,7 +170,7 @@ class Change:
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a known value: all, if the resource is created or destroyed."""
+        """Attributes that change to a known value. All for a created or destroyed resource."""
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property
@@ -233,7 +233,7 @@ class Plan:
     deferred: tuple[Deferral, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     complete: bool = True
-    """False if another plan must follow, because this one has targets or defers changes."""
+    """False if another plan is necessary afterwards: this one has targets or defers changes."""
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

@@ -1,4 +1,4 @@
-"""Reads a plan's JSON from a file, in any Unicode encoding that consoles write."""
+"""Reads a plan's JSON from a file in UTF-8, UTF-16 or UTF-32."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.errors import OperatorError
 from ops.terraform.plan import Plan, read_plan
 
 ARCHIVE = b"PK"
-"""The first bytes of a file that `terraform plan -out` writes, which is a ZIP archive."""
+"""The first bytes of a ZIP archive, the format that `terraform plan -out` writes."""
 ADVICE = "use the output of `terraform show -json PLAN`"
 
 

@@ -1,4 +1,4 @@
-"""Masks a resource's sensitive values in a plan, and compares the values before and after it."""
+"""Masks sensitive values in a plan, and compares a resource's values before and after the plan."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def masked(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
 def either_marked(one: Any, other: Any) -> Any:
     """Returns the union of two structures that mark sensitive values with `true`.
 
-    Terraform hides a value if it is marked before or after the plan. If the two structures differ
-    in shape, everything is marked.
+    Terraform hides a value if it is marked before or after the plan. Where one structure has a
+    list or an object and the other does not, the whole value is marked.
     """
     if one is True or other is True:
         return True
@@ -97,7 +97,7 @@ def either_marked(one: Any, other: Any) -> Any:
 
 
 def marked_paths(marks: Any, path: str = "") -> Iterator[str]:
-    """Yields the paths at which a structure marks sensitive values with `true`."""
+    """Yields the paths of the values that a structure marks as sensitive with `true`."""
     if marks is True:
         yield path
     elif isinstance(marks, Mapping):
@@ -126,14 +126,14 @@ class Difference:
     """An attribute whose value changes."""
 
     path: str
-    """The path of the value, for example `ttl.enabled`, or in a list `rule[name=rate].action`."""
+    """The path of the value, for example `ttl.enabled`, or `rule[name=rate].action` in a list."""
     before: Any
     after: Any
     attribute: str = ""
     """The path without list items, for example `rule.action`."""
 
     def is_at(self, attribute: str) -> bool:
-        """Returns True if the attribute or a part of it differs."""
+        """Returns True if this is a difference in the attribute or in a part of the attribute."""
         return self.attribute == attribute or self.attribute.startswith(f"{attribute}.")
 
 
@@ -174,7 +174,7 @@ def differences(
 
 
 def _both(before: Any, after: Any, kind: type) -> bool:
-    """Returns True if all values that are present are of the given type, and at least one is."""
+    """Returns True if both values have the type `kind`, or one has it and the other is None."""
     present = [value for value in (before, after) if value is not None]
     return bool(present) and all(isinstance(value, kind) for value in present)
 
@@ -205,9 +205,10 @@ def parsed_json(value: Any) -> Any | None:
 
 
 def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the pairs of corresponding blocks in two lists that are not equal.
+    """Yields pairs of corresponding but different blocks in two lists.
 
-    Blocks correspond by their identifying attribute if all have one, otherwise by position.
+    Blocks correspond if their identifying attributes are equal. If a block has none, blocks at the
+    same position correspond.
     """
     old = [item for item in before if item not in after]
     new = [item for item in after if item not in before]
@@ -238,7 +239,7 @@ def _name(item: Any) -> str | None:
 
 
 def values_at(value: Any, path: str) -> list[Any]:
-    """Returns the values at a path. Descends into every item of a list and into JSON strings."""
+    """Returns the values at a path such as `a.b`, in all items of lists and in JSON strings."""
     values = [value]
     for key in path.split("."):
         values = [

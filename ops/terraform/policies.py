@@ -1,8 +1,8 @@
 """Compares the permissions of two IAM policies by meaning instead of by text.
 
-A policy is wider than an earlier policy if it has a grant that no single earlier statement covers,
-or lacks one of the earlier denials. A grant counts as new unless an earlier statement is proved to
-cover it: one review too many is better than a missed permission.
+A policy is wider than an earlier one if it has a grant that no single statement of the earlier
+policy covers, or lacks a denial of the earlier policy. If it is unclear whether a statement covers
+a grant, the grant is reported as new: an unnecessary review is better than a missed permission.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from ops.permissions.principals import (
 from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 VARIABLES_SINCE = "2012-10-17"
-"""The policy version with policy variables. A policy without Version has an older version."""
+"""The first policy version with policy variables. A policy without Version has an older one."""
 ELEMENTS = frozenset({
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
     "Condition",
@@ -53,13 +53,13 @@ class Statement:
 
     allows: bool
     patterns: tuple[str, ...]
-    """The actions as written, possibly with wildcards. `*` for NotAction."""
+    """The actions as written in the policy, possibly with wildcards. `*` for NotAction."""
     actions: frozenset[str]
     """The actions, with wildcards expanded. For NotAction, all actions except the excluded ones."""
     resources: tuple[str, ...]
     """The resources of Resource or NotResource, as written."""
     principals: tuple[str, ...]
-    """The principals of Principal or NotPrincipal in normal form. Empty if neither is present."""
+    """The principals in Principal or NotPrincipal, in normal form. Empty without both elements."""
     conditions: tuple[Condition, ...] = ()
     excludes_resources: bool = False
     """True if `resources` are those of NotResource."""
@@ -72,7 +72,7 @@ class Statement:
     unknown_actions: frozenset[str] = frozenset()
     """The patterns that match no action of AWS's reference and that the statement may apply to."""
     variables: bool = True
-    """True if `${...}` is a policy variable, which depends on the policy's version."""
+    """True if `${...}` is a policy variable, False if the policy's version has none."""
 
     @property
     def open_principals(self) -> frozenset[str]:
@@ -87,8 +87,9 @@ class Statement:
         """Returns the resources as patterns, with incomplete ARNs completed.
 
         Args:
-            certain: True if patterns may match less than in AWS, False if they may match more. AWS
-                documents only for policies of users and roles that it completes ARNs.
+            certain: AWS documents only for policies of users and roles that it completes ARNs. In
+                other policies, True leaves ARNs incomplete, so that a pattern matches less rather
+                than more, and False completes them.
         """
         return [
             globs.parsed(self._completed(item, certain=certain), variables=self.variables)
@@ -110,7 +111,7 @@ class Grant:
     matches: frozenset[str]
     """The allowed actions of AWS's reference, and patterns that match none of them."""
     resource: str | None
-    """The resource, or None for all resources except those in the statement's NotResource."""
+    """The resource. None means all resources except those in the statement's NotResource."""
     principal: str | None
     """The principal. None if the statement has NotPrincipal, or no principal at all."""
 
@@ -121,7 +122,7 @@ class Grant:
 
     @property
     def wildcard(self) -> bool:
-        """True for actions such as `s3:*`, or the resource `*` where AWS accepts a specific one."""
+        """True for actions such as `s3:*`, or for `*` if the actions accept specific resources."""
         actions = frozenset().union(*(expanded(action) for action in self.actions))
         if any(is_service_wide(item) for item in self.statement.patterns) and any(
             is_service_wide(item) and expanded(item) & actions for item in self.statement.patterns
@@ -134,7 +135,7 @@ class Grant:
     @property
     def _is_any_resource(self) -> bool:
         if self.statement.principals:
-            # This policy belongs to a resource, so `*` means only that resource.
+            # A policy with principals belongs to a resource, and `*` means only that resource.
             return False
         if self.resource is None:
             return True
@@ -177,15 +178,17 @@ class Comparison:
     """The differences between two policies."""
 
     wider: tuple[Grant, ...] = ()
-    """Grants that only the later policy has. `undenied` has the removed denials."""
+    """Grants that only the later policy has."""
     narrower: tuple[Grant, ...] = ()
     """Grants that only the earlier policy has."""
     undenied: tuple[Grant, ...] = ()
+    """Denials that only the earlier policy has."""
     denied: tuple[Grant, ...] = ()
+    """Denials that only the later policy has."""
     unknown: bool = False
     """True if the later policy is known only after the apply."""
     undecided: tuple[str, ...] = ()
-    """The parts of the policies that were not compared because they are invalid."""
+    """Problems of invalid statements, which were not compared."""
     attribute: str = field(default="policy", compare=False)
 
     @property
@@ -231,7 +234,7 @@ def compare(before: Any, after: Any, attribute: str = "policy") -> Comparison:
 
 
 def statements(policy: Any) -> list[Statement]:
-    """Returns a policy's normalized statements, without invalid ones."""
+    """Returns the valid statements of a policy in normalized form."""
     return _read(policy, unknown_patterns(_action_patterns(policy)))[0]
 
 
@@ -345,7 +348,7 @@ def _unknown_actions(
 
 
 def _values(element: Any) -> list[Any]:
-    """Returns the values of an element, such as the actions or the principals of all kinds."""
+    """Returns all values of an element, for example of Action, or of all types in Principal."""
     items = element.values() if isinstance(element, Mapping) else [element]
     return [value for item in items for value in listed(item)]
 
@@ -372,7 +375,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
                 )
-                # Comparing a set of thousands of actions with itself is fast, a difference is not.
+                # Saves computing the difference, which is slow for thousands of actions.
                 if statement.actions not in covered:
                     left |= statement.actions.difference(*covered)
                 if left:
@@ -396,7 +399,7 @@ def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the actions as text. Prefers a pattern of the statement if it matches only them."""
+    """Returns the statement's patterns that match only these actions, and names of the others."""
     names: list[str] = []
     unknown = actions & statement.unknown_actions
     for pattern in statement.patterns:
@@ -415,7 +418,7 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
     """Returns True if the wide statement applies to a resource of the narrow statement.
 
     Args:
-        resource: A resource of the narrow statement, or None for all but its NotResource.
+        resource: A resource of the narrow statement. None if that statement has NotResource.
     """
     if (
         resource in wide.resources
@@ -423,8 +426,8 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         and wide.variables == narrow.variables
     ):
         return True
-    # What the narrow statement matches must not be underestimated, what the wide one matches must
-    # not be overestimated, and the opposite applies to exceptions.
+    # In doubt, the narrow statement must match more and the wide one less. For NotResource, the
+    # opposite applies.
     these = narrow.parsed_resources(certain=narrow.excludes_resources)
     those = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:

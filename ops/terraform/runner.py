@@ -24,15 +24,15 @@ from ops.process_identity import find_process
 from ops.root import read_json, write_json
 
 PARALLELISM = 30
-"""Concurrent operations. Terraform's default is 10, but an apply mostly waits for AWS."""
+"""Concurrent operations. More than Terraform's default of 10, as an apply mostly waits for AWS."""
 GUARD_INTERVAL = 1.0
-"""Seconds between two checks that the target cloud (the AWS that Terraform calls) still runs."""
+"""Seconds between two checks that the AWS that Terraform calls is still running."""
 ERRORS_SHOWN = 10
-"""Maximum errors in a message, since one mistake can fail many resources. The log has all."""
+"""Maximum errors in a message. One mistake can make many resources fail. The log has all errors."""
 GIVE_UP_TIMEOUT = 20.0
-"""Seconds until Terraform is killed if it does not exit after the target cloud has stopped."""
+"""Seconds until Terraform is killed if it does not exit after the AWS it calls has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""Names to display for destructive actions, by the action's name in Terraform's JSON stream."""
+"""The verb to display for each destructive action in Terraform's JSON stream."""
 
 EXISTS = re.compile(
     r"already ?exist|AlreadyExists|AlreadyOwned|ResourceInUse|ResourceConflict|ConflictException"
@@ -43,7 +43,7 @@ EXISTS = re.compile(
 
 
 class TerraformError(OperatorError):
-    """Terraform reported errors. The message has each error's resource, summary and detail."""
+    """Raised if Terraform reports errors. The message has each error's resource and text."""
 
     def __init__(self, message: str, existing: Collection[str] = ()) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class TerraformError(OperatorError):
 
 
 class TerraformKilledError(TerraformError):
-    """Terraform was killed or could not store its state, so the state may lack new resources."""
+    """Raised if Terraform ended without storing its state, which may then lack new resources."""
 
 
 @dataclass
@@ -189,7 +189,7 @@ class Terraform:
             files = [file for file in self._init_files() if file.exists()]
             if not files:
                 raise
-            # `terraform init` cannot replace its files if a crash has damaged them.
+            # A crash may have damaged the files, and `terraform init` does not replace such files.
             for file in files:
                 file.unlink()
             self._run_checked(*arguments)
@@ -197,11 +197,11 @@ class Terraform:
         return True
 
     def _init_files(self) -> tuple[Path, Path]:
-        """Returns the files that `terraform init` writes: the backend's settings and the lock."""
+        """Returns the files that `terraform init` writes: backend settings and LOCK_FILE."""
         return self.directory / ".terraform/terraform.tfstate", self.directory / LOCK_FILE
 
     def _init_digest(self) -> str:
-        """Returns a digest of all that `terraform init` reads, and of the files that it writes."""
+        """Returns a digest of everything that `terraform init` reads and of the files it writes."""
         digest = hashlib.sha256(str(self._executable).encode())
         block = json.loads((self.directory / "cdk.tf.json").read_text()).get("terraform", {})
         digest.update(json.dumps(block, sort_keys=True).encode())
@@ -255,7 +255,7 @@ class Terraform:
         """Returns the output of `terraform show -json` for a plan file.
 
         Raises:
-            TerraformError: The file is not a plan, or another Terraform version made it.
+            TerraformError: The file is not a plan, or is from another version of Terraform.
         """
         shown: dict[str, Any] = json.loads(
             self._run_checked("show", "-json", "-no-color", str(file))
@@ -263,14 +263,14 @@ class Terraform:
         return shown
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
-        """Applies a plan or the configuration, after storing a state that an earlier run left over.
+        """Applies a plan or the configuration. First stores a state that an earlier run could not.
 
         Args:
             plan: The plan to apply. None plans and applies the configuration.
 
         Raises:
-            TerraformError: Some resources failed. All others are applied and the state is stored,
-                so the next run continues.
+            TerraformError: Some resources failed. Others may be applied. The state is stored, so
+                the next run continues.
             TerraformKilledError: Terraform ended without storing its state.
             InterruptedRunError: The operator stopped the run. Operations in progress were completed
                 and stored.
@@ -333,7 +333,7 @@ class Terraform:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # In a separate process group, Ctrl-C reaches Terraform only through this process.
+                # Ctrl-C must not reach Terraform directly: `_Stop` interrupts it.
                 process_group=0,
             )
             stop = _Stop(process, self._guard)
@@ -370,7 +370,7 @@ def _summary(errors: Sequence[str]) -> str:
 
 
 class _Stop:
-    """Ends a run early if the operator interrupts it or the target cloud has stopped."""
+    """Ends a run early if the operator interrupts it or the AWS that it calls has stopped."""
 
     def __init__(self, process: subprocess.Popen[str], guard: Callable[[], str | None]) -> None:
         self._process = process
@@ -415,7 +415,7 @@ class _Stop:
 
 @contextmanager
 def recorded_run(directory: Path, pid: int) -> Iterator[None]:
-    """Records a run's process and time, so that a later command recognizes its state lock."""
+    """Records a run's process and time, by which later commands recognize the run's state lock."""
     file = directory / ".terraform" / "run.json"
     run = {
         "host": socket.gethostname(),

@@ -15,10 +15,10 @@ from ops.errors import OperatorError
 from ops.terraform.addresses import parse_address
 
 REFERENCE = re.compile(r"\b(aws_\w+)\.([\w-]+)\.(\w+)")
-"""A reference inside `${...}`, for example `aws_sqs_queue.messaging_work_queue_0A1B.arn`."""
+"""Matches references in `${...}`, for example `aws_sqs_queue.messaging_work_queue_0A1B.arn`."""
 _EXPRESSION = re.compile(r"\$\{([^}]*)\}")
 _UNIQUE_ENDING = re.compile(r"_[0-9A-F]{8}$")
-"""The suffix that CDKTF adds to the label of a nested construct's resource."""
+"""Matches the suffix that CDKTF adds to the label of a nested construct's resource."""
 
 Block = dict[str, Any]
 
@@ -54,7 +54,7 @@ class Resource:
 
     @cached_property
     def references(self) -> tuple[str, ...]:
-        """The addresses to which the resource's arguments refer. Ignores `depends_on`."""
+        """The addresses of the resources to which the arguments refer. Ignores `depends_on`."""
         arguments = {key: value for key, value in self.block.items() if key != "depends_on"}
         return tuple(dict.fromkeys(f"{type_}.{label}" for type_, label, _ in references(arguments)))
 
@@ -69,7 +69,7 @@ class Synthesized:
     """The resources by address."""
 
     def construct_at(self, address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
-        """Returns a resource's construct, derived from the address if the stack lacks the resource.
+        """Returns a resource's construct. Derives it from the address if the stack lacks it.
 
         Args:
             tags: The resource's tags, if known.

@@ -1,4 +1,4 @@
-"""Reads Terraform's state and outputs from S3 and removes locks that killed runs left behind."""
+"""Reads Terraform's state and outputs from S3, and removes the locks of killed runs."""
 
 from __future__ import annotations
 
@@ -87,15 +87,16 @@ def resource_count(cloud: Cloud) -> int:
 
 
 def repair_state(cloud: Cloud, copies: Path) -> bool:
-    """Replaces a state that is not JSON by its newest readable version, and deletes such a lock.
+    """Replaces a damaged state by its newest readable version, and deletes a damaged lock.
 
-    A disk failure can damage the files of the embedded AWS. On AWS, an operator decides.
+    Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
+    lock is one that is not JSON.
 
     Args:
-        copies: the directory for the damaged state.
+        copies: The directory in which the damaged state is kept.
 
     Returns:
-        True if the state was replaced. It may then differ from the AWS.
+        True if the state was replaced. It may then differ from the embedded AWS.
     """
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
@@ -153,10 +154,10 @@ def end_orphaned_run(directory: Path) -> None:
 
 
 def refuse_locked_state(cloud: Cloud) -> None:
-    """Verifies that no Terraform run holds the state's lock, including runs started manually.
+    """Verifies that the state is not locked, not even by a Terraform run started manually.
 
     Raises:
-        OperatorError: A run holds the lock, or was killed and left it behind.
+        OperatorError: The state is locked by a run, or still locked by a killed run.
     """
     lock = _read(cloud, f"{cloud.environment.state.key}.tflock")
     if lock is not None:

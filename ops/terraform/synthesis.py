@@ -1,4 +1,4 @@
-"""Synthesizes Terraform: runs main.py directly, which is faster than the CDKTF command line."""
+"""Synthesizes Terraform by running main.py, which is faster than the CDKTF command line."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ BYTECODE = PROJECT / ".build" / "bytecode"
 
 
 def program_variables(out: Path) -> dict[str, str]:
-    """Returns variables that make main.py write to `out`, in addition to the process environment.
+    """Returns the environment variables that main.py needs in addition to those of this process.
 
-    They also enable a bytecode cache in the project's build directory. Without this cache, each
-    run compiles the provider bindings again, which takes about a third of its time.
+    The variables set the output directory, and a bytecode cache in the project's build directory.
+    Without the cache, each run spends a third of its time on compiling the provider bindings.
     """
     return {
         **node_variables(),
@@ -44,7 +44,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
-        # -O skips the type checks in the bindings, a third of the run time. Tests do not skip them.
+        # -O skips the bindings' type checks, a third of the run time. Tests run them.
         [sys.executable, "-O", "main.py"],
         cwd=PROJECT,
         env=environment,

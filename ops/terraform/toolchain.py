@@ -86,7 +86,7 @@ def pinned_terraform(root: Root) -> Path:
 
 
 def _version(executable: str) -> tuple[int, ...] | None:
-    # `terraform version` fails if TF_CLI_CONFIG_FILE names a missing file, so this removes it.
+    # Without TF_CLI_CONFIG_FILE: if it names a missing file, `terraform version` fails.
     environment = {
         key: value for key, value in os.environ.items() if key != "TF_CLI_CONFIG_FILE"
     } | {"CHECKPOINT_DISABLE": "1"}
@@ -133,7 +133,7 @@ def _fetch_terraform(target: Path, reason: str, download: Callable[[str], bytes]
 _REDIRECTING = re.compile(
     r"TF_WORKSPACE|TF_DATA_DIR|TF_CLI_ARGS\w*|TF_REATTACH_PROVIDERS|TF_STATE\w*"
 )
-"""Variables of a shell that would make Terraform use another state, directory or options."""
+"""Environment variables that would make Terraform use another state, directory or options."""
 
 
 def terraform_variables(

@@ -25,7 +25,7 @@ INTERVAL = 5.0
 
 
 class AllocationError(OperatorError):
-    """Lambda did not allocate provisioned concurrency, so the previous versions still serve."""
+    """Raised if Lambda does not allocate provisioned concurrency. Traffic is not shifted then."""
 
     def __init__(self, services: set[str], message: str) -> None:
         super().__init__(message)
@@ -53,7 +53,7 @@ class Allocations:
         self._check_lock, self._sleep, self._clock = check_lock, sleep, clock
 
     def wait(self, services: Iterable[str]) -> None:
-        """Waits until each service's live version has its allocation and all traffic.
+        """Waits until each service's live version has its provisioned concurrency and all traffic.
 
         Raises:
             AllocationError: An allocation failed, or took longer than TIMEOUT.
@@ -89,7 +89,7 @@ class Allocations:
 
     @contextmanager
     def removed(self, live: Live) -> Iterator[None]:
-        """Removes the allocation during the block, so that a traffic shift takes effect at once."""
+        """Removes provisioned concurrency during a `with` block, so that traffic shifts at once."""
         service = live.service
         has_any = live.awaits_allocation or self._configured(service)
         allocation = self._functions.allocation(service) if has_any else None

@@ -1,4 +1,4 @@
-"""Monitors new versions during the bake period: their errors, 5xx responses, latency and alarms."""
+"""Monitors new versions during the bake period: errors, 5xx responses, latency and alarms."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ INTERVAL = 10.0
 BASELINE = 3600.0
 """Seconds before the release, during which the old version's latency is measured."""
 ERROR_RATE = 0.01
-"""Tolerated fraction of failed invocations. One failure in fewer than 100 calls exceeds it."""
+"""Maximum fraction of failed invocations. In fewer than 100 invocations, one failure exceeds it."""
 SLOWER = 2.0
-"""A new version is slow if its p99 latency exceeds both this multiple of the old version's ..."""
+"""Maximum p99 latency of a new version, as a multiple of the old version's p99 latency."""
 SLOW_FLOOR = 2000.0
-"""... and this many milliseconds, because first requests open connections and fill caches."""
+"""Milliseconds. A lower p99 latency is never too slow: first requests open connections."""
 METRIC_PERIOD = 60
-"""Seconds. Lambda publishes metrics with a resolution of one minute."""
+"""Seconds. The resolution of Lambda's metrics."""
 FAILURES = "{ $.status >= 500 }"
-"""CloudWatch Logs filter for requests to which a handler responded with a server error."""
+"""CloudWatch Logs filter for log lines of requests that returned a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
-"""The alarms of each function."""
+"""The names of the alarms that each function has."""
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,19 @@ class NewVersion:
     log_group: str
     version: str
     old: str
-    """The version that it replaces."""
+    """The version that the new version replaces."""
 
 
 @dataclass(frozen=True)
 class Figures:
-    """CloudWatch's measurements of a version since the bake period began."""
+    """A version's CloudWatch metrics since the start of the bake period."""
 
     invocations: float
     errors: float
     failures: float
     """Responses with a 5xx status, which Lambda does not count as errors."""
     p99: float
-    """Milliseconds. 0 if there were no requests yet."""
+    """p99 latency in milliseconds. 0 if there were no requests yet."""
 
 
 class Bake:
@@ -98,7 +98,7 @@ class Bake:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
-        # The median of all minutes, because the maximum would let one slow minute raise the limit.
+        # Takes the median of all minutes: with the maximum, one slow minute would raise the limit.
         start = self._begun - BASELINE
         return self._read(dimensions, start, self._begun, combine_p99=median)["Duration"]
 
@@ -109,7 +109,11 @@ class Bake:
         end: float,
         combine_p99: Callable[[Sequence[float]], float] = max,
     ) -> dict[str, float]:
-        """Returns Lambda's metrics of a period. `combine_p99` merges the p99 of each minute."""
+        """Returns Lambda's metrics of a period.
+
+        Args:
+            combine_p99: Computes the p99 of the period from the p99 of each minute.
+        """
         statistics = {"Invocations": "Sum", "Errors": "Sum", "Duration": "p99"}
         queries = [
             {
@@ -142,10 +146,13 @@ class Bake:
         }
 
     def _failures(self, item: NewVersion) -> int:
-        """Counts the 5xx responses in the version's log streams, whose names contain its number."""
+        """Returns the number of 5xx responses in the version's log streams.
+
+        The names of the streams contain the number of the version.
+        """
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        # If the function's configuration names the log group, the function's name precedes the
-        # version (Lambda developer guide, "Configuring CloudWatch log groups").
+        # The function's name precedes the version if the function's configuration sets a log group
+        # (Lambda developer guide, "Configuring CloudWatch log groups").
         return sum(
             self._failures_in(item, f"{day}/{function}[{item.version}]")
             for day in sorted(days)
@@ -159,7 +166,7 @@ class Bake:
             startTime=int(self._begun * 1000),
             filterPattern=FAILURES,
         )
-        # An emulator may ignore the prefix and the pattern, so both are checked here as well.
+        # The embedded AWS may ignore the prefix and the pattern, so this checks both again.
         return sum(
             event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
             for page in pages

@@ -18,12 +18,12 @@ IDENTIFIERS = (
     *("arn", "id", "name", "bucket", "function_name", "group_name"),
     *("endpoint", "address", "domain_name", "url"),
 )
-"""Attributes by which a function's configuration refers to a resource."""
+"""Attributes of a resource that a function's configuration may contain to refer to it."""
 SHORTEST = 6
-"""Minimum characters of an identifier to search for in values. Shorter ones match by chance."""
+"""Minimum length of an identifier to search for in values. Shorter ones may match by chance."""
 WITHOUT_USE = frozenset(
     {
-        "aws_s3_object",  # a package: Lambda keeps a copy for each version
+        "aws_s3_object",  # A code package. Lambda keeps a copy for each version.
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -32,7 +32,7 @@ WITHOUT_USE = frozenset(
         "aws_api_gateway_deployment",
     }
 )
-"""Types to ignore: no function's configuration refers to them, but their names can match."""
+"""Resource types to ignore. Functions do not use them, but their names may match by chance."""
 
 
 def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:
@@ -100,7 +100,7 @@ class _Change:
 
 
 def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live) -> Iterator[str]:
-    """Yields the removed resources to which the configuration of a serving version refers."""
+    """Yields removed resources to which the configuration of a version with traffic refers."""
     for version in sorted(live.serving):
         settings = functions.configuration(live.service, version)
         used = list(_strings([settings.get(name) for name in ("Environment", "VpcConfig", "Role")]))
@@ -113,7 +113,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns False if all traffic is on the newest version, which needs only the new policies."""
+    """Returns False if all traffic is on the newest version, so old policies are not needed."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 
@@ -121,7 +121,7 @@ def _has_newer_version(functions: Functions, live: Live) -> bool:
 def _lost_permissions(
     narrowed: Sequence[_Change], functions: Functions, live: Live
 ) -> Iterator[str]:
-    """Yields the policies that no longer allow actions that the live version may call."""
+    """Yields policies that would no longer allow actions that the live version may call."""
     role = functions.configuration(live.service, live.version).get("Role", "")
     for item in narrowed:
         if item.before.get("role") != role.rpartition("/")[2] or not item.after.get("policy"):
@@ -158,7 +158,7 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _grants(policy: Any) -> set[tuple[str, str]]:
-    """Returns the pairs of action and resource that a policy allows, with wildcards as written."""
+    """Returns the pairs of action and resource in a policy's Allow statements, as written."""
     if not isinstance(policy, str):
         return set()
     statements = json.loads(policy)["Statement"]

@@ -1,7 +1,8 @@
 """An environment's release ledger and lock, both in the DynamoDB table `platform-releases`.
 
-The table has one item per service and release, one per deployment, gate, promotion and site, and
-one lock item. Apply, release and rollback hold the lock. AWS keeps no history of an alias.
+The ledger records which version was live when, because Lambda keeps no history of an alias. The
+table has an item for each service of a release, for each deployment, passed gate, promotion and
+published site, and one for the lock. Commands that change the environment hold the lock.
 """
 
 from __future__ import annotations
@@ -29,11 +30,14 @@ from ops.errors import OperatorError
 from ops.process_identity import find_process
 
 LEASE = 60.0
-"""Seconds until an unrenewed lock expires. The clocks of two machines must differ by less."""
+"""Seconds after which a lock expires if it is not renewed.
+
+The clocks of any two machines must differ by less than this.
+"""
 RENEWAL = 15.0
 """Seconds between renewals of the lock. Three renewals may fail before the lock expires."""
 LOCK_KEY = {"service": {"S": "#lock"}, "released_at": {"S": "#lock"}}
-"""The key of the lock item. It differs from all service names, which contain no `#`."""
+"""The key of the lock item. Names of services do not contain `#`."""
 
 Kind = Literal["release", "rollback", "apply", "function"]
 """The kind of command that shifted the traffic. `function` means `ops deploy-function`."""
@@ -50,7 +54,7 @@ class Record:
     released_at: str
     """Start time in UTC with microseconds. Unique per service."""
     release_id: str
-    """Identical for all services that were released together."""
+    """The same for all services that were released together."""
     kind: Kind
     from_version: str
     to_version: str
@@ -194,7 +198,7 @@ class Ledger:
         held = self._dynamodb.get_item(TableName=self.table, Key=LOCK_KEY, ConsistentRead=True).get(
             "Item"
         )
-        if held is None:  # released since the first attempt
+        if held is None:  # The holder released the lock after the first attempt.
             self._put(lock, "attribute_not_exists(service)", {})
             return
         holder = _value(held)
@@ -307,8 +311,8 @@ class Lock:
         """
         if self.held and not self.ledger.renew(self):
             raise LockLostError(
-                "Another command has taken over the lock of this environment, so this command"
-                " stopped and made no further changes"
+                "This command stopped, because another command took over the lock of the"
+                " environment. Changes that this command had already made remain"
             )
 
     def renew_until_released(self) -> None:
@@ -318,7 +322,7 @@ class Lock:
                 if not self.ledger.renew(self):
                     return
             except (ClientError, BotoCoreError):
-                continue  # the next renewal may succeed; otherwise `check` raises
+                continue  # Retried after RENEWAL. `check` raises an error if the lock was lost.
 
 
 def _is_failed_condition(error: ClientError) -> bool:

@@ -22,13 +22,13 @@ class News:
     """The content of a notification."""
 
     what: str
-    """The command's verb and its object, for example `release auth`."""
+    """The command and its argument, for example `release auth`."""
     lines: Sequence[str] = field(default_factory=tuple)
     """Further lines, such as versions, the plan's counts or the reason of a failure."""
 
 
 class Notifier:
-    """Publishes to one environment's alerts topic. A failure to publish is only printed.
+    """Publishes to one environment's alerts topic. If that fails, only prints the error.
 
     Args:
         topic: The topic's ARN, or None if the environment has no topic yet.

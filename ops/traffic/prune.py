@@ -1,4 +1,4 @@
-"""Deletes old function versions, which count towards Lambda's 75 GB of code per account."""
+"""Deletes old function versions. Lambda limits the code of all versions to 75 GB per account."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def delete_old_versions(
 def _rollback_target(releaser: Releaser, service: str) -> set[str]:
     try:
         return {releaser.previous(releaser.functions.live(service)).number}
-    except OperatorError:  # the ledger has no earlier version
+    except OperatorError:  # The ledger has no earlier version.
         return set()

@@ -1,7 +1,8 @@
-"""Releases new versions: publish, probe, shift some traffic, bake, then promote or roll back.
+"""Releases new function versions, and rolls them back.
 
-`rollback` finds the previous version in the ledger. Every change is made under the environment's
-lock. Each command first repairs the traffic and the records that a killed command left behind.
+A release publishes a version, probes it and shifts some traffic to it. After the bake period, the
+release promotes the version or rolls back. All commands hold the environment's lock. If an earlier
+command was killed, they first repair the traffic and the ledger.
 """
 
 from __future__ import annotations
@@ -32,13 +33,13 @@ from ops.traffic.ledger import Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
 WEIGHT = 10
-"""Canary weight: percent of the traffic for a new version in its bake period (documented)."""
+"""Canary weight: percentage of traffic for a new version in the bake period (specification)."""
 BAKE = 300.0
-"""Seconds of the bake period."""
+"""Default length of the bake period in seconds."""
 
 
 class RolledBackError(OperatorError):
-    """A new version failed in its bake period, so all traffic is on the old version again."""
+    """Raised if a new version failed in the bake period. The old version has all traffic again."""
 
 
 @dataclass(frozen=True)
@@ -46,18 +47,18 @@ class Settings:
     """Options of a release."""
 
     weight: int = WEIGHT
-    """Percent."""
+    """Percentage of traffic for new versions during the bake period."""
     bake: float = BAKE
-    """Seconds."""
+    """Length of the bake period in seconds."""
     promote: bool = False
-    """Shift all traffic as soon as the probes have passed, without a bake period."""
+    """True to shift all traffic after the probes, without a bake period."""
     interval: float = INTERVAL
     """Seconds between two checks in the bake period."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version that is to receive the traffic of its service."""
+    """A version to which a release can shift the traffic of its service."""
 
     live: Live
     version: Version
@@ -104,11 +105,13 @@ class Releaser:
         self.notifier = Notifier(cloud, topic_of(stack_outputs), operator)
 
     def repair_traffic(self, services: Sequence[str] | None = None, *, wait: bool = True) -> None:
-        """Sends all traffic to the live version and closes open records after a killed release.
+        """Repairs traffic and ledger if an earlier command was killed.
+
+        Sends all traffic to the live version, and records the outcome of the killed command.
 
         Args:
             services: The services to repair. Defaults to all.
-            wait: Wait until Lambda has completed earlier traffic shifts.
+            wait: Whether to wait until Lambda has completed earlier traffic shifts.
         """
         for service in services or self.functions.select("all"):
             live = self.functions.live(service)
@@ -157,7 +160,7 @@ class Releaser:
             report(f"{command} to version {record.to_version} was killed: recorded as abandoned")
 
     def candidates(self, services: Sequence[str], packages: Mapping[str, Path]) -> list[Candidate]:
-        """Publishes changed code. Returns the versions with the checkout's code that are not live.
+        """Publishes changed functions. Returns the versions of the checkout that are not live yet.
 
         Args:
             packages: The checkout's zip files by service.
@@ -271,7 +274,7 @@ class Releaser:
                 progress.show(f"bake period: {remaining:.0f} s left")
                 self._sleep(min(settings.interval, remaining))
                 self.lock.check()
-                # Without any requests the metrics would be empty, so send some.
+                # Sends requests, because metrics without any requests would show no problem.
                 checks = [
                     check
                     for suite in suites.values()
@@ -307,7 +310,7 @@ class Releaser:
                         f"Traffic: all requests to {record.service} are back on version"
                         f" {record.from_version}"
                     )
-                except OperatorError as refused:  # another process changed the alias: leave it
+                except OperatorError as refused:  # Another process changed the alias meanwhile.
                     report(str(refused))
             self._ledger.finish(record, "put back" if shifted else "failed", reason[:1000])
 
@@ -327,8 +330,8 @@ class Releaser:
     def shift_all(self, live: Live, version: Version, kind: Kind) -> Record:
         """Shifts all traffic to a version at once and records it in the ledger.
 
-        A rollback does not wait for provisioned concurrency: it removes the allocation, so that
-        Lambda shifts the traffic immediately, and requests it again.
+        A rollback does not wait for provisioned concurrency. It removes the provisioned
+        concurrency, so that Lambda shifts the traffic immediately, and then requests it again.
 
         Raises:
             AllocationError: Lambda cannot allocate the provisioned concurrency of the version.
@@ -350,7 +353,7 @@ class Releaser:
 
     def _shift_immediately(self, live: Live, version: Version) -> None:
         with self._allocations.removed(live):
-            if live.awaits_allocation:  # without the allocation, Lambda ends the pending shift
+            if live.awaits_allocation:  # The removal has ended the pending traffic shift.
                 live = self.functions.live(live.service)
             self.functions.route(live, version.number)
 
@@ -380,9 +383,10 @@ class Releaser:
         return records
 
     def serve_checkout(self) -> list[Record]:
-        """Shifts all traffic to the checkout's code for functions that the apply did not change.
+        """Shifts all traffic to the checkout's code, for functions whose live code differs.
 
-        Terraform does not detect code that `deploy-function` or a release has changed.
+        After an apply, this corrects code that `deploy-function` or a release has changed.
+        Terraform does not detect such changes.
         """
         services = sorted(self.functions.names)
         candidates = self.checkout_candidates(services)
@@ -436,7 +440,7 @@ class Releaser:
         return [name for name, item in latest.items() if item.release_id == newest.release_id]
 
     def _served(self, service: str) -> list[Record]:
-        """Returns the records of all versions that went live, without those of rollbacks."""
+        """Returns the records of versions that became live, except by a rollback."""
         history = self._ledger.history(service)
         return [item for item in history if item.kind != "rollback" and item.outcome == "promoted"]
 
@@ -468,7 +472,7 @@ def locked_releaser(
 def release_service(
     cloud: Cloud, service: str, settings: Settings, create: ReleaserFactory = Releaser
 ) -> list[dict[str, Any]]:
-    """Releases the checkout's code of one service, or of all services except the migrations.
+    """Releases the checkout's code of one service, or of all except the migration function.
 
     Args:
         service: A service, or `all`.
@@ -525,7 +529,7 @@ def roll_back_service(
             unchanged.
     """
     if service == "all" and to:
-        raise OperatorError("--to is a version of one service: use it with a service, not all")
+        raise OperatorError("--to cannot be used with `all`: name one service")
     with locked_releaser(cloud, f"rollback of {service}", create, force=force) as releaser:
         functions = releaser.functions
         services = releaser.last_released() if service == "all" else functions.select(service)
@@ -550,7 +554,7 @@ def roll_back_service(
 
 @contextmanager
 def announced(notifier: Notifier, news: News) -> Iterator[None]:
-    """Notifies the alerts topic when the block starts, succeeds, fails or rolls back."""
+    """Publishes to the alerts topic when a `with` block starts, succeeds, fails or rolls back."""
     notifier.publish("started", news)
     try:
         yield
@@ -564,7 +568,7 @@ def announced(notifier: Notifier, news: News) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Handles SIGTERM like Ctrl-C inside the block, so that the release is rolled back."""
+    """Makes SIGTERM roll back a release, as Ctrl-C does, inside a `with` block."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -580,7 +584,7 @@ def interruptible() -> Iterator[None]:
 
 
 def describe_shift(record: Record) -> dict[str, Any]:
-    """Returns a record as commands print it."""
+    """Returns the service and the versions of a record, for the output of commands."""
     return {"service": record.service, "from": record.from_version, "to": record.to_version}
 
 

@@ -29,13 +29,16 @@ class Line:
     message: str
 
     def as_json(self) -> str:
-        """Returns the event as one JSON object. A JSON message is nested as an object."""
+        """Returns the event as a JSON object. If the message is JSON, it is nested as an object."""
         return json.dumps(
             {"timestamp": self._time(), "message": self._fields() or self.message.rstrip()}
         )
 
     def as_text(self) -> str:
-        """Returns time, level, message and other fields. A message without JSON stays as it is."""
+        """Returns a line with time, level, message and other fields.
+
+        If the message is not JSON, the line has only the time and the message.
+        """
         fields = self._fields()
         if fields is None:
             return f"{self._time()} {self.message.rstrip()}"
@@ -84,7 +87,7 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
-    """Yields the lines since `start` and then new lines until stopped, each line once."""
+    """Yields the lines since `start`, then new lines until interrupted."""
     client, group = cloud.client("logs"), log_group(cloud, service)
     seen: dict[Any, int] = {}
     while True:

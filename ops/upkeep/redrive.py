@@ -12,11 +12,11 @@ from ops.errors import InterruptedRunError, OperatorError
 from ops.terraform.state import outputs
 
 SUFFIX = "-dlq"
-"""The suffix that a dead-letter queue's name adds to the name of its source queue."""
+"""A dead-letter queue's name is the name of its source queue with this suffix."""
 BATCH = 10
-"""Maximum messages per call (SQS)."""
+"""Messages per call, the maximum of SQS."""
 TARGET = "TARGET_ARN"
-"""The message attribute with the target to which EventBridge could not deliver an event."""
+"""The message attribute with the ARN of the target to which EventBridge failed to deliver."""
 
 Message = Mapping[str, Any]
 
@@ -83,7 +83,7 @@ class Redrive:
                 for messages in self._receive(url):
                     for message in messages:
                         deliver(message)
-                        # One at a time, so that an interruption duplicates at most one message.
+                        # Not in batches: an interruption may duplicate only one message.
                         self._sqs.delete_message(
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )
@@ -109,7 +109,7 @@ class Redrive:
             yield messages
 
     def _deliver_to(self, name: str) -> Callable[[Message], None]:
-        """Returns the function that sends this dead-letter queue's messages to their source."""
+        """Returns a function that sends a message to the queue from which it came."""
         source = name.removesuffix(SUFFIX)
         if source not in self._queues:
             return self._deliver_to_target
@@ -117,7 +117,7 @@ class Redrive:
         return lambda message: self._send(url, message)
 
     def _deliver_to_target(self, message: Message) -> None:
-        """Sends an event that EventBridge could not deliver to its intended target."""
+        """Sends an event to the target to which EventBridge failed to deliver it."""
         arn = message.get("MessageAttributes", {}).get(TARGET, {}).get("StringValue", "")
         service, name = (arn.split(":") + [""] * 6)[2], arn.rpartition(":")[2]
         if service == "sns":

@@ -23,10 +23,10 @@ from ops.root import Root
 from ops.terraform.state import outputs
 
 SUFFIX = "drill"
-"""Suffix of the copies' names."""
+"""Suffix in the names of the restored copies."""
 
 BUCKETS = 256
-"""Number of groups into which items are divided. The migration function uses the same number."""
+"""Number of groups of items, each with a checksum. The migration function uses the same number."""
 
 RESTORE_TIMEOUT = 3600.0
 """Maximum seconds for a restore. A small cluster or table takes about 600."""
@@ -35,15 +35,16 @@ POLL_INTERVAL = 10.0
 """Maximum seconds between two checks of a restore. The first checks are more frequent."""
 
 Fingerprint = Mapping[str, Mapping[str, tuple[int, str]]]
-"""The number of rows and their checksum, by table and bucket."""
+"""The number of rows and their checksum, by table and group."""
 
 
 @dataclass(frozen=True)
 class Comparison:
     """The result of comparing a copy with its original.
 
-    Rows written during the drill may be missing in the copy. The original is therefore read before
-    and after the restored point in time, and groups that changed in between are not compared.
+    Rows that are written during the drill may be missing in the copy. The original is therefore
+    read twice, before and after the restored point in time. Groups that changed in between are not
+    compared.
     """
 
     what: str
@@ -54,13 +55,13 @@ class Comparison:
     groups: int
     """Number of all groups."""
     differing: list[str]
-    """Compared groups that differ, as `table/bucket`."""
+    """Compared groups that differ, as `table/group`."""
     seconds: float
     """Duration of the restore."""
 
     @property
     def same(self) -> bool:
-        """True if all compared groups are equal. False if groups exist but none was compared."""
+        """True if all compared groups are equal. False if groups exist but none was comparable."""
         return not self.differing and (self.compared > 0 or self.groups == 0)
 
     def line(self) -> str:
@@ -81,7 +82,12 @@ class Comparison:
 def compare(
     what: str, before: Fingerprint, after: Fingerprint, copy: Fingerprint, seconds: float
 ) -> Comparison:
-    """Compares a copy with its original before and after the restored point in time."""
+    """Compares a copy with its original.
+
+    Args:
+        before: The original before the restored point in time.
+        after: The original after the restored point in time.
+    """
     old, new, restored = _flat(before), _flat(after), _flat(copy)
     groups = sorted({*old, *new, *restored})
     stable = [group for group in groups if old.get(group) == new.get(group)]
@@ -122,7 +128,7 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
 def drill_table(cloud: Cloud, table: str) -> Comparison:
     """Restores a copy of one DynamoDB table, compares it with the table and deletes the copy."""
     dynamodb, copy = cloud.client("dynamodb"), f"{table}-{SUFFIX}"
-    # Fails before any change if the table does not exist or cannot be restored.
+    # Checked first, so that an error leaves everything unchanged.
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":
         raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
@@ -142,7 +148,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             TargetTableName=copy,
             RestoreDateTime=instant,
             BillingModeOverride="PAY_PER_REQUEST",
-            GlobalSecondaryIndexOverride=[],  # the comparison needs no index
+            GlobalSecondaryIndexOverride=[],  # The comparison reads no indexes.
         )
         _wait(f"{copy} is restored", lambda: _table_status(dynamodb, copy) == "ACTIVE")
         seconds = time.monotonic() - begun
@@ -179,7 +185,7 @@ def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -
     with restored as restored_database:
         seconds = time.monotonic() - begun
         copy = fingerprint(**restored_database)
-        # A dump contains the data of its start, so the original is read again after the dump.
+        # Reads the original again, to find the groups that changed during the dump.
         return compare(f"database {database}", before, fingerprint(), copy, seconds)
 
 
@@ -252,7 +258,7 @@ def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator
 
 
 def _table_fingerprint(dynamodb: Any, table: str, named: str | None = None) -> Fingerprint:
-    """Returns a table's fingerprint, under the name `named` if it is given."""
+    """Returns a table's fingerprint. `named` replaces the table's name in the result."""
     keys = [
         key["AttributeName"]
         for key in dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
@@ -276,7 +282,7 @@ def _hash(item: Mapping[str, Any]) -> int:
 
 
 def _comparable(value: Any) -> Any:
-    """Returns an attribute value as JSON, with sorted sets because DynamoDB does not order them."""
+    """Returns an attribute value with sorted sets, as DynamoDB returns sets in any order."""
     if isinstance(value, Mapping):
         return {
             name: sorted(map(_comparable, inner))
@@ -351,7 +357,7 @@ def _remove_cluster(rds: Any, cluster: str) -> None:
 
 
 def _next_second() -> datetime:
-    """Waits for the next whole second and returns it. AWS restores with a resolution of 1 s."""
+    """Waits for the next full second and returns it. AWS restores to full seconds only."""
     instant = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=1)
     time.sleep((instant - datetime.now(UTC)).total_seconds())
     return instant

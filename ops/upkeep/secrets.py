@@ -23,10 +23,10 @@ LONGEST_VALUE = 4096
 """Maximum characters of a standard SSM parameter."""
 
 DATABASE = "database"
-"""The master password. RDS creates it, stores it in Secrets Manager, rotates it every 7 days."""
+"""Name of the secret with the database's master password. RDS rotates it every 7 days."""
 
 SESSION_LIFETIME = timedelta(days=7)
-"""Lifetime of a refresh token. The newest two signing keys verify it (docs/decisions/0019)."""
+"""Lifetime of a refresh token. The two newest signing keys verify it (docs/decisions/0019)."""
 
 SIGNING_KEY = "jwt-secret"
 
@@ -41,7 +41,7 @@ class Secret:
     state: str
     """`set` or `unset`."""
     version: int | None
-    """None if AWS does not number its versions."""
+    """None for a secret whose versions AWS does not number."""
     changed: datetime | None
     description: str
 
@@ -146,7 +146,7 @@ class Secrets:
     def _check_interval(self, key: Secret) -> None:
         """Raises an error if the key was changed less than SESSION_LIFETIME ago.
 
-        Terraform creates version 1. No token is older, so version 1 can be rotated at any time.
+        Version 1 may be rotated at any time: no tokens with an earlier key exist.
         """
         if key.version == 1 or key.changed is None:
             return
@@ -174,7 +174,7 @@ class Secrets:
     def _describe(self, name: str) -> Secret:
         parameter = self._parameter(name)
         generated: bool = parameter["generated"]
-        # A generated secret is never unset, so its value is not decrypted.
+        # Only the value of a supplied secret must be read, to find out whether it is set.
         stored = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
             "Parameter"
         ]
@@ -226,7 +226,7 @@ def _validated(value: str) -> str:
 
 
 def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
-    """Stores language model keys, or prints how to set one if there is none.
+    """Stores the API keys of AI providers. If none is set, prints how to set one.
 
     Args:
         keys: The keys by secret name. Terraform never receives them.

@@ -10,7 +10,7 @@ from ops.cost.resources import BillableResource, BillableResources
 
 
 class UnpricedError(Exception):
-    """The price of a resource is unknown. The message states the reason."""
+    """Raised for a resource whose price is unknown. The message states the reason."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class Line:
     """One line of a bill, without its cost."""
 
     price: str
-    """A key of the price table."""
+    """The name of the price in the price table."""
     quantity: float
-    """The quantity per month, in the price's unit."""
+    """The quantity per month, in the unit of the price."""
     fixed: bool = False
     """True if the charge does not depend on usage."""
 
@@ -31,7 +31,7 @@ class Month:
 
     hours: float
     used: Mapping[str, float]
-    """The resource's quantities from the usage file. A missing quantity is 0."""
+    """The resource's entries in the usage file. Missing entries are 0."""
     resources: BillableResources
 
 
@@ -43,7 +43,7 @@ class Charge:
     """The charges of a resource type."""
 
     uses: frozenset[str]
-    """The quantities of the usage file that the charges use."""
+    """The names of the usage-file entries that the charges depend on."""
     lines: Lines
 
 
@@ -55,7 +55,7 @@ def charged(type_: str, *uses: str) -> Callable[[Lines], Lines]:
     """Registers a function that yields the charges of a resource type.
 
     Args:
-        uses: the quantities of the usage file that the charges use.
+        uses: The names of the usage-file entries that the charges depend on.
     """
 
     def register(lines: Lines) -> Lines:
@@ -71,9 +71,9 @@ def charge_usage(
     """Registers a resource type whose charges do not depend on a resource's arguments.
 
     Args:
-        monthly: the price of one resource for a month, if it has one.
-        hourly: the price of one resource for an hour, if it has one.
-        prices: keys of the price table, by the quantity of the usage file that they apply to.
+        monthly: The name of the price per resource and month. None if there is no such charge.
+        hourly: The name of the price per resource and hour. None if there is no such charge.
+        prices: The name of the unit price for each usage-file entry that the type is charged for.
     """
 
     @charged(type_, *prices)
@@ -87,5 +87,5 @@ def charge_usage(
 
 
 def quantities(used: Mapping[str, float]) -> Mapping[str, float]:
-    """Returns the quantities with 0 for missing keys."""
+    """Returns a copy of `used` in which missing keys have the value 0."""
     return defaultdict(float, used)

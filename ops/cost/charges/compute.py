@@ -22,7 +22,7 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the GB-seconds of provisioned concurrency: executions, memory and time multiplied."""
+    """Yields the GB-seconds of provisioned concurrency: executions x GB of memory x seconds."""
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
     )
@@ -44,7 +44,7 @@ def architecture(resource: BillableResource) -> str:
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields X-Ray traces if the stage turns on tracing. The stage traces requests first."""
+    """Yields X-Ray traces if the stage has tracing on. Other services continue these traces."""
     if resource.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
 
@@ -52,7 +52,7 @@ def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
 charge_usage("aws_api_gateway_rest_api", requests="rest.requests", out_gb="transfer.out")
 charge_usage(
     "aws_apigatewayv2_api",
-    messages="websocket.messages",  # received and sent
+    messages="websocket.messages",  # both received and sent messages
     connection_minutes="websocket.minutes",
     out_gb="transfer.out",
 )

@@ -47,7 +47,7 @@ def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_rds_cluster_instance", "acu")
 def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the cluster's minimum capacity as fixed, and the usage above it up to the maximum."""
+    """Yields the minimum capacity as a fixed charge, and usage between minimum and maximum."""
     if resource.value("instance_class") != "db.serverless":
         raise UnpricedError(f"no price for instance class {resource.value('instance_class')}")
     cluster = month.resources.named(
@@ -56,7 +56,7 @@ def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
     least = cluster.value("serverlessv2_scaling_configuration.min_capacity") if cluster else None
     most = cluster.value("serverlessv2_scaling_configuration.max_capacity") if cluster else None
     if least is None or most is None:
-        raise UnpricedError("the capacity of its cluster is unknown")
+        raise UnpricedError("the capacity of the instance's cluster is unknown")
     yield Line("aurora.capacity", month.hours * least, fixed=True)
     yield Line("aurora.capacity", month.hours * max(0.0, min(month.used["acu"], most) - least))
 
@@ -96,7 +96,7 @@ def user_pool(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_kms_key", "requests")
 def key(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the key and its requests."""
+    """Yields the key's monthly price and the requests to the key."""
     kind = resource.value("customer_master_key_spec", "")
     if kind not in ("SYMMETRIC_DEFAULT", ""):
         raise UnpricedError(f"no price for keys of type {kind}")
@@ -104,6 +104,6 @@ def key(resource: BillableResource, month: Month) -> Iterator[Line]:
     yield Line("kms.requests", month.used["requests"])
 
 
-# The price of S3 Standard, the most expensive storage class in use.
+# All storage has the price of S3 Standard, the most expensive class in use.
 charge_usage("aws_s3_bucket", storage_gb="s3.storage", writes="s3.writes", reads="s3.reads")
 charge_usage("aws_secretsmanager_secret", monthly="secrets.secret", requests="secrets.requests")

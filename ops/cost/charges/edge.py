@@ -23,7 +23,7 @@ def firewall(resource: BillableResource, month: Month) -> Iterator[Line]:
     yield Line("waf.requests", month.used["requests"])
 
 
-# The prices of North America and Europe.
+# CloudFront prices differ by region. These are for North America and Europe.
 charge_usage(
     "aws_cloudfront_distribution", out_gb="cloudfront.transfer", requests="cloudfront.requests"
 )

@@ -1,5 +1,5 @@
-"""Runs ministack, the embedded AWS, and corrects it: limits, durability and wrong responses.
+"""Runs ministack, the embedded AWS, with limits, durable storage and corrected responses.
 
-The emulator runs as a separate process without the project on its import path, so these modules
-import only each other.
+The emulator is a separate process without the project on its import path, so modules of this
+package import no other modules of the project.
 """

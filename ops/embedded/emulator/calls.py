@@ -1,4 +1,4 @@
-"""Executes a call once, even if the client sends it again after a lost response."""
+"""Executes an AWS call only once, even if the client repeats it after a lost response."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 REMEMBERED_CALLS = 500
 """Number of calls whose responses are kept. Clients retry within seconds of a lost response."""
 REMEMBERED_BYTES = 64 * 1024
-"""Bytes of the longest response that is kept. Calls that create something return less."""
+"""Maximum size in bytes of a kept response. Calls that create something return less."""
 
 Message = MutableMapping[str, Any]
 Application = Callable[
@@ -22,9 +22,9 @@ Application = Callable[
 def deduplicate_calls(application: Application) -> Application:
     """Wraps the application so that a retry of a successful call receives the first response.
 
-    A client whose connection broke does not know that its call was executed. The AWS SDKs and Go's
-    HTTP client retry with the same invocation id, even while the first call is still running. A
-    call that failed is executed again, because the failure may be temporary.
+    If a connection breaks, the client does not know whether its call was executed. The AWS SDKs
+    and Go's HTTP client retry with the same invocation id, even while the first call is running.
+    A call that failed is executed again, because the failure may be temporary.
     """
     responses: OrderedDict[bytes, asyncio.Future[list[Message]]] = OrderedDict()
 

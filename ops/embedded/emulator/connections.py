@@ -10,15 +10,16 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 
 KEEP_ALIVE = 120.0
-"""Seconds. Terraform's provider closes an idle connection first, after 90 s."""
+"""Seconds until the server closes an idle connection. Longer than the 90 of Terraform's provider.
+"""
 DESCRIPTORS = 10240
-"""Limit of open files. By default, macOS allows a process no more."""
+"""Maximum number of open files, the most that macOS allows a process by default."""
 
 
 class ClosingServer(TCPServer):
-    """Closes a connection as soon as its client does.
+    """Closes a connection when the client closes it.
 
-    hypercorn would keep the connection until the idle timeout.
+    hypercorn's own server would keep the connection until the idle timeout.
     """
 
     _has_client_closed = False
@@ -29,18 +30,18 @@ class ClosingServer(TCPServer):
         await self.idle_task.stop()
 
     async def _idle_timeout(self) -> None:
-        # hypercorn starts another idle timeout after each response, even to a closed connection.
+        # hypercorn starts an idle timeout after each response, even if the connection is closed.
         if not self._has_client_closed:
             await super()._idle_timeout()
 
 
 def manage_connections() -> None:
-    """Keeps idle connections longer than clients do, and closes those that clients closed.
+    """Keeps idle connections for KEEP_ALIVE seconds, or until clients close them.
 
-    ministack closes a connection that was idle for 75 s, but Terraform's provider (Go's HTTP
-    client) reuses one for 90 s. A request that arrives while the server closes the connection is
-    executed, but its response is lost. The provider retries, and the retry fails because the
-    resource already exists.
+    ministack closes connections after 75 s, but Terraform's provider (Go's HTTP client) reuses
+    connections for 90 s. If a request arrives while the server closes the connection, the request
+    is executed but its response is lost. The provider's retry then fails, because the resource
+    already exists.
     """
     # ministack assigns 75 to each new configuration. The setter of this property ignores the value.
     timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
@@ -50,9 +51,9 @@ def manage_connections() -> None:
 
 
 def raise_descriptor_limit() -> None:
-    """Allows as many open files as the system permits, up to DESCRIPTORS.
+    """Raises the process's limit of open files to DESCRIPTORS, or to the hard limit if lower.
 
-    ministack asks for the hard limit, which macOS refuses if it is unlimited.
+    ministack itself sets the hard limit, which fails on macOS if the hard limit is infinite.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

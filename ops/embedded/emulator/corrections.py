@@ -1,4 +1,4 @@
-"""Corrects responses and routing that differ from AWS."""
+"""Corrects ministack's responses and routing where they differ from AWS."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ def follow_alias_of_websockets() -> None:
 
 
 def omit_what_aws_omits() -> None:
-    """Removes parts of responses that AWS does not return.
+    """Removes response fields that AWS does not return.
 
-    Each part would make Terraform change or replace its resource at every apply.
+    Each of them would make Terraform change or replace a resource at every apply.
     """
     put_integration = apigateway_v1._put_integration
     add_headers_policy = cloudfront._build_rhp_config_xml

@@ -17,7 +17,7 @@ from .journal import Journal
 
 
 class Messages(list[Any]):
-    """The messages of a queue. Records each new message."""
+    """The list of a queue's messages. Records each new message in the journal."""
 
     def __init__(self, messages: Iterable[Any], arn: str, journal: Journal) -> None:
         super().__init__(messages)
@@ -38,7 +38,7 @@ class Messages(list[Any]):
 
 
 class Queue(dict[str, Any]):
-    """A queue of the emulator. Records messages that are deleted."""
+    """A queue of the emulator. Records the deletion of messages in the journal."""
 
     def __init__(self, queue: dict[str, Any], journal: Journal) -> None:
         super().__init__(queue)
@@ -62,7 +62,7 @@ class Queue(dict[str, Any]):
 
 
 class Queues(AccountRegionScopedDict):  # type: ignore[misc]
-    """The store of queues. Wraps each new queue."""
+    """The emulator's dictionary of queues. Makes each new queue record its changes."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -72,14 +72,14 @@ class Queues(AccountRegionScopedDict):  # type: ignore[misc]
         super().__setitem__(key, Queue(queue, self.journal))
 
     def wrap_all(self) -> None:
-        """Wraps the queues of a loaded state."""
+        """Makes the queues of a loaded state record their changes."""
         for key, queue in self._data.items():
             if not isinstance(queue, Queue):
                 self._data[key] = Queue(queue, self.journal)
 
 
 class Positions(AccountRegionScopedDict):  # type: ignore[misc]
-    """The position of each event source mapping in its stream. Each change is recorded."""
+    """The position of each event source mapping in its stream. Records changes in the journal."""
 
     def __init__(self, journal: Journal) -> None:
         super().__init__()
@@ -119,7 +119,7 @@ class DurableStores:
         dynamodb.handle_request = handle_as_batch
 
     def streams(self) -> dict[str, Any]:
-        """Returns the state of all DynamoDB streams, which ministack does not save."""
+        """Returns the state of all DynamoDB streams. ministack itself would not save it."""
         return {"records": dynamodb._stream_records, "trimmed": dynamodb._stream_trimmed}
 
     def restore_streams(self, streams: dict[str, Any]) -> None:
@@ -133,7 +133,7 @@ class DurableStores:
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:
-        """Applies the recorded changes, and returns the number of changed items and messages."""
+        """Applies recorded changes. Returns the number of changed items and messages."""
         tables = {table.get("TableId"): key for key, table in dynamodb._tables.all_items()}
         queues = {queue["attributes"]["QueueArn"]: queue for queue in self._queues.all_values()}
         actions: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {

@@ -40,7 +40,7 @@ class Journal:
 
     @property
     def size(self) -> int:
-        """Bytes in the current segment."""
+        """The size of the current segment in bytes."""
         return self._size
 
     def write(self, record: Record) -> None:
@@ -53,7 +53,7 @@ class Journal:
 
     @contextmanager
     def batch(self) -> Iterator[None]:
-        """Writes the records of the block as one line, so that all or none of them survive."""
+        """Writes all records of a `with` block as one line: a kill loses all or none of them."""
         records: list[Record] = []
         token = self._batch.set(records)
         try:
@@ -77,9 +77,9 @@ class Journal:
                 segment.unlink()
 
     def read(self) -> Iterator[list[Record]]:
-        """Yields the lines of all segments in order, and lists `damaged` segments.
+        """Yields the lines of all segments in order. Adds damaged segments to `self.damaged`.
 
-        Skips an incomplete last line of a segment, which a kill or a power failure leaves.
+        Skips an incomplete last line: it remains from a kill or a power failure.
         """
         for segment in self._segments():
             with segment.open(encoding="utf-8", errors="replace") as lines:
@@ -113,7 +113,7 @@ class Journal:
                 if os.write(self._descriptor, line) < len(line):
                     raise OSError("The disk is full")
             except OSError:
-                # An incomplete line would hide the lines after it.
+                # Removes the incomplete line, to which the next line would be appended.
                 os.ftruncate(self._descriptor, self._size)
                 raise
             self._size += len(line)

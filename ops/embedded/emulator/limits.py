@@ -18,40 +18,43 @@ from ministack.services import (
 INTERVAL = 30.0
 """Seconds between two checks."""
 LOG_STREAMS = 50
-"""Streams per log group. Each worker of a function has one."""
+"""Streams per log group. Each worker process of a function writes to a stream of its own."""
 LOG_EVENTS = 2000
 """Events per log stream."""
 GROUP_EVENTS = 10_000
-"""Events per log group. They take about 10 MB."""
+"""Events per log group, which use about 10 MB of memory."""
 METRIC_POINTS = 2000
-"""Values per metric. They cover the period of alarms and dashboards at ten requests a second."""
+"""Values per metric, enough for the periods of alarms and dashboards at 10 requests/s."""
 STREAM_RECORDS = 1000
-"""Records per table that all functions have read. AWS keeps them for 24 hours."""
+"""Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
 ARCHIVED_EVENTS = 10_000
 """Events per EventBridge archive. AWS keeps them for the retention time of the archive."""
 PUBLISHED_EVENTS = 100
-"""EventBridge events that ministack keeps after their delivery. Nothing reads them."""
+"""Delivered EventBridge events to keep. ministack stores them, but nothing reads them."""
 MAILS = 1000
-"""Sent mails, in which `ops code` finds verification codes."""
+"""Sent emails. `ops code` searches them for verification codes."""
 SIGN_INS = 100
-"""Sign-ins per Cognito user whose tokens a global sign-out revokes."""
+"""Sign-ins to keep per Cognito user. A global sign-out revokes only the tokens of these."""
 ALARM_HISTORY = 1000
-"""State changes of all alarms."""
+"""State changes of alarms, for all alarms together."""
 
 
 def bound_data() -> None:
-    """Removes surplus data regularly. Call it in the event loop of the server."""
+    """Deletes data above the limits immediately and every INTERVAL seconds from then on.
+
+    Call it in the server's event loop.
+    """
     trim_all()
     asyncio.get_running_loop().call_later(INTERVAL, bound_data)
 
 
 def trim_all() -> None:
-    """Removes the oldest data above each limit."""
+    """Deletes the oldest data above each limit."""
     trim_logs()
     for points in cloudwatch._metrics.all_values():
         del points[:-METRIC_POINTS]
     for entries in cloudwatch._alarm_history.all_values():
-        # The newest entries come first.
+        # Unlike the other lists, this one starts with the newest entry.
         del entries[ALARM_HISTORY:]
     for archive in eventbridge._archives.all_values():
         del archive.get("Events", [])[:-ARCHIVED_EVENTS]
@@ -66,7 +69,7 @@ def trim_all() -> None:
 
 
 def trim_logs() -> None:
-    """Keeps the newest events of each log stream and group, and each group's newest streams."""
+    """Deletes the oldest events of log streams and groups, and the oldest streams of groups."""
     with cloudwatch_logs._log_events_lock:
         for group in cloudwatch_logs._log_groups.all_values():
             streams = group["streams"]
@@ -87,7 +90,7 @@ def trim_logs() -> None:
 
 
 def trim_streams() -> None:
-    """Removes stream records that every function has read."""
+    """Deletes records above STREAM_RECORDS that all functions have read."""
     for key, records in dynamodb._stream_records.all_items():
         trimmed = dynamodb._stream_trimmed._data.get(key, 0)
         end = trimmed + len(records)

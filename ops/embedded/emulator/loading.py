@@ -15,22 +15,22 @@ from ministack.core import persistence
 DAMAGED = "damaged"
 """The folder of the state for files that could not be loaded."""
 PREVIOUS = ".previous"
-"""The suffix of a service's previous save."""
+"""The suffix of the file with a service's second latest save."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that could not be loaded."""
+    """A saved state that could not be loaded because its file is damaged."""
 
     service: str
     kept: str
-    """The path of the file's copy."""
+    """The path to which the damaged file was moved."""
     saved: float | None
     """The time of the save that was loaded instead (epoch seconds), or None if there was none."""
 
 
 def load_all(state: Path) -> list[Damage]:
-    """Loads the saved state of all services, and returns which files were damaged."""
+    """Loads the saved state of all services. Returns the damaged files."""
     damages: list[Damage] = []
     for name, module in ministack.app._state_map.items():
 
@@ -55,7 +55,7 @@ def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Da
             continue
         saved = candidate.stat().st_mtime
         try:
-            # A later save must not overwrite a file that could not be loaded.
+            # Loading moves a damaged file away, so that later saves do not overwrite it.
             candidate.replace(file)
             load(read(name))
         except Exception:
@@ -84,7 +84,7 @@ def previous(file: Path) -> Path:
 
 
 def keep(file: Path, state: Path) -> Path:
-    """Moves a damaged file out of the way, and returns its new path."""
+    """Moves a damaged file to the folder DAMAGED and returns its new path."""
     directory = state / DAMAGED
     directory.mkdir(exist_ok=True)
     copy = directory / f"{time.time_ns()}-{file.name}"

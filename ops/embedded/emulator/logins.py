@@ -1,4 +1,4 @@
-"""Decides on logins to the database and the cache as RDS and ElastiCache do: by IAM tokens."""
+"""Checks IAM tokens for logins to the database and the cache, as RDS and ElastiCache do."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .calls import Application, Message
 MAX_LIFETIME = 900
 """Seconds. RDS and ElastiCache accept tokens for at most 15 minutes after they were signed."""
 CLOCK_SKEW = 300
-"""Seconds by which AWS lets the time of a signature be ahead of its own."""
+"""Seconds by which the time of a signature may be ahead of AWS's clock."""
 EMPTY_PAYLOAD = hashlib.sha256(b"").hexdigest()
 
 
 class LoginRefusedError(Exception):
-    """A login is not allowed. The message is the reason and contains no part of the password."""
+    """Raised if a login is not allowed. The message states why, without parts of the password."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class Token:
 
 
 def allow_database_login(user: str, password: str, endpoint: str) -> None:
-    """Allows the master user with its secret, and other users with a token for the endpoint.
+    """Accepts the master user's password, or for other users an IAM token for the endpoint.
 
-    The embedded database replaces all clusters of the account.
+    One embedded database replaces all clusters of the account, so it accepts the logins of all.
 
     Raises:
         LoginRefusedError: No cluster accepts the login.
@@ -74,7 +74,7 @@ def _is_master(cluster: Any, user: str, password: str) -> bool:
 
 
 def allow_cache_login(user: str, password: str) -> str:
-    """Allows a user of a replication group with a token, and returns the user's access string.
+    """Accepts an IAM token for a user of a replication group. Returns the user's access string.
 
     Raises:
         LoginRefusedError: The login is not allowed.
@@ -120,7 +120,7 @@ def verify(text: str, service: str) -> Token:
         signed = datetime.strptime(f"{date}+0000", "%Y%m%dT%H%M%SZ%z").timestamp()
         lifetime = min(int(fields.get("X-Amz-Expires", "")), MAX_LIFETIME)
     except ValueError:
-        raise LoginRefusedError("the token has no valid time") from None
+        raise LoginRefusedError("the token has no valid date or lifetime") from None
     if not signed - CLOCK_SKEW <= now < signed + lifetime:
         raise LoginRefusedError("the token has expired, or is not valid yet")
     account = responses._account_from_sts_session(access_key) or responses.get_account_id()
@@ -150,7 +150,7 @@ def is_allowed(token: Token, action: str, resource: str) -> bool:
         principal = iam_evaluator.resolve_principal(token.access_key, token.account)
         if isinstance(principal, iam_evaluator.AuthError):
             return False
-        if principal.policies is None:  # the root user
+        if principal.policies is None:  # The root user may do everything.
             return True
         context = iam_evaluator.EvalContext(
             principal_arn=principal.arn,
@@ -181,10 +181,11 @@ def store_authentication_mode() -> None:
 
 
 def add_login_request(application: Application, path: str) -> Application:
-    """Wraps the application so that a PUT of the URL path decides on a login.
+    """Adds a request to the application (PUT `path`) with which the proxies check logins.
 
-    The body is JSON with the service (`database` or `cache`) and the arguments of its function. The
-    response is 200 with the result, or 403 with the reason.
+    The body is JSON with `service` (`database` or `cache`) and the arguments of
+    `allow_database_login` or `allow_cache_login`. The response is 200 with the result, or 403 with
+    the reason.
     """
     decide: dict[str, Any] = {"database": allow_database_login, "cache": allow_cache_login}
 

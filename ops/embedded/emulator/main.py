@@ -25,7 +25,7 @@ from .workers import bound_workers, keep_workers_after_errors
 
 
 def correct() -> None:
-    """Applies all corrections. The environment variables are those of `services.Aws`."""
+    """Applies all corrections. Requires the environment variables that `services.Aws` sets."""
     manage_connections()
     follow_alias_of_websockets()
     omit_what_aws_omits()

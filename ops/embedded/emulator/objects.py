@@ -11,13 +11,13 @@ from typing import Any
 from ministack.services import s3
 
 _errors: ContextVar[list[OSError] | None] = ContextVar("errors", default=None)
-"""The failed writes of the current call."""
+"""The errors of writes that failed during the current call."""
 
 
 def persist_before_acknowledging() -> None:
-    """Lets a call fail if its object cannot be written, for example because the disk is full.
+    """Makes a call fail if the object cannot be written, for example because the disk is full.
 
-    ministack would log the failure, acknowledge the object, and lose it when it stops.
+    ministack would only log the error, return success, and lose the object when it stops.
     """
     handle: Callable[..., Awaitable[Any]] = s3.handle_request
 
@@ -37,7 +37,7 @@ def persist_before_acknowledging() -> None:
 
 
 def write_atomically(path: str, data: Any, *, text: bool = False) -> None:
-    """Replaces a file so that a kill or a power failure leaves the old or the new content."""
+    """Replaces a file. After a kill or power failure, it has its old or its new content."""
     partial = Path(f"{path}.tmp")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,4 +1,4 @@
-"""Saves the state of the services in a forked child, and restores it with the journal at start."""
+"""Saves the state of the services in forked processes, and restores it at the start."""
 
 from __future__ import annotations
 
@@ -30,40 +30,41 @@ from .limits import bound_data
 from .loading import Damage, keep, load_all, load_service, previous
 
 INTERVAL = 0.25
-"""Seconds from a change to its save. A kill loses changes of this time and during the save."""
+"""Seconds from a change to the start of a save. A kill loses changes that are not saved yet."""
 SYNC_INTERVAL = 0.5
-"""Seconds until the disk has stored a line of the journal. A power failure loses later lines."""
+"""Seconds between two syncs of the journal to the disk. A power failure loses unsynced lines."""
 FULL_INTERVAL = 60.0
-"""Seconds between saves of all services, which shorten the journal and save logs and metrics."""
+"""Seconds between full saves. They shorten the journal and include logs and metrics."""
 JOURNAL_LIMIT = 64 * 1024**2
-"""Bytes after which all services are saved earlier."""
+"""Size of the journal in bytes that triggers a full save before FULL_INTERVAL is over."""
 SAVE_TIMEOUT = 60.0
-"""Seconds after which a save that hangs is killed and repeated."""
+"""Seconds after which a save is killed and repeated."""
 RETRY_DELAY = 5.0
 """Seconds until a failed save is retried, for example if the disk is full."""
 RESERVED_SPACE = 16 * 1024**2
 """Bytes of free disk space below which calls that change data are rejected."""
 POLLER_DELAY = 1.0
-"""Seconds until functions receive queued messages. They call this server, so it must be ready."""
+"""Seconds after the start until queued messages invoke functions. The functions call this server,
+so it must be ready."""
 STREAMS = "streams"
-"""Name of the saved state of DynamoDB streams, which ministack does not save."""
+"""File name for the state of DynamoDB streams, which ministack itself would not save."""
 JOURNALED = frozenset(
     {"PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"}
     | {"SendMessage", "SendMessageBatch", "DeleteMessage", "DeleteMessageBatch", "PutEvents"}
     | {"ReceiveMessage", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch"}
 )
-"""Actions whose changes the journal contains, or that change nothing worth keeping."""
+"""Actions after which no save is needed: the journal has their changes, or they are temporary."""
 READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", "Head")
-"""Prefixes of the names of actions that change nothing."""
+"""Name prefixes of actions that only read."""
 VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
-"""Modules that every request changes. Only full saves include them, because saving is costly."""
+"""Modules that every request changes. Only full saves include them: each save takes CPU time."""
 
 
 class Saver:
-    """Saves changed services shortly after each change.
+    """Saves the services that have changed, INTERVAL seconds after a change.
 
-    A child process has a copy of the whole memory at one moment, so it saves a consistent state
-    while the server continues.
+    A forked child process has a snapshot of the memory, so it saves a consistent state while the
+    server continues.
     """
 
     def __init__(self, stores: DurableStores, journal: Journal, state: Path) -> None:
@@ -96,7 +97,7 @@ class Saver:
         try:
             self._load()
         except BaseException:
-            # On an exception, hypercorn would continue and serve requests without the state.
+            # hypercorn would ignore the exception and serve requests without the saved state.
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
@@ -133,7 +134,7 @@ class Saver:
             asyncio.get_running_loop().call_later(POLLER_DELAY, ensure_poller)
 
     def _tracking(self, get_module: Callable[[str], Any]) -> Callable[[str], Any]:
-        """Wraps the handler of each module when it is loaded."""
+        """Returns a module loader that makes each module's handler report changes."""
         tracked: set[str] = set()
 
         def get_tracked_module(name: str) -> Any:
@@ -202,7 +203,7 @@ class Saver:
             if not self._changed and not everything:
                 return
             begun = time.time()
-            # Forks on the server's thread, so that no call is partly executed.
+            # Forks on the thread that executes calls, so that no call is half executed.
             fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
             child, saved, segment = fork.result()
             self._child = child
@@ -213,7 +214,7 @@ class Saver:
             if not succeeded:
                 for module, since in saved.items():
                     self._changed.setdefault(module, since)
-                raise OSError("see the errors above")
+                raise OSError("the process that saves the state failed: see the errors above")
             self._complete(saved, segment, begun)
 
     async def _fork_when_idle(self, everything: bool) -> tuple[int, dict[str, float], int | None]:
@@ -247,7 +248,7 @@ class Saver:
 
     def _save_at_exit(self) -> None:
         if self._child is not None:
-            # A save in progress could overwrite the files of this save with older ones.
+            # The save in progress could overwrite the files of the final save.
             os.kill(self._child, signal.SIGKILL)
         begun = time.time()
         child, saved, segment = self._fork(everything=True)
@@ -256,7 +257,7 @@ class Saver:
 
 
 def add_save_request(application: Application, path: str, saver: Saver) -> Application:
-    """Wraps the application so that a PUT of the URL path saves the state."""
+    """Adds a request to the application (PUT `path`) that saves the state."""
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", path):
@@ -289,7 +290,7 @@ def find_action(method: str, path: str, headers: Any, body: Any, query: Any) -> 
 
 
 def parts(module: str) -> Iterable[str]:
-    """Returns the module and the modules to which it forwards calls."""
+    """Returns `module` and the modules to which it forwards calls."""
     for service in ministack.app.SERVICE_REGISTRY.values():
         if service["module"] == module:
             return (module, *service.get("sub_modules", ()))
@@ -297,7 +298,7 @@ def parts(module: str) -> Iterable[str]:
 
 
 def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
-    """Returns the modules with unsaved changes, and the time of the first one of each module."""
+    """Returns the time of the first unsaved change, for each module with unsaved changes."""
     result: dict[str, float] = {}
     for kind, *rest in records:
         if kind == "changed":
@@ -311,14 +312,15 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
 
 
 def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> None:
-    """Writes the state of the services, then ends the process. Runs in a forked child."""
+    """Writes the state of the services and exits. Call it only in a forked process."""
     status = 1
     try:
-        # Otherwise connections that the server closes would stay open in this process.
+        # Closes the inherited sockets: a connection that the server closes would stay open here.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        # Nothing changes the memory of this process, so ministack's copies would waste time.
+        # ministack copies the state before writing. Nothing can change it here, so this saves time.
         copy.deepcopy = share  # type: ignore[assignment]
-        # A power failure must not leave a saved state that refers to a deleted code package.
+        # Deletes unused code packages only after saving: after a power failure, the saved state
+        # must not refer to a deleted package.
         unused: list[set[str]] = []
         prune, lambda_svc._prune_orphan_code_blobs = (
             lambda_svc._prune_orphan_code_blobs,
@@ -339,17 +341,17 @@ def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> N
 
 
 def share(value: Any, *_: Any) -> Any:
-    """Returns the value itself. Replaces `copy.deepcopy`."""
+    """Returns the value itself, as a replacement of `copy.deepcopy`."""
     return value
 
 
 def write_state(file: Path, name: str, state: Any) -> None:
-    """Writes a state in ministack's format, so that a power failure leaves the old or new file."""
+    """Replaces a state file in ministack's format. A power failure leaves the old or new file."""
     content = {
         "__ministack_format__": persistence._state_format_version(name),
         "payload": state,
     }
-    # `json.dump` would not use the faster encoder in C.
+    # Not `json.dump`, which does not use the fast C encoder.
     text = json.dumps(content, default=persistence._json_default)
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     try:
@@ -368,7 +370,10 @@ def write_state(file: Path, name: str, state: Any) -> None:
 
 
 def wait(child: int, timeout: float) -> bool:
-    """Returns True if the child ended successfully. Kills it after `timeout` seconds."""
+    """Waits for the process `child` and returns True if it succeeded.
+
+    Kills it after `timeout` seconds.
+    """
     deadline = time.monotonic() + timeout
     while True:
         ended, status = os.waitpid(child, os.WNOHANG)

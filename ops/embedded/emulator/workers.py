@@ -1,4 +1,4 @@
-"""Limits the processes that execute functions, and keeps them after errors of functions."""
+"""Limits the number of workers, and keeps a worker whose function raised an exception."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
 WORKERS = 20
-"""Maximum number of workers. Each uses 50 to 60 MB of memory, and disk for its package."""
+"""Maximum number of workers. Each uses 50 to 60 MB of memory, and disk space for its package."""
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
 SLOT_TIMEOUT = 20.0
-"""Seconds that an invocation waits while WORKERS invocations are running. AWS allows 1,000."""
+"""Seconds that an invocation waits if WORKERS invocations are already running."""
 AWS_CONCURRENCY = 1_000
-"""The limit that GetAccountSettings reports: AWS's default for an account."""
+"""The concurrency limit that GetAccountSettings reports: AWS's default for an account."""
 SLOT_INTERVAL = 0.02
 """Seconds between two attempts to start a waiting invocation."""
 
 
 def bound_workers() -> None:
-    """Limits running invocations and workers. ministack does not limit workers."""
+    """Limits running invocations and workers to WORKERS. ministack itself limits no workers."""
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = WORKERS
     lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
     acquire_slot = lambda_svc._acquire_execution_slot
@@ -68,7 +68,7 @@ def keep_workers_after_errors() -> None:
 
 
 def report_limits() -> Any:
-    """Returns the response of GetAccountSettings, with AWS's limit instead of WORKERS."""
+    """Returns the response of GetAccountSettings, with AWS_CONCURRENCY instead of WORKERS."""
     functions = [lambda_svc._functions[name] for name in lambda_svc._functions]
     reserved = sum(int(function.get("concurrency") or 0) for function in functions)
     limits = {
@@ -81,12 +81,12 @@ def report_limits() -> Any:
 
 
 def is_on_event_loop() -> bool:
-    """Returns True on the thread of the server's event loop, which must not wait."""
+    """Returns True on the thread of the server's event loop, which must not block."""
     return asyncio._get_running_loop() is not None
 
 
 def end_surplus_workers() -> None:
-    """Ends the workers that have been idle longest, until WORKERS are left."""
+    """Ends the workers that have been idle longest, so that at most WORKERS remain if possible."""
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
         surplus = sum(map(len, pools.values())) - WORKERS

@@ -1,5 +1,5 @@
 """Proxies that add TLS and IAM authentication to the embedded database and cache.
 
-They run as separate processes without the project on the import path, so the modules import only
-each other.
+Each proxy is a separate process without the project on its import path, so modules of this package
+import no other modules of the project.
 """

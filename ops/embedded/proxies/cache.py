@@ -1,4 +1,4 @@
-"""The proxy in front of Valkey: requires TLS, and IAM tokens of the cache's users.
+"""The proxy for Valkey. It requires TLS and IAM authentication.
 
 The message formats are those of the Valkey documentation, "RESP protocol".
 """
@@ -14,9 +14,9 @@ from .proxy import LoginRefusedError, Proxy, forward
 MAX_SESSION = 12 * 60 * 60.0
 """Seconds. ElastiCache closes a connection with an IAM token after 12 hours."""
 MAX_LENGTH = 64 * 1024
-"""Bytes of the longest part of a login. A token has about 1,500."""
+"""Maximum size in bytes of one argument of the login command. A token has about 1,500."""
 MAX_PARTS = 16
-"""Parts of the longest login, which are those of `HELLO 3 AUTH user token SETNAME name`."""
+"""Maximum number of words of the login command. `HELLO 3 AUTH user token SETNAME name` has 7."""
 
 
 async def serve(
@@ -25,7 +25,7 @@ async def serve(
     writer: asyncio.StreamWriter,
     max_session: float = MAX_SESSION,
 ) -> None:
-    """Serves one client: login, then all commands. Closes the connection after `max_session` s."""
+    """Checks a client's login, then forwards its commands for at most `max_session` seconds."""
     command = await _read_command(reader)
     position = _position_of_user(command)
     if position is None:
@@ -41,7 +41,7 @@ async def serve(
     except (urllib3.exceptions.HTTPError, OSError):
         await _refuse(writer, b"-LOADING the cache is starting\r\n")
         return
-    # The server knows the user without a password, with the permissions of ElastiCache's user.
+    # Creates the user in Valkey without a password, with the permissions of ElastiCache's user.
     rules = [b"reset", b"nopass", *access.encode().split()]
     server[1].write(_encode([b"ACL", b"SETUSER", user.encode(), *rules]))
     reply = await server[0].readline()
@@ -57,7 +57,7 @@ async def serve(
 
 
 def _position_of_user(command: list[bytes]) -> int | None:
-    """Returns the index of the user's name in a login with name and password, or None."""
+    """Returns the index of the user name in a login command. None for other commands."""
     name = command[0].upper() if command else b""
     if name == b"AUTH" and len(command) == 3:
         return 1
@@ -69,12 +69,12 @@ def _position_of_user(command: list[bytes]) -> int | None:
 async def _read_command(reader: asyncio.StreamReader) -> list[bytes]:
     count = _number(await reader.readline(), b"*")
     if count > MAX_PARTS:
-        raise OSError(f"a login has {count} parts")
+        raise OSError(f"a login has {count} words")
     command = []
     for _ in range(count):
         length = _number(await reader.readline(), b"$")
         if length > MAX_LENGTH:
-            raise OSError(f"a part of a login has {length} bytes")
+            raise OSError(f"an argument of a login has {length} bytes")
         command.append((await reader.readexactly(length + 2))[:-2])
     return command
 

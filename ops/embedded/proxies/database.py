@@ -1,6 +1,6 @@
-"""The proxy in front of PostgreSQL: requires TLS, and IAM tokens or the master user's password.
+"""The proxy for PostgreSQL. It requires TLS, and an IAM token or the master user's password.
 
-The message formats are those of PostgreSQL's protocol 3 (PostgreSQL documentation, "Message
+The message formats are those of version 3 of the protocol (PostgreSQL documentation, "Message
 Formats").
 """
 
@@ -16,11 +16,11 @@ from .proxy import LoginRefusedError, Proxy, forward
 
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 MAX_LENGTH = 64 * 1024
-"""Bytes of the longest message before the login. A token has about 1,500."""
+"""Maximum size in bytes of a message until the login is accepted. A token has about 1,500."""
 
 
 async def serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Serves one client: login, then all messages in both directions."""
+    """Checks a client's login, then forwards messages in both directions."""
     encrypted = False
     code, message = await _read_first(reader)
     while code in {SSL_REQUEST, GSS_REQUEST}:
@@ -60,7 +60,7 @@ async def serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
 async def _login(
     proxy: Proxy, user: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> tuple[str, str] | None:
-    """Asks for the password. Returns the SQLSTATE and message of an error, or None."""
+    """Requests and checks the password. Returns None, or the SQLSTATE and message of an error."""
     writer.write(b"R" + struct.pack("!II", 8, 3))  # AuthenticationCleartextPassword
     await writer.drain()
     kind = await reader.readexactly(1)
@@ -71,7 +71,7 @@ async def _login(
     try:
         await proxy.decide(service="database", **login)
     except LoginRefusedError:
-        # Aurora checks tokens with PAM.
+        # The message of Aurora, which checks tokens with PAM.
         return "28000", f'PAM authentication failed for user "{user}"'
     except urllib3.exceptions.HTTPError:
         return "57P03", "the embedded AWS does not respond, so the login cannot be checked"
@@ -79,17 +79,20 @@ async def _login(
 
 
 async def _read_first(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Reads a message without a type, which a client sends first. Returns its code and bytes."""
+    """Reads a client's first message, which has a request code instead of a type.
+
+    Returns the code and the whole message.
+    """
     message = await _read_message(reader)
     return struct.unpack("!I", message[4:8])[0], message
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
-    """Reads a message from its length on, and returns it with the length."""
+    """Reads and returns a message, from its length field on."""
     header = await reader.readexactly(4)
     length = struct.unpack("!I", header)[0]
     if not 4 <= length <= MAX_LENGTH:
-        raise OSError(f"a message before the login has {length} bytes")
+        raise OSError(f"a message before the login has the invalid length {length}")
     return header + await reader.readexactly(length - 4)
 
 

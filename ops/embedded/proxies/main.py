@@ -1,7 +1,7 @@
 """Runs one proxy.
 
-Arguments: the kind (`database` or `cache`), the port, the file with all ports, the certificate's
-file, and the URL path at which the embedded AWS decides on logins.
+Arguments: the service (`database` or `cache`), the proxy's port, the file with the ports of all
+services, the certificate file, and the URL path at which the embedded AWS checks logins.
 """
 
 from __future__ import annotations
@@ -19,6 +19,6 @@ def main() -> None:
     kind, port, ports, certificate, login_path = sys.argv[1:]
     proxy = Proxy(int(port), kind, Path(ports), Path(certificate), login_path)
     serve = functools.partial({"database": database, "cache": cache}[kind].serve, proxy)
-    # PostgreSQL's clients ask for TLS after they have connected.
+    # PostgreSQL clients connect without TLS and then request it.
     tls = proxy.tls() if kind == "cache" else None
     asyncio.run(proxy.run(serve, tls=tls))

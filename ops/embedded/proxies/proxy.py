@@ -1,4 +1,4 @@
-"""What both proxies do: they serve TLS, ask the embedded AWS about a login, and forward bytes."""
+"""The common part of both proxies: TLS, the login check by the embedded AWS, and forwarding."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ import urllib3
 
 LOOPBACK = "127.0.0.1"
 DECISION_TIMEOUT = 5.0
-"""Seconds."""
+"""Seconds to wait until the embedded AWS has checked a login."""
 CHUNK = 64 * 1024
-"""Bytes that are read at once."""
+"""Maximum number of bytes per read."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class LoginRefusedError(Exception):
-    """The embedded AWS refused a login. The message is its reason."""
+    """Raised if the embedded AWS refuses a login. The message states why."""
 
 
 @dataclass(frozen=True)
 class Proxy:
-    """A proxy's address, and where it finds the other services.
+    """A proxy that requires TLS and checks logins before it forwards to a service.
 
     Args:
-        port: The port on which it listens.
-        server: The name of the service to which it forwards.
-        ports: The file with the ports of all services, which may change when one is restarted.
+        port: The port on which the proxy listens.
+        server: The name of the service to which the proxy forwards.
+        ports: The file with the ports of all services. A restart of a service can change its port.
         certificate: A PEM file with the certificate and its key.
-        login_path: The URL path at which the embedded AWS decides on logins.
+        login_path: The URL path at which the embedded AWS checks logins.
     """
 
     port: int
@@ -55,10 +55,10 @@ class Proxy:
         return context
 
     async def decide(self, **login: str) -> Any:
-        """Returns what the embedded AWS returns for an allowed login.
+        """Lets the embedded AWS check a login, and returns the result of an allowed login.
 
         Raises:
-            LoginRefusedError: It is not allowed.
+            LoginRefusedError: The login is not allowed.
             urllib3.exceptions.HTTPError: The embedded AWS does not respond.
         """
         url = f"http://{LOOPBACK}:{self._port('aws')}{self.login_path}"
@@ -77,14 +77,18 @@ class Proxy:
         return content
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connects to the server behind the proxy. Raises OSError."""
+        """Connects to the service behind the proxy. Raises OSError if that fails."""
         return await asyncio.open_connection(LOOPBACK, self._port(self.server))
 
     def _port(self, service: str) -> int:
         return int(json.loads(self.ports.read_text())[service])
 
     async def run(self, serve: Serve, *, tls: ssl.SSLContext | None) -> None:
-        """Serves connections until the process is stopped. `tls`: from the first byte on."""
+        """Serves connections until the process is stopped.
+
+        Args:
+            tls: Requires TLS from the first byte on. None if `serve` starts TLS itself.
+        """
 
         async def serve_and_close(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter

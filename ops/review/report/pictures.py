@@ -156,7 +156,8 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
     """Returns the picture of a stack, including the resources that the plan destroys.
 
     Args:
-        anchors: The id of the page element that a node links to, by the key of the node's change.
+        anchors: The id of the page element that describes a change, by the key of the change. The
+            nodes link to these elements.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
     by_node: dict[str, list[Judged]] = {}
@@ -226,7 +227,7 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
 
 
 def node_of(item: Judged, graph: Graph) -> Node | None:
-    """Returns the node of a changed resource or of the closest construct that contains it."""
+    """Returns the node of the changed resource, or a node of the closest construct around it."""
     own = graph.by_member.get(item.change.address)
     if own:
         return own

@@ -144,7 +144,8 @@ def test_failed_smoke_test_of_source_stops_the_promotion(world: World) -> None:
         ]
     }
     with pytest.raises(
-        OperatorError, match="Smoke tests of dev got 1 wrong responses: GET /v1/posts returned 500"
+        OperatorError,
+        match="smoke tests of dev received 1 wrong responses: GET /v1/posts returned 500",
     ):
         world.promote("dev", "staging")
     assert "deploy staging" not in world.calls

@@ -220,7 +220,9 @@ def test_release_stops_if_another_process_changes_the_alias(world: World) -> Non
         world.lambda_.aliases[HEALTH] = {"version": "1", "weights": {}, "revision": 99}
 
     world.clock.on_sleep = move
-    with pytest.raises(OperatorError, match="Another process changed the traffic of health"):
+    with pytest.raises(
+        OperatorError, match="traffic of health was not changed, because another process"
+    ):
         world.release()
     assert world.lambda_.aliases[HEALTH]["revision"] == 99
 
