@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -101,18 +101,23 @@ class Alike:
 
     @property
     def why(self) -> str:
-        """The reasons for the verdict in one line. Only the first, if the changes' reasons differ.
+        """The reasons for the verdict in one line. Omits less severe reasons.
 
-        Omits less severe reasons.
+        If the texts of a rule differ, returns what they have in common.
         """
-        worst = [reason.text for reason in self.reasons if reason.verdict is self.verdict]
-        shared = self.changes[0].reasons
-        if all(item.reasons == shared for item in self.changes):
-            return "; ".join(worst)
-        more = len(worst) - 1
-        if not more:
-            return worst[0]
-        return f"{worst[0]} (and {more} other {'reason' if more == 1 else 'reasons'})"
+        by_rule: dict[str, list[str]] = {}
+        for reason in self.reasons:
+            if reason.verdict is self.verdict:
+                by_rule.setdefault(reason.rule, []).append(reason.text)
+        shared = all(item.reasons == self.changes[0].reasons for item in self.changes)
+        if shared:
+            return "; ".join(text for texts in by_rule.values() for text in texts)
+        return "; ".join(map(_in_common, by_rule.values()))
+
+    def why_of(self, item: Judged) -> str:
+        """The reasons for the verdict on one change, if the changes' reasons differ."""
+        texts = [reason.text for reason in item.reasons if reason.verdict is self.verdict]
+        return "" if "; ".join(texts) == self.why else "; ".join(texts)
 
     def _part(self, difference: Difference) -> str:
         before, after = (value_text(value) for value in (difference.before, difference.after))
@@ -176,6 +181,17 @@ def _frozen(value: Any) -> Hashable:
     if isinstance(value, list):
         return tuple(map(_frozen, value))
     return type(value), value
+
+
+def _in_common(texts: Sequence[str]) -> str:
+    """Returns the text before the colon that several texts share, or the first text."""
+    beginning, colon, _ = texts[0].partition(": ")
+    if len(texts) == 1:
+        return texts[0]
+    if colon and all(text.startswith(f"{beginning}: ") for text in texts):
+        return f"{beginning} (different for each)"
+    more = len(texts) - 1
+    return f"{texts[0]} (and {more} other {'reason' if more == 1 else 'reasons'})"
 
 
 def _verb(verb: str, several: bool) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from ops.review.alike import Alike, alike_changes, to_decide
@@ -78,6 +80,23 @@ def test_values_of_other_types_are_different() -> None:
     labels = {"a": 1, "b": True, "c": "1"}
     changes = (item("aws_x", label, {"v": None}, {"v": new}) for label, new in labels.items())
     assert len(alike_changes(reviewed(*changes))) == 3
+
+
+def test_what_differing_reasons_have_in_common_is_said_once() -> None:
+    def policy(name: str) -> str:
+        statement = {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}"}
+        return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+    result = reviewed(
+        *(item("aws_iam_role_policy", name, None, {"policy": policy(name)}) for name in "ab")
+    )
+    [group] = alike_changes(result)
+    assert group.sentence == "2 IAM role policies are created"
+    assert "allows actions or resources by wildcard (different for each)" in group.why
+    for change, name in zip(group.changes, "ab", strict=True):
+        assert f"arn:aws:s3:::{name}" in group.why_of(change)
+    [single] = alike_changes(reviewed(retention("a", 14, 7)))
+    assert single.why_of(single.changes[0]) == "", "the reason of all changes is not repeated"
 
 
 def test_different_secrets_are_different_values() -> None:
