@@ -13,7 +13,9 @@ Location = tuple[int | str, ...]
 
 
 def valid_part(document: Mapping[str, Any], error: ValidationError) -> Environment:
-    """Returns an environment without invalid values. Reading a removed one raises AttributeError.
+    """Returns the environment without its invalid values.
+
+    Reading a removed value raises AttributeError.
 
     Args:
         document: The document that failed validation.

@@ -46,7 +46,7 @@ BUCKETS = (
     ("platform", "frontend"),
     ("platform", "artifacts"),
 )
-"""Service and resource in the name of each bucket of an environment."""
+"""All buckets of an environment, as pairs of service and resource (see `bucket_name`)."""
 
 
 def resource_name(service: str, resource: str, environment: str) -> str:
@@ -55,7 +55,7 @@ def resource_name(service: str, resource: str, environment: str) -> str:
 
 
 def bucket_name(service: str, resource: str, environment: str, suffix: str | None) -> str:
-    """Returns a bucket's name, with the environment's suffix for global uniqueness."""
+    """Returns a bucket's name, which ends in `suffix` to be globally unique."""
     name = resource_name(service, f"{resource}-bucket", environment)
     return f"{name}-{suffix}" if suffix else name
 

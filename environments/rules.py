@@ -20,12 +20,13 @@ from environments.model import (
 )
 
 BUCKET_NAME_LENGTH = 63
-"""Characters. The longest bucket name that Amazon S3 accepts."""
+"""The maximum number of characters in the name of an Amazon S3 bucket."""
 
 LONGEST_BUCKET_NAME = "platform-access-logs-bucket-{name}-{suffix}"
 
 SHORTEST_AI_TIMEOUT = 28
-"""Seconds: 25 for the language model's response, 3 for a cold start and reading the session."""
+"""The minimum timeout of the ai function in seconds: 25 for the language model's response, and 3
+for a cold start and reading the session."""
 
 WITHOUT_GATEWAY: frozenset[FunctionName] = frozenset(
     {"migration", "relay", "statistics", "delivery"}
@@ -41,7 +42,10 @@ ENDPOINTS = {
         "the ARN of a function",
     ),
 }
-"""By protocol of a subscription: the pattern of endpoints and its description (SNS Subscribe)."""
+"""For each SNS protocol, the pattern of valid endpoints and its description in error messages.
+
+The SNS API reference (Subscribe) defines the formats.
+"""
 
 Violations = Iterator[str]
 """Violations of one rule, each as one line: `key path: value: rule`."""
@@ -191,7 +195,7 @@ def _check_endpoints(environment: Environment) -> Violations:
 
 
 def _check_subscribed_once(environment: Environment) -> Violations:
-    """Checks that no endpoint has two subscriptions: SNS would replace the first by the second."""
+    """Checks that no endpoint has two subscriptions: SNS would keep only the second one."""
     seen: set[tuple[str, str]] = set()
     for number, subscription in enumerate(environment.notifications.subscriptions):
         key = (subscription.protocol, subscription.endpoint)

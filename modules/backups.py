@@ -30,7 +30,7 @@ EVERY_DAY = "cron(0 3 * * ? *)"
 WINDOW_MINUTES = 60
 """Each export starts at a random time within this window, so that not all start at once."""
 EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
-"""The universal target: Scheduler calls DynamoDB directly, without a function."""
+"""The target of the schedules: EventBridge Scheduler calls DynamoDB without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
 """A table allows one export at a time, which takes minutes. Ten retries take about an hour."""

@@ -42,9 +42,9 @@ PRICE_CLASS = "PriceClass_100"
 HSTS_SECONDS = 63_072_000
 """Two years, as hstspreload.org recommends."""
 AVATARS_PREFIX = "avatars/"
-"""The only prefix of the avatars bucket that is served."""
+"""The only prefix of the avatars bucket that CloudFront can read."""
 IMAGES_PREFIX = "images/"
-"""The only prefix of the attachments bucket that is served: images of posts and listings."""
+"""The only prefix of the attachments bucket that CloudFront can read: post and listing images."""
 
 SINGLE_PAGE = """\
 function handler(event) {
@@ -70,8 +70,8 @@ class Cdn(Construct):
     Args:
         names: The environment and its resource names.
         frontend: The bucket of the site.
-        avatars: The bucket whose `avatars/` is served.
-        attachments: The bucket whose `images/` is served.
+        avatars: The bucket with avatars below the prefix `avatars/`.
+        attachments: The bucket with images of posts and listings below the prefix `images/`.
         access_log_bucket_domain: The domain name of the bucket for access logs.
         edge_provider: The provider of us-east-1, which CloudFront requires for certificates.
 

@@ -40,9 +40,10 @@ PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "
 class DeploymentPermissions:
     """The policy statements of an environment. Each method returns the statements of one policy.
 
-    Where ARNs contain names, permissions are limited to the environment's names. Where ARNs contain
-    ids, `other_environments` protects resources with another environment's tag. Resources that have
-    neither names in their ARNs nor tags are protected only by separate accounts.
+    Where ARNs contain names, permissions are limited to the names of the environment's resources.
+    Where ARNs contain ids, `other_environments` protects resources with another environment's tag.
+    Resources that have neither names in their ARNs nor tags are protected only by separate
+    accounts.
     """
 
     environment: Environment
@@ -50,11 +51,14 @@ class DeploymentPermissions:
 
     @property
     def boundary_arn(self) -> str:
-        """The ARN of the policy that bounds every role of the stack."""
+        """The ARN of the permissions boundary of all roles in the stack."""
         return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
 
     def state(self, *, write: bool) -> list[Statement]:
-        """Allows planning with the Terraform state. `write` adds writing it and `ops doctor`."""
+        """Allows planning with the Terraform state.
+
+        With `write`, also allows changing the state and running `ops doctor`.
+        """
         state = self.environment.state
         bucket, key = f"arn:aws:s3:::{state.bucket}", f"arn:aws:s3:::{state.bucket}/{state.key}"
         # Terraform also lists the states of other workspaces, which have the prefix env:/.
@@ -118,7 +122,8 @@ class DeploymentPermissions:
         """Allows shifting traffic without Terraform.
 
         The commands `ops release`, `rollback`, `deploy-function`, `prune`, `smoke` and
-        `publish-site` need it. Operators have the same policy (docs/policies/operator.json).
+        `publish-site` need these permissions. Operators have the same policy
+        (docs/policies/operator.json).
         """
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
@@ -739,7 +744,7 @@ class DeploymentPermissions:
         return self._global_arn("iam", f"policy/platform-*-{self.environment.name}")
 
     def _global_arn(self, service: str, resource: str) -> str:
-        """Returns an ARN of a global service."""
+        """Returns the ARN of a resource of a global service, which has no region."""
         return f"arn:aws:{service}::{self.environment.account_id}:{resource}"
 
     def _named(self, service: str, *prefixes: str) -> list[str]:

@@ -66,7 +66,8 @@ class Messaging(Construct):
         notifications_topic_arn: The topic for users' events. Subscriptions filter on the body.
         work_queue: The queue of STATISTICS_EVENTS.
         deletions_queue: The queue of DELETION_EVENTS.
-        undelivered: The dead-letter queue of the rules. Message attributes name rule and error.
+        undelivered: The dead-letter queue of the rules. The rule and the error are in the message
+            attributes.
         queues: Queue names by purpose, including dead-letter queues.
     """
 

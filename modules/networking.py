@@ -142,7 +142,7 @@ class Networking(Construct):
         blocks: list[ipaddress.IPv4Network],
         private_tables: list[RouteTable],
     ) -> None:
-        """Creates NAT gateways in public subnets. Zones without a gateway use another zone's."""
+        """Creates NAT gateways in public subnets. Zones without one use another zone's gateway."""
         internet = InternetGateway(
             self, "internet", vpc_id=self.vpc_id, tags=self._tags("internet-gateway")
         )

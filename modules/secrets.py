@@ -20,7 +20,8 @@ from modules.base.policy import Statement
 SECRETS_FILE = "secrets.tf.json"
 
 GENERATED_LENGTH = 64
-"""The number of letters and digits, which have 380 bits. HS256 requires 256 (RFC 7518, 3.2)."""
+"""The number of letters and digits in a generated secret. 64 of them have 380 random bits. HS256
+requires 256 (RFC 7518, 3.2)."""
 
 WRITTEN_ONCE = (
     "allowed_pattern",
@@ -31,7 +32,9 @@ WRITTEN_ONCE = (
     "type",
     "value_wo_version",
 )
-"""The arguments whose changes Terraform ignores. The provider passes all to PutParameter.
+"""The arguments of the resource whose changes Terraform ignores.
+
+The provider passes all of them to PutParameter.
 
 Terraform writes the first value, and operators write later values. After a change of any of these
 arguments, provider 5.100 would write an empty value unless `value_wo_version` changes too.

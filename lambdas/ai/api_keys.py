@@ -15,7 +15,7 @@ MAX_AGE = 300.0
 """Seconds for which a key is cached."""
 
 UNSET_MAX_AGE = 10.0
-"""Seconds for which a missing key is cached. The time is short so that a new key soon works."""
+"""Seconds until SSM is read again for a missing key, so that a newly stored key soon works."""
 
 
 class ApiKeys:

@@ -22,20 +22,21 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""Fraction of the remaining time that a provider may use if others follow, such as 13.8 of 23 s."""
+"""The fraction of the remaining time that a call may take if there is another provider to call
+after a failure. For example, if 23 s remain, the first provider has 13.8 s."""
 
 MINIMUM_TIME = 1.0
-"""Seconds that must remain to start a call, because no model responds faster."""
+"""A call starts only if this number of seconds remains. No model responds faster."""
 
 MAXIMUM_WAIT = 2.0
-"""Maximum seconds of a Retry-After to wait for. If it is longer, the next provider is called."""
+"""Maximum Retry-After in seconds. If a provider sends a longer one, the next provider is called."""
 
 JITTER = (0.1, 0.5)
-"""Range in seconds of the random pause before a retry, so that failed calls do not coincide."""
+"""The range of the random pause before a retry, in seconds. It spreads out concurrent retries."""
 
 
 class InvalidCompletionError(Exception):
-    """The completion does not match the required schema. The message does not quote it."""
+    """The completion does not match the required schema. The message does not contain the text."""
 
 
 class Result(Struct, Generic[T], frozen=True):
@@ -65,7 +66,7 @@ class Keys(Protocol):
     """The providers' API keys."""
 
     def get(self, provider: str) -> str | None:
-        """Returns the provider's key, or None if it has none."""
+        """Returns the provider's key, or None if no key is stored."""
 
     def forget(self, provider: str) -> None:
         """Discards the cached key."""
@@ -131,7 +132,7 @@ class Chain:
         raise NoCompletionError(refused=failures == {Failure.REFUSED})
 
     def _configured(self) -> dict[str, tuple[Provider, str]]:
-        """Returns the providers that have a key, and their keys, by name and in order."""
+        """Returns each provider that has an API key, and the key, by the provider's name."""
         keys = ((provider, self._keys.get(provider.name)) for provider in self._providers)
         return {provider.name: (provider, key) for provider, key in keys if key}
 
@@ -139,7 +140,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
         if failure in REQUEST_FAILURES:
-            # The provider works, so a trial call that fails this way closes the circuit.
+            # The request caused the failure. The provider works, so its circuit closes.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)
@@ -147,7 +148,7 @@ class Chain:
     def _call(
         self, provider: Provider, key: str, prompt: Prompt, parse: Callable[[str], T], until: float
     ) -> Result[T] | Failure:
-        """Calls a provider, and once more if its first completion is invalid. Logs no text."""
+        """Calls a provider. If the completion is invalid, calls the provider once more."""
         started = self._timer()
         outcome = Failure.INVALID
         try:
@@ -165,7 +166,9 @@ class Chain:
         return outcome
 
     def _try(self, provider: Provider, key: str, prompt: Prompt, until: float) -> Completion:
-        """Returns a completion. Retries once if possible. Raises ProviderError."""
+        """Returns a completion. Retries once after some failures (see `_pause`).
+
+        Raises ProviderError."""
         try:
             return provider.complete(prompt, key, self._timeout(until))
         except ProviderError as error:

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 THRESHOLD = 3
-"""Consecutive failures that open a circuit (a documented value)."""
+"""Consecutive failures that open a circuit, as the specification requires."""
 
 OPEN_TIME = 60
-"""Seconds for which a circuit stays open (a documented value)."""
+"""Seconds for which a circuit stays open, as the specification requires."""
 
 _KEY = {"user_id": "#circuits", "day": "#"}
-"""The key of the item in the usage table. No user id begins with #."""
+"""The key of the circuits' item in the usage table. No user id begins with #."""
 
 
 class Circuit(Struct, frozen=True):

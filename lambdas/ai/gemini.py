@@ -61,7 +61,7 @@ class _Response(Struct, frozen=True, rename="camel"):
 
 
 class Gemini:
-    """A model that the Gemini API serves.
+    """Creates completions with a model of the Gemini API.
 
     Args:
         base_url: The URL including the API version, without a trailing slash.

@@ -245,7 +245,7 @@ class AiService:
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
-    """Returns the latest messages, up to the limits of `tasks`, beginning with a question."""
+    """Returns the latest messages, up to the limits in tasks.py. The first is a question."""
     turns: list[Turn] = []
     size = 0
     for message in reversed(messages[-tasks.HISTORY_MESSAGES :]):

@@ -43,13 +43,13 @@ class _Response(Struct, frozen=True):
 
 
 class OpenAi:
-    """A model that OpenAI or a compatible server provides.
+    """Creates completions with a model of OpenAI or of a compatible server.
 
     Args:
         base_url: The URL including the API version, without a trailing slash.
         model: The model id, for example `gpt-6-luna`.
-        reasoning_effort: The parameter `reasoning_effort`. "" omits it, which selects the model's
-            default and is required by servers that do not support the parameter.
+        reasoning_effort: The parameter `reasoning_effort`. If it is "", the parameter is not sent,
+            as required by servers that do not support it.
     """
 
     name = "openai"

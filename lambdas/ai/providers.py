@@ -1,4 +1,4 @@
-"""The interface to providers of language models, with prompts, completions and failures."""
+"""Prompts, completions and failures, and the interface that each model provider implements."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -17,7 +17,7 @@ MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. The rest is cut off."""
 
 TURN_OVERHEAD = 16
-"""Upper bound of the tokens that a provider adds to each turn. Providers add fewer than 10."""
+"""Tokens to assume for what a provider adds to each turn. Providers add fewer than 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
 """A token count from a provider. The limit is larger than every model's context window."""

@@ -50,7 +50,7 @@ class DynamoQuota:
     """Stores one item per user and UTC day.
 
     `tokens` is the sum of used and reserved tokens. A conditional write keeps it within the quota.
-    Each open reservation is a separate attribute, so that those of crashed calls can be cancelled.
+    Each open reservation is a separate attribute, so that a crashed call's can be cancelled.
     """
 
     def __init__(
@@ -126,9 +126,10 @@ class DynamoQuota:
         return bool(expired)
 
     def _exceeded(self, day: dict[str, Any], tokens: int) -> Problem:
-        """Returns a 429 problem whose Retry-After lasts until midnight UTC.
+        """Returns a Problem with status 429 and Retry-After.
 
-        If running calls have reserved the missing tokens, it lasts until their leases expire.
+        Retry-After is the time until midnight UTC. If running calls have reserved the missing
+        tokens, it is the time until all their reservations expire.
         """
         leases = _leases(day).values()
         used = day.get("tokens", 0) - sum(reserved for reserved, _ in leases)

@@ -41,7 +41,7 @@ _MODERATE = (
 )
 
 CATEGORIES = ("harassment", "hate", "illicit", "selfHarm", "sexual", "violence")
-"""The categories of moderation, which group those of OpenAI's moderation API."""
+"""The moderation categories. Each combines categories of OpenAI's moderation API."""
 
 ASK_OUTPUT = 2048
 SUMMARY_OUTPUT = 1024
@@ -58,7 +58,7 @@ HISTORY_SIZE = 32 * 1024
 
 
 def _object_schema(**properties: Any) -> dict[str, Any]:
-    """Returns a schema for OpenAI's strict mode: all properties are required, others forbidden."""
+    """Returns a schema for OpenAI's strict mode, which requires exactly these properties."""
     return {
         "type": "object",
         "properties": properties,

@@ -189,7 +189,7 @@ class CognitoIdentity:
         return self.find(email)
 
     def _sign_in(self, username: str, password: str) -> str:
-        """Returns an access token of Cognito, which only this module may use."""
+        """Returns a Cognito access token. It must not leave this module."""
         reset = Problem.forbidden(
             "Set a new password through /v1/auth/forgot-password first.", "password_reset_required"
         )

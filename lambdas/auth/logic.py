@@ -26,26 +26,28 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""The documented lifetimes in seconds. Each refresh renews the lifetime of a session."""
+"""Lifetimes of access tokens, anonymous sessions and sessions of users, in seconds, as the
+specification requires. Each refresh extends the session to SESSION_LIFETIME again."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds after a refresh for which the spent token still returns the current refresh token,
-for clients that did not receive the response (docs/api/auth.md)."""
+"""Milliseconds after a refresh. During this time, a client that did not receive the response can
+repeat the request with the old refresh token (docs/api/auth.md)."""
 
-# Failures per network address and email (docs/api/auth.md).
+# Limits failures per network address and email (docs/api/auth.md).
 LOGIN = Limit("login", 5, 60)
-# Failures per user. Slows down an attacker with a stolen access token who guesses the password.
+# Limits failures per user, to slow down an attacker who has a stolen access token and guesses the
+# password.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
-# Failures per network address and email. Cognito's own limits apply only to existing users, so they
-# would reveal whether an email is registered.
+# Limits failures per network address and email. Cognito's own limits apply only to existing users,
+# so they would reveal whether an email is registered.
 CONFIRM = Limit("confirm", 5, 300)
 RESET_PASSWORD = Limit("reset-password", 5, 300)
-# Calls per network address. These routes send emails, and `register` also reveals whether an email
-# is registered. A whole office or school class may share one address.
+# Limits calls per network address, because these routes send emails, and `register` also reveals
+# whether an email is registered. A whole office or school class may share one address.
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
-# Calls per network address. Each call stores a session for an hour, but creates no account.
+# Limits calls per network address, because each call stores a session for an hour.
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
 _REMEMBERED_ROTATIONS = 100
@@ -74,7 +76,7 @@ class Profiles(Protocol):
 class AuthService:
     """The operations of the auth API (docs/api/auth.md). Methods raise Problem.
 
-    `email` and passwords are normalized. `address` is the client's network address.
+    `email` and passwords must be normalized. `address` is the client's network address.
     """
 
     def __init__(
@@ -252,7 +254,7 @@ class AuthService:
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Counts an attempt if the block raises a Problem with the status `counted`."""
+        """Counts the `with` block as a failure if it raises a Problem with this status."""
         attempt = self._limiter.begin(limit, *subject)
         failed = False
         try:
@@ -328,7 +330,7 @@ class AuthService:
         )
 
     def _next_generation(self, session: Session) -> tuple[Session, RefreshToken]:
-        """Returns the session in its next generation, and the refresh token. Stores neither."""
+        """Returns the session after a refresh, and its new refresh token. Stores neither."""
         token = self._refresh_tokens.derive(session.session_id, session.generation + 1)
         assert token is not None, "the newest key exists"
         now = self._clock()

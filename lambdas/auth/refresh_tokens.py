@@ -14,7 +14,7 @@ from lambdas.common.signing.keys import Key, KeyRing
 
 
 class RefreshToken(Struct, frozen=True):
-    """A refresh token with a valid signature. Only the session shows whether it is spent."""
+    """A refresh token with a valid signature. The session records whether it was already used."""
 
     session_id: str
     generation: int

@@ -32,7 +32,9 @@ class Authorizer:
         return self._authorize_ticket(event)
 
     def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Checks signature and expiry. The result is cached, so services check the session."""
+        """Checks the token's signature and expiry, but not its session.
+
+        API Gateway caches the result, so the services must check the session for each request."""
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
         except InvalidTokenError:
@@ -43,7 +45,7 @@ class Authorizer:
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
 
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Redeems a ticket. Returns Deny on failure (403), since exceptions would become a 500."""
+        """Redeems a ticket. Returns Deny (status 403) if it is invalid."""
         try:
             ticket = self._tickets.redeem(
                 (event.get("queryStringParameters") or {}).get("ticket") or ""

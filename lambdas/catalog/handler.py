@@ -116,7 +116,7 @@ class CatalogApi:
 
 
 class CatalogFunction:
-    """The entry point for Lambda: handles a request or sweeps unpublished events."""
+    """The entry point for Lambda: handles a request, or publishes the events in the outbox."""
 
     def __init__(self, router: Router, relay: Relay, logger: Logger) -> None:
         self._router = router

@@ -469,7 +469,7 @@ class ListingStore:
         message: str,
         events: Sequence[Event],
     ) -> bool:
-        """Stores a message to the seller. Returns False if the inquiry exists."""
+        """Stores a message to the seller. Returns False if it is already stored."""
         with self._database.transaction() as run:
             is_new = bool(
                 run(

@@ -60,7 +60,7 @@ class Attachments:
         records = self._messages.find_attachments([_id_of(key) for key in keys])
         valid, errors = [], []
         for index, (key, record) in enumerate(zip(keys, records, strict=True)):
-            # The record does not name the uploader, but the key does.
+            # The record does not contain the uploader's id, but the key does.
             if record and record.room == room_id and self._uploads.is_key_of(caller.user_id, key):
                 valid.append(record)
             else:

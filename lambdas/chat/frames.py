@@ -46,7 +46,7 @@ action `$connect`."""
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024
 """Maximum bytes of a frame, and of a message, which can consist of several frames. API Gateway
-closes the connection if they are exceeded, but other gateways may not. One frame is enough for
+closes the connection if a limit is exceeded, but other gateways may not. One frame is enough for
 every action."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
@@ -140,7 +140,7 @@ class Frames:
         try:
             self._presence.disconnect(client)
         except CacheUnavailableError:
-            # The connection's entries in the cache expire.
+            # This is harmless: the connection's entries in the cache expire.
             self._logger.warning("connection not removed: cache unavailable")
 
     def _handle_frame(self, client: Client, body: str) -> str:

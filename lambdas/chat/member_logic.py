@@ -46,7 +46,7 @@ INVITER_RANKS: dict[RoomType, int] = {
     "private": RANKS[MODERATOR],
     "announcement": RANKS[MODERATOR],
 }
-"""The lowest rank whose members may invite users, by room type."""
+"""The lowest rank that may invite users, by room type."""
 
 INVITATION_TYPES: frozenset[RoomType] = frozenset({"direct", "group", "private"})
 """Room types that users join only by invitation. A user who does not accept direct messages can be

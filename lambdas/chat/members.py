@@ -24,7 +24,7 @@ from lambdas.common.storage.transactions import Transactions
 class MemberStore:
     """Writes the members table, and the member counters and pairs of users in the rooms table.
 
-    An argument `event` is an outbox entry, which the transaction of the change also writes.
+    The argument `event` is an outbox entry, which is written in the same transaction.
     """
 
     def __init__(self, tables: ChatTables, transactions: Transactions) -> None:
@@ -203,7 +203,7 @@ class MemberStore:
     def _build_pair_update(
         self, room_id: str, expression: str, values: Mapping[str, str] | None = None
     ) -> Entry:
-        """Returns the entry that updates a room's `pair`. The write fails for a deleted room."""
+        """Returns the transaction entry that sets a room's `pair`. Fails if the room is deleted."""
         return self._rooms.build_update(
             {"room_id": room_id},
             expression,

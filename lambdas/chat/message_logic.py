@@ -217,7 +217,9 @@ class MessageService:
 
     @repeat_if_changed(ChangedError)
     def delete(self, caller: Caller, room_id: str, id_: str, if_match: IfMatch) -> None:
-        """Deletes a message. Moderators can delete any, authors only theirs, even after leaving."""
+        """Deletes a message. Moderators can delete all messages, authors only their own.
+
+        Authors can delete their messages even after leaving the room."""
         standing = self._standings.find(caller, room_id)
         message = self._messages.find(room_id, id_)
         if standing.rank < RANKS[MODERATOR] and not (message and self._is_author(caller, message)):
@@ -233,7 +235,7 @@ class MessageService:
         self._deliver(erased)
 
     def react(self, caller: Caller, room_id: str, id_: str, text: str, *, add: bool) -> None:
-        """Adds or removes a reaction. Members who may not send messages can only remove theirs."""
+        """Adds or removes the caller's reaction. Members who may not post can only remove one."""
         standing = self._standings.find(caller, room_id)
         if add:
             standing.require_speaker()
@@ -296,7 +298,7 @@ class MessageService:
         return author == caller.user_id
 
     def _extra_entries(self, caller: Caller, author: Author, message: Message) -> dict[str, Entry]:
-        """Returns the entries that store the event, and the author of an anonymous message."""
+        """Returns the transaction entries for the event and an anonymous message's author."""
         data = {
             "roomId": message.room_id,
             "messageId": message.message_id,

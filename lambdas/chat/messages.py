@@ -4,8 +4,8 @@ A message gets the room's next number in the transaction that stores it, so numb
 have no gaps. A message's key consists of the room's id and this number. Messages after a number are
 read by key, consistently. Older messages are read from the eventually consistent index by time.
 
-Attachments are separate items. Their partition key in the index differs from that of messages. The
-delivery function queries it when the room is deleted.
+Attachments are separate items, in another partition of the index than the room's messages. The
+delivery function queries this partition when the room is deleted.
 """
 
 import time
@@ -264,7 +264,7 @@ def _to_item(record: AttachmentRecord) -> dict[str, Any]:
 
 
 def _indexed_item(room_id: str, id_: str) -> dict[str, Any]:
-    """Returns an item that MESSAGES_INDEX contains in the room's secondary partition."""
+    """Returns an item's attributes, with which MESSAGES_INDEX finds it by the room."""
     return {"message_id": id_, "room_id": secondary_partition(room_id), "timestamp": id_}
 
 

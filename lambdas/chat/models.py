@@ -132,7 +132,7 @@ class MembersQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
-    """Selects messages, newest first, or with `afterSeq` the messages after it, oldest first."""
+    """Selects messages, newest first. With `afterSeq`, selects later messages, oldest first."""
 
     after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
 
@@ -186,7 +186,7 @@ class SendFrame(RoomFrame, frozen=True, kw_only=True):
 
 
 class TypingFrame(RoomFrame, frozen=True, kw_only=True):
-    """With `is_anonymous`, no signal is sent, because the message will be anonymous."""
+    """Tells the room that the user is typing, unless the message will be anonymous."""
 
     is_anonymous: bool = False
 

@@ -124,7 +124,7 @@ class RoomService:
         self._broadcast.evict(room_id, "deleted")
 
     def view(self, room: Room, member: Member | None) -> RoomView:
-        """Returns the room as `member` sees it. None stands for a user who is not a member."""
+        """Returns the room as `member` sees it, or as a user who is not a member if None."""
         counters = self._rooms.find_counters(room.room_id)
         if counters is None:
             raise room_not_found()
@@ -133,10 +133,10 @@ class RoomService:
     def _list_views(
         self, caller: Caller, room_type: RoomType | None, own: bool, after: str | None, chunk: int
     ) -> Iterator[tuple[bool, RoomView]]:
-        """Yields rooms, each with True if it is one of the caller's, or False if not.
+        """Yields the caller's rooms, each with True, then the other public rooms, with False.
 
-        If `own`, begins in the list of the caller's rooms, otherwise in the list of public rooms,
-        after the id `after`. Reads `chunk` ids at a time.
+        Begins after the room with the id `after`. If `own` is False, this is one of the public
+        rooms, and the caller's rooms are skipped. Reads `chunk` ids at a time.
         """
         while own:
             ids = self._rooms.list_ids_of_user(caller.user_id, room_type, chunk, after)

@@ -45,7 +45,7 @@ for the response."""
 class RoomStore:
     """The rooms table, and the index of a user's rooms in the members table.
 
-    An argument `event` is an outbox entry, which the transaction of the change also writes.
+    The argument `event` is an outbox entry, which is written in the same transaction.
     """
 
     def __init__(self, tables: ChatTables, transactions: Transactions) -> None:

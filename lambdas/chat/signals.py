@@ -93,7 +93,7 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes and returns the audience of the user's online announcement, `private` if none."""
+        """Deletes and returns the stored audience of the online announcement, `private` if none."""
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

@@ -35,7 +35,7 @@ TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
 """A pattern for lines with a visible character. It rejects control characters other than tabs and
 line ends, because most of them take six characters in JSON."""
 
-# RFC 5322's special characters, except the dot, which addresses may contain.
+# The special characters of RFC 5322, without the dot, because addresses may contain dots.
 _SPECIAL = frozenset('()<>[]:;@\\,"')
 
 # IDNA 2003, which Python implements, and IDNA 2008 disagree about these characters.

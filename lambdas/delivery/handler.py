@@ -44,11 +44,11 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
 
 
 class RetryMessage(Struct, frozen=True, rename="camel"):
-    """A message of the retry queue, which requests one of three things.
+    """A message of the retry queue. It has one of these three requests:
 
-    `stored` are versions of messages to check. `room_id` is the room from which to remove the
-    connections of `user_id`, or all connections if it is None. `rest` is the rest of the removal of
-    a deleted room.
+    - `stored`: check whether these versions of messages were delivered.
+    - `room_id`: remove the connections of `user_id`, or all connections if None, from this room.
+    - `rest`: continue to remove the data of this deleted room.
 
     Lambda also sends a report of each stream batch that failed too often, without these fields. The
     report ends up in the dead-letter queue, for an operator.

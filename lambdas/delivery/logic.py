@@ -49,8 +49,8 @@ class DeliveryService:
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Sends frames. Drops them if the cache is unavailable.
 
-        `redeliver_lost` later sends dropped messages. It does not send other frames, because they
-        are useful only for a moment.
+        `redeliver_lost` later sends dropped messages. Other dropped frames are not sent again,
+        because they are useful only for a moment.
         """
         try:
             self._fanout.deliver(deliveries)
@@ -67,7 +67,7 @@ class DeliveryService:
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
     def redeliver_lost(self, stored: Sequence[StoredVersion]) -> None:
-        """Delivers versions recorded neither as sent nor as queued. Checks queued versions later.
+        """Delivers versions that are neither sent nor queued. Queues another check of queued ones.
 
         Raises CacheUnavailableError. SQS then retries the check.
         """
@@ -82,7 +82,9 @@ class DeliveryService:
         self._check_later([item for item in stored if progress[item.name] == "queued"])
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> None:
-        """Removes a user's connections (None: all) from a room. Raises CacheUnavailableError."""
+        """Removes the user's connections, or all if None, from a room.
+
+        Raises CacheUnavailableError."""
         self._fanout.evict(room_id, reason, user_id)
 
     def _build_delivery(self, stored: StoredVersion) -> Delivery | None:

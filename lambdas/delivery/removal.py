@@ -38,7 +38,7 @@ OBJECTS = 1000
 
 SETTLING_TIME = 60
 """Seconds after a room's deletion for which passes are repeated. A function that read the room
-before may write its data for up to 30 s more, and the index lags behind its table."""
+before the deletion may still write for up to 30 s, and the index lags behind its table."""
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):
@@ -93,8 +93,8 @@ class RoomData:
             page_size=PASS,
         )
         keys = list(islice(found, PASS))
-        # A late reaction may have created the counts again after its message was removed. The keys
-        # of reactions lead to the counts, so the counts are deleted first.
+        # A late reaction may have created the counts again after its message was removed. Counts
+        # are found only through the keys of reactions, so they are deleted before the reactions.
         counted = {
             message for key in keys if (message := reacted_message_id(room_id, key["message_id"]))
         }

@@ -15,7 +15,7 @@ FAILED = "failed"
 TIMED_OUT = "timed out"
 
 DEADLINE = 1.5
-"""Maximum seconds for all checks together. The documented limit for a response is 2 seconds."""
+"""Maximum seconds for all checks together. The specification limits a response to 2 seconds."""
 
 MAX_AGE = 5.0
 """Seconds for which results are cached, so that requests do not overload the dependencies."""

@@ -24,7 +24,7 @@ SCHEDULE = "aws.events"
 """The `source` of the schedule's events."""
 
 TIMEOUT = 300.0
-"""The function's timeout in seconds, and the maximum of a network wait for a statement."""
+"""Seconds: the function's timeout, and the longest wait for the response to a statement."""
 
 
 class MigrationSettings(Settings, frozen=True, kw_only=True):
@@ -98,8 +98,8 @@ def _connect(
 ) -> "pg8000.native.Connection":
     endpoint = settings.rds_endpoint
     if copy.cluster:
-        # The event sets only the first label of the host name, which alone differs between clusters
-        # of an account and region, so that the password cannot be sent to another domain.
+        # Clusters of one account and region differ only in the host name's first label. The event
+        # cannot change the other labels, so that the password is not sent to another domain.
         endpoint = ".".join([copy.cluster.partition(".")[0], *endpoint.split(".")[1:]])
     secrets = clients.session.client("secretsmanager", config=client_config())
     return connect(

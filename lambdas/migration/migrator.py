@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pg8000.native
 
 OWNER = "migration"
-"""The database role of all migrations except the first, which creates the role."""
+"""The database role that runs all migrations except the first, which creates this role."""
 
 LOCK = 7_001_502_418
 """The key of the advisory lock that a run holds: any number that nothing else uses."""
@@ -55,7 +55,10 @@ class Applied(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, rename="camel"):
-    """The ids of migrations: applied by this run, pending, and applied although it has no file."""
+    """The ids of migrations that this run applied, and of those that are pending.
+
+    `unknown` are the ids of applied migrations without a file in this version.
+    """
 
     applied: tuple[str, ...]
     pending: tuple[str, ...]

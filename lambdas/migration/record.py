@@ -1,4 +1,4 @@
-"""The record of migrations in DynamoDB: a copy of the one in the database, and failures."""
+"""The record of migrations in DynamoDB: a copy of the database's record, and failed migrations."""
 
 from typing import TYPE_CHECKING
 

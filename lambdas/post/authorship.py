@@ -100,7 +100,7 @@ class Authorship:
         return caller.user_id
 
     def names(self, items: Sequence[Authored], viewer: Caller) -> list[str]:
-        """Returns each item's displayed author, which is an alias or a name visible to `viewer`."""
+        """Returns the author's name for each item: an alias, or a name that `viewer` may see."""
         stored = {item.author_id: item.author_name for item in items if item.author_id is not None}
         visible = self._names.display_names(stored, viewer, stored) if stored else {}
         return [

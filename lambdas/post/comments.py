@@ -118,7 +118,7 @@ class DynamoCommentStore:
     def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool:
         """Deletes the comments of a deleted post, each with an event. Returns True if none is left.
 
-        The counter shows whether comments are left. The index may not contain the newest ones yet.
+        The result is read from the counter, because the index may lack the newest comments.
         """
         chunk: list[Comment] = []
         for comment in self._of_post(post_id, None, CHUNK):
@@ -149,7 +149,7 @@ class DynamoCommentStore:
     def _removal(self, comment: Comment, event: Entry) -> dict[str, Entry]:
         """Returns the entries that delete a comment.
 
-        The entry that is named by the comment's id fails if the comment does not exist.
+        The entry whose name is the comment's id fails if the comment does not exist.
         """
         id_ = comment.comment_id
         entries = {id_: self._comments.build_delete(_key(id_), **_EXISTS), f"event {id_}": event}

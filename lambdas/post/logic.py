@@ -244,7 +244,7 @@ def post_not_found() -> Problem:
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    """Returns the tags without those that have the `tag_key` of an earlier tag."""
+    """Returns the first tag for each `tag_key`."""
     distinct: dict[str, str] = {}
     for tag in tags:
         distinct.setdefault(tag_key(tag), tag)

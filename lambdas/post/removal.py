@@ -1,8 +1,9 @@
 """Deletes the dependent data of a deleted post, in idempotent steps.
 
 When a user deletes a post, a tombstone replaces it, so that nobody can read, like or comment on it.
-The same transaction stores an event that puts the post's id into a queue. The queue retries until
-all steps have succeeded. Each attempt deletes the remaining data. The tombstone is deleted last.
+The same transaction stores an event, and EventBridge sends the event to this function's queue. The
+queue retries until all steps have succeeded. Each attempt deletes the remaining data. The tombstone
+is deleted last.
 """
 
 from lambdas.common.messaging.outbox import OutboxWriter

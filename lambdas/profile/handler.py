@@ -101,7 +101,7 @@ class ProfileApi:
 
 
 def _response(profile: OwnProfile, part: Any = None) -> Response:
-    """Returns the profile, or a part of it. Parts have the version of the profile."""
+    """Returns the profile or a part of it, with the profile's version as ETag."""
     return versioned(part or profile, profile.version)
 
 

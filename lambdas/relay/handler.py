@@ -52,7 +52,7 @@ def build(environ: Mapping[str, str]) -> Consume:
                 clients.sqs.send_message(QueueUrl=settings.retry_queue_url, MessageBody=body)
 
     def retry(body: bytes) -> None:
-        """Publishes the event of one message, or runs a sweep if the message names no event.
+        """Publishes the event of one message, or all stored events if the message has no event id.
 
         Raises NotPublishedError, so that only this message moves to the dead-letter queue.
         """

@@ -15,7 +15,8 @@ from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
 BURST_SECONDS = 2
-"""Seconds of the request rate that one burst may use, for example to reconnect many clients."""
+"""The size of a burst is the request rate times this number of seconds. Clients cause bursts, for
+example when many of them reconnect."""
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,8 @@ def allow_invocation(
         function_name=function.function.function_name,
         qualifier=function.alias.name,
         source_arn=source_arn,
-        # Sequential, because all permissions share one policy: concurrent writes could be lost.
+        # Created one after the other: all permissions share one policy, and concurrent writes to
+        # the policy could be lost.
         depends_on=function.invoke_permissions[-1:] or None,
     )
     function.invoke_permissions.append(permission)

@@ -171,8 +171,8 @@ class RestApi(Construct):
         Args:
             scope: The construct that contains the routes.
             path: The path segment.
-            function: The function for all methods, including OPTIONS, since it knows the CORS
-                origins.
+            function: The function for all methods, including OPTIONS, because the function checks
+                the CORS origins.
             public: Whether the routes have no authorizer. OPTIONS never has one, because
                 preflights carry no token.
         """

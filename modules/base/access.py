@@ -95,7 +95,10 @@ def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
 
 
 def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
-    """Allows sending to a queue, whose URL the variable contains. The default Sid is its name."""
+    """Allows sending to a queue. The variable contains the queue's URL.
+
+    The default Sid for the resource `retry-events` is `RetryEvents`.
+    """
     return Access({variable: queue.url}, sending_statements(queue, sid=sid))
 
 
@@ -147,7 +150,10 @@ def cache_access(names: Names, cache: CacheConnection) -> Access:
 
 
 def authority_variables(environment: Environment, variable: str) -> dict[str, str]:
-    """Returns the variable with the file of an emulator's certificate authority, if it has one."""
+    """Returns the variable with the path of the certificates that an emulator's TLS requires.
+
+    Returns {} on AWS.
+    """
     authority = environment.endpoints.authority
     return {variable: authority} if authority else {}
 

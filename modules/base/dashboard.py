@@ -13,7 +13,7 @@ HEIGHT = 6
 """The height of a graph in grid units, as the specification requires."""
 
 Row = Sequence[Any]
-"""A metric of a graph: namespace, name, names and values of dimensions, and rendering options."""
+"""A metric of a graph: namespace, metric name, each dimension's name and value, and options."""
 
 
 class Board:

@@ -14,7 +14,7 @@ from modules.base.naming import Names, service_tag
 from modules.base.policy import Statement, deny_plain_http, policy_document
 
 DLQ_RETENTION = 1_209_600
-"""Seconds. 14 days, the maximum of SQS, leave time for a fix and a redrive."""
+"""Seconds. 14 days, the maximum of SQS, to leave time for fixing a fault and redriving."""
 
 
 class DeadLetterQueue(Construct):

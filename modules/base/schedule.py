@@ -91,7 +91,8 @@ class Schedule(Construct):
             qualifier=alias.name,
             principal="events.amazonaws.com",
             source_arn=rule.arn,
-            # Sequential, because all permissions share one policy: concurrent writes could be lost.
+            # Created one after the other: all permissions share one policy, and concurrent writes
+            # to the policy could be lost.
             depends_on=function.invoke_permissions[-1:] or None,
         )
         function.invoke_permissions.append(permission)

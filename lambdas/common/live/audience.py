@@ -21,7 +21,7 @@ _Identity = tuple[str, ...]
 
 
 class Audience(Struct, frozen=True):
-    """The listeners of rooms, sorted by whether they may receive frames."""
+    """The connections that may receive a room's frames, and those that may not."""
 
     admitted: Mapping[str, Sequence[Connection]]
     """The connections by room that may receive frames."""
@@ -45,13 +45,16 @@ class AudienceReader:
         self._confirmed: dict[_Identity, float] = {}
 
     def check(self, listeners: Mapping[str, Sequence[Connection]]) -> Audience:
-        """Checks the listeners of rooms. Makes one consistent read per 100 unconfirmed items."""
+        """Checks which listeners may receive frames.
+
+        Reads sessions and memberships that were not confirmed within RECHECK seconds, up to 100
+        at a time."""
         now = self._clock()
         self._forget_old(now)
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                if connection.session_id:  # "" in entries that an older version of the code wrote
+                if connection.session_id:  # an older version of the code wrote entries with ""
                     session = {"session_id": connection.session_id}
                     reads[_session(connection)] = self._sessions, session
                 member = {"room_id": room_id, "user_id": connection.user_id}

@@ -86,8 +86,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
         }
 
     def frame(self, author_name: str, *, as_new: bool | None = None) -> Frame:
-        """Returns the frame for this version. `as_new` forces `new_message` for later versions.
+        """Returns the frame that reports this version of the message.
 
+        Its type is `new_message` for the first version. `as_new` overrides this if not None.
         `author_name` is the name that everyone may see, because all listeners get the same frame.
         """
         if as_new or (as_new is None and self.version == FIRST_VERSION):
@@ -134,7 +135,10 @@ def removal_marker_id(room_id: str) -> str:
 
 
 def removal_marker(room_id: str, seq: int, now: float) -> dict[str, Any]:
-    """Returns a deleted room's marker. `seq` is the last message's number, `now` epoch seconds."""
+    """Returns a deleted room's marker. `seq` is the number of the room's last message.
+
+    `now` is the current time in seconds since the epoch.
+    """
     return {
         "message_id": removal_marker_id(room_id),
         "removed_room": room_id,

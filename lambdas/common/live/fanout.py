@@ -159,7 +159,7 @@ class Fanout:
         self._expel(audience)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections (None: all connections) from a room. Notifies their clients.
+        """Removes the user's connections, or all if None, from a room. Notifies the clients.
 
         Raises CacheUnavailableError.
         """
@@ -213,7 +213,7 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Runs `work`, which changes the cache. Only logs an outage: a later delivery retries."""
+        """Changes the cache. Only logs an outage, because a later delivery repeats the change."""
         try:
             work()
         except CacheUnavailableError:

@@ -28,7 +28,7 @@ thousands of frames in this time."""
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # an element that keeps a connection's set of rooms from being empty, thus deleted
+_ALIVE = ""  # always in a connection's set of rooms, because the cache deletes empty sets
 
 
 class Connection(Struct, frozen=True):
@@ -174,8 +174,7 @@ class LiveRooms:
 
 
 def _encode(connection: Connection) -> str:
-    # Always three parts, because the previous version of the function, which also runs during a
-    # release, expects three.
+    # Always three parts: during a release, the previous version also runs and expects three.
     flags = f"{int(connection.visible)}{connection.session_id}"
     return f"{connection.connection_id}|{connection.user_id}|{flags}"
 

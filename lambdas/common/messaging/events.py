@@ -43,7 +43,7 @@ class _Failure(Struct, frozen=True):
 
 
 class EventFactory:
-    """Creates a service's events. Their correlation id is the logger's."""
+    """Creates a service's events. The logger provides their correlation id."""
 
     def __init__(
         self, service: str, logger: Logger, clock: Clock = SYSTEM_CLOCK, *, id_prefix: str = ""
@@ -56,7 +56,7 @@ class EventFactory:
     def create(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> Event:
         """Creates an event.
 
-        `actor_id` is the alias if the author is anonymous. `data` must not contain a password, a
+        `actor_id` is the alias id if the author is anonymous. `data` must not contain a password, a
         token or the text of a message.
         """
         event_id = self._id_prefix + new_id()

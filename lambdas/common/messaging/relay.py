@@ -32,7 +32,9 @@ class Outbox(Protocol):
     """Stored events that are not yet published."""
 
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
-        """Returns up to 10 events that are still stored. May lock them within the `with` block."""
+        """Returns the events that are still stored, for up to 10 ids.
+
+        May lock these events until the `with` block ends."""
 
     def list_missed(self) -> Iterable[str]:
         """Returns the ids of events that should have been published already."""

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _DIGITS = (3,) * 10 + (6,) * 10
-"""The number of digits in the name that each attempt tries. The 36 animals and 3 digits make 32,400
-names per context."""
+"""The number of digits in a new name, for each attempt to find an unused name. Three digits and 36
+animals give 32,400 names per context."""
 
 ContextType = Literal["chat_room", "post", "comment"]
 
@@ -99,6 +99,6 @@ def _item(key: Key, alias: Alias) -> Item:
 
 
 def _key(user_id: str, context_type: ContextType, context: str) -> Key:
-    # Clients choose the context. As the last part, it cannot imitate the key of another user.
+    # The context is last, because clients choose it and could otherwise imitate another user's key.
     parts = f"{user_id}#{context_type}#{context}"
     return {"alias_key": hashlib.sha256(parts.encode()).hexdigest()}

@@ -59,7 +59,7 @@ class KeyRing:
         self._newest: Key | None = None
         self._previous: Key | None = None
         self._previous_kid: int | None = (
-            None  # the version requested for `_previous`, even if it did not exist
+            None  # the id last requested for `_previous`, even if that key did not exist
         )
         self._looked_up_at = 0.0
         self._successor_seen: int | None = None

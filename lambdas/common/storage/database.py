@@ -61,7 +61,7 @@ class DatabaseSettings(Settings, frozen=True, kw_only=True):
 
 
 class Credentials(Struct, frozen=True):
-    """The user to connect as, without a password if the server trusts its network."""
+    """The user to connect as. `password` is None if the server requires no password."""
 
     username: str
     password: str | None = None
@@ -268,7 +268,7 @@ class Database:
         self._connection.run(sql)
 
     def _lost(self, error: Exception) -> bool:
-        """Closes the connection and returns True if the error means that it is unusable."""
+        """Returns True if the error made the connection unusable, and then closes it."""
         if _connection_survived(error):
             return False
         self._drop()

@@ -46,8 +46,8 @@ def unpack(item: Mapping[str, Any]) -> Item:
 class ConditionFailedError(Exception):
     """Nothing was written, because a condition was not met.
 
-    `failed` maps the name of each failed entry of a transaction to the existing item, or to {}
-    without `return_existing` or if no item exists. It is empty if a single write failed.
+    `failed` maps the name of each failed entry of a transaction to the existing item, or to {} if
+    no item exists or `return_existing` is not set. It is empty if a single write failed.
     """
 
     def __init__(self, failed: Mapping[str, Item] = {}) -> None:
@@ -71,7 +71,7 @@ class Expressions(TypedDict, total=False):
     values: Mapping[str, Any]
     """Values of placeholders such as `:time`."""
     names: Mapping[str, str]
-    """Attribute names of placeholders such as `#name`, for words that DynamoDB reserves."""
+    """Attribute names for placeholders such as `#name`, because DynamoDB reserves some words."""
     return_existing: bool
     """If True, the error of a failed transaction contains the existing item, to save a read."""
 
@@ -178,7 +178,7 @@ class Table:
         returns: Literal["NONE", "UPDATED_NEW", "ALL_NEW"] = "NONE",
         **expressions: Unpack[Expressions],
     ) -> Item:
-        """Updates or creates an item. Returns the new attributes that `returns` selects."""
+        """Updates or creates an item. Returns the attributes that `returns` selects, or {}."""
         update = self.build_update(key, expression, **expressions)["Update"]
         return self._write(self.client.update_item, update, ReturnValues=returns)
 
@@ -189,7 +189,7 @@ class Table:
         returns: Literal["NONE", "ALL_OLD"] = "NONE",
         **expressions: Unpack[Expressions],
     ) -> Item:
-        """Deletes an item if it exists. Returns the deleted item for `ALL_OLD`."""
+        """Deletes an item if it exists. Returns the deleted item if `returns` is `ALL_OLD`."""
         delete = self.build_delete(key, **expressions)["Delete"]
         return self._write(self.client.delete_item, delete, ReturnValues=returns)
 

@@ -1,7 +1,4 @@
-"""IAM authentication tokens, which are presigned requests that serve as passwords.
-
-RDS and ElastiCache accept them.
-"""
+"""Creates IAM authentication tokens, which RDS and ElastiCache accept as passwords."""
 
 from typing import TYPE_CHECKING
 from urllib.parse import urlencode
@@ -10,7 +7,7 @@ if TYPE_CHECKING:
     import boto3
 
 LIFETIME = 900
-"""Seconds for which a token can open connections, the maximum of both services."""
+"""Seconds for which a token can open connections. It is the maximum of RDS and ElastiCache."""
 
 
 def rds_token(session: "boto3.session.Session", endpoint: str, user: str) -> str:

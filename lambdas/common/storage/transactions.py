@@ -1,4 +1,4 @@
-"""DynamoDB transactions whose writes have names."""
+"""DynamoDB transactions. Their writes have names, so that errors report which of them failed."""
 
 import time
 from collections.abc import Mapping

@@ -25,12 +25,12 @@ AttachmentType = Literal[
 ]
 IMAGE_TYPES: frozenset[str] = frozenset(get_args(ImageType))
 ATTACHMENT_TYPES: frozenset[str] = frozenset(get_args(AttachmentType))
-"""The documented content types."""
+"""The content types that the specification allows."""
 
 MEGABYTE = 1024 * 1024
 IMAGE_LIMIT = 5 * MEGABYTE
 ATTACHMENT_LIMIT = 10 * MEGABYTE
-"""The documented maximum bytes of an image or avatar, and of a chat attachment."""
+"""Maximum bytes of an image or avatar, and of a chat attachment, from the specification."""
 
 LIFETIME = 5 * 60
 """Seconds for which a signed form is valid (docs/api/README.md, Uploads)."""
@@ -102,7 +102,7 @@ class SignedUpload(Struct, frozen=True):
 
 
 class StoredObject(Struct, frozen=True):
-    """A file that was copied to a served prefix. `size` is in bytes."""
+    """A file that was copied to a prefix that clients can read. `size` is in bytes."""
 
     key: str
     content_type: str
@@ -123,7 +123,7 @@ class Uploads:
 
     Args:
         s3: Returns the client. Called on first use, since most requests upload nothing.
-        bucket: The bucket for uploads and served objects.
+        bucket: The bucket for uploads, and for the copies that clients can read.
         service: The service's name. A service cannot use another service's uploads.
         types: The accepted content types.
         limit: Maximum bytes of a file.
@@ -178,7 +178,7 @@ class Uploads:
         return SignedUpload(SignedForm(form["url"], form["fields"]), key)
 
     def is_key_of(self, user_id: str, key: str) -> bool:
-        """Returns True if the key has the form of this user's keys."""
+        """Returns True if the key has the format of this user's upload keys."""
         prefix = self._prefix(user_id)
         return key.startswith(prefix) and bool(
             re.fullmatch(r"[0-9a-f]{32}", key.removeprefix(prefix))

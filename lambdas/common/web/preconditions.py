@@ -1,4 +1,4 @@
-"""Optimistic concurrency: a resource's version is its ETag, and changes check it by If-Match."""
+"""Optimistic concurrency: responses have an ETag, and requests that change data check If-Match."""
 
 import time
 from collections.abc import Callable
@@ -68,6 +68,6 @@ class IfMatch(Struct, frozen=True):
         return cls(frozenset(tag.strip() for tag in header.split(",")))
 
     def check(self, version: int) -> None:
-        """Raises Problem 412 unless `version` is accepted, as a quoted tag or a bare number."""
+        """Raises Problem 412 unless the request accepts this version. Quotes are optional."""
         if self.tags is not None and not self.tags & {etag(version), str(version)}:
             raise Problem.stale()

@@ -27,7 +27,7 @@ WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """The methods whose requests have a body."""
 
 COMMON_STATUSES = frozenset({400, 403, 413, 429, 503})
-"""The documented error statuses of all routes: a malformed request, a request that WAF blocks, a
+"""The error statuses of all routes: a malformed request, a request that WAF blocks, a
 large request, throttling, and the outage of a dependency."""
 
 _THROTTLING = {
@@ -66,7 +66,7 @@ class Route(Struct, frozen=True):
 
     @property
     def statuses(self) -> frozenset[int]:
-        """The documented statuses of responses, including those of API Gateway and WAF."""
+        """All statuses of responses on this route, including those of API Gateway and WAF."""
         implied = {
             401: not self.access.public,
             404: "{" in self.path,
