@@ -233,7 +233,7 @@ def test_release_changes_nothing_after_it_lost_the_lock(world: World) -> None:
         world.roll_back("health", "1", force=True)
 
     world.clock.on_sleep = take
-    with pytest.raises(OperatorError, match="taken over the lock"):
+    with pytest.raises(OperatorError, match="another command took over the lock"):
         world.release()
     assert world.lambda_.aliases[HEALTH]["weights"] == {}
     assert world.lambda_.aliases[HEALTH]["version"] == "1"
