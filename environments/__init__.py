@@ -1,4 +1,4 @@
-"""The platform's environments. Each has one YAML file, and one strict model validates them all."""
+"""The platform's environments. Each has a YAML file, which a strict model validates."""
 
 from environments.loader import EnvironmentFileError, environment_names, load_environment
 from environments.model import Domains, Environment, FunctionName, FunctionSettings

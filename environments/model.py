@@ -62,11 +62,11 @@ The lease of an idempotency key must be longer than this limit.
 """
 
 REQUESTS_PER_CONCURRENCY = 10
-"""Requests per second that one unit of Lambda concurrency serves, at about 100 ms per request.
+"""Requests per second that one unit of Lambda concurrency handles, at about 100 ms per request.
 
-Each route accepts this number times `lambdas.reserved_concurrency`. Above it, API Gateway returns
-429 with Retry-After, whereas a throttled function causes a 5xx. A function with a lower reserved
-concurrency (auth) can be throttled first, which its alarm reports.
+Each route accepts this number times `lambdas.reserved_concurrency`. API Gateway rejects more
+requests with 429 and Retry-After, whereas a throttled function causes a 5xx. A function with a
+lower reserved concurrency (auth) can be throttled first. The function's alarm reports this.
 """
 
 LOG_RETENTION_DAYS = (
@@ -138,14 +138,14 @@ class Domains(Section):
 
 
 class FunctionOverrides(Section):
-    """Settings of one function. Absent values default to those of the environment."""
+    """Settings of one function. Missing values default to the environment's."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     """MB."""
     timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     """Seconds."""
     reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
-    """Executions. At most that of the environment."""
+    """Executions. At most the environment's reserved concurrency."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] | None = None
     """Execution environments that are kept warm. At most the reserved concurrency."""
 
@@ -156,7 +156,7 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
     "ai": FunctionOverrides(timeout=30),
     "migration": FunctionOverrides(timeout=300),
 }
-"""Documented settings by function. An environment's file can override them."""
+"""The specification's settings by function. An environment's file can override them."""
 
 
 @dataclass(frozen=True)
@@ -401,7 +401,7 @@ class OpenAi(Section):
     model: ModelName = "gpt-6-luna"
     """The default is OpenAI's small model for high volume."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
-    """The reasoning effort to request. None omits the parameter, which some servers reject.
+    """The reasoning effort to request. None omits the parameter, because some servers reject it.
 
     More reasoning could exceed the 25 s that a call may take.
     """

@@ -1,4 +1,4 @@
-"""Backups in addition to the built-in ones: daily table exports to the backups bucket."""
+"""Daily exports of tables to the backups bucket, in addition to AWS's own backups."""
 
 from __future__ import annotations
 

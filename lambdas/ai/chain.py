@@ -73,7 +73,7 @@ class Keys(Protocol):
 
 
 class Chain:
-    """Calls the first available provider, and on failure the next one."""
+    """Calls the first available provider. If the call fails, calls the next provider."""
 
     def __init__(
         self,

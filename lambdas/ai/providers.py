@@ -14,7 +14,7 @@ The longest output that a prompt requests, 8,192 tokens, is shorter.
 """
 
 MODEL_LENGTH = 100
-"""Maximum characters of a model's name in a response. The rest is cut off."""
+"""Maximum characters of a model's name in a response. Longer names are cut off."""
 
 TURN_OVERHEAD = 16
 """Tokens to assume for what a provider adds to each turn. Providers add fewer than 10."""

@@ -50,7 +50,7 @@ class DynamoQuota:
     """Stores one item per user and UTC day.
 
     `tokens` is the sum of used and reserved tokens. A conditional write keeps it within the quota.
-    Each open reservation is a separate attribute, so that a crashed call's can be cancelled.
+    Each open reservation is a separate attribute, so that it can be cancelled after a crash.
     """
 
     def __init__(

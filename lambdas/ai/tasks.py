@@ -142,7 +142,7 @@ def parse_translation(text: str) -> Translation:
 
 
 def parse_verdict(text: str) -> Verdict:
-    """Returns a verdict with all categories, flagged if any of them is true.
+    """Returns a verdict with all categories. It is flagged if any category is true.
 
     Raises InvalidCompletionError.
     """

@@ -56,7 +56,7 @@ class RateLimiter:
     """Counts attempts in a table.
 
     `count` counts an attempt at once. `begin` and `end` count an attempt only if it failed. While
-    counted and running attempts together reach the limit, `begin` waits for running ones to end.
+    counted and running attempts together reach the limit, `begin` waits until attempts end.
     Concurrent guesses therefore cannot exceed the limit, and correct attempts are not refused.
     """
 
@@ -123,7 +123,7 @@ class RateLimiter:
         *,
         limited: bool = True,
     ) -> int:
-        """Applies `change` to a counter, writes it, and returns the time of the change.
+        """Applies `change` to a counter, stores the counter, and returns the time of the change.
 
         Waits while `change` returns None, and while other requests write the counter.
         """

@@ -36,7 +36,7 @@ class RefreshTokens:
     ) -> RefreshToken | None:
         """Returns the session's token of this generation, or None if the key no longer exists.
 
-        `kid` is the id of the signing key. Default: the newest key.
+        `kid` is the id of the signing key, by default the newest key's.
         """
         key = self._keys.signing_key() if kid is None else self._keys.verification_key(kid)
         return None if key is None else _derive(key, session_id, generation)

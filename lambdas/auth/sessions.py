@@ -20,7 +20,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch. Each
     refresh is a rotation: it increments `generation`, and issues a refresh token with the hash
     `refresh_hash`, derived with the key `refresh_kid`. `rotated_at` is the time of the last
-    rotation, `earlier_rotations` are those of recent ones, all in milliseconds since the epoch.
+    rotation. `earlier_rotations` are the times of earlier recent rotations. Both are in
+    milliseconds since the epoch.
     """
 
     session_id: str

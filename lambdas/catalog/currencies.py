@@ -12,4 +12,4 @@ CURRENCIES = frozenset(
     """.split()  # noqa: SIM905
 )
 """The codes of ISO 4217, list one, as of 2026, without precious metals, units of account and test
-codes. If a code is removed here, existing listings keep it, but new listings cannot use it."""
+codes. After a code is removed here, existing listings keep the code, but new ones cannot use it."""

@@ -135,7 +135,7 @@ class CatalogFunction:
                         f"No event of a batch of {len(outcome.failed)} was published: see the log"
                     )
         except Problem as problem:
-            # The database is unavailable. Other alarms report that, and the next sweep retries.
+            # The database is unavailable. Other alarms report this, and the next run retries.
             self._logger.error("sweep skipped", code=problem.code)
             return {"swept": swept}
         if swept:

@@ -58,7 +58,7 @@ class Changes(Struct, frozen=True, kw_only=True):
 
 
 class Category(Struct, frozen=True):
-    """A category. `listings` is its number of active listings, without those of subcategories."""
+    """A category. `listings` counts its active listings, but not its subcategories' listings."""
 
     slug: str
     name: str
@@ -69,8 +69,8 @@ class Category(Struct, frozen=True):
 class Search(Struct, frozen=True, kw_only=True):
     """The query for a page of listings that match all filters, sorted by `sort`.
 
-    A listing must be in any of `categories`. `own` includes reserved and sold listings, for the
-    seller's own list. `after` is the position of the previous page's last `ListEntry`.
+    A listing must be in one of `categories`. With `own`, reserved and sold listings are included,
+    for the seller's own list. `after` is the position of the previous page's last `ListEntry`.
     """
 
     sort: str
@@ -353,7 +353,7 @@ class ListingStore:
         return [_list_entry(row, position) for row, position in self._database.read(sql, **values)]
 
     def list_categories(self) -> list[Category]:
-        """Returns all categories. Those with the same parent are in display order."""
+        """Returns all categories. Categories with the same parent are in display order."""
         return [Category(*row) for row in self._database.read(CATEGORIES)]
 
     def list_wishlist(

@@ -41,7 +41,7 @@ from lambdas.common.web.pagination import Cursors, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 IMAGES = "images/catalog/"
-"""The prefix of the S3 keys of images that CloudFront serves."""
+"""The prefix of S3 keys below which CloudFront can read images."""
 
 TREE_MAX_AGE = 60.0
 """Seconds for which the category tree is cached. Only database migrations change categories."""
@@ -394,7 +394,7 @@ class CatalogService:
         return self._events.create(event_type, actor_id=caller.user_id, data=data)
 
     def _publish(self, events: Sequence[Event]) -> None:
-        """Publishes stored events. Only logs errors, because the scheduled sweep retries."""
+        """Publishes stored events. Only logs errors, because the function's schedule retries."""
         try:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass

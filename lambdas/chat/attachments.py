@@ -1,4 +1,4 @@
-"""Attachments: clients upload a file, send it in one message, and download it by a signed URL."""
+"""Attachments: clients upload a file, attach it to one message, and download it by a signed URL."""
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any

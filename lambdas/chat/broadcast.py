@@ -56,7 +56,7 @@ class DeliveryQueues:
         )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> bool:
-        """Queues the removal of the user's connections, or of all if None, from the room."""
+        """Queues the removal of a user's connections from the room. None means all users."""
         body = msgspec.json.encode({"roomId": room_id, "userId": user_id, "reason": reason})
         return self._send(QueueUrl=self._retries_url, MessageBody=body.decode())
 
@@ -117,7 +117,7 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the user's connections, or all if None, from the room. Notifies the clients.
+        """Removes a user's connections from the room. None means all users. Notifies clients.
 
         If the cache is unavailable, the delivery function removes the connections later.
         """

@@ -141,7 +141,7 @@ class MemberStore:
         Args:
             member: The membership as it was read.
             event: The outbox entry for the transaction.
-            pair: The `pair_key` of a direct room's two members. Its item is deleted too.
+            pair: The `pair_key` of a direct room's two members. The item with this key is deleted.
             replacement: The ban, or the mute of a former member, that replaces the membership.
             new_owner: The member who becomes the owner of the room.
 
@@ -168,7 +168,7 @@ class MemberStore:
         self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
-        """Bans a user who has no item in the members table. Raises ChangedError if one exists."""
+        """Bans a user who has no item in the members table. Raises ChangedError otherwise."""
         try:
             self._members.put(to_builtins(ban), condition="attribute_not_exists(user_id)")
         except ConditionFailedError:
@@ -187,7 +187,7 @@ class MemberStore:
     def replace(self, *changes: tuple[Member, Member]) -> None:
         """Replaces members in one transaction. Each change has the old and the new member.
 
-        Raises ChangedError if any of them has changed since it was read.
+        Raises ChangedError if any member has changed since it was read.
         """
         self._write_unchanged(
             {before.user_id: self._build_replacement(before, after) for before, after in changes}

@@ -235,7 +235,10 @@ class MessageService:
         self._deliver(erased)
 
     def react(self, caller: Caller, room_id: str, id_: str, text: str, *, add: bool) -> None:
-        """Adds or removes the caller's reaction. Members who may not post can only remove one."""
+        """Adds or removes a reaction of the caller.
+
+        Members who may not send messages can only remove reactions.
+        """
         standing = self._standings.find(caller, room_id)
         if add:
             standing.require_speaker()

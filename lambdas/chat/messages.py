@@ -47,8 +47,9 @@ class AttachmentUsedError(Exception):
 class AttachmentRecord(Struct, frozen=True, kw_only=True):
     """An attachment, stored when its upload form is created.
 
-    It does not name the uploader, who may be the author of an anonymous message. `stored_key` is
-    the S3 key of the served object, which is set when a message uses the attachment.
+    The record does not identify the uploader, who may be the author of an anonymous message.
+    `stored_key` is the S3 key of the copy that members download. It is set when a message uses the
+    attachment.
     """
 
     attachment_id: str
@@ -85,10 +86,10 @@ class MessageStore:
 
         Args:
             room_id: The id of the room.
-            head: The number and time of the room's last message, as the caller has read them.
+            head: The number and time of the room's last message when the caller read them.
             create_message: Creates the message from its number and time.
-            extra_entries: Returns further entries for the transaction, by name.
-            repeat_key: A key in the idempotency table, for which only one message is stored.
+            extra_entries: Returns more entries for the transaction, by name.
+            repeat_key: A key in the idempotency table. Only one message is stored for each key.
             attachments: Uploads that become attachments of the message.
             find_head: Reads the room's current head.
 

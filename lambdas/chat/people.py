@@ -1,6 +1,7 @@
 """The names and the activity of users, as other users may see them.
 
-A registered user's profile defines both. An anonymous author has an alias in each room.
+A registered user's profile defines the name and who may see the activity. An anonymous author has
+an alias in each room.
 """
 
 from collections.abc import Collection, Sequence

@@ -124,7 +124,7 @@ class RoomService:
         self._broadcast.evict(room_id, "deleted")
 
     def view(self, room: Room, member: Member | None) -> RoomView:
-        """Returns the room as `member` sees it, or as a user who is not a member if None."""
+        """Returns the room as `member` sees it. None means a user who is not a member."""
         counters = self._rooms.find_counters(room.room_id)
         if counters is None:
             raise room_not_found()

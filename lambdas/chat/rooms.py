@@ -162,7 +162,7 @@ class RoomStore:
         return [item["room_id"] for item in islice(items, limit)]
 
     def change(self, room: Room, max_members: int | UnsetType | None) -> Room:
-        """Writes a room's new name, description and limit. Returns it with the new version.
+        """Writes a room's new name, description and limit. Returns the changed room.
 
         Args:
             room: The new values, with the version that was read.

@@ -75,7 +75,7 @@ class Signals:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Stores the audience of each user's online announcement, unless a larger one is stored."""
+        """Stores the audience of each user's online announcement. Keeps larger stored audiences."""
         key = _online_key(room_id)
         scores = {
             user_id: _AUDIENCES.index(audience)
@@ -93,7 +93,7 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes and returns the stored audience of the online announcement, `private` if none."""
+        """Deletes and returns the audience of the online announcement. Default: `private`."""
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

@@ -10,7 +10,7 @@ from msgspec import Struct
 class FieldError(Struct, frozen=True):
     """One validation error of one field.
 
-    `field` is the dotted name the client used (`price.amount`, `tags.0`). `message` completes a
+    `field` is the field's path in the request (`price.amount`, `tags.0`). `message` completes a
     sentence that starts with the field's name.
     """
 

@@ -47,7 +47,7 @@ class RetryMessage(Struct, frozen=True, rename="camel"):
     """A message of the retry queue. It has one of these three requests:
 
     - `stored`: check whether these versions of messages were delivered.
-    - `room_id`: remove the connections of `user_id`, or all connections if None, from this room.
+    - `room_id`: remove the connections of `user_id` from this room. None means all users.
     - `rest`: continue to remove the data of this deleted room.
 
     Lambda also sends a report of each stream batch that failed too often, without these fields. The

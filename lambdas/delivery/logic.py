@@ -67,7 +67,7 @@ class DeliveryService:
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
     def redeliver_lost(self, stored: Sequence[StoredVersion]) -> None:
-        """Delivers versions that are neither sent nor queued. Queues another check of queued ones.
+        """Delivers versions that are neither sent nor queued. Checks queued versions again later.
 
         Raises CacheUnavailableError. SQS then retries the check.
         """
@@ -82,7 +82,7 @@ class DeliveryService:
         self._check_later([item for item in stored if progress[item.name] == "queued"])
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> None:
-        """Removes the user's connections, or all if None, from a room.
+        """Removes a user's connections from a room. None means all users.
 
         Raises CacheUnavailableError."""
         self._fanout.evict(room_id, reason, user_id)

@@ -114,7 +114,7 @@ class Authorship:
 
 
 def shown_id(id_: str | None) -> str | UnsetType:
-    """Returns UNSET for None, so that the response omits the field."""
+    """Returns the id, or UNSET for None, so that the response omits the field."""
     return UNSET if id_ is None else id_
 
 

@@ -29,7 +29,7 @@ class ParentDeletedError(Exception):
 
 
 class CommentSlice(Struct, frozen=True):
-    """A page of comments, oldest first, and the position of the next page, or None on the last."""
+    """A page of comments, oldest first. `position` is that of the next page, or None."""
 
     comments: list[Comment]
     position: str | None

@@ -1,4 +1,4 @@
-"""The images of posts: copies of uploads below a prefix per post, which CloudFront serves."""
+"""The images of posts: copies of uploads that CloudFront can read, below one prefix per post."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 PREFIX = "images/post/"
-"""The prefix of the S3 keys of all post images. CloudFront serves `images/`."""
+"""The prefix of the S3 keys of all post images. CloudFront can read `images/`."""
 
 
 class ImageStore(Protocol):

@@ -37,7 +37,7 @@ class LikeStore(Protocol):
     def read_engagement(
         self, post_ids: Sequence[str], user_id: str | None
     ) -> dict[str, Engagement]:
-        """Returns the counters of each post, and whether the user, if not None, likes it."""
+        """Returns the counters of each post, and whether the user, if any, likes the post."""
 
 
 class DynamoLikeStore:

@@ -34,7 +34,7 @@ def _bucket(month: str, shard: int) -> str:
 
 
 class Months:
-    """Records which months have posts, in one item, so that pages skip other months."""
+    """Records in one item which months have posts, so that lists skip the other months."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str) -> None:
         self._table = Table(dynamodb, table)

@@ -27,7 +27,8 @@ class ProfileStore(Protocol):
     ) -> bool:
         """Writes the changed attributes and the event in one transaction.
 
-        Returns False if the stored version differs from that of `before`. Never writes statistics.
+        Returns False if the stored version differs from the version of `before`. Never writes
+        statistics.
         """
 
 

@@ -28,7 +28,7 @@ class RetryMessage(msgspec.Struct, rename="camel"):
     """A message of the retry queue. The event itself stays in the table.
 
     A message without an event id comes from the schedule, or is Lambda's report of a stream batch
-    that failed too often. Both trigger a sweep, which publishes all events that are still stored.
+    that failed too often. Both cause the function to publish all events that are still stored.
     """
 
     event_id: str | None = None

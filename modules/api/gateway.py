@@ -64,7 +64,7 @@ def log_stage(
         name: The API's name.
         fields: The `$context` variable for each key of an access log line.
         execution_log: The name that API Gateway requires for the execution log. The stage depends
-            on this log group. Otherwise API Gateway would create it, without a retention period.
+            on this log group: API Gateway would create a missing group without a retention period.
         service: The value of the execution log's Service tag.
     """
     if not environment.capabilities.api_gateway_account:

@@ -173,8 +173,8 @@ class RestApi(Construct):
             path: The path segment.
             function: The function for all methods, including OPTIONS, because the function checks
                 the CORS origins.
-            public: Whether the routes have no authorizer. OPTIONS never has one, because
-                preflights carry no token.
+            public: Whether the routes have no authorizer. OPTIONS never has an authorizer, because
+                preflight requests contain no token.
         """
         base = self._resource(scope, "path", self._version.id, path)
         below = self._resource(scope, "path-below", base.id, "{proxy+}")

@@ -21,12 +21,12 @@ _Identity = tuple[str, ...]
 
 
 class Audience(Struct, frozen=True):
-    """The connections that may receive a room's frames, and those that may not."""
+    """The result of checking which connections may receive the frames of rooms."""
 
     admitted: Mapping[str, Sequence[Connection]]
-    """The connections by room that may receive frames."""
+    """For each room, the connections that may receive frames."""
     removed: Mapping[str, Sequence[Connection]]
-    """The connections by room whose users are not members of the room."""
+    """For each room, the connections of users who are not members."""
     ended: Sequence[Connection]
     """Connections whose session has ended."""
 

@@ -159,7 +159,7 @@ class Fanout:
         self._expel(audience)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the user's connections, or all if None, from a room. Notifies the clients.
+        """Removes a user's connections from a room. None means all users. Notifies clients.
 
         Raises CacheUnavailableError.
         """

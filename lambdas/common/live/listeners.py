@@ -74,7 +74,7 @@ class LiveRooms:
                 pipe.expire(_rooms_key(connection), LIFETIME)
                 for room_id in rooms:
                     if room_id != _ALIVE:
-                        # xx skips the room if the connection has been removed from it meanwhile.
+                        # With xx, this does not add a connection that was just removed.
                         pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
                         pipe.expire(_room_key(room_id), LIFETIME)
                 pipe.execute()

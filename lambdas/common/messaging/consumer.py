@@ -32,7 +32,7 @@ def create_handler(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[B
 def consume_messages(batch: Batch, handle: Callable[[bytes], None], logger: Logger) -> Batch:
     """Handles the messages of a batch one by one and returns the ids of the failed ones to SQS.
 
-    `handle` gets a message's body and raises if it cannot process it. SQS redelivers only the
+    `handle` processes a message's body, and raises an exception on failure. SQS redelivers only the
     failed messages. Raises BatchFailedError if all failed, so that Lambda counts an error.
     """
     failures = []

@@ -41,7 +41,7 @@ class Outbox(Protocol):
 
 
 class Outcome(Struct, frozen=True):
-    """The ids of published events, and of those that remain in the outbox."""
+    """The ids of published events, and of events that remain in the outbox."""
 
     published: Sequence[str]
     failed: Sequence[str]

@@ -1,4 +1,4 @@
-"""Aliases of anonymous authors: one per user and context, which does not reveal the user."""
+"""Aliases of anonymous authors. A user has one alias per context. It does not reveal the user."""
 
 import hashlib
 from typing import TYPE_CHECKING, Literal
@@ -22,7 +22,7 @@ ContextType = Literal["chat_room", "post", "comment"]
 
 
 class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A user's alias within one context, such as a room. Its id and name are random."""
+    """A user's alias within one context, such as a room. The id and the name are random."""
 
     alias_id: str
     display_name: str

@@ -1,4 +1,4 @@
-"""URLs of pictures that CloudFront serves."""
+"""URLs of pictures in CloudFront."""
 
 from typing import Literal
 

@@ -13,8 +13,8 @@ MAX_AGE = 300.0
 """Seconds after which the newest key is read again, so that functions soon use a rotated key."""
 
 REFRESH_INTERVAL = 10.0
-"""Minimum seconds between SSM reads for unknown key ids, which may be forged. The id that follows
-the newest one triggers one immediate read, because the key may have been rotated."""
+"""Minimum seconds between SSM reads for unknown key ids, which may be forged. The first use of the
+id that follows the newest id triggers an immediate read, because a new key may exist."""
 
 
 class Key(Struct, frozen=True):
@@ -51,7 +51,7 @@ class ParameterKeySource:
 
 
 class KeyRing:
-    """Signs with the newest key and verifies with the newest and the previous one only."""
+    """Provides the newest key for signing, and the newest and the previous key for verifying."""
 
     def __init__(self, source: KeySource, clock: Clock = SYSTEM_CLOCK) -> None:
         self._source = source
@@ -72,7 +72,7 @@ class KeyRing:
         return self._newest
 
     def verification_key(self, kid: int) -> Key | None:
-        """Returns the key with this id if it is the newest or the previous one, else None."""
+        """Returns the newest or the previous key if it has this id, else None."""
         newest = self.signing_key()
         if self._is_new_successor(kid) or (kid > newest.kid and self._age() >= REFRESH_INTERVAL):
             self._refresh()  # the key was just rotated, or the id is forged
@@ -86,7 +86,7 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Returns True once for the id that follows the newest one, to detect a rotation."""
+        """Returns True for the first use of the id after the newest id, to detect a rotation."""
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:
             return False

@@ -80,7 +80,7 @@ class CacheUnavailableError(Exception):
 class GuardedCache:
     """A cache that may be down. For PAUSE seconds after a failure, calls fail immediately.
 
-    Otherwise, each request during an outage would wait for the timeout.
+    Without this, each request during an outage would wait for the timeout.
     """
 
     PAUSE = 1.0

@@ -1,4 +1,4 @@
-"""Connections to PostgreSQL, of which a service keeps one per execution environment."""
+"""Connections to PostgreSQL. Each execution environment of a service keeps one open."""
 
 import json
 import ssl
@@ -50,7 +50,7 @@ class DatabaseSettings(Settings, frozen=True, kw_only=True):
     """The settings of a service's connection. `rds_endpoint` has the form host:port.
 
     With `rds_iam_auth`, the password is an IAM token and TLS is verified with the certificate
-    authorities in `rds_ca_file`. Otherwise the connection has neither password nor TLS.
+    authorities in `rds_ca_file`. Without it, the connection has neither password nor TLS.
     """
 
     rds_endpoint: str
@@ -168,7 +168,7 @@ Run = Callable[..., list[list[Any]]]
 
 
 class Database:
-    """The connection of one execution environment. It is opened on first use and after a loss.
+    """The connection of one execution environment. Opened on first use, and again after a loss.
 
     Statements are prepared once per connection, and PostgreSQL plans each call for its values.
     Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.
@@ -248,8 +248,8 @@ class Database:
                 "lock_timeout": _milliseconds(LOCK_TIMEOUT),
                 # An execution environment that Lambda has frozen must not hold locks.
                 "idle_in_transaction_session_timeout": _milliseconds(NETWORK_TIMEOUT),
-                # No plan fits all values: one category may have half of all listings, another
-                # very few.
+                # The best plan depends on the values: one category may have half of all
+                # listings, another very few.
                 "plan_cache_mode": "force_custom_plan",
                 "TimeZone": "UTC",
             },

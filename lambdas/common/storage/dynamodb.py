@@ -77,7 +77,7 @@ class Expressions(TypedDict, total=False):
 
 
 class Table:
-    """One table.
+    """A DynamoDB table.
 
     `put`, `update` and `delete` write at once. Each has a `build_` counterpart that returns the
     same write as an entry for a transaction (`transactions.Transactions`).
@@ -167,7 +167,7 @@ class Table:
         return self._pages(self.client.scan, arguments | _options({"values": values}))
 
     def put(self, item: Mapping[str, Any], **expressions: Unpack[Expressions]) -> None:
-        """Writes an item, which replaces an existing one."""
+        """Writes an item. Replaces an existing item with the same key."""
         self._write(self.client.put_item, self.build_put(item, **expressions)["Put"])
 
     def update(

@@ -20,7 +20,7 @@ Sleep = Callable[[float], None]
 
 _FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
 """Pauses in seconds, and the number of attempts. Pauses are random, and their maximum doubles. All
-together take up to 7 s, on average 3.5 s, which is enough for 100 writers of one counter."""
+pauses take up to 7 s in total, on average 3.5 s: enough for 100 writers of one counter."""
 
 _RETRYABLE = {
     "TransactionConflictException",  # error of a single write
@@ -31,7 +31,7 @@ _RETRYABLE = {
 
 
 def attempts(sleep: Sleep) -> Iterator[None]:
-    """Yields once per attempt, with pauses in between. Raises Problem 503 after the last one."""
+    """Yields once per attempt, and pauses between attempts. Then raises Problem 503."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))

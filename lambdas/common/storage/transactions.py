@@ -1,4 +1,4 @@
-"""DynamoDB transactions. Their writes have names, so that errors report which of them failed."""
+"""DynamoDB transactions. Each write has a name, so that an error reports which writes failed."""
 
 import time
 from collections.abc import Mapping

@@ -190,7 +190,7 @@ class Uploads:
         Each call creates a separate object, which can be deleted without checking other uses.
         Raises Problem 422 for the field `key` if the file's bytes do not match its declared type or
         the user has no upload with that key. The error does not reveal whether another user has
-        one. Raises Problem 409 if the upload is replaced meanwhile.
+        such an upload. Raises Problem 409 if the upload is replaced during the call.
         """
         return self._use([(key, "key")], user_id, target_prefix)[0]
 

@@ -36,8 +36,8 @@ class Creation(msgspec.Struct, frozen=True):
         """Returns the resource of an earlier attempt, or creates it.
 
         Args:
-            find: returns the resource with an id. Raises Problem 404 if there is none.
-            create: creates the resource with an id.
+            find: Returns the resource with this id. Raises Problem 404 if it does not exist.
+            create: Creates a resource with this id.
         """
         if self.may_exist:
             try:
@@ -49,7 +49,7 @@ class Creation(msgspec.Struct, frozen=True):
 
 
 class Request:
-    """One HTTP request. Each part is parsed on access, so that unused parts may be malformed."""
+    """An HTTP request. Its parts are parsed when they are read. Unread parts may be malformed."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
@@ -65,7 +65,7 @@ class Request:
         """True if the caller may be an anonymous author, whom logs must not name. The router sets
         it from `Route.anonymous`, and the operation corrects it."""
         self.creation = Creation(new_id())
-        """The id for what the request creates. All attempts with one Idempotency-Key share it."""
+        """The id for the resource to create. All attempts with one Idempotency-Key share the id."""
 
     @property
     def caller(self) -> Caller:

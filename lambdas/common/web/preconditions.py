@@ -53,7 +53,7 @@ def repeat_if_changed(
 
 
 class IfMatch(Struct, frozen=True):
-    """The versions of a resource that a request accepts. None accepts all.
+    """The versions of a resource that a request accepts, or None if it accepts all versions.
 
     `check` only detects a conflict early. The write must also be conditional on the version.
     """

@@ -64,7 +64,7 @@ def create_router(
 
 
 def operations_of(api: object, routes: Sequence[Route]) -> dict[str, Operation]:
-    """Returns the methods that the routes name. Raises AttributeError if `api` lacks one."""
+    """Returns the method of `api` for each route. Raises AttributeError if a method is missing."""
     return {route.operation: getattr(api, route.operation) for route in routes}
 
 
