@@ -124,7 +124,7 @@ def _find_marks(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple
 
 
 def _position(line: str, marks: Mapping[str, yaml.Mark]) -> str:
-    """Returns `:line:column` of the key with which an error begins, or of its section."""
+    """Returns `:line:column` of the key that an error is about, or of the key's section."""
     parts = line.partition(":")[0].split(".")
     for length in range(len(parts), 0, -1):
         mark = marks.get(".".join(parts[:length]))

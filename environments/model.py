@@ -214,7 +214,7 @@ class DynamoDb(Section):
     """Billing and protection of the tables."""
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
-    """Billing by request, or by capacity that scales with its use."""
+    """Billing per request, or for capacity that scales with the load."""
     read: CapacityRange = CapacityRange()
     """Used if billing_mode is PROVISIONED. Documented: 5 to 100 units, 70 % target utilization."""
     write: CapacityRange = CapacityRange()
@@ -468,16 +468,16 @@ class Environment(Section):
     """`retain` protects data stores against deletion. `destroy` lets `ops remove` delete them."""
     release_strategy: Literal["all_at_once", "gradual"]
     """`all_at_once`: each apply points the alias `live` at the new version. `gradual`: `ops deploy`
-    shifts traffic to it in steps."""
+    shifts traffic to the new version in steps."""
     promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
     """The environment whose commit `ops promote` deploys here. None forbids promotion."""
     approval: bool = False
     """Whether a promotion to this environment requires approval."""
     budget: Budget = Budget()
     alert_email: Email | None = None
-    """Address that receives alarms. AWS asks it to confirm."""
+    """Email address that receives alarms. AWS first sends it a request for confirmation."""
     billing_email: Email | None = None
-    """Address that receives alerts on costs. AWS asks it to confirm."""
+    """Email address that receives cost alerts. AWS first sends it a request for confirmation."""
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None
@@ -525,7 +525,7 @@ class Environment(Section):
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """Returns a function's settings: its own or the default values, limited by the caps."""
+        """Returns a function's settings, with defaults, and within the environment's limits."""
         return FunctionSettings(
             memory_size=self.lambdas.function_value(function, "memory_size")
             or self.lambdas.memory_size,

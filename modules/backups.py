@@ -24,7 +24,7 @@ from modules.base.table import Table
 
 SERVICE = "platform"
 EXPORT_PREFIX = "dynamodb/"
-"""The prefix of all exports in the bucket, below which each table has its own prefix."""
+"""The prefix of all exports in the bucket. Each table has a prefix below this one."""
 EVERY_DAY = "cron(0 3 * * ? *)"
 """03:00 UTC, which is at night in the Americas and in Europe."""
 WINDOW_MINUTES = 60

@@ -558,7 +558,7 @@ class DeploymentPermissions:
         ]
 
     def administration(self) -> list[Statement]:
-        """Allows what `identity` allows, and managing the workflows' roles and the boundary.
+        """Allows managing the stack's roles, the workflows' roles, and the boundary.
 
         Operators attach this policy instead of `identity` for the first deployment, and for changes
         of these roles and the boundary (docs/policies/administer-identity.json). No role of the

@@ -64,8 +64,8 @@ class Messaging(Construct):
         rule_names: The names of the bus's rules.
         alerts_topic_arn: The topic for alarms and budgets, which sends emails to alert_email.
         notifications_topic_arn: The topic for users' events. Subscriptions filter on the body.
-        work_queue: The queue of STATISTICS_EVENTS.
-        deletions_queue: The queue of DELETION_EVENTS.
+        work_queue: The queue that receives STATISTICS_EVENTS.
+        deletions_queue: The queue that receives DELETION_EVENTS.
         undelivered: The dead-letter queue of the rules. The rule and the error are in the message
             attributes.
         queues: Queue names by purpose, including dead-letter queues.

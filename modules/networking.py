@@ -268,7 +268,7 @@ class Networking(Construct):
         )
 
     def _interface_endpoints(self) -> str | None:
-        """Creates the endpoints, if any. Returns the id of their security group, or else None."""
+        """Creates the endpoints. Returns their security group's id, or None without endpoints."""
         services = self._environment.network.interface_endpoints
         if not services:
             return None

@@ -86,7 +86,7 @@ class Parameters:
         return self._parameter("openai-api-key", "ai", "OpenAI API key; unset: not configured")
 
     def all(self) -> dict[str, Parameter]:
-        """Returns every parameter by the label of its Terraform resource."""
+        """Returns all parameters, by the label of the Terraform resource."""
         labels = ("jwt_secret", "cursor_key", "gemini_api_key", "openai_api_key")
         return {label: getattr(self, label) for label in labels}
 

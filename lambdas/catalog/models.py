@@ -190,7 +190,7 @@ class RatingEntryView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RatingView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A new rating, and the listing's average and number of ratings, which include it."""
+    """A new rating, and the listing's average and number of ratings with the new one."""
 
     listing_id: str
     user_id: str

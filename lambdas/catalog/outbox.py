@@ -29,7 +29,7 @@ def add_events(run: Run, events: Sequence[Event]) -> None:
 
 
 class AuroraOutbox:
-    """Reads and deletes events for the relay. Locks them, so that other relays skip them."""
+    """Reads, locks and deletes events for the relay. Other relays skip locked events."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -92,7 +92,7 @@ class Attachments:
             self._uploads.remove(stored.key)
 
     def sign_url(self, room_id: str, attachment_id: str) -> str:
-        """Returns an attachment's signed URL. Raises Problem 404 if no message has it."""
+        """Returns an attachment's signed URL. Raises Problem 404 if it belongs to no message."""
         [record] = self._messages.find_attachments([attachment_id])
         if record is None or record.room != room_id or record.stored_key is None:
             raise Problem.not_found("There is no such attachment.", "attachment_not_found")

@@ -97,7 +97,7 @@ class MessageService:
         self._logger = logger
 
     def store(self, caller: Caller, room_id: str, draft: Draft) -> StoredMessage:
-        """Stores a message, only once per `client_message_id`. `announce` then sends it.
+        """Stores a message, only once per `client_message_id`. Call `announce` to send it.
 
         The caller can acknowledge the stored message before listeners receive it.
         """

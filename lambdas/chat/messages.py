@@ -265,7 +265,7 @@ def _to_item(record: AttachmentRecord) -> dict[str, Any]:
 
 
 def _indexed_item(room_id: str, id_: str) -> dict[str, Any]:
-    """Returns an item's attributes, with which MESSAGES_INDEX finds it by the room."""
+    """Returns the keys of an item in the table and in MESSAGES_INDEX."""
     return {"message_id": id_, "room_id": secondary_partition(room_id), "timestamp": id_}
 
 

@@ -77,7 +77,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
     @property
     def may_broadcast(self) -> bool:
-        """Returns True if the member's role allows sending messages and they are not muted."""
+        """Returns True if the member is not muted and has a role that may send messages."""
         return not self.muted and (
             self.room_type != "announcement" or self.rank >= RANKS[MODERATOR]
         )

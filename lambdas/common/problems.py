@@ -19,7 +19,7 @@ class FieldError(Struct, frozen=True):
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's term)
-    """An error response. The caller sees all of it, so it must not contain internal details.
+    """An error response. Callers see every field, so no field may contain internal details.
 
     Programs compare `code`. `detail` is for people. `headers` are added to the response, and
     `members` to the document, as RFC 9457 extension members.

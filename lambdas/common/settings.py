@@ -32,7 +32,7 @@ def read(model: type[S], environ: Mapping[str, str]) -> S:
     """Returns the settings of type `model` from `environ`.
 
     Raises:
-        SettingsError: Variables are missing, or a value is invalid. The message names them.
+        SettingsError: Variables are missing or invalid. The message contains their names.
     """
     values: dict[str, str | tuple[str, ...]] = {}
     missing = []

@@ -35,7 +35,7 @@ class DeliveryService:
         profiles: ProfileReader,
         logger: Logger,
     ) -> None:
-        """`check_later` queues versions of messages for a later check, and raises errors of SQS.
+        """`check_later` queues versions of messages for a later check. It may raise SQS errors.
 
         `find` reads a message by its id, consistently. `profiles` reads the authors' names.
         """

@@ -52,7 +52,7 @@ class PendingRemoval(Struct, frozen=True, rename="camel"):
 class RoomData:
     """The data of deleted rooms in DynamoDB and S3.
 
-    All methods are idempotent. They return True if they found and removed something.
+    All methods are idempotent, and return True if they removed something.
     """
 
     def __init__(

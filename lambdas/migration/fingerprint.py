@@ -25,7 +25,7 @@ WHERE i.indrelid = CAST(:name AS regclass) AND i.indisprimary
 """
 
 Fingerprint = dict[str, dict[str, tuple[int, str]]]
-"""For each table and bucket, the number of rows and the sum of their hashes."""
+"""For each table and bucket, the number of rows and the sum of the rows' hashes."""
 
 
 def fingerprint(connection: "pg8000.native.Connection") -> Fingerprint:

@@ -19,7 +19,7 @@ MONTHS_ITEM = "timeline-months"
 """The key of an item in the counters table that holds the months with posts."""
 
 MONTHS_PER_PAGE = 12
-"""The maximum number of months read for a page. If these months have few posts, it is short."""
+"""The maximum number of months read for a page. The page is short if they have few posts."""
 
 _MONTH = len("2026-01")
 

@@ -38,8 +38,8 @@ _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
     "location": {"location": None, "timezone": None},  # a time zone reveals the location
     "social_links": {"social_links": {}},
 }
-"""The values that replace hidden fields, by privacy setting. The setting `activity_status` is
-missing, because it applies only to chat."""
+"""For each privacy setting, the values that replace the hidden fields. The setting
+`activity_status` is missing, because it applies only to chat."""
 
 _ATTEMPTS = 5
 """Attempts to change a profile. An attempt fails if a concurrent request has changed it first."""

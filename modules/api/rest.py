@@ -307,7 +307,7 @@ class RestApi(Construct):
         self._custom_domain(stage)
 
     def _digest(self) -> str:
-        """Returns a digest of the deployment's content, so that a change causes a deployment.
+        """Returns a digest of the routes and settings. A changed digest causes a deployment.
 
         Hashes selected values, because reading CDKTF's resources would change them.
         """

@@ -46,7 +46,7 @@ ACTIONS = (
 ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
 
 TICKET = "route.request.querystring.ticket"
-"""The single-use ticket. It is in the query, because browsers set no headers on WebSockets."""
+"""The query parameter with the ticket. Browsers cannot set headers when opening a WebSocket."""
 
 # Never log the principal: with the time of an anonymous message, it would reveal its author.
 ACCESS_LOG_FIELDS = {

@@ -29,7 +29,7 @@ class Board:
         self._x = self._y = self._row_height = 0
 
     def add_section(self, title: str) -> None:
-        """Starts a section below the existing widgets with its heading."""
+        """Starts a section with a heading, below the existing widgets."""
         self._break()
         self._place("text", COLUMNS, 1, {"markdown": f"## {title}"})
 

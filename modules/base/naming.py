@@ -19,7 +19,7 @@ class Names:
         return resource_name(service, resource, self.environment.name)
 
     def bucket(self, service: str, resource: str) -> str:
-        """Returns a bucket's name. The environment's suffix makes it globally unique."""
+        """Returns a bucket's name, which ends in the environment's suffix to be globally unique."""
         environment = self.environment
         return bucket_name(service, resource, environment.name, environment.bucket_suffix)
 

@@ -32,7 +32,7 @@ def reduce_waits() -> bool:
         return False
 
     class DeferringProcess(base):  # type: ignore[misc, valid-type]
-        """Reads the responses to load requests only when another kind of request follows."""
+        """Waits for the responses to load requests only before a request of another type."""
 
         def __init__(self) -> None:
             super().__init__()

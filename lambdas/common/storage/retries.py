@@ -1,8 +1,8 @@
 """The retry policy for DynamoDB.
 
-botocore makes a second attempt after network errors, throttling and errors of the server
-(`clients.client_config`). It does not retry writes that conflict with a transaction or keys that a
-batch leaves unprocessed. This module does.
+This module retries writes that conflict with a transaction, and keys that a batch leaves
+unprocessed. botocore retries only network errors, throttling and errors of the server, once
+(`clients.client_config`).
 """
 
 import random

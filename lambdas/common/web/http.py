@@ -58,12 +58,12 @@ class Request:
         self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
         self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
         self.route = ""
-        """The matched route's template, which the router sets. Logs contain it, not the path."""
+        """The template of the matched route, set by the router. Logged instead of the path."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
         self.anonymous = False
-        """True if the caller may be an anonymous author, whom logs must not name. The router sets
-        it from `Route.anonymous`, and the operation corrects it."""
+        """True if logs must omit the caller, who may be an anonymous author. The router sets this
+        from `Route.anonymous`. An operation sets it to False if the author is not anonymous."""
         self.creation = Creation(new_id())
         """The id for the resource to create. All attempts with one Idempotency-Key share the id."""
 

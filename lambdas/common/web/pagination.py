@@ -1,4 +1,4 @@
-"""Pagination of lists by `limit` and signed, opaque cursors that are bound to their query."""
+"""Pagination of lists by `limit` and cursors. A cursor is signed and valid for one query only."""
 
 import base64
 import binascii
