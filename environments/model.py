@@ -354,30 +354,16 @@ class State(Section):
 class Capabilities(Section):
     """Features of the target cloud. All are on by default. Emulators lack some of them."""
 
-    application_autoscaling: bool = True
-    """Application Auto Scaling of provisioned DynamoDB capacity."""
-    xray_groups: bool = True
-    """X-Ray groups, one for each service."""
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
-    waf_logging: bool = True
-    """Logs of the requests that the web ACL blocks."""
-    waf_response_bodies: bool = True
-    """Custom response bodies for requests that the web ACL blocks."""
     bucket_tls_policy: bool = True
     """A bucket policy that denies plain HTTP."""
     queue_tls_policy: bool = True
     """A queue policy that denies plain HTTP."""
-    database_log_export: bool = True
-    """Aurora exports its log to CloudWatch Logs."""
-    flow_logs: bool = True
-    """VPC flow logs, delivered to CloudWatch Logs with an IAM role."""
     private_network: bool = True
     """The VPC isolates its functions, so that outbound traffic needs a NAT gateway."""
     edge_tls: bool = True
     """CloudFront serves viewers over TLS and redirects plain HTTP."""
-    saved_queries: bool = True
-    """Saved queries of CloudWatch Logs Insights."""
     version_metrics: bool = True
     """Aliases route by weight, and Lambda reports metrics per version."""
 

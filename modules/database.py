@@ -128,9 +128,7 @@ class Database(Construct):
             preferred_backup_window="04:00-05:00",
             preferred_maintenance_window="sun:05:30-sun:06:30",
             copy_tags_to_snapshot=True,
-            enabled_cloudwatch_logs_exports=["postgresql"]
-            if environment.capabilities.database_log_export
-            else None,
+            enabled_cloudwatch_logs_exports=["postgresql"],
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,

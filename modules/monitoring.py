@@ -118,14 +118,13 @@ class Monitoring(Construct):
         CloudwatchDashboard(
             self, "dashboard", dashboard_name=self.dashboard_name, dashboard_body=self._dashboard()
         )
-        if environment.capabilities.saved_queries:
-            CloudwatchQueryDefinition(
-                self,
-                "trace",
-                name=f"{self.dashboard_name}/one request by its correlation id",
-                log_group_names=[f"/aws/lambda/{name}" for name in monitored.functions.values()],
-                query_string=TRACE_QUERY,
-            )
+        CloudwatchQueryDefinition(
+            self,
+            "trace",
+            name=f"{self.dashboard_name}/one request by its correlation id",
+            log_group_names=[f"/aws/lambda/{name}" for name in monitored.functions.values()],
+            query_string=TRACE_QUERY,
+        )
 
     def _alarm(
         self,

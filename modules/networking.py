@@ -76,8 +76,7 @@ class Networking(Construct):
                 zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables
             )
         gateways = self._gateway_endpoints(private_tables)
-        if environment.capabilities.flow_logs:
-            self._flow_log()
+        self._flow_log()
 
         self._function_groups = {
             function: self._security_group(function, f"Security group of the {function} function")

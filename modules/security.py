@@ -257,7 +257,6 @@ class Security(Construct):
         )
 
     def _web_acl(self, id_: str, *, name: str, description: str, limited: bool) -> Wafv2WebAcl:
-        with_body = self._environment.capabilities.waf_response_bodies
         acl = _WebAcl(
             self,
             id_,
@@ -265,15 +264,14 @@ class Security(Construct):
             description=description,
             scope="REGIONAL",
             default_action=Wafv2WebAclDefaultAction(allow=Wafv2WebAclDefaultActionAllow()),
-            custom_response_body=[_rate_limit_body()] if limited and with_body else None,
-            rule=[*([_rate_limit_rule(with_body)] if limited else []), _common_rules()],
+            custom_response_body=[_rate_limit_body()] if limited else None,
+            rule=[*([_rate_limit_rule()] if limited else []), _common_rules()],
             visibility_config=Wafv2WebAclVisibilityConfig(
                 sampled_requests_enabled=True, cloudwatch_metrics_enabled=True, metric_name=name
             ),
             tags=service_tag("platform"),
         )
-        if self._environment.capabilities.waf_logging:
-            self._log(acl, id_, name)
+        self._log(acl, id_, name)
         return acl
 
     def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
@@ -354,7 +352,7 @@ def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:
     )
 
 
-def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
+def _rate_limit_rule() -> Wafv2WebAclRule:
     headers = {
         "Retry-After": str(RATE_WINDOW),
         "Access-Control-Allow-Origin": "*",
@@ -363,7 +361,7 @@ def _rate_limit_rule(with_body: bool) -> Wafv2WebAclRule:
     header = Wafv2WebAclRuleActionBlockCustomResponseResponseHeader
     response = Wafv2WebAclRuleActionBlockCustomResponse(
         response_code=429,
-        custom_response_body_key=RATE_LIMIT_BODY if with_body else None,
+        custom_response_body_key=RATE_LIMIT_BODY,
         response_header=[header(name=name, value=value) for name, value in headers.items()],
     )
     return Wafv2WebAclRule(

@@ -128,7 +128,7 @@ class DynamoTable(Construct):
             stream_arn=table.stream_arn if definition.stream else None,
             recoverable=recoverable,
         )
-        if provisioned and environment.capabilities.application_autoscaling:
+        if provisioned:
             limits = dynamodb.read, dynamodb.write
             self._autoscale("table", f"table/{table.name}", "table", *limits)
             for index in definition.indexes:

@@ -99,14 +99,13 @@ class Service(Construct):
             network=network,
         )
         platform.rest_api.add_service(self, path, self.function, public=public)
-        if platform.environment.capabilities.xray_groups:
-            XrayGroup(
-                self,
-                "traces",
-                group_name=platform.names.of(service, "service"),
-                filter_expression=f'service("{self.function.name}")',
-                tags=service_tag(service),
-            )
+        XrayGroup(
+            self,
+            "traces",
+            group_name=platform.names.of(service, "service"),
+            filter_expression=f'service("{self.function.name}")',
+            tags=service_tag(service),
+        )
 
 
 def _outbox_access(service: str, outbox: Table) -> Access:

@@ -79,8 +79,6 @@ def _linked_services(environment: Environment) -> list[str]:
         unused.add("email.cognito-idp.amazonaws.com")
     if environment.domains is None:
         unused.add("ops.apigateway.amazonaws.com")
-    if not environment.capabilities.waf_logging:
-        unused.add("wafv2.amazonaws.com")
     return [service for service in SERVICE_LINKED_ROLES if service not in unused]
 
 

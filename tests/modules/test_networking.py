@@ -103,7 +103,6 @@ def test_the_default_security_group_allows_nothing(dev: Synthesized) -> None:
 def test_flow_logs_have_the_environments_log_retention(prod: Synthesized) -> None:
     assert prod.one("aws_flow_log")["traffic_type"] == "ALL"
     assert prod.one("aws_cloudwatch_log_group")["retention_in_days"] == 365
-    assert "aws_flow_log" not in _networking("local").types
 
 
 def test_the_flow_log_role_has_the_permissions_that_aws_lists(prod: Synthesized) -> None:

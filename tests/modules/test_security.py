@@ -16,11 +16,6 @@ def security(name: str = "dev", **changes: Any) -> Synthesized:
     )
 
 
-def prod_without(*capabilities: str) -> Synthesized:
-    off = environment("prod").capabilities.model_copy(update=dict.fromkeys(capabilities, False))
-    return security("prod", capabilities=off)
-
-
 @pytest.fixture(scope="module")
 def dev() -> Synthesized:
     return security()
@@ -227,12 +222,3 @@ def test_web_acl_logs_omit_credentials_and_queries(prod: Synthesized) -> None:
             "BLOCK",
             "COUNT",
         ]
-
-
-def test_the_web_acl_works_without_logging_and_response_bodies() -> None:
-    bare = prod_without("waf_logging", "waf_response_bodies")
-    assert not {"aws_wafv2_web_acl_logging_configuration", "aws_cloudwatch_log_group"} & bare.types
-    assert "custom_response_body" not in web_acl(bare)
-    response = rules(bare)["RateLimitRule"]["action"]["block"]["custom_response"]
-    assert response["response_code"] == 429
-    assert "custom_response_body_key" not in response

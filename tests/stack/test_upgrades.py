@@ -24,6 +24,7 @@ from ops.review.review import Review, review
 from ops.review.rules import Verdict
 from ops.root import PROJECT, Root
 from ops.terraform.plan import Action, read_plan
+from tests import terraform
 from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
 from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import fixed_variables
@@ -63,6 +64,11 @@ SELECTED = (
     ("aws_cloudwatch_log_group", "ai/"),
 )
 """The data stores by type and construct. The resources that they refer to are applied too."""
+AUTOSCALING = (
+    ("aws_appautoscaling_target", "database/"),
+    ("aws_appautoscaling_policy", "database/"),
+)
+"""The resources that only tables with provisioned capacity have."""
 
 UPGRADES: Mapping[str, Mapping[str, Any]] = {
     "planmajor": {"rds": {"engine_version": "17.4", "allow_major_version_upgrade": True}},
@@ -239,29 +245,6 @@ def test_provisioned_capacity_changes_tables_in_place(plan: Plan) -> None:
     assert "billing_mode" in changes(reviewed)["aws_dynamodb_table", Action.UPDATE]
 
 
-def test_tables_change_back_to_on_demand_billing_in_place(
-    applied: Path, root: Root, empty_cloud: Addresses
-) -> None:
-    """Plans from a state whose tables have provisioned capacity."""
-    provisioned = applied.with_name("provisioned")
-    shutil.copytree(applied, provisioned, symlinks=True)
-    file = provisioned / "terraform.tfstate"
-    state = json.loads(file.read_text())
-    for resource in state["resources"]:
-        if resource["type"] == "aws_dynamodb_table":
-            values = resource["instances"][0]["attributes"]
-            values.update(billing_mode="PROVISIONED", read_capacity=5, write_capacity=5)
-    file.write_text(json.dumps(state))
-
-    def bill_on_demand(_: Block) -> None:
-        """Changes nothing, because the program bills on demand."""
-
-    _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
-    reviewed = review(read_plan(shown), APPLIED)
-    check_data_is_kept(reviewed)
-    assert "billing_mode" in changes(reviewed)["aws_dynamodb_table", Action.UPDATE]
-
-
 def test_an_additional_index_changes_the_table_in_place(plan: Plan) -> None:
     reviewed = plan(add_index)
     check_data_is_kept(reviewed)
@@ -281,3 +264,41 @@ def test_removing_a_service_is_reported_as_irreversible(plan: Plan) -> None:
         assert table.change.before["name"].startswith("ai-")
     usage = next(item for item in tables if item.change.before["name"].startswith("ai-usage-"))
     assert usage.change.before["deletion_protection_enabled"] is True
+
+
+@pytest.fixture(scope="module")
+def provisioned(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
+    """Bills the applied tables by provisioned capacity. Later tests find them changed."""
+    directory = applied.with_name("provisioned")
+    shutil.copytree(applied, directory, symlinks=True)
+    document = extract(stacks / "planunits", (*SELECTED, *AUTOSCALING))
+    write(json.loads(json.dumps(document).replace("planunits", APPLIED)), directory)
+    apply(directory, root, embedded_variables(empty_cloud))
+    return directory
+
+
+def test_the_plan_after_provisioning_is_empty(
+    provisioned: Path, root: Root, empty_cloud: Addresses
+) -> None:
+    shown = terraform.plan(provisioned, root, variables=embedded_variables(empty_cloud))
+    # The second apply of a security group's rules differs, see tests/e2e/operations/test_plan.py.
+    resources = {
+        (item["type"], *item["change"]["actions"])
+        for item in shown["resource_changes"]
+        if item["type"] in {"aws_dynamodb_table", *dict(AUTOSCALING)}
+    }
+    assert resources == {(type_, "no-op") for type_ in ("aws_dynamodb_table", *dict(AUTOSCALING))}
+
+
+def test_tables_change_back_to_on_demand_billing_in_place(
+    provisioned: Path, stacks: Path, root: Root, empty_cloud: Addresses
+) -> None:
+    def bill_on_demand(_: Block) -> Block:
+        return extract(stacks / APPLIED, SELECTED)
+
+    _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
+    reviewed = review(read_plan(shown), APPLIED)
+    check_data_is_kept(reviewed)
+    found = changes(reviewed)
+    assert "billing_mode" in found["aws_dynamodb_table", Action.UPDATE]
+    assert {(type_, Action.DESTROY) for type_, _ in AUTOSCALING} <= found.keys()

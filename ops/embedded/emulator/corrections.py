@@ -8,7 +8,7 @@ from typing import Any
 from xml.etree.ElementTree import Element
 
 from ministack.core import lambda_runtime
-from ministack.services import apigateway, apigateway_v1, cloudfront
+from ministack.services import apigateway, apigateway_v1, cloudfront, waf
 
 
 def follow_alias_of_websockets() -> None:
@@ -82,3 +82,24 @@ def render_ids_of_mock_responses() -> None:
         return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
 
     apigateway_v1._invoke_mock_v1 = invoke_and_render
+
+
+def store_response_bodies() -> None:
+    """Stores the custom response bodies of web ACLs, which ministack drops."""
+    create, update = waf.create_web_acl_record, waf._update_web_acl
+    member = "CustomResponseBodies"
+
+    def create_with_bodies(name: str, scope: str, properties: dict[str, Any]) -> Any:
+        id_, arn, record = create(name, scope, properties)
+        record[member] = properties.get(member, {})
+        return id_, arn, record
+
+    def update_with_bodies(data: dict[str, Any]) -> Any:
+        response = update(data)
+        if response[0] == 200:
+            record = waf._resource_from_scope(waf._web_acls, data["Id"], data["Scope"])
+            record[member] = data.get(member, {})
+        return response
+
+    waf.create_web_acl_record = create_with_bodies
+    waf._update_web_acl = update_with_bodies

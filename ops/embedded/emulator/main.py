@@ -8,6 +8,7 @@ from pathlib import Path
 import ministack.app
 from ministack.core import persistence
 
+from .autoscaling import add_autoscaling
 from .calls import deduplicate_calls
 from .connections import manage_connections, raise_descriptor_limit
 from .corrections import (
@@ -15,12 +16,15 @@ from .corrections import (
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
     render_ids_of_mock_responses,
+    store_response_bodies,
 )
 from .durable_stores import DurableStores
 from .journal import Journal
+from .log_settings import store_log_settings
 from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
 from .saving import Saver, add_save_request
+from .trace_groups import add_trace_groups
 from .workers import bound_workers, keep_workers_after_errors
 
 
@@ -32,6 +36,10 @@ def correct() -> None:
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
     store_authentication_mode()
+    add_autoscaling()
+    add_trace_groups()
+    store_log_settings()
+    store_response_bodies()
     bound_workers()
     keep_workers_after_errors()
     persist_before_acknowledging()

@@ -52,6 +52,7 @@ RESOURCE_ACTIONS = [
     "logs:ListTagsForResource",
     "rds:ListTagsForResource",
     "sns:ListTagsForResource",
+    "wafv2:GetLoggingConfiguration",
     "wafv2:GetWebACLForResource",
     "wafv2:ListTagsForResource",
 ]
@@ -83,6 +84,7 @@ CREATE_ACTIONS = [
     "rds:CreateDBSubnetGroup",
     "rds:ModifyDBClusterParameterGroup",
     "wafv2:AssociateWebACL",
+    "wafv2:PutLoggingConfiguration",
     # The policies allow these with the boundary, which the embedded AWS does not check.
     "iam:AttachRolePolicy",
     "iam:CreateRole",
@@ -91,6 +93,7 @@ CREATE_ACTIONS = [
     "ec2:AssociateRouteTable",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
+    "ec2:CreateFlowLogs",
     "ec2:CreateRouteTable",
     "ec2:CreateSecurityGroup",
     "ec2:CreateSubnet",
@@ -119,8 +122,10 @@ DELETE_ACTIONS = [
     "kms:DeleteAlias",
     "rds:DeleteDBClusterParameterGroup",
     "rds:DeleteDBSubnetGroup",
+    "wafv2:DeleteLoggingConfiguration",
     "wafv2:DisassociateWebACL",
     # The policies allow these by tag, which the embedded AWS ignores.
+    "ec2:DeleteFlowLogs",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
     "ec2:DeleteSubnet",

@@ -1,0 +1,105 @@
+"""Adds services and actions that ministack lacks, with IAM checks and saved state."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from types import ModuleType
+from typing import Any
+
+import ministack.app
+from ministack.core import iam_actions
+from ministack.core.responses import (
+    AccountRegionScopedDict,
+    error_response_json,
+    get_account_id,
+    get_region,
+    json_response,
+)
+
+Data = dict[str, Any]
+Action = Callable[[Data], Data]
+"""Receives the parameters of a call, and returns the members of the response."""
+
+
+class CallError(Exception):
+    """An error that an action returns to its caller."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def add_service(
+    name: str,
+    actions: Mapping[str, Action],
+    find_resource: Callable[[Data], str],
+    **stores: AccountRegionScopedDict,
+) -> None:
+    """Adds a service.
+
+    Args:
+        name: the service's name in botocore, in IAM actions and in signatures.
+        actions: the service's actions, by name.
+        find_resource: returns the ARN that IAM policies must allow for a call.
+        stores: the service's data, which is saved and loaded.
+    """
+    module: Any = ModuleType(f"ministack.services.{name}")
+    module.handle_request = _reject_action
+    module.get_state = dict
+    module.load_persisted_state = lambda _: None
+    add_actions(module, name, actions, **stores)
+    ministack.app._loaded_modules[name] = module
+    ministack.app._state_map[name] = name
+    ministack.app.SERVICE_REGISTRY[name] = {"module": name}
+    ministack.app.SERVICE_HANDLERS[name] = ministack.app._lazy_handler(name)
+    iam_actions.SERVICE_TO_IAM_NAMESPACE[name] = name
+    iam_actions._BOTOCORE_SERVICE_MAP[name] = [name]
+    extract = iam_actions.extract_resource_arn
+
+    def extract_resource(service: str, *arguments: Any) -> Any:
+        if service != name:
+            return extract(service, *arguments)
+        return find_resource(json.loads(arguments[3] or b"{}"))
+
+    iam_actions.extract_resource_arn = extract_resource
+
+
+def add_actions(
+    module: Any, service: str, actions: Mapping[str, Action], **stores: AccountRegionScopedDict
+) -> None:
+    """Adds actions to a module of ministack that implements a service with a JSON protocol.
+
+    Args:
+        stores: the data of the actions, which is saved and loaded with the module's state.
+    """
+    handle, get_state = module.handle_request, module.get_state
+    load_state = module.load_persisted_state
+
+    async def handle_added(method: str, path: str, headers: Any, body: bytes, query: Any) -> Any:
+        action = iam_actions.extract_iam_action(service, method, path, headers, body, query) or ""
+        execute = actions.get(action.partition(":")[2])
+        if execute is None:
+            return await handle(method, path, headers, body, query)
+        try:
+            return json_response(execute(json.loads(body or b"{}")))
+        except CallError as error:
+            return error_response_json(error.code, str(error), 400)
+
+    def load_with_stores(state: Data) -> None:
+        load_state(state)
+        for name, store in stores.items():
+            store.update(state.get(name, {}))
+
+    module.handle_request = handle_added
+    module.get_state = lambda: {**get_state(), **stores}
+    module.load_persisted_state = load_with_stores
+
+
+async def _reject_action(*_: Any) -> Any:
+    return error_response_json("UnknownOperationException", "The action is not emulated.", 400)
+
+
+def build_arn(service: str, resource: str) -> str:
+    """Returns the ARN of a resource in the account and region of the current call."""
+    return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
