@@ -258,7 +258,6 @@ def test_the_saved_query_searches_the_logs_of_all_functions_for_a_request(dev: S
     query = dev.one("aws_cloudwatch_query_definition")
     assert query["log_group_names"] == [f"/aws/lambda/{function}-lambda" for function in FUNCTIONS]
     assert "filter correlation_id =" in query["query_string"]
-    assert "aws_cloudwatch_query_definition" not in _monitoring(environment("local")).types
 
 
 def test_the_dashboard_is_deterministic(dev: Synthesized) -> None:
