@@ -237,7 +237,9 @@ class Database(Construct):
             user_name="default",
             engine="redis",
             access_string="off ~* -@all",
-            authentication_mode=ElasticacheUserAuthenticationMode(type="no-password-required"),
+            # DescribeUsers names the mode no-password-required differently (no-password), so that
+            # `authentication_mode` would differ at every plan.
+            no_password_required=True,
             tags=tags,
         )
         group = ElasticacheUserGroup(
