@@ -58,7 +58,6 @@ class EmbeddedCloud:
     def __init__(self, root: Root) -> None:
         self._root = root
         self._processes = Processes(root)
-        # The order matters: the embedded AWS reads the port of the running cache when it starts.
         self._services: list[Service] = [
             service(root, self._processes)
             for service in (Cache, Database, Aws, DatabaseProxy, CacheProxy)
@@ -116,8 +115,10 @@ class EmbeddedCloud:
         if Aws.name not in running:
             self._kill_orphans()
         started = [service for service in self._services if service.name not in running]
+        # The embedded AWS reports the port of the cache's proxy, so all ports are chosen first.
+        ports = {service.name: self._port(service.name) for service in started}
         for service in started:
-            running[service.name] = service.start(self._port(service.name))
+            running[service.name] = service.start(ports[service.name])
         for service in started:
             process = self._wait_or_replace(service, running[service.name], reset=reset)
             running[service.name] = process

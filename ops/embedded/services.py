@@ -132,7 +132,7 @@ class Aws(Service):
         self._script = script
 
     def start(self, port: int) -> Process:
-        cache = self.processes.get(Cache.name)
+        ports = read_json(ports_file(self.root)) or {}
         environment = {
             **base_environment(self.root),
             "AUTH": "true",
@@ -147,7 +147,7 @@ class Aws(Service):
             "SAVE_PATH": SAVE_PATH,
             "LOGIN_PATH": LOGIN_PATH,
             "REDIS_HOST": LOOPBACK,
-            "REDIS_PORT": str(cache.port if cache else 6379),
+            "REDIS_PORT": str(ports.get(CacheProxy.name, 6379)),
             # Turns off servers that the platform does not use. They would listen on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",

@@ -280,7 +280,7 @@ def provisioned(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses)
 def test_the_plan_after_provisioning_is_empty(
     provisioned: Path, root: Root, empty_cloud: Addresses
 ) -> None:
-    shown = terraform.plan(provisioned, root, variables=embedded_variables(empty_cloud))
+    shown, _ = terraform.plan(provisioned, root, variables=embedded_variables(empty_cloud))
     # The second apply of a security group's rules differs, see tests/e2e/operations/test_plan.py.
     resources = {
         (item["type"], *item["change"]["actions"])
