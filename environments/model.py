@@ -141,9 +141,9 @@ class FunctionOverrides(Section):
     """Settings of one function. Missing values default to the environment's."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
-    """MB."""
+    """Memory in MB."""
     timeout: Annotated[int, Field(ge=1, le=900)] | None = None
-    """Seconds."""
+    """Timeout in seconds."""
     reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
     """Executions. At most the environment's reserved concurrency."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] | None = None
@@ -164,9 +164,9 @@ class FunctionSettings:
     """The settings of one function, after defaults, overrides and the environment's caps."""
 
     memory_size: int
-    """MB."""
+    """Memory in MB."""
     timeout: int
-    """Seconds."""
+    """Timeout in seconds."""
     reserved_concurrency: int | None
     """None means unreserved."""
     provisioned_concurrency: int
@@ -176,9 +176,9 @@ class Lambdas(Section):
     """Settings of functions, and the platform (OS and CPU) that functions are packaged for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
-    """MB. The specification requires 512 by default."""
+    """Memory in MB. The specification requires 512 by default."""
     timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
-    """Seconds. The specification requires 30 by default."""
+    """Timeout in seconds. The specification requires 30 by default."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
     """Maximum reserved concurrency of each function. A function can set a lower value."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
@@ -216,7 +216,7 @@ class DynamoDb(Section):
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     """Billing per request, or for capacity that scales with the load."""
     read: CapacityRange = CapacityRange()
-    """Used if billing_mode is PROVISIONED. Documented: 5 to 100 units, 70 % target utilization."""
+    """Used if billing_mode is PROVISIONED. The specification requires the default values."""
     write: CapacityRange = CapacityRange()
     """Like `read`, for writes."""
     point_in_time_recovery: bool = False
@@ -329,7 +329,7 @@ class Notifications(Section):
 
 
 class Budget(Section):
-    """The monthly budget. Documented: 100 USD with an alert at 80 %.
+    """The monthly budget. The specification requires 100 USD, with an alert at 80 %.
 
     `ops synth` and `ops review` warn if the estimated cost alone triggers the alert.
     """

@@ -40,7 +40,7 @@ CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 PRICE_CLASS = "PriceClass_100"
 """Uses edge locations in North America and Europe only, which is the cheapest class."""
 HSTS_SECONDS = 63_072_000
-"""Two years, as hstspreload.org recommends."""
+"""Two years in seconds, as hstspreload.org recommends for Strict-Transport-Security."""
 AVATARS_PREFIX = "avatars/"
 """The only prefix of the avatars bucket that CloudFront can read."""
 IMAGES_PREFIX = "images/"

@@ -224,7 +224,7 @@ class Messaging(Construct):
             )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
-        """Allows a service to publish on behalf of this account's resources."""
+        """Allows an AWS service to publish for resources of this account."""
         return _publish(
             service,
             {
@@ -249,7 +249,7 @@ class Messaging(Construct):
     def _rule(
         self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
     ) -> None:
-        """Sends events to a target. After a day of retries, events go to the dead-letter queue."""
+        """Sends events to a target. Events that fail for a day go to the dead-letter queue."""
         rule = CloudwatchEventRule(
             self,
             f"{id_}-rule",

@@ -25,7 +25,8 @@ The other functions have their own alarms, because one alarm can sum at most ten
 SERVER_ERROR_SHARE = 0.05
 """Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""
 LATENCY_MS = 10_000
-"""Maximum p99 latency of REST responses. Only AI requests take longer, fewer than 1 % of all."""
+"""Maximum p99 latency of REST responses in milliseconds. Only AI requests take longer. They are
+fewer than 1 % of all requests."""
 ACU_PERCENT = 90
 """Percent of Aurora's maximum capacity. Above this load, queries start to wait."""
 CONNECTION_SHARE = 0.8
@@ -33,7 +34,7 @@ CONNECTION_SHARE = 0.8
 MEMORY_PER_ACU = 2 * 1024**3
 """Bytes of memory per capacity unit (Aurora user guide, Serverless v2 capacity)."""
 FREE_MEMORY_SHARE = 0.05
-"""Minimum fraction of free memory. FreeableMemory is what would be free at maximum capacity."""
+"""Minimum fraction of free memory. FreeableMemory is the free memory at maximum capacity."""
 CACHE_CPU_PERCENT = 90
 """Maximum percent of the engine's single core (ElastiCache user guide, metrics to monitor)."""
 CACHE_MEMORY_PERCENT = 80

@@ -47,7 +47,7 @@ Platform = Literal["aws", "host"]
 
 
 class PackagingError(Exception):
-    """A function cannot be packaged. The message names the reason and the remedy."""
+    """A function cannot be packaged. The message contains the reason and the remedy."""
 
 
 class Packager:

@@ -77,12 +77,12 @@ class Parameters:
 
     @property
     def gemini_api_key(self) -> Parameter:
-        """The API key for Gemini, `unset` until an operator stores a key."""
+        """The API key for Gemini. The value is `unset` until an operator stores a key."""
         return self._parameter("gemini-api-key", "ai", "Gemini API key; unset: not configured")
 
     @property
     def openai_api_key(self) -> Parameter:
-        """The API key for OpenAI, `unset` until an operator stores a key."""
+        """The API key for OpenAI. The value is `unset` until an operator stores a key."""
         return self._parameter("openai-api-key", "ai", "OpenAI API key; unset: not configured")
 
     def all(self) -> dict[str, Parameter]:

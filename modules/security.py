@@ -330,7 +330,7 @@ class _WebAcl(Wafv2WebAcl):
 
 
 def _blocks(value: Any) -> dict[str, Any]:
-    """Converts a value for CDKTF's HCL writer: mappings, alone or in a list, become blocks."""
+    """Converts mappings, alone or in a list, so that CDKTF writes them to HCL as blocks."""
     if isinstance(value, Mapping | list):
         blocks = value if isinstance(value, list) else [value]
         inner = [{name: _blocks(item) for name, item in block.items()} for block in blocks]

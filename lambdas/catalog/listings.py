@@ -145,7 +145,7 @@ Entry = Inquiry | Rating
 
 
 class UnknownCategoryError(Exception):
-    """The listing names a category that does not exist."""
+    """The category of the listing does not exist."""
 
 
 class AlreadyRatedError(Exception):

@@ -402,7 +402,7 @@ class CatalogService:
             self._logger.exception("events not published; the sweep will retry")
 
     def _page(self, entries: Sequence[ListEntry], query: PageQuery, scope: str) -> dict[str, Any]:
-        """Returns a page. `entries` contains more than `query.limit` entries if a page follows."""
+        """Returns a page. If more pages follow, `entries` has more than `query.limit` entries."""
         page = entries[: query.limit]
         position = page[-1].position if len(entries) > query.limit else None
         return self._cursors.page(

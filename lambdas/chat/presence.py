@@ -83,7 +83,11 @@ class Presence:
         self._broadcast.signal(room_id, frame, exclude=client.connection)
 
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
-        """Announces that the user has read up to `seq`. Omits hidden and repeated signals."""
+        """Announces that the user has read up to `seq`.
+
+        Does nothing if the user hides read receipts or signals, or if a `seq` that is not lower was
+        announced before.
+        """
         user_id = client.caller.user_id
         if (
             not self._is_hidden(client, room_id)

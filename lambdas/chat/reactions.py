@@ -19,7 +19,7 @@ PER_MESSAGE = 50
 """The maximum number of different emoji per message. They take 2 KB of a response."""
 
 _COUNT = "+"
-"""The prefix of an emoji in an attribute name, which prevents clashes with other attributes."""
+"""Attribute names are this prefix and an emoji, so that they differ from other attributes."""
 
 
 class TooManyReactionsError(Exception):

@@ -141,5 +141,5 @@ def members_key(room_id: str) -> str:
 
 
 def pair_key(first: str, second: str) -> str:
-    """Returns the key of the item that names the direct room of two users, in any order."""
+    """Returns the key of the item for the direct room of two users, given in any order."""
     return "direct#" + "#".join(sorted((first, second)))

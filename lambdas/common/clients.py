@@ -28,7 +28,7 @@ problem document with 503 before the function times out."""
 def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
     """Returns a client configuration with short timeouts (`read_timeout` in seconds).
 
-    With botocore's defaults (60 s, 5 attempts) a call could outlast the function.
+    With botocore's defaults (60 s, 5 attempts), a call could exceed the function's timeout.
     """
     return Config(
         connect_timeout=CONNECT_TIMEOUT,

@@ -1,1 +1,1 @@
-"""Database migrations: a function invoked by operators and deployments, without HTTP API."""
+"""Database migrations: a function invoked by operators and deployments, without an HTTP API."""

@@ -1,4 +1,4 @@
-"""The migration function, invoked by operators, deployments and a schedule, without HTTP API."""
+"""The migration function, invoked by operators, deployments and a schedule."""
 
 import os
 from collections.abc import Mapping
@@ -48,9 +48,9 @@ class DatabaseCopy(Struct, frozen=True, forbid_unknown_fields=True):
 class Invocation(Struct, frozen=True):
     """The event that invokes the function.
 
-    `by` names the caller. With `plan`, the function only returns the pending migrations, and with
-    `fingerprint` only the fingerprint of the database or of a copy. `limit` is the maximum number
-    of migrations to apply.
+    `by` is the caller's name. With `plan`, the function only returns the pending migrations. With
+    `fingerprint`, it only returns the fingerprint of the database or of a copy. `limit` is the
+    maximum number of migrations to apply.
     """
 
     by: str = ""

@@ -90,7 +90,7 @@ class Migrator:
         by: str,
         remaining: Callable[[], float],
     ) -> None:
-        """`by` names the caller. `remaining` returns the seconds until the function's timeout."""
+        """`by` is the caller's name. `remaining` returns the seconds until the timeout."""
         self._connection = connection
         self._migrations = migrations
         self._record = record
@@ -101,7 +101,7 @@ class Migrator:
         """Returns what `migrate` would do, without waiting for locks or changing anything.
 
         Raises:
-            MigrationError: `migrate` would reject the files.
+            MigrationError: The files do not match the applied migrations.
         """
         [[exists]] = self._connection.run("SELECT to_regclass('migration.applied') IS NOT NULL")
         return self._compare(self._applied() if exists else [], ())

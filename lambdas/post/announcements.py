@@ -16,7 +16,7 @@ def post_data(post: Post) -> dict[str, Any]:
 def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
     """Returns the data of CommentCreated and CommentDeleted.
 
-    With `post`, the data contains the id of the post's author, who is notified.
+    With `post`, the data contains the id of the post's author, to notify this user.
     """
     recipient = {"postAuthorId": post.author_id} if post and post.author_id else {}
     return {

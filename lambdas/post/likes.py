@@ -77,7 +77,7 @@ class DynamoLikeStore:
         }
 
     def remove_all(self, post_id: str) -> None:
-        """Deletes the likes of a deleted post, which nobody can like any more."""
+        """Deletes the likes of a deleted post. Nobody can like the post any more."""
         likes = self._likes.query(
             "post_id = :post_id",
             {":post_id": post_id},

@@ -28,7 +28,7 @@ AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
 AUTHOR_READ = 100
-"""Maximum number of queries for a page of posts by author and tag, and maximum posts per query."""
+"""Limits of reading a page of posts by author and tag: queries, and posts per query."""
 
 _ATTRIBUTES = [field.name for field in structs.fields(Post)]
 

@@ -16,7 +16,7 @@ The arguments are the bucket's key, the position of the previous item (None: beg
 item), and the maximum number of items."""
 
 MONTHS_ITEM = "timeline-months"
-"""The key of an item in the counters table that holds the months with posts."""
+"""The key of the item in the counters table that contains the months with posts."""
 
 MONTHS_PER_PAGE = 12
 """The maximum number of months read for a page. The page is short if they have few posts."""

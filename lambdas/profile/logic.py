@@ -244,7 +244,7 @@ def _changed(before: Profile, body: ReplaceProfile | UpdateProfile) -> Profile:
 
 
 def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
-    """Returns the event with the names of the changed fields. The values may be private."""
+    """Returns the event with the names of the changed fields, without the private values."""
     names = {field.name: field.encode_name for field in structs.fields(OwnProfile)}
     changed = [
         names[name]

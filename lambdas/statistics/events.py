@@ -28,7 +28,7 @@ class Registration(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The `data` of post and comment events. Events about anonymous items name no author."""
+    """The `data` of post and comment events. Events about anonymous items contain no author."""
 
     author_id: str | None = None
 

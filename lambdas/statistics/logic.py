@@ -31,7 +31,7 @@ class Statistics:
     def handle(self, event: Event) -> None:
         """Creates the profile of a new user, or changes a counter in the profile of an author.
 
-        Ignores events about anonymous items, which name no author.
+        Ignores events about anonymous items, which contain no author.
 
         Raises UnknownEventError or msgspec.ValidationError (malformed data), and propagates errors
         of the store.

@@ -30,7 +30,7 @@ class Throttle:
 
 
 def create_throttle(environment: Environment) -> Throttle:
-    """Returns the limit that matches the environment's Lambda concurrency."""
+    """Returns the limit that the environment's Lambda concurrency can handle."""
     rate = environment.request_rate
     return Throttle(rate, rate * BURST_SECONDS)
 

@@ -196,7 +196,7 @@ class RestApi(Construct):
             self._allow_route(scope, f"permission{below_it}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
-        """Routes /health to a function, which returns 405 except for GET and OPTIONS."""
+        """Routes /health to a function. The function returns 405 except for GET and OPTIONS."""
         resource = self._resource(scope, "path", self._api.root_resource_id, "health")
         self._add_method(
             scope, "any", resource, route=("ANY", "/health"), function=function, authorized=False

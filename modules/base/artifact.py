@@ -19,7 +19,7 @@ class Artifact:
 
     @property
     def asset(self) -> str:
-        """The path of the zip relative to the folder of the stack's Terraform."""
+        """The path of the zip, relative to the stack's folder with Terraform files."""
         return f"assets/{self.function}/{self.digest[:16]}.zip"
 
     def copy_to(self, directory: Path) -> None:

@@ -143,7 +143,7 @@ class Bucket(Construct):
             self.allow(deny_plain_http("s3:*", self.arn, f"{self.arn}/*"))
 
     def allow(self, statement: Statement) -> None:
-        """Adds a statement to the bucket's policy. Can be called at any time before synthesis."""
+        """Adds a statement to the bucket's policy. Call it before the stack is synthesized."""
         self._statements.append(statement)
         document = policy_document(self._statements)
         if self._policy is None:

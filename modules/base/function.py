@@ -222,7 +222,7 @@ class LambdaFunction(Construct):
         }
 
     def _runtime_statements(self, in_vpc: bool) -> list[Statement]:
-        """Returns the permissions that the Lambda service itself uses with the function's role."""
+        """Returns the permissions that the Lambda service needs in the function's role."""
         statements = [
             Statement(
                 sid="Logs",

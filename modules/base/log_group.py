@@ -14,7 +14,7 @@ class LogGroup(CloudwatchLogGroup):
 
     Args:
         environment: The environment, which sets the retention period.
-        name: The group's name, which the AWS service that writes the logs prescribes.
+        name: The group's name, as required by the AWS service that writes the logs.
         service: The value of the Service tag.
     """
 

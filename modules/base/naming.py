@@ -40,5 +40,5 @@ class Names:
 
 
 def service_tag(service: str) -> dict[str, str]:
-    """Returns the Service tag, which is not among the provider's default tags."""
+    """Returns the Service tag, which the provider's default tags do not contain."""
     return {"Service": service}

@@ -18,7 +18,7 @@ class Statement:
     sid: str
     actions: Sequence[str]
     resources: Sequence[str] = ()
-    """The ARNs of the resources. Empty in trust policies, which imply the resource."""
+    """The ARNs of the resources. Empty in trust policies, which apply to their role."""
     effect: str = "Allow"
     principals: Principal | str | None = None
     """The principals, only in policies attached to resources. `*` means everyone."""

@@ -64,7 +64,7 @@ class TableDefinition:
     always_recoverable: bool = False
     """Whether every environment has point-in-time recovery. If not, the environment decides."""
     transient: bool = False
-    """Whether losing the data is harmless. Turns off recovery and deletion protection."""
+    """Whether losing the data is harmless. If so, recovery and deletion protection are off."""
 
     @property
     def name(self) -> str:

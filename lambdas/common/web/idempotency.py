@@ -31,7 +31,7 @@ class Idempotency:
 
     Only successes are stored. After an error of the caller (4xx) the key may be used again, even
     with another body. After any other error or a crash, the request may have succeeded in part.
-    A repetition must then have the same body, and receives the same `Request.creation`.
+    A repeated request must then have the same body, and has the same `Request.creation`.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
@@ -94,7 +94,7 @@ class Idempotency:
         )
 
     def _take_over(self, record: str, body: str, attempt: str, stored: Mapping[str, Any]) -> bool:
-        """Claims the stored item of a crashed attempt with this body."""
+        """Claims the key of a crashed attempt that had the same body. Returns True on success."""
         now = int(self._clock())
         is_crashed = "answer" not in stored and stored.get("lease_ends_at", now + 1) <= now
         return (
@@ -140,7 +140,7 @@ class Idempotency:
             )
 
     def _end_lease(self, record: str, attempt: str) -> None:
-        """Lets the next attempt begin at once."""
+        """Ends the lease, so that the next attempt can begin at once."""
         with suppress(ConditionFailedError):
             self._table.update(
                 {"idempotency_key": record},
