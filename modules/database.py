@@ -84,7 +84,7 @@ class Database(Construct):
         parameters = RdsClusterParameterGroup(
             self,
             "aurora-parameters",
-            # A major upgrade needs a new group while the old group is still in use.
+            # A major upgrade needs a new parameter group while the old group is still in use.
             name=names.of("catalog", f"aurora-parameters-{environment.rds.major_version}"),
             family=f"aurora-postgresql{environment.rds.major_version}",
             parameter=[
@@ -132,8 +132,8 @@ class Database(Construct):
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
-            # Environments that retain data apply changes in the maintenance window, except a major
-            # upgrade, because the same apply deletes the old parameter group.
+            # Environments that retain data wait for the maintenance window. They cannot wait with a
+            # major upgrade, because the same apply deletes the old parameter group.
             apply_immediately=not retain or environment.rds.allow_major_version_upgrade,
             tags=tags,
             depends_on=[logs],

@@ -372,7 +372,7 @@ class PlatformStack(TerraformStack):
         }
 
     def write_additional_files(self, outdir: Path) -> None:
-        """Writes files that the stack's Terraform needs but CDKTF cannot. Call it after synthesis.
+        """Writes Terraform files that CDKTF cannot create. Call it after synthesis.
 
         Args:
             outdir: The app's output folder, by default `cdktf.out`.
@@ -404,7 +404,7 @@ class PlatformStack(TerraformStack):
         self.add_override("terraform.backend.s3.use_lockfile", True)
 
     def _providers(self) -> AwsProvider:
-        """Adds the default provider and the edge provider (us-east-1). Returns the latter."""
+        """Adds the default provider, and the edge provider (us-east-1), which is returned."""
         environment = self.environment
         emulated = environment.endpoints.aws is not None
         edge = None

@@ -269,7 +269,7 @@ class AuthService:
         """Issues the next token. Returns None if another request rotated the session first."""
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        # The user is read before the write, so that a failing read does not spend the token.
+        # The user is read before the write, so that the token stays valid if the read fails.
         user = self._with_profile_name(self._find_user(session), session.display_name)
         rotated, refresh_token = self._next_generation(session)
         rotated = structs.replace(rotated, display_name=user.display_name)

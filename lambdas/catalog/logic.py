@@ -192,7 +192,7 @@ class CatalogService:
             if not any(value is not UNSET for value in structs.asdict(changes).values()):
                 return self._view(listing)
             if listing.status == "sold" and changes.status is UNSET:
-                # Its ratings describe the listing as it was sold.
+                # The ratings describe the listing as it was when sold.
                 raise Problem.conflict("A sold listing cannot be changed.", "listing_sold")
             events = self._change_events(caller, listing, changes)
             changed = self._store.change(listing, changes, events)

@@ -7,7 +7,7 @@ from typing import Any, Self
 _CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL_IN_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 
-# Embeddings, overrides and isolates, which reorder the text around a name.
+# Unicode's embeddings, overrides and isolates. In a name, they can reorder the surrounding text.
 _BIDIRECTIONAL = r"\u202a-\u202e\u2066-\u2069"
 
 # Unicode's property Default_Ignorable_Code_Point, U+2800 (blank Braille) and U+FFF9 to U+FFFB.

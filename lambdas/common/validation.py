@@ -57,7 +57,7 @@ def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = Fal
     try:
         return msgspec.convert(values, model, dec_hook=_parse)
     except ValidationError as error:
-        # msgspec stops at the first error, but the response must list all.
+        # msgspec stops at the first error, but the response must list all errors.
         errors = list(_errors(values, model, "")) or [FieldError("", _sentence(error))]
         raise Problem.invalid(errors) from None
 

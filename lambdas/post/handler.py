@@ -164,7 +164,7 @@ class _Deletion(msgspec.Struct):
 
 
 def consume(removal: Removal, logger: Logger, message: bytes) -> None:
-    """Finishes the deletion of the post in a queue message."""
+    """Finishes deleting the post whose PostDeleted event is in a queue message."""
     detail = msgspec.json.decode(message, type=_Deletion).detail
     logger.set_correlation_id(detail.correlation_id)
     removal.finish(detail.data.post_id)

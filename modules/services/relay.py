@@ -23,7 +23,7 @@ day."""
 RETRY_DELAY = 15
 """Seconds before a retry. Scans skip events younger than this: the stream delivers them."""
 ITERATOR_AGE_MS = 60_000
-"""Age in milliseconds of stream records at which an alarm fires. Publishing takes about 1,000."""
+"""Milliseconds. An alarm fires if stream records are older. Publishing takes about 1,000 ms."""
 
 
 class Relay(Construct):

@@ -38,8 +38,8 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # For this long an event can arrive again: an operator can replay the archive, and it can
-        # wait in the queue and in the dead-letter queue.
+        # An event can arrive again within this time: an operator can replay the archive, and the
+        # event can wait in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,

@@ -67,7 +67,7 @@ def create_cache(
         socket_connect_timeout=timeout,
         decode_responses=True,
         # One retry by default, for connections that the server has closed. redis-py's default of
-        # ten retries could outlast the caller.
+        # ten retries could take longer than the function's timeout.
         retry=Retry(NoBackoff(), retries),
         **secured,
     )

@@ -30,7 +30,7 @@ class IdempotentSettings(SignedInSettings, frozen=True, kw_only=True):
 
 
 class ServiceSettings(IdempotentSettings, frozen=True, kw_only=True):
-    """The settings of a service with idempotent routes and lists, which have cursors."""
+    """The settings of a service that has idempotent routes, and lists with cursors."""
 
     cursor_key_parameter: str
 
