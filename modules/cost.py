@@ -17,7 +17,8 @@ from modules.base.dashboard import Board
 from modules.base.naming import service_tag
 
 DAY = 86_400
-"""The specification's period of the graphs in seconds. AWS estimates several times a day."""
+"""The period of the graphs in seconds, from the specification. AWS estimates charges several times
+a day."""
 
 
 class Cost(Construct):

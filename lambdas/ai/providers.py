@@ -17,7 +17,7 @@ MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. Longer names are cut off."""
 
 TURN_OVERHEAD = 16
-"""Tokens to assume for what a provider adds to each turn. Providers add fewer than 10."""
+"""Tokens to reserve for a provider's additions to each turn. Providers add fewer than 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
 """A token count from a provider. The limit is larger than every model's context window."""

@@ -29,7 +29,7 @@ class ParentDeletedError(Exception):
 
 
 class CommentSlice(Struct, frozen=True):
-    """A page of comments, oldest first. `position` is that of the next page, or None."""
+    """A page of comments, oldest first. The next page begins at `position` (None: last page)."""
 
     comments: list[Comment]
     position: str | None

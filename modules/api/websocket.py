@@ -175,7 +175,7 @@ class WebSocketApi(Construct):
                 api_id=self.api_id,
                 route_key=route,
                 target=f"integrations/{integration.id}",
-                # The authorizer runs only for $connect. API Gateway adds its result to later events.
+                # The authorizer runs only for $connect. Later events contain its result.
                 authorization_type="CUSTOM" if route == CONNECT else "NONE",
                 authorizer_id=ticket_check.id if route == CONNECT else None,
             )

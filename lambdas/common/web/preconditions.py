@@ -1,4 +1,4 @@
-"""Optimistic concurrency: responses have an ETag, and requests that change data check If-Match."""
+"""Optimistic concurrency: responses have an ETag, and operations check If-Match before changes."""
 
 import time
 from collections.abc import Callable
