@@ -26,7 +26,7 @@ class EnvironmentFileError(Exception):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML's safe subset. A repeated key is an error instead of a silent overwrite."""
+    """Loads YAML's safe subset. A repeated key is an error: YAML itself keeps the last value."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()

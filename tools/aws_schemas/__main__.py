@@ -1,4 +1,4 @@
-"""Updates handlers.json, which has the permissions that AWS lists for managing each resource type.
+"""Updates handlers.json, the IAM actions that AWS lists for managing each resource type.
 
 AWS publishes a schema for each type in the CloudFormation registry. The schema lists the IAM
 actions that the handlers of create, read, update, delete and list need. The package cfn-lint
