@@ -352,7 +352,7 @@ class State(Section):
 
 
 class Capabilities(Section):
-    """Features of the target cloud. All are on by default. Emulators lack some of them."""
+    """Features of the target cloud. All are on by default, as on AWS. Emulators lack some."""
 
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""

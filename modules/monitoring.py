@@ -54,7 +54,7 @@ class MonitoredResources:
     """The resources to monitor."""
 
     functions: Mapping[str, str]
-    """The names of functions by service."""
+    """For each service, the name of its Lambda function."""
     tables: Mapping[str, Table]
     """The tables by name without the environment, for example `auth-sessions`."""
     rest_api_name: str
@@ -68,7 +68,7 @@ class MonitoredResources:
     database_cluster_id: str
     cache_replication_group_id: str
     distributions: Mapping[str, str]
-    """The ids of CloudFront distributions by content."""
+    """The ids of the CloudFront distributions, by what they contain, for example `site`."""
 
 
 class Monitoring(Construct):

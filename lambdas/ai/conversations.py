@@ -56,7 +56,7 @@ class Conversation(Summary, frozen=True, kw_only=True):
 
 
 class ConversationStore(Protocol):
-    """Stores conversations. Expired conversations count as missing."""
+    """Stores conversations. Methods do not return expired conversations."""
 
     def new_id(self) -> str:
         """Returns an id that sorts after all earlier ids."""

@@ -44,7 +44,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class SessionStore(Protocol):
-    """Stores sessions. Expired sessions count as missing."""
+    """Stores sessions. Methods do not return expired sessions."""
 
     def add(self, session: Session) -> None: ...
 

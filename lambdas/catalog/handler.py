@@ -1,4 +1,4 @@
-"""The catalog function, which handles API requests and a schedule that publishes missed events."""
+"""The catalog function: handles API requests, and publishes missed events on a schedule."""
 
 from collections.abc import Mapping
 from functools import partial

@@ -425,7 +425,7 @@ class ListingStore:
         return RatedListing(listing, rated_at)
 
     def wish(self, user_id: str, listing_id: str) -> bool:
-        """Adds a listing to the wishlist. Safe to repeat. Returns False if it does not exist."""
+        """Adds a listing to the wishlist. Idempotent. Returns False if the listing is missing."""
         with self._database.transaction() as run:
             [[matches]] = run(_WISH, user_id=user_id, listing_id=listing_id)
         return bool(matches)

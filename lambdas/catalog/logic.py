@@ -237,7 +237,7 @@ class CatalogService:
             raise _listing_not_found()
 
     def unwish(self, caller: Caller, listing_id: str) -> None:
-        """Removes a listing from the wishlist. Safe to repeat."""
+        """Removes a listing from the wishlist. Idempotent: a second call changes nothing."""
         if _is_id(listing_id):
             self._store.unwish(caller.user_id, listing_id)
 

@@ -121,8 +121,8 @@ class Contact(Body, frozen=True, kw_only=True):
 class ListingQuery(PageQuery, frozen=True, kw_only=True):
     """Filters of the list of listings.
 
-    The default of `sort` is `relevance` with `q` and `newest` without. Prices are compared within
-    one currency, so that `min_price`, `max_price` and sorting by price require `currency`.
+    `sort` is by default `relevance` if `q` is set, else `newest`. Prices are compared only within
+    one currency, so `min_price`, `max_price` and sorting by price require `currency`.
     """
 
     q: (

@@ -26,7 +26,7 @@ class Attachments:
     def __init__(
         self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
     ) -> None:
-        """`s3` returns the client. It is called at first use, because few messages need it."""
+        """`s3` returns the S3 client, and is called at first use: few messages have attachments."""
         self._uploads = uploads
         self._messages = messages
         self._s3 = s3

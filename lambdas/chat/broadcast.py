@@ -40,7 +40,7 @@ class DeliveryQueues:
     def __init__(
         self, sqs: Callable[[], "SQSClient"], deliveries_url: str, retries_url: str, logger: Logger
     ) -> None:
-        """`sqs` returns the client. It is called for the first message to a large room."""
+        """`sqs` returns the SQS client, and is called for the first message to a large room."""
         self._sqs = sqs
         self._deliveries_url = deliveries_url
         self._retries_url = retries_url

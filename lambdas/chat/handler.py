@@ -1,4 +1,4 @@
-"""The chat function, which handles both the REST API and the WebSocket API."""
+"""The chat function: handles requests of the REST API and events of the WebSocket API."""
 
 from collections.abc import Mapping
 from functools import partial

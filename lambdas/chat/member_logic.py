@@ -136,7 +136,7 @@ class MemberService:
         self._end_membership(standing, member, reason="left", new_owner=new_owner)
 
     def invite(self, caller: Caller, room_id: str, user_id: str) -> MemberView:
-        """Makes a user a member of the room. Safe to repeat.
+        """Makes a user a member of the room. Idempotent.
 
         Raises:
             Problem: 404 if the user has no profile. A profile is created within seconds of

@@ -79,7 +79,7 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """Like `find`, but also returns the last message's number and time. Makes a single read."""
+        """Returns the results of `find` and `find_head`. Needs only one read."""
         room, member, head = get_from_tables(
             [
                 self._room_key(room_id),

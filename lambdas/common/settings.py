@@ -10,7 +10,7 @@ S = TypeVar("S", bound="Settings")
 
 
 class SettingsError(Exception):
-    """Environment variables are missing or invalid. The message names them."""
+    """Environment variables are missing or invalid. The message contains their names."""
 
 
 class Settings(Struct, frozen=True, kw_only=True, rename="upper"):

@@ -65,7 +65,7 @@ class SqsRetryQueue:
     """The retry queue, which delivers messages after a delay."""
 
     def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
-        """`sqs` returns the client. It is called when the first message is sent."""
+        """`sqs` returns the SQS client, and is called when the first message is sent."""
         self._sqs = sqs
         self._url = url
 

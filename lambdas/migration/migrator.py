@@ -18,7 +18,7 @@ OWNER = "migration"
 """The database role that runs all migrations except the first, which creates this role."""
 
 LOCK = 7_001_502_418
-"""The key of the advisory lock that a run holds: any number that nothing else uses."""
+"""The key of the advisory lock that a run holds. No other lock uses this number."""
 
 LOCK_TIMEOUT = 5
 """Seconds that a statement waits for a table lock. Queries of the table wait meanwhile."""

@@ -1,4 +1,4 @@
-"""The post function, which handles API requests and finishes deletions from a queue."""
+"""The post function: handles API requests, and finishes deleting the posts in a queue."""
 
 from collections.abc import Mapping
 from functools import partial

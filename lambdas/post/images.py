@@ -26,7 +26,7 @@ class ImageStore(Protocol):
 
 class S3Images:
     def __init__(self, s3: Callable[[], "S3Client"], bucket: str) -> None:
-        """`s3` returns the client. It is called at first use."""
+        """`s3` returns the S3 client, and is called at first use."""
         self._s3 = s3
         self._bucket = bucket
         self._uploads = Uploads(s3, bucket, "post", types=IMAGE_TYPES, limit=IMAGE_LIMIT)

@@ -193,7 +193,7 @@ class DynamoPostStore:
         )
 
     def remove(self, tombstone: Tombstone) -> None:
-        """Deletes a tombstone and the record of an anonymous author. Must be the last step."""
+        """Deletes a tombstone and the record of an anonymous author, as the last step."""
         self._transactions.write(
             {
                 "tombstone": self._posts.build_delete(_key(tombstone.post_id)),

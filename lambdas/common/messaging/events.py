@@ -79,7 +79,7 @@ class EventPublisher:
     """Sends events to an EventBridge bus."""
 
     def __init__(self, events: Callable[[], "EventBridgeClient"], bus: str, logger: Logger) -> None:
-        """`events` returns the client. It is called only when an event is sent."""
+        """`events` returns the EventBridge client, and is called when an event is sent."""
         self._events = events
         self._bus = bus
         self._logger = logger
@@ -115,7 +115,7 @@ class EventPublisher:
         return set(failures)
 
     def _put(self, events: Sequence[Event]) -> dict[str, _Failure]:
-        """Makes one PutEvents call. Returns the failures by event id."""
+        """Calls PutEvents once. Returns the failures by event id."""
         entries: Any = [
             {
                 "EventBusName": self._bus,
@@ -150,5 +150,5 @@ class DirectEvents:
         self._publisher = publisher
 
     def publish(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> None:
-        """Sends one event. `EventFactory.create` documents the arguments."""
+        """Sends one event. For the arguments, see `EventFactory.create`."""
         self._publisher.publish([self._factory.create(event_type, actor_id=actor_id, data=data)])

@@ -36,7 +36,7 @@ class OutboxWriter:
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the entry that stores an event. Add it to the transaction of the change.
 
-        `EventFactory.create` documents the arguments.
+        For the arguments, see `EventFactory.create`.
         """
         event = self._events.create(event_type, actor_id=actor_id, data=data)
         item = {name: getattr(event, name) for name in ATTRIBUTES}
@@ -55,7 +55,7 @@ class DynamoOutbox:
         sweep_after: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`sweep_after` is the age in seconds at which an unpublished event counts as missed."""
+        """`list_missed` returns events that are older than `sweep_after` seconds."""
         self._table = Table(dynamodb, table)
         self._sweep_after = sweep_after
         self._clock = clock

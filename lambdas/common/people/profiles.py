@@ -41,7 +41,7 @@ def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> boo
 
 
 def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at: str) -> Item:
-    """Creates the user's profile unless it exists, and returns its item. Idempotent.
+    """Creates the user's profile if it does not exist, and returns the stored item.
 
     Never overwrites an attribute. The statistics function may have created the item before, with
     only `posts_count`, `comments_count` or `likes_received`. `joined_at` is RFC 3339.
@@ -103,7 +103,7 @@ class ProfileReader:
         viewer: Caller | None = None,
         earlier: Mapping[str, str] | None = None,
     ) -> dict[str, str]:
-        """Returns the name to show for each user. Makes one read per 100 users.
+        """Returns the name to show for each user, with one read per 100 users.
 
         `viewer` is the user who will see the names. If it is None, only public names are returned.
         `earlier` are names stored with the content, used for users without a profile. Hidden and

@@ -89,7 +89,7 @@ class GuardedCache:
     def __init__(
         self, cache: Callable[[], "redis.Redis"], clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`cache` returns the client, and is called by each `run`."""
+        """`cache` returns the Redis client, and is called in each `run`."""
         self._cache = cache
         self._clock = clock
         self._paused_until = 0.0

@@ -194,7 +194,7 @@ class Table:
         return self._write(self.client.delete_item, delete, ReturnValues=returns)
 
     def delete_many(self, keys: Iterable[Key]) -> None:
-        """Deletes the items that exist. Makes one call per 25 keys, which must be distinct."""
+        """Deletes the items that exist, with one call per 25 keys. The keys must be distinct."""
         remaining = iter(keys)
         while chunk := list(islice(remaining, BATCH_WRITE)):
             requests: Any = {self.name: [{"DeleteRequest": {"Key": pack(key)}} for key in chunk]}

@@ -199,7 +199,7 @@ class Uploads:
     ) -> list[StoredObject]:
         """Calls `use` for each key of a list field.
 
-        Copies nothing unless all keys are valid. Problem 422 names each invalid key, as `field.0`.
+        Copies nothing unless all keys are valid. Problem 422 lists each invalid key, as `field.0`.
         """
         return self._use(
             [(key, f"{field}.{index}") for index, key in enumerate(keys)], user_id, target_prefix
