@@ -47,7 +47,7 @@ ASK_OUTPUT = 2048
 SUMMARY_OUTPUT = 1024
 MODERATION_OUTPUT = 512
 LONGEST_TRANSLATION = 8192
-"""Maximum output tokens of each task, including a little reasoning.
+"""Maximum output tokens of each task, including some tokens for reasoning.
 
 The longest text to translate, 20,000 characters, has about 5,000 tokens in English.
 """

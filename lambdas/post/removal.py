@@ -37,7 +37,7 @@ class Removal:
         self._events = events
 
     def finish(self, post_id: str) -> None:
-        """Performs the remaining steps. Raises NotFinishedError and the errors of the stores."""
+        """Deletes the data that is left. Raises NotFinishedError and errors of the stores."""
         tombstone = self._posts.find_tombstone(post_id)
         if tombstone is None:
             return

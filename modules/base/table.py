@@ -73,7 +73,7 @@ class TableDefinition:
 
 
 class DynamoTable(Construct):
-    """One table of one environment.
+    """A DynamoDB table in one environment.
 
     Args:
         names: The environment, which determines billing and protection, and its resource names.

@@ -30,7 +30,9 @@ T = TypeVar("T")
 def repeat_if_changed(
     changed: type[Exception], sleep: Sleep = time.sleep
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates an operation that reads, checks and writes a resource: repeats it after conflicts.
+    """Decorates an operation that reads, checks and writes a resource.
+
+    Repeats the operation if another request has changed the resource.
 
     The operation raises `changed` if another request changed the resource after the read. If the
     request has If-Match, the repeated operation raises Problem 412. Raises Problem 503 after the
