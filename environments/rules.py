@@ -163,7 +163,7 @@ def _check_nat_gateways(environment: Environment) -> Violations:
 
 
 def _check_private_network(environment: Environment) -> Violations:
-    """Checks that the VPC has a NAT gateway, without which chat cannot call @connections."""
+    """Checks that the VPC has a NAT gateway, which chat needs to send frames to clients."""
     if environment.capabilities.private_network and environment.network.nat_gateways == 0:
         yield (
             "network.nat_gateways: 0: at least 1, because chat runs in the VPC and reaches the"

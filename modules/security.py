@@ -84,9 +84,9 @@ ROLES = {
 """The descriptions of the Cognito groups. The role `user`, which all users have, has no group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""Cognito's minimum. The auth service uses a token only for one ChangePassword call."""
+"""The minimum of Cognito. The auth service uses a token only for one ChangePassword call."""
 COGNITO_REFRESH_MINUTES = 60
-"""Cognito's minimum. The platform does not use Cognito's refresh tokens."""
+"""The minimum of Cognito. The platform does not use Cognito's refresh tokens."""
 
 
 class Security(Construct):

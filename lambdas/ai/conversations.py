@@ -134,7 +134,7 @@ class DynamoConversations:
 def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """Returns the conversation with new messages, and without the oldest ones over the limits."""
+    """Returns the conversation with new messages. Drops the oldest messages over the limits."""
     messages = [*conversation.messages, *added]
     size = sum(message.size for message in messages)
     while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):

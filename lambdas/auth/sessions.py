@@ -66,7 +66,7 @@ class SessionStore(Protocol):
 
 
 class DynamoSessionStore:
-    """Sessions in DynamoDB. The index by user lags behind the table by a few milliseconds."""
+    """Sessions in DynamoDB. The index by user receives changes a few milliseconds late."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._table = Table(dynamodb, table)

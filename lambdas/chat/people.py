@@ -33,7 +33,7 @@ _MAX_CACHED = 10_000
 class Author(Struct, frozen=True, kw_only=True):
     """The public author of a message.
 
-    An anonymous author has an `alias_id`, any other a `user_id`. `name` is the alias, or the
+    Anonymous authors have an `alias_id`, other authors a `user_id`. `name` is the alias, or the
     name to show while the author has no profile.
     """
 

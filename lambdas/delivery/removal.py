@@ -38,7 +38,7 @@ OBJECTS = 1000
 
 SETTLING_TIME = 60
 """Seconds after a room's deletion for which passes are repeated. A function that read the room
-before the deletion may still write for up to 30 s, and the index lags behind its table."""
+before the deletion may still write for up to 30 s, and the index receives changes late."""
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):

@@ -170,7 +170,7 @@ Run = Callable[..., list[list[Any]]]
 class Database:
     """The connection of one execution environment. Opened on first use, and again after a loss.
 
-    Statements are prepared once per connection, and PostgreSQL plans each call for its values.
+    Statements are prepared once per connection. PostgreSQL plans each call for its parameters.
     Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.
     """
 
