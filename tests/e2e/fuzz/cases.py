@@ -32,7 +32,7 @@ CALLERS = (
 )
 """The callers, as often as they occur. `nobody` has no token, and `forger` an invalid one."""
 
-RAW_SEGMENTS = ("%", "%ff", "%zz", "%00", ".", "..", "%2e%2e", "a%2Fb", "", "a;b=c", "~", "+")
+RAW_SEGMENTS = ("%", "%ff", "%zz", "%00", "...", "%2e%2e", "a%2Fb", "", "a;b=c", "~", "+")
 """Segments of a path that are sent without encoding."""
 
 EMOJIS = ("\U0001f44d", "\u2764\ufe0f", "\u2764", "\U0001f1e9\U0001f1ea", "1\ufe0f\u20e3", "x")

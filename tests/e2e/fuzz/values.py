@@ -133,7 +133,7 @@ def _dict(info: inspect.DictType, *_: str) -> st.SearchStrategy[Json]:
 def _integers(info: inspect.IntType, *_: str) -> st.SearchStrategy[int]:
     low = info.ge if info.ge is not None else 0
     high = info.le if info.le is not None else low + 10**6
-    small = st.integers(low, min(low + 50, high))
+    small = st.integers(low, min(low + 200, high))
     return small | st.integers(low, high) | st.sampled_from((low, high))
 
 

@@ -54,6 +54,14 @@ _FILES = {
 """The first bytes of uploaded files, by content type."""
 
 
+_ORIGIN = ("caller", "service")
+
+
+def _origin(route: Route, caller: str) -> dict[str, str]:
+    """Returns the context of a response: an upload, for example, serves one user and service."""
+    return dict(zip(_ORIGIN, (caller, "/".join(route.path.split("/")[:3])), strict=True))
+
+
 class Memory:
     """Texts of earlier responses, grouped by the object that contained them."""
 
@@ -105,7 +113,8 @@ class World:
         """The number of responses with each status, by route."""
         self.slowest = 0.0
         self._http = urllib3.PoolManager(retries=False, timeout=60.0)
-        self._routes = RouteTable([r for table in route_tables().values() for r in table])
+        routes = [route for table in route_tables().values() for route in table]
+        self._routes = RouteTable(routes)
         self._api = Api(platform.api_url)
         self._codes = documented_codes(*(page.stem for page in API.glob("*.md")))
         self._sent = 0
@@ -118,8 +127,12 @@ class World:
         for name, person in self._people.items():
             self.memory.learn({"userId": person.user_id}, {})
             self.memory.learn({"email": person.email, "password": person.password}, {})
-            # Only users with a profile can be invited. The first read creates it.
-            self._api.get("/v1/profile", token=self._tokens[name]).expect(200)
+            # Learns the categories, for example. The first read of a profile also creates it, and
+            # only users with a profile can be invited.
+            for route in routes:
+                if route.method == "GET" and "{" not in route.path:
+                    response = self._api.get(route.path, token=self._tokens[name])
+                    self.memory.learn(response.json, _origin(route, name))
 
     def _sign_in(self, name: str) -> str:
         """Returns a token of a new session, because requests may have ended the previous one."""
@@ -145,7 +158,7 @@ class World:
         if self._sent % RENEWAL == 0:
             self._renew()
         self._sent += 1
-        context: dict[str, str] = {}
+        context = _origin(case.route, case.caller)
         path = self._path(case, context)
         body = _encode(self._resolved(case.body, context))
         headers = self._headers(case, body)
@@ -216,8 +229,8 @@ class World:
         return headers
 
     def _learn(self, document: Json, context: Mapping[str, str], body: bytes | None) -> None:
-        parameters = {name: text for name, text in context.items() if name.endswith("Id")}
-        self.memory.learn(document, parameters)
+        ids = {n: text for n, text in context.items() if n.endswith("Id") or n in _ORIGIN}
+        self.memory.learn(document, ids)
         if isinstance(document, dict) and "upload" in document and body:
             self._upload(document["upload"], json.loads(body))
 
