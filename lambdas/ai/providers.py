@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 COMPLETION_LIMIT = 128 * 1024
 """Maximum bytes of a completion's text, so that it fits into a conversation's DynamoDB item.
 
-The longest output that a prompt requests, 8,192 tokens, is shorter.
+Prompts request at most 8,192 tokens, which have fewer bytes.
 """
 
 MODEL_LENGTH = 100

@@ -16,7 +16,7 @@ MessageType = Literal["text", "image", "file"]
 
 GROUP_LIMIT = 50
 DIRECT_LIMIT = 2
-"""The maximum numbers of members of a group room and of a direct room (from the requirements)."""
+"""The maximum numbers of members of a group room and of a direct room, from the specification."""
 
 Name = Annotated[
     str,

@@ -1,1 +1,1 @@
-"""The statistics function: counts the posts, comments and likes of users, from events."""
+"""The statistics function: receives events and counts the posts, comments and likes of users."""

@@ -158,7 +158,7 @@ def sqlstate(error: Exception) -> str:
 
 
 def constraint(error: Exception) -> str:
-    """Returns the constraint named in an error that PostgreSQL reported, or ""."""
+    """Returns the name of the constraint that an error reported by PostgreSQL contains, or ""."""
     fields = error.args[0] if error.args else None
     return str(fields.get("n", "")) if isinstance(fields, dict) else ""
 
