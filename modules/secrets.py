@@ -109,7 +109,7 @@ def parameter_access(parameter: Parameter) -> Access:
 
 
 def write_secrets(directory: Path, names: Names) -> None:
-    """Writes the parameters' Terraform into a stack's folder. The output is deterministic.
+    """Writes the parameters' Terraform file into a stack's folder. The output is deterministic.
 
     Args:
         directory: The folder of the stack's Terraform, `cdktf.out/stacks/<environment>`.

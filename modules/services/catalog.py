@@ -20,7 +20,7 @@ DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
 SWEEP_SCHEDULE = "rate(1 minute)"
-"""Interval for publishing stored events that were not published yet. EventBridge's minimum."""
+"""The interval for publishing the events in the outbox. EventBridge allows no shorter interval."""
 
 
 class Catalog(Service):

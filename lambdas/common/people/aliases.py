@@ -1,4 +1,4 @@
-"""Aliases of anonymous authors. A user has one alias per context. It does not reveal the user."""
+"""Aliases of anonymous authors. A user has one alias per context. Aliases do not reveal users."""
 
 import hashlib
 from typing import TYPE_CHECKING, Literal
