@@ -83,7 +83,10 @@ def measure(pair: Pair, runs: int) -> dict[str, float]:
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=15, help="measurements of each pair (default: 15)"
+        "--runs",
+        type=int,
+        default=15,
+        help="measurements per library and replacement (default: 15)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()

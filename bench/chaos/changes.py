@@ -23,7 +23,7 @@ TRUST = {
 
 
 class Changes:
-    """Additional resources of the stack, in a second Terraform file. `next` replaces the file."""
+    """Additional resources of the stack, in a separate Terraform file that `next` replaces."""
 
     def __init__(self, root: Root, aws: Callable[[str], Any]) -> None:
         """`aws` returns a boto3 client of a service."""
