@@ -1,8 +1,8 @@
 """Measures the CPU time that the journal and the saves add to a request to the platform.
 
-The embedded AWS of a running platform turns its durability on and off between blocks of the same
-requests. Each pair of blocks yields one ratio of CPU times, which include the functions and the
-child processes that save.
+The benchmark sends the same block of requests again and again to a running platform. Between two
+blocks, it turns the durability of the embedded AWS (journal and saves) off or on. Each pair of
+blocks yields one ratio of CPU times. They include the functions and the child processes that save.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ server["main"]()
 ROUNDS = 15
 """Repetitions of four requests in one block."""
 SETTLING = 2.0
-"""Seconds for events, statistics and saves, which follow the responses."""
+"""Seconds to wait after a block, because events, statistics and saves follow the responses."""
 
 
 class Target:
@@ -58,7 +58,7 @@ class Target:
         self._crew = Crew(Platform.load(root.path, is_own=True))
 
     def run(self) -> float:
-        """Runs a block of requests and returns the CPU seconds of one request."""
+        """Runs a block of requests and returns the mean CPU seconds per request."""
         begun = self._cpu_seconds()
         crew = self._crew
         for _ in range(ROUNDS):
@@ -87,7 +87,7 @@ class Target:
 
 @contextmanager
 def switchable(root: Root) -> Iterator[Target]:
-    """Restarts the embedded AWS of a running platform with a switch, and later without."""
+    """Restarts the embedded AWS of a running platform with SWITCHED, and as usual at the end."""
     cloud, processes = EmbeddedCloud(root), Processes(root)
     running = cloud.running()["aws"]
     processes.stop(running)
@@ -108,11 +108,17 @@ def switchable(root: Root) -> Iterator[Target]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
-    parser.add_argument("--pairs", type=int, default=15, help="Pairs of blocks. Default: 15.")
+    parser.add_argument(
+        "--pairs",
+        type=int,
+        default=15,
+        help="Number of block pairs to run (a pair is one block of requests with and one without"
+        " durability). Default: 15.",
+    )
     arguments = parser.parse_args()
     ratios, seconds = [], []
     with switchable(Root(arguments.root.resolve())) as target:
-        # The first requests start the functions.
+        # A warm-up: the first requests start the functions' processes.
         target.run()
         for _ in range(arguments.pairs):
             durable = target.run()

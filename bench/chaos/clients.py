@@ -99,13 +99,14 @@ class Crew:
                 self._socket.close()
 
     def silent_kinds(self, since: float) -> set[str]:
-        """Returns the kinds of write of which none that began after `since` was acknowledged."""
+        """Returns the kinds of write without an acknowledged write that began after `since`."""
         return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
 
     def all_written_at(self, since: float) -> float:
         """Returns the time by which at least one write of each kind succeeded.
 
-        Only writes that began after `since` count. Both are in seconds since the epoch.
+        Only writes that began after `since` count. `since` and the result are in seconds since the
+        epoch.
         """
         first: dict[str, float] = {}
         for write in list(self.writes):
@@ -114,7 +115,7 @@ class Crew:
         return max(first.values())
 
     def acknowledged(self) -> dict[str, dict[str, Write]]:
-        """Returns the acknowledged writes by kind and key."""
+        """Returns the acknowledged writes by kind (such as `post`) and key."""
         result: dict[str, dict[str, Write]] = defaultdict(dict)
         for write in list(self.writes):
             result[write.kind][write.key] = write

@@ -102,7 +102,7 @@ PHASES: dict[str, Callable[[Up], bool]] = {
     "migration": lambda up: "Applied:" in up.reported(),
     "publication": lambda up: "Migrations:" in up.reported() or "migrat" in up.reported(),
 }
-"""By phase of an `ops up`: a predicate that returns True once the phase has begun."""
+"""For each phase of an `ops up`: a function that returns True once the phase has begun."""
 
 
 def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]:
