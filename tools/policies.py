@@ -24,7 +24,7 @@ ENVIRONMENT, ACCOUNT, REGION = "environmentname", "999988887777", "xx-region-9"
 def documents() -> Mapping[str, str]:
     """Returns dev's policies as JSON, by file name.
 
-    The placeholders `<environment>`, `<account>` and `<region>` replace dev's values.
+    The policies contain the placeholders `<environment>`, `<account>` and `<region>`.
     """
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": ACCOUNT}).model_copy(
         update={"name": ENVIRONMENT, "region": REGION}

@@ -1,1 +1,1 @@
-"""Breaks a local platform under load, and checks that it keeps every acknowledged write once."""
+"""Breaks a local platform under load, and checks that every acknowledged write is stored once."""
