@@ -20,7 +20,7 @@ def main() -> None:
     """Compares the pairs and prints statistics about them."""
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--pairs", type=int, default=100_000, help="number of pairs (default: 100000)"
+        "--pairs", type=int, default=100_000, help="pairs of policies to compare (default: 100000)"
     )
     number: int = parser.parse_args().pairs
     begun = time.perf_counter()

@@ -49,7 +49,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--short", action="store_true", help="Run only the six kills of processes.")
+    parser.add_argument(
+        "--short", action="store_true", help="Run only the six faults that kill a process."
+    )
     parser.add_argument("--only", help="Run only the faults whose names contain this text.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()

@@ -148,7 +148,8 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             TargetTableName=copy,
             RestoreDateTime=instant,
             BillingModeOverride="PAY_PER_REQUEST",
-            GlobalSecondaryIndexOverride=[],  # The comparison reads no indexes.
+            # Restores no indexes, because the comparison below does not read them.
+            GlobalSecondaryIndexOverride=[],
         )
         _wait(f"{copy} is restored", lambda: _table_status(dynamodb, copy) == "ACTIVE")
         seconds = time.monotonic() - begun

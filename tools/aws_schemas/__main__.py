@@ -72,7 +72,8 @@ def handlers(wheel: Path, wanted: Collection[str]) -> Mapping[str, Mapping[str, 
     missing = sorted(name for name in wanted if not any(found.get(name, {}).values()))
     if missing:
         raise SystemExit(
-            f"{wheel.name} has no permissions of {', '.join(missing)}: correct {TYPES}"
+            f"{wheel.name} lists no permissions for {', '.join(missing)}: correct these names in"
+            f" {TYPES}"
         )
     return dict(sorted(found.items()))
 

@@ -44,7 +44,10 @@ def architecture(resource: BillableResource) -> str:
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields X-Ray traces if the stage has tracing on. Other services continue these traces."""
+    """Yields the charge for X-Ray traces if the stage has tracing on.
+
+    Other services continue these traces and add no charge.
+    """
     if resource.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
 
