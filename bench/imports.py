@@ -86,7 +86,7 @@ def main() -> None:
         "--runs",
         type=int,
         default=15,
-        help="measurements of each library and of our replacement for it (default: 15)",
+        help="measurements of each library and of its replacement (default: 15)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
