@@ -38,7 +38,7 @@ CALLS = 60
 
 
 class Target:
-    """An embedded AWS with a table and a queue."""
+    """A running embedded AWS to measure, with a table and a queue."""
 
     def __init__(self, process: Process) -> None:
         self._process = process

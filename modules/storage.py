@@ -29,7 +29,7 @@ RETENTION = 2555
 OLD_VERSION_RETENTION = 30
 """Days for which replaced versions are kept, so that operators can restore them."""
 UPLOADS = "uploads/"
-"""The prefix of presigned uploads. CloudFront does not serve it: services copy files they use."""
+"""The prefix of presigned uploads. CloudFront cannot read it. Services copy files to use."""
 CORS_MAX_AGE = 7200
 """Seconds for which browsers may cache a preflight response. Chromium accepts no more."""
 

@@ -62,7 +62,7 @@ class TableDefinition:
     stream: bool = False
     """Whether the table has a stream, with new and old images of every change."""
     always_recoverable: bool = False
-    """Whether every environment has point-in-time recovery. If not, the environment decides."""
+    """Whether point-in-time recovery is always on. If False, the environment's setting applies."""
     transient: bool = False
     """Whether losing the data is harmless. If so, recovery and deletion protection are off."""
 
