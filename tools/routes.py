@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lambdas.common.caller import ROLES, USER
 from lambdas.common.web.access import Access
-from lambdas.common.web.router import COMMON_STATUSES, Route
+from lambdas.common.web.router import COMMON_ERRORS, Route
 from lambdas.route_tables import route_tables
 
 INTRODUCTION = """\
@@ -54,7 +54,7 @@ def document() -> str:
             "| --- | --- | --- | --- |",
         ]
         for route in routes:
-            statuses = ", ".join(map(str, sorted(route.statuses - COMMON_STATUSES)))
+            statuses = ", ".join(map(str, sorted(route.statuses - set(COMMON_ERRORS.values()))))
             cells = (
                 f"`{route.method} {route.path}`",
                 caller_of(route.access),

@@ -9,10 +9,16 @@ from lambdas.ai.conversations import DynamoConversations
 from lambdas.ai.gemini import Gemini
 from lambdas.ai.logic import AiService
 from lambdas.ai.models import (
+    AnswerView,
     Ask,
+    ConversationSummaryView,
+    ConversationView,
     Moderate,
+    ModerationView,
     Summarize,
+    SummaryView,
     Translate,
+    TranslationView,
     create_conversation_view,
     create_summary_view,
 )
@@ -25,7 +31,7 @@ from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.validation import validate
 from lambdas.common.web.http import Request, Response
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import ServiceSettings, create_router, entry_point
 
@@ -50,28 +56,36 @@ class AiApi:
         self._service = service
         self._cursors = cursors
 
-    def ask(self, request: Request) -> Response:
+    def ask(self, request: Request) -> Response[AnswerView]:
+        """Answers a question and adds both to a conversation.
+
+        Without `conversationId`, a new conversation starts. Conversations are kept for 30 days.
+        """
         body = validate(Ask, request.json)
         answer = self._service.ask(
             request.caller.user_id, body.question, body.context, body.conversation_id
         )
         return Response(body=answer)
 
-    def summarize(self, request: Request) -> Response:
+    def summarize(self, request: Request) -> Response[SummaryView]:
+        """Summarizes a text in at most `maxSentences` sentences."""
         body = validate(Summarize, request.json)
         user_id = request.caller.user_id
         return Response(body=self._service.summarize(user_id, body.text, body.max_sentences))
 
-    def translate(self, request: Request) -> Response:
+    def translate(self, request: Request) -> Response[TranslationView]:
+        """Translates a text."""
         body = validate(Translate, request.json)
         user_id = request.caller.user_id
         return Response(body=self._service.translate(user_id, body.text, body.target_language))
 
-    def moderate(self, request: Request) -> Response:
+    def moderate(self, request: Request) -> Response[ModerationView]:
+        """Reports whether a text has unacceptable content, by category."""
         body = validate(Moderate, request.json)
         return Response(body=self._service.moderate(request.caller.user_id, body.text))
 
-    def list_conversations(self, request: Request) -> Response:
+    def list_conversations(self, request: Request) -> Response[Page[ConversationSummaryView]]:
+        """Lists the caller's conversations, newest first."""
         query = validate(PageQuery, request.query, from_text=True)
         user_id = request.caller.user_id
         scope = f"ai-conversations {user_id}"
@@ -80,13 +94,15 @@ class AiApi:
         items = [create_summary_view(summary) for summary in summaries]
         return Response(body=self._cursors.page(items, query, scope, position))
 
-    def get_conversation(self, request: Request) -> Response:
+    def get_conversation(self, request: Request) -> Response[ConversationView]:
+        """Returns one of the caller's conversations with its messages."""
         conversation = self._service.get_conversation(
             request.caller.user_id, request.path_parameters["conversationId"]
         )
         return Response(body=create_conversation_view(conversation))
 
-    def delete_conversation(self, request: Request) -> Response:
+    def delete_conversation(self, request: Request) -> Response[None]:
+        """Deletes one of the caller's conversations."""
         self._service.delete_conversation(
             request.caller.user_id, request.path_parameters["conversationId"]
         )

@@ -8,12 +8,41 @@ from lambdas.common.web.router import Route
 
 _USER = role(USER)
 
+_MODEL = {
+    "content_refused": 422,
+    "ai_quota_exceeded": 429,
+    "ai_not_configured": 503,
+    "ai_unavailable": 503,
+}
+"""The errors of all routes that use a language model."""
+
 ROUTES = (
-    Route("POST", "/v1/ai/ask", _USER, "ask", body=Ask, idempotent=True, refusals=(404,)),
-    Route("POST", "/v1/ai/summarize", _USER, "summarize", body=Summarize),
-    Route("POST", "/v1/ai/translate", _USER, "translate", body=Translate),
-    Route("POST", "/v1/ai/moderate", _USER, "moderate", body=Moderate),
+    Route(
+        "POST",
+        "/v1/ai/ask",
+        _USER,
+        "ask",
+        body=Ask,
+        idempotent=True,
+        refusals=_MODEL | {"conversation_not_found": 404, "conversation_changed": 409},
+    ),
+    Route("POST", "/v1/ai/summarize", _USER, "summarize", body=Summarize, refusals=_MODEL),
+    Route("POST", "/v1/ai/translate", _USER, "translate", body=Translate, refusals=_MODEL),
+    Route("POST", "/v1/ai/moderate", _USER, "moderate", body=Moderate, refusals=_MODEL),
     Route("GET", "/v1/ai/conversations", _USER, "list_conversations", query=PageQuery),
-    Route("GET", "/v1/ai/conversations/{conversationId}", _USER, "get_conversation"),
-    Route("DELETE", "/v1/ai/conversations/{conversationId}", _USER, "delete_conversation", 204),
+    Route(
+        "GET",
+        "/v1/ai/conversations/{conversationId}",
+        _USER,
+        "get_conversation",
+        refusals={"conversation_not_found": 404},
+    ),
+    Route(
+        "DELETE",
+        "/v1/ai/conversations/{conversationId}",
+        _USER,
+        "delete_conversation",
+        204,
+        refusals={"conversation_not_found": 404},
+    ),
 )

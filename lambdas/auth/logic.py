@@ -20,7 +20,7 @@ from lambdas.common.logs import Logger
 from lambdas.common.people.names import anonymous_name
 from lambdas.common.people.profiles import KnownProfile
 from lambdas.common.problems import Problem
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.tokens import TokenIssuer
 
 ACCESS_LIFETIME = 15 * 60
@@ -190,7 +190,7 @@ class AuthService:
                 },
             )
 
-    def list_sessions(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
+    def list_sessions(self, caller: Caller, query: PageQuery) -> Page[SessionView]:
         """Returns a page of the caller's sessions, the most recently used first."""
         scope = f"auth-sessions {caller.user_id}"
         position = self._cursors.position(query, scope)

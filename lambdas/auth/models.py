@@ -93,6 +93,21 @@ class ResetPassword(Body, frozen=True, kw_only=True):
     new_password: NewPassword
 
 
+class RegisteredUser(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A new user. `email_verified` is false until the user confirms the address."""
+
+    user_id: str
+    email: str
+    display_name: str
+    email_verified: bool
+
+
+class Confirmation(Struct, frozen=True, kw_only=True, rename="camel"):
+    """The state of the email address after its confirmation."""
+
+    email_verified: bool
+
+
 class User(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user. Anonymous users have no email (None) and no roles."""
 

@@ -17,17 +17,61 @@ from lambdas.common.web.pagination import PageQuery
 from lambdas.common.web.router import Route
 
 ROUTES = (
-    Route("POST", "/v1/auth/register", PUBLIC, "register", 201, Register, refusals=(409,)),
-    Route("POST", "/v1/auth/confirm", PUBLIC, "confirm", body=Confirm),
+    Route(
+        "POST",
+        "/v1/auth/register",
+        PUBLIC,
+        "register",
+        201,
+        Register,
+        refusals={"email_taken": 409},
+    ),
+    Route(
+        "POST", "/v1/auth/confirm", PUBLIC, "confirm", body=Confirm, refusals={"invalid_code": 400}
+    ),
     Route("POST", "/v1/auth/resend-confirmation", PUBLIC, "resend_confirmation", 202, EmailOnly),
-    Route("POST", "/v1/auth/login", PUBLIC, "login", body=Login, refusals=(401,)),
+    Route(
+        "POST",
+        "/v1/auth/login",
+        PUBLIC,
+        "login",
+        body=Login,
+        refusals={
+            "invalid_credentials": 401,
+            "email_not_verified": 403,
+            "password_reset_required": 403,
+        },
+    ),
     Route("POST", "/v1/auth/anonymous", PUBLIC, "anonymous", 201, EmptyBody),
-    Route("POST", "/v1/auth/refresh", PUBLIC, "refresh", body=Refresh, refusals=(401,)),
+    Route(
+        "POST",
+        "/v1/auth/refresh",
+        PUBLIC,
+        "refresh",
+        body=Refresh,
+        refusals={"invalid_refresh_token": 401, "refresh_token_reused": 401},
+    ),
     Route("POST", "/v1/auth/logout", AUTHENTICATED, "logout", 204, Logout),
     Route("GET", "/v1/auth/sessions", AUTHENTICATED, "list_sessions", query=PageQuery),
     Route("DELETE", "/v1/auth/sessions/{sessionId}", AUTHENTICATED, "delete_session", 204),
-    Route("GET", "/v1/auth/me", AUTHENTICATED, "me"),
-    Route("POST", "/v1/auth/change-password", role(USER), "change_password", 204, ChangePassword),
+    Route("GET", "/v1/auth/me", AUTHENTICATED, "me", refusals={"account_closed": 401}),
+    Route(
+        "POST",
+        "/v1/auth/change-password",
+        role(USER),
+        "change_password",
+        204,
+        ChangePassword,
+        refusals={"password_reset_required": 403},
+    ),
     Route("POST", "/v1/auth/forgot-password", PUBLIC, "forgot_password", 202, EmailOnly),
-    Route("POST", "/v1/auth/reset-password", PUBLIC, "reset_password", 204, ResetPassword),
+    Route(
+        "POST",
+        "/v1/auth/reset-password",
+        PUBLIC,
+        "reset_password",
+        204,
+        ResetPassword,
+        refusals={"invalid_code": 400},
+    ),
 )

@@ -8,11 +8,15 @@ from typing import Any
 from lambdas.catalog.listings import ListingStore
 from lambdas.catalog.logic import CatalogService
 from lambdas.catalog.models import (
+    CategoryView,
     Contact,
     CreateListing,
+    InquiryView,
     ListingQuery,
     ListingView,
     Rate,
+    RatingEntryView,
+    RatingView,
     UpdateListing,
 )
 from lambdas.catalog.outbox import AuroraOutbox
@@ -26,11 +30,17 @@ from lambdas.common.problems import Problem
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
 from lambdas.common.storage.database import Database, DatabaseSettings
-from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, ImageUpload, Uploads
+from lambdas.common.storage.uploads import (
+    IMAGE_LIMIT,
+    IMAGE_TYPES,
+    ImageUpload,
+    SignedUpload,
+    Uploads,
+)
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
-from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch, versioned
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
+from lambdas.common.web.preconditions import IfMatch, Versioned
 from lambdas.common.web.router import Router
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 
@@ -47,67 +57,91 @@ class CatalogApi:
     def __init__(self, service: CatalogService) -> None:
         self._service = service
 
-    def search_listings(self, request: Request) -> Response:
+    def search_listings(self, request: Request) -> Response[Page[ListingView]]:
+        """Searches the active listings.
+
+        Sellers also see their own reserved and sold listings with `sellerId`. `minPrice`,
+        `maxPrice` and sorting by price require `currency`.
+        """
         query = validate(ListingQuery, request.query, from_text=True)
         return Response(body=self._service.search(request.caller, query))
 
-    def create_listing(self, request: Request) -> Response:
+    def create_listing(self, request: Request) -> Versioned[ListingView]:
+        """Creates a listing. `images` contains keys of uploads."""
         body = validate(CreateListing, request.json)
         listing = request.creation.find_or_create(
             self._service.get, partial(self._service.create, request.caller, body)
         )
-        return versioned(listing, listing.version, HTTPStatus.CREATED)
+        return Versioned(listing, listing.version, HTTPStatus.CREATED)
 
-    def get_listing(self, request: Request) -> Response:
+    def get_listing(self, request: Request) -> Versioned[ListingView]:
+        """Returns a listing."""
         return _with_version(self._service.get(_listing_id(request)))
 
-    def update_listing(self, request: Request) -> Response:
+    def update_listing(self, request: Request) -> Versioned[ListingView]:
+        """Changes the fields of a listing that the body contains. Only the seller can do this.
+
+        A sold listing can only be removed.
+        """
         body = validate(UpdateListing, request.json)
         return _with_version(
             self._service.update(request.caller, _listing_id(request), IfMatch.of(request), body)
         )
 
-    def delete_listing(self, request: Request) -> Response:
+    def delete_listing(self, request: Request) -> Response[None]:
+        """Removes a listing. Only the seller can do this."""
         self._service.delete(request.caller, _listing_id(request), IfMatch.of(request))
         return Response.no_content()
 
-    def create_upload(self, request: Request) -> Response:
+    def create_upload(self, request: Request) -> Response[SignedUpload]:
+        """Returns a signed form for the upload of an image.
+
+        The form is valid for 5 minutes. A listing then refers to the key in `images`.
+        """
         body = validate(ImageUpload, request.json)
         return Response.created(self._service.sign_upload(request.caller, body))
 
-    def list_categories(self, _request: Request) -> Response:
-        return Response(body={"items": self._service.list_categories(), "nextCursor": None})
+    def list_categories(self, _request: Request) -> Response[Page[CategoryView]]:
+        """Returns the tree of categories on one page."""
+        return Response(body=Page(items=self._service.list_categories(), next_cursor=None))
 
-    def list_wishlist(self, request: Request) -> Response:
+    def list_wishlist(self, request: Request) -> Response[Page[ListingView]]:
+        """Lists the listings on the caller's wish list."""
         query = validate(PageQuery, request.query, from_text=True)
         return Response(body=self._service.list_wishlist(request.caller, query))
 
-    def add_to_wishlist(self, request: Request) -> Response:
+    def add_to_wishlist(self, request: Request) -> Response[None]:
+        """Adds a listing to the caller's wish list."""
         validate(EmptyBody, request.json)
         self._service.wish(request.caller, _listing_id(request))
         return Response.no_content()
 
-    def remove_from_wishlist(self, request: Request) -> Response:
+    def remove_from_wishlist(self, request: Request) -> Response[None]:
+        """Removes a listing from the caller's wish list."""
         self._service.unwish(request.caller, _listing_id(request))
         return Response.no_content()
 
-    def rate_listing(self, request: Request) -> Response:
+    def rate_listing(self, request: Request) -> Response[RatingView]:
+        """Rates a listing. Users can rate a listing once, and not their own."""
         body = validate(Rate, request.json)
         return Response.created(
             self._service.rate(request.caller, _listing_id(request), body.stars, body.comment)
         )
 
-    def list_ratings(self, request: Request) -> Response:
+    def list_ratings(self, request: Request) -> Response[Page[RatingEntryView]]:
+        """Lists the ratings of a listing, newest first."""
         query = validate(PageQuery, request.query, from_text=True)
         return Response(body=self._service.list_ratings(_listing_id(request), query))
 
-    def list_inquiries(self, request: Request) -> Response:
+    def list_inquiries(self, request: Request) -> Response[Page[InquiryView]]:
+        """Lists the messages about a listing to its seller, newest first."""
         query = validate(PageQuery, request.query, from_text=True)
         return Response(
             body=self._service.list_inquiries(request.caller, _listing_id(request), query)
         )
 
-    def contact_seller(self, request: Request) -> Response:
+    def contact_seller(self, request: Request) -> Response[None]:
+        """Stores a message to the seller, and notifies the seller with an event."""
         body = validate(Contact, request.json)
         self._service.contact(
             request.caller, _listing_id(request), body.message, request.creation.id
@@ -173,8 +207,8 @@ def _listing_id(request: Request) -> str:
     return request.path_parameters["listingId"]
 
 
-def _with_version(listing: ListingView) -> Response:
-    return versioned(listing, listing.version)
+def _with_version(listing: ListingView) -> Versioned[ListingView]:
+    return Versioned(listing, listing.version)
 
 
 handler = entry_point(build)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from msgspec import UNSET, UnsetType, structs
 
@@ -14,19 +14,23 @@ from lambdas.catalog.listings import (
     Category,
     Changes,
     Entry,
+    Inquiry,
     ListEntry,
     Listing,
     ListingStore,
     NewListing,
+    Rating,
     Search,
     UnknownCategoryError,
 )
 from lambdas.catalog.models import (
     CategoryView,
     CreateListing,
+    InquiryView,
     ListingQuery,
     ListingView,
     Price,
+    RatingEntryView,
     RatingView,
     UpdateListing,
 )
@@ -37,7 +41,7 @@ from lambdas.common.messaging.events import Event, EventFactory
 from lambdas.common.messaging.relay import Relay
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 IMAGES = "images/catalog/"
@@ -54,6 +58,9 @@ _TRANSITIONS: Mapping[str, frozenset[str]] = {
     "removed": frozenset(),
 }
 _ID_LENGTH = 32
+
+E = TypeVar("E", bound=Entry)
+V = TypeVar("V")
 
 
 class _ChangedMeanwhileError(Exception):
@@ -97,7 +104,7 @@ class CatalogService:
         self._subtrees: Mapping[str, list[str]] = {}
         self._subtrees_read_at = float("-inf")
 
-    def search(self, caller: Caller, query: ListingQuery) -> dict[str, Any]:
+    def search(self, caller: Caller, query: ListingQuery) -> Page[ListingView]:
         """Returns a page of active listings. Sellers also see their reserved and sold listings."""
         sort = query.sort or ("relevance" if query.q else "newest")
         errors = []
@@ -224,7 +231,7 @@ class CatalogService:
 
         return [view(category) for category in children.get(None, ())]
 
-    def list_wishlist(self, caller: Caller, query: PageQuery) -> dict[str, Any]:
+    def list_wishlist(self, caller: Caller, query: PageQuery) -> Page[ListingView]:
         scope = f"catalog/wishlist/{caller.user_id}"
         after = self._cursors.position(query, scope)
         entries = self._store.list_wishlist(
@@ -267,32 +274,43 @@ class CatalogService:
             rating_count=rated.listing.rating_count,
         )
 
-    def list_ratings(self, listing_id: str, query: PageQuery) -> dict[str, Any]:
+    def list_ratings(self, listing_id: str, query: PageQuery) -> Page[RatingEntryView]:
         """Returns a page of a listing's ratings with their comments, newest first."""
         self._find(listing_id)
         return self._entries(
-            query, f"catalog/ratings/{listing_id}", self._store.list_ratings, listing_id
+            query,
+            f"catalog/ratings/{listing_id}",
+            self._store.list_ratings,
+            listing_id,
+            Rating.view,
         )
 
-    def list_inquiries(self, caller: Caller, listing_id: str, query: PageQuery) -> dict[str, Any]:
+    def list_inquiries(
+        self, caller: Caller, listing_id: str, query: PageQuery
+    ) -> Page[InquiryView]:
         """Returns a page of the messages to the seller about a listing, newest first."""
         self._own(caller, listing_id)
         return self._entries(
-            query, f"catalog/inquiries/{listing_id}", self._store.list_inquiries, listing_id
+            query,
+            f"catalog/inquiries/{listing_id}",
+            self._store.list_inquiries,
+            listing_id,
+            Inquiry.view,
         )
 
     def _entries(
         self,
         query: PageQuery,
         scope: str,
-        read: Callable[[str, int, tuple[int, str] | None], Sequence[Entry]],
+        read: Callable[[str, int, tuple[int, str] | None], Sequence[E]],
         listing_id: str,
-    ) -> dict[str, Any]:
+        view: Callable[[E], V],
+    ) -> Page[V]:
         after = self._cursors.position(query, scope)
         found = read(listing_id, query.limit + 1, after and (after[0], after[1]))
         page = found[: query.limit]
         position = page[-1].position if len(found) > query.limit else None
-        return self._cursors.page([entry.view() for entry in page], query, scope, position)
+        return self._cursors.page([view(entry) for entry in page], query, scope, position)
 
     def contact(self, caller: Caller, listing_id: str, message: str, inquiry_id: str) -> None:
         """Stores the message once per `inquiry_id`, and notifies the seller with an event."""
@@ -401,7 +419,9 @@ class CatalogService:
         except Exception:
             self._logger.exception("events not published; the sweep will retry")
 
-    def _page(self, entries: Sequence[ListEntry], query: PageQuery, scope: str) -> dict[str, Any]:
+    def _page(
+        self, entries: Sequence[ListEntry], query: PageQuery, scope: str
+    ) -> Page[ListingView]:
         """Returns a page. If more pages follow, `entries` has more than `query.limit` entries."""
         page = entries[: query.limit]
         position = page[-1].position if len(entries) > query.limit else None

@@ -11,12 +11,34 @@ from lambdas.common.web.router import Route
 _READ = capability(READ)
 _USER = role(USER)
 
+_DATABASE = {"database_busy": 503, "database_unavailable": 503}
+
 ROUTES = (
-    Route("GET", "/v1/catalog/listings", _READ, "search_listings", query=ListingQuery),
     Route(
-        "POST", "/v1/catalog/listings", _USER, "create_listing", 201, CreateListing, idempotent=True
+        "GET",
+        "/v1/catalog/listings",
+        _READ,
+        "search_listings",
+        query=ListingQuery,
+        refusals=_DATABASE,
     ),
-    Route("GET", "/v1/catalog/listings/{listingId}", _READ, "get_listing"),
+    Route(
+        "POST",
+        "/v1/catalog/listings",
+        _USER,
+        "create_listing",
+        201,
+        CreateListing,
+        idempotent=True,
+        refusals=_DATABASE | {"upload_changed": 409},
+    ),
+    Route(
+        "GET",
+        "/v1/catalog/listings/{listingId}",
+        _READ,
+        "get_listing",
+        refusals=_DATABASE | {"listing_not_found": 404},
+    ),
     Route(
         "PATCH",
         "/v1/catalog/listings/{listingId}",
@@ -24,7 +46,14 @@ ROUTES = (
         "update_listing",
         body=UpdateListing,
         conditional=True,
-        refusals=(409,),
+        refusals=_DATABASE
+        | {
+            "not_the_seller": 403,
+            "listing_not_found": 404,
+            "listing_sold": 409,
+            "status_transition": 409,
+            "upload_changed": 409,
+        },
     ),
     Route(
         "DELETE",
@@ -33,15 +62,37 @@ ROUTES = (
         "delete_listing",
         204,
         conditional=True,
-        refusals=(409,),
+        refusals=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
     ),
     Route("POST", "/v1/catalog/uploads", _USER, "create_upload", 201, ImageUpload),
-    Route("GET", "/v1/catalog/categories", _READ, "list_categories"),
-    Route("GET", "/v1/catalog/wishlist", _READ, "list_wishlist", query=PageQuery),
-    Route("PUT", "/v1/catalog/wishlist/{listingId}", _USER, "add_to_wishlist", 204, EmptyBody),
-    Route("DELETE", "/v1/catalog/wishlist/{listingId}", _USER, "remove_from_wishlist", 204),
+    Route("GET", "/v1/catalog/categories", _READ, "list_categories", refusals=_DATABASE),
     Route(
-        "GET", "/v1/catalog/listings/{listingId}/ratings", _READ, "list_ratings", query=PageQuery
+        "GET", "/v1/catalog/wishlist", _READ, "list_wishlist", query=PageQuery, refusals=_DATABASE
+    ),
+    Route(
+        "PUT",
+        "/v1/catalog/wishlist/{listingId}",
+        _USER,
+        "add_to_wishlist",
+        204,
+        EmptyBody,
+        refusals=_DATABASE | {"listing_not_found": 404},
+    ),
+    Route(
+        "DELETE",
+        "/v1/catalog/wishlist/{listingId}",
+        _USER,
+        "remove_from_wishlist",
+        204,
+        refusals=_DATABASE,
+    ),
+    Route(
+        "GET",
+        "/v1/catalog/listings/{listingId}/ratings",
+        _READ,
+        "list_ratings",
+        query=PageQuery,
+        refusals=_DATABASE | {"listing_not_found": 404},
     ),
     Route(
         "GET",
@@ -49,6 +100,7 @@ ROUTES = (
         _USER,
         "list_inquiries",
         query=PageQuery,
+        refusals=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
     ),
     Route(
         "POST",
@@ -58,6 +110,7 @@ ROUTES = (
         201,
         Rate,
         idempotent=True,
+        refusals=_DATABASE | {"own_listing": 403, "listing_not_found": 404, "already_rated": 409},
     ),
     Route(
         "POST",
@@ -67,5 +120,6 @@ ROUTES = (
         202,
         Contact,
         idempotent=True,
+        refusals=_DATABASE | {"own_listing": 403, "listing_not_found": 404},
     ),
 )

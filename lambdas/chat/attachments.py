@@ -1,11 +1,11 @@
 """Attachments: clients upload a file, attach it to one message, and download it by a signed URL."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from lambdas.chat.messages import AttachmentRecord, MessageStore
-from lambdas.chat.models import CreateAttachment
+from lambdas.chat.models import AttachmentForm, CreateAttachment
 from lambdas.common.caller import Caller
 from lambdas.common.live.chat_messages import Attachment, attachment_prefix
 from lambdas.common.problems import FieldError, Problem
@@ -32,7 +32,7 @@ class Attachments:
         self._s3 = s3
         self._bucket = bucket
 
-    def create(self, caller: Caller, room_id: str, body: CreateAttachment) -> dict[str, Any]:
+    def create(self, caller: Caller, room_id: str, body: CreateAttachment) -> AttachmentForm:
         """Returns the upload form for a file, its key, and the attachment's id."""
         signed = self._uploads.sign(caller.user_id, body.content_type, body.content_length)
         attachment_id = _id_of(signed.key)
@@ -44,7 +44,7 @@ class Attachments:
                 content_type=body.content_type,
             )
         )
-        return {"upload": signed.upload, "key": signed.key, "attachmentId": attachment_id}
+        return AttachmentForm(upload=signed.upload, key=signed.key, attachment_id=attachment_id)
 
     def claim(self, caller: Caller, room_id: str, keys: Sequence[str]) -> list[Claimed]:
         """Validates uploads and copies each to the object that members download.

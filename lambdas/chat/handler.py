@@ -13,14 +13,18 @@ from lambdas.chat.members import MemberStore
 from lambdas.chat.message_logic import Draft, MessageService
 from lambdas.chat.messages import MessageStore
 from lambdas.chat.models import (
+    AttachmentForm,
     CreateAttachment,
     CreateRoom,
     EditMessage,
     Invite,
     MembersQuery,
+    MemberView,
     MessagesQuery,
     RoomsQuery,
+    RoomView,
     SendMessage,
+    TicketView,
     UpdateMember,
     UpdateRoom,
 )
@@ -35,6 +39,7 @@ from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings
 from lambdas.common.clients import Clients
 from lambdas.common.live.audience import AudienceReader
+from lambdas.common.live.chat_messages import MessageView
 from lambdas.common.live.fanout import ApiGateway, Fanout, Gateway
 from lambdas.common.live.listeners import LiveRooms
 from lambdas.common.logs import Logger, create_logger
@@ -51,8 +56,8 @@ from lambdas.common.storage.transactions import Transactions
 from lambdas.common.storage.uploads import ATTACHMENT_LIMIT, ATTACHMENT_TYPES, Uploads
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
-from lambdas.common.web.pagination import Cursors
-from lambdas.common.web.preconditions import IfMatch, versioned
+from lambdas.common.web.pagination import Cursors, Page
+from lambdas.common.web.preconditions import IfMatch, Versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.common.web.sessions import SessionReader
 
@@ -90,65 +95,92 @@ class ChatApi:
         self._attachments = attachments
         self._tickets = tickets
 
-    def list_rooms(self, request: Request) -> Response:
+    def list_rooms(self, request: Request) -> Response[Page[RoomView]]:
+        """Lists the caller's rooms, then the other public rooms."""
         query = validate(RoomsQuery, request.query, from_text=True)
         return Response(body=self._rooms.list_rooms(request.caller, query))
 
-    def create_room(self, request: Request) -> Response:
+    def create_room(self, request: Request) -> Versioned[RoomView]:
+        """Creates a room. The caller becomes its owner."""
         body = validate(CreateRoom, request.json)
         room = request.creation.find_or_create(
             partial(self._rooms.get, request.caller),
             partial(self._rooms.create, request.caller, body),
         )
-        return versioned(room, room.version, HTTPStatus.CREATED)
+        return Versioned(room, room.version, HTTPStatus.CREATED)
 
-    def get_room(self, request: Request) -> Response:
+    def get_room(self, request: Request) -> Versioned[RoomView]:
+        """Returns a room. Public rooms can be read by everybody, other rooms by members."""
         room = self._rooms.get(request.caller, _room_id(request))
-        return versioned(room, room.version)
+        return Versioned(room, room.version)
 
-    def update_room(self, request: Request) -> Response:
+    def update_room(self, request: Request) -> Versioned[RoomView]:
+        """Changes the fields of a room that the body contains.
+
+        Only the owner and admins can do this. If `maxMembers` is null, the limit of the room type
+        applies.
+        """
         body = validate(UpdateRoom, request.json)
         room = self._rooms.update(request.caller, _room_id(request), body, IfMatch.of(request))
-        return versioned(room, room.version)
+        return Versioned(room, room.version)
 
-    def delete_room(self, request: Request) -> Response:
+    def delete_room(self, request: Request) -> Response[None]:
+        """Deletes a room with everything in it. Only the owner can do this."""
         self._rooms.delete(request.caller, _room_id(request))
         return Response.no_content()
 
-    def join_room(self, request: Request) -> Response:
+    def join_room(self, request: Request) -> Response[RoomView]:
+        """Makes the caller a member of an open room."""
         validate(EmptyBody, request.json)
         standing = self._standings.find(request.caller, _room_id(request))
         return Response(body=self._rooms.view(standing.room, self._members.join(standing)))
 
-    def leave_room(self, request: Request) -> Response:
+    def leave_room(self, request: Request) -> Response[None]:
+        """Ends the caller's membership. The owner must first transfer the room."""
         self._members.leave(request.caller, _room_id(request))
         return Response.no_content()
 
-    def list_members(self, request: Request) -> Response:
+    def list_members(self, request: Request) -> Response[Page[MemberView]]:
+        """Lists the members of a room. Moderators can also list the banned users."""
         query = validate(MembersQuery, request.query, from_text=True)
         return Response(body=self._members.list_members(request.caller, _room_id(request), query))
 
-    def invite_member(self, request: Request) -> Response:
+    def invite_member(self, request: Request) -> Versioned[MemberView]:
+        """Makes a user a member of a room."""
         body = validate(Invite, request.json)
         member = self._members.invite(request.caller, _room_id(request), body.user_id)
-        return versioned(member, member.version, HTTPStatus.CREATED)
+        return Versioned(member, member.version, HTTPStatus.CREATED)
 
-    def update_member(self, request: Request) -> Response:
+    def update_member(self, request: Request) -> Versioned[MemberView]:
+        """Changes a member's role, mutes or bans the member, or lifts a mute or ban.
+
+        The caller must have a higher rank than the member. The owner transfers the room with the
+        role `owner`.
+        """
         body = validate(UpdateMember, request.json)
         member = self._members.update(
             request.caller, _room_id(request), _user_id(request), body, IfMatch.of(request)
         )
-        return versioned(member, member.version)
+        return Versioned(member, member.version)
 
-    def remove_member(self, request: Request) -> Response:
+    def remove_member(self, request: Request) -> Response[None]:
+        """Removes a member of a lower rank from a room."""
         self._members.remove(request.caller, _room_id(request), _user_id(request))
         return Response.no_content()
 
-    def list_messages(self, request: Request) -> Response:
+    def list_messages(self, request: Request) -> Response[Page[MessageView]]:
+        """Lists the messages of a room, newest first.
+
+        With `afterSeq`, lists the messages after this number, oldest first, to fill a gap.
+        """
         query = validate(MessagesQuery, request.query, from_text=True)
         return Response(body=self._messages.list_messages(request.caller, _room_id(request), query))
 
-    def send_message(self, request: Request) -> Response:
+    def send_message(self, request: Request) -> Versioned[MessageView]:
+        """Stores a message and sends it to the room's listeners.
+
+        With `isAnonymous`, the message shows the alias of the author.
+        """
         body = validate(SendMessage, request.json)
         key = request.header("Idempotency-Key")
         draft = Draft(
@@ -166,9 +198,10 @@ class ChatApi:
         message = stored.message
         request.anonymous = message.is_anonymous
         view = self._messages.view(request.caller, message)
-        return versioned(view, message.version, HTTPStatus.CREATED)
+        return Versioned(view, message.version, HTTPStatus.CREATED)
 
-    def update_message(self, request: Request) -> Response:
+    def update_message(self, request: Request) -> Versioned[MessageView]:
+        """Replaces the content of a message. Only the author can do this."""
         body = validate(EditMessage, request.json)
         message = self._messages.edit(
             request.caller,
@@ -177,39 +210,48 @@ class ChatApi:
             body.content,
             IfMatch.of(request),
         )
-        return versioned(message, message["version"])
+        return Versioned(message, message.version)
 
-    def delete_message(self, request: Request) -> Response:
+    def delete_message(self, request: Request) -> Response[None]:
+        """Deletes a message, which keeps its number. Authors and moderators can do this."""
         self._messages.delete(
             request.caller, _room_id(request), _message_id(request), IfMatch.of(request)
         )
         return Response.no_content()
 
-    def add_reaction(self, request: Request) -> Response:
+    def add_reaction(self, request: Request) -> Response[None]:
+        """Adds the caller's reaction to a message. `emoji` is one emoji of the Unicode standard."""
         validate(EmptyBody, request.json)
         return self._react(request, add=True)
 
-    def remove_reaction(self, request: Request) -> Response:
+    def remove_reaction(self, request: Request) -> Response[None]:
+        """Removes the caller's reaction from a message."""
         return self._react(request, add=False)
 
-    def create_attachment_upload(self, request: Request) -> Response:
+    def create_attachment_upload(self, request: Request) -> Response[AttachmentForm]:
+        """Returns a signed form for the upload of an attachment, and the attachment's id.
+
+        The form is valid for 5 minutes. A message then refers to the key in `attachments`.
+        """
         body = validate(CreateAttachment, request.json)
         room_id = _room_id(request)
         self._standings.find(request.caller, room_id).require_speaker()
         return Response.created(self._attachments.create(request.caller, room_id, body))
 
-    def get_attachment(self, request: Request) -> Response:
+    def get_attachment(self, request: Request) -> Response[None]:
+        """Redirects members to a signed URL of an attachment, which is valid for 60 seconds."""
         room_id = _room_id(request)
         self._standings.find(request.caller, room_id).require_member()
         url = self._attachments.sign_url(room_id, request.path_parameters["attachmentId"])
         return Response(HTTPStatus.FOUND, headers={"Location": url})
 
-    def issue_ticket(self, request: Request) -> Response:
+    def issue_ticket(self, request: Request) -> Response[TicketView]:
+        """Issues a ticket that opens one connection to the WebSocket API within 30 seconds."""
         validate(EmptyBody, request.json)
         ticket = self._tickets.issue(request.caller, request.caller.display_name)
-        return Response.created({"ticket": ticket, "expiresIn": LIFETIME})
+        return Response.created(TicketView(ticket=ticket, expires_in=LIFETIME))
 
-    def _react(self, request: Request, *, add: bool) -> Response:
+    def _react(self, request: Request, *, add: bool) -> Response[None]:
         emoji = request.path_parameters["emoji"]
         self._messages.react(
             request.caller, _room_id(request), _message_id(request), emoji, add=add

@@ -1,7 +1,6 @@
 """The rules for joining and leaving rooms, and for the roles, mutes and bans of members."""
 
 import time
-from typing import Any
 
 from msgspec import structs
 
@@ -32,7 +31,7 @@ from lambdas.common.live.fanout import Delivery, Departure
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.pagination import Cursors, Page
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 OPEN_TYPES: frozenset[RoomType] = frozenset({"public", "announcement"})
@@ -75,7 +74,7 @@ class MemberService:
         self._outbox = outbox
         self._cursors = cursors
 
-    def list_members(self, caller: Caller, room_id: str, query: MembersQuery) -> dict[str, Any]:
+    def list_members(self, caller: Caller, room_id: str, query: MembersQuery) -> Page[MemberView]:
         """Lists members. Moderators can also list banned users."""
         standing = self._standings.find(caller, room_id)
         standing.require_reader()

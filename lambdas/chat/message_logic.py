@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -25,7 +25,13 @@ from lambdas.chat.rooms import RoomStore
 from lambdas.chat.signals import Signals
 from lambdas.chat.standing import Standings, room_not_found
 from lambdas.common.caller import Caller
-from lambdas.common.live.chat_messages import FIRST_VERSION, Frame, Message, message_id
+from lambdas.common.live.chat_messages import (
+    FIRST_VERSION,
+    Frame,
+    Message,
+    MessageView,
+    message_id,
+)
 from lambdas.common.live.fanout import Delivery
 from lambdas.common.logs import Logger
 from lambdas.common.messaging.outbox import OutboxWriter
@@ -33,7 +39,7 @@ from lambdas.common.people.authors import AuthorStore
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import Entry
-from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.pagination import Cursors, Page
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 
@@ -168,12 +174,14 @@ class MessageService:
             fanout_ms=round((time.time() - stored.stored_at) * 1000, 1),
         )
 
-    def view(self, caller: Caller, message: Message) -> dict[str, Any]:
+    def view(self, caller: Caller, message: Message) -> MessageView:
         """Returns the JSON of a message without reactions, as its sender sees it."""
         [name] = self._people.author_names([message], caller)
         return message.view(name)
 
-    def list_messages(self, caller: Caller, room_id: str, query: MessagesQuery) -> dict[str, Any]:
+    def list_messages(
+        self, caller: Caller, room_id: str, query: MessagesQuery
+    ) -> Page[MessageView]:
         self._standings.find(caller, room_id).require_reader()
         scope = f"chat-messages {room_id}"
         position = self._cursors.position(query, scope)
@@ -201,7 +209,7 @@ class MessageService:
     @repeat_if_changed(ChangedError)
     def edit(
         self, caller: Caller, room_id: str, id_: str, content: str, if_match: IfMatch
-    ) -> dict[str, Any]:
+    ) -> MessageView:
         """Replaces the content of the caller's message. Equal content changes nothing."""
         self._standings.find(caller, room_id).require_speaker()
         message = self._find_existing(room_id, id_)
@@ -317,10 +325,11 @@ class MessageService:
 
     def _deliver(self, message: Message) -> None:
         [name] = self._people.author_names([message], None)
-        frame = message.frame(name)
-        if "message" in frame and message.version > FIRST_VERSION:
+        reactions: Mapping[str, int] = {}
+        if message.version > FIRST_VERSION and not message.is_deleted:
             id_ = message.message_id
-            frame["message"]["reactions"] = self._reactions.read_counts([id_])[id_]
+            reactions = self._reactions.read_counts([id_])[id_]
+        frame = message.frame(name, reactions)
         self._broadcast.send(Delivery(message.room_id, frame, message.delivery_name))
 
     def _hide_signals(self, room_id: str, user_id: str) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.ids import Id
-from lambdas.common.storage.uploads import AttachmentUpload
+from lambdas.common.storage.uploads import AttachmentUpload, SignedForm
 from lambdas.common.text import FILE_NAME, NAME, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
@@ -165,6 +165,21 @@ class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
     is_muted: bool
     joined_at: str
     version: int
+
+
+class AttachmentForm(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A signed form for the upload of an attachment, the key of the upload and the id."""
+
+    upload: SignedForm
+    key: str
+    attachment_id: str
+
+
+class TicketView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A ticket for one connection to the WebSocket API. `expires_in` is in seconds."""
+
+    ticket: str
+    expires_in: int
 
 
 class ClientFrame(Body, frozen=True, kw_only=True):

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator
 from itertools import islice
-from typing import Any
 
 from msgspec import UNSET, structs
 
@@ -35,7 +34,7 @@ from lambdas.common.caller import Caller
 from lambdas.common.clock import new_id, timestamp
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.web.pagination import Cursors
+from lambdas.common.web.pagination import Cursors, Page
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
@@ -62,7 +61,7 @@ class RoomService:
         self._outbox = outbox
         self._cursors = cursors
 
-    def list_rooms(self, caller: Caller, query: RoomsQuery) -> dict[str, Any]:
+    def list_rooms(self, caller: Caller, query: RoomsQuery) -> Page[RoomView]:
         """Lists the caller's rooms, then the public rooms that the caller is not a member of."""
         scope = f"chat-rooms {caller.user_id}"
         own, after = self._cursors.position(query, scope) or (True, None)

@@ -3,4 +3,4 @@
 from lambdas.common.web.access import PUBLIC
 from lambdas.common.web.router import Route
 
-ROUTES = (Route("GET", "/health", PUBLIC, "health"),)
+ROUTES = (Route("GET", "/health", PUBLIC, "health", refusals={"unhealthy": 503}),)

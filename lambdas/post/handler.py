@@ -17,11 +17,11 @@ from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.settings import read
 from lambdas.common.signing.keys import KeyRing, ParameterKeySource
-from lambdas.common.storage.uploads import ImageUpload
+from lambdas.common.storage.uploads import ImageUpload, SignedUpload
 from lambdas.common.validation import EmptyBody, validate
 from lambdas.common.web.http import Event, Request, Response
-from lambdas.common.web.pagination import Cursors, PageQuery
-from lambdas.common.web.preconditions import IfMatch, versioned
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
+from lambdas.common.web.preconditions import IfMatch, Versioned
 from lambdas.common.web.service import Handler, ServiceSettings, create_router, entry_point
 from lambdas.post.authorship import Authorship
 from lambdas.post.comments import DynamoCommentStore
@@ -30,6 +30,7 @@ from lambdas.post.images import S3Images
 from lambdas.post.likes import DynamoLikeStore
 from lambdas.post.logic import PostService
 from lambdas.post.models import (
+    CommentView,
     CreateComment,
     CreatePost,
     PostQuery,
@@ -69,60 +70,77 @@ class PostApi:
         self._comments = comments
         self._cursors = cursors
 
-    def create_upload(self, request: Request) -> Response:
+    def create_upload(self, request: Request) -> Response[SignedUpload]:
+        """Returns a signed form for the upload of an image.
+
+        The form is valid for 5 minutes. A post then refers to the key in `images`.
+        """
         body = validate(ImageUpload, request.json)
         return Response.created(
             self._posts.create_upload(request.caller, body.content_type, body.content_length)
         )
 
-    def list_posts(self, request: Request) -> Response:
+    def list_posts(self, request: Request) -> Response[Page[PostView]]:
+        """Lists posts, newest first, of all users or of one author, with an optional tag."""
         query = validate(PostQuery, request.query, from_text=True)
         before = self._cursors.position(query, "posts")
         items, position = self._posts.list_posts(request.caller, query, before)
         return Response(body=self._cursors.page(items, query, "posts", position))
 
-    def create_post(self, request: Request) -> Response:
+    def create_post(self, request: Request) -> Versioned[PostView]:
+        """Creates a post.
+
+        With `isAnonymous`, the post shows the alias of the author. Posts of anonymous users are
+        always anonymous.
+        """
         body = validate(CreatePost, request.json)
         post = request.creation.find_or_create(
             partial(self._posts.get, request.caller),
             partial(self._posts.create, request.caller, body),
         )
         request.anonymous = post.is_anonymous
-        return versioned(post, post.version, HTTPStatus.CREATED)
+        return Versioned(post, post.version, HTTPStatus.CREATED)
 
-    def get_post(self, request: Request) -> Response:
+    def get_post(self, request: Request) -> Versioned[PostView]:
+        """Returns a post."""
         post = self._posts.get(request.caller, _post_id(request))
-        return versioned(post, post.version)
+        return Versioned(post, post.version)
 
-    def update_post(self, request: Request) -> Response:
+    def update_post(self, request: Request) -> Versioned[PostView]:
+        """Changes the fields of a post that the body contains. Only the author can do this."""
         body = validate(UpdatePost, request.json)
         post: PostView = self._posts.update(
             request.caller, _post_id(request), body, IfMatch.of(request)
         )
         request.anonymous = post.is_anonymous
-        return versioned(post, post.version)
+        return Versioned(post, post.version)
 
-    def delete_post(self, request: Request) -> Response:
+    def delete_post(self, request: Request) -> Response[None]:
+        """Deletes a post with its comments. Authors and moderators can do this."""
         request.anonymous = self._posts.delete(request.caller, _post_id(request))
         return Response.no_content()
 
-    def like_post(self, request: Request) -> Response:
+    def like_post(self, request: Request) -> Response[None]:
+        """Likes a post. Each user counts once."""
         validate(EmptyBody, request.json)
         self._posts.like(request.caller, _post_id(request))
         return Response.no_content()
 
-    def unlike_post(self, request: Request) -> Response:
+    def unlike_post(self, request: Request) -> Response[None]:
+        """Removes the caller's like of a post."""
         self._posts.unlike(request.caller, _post_id(request))
         return Response.no_content()
 
-    def list_comments(self, request: Request) -> Response:
+    def list_comments(self, request: Request) -> Response[Page[CommentView]]:
+        """Lists the comments on a post, oldest first."""
         query = validate(PageQuery, request.query, from_text=True)
         scope = f"comments {(post_id := _post_id(request))}"
         after = self._cursors.position(query, scope)
         items, position = self._comments.list_comments(request.caller, post_id, query.limit, after)
         return Response(body=self._cursors.page(items, query, scope, position))
 
-    def create_comment(self, request: Request) -> Response:
+    def create_comment(self, request: Request) -> Versioned[CommentView]:
+        """Comments on a post, or with `parentId` on a comment. Comments have at most 5 levels."""
         body = validate(CreateComment, request.json)
         post_id = _post_id(request)
         comment = request.creation.find_or_create(
@@ -130,18 +148,20 @@ class PostApi:
             partial(self._comments.create, request.caller, post_id, body),
         )
         request.anonymous = comment.is_anonymous
-        return versioned(comment, comment.version, HTTPStatus.CREATED)
+        return Versioned(comment, comment.version, HTTPStatus.CREATED)
 
-    def update_comment(self, request: Request) -> Response:
+    def update_comment(self, request: Request) -> Versioned[CommentView]:
+        """Changes the content of a comment. Only the author can do this."""
         body = validate(UpdateComment, request.json)
         post_id, comment_id = _post_id(request), _comment_id(request)
         comment = self._comments.update(
             request.caller, post_id, comment_id, body, IfMatch.of(request)
         )
         request.anonymous = comment.is_anonymous
-        return versioned(comment, comment.version)
+        return Versioned(comment, comment.version)
 
-    def delete_comment(self, request: Request) -> Response:
+    def delete_comment(self, request: Request) -> Response[None]:
+        """Deletes a comment. Authors and moderators can do this."""
         request.anonymous = self._comments.delete(
             request.caller, _post_id(request), _comment_id(request)
         )

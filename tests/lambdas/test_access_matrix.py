@@ -152,7 +152,7 @@ NOTHING_CREATED = {
 
 
 class _NoIdempotency:
-    def run(self, request: Request, work: Any) -> Response:
+    def run(self, request: Request, work: Any) -> Response[Any]:
         return work(request)  # type: ignore[no-any-return]
 
 

@@ -43,7 +43,7 @@ def _routes_with_ids() -> list[tuple[Route, str]]:
 def test_a_path_parameter_that_is_not_an_id_returns_404(
     route: Route, name: str, logger: Logger
 ) -> None:
-    def operation(_request: object) -> Response:
+    def operation(_request: object) -> Response[Any]:
         raise AssertionError("the id reached the operation")
 
     router = Router(

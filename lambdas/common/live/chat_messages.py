@@ -7,7 +7,7 @@ items, and the delivery function deletes them.
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import UNSET, Struct, UnsetType
 
 Frame = dict[str, Any]
 """A message from the server over a WebSocket, before JSON encoding."""
@@ -28,6 +28,30 @@ class Attachment(Struct, frozen=True, kw_only=True, rename="camel"):
     file_name: str
     content_type: str
     size: int
+
+
+class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
+    """A message as responses and frames contain it. `reactions` are counts by emoji.
+
+    An anonymous message has `alias_id` in place of `author_id`.
+    """
+
+    message_id: str
+    room_id: str
+    author_id: str | UnsetType = UNSET
+    alias_id: str | UnsetType = UNSET
+    author_name: str
+    content: str
+    type: str
+    seq: int
+    timestamp: str
+    reactions: dict[str, int]
+    reply_to: str | None
+    is_edited: bool
+    is_deleted: bool
+    is_anonymous: bool
+    attachments: tuple[Attachment, ...]
+    version: int
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -61,31 +85,37 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The name under which the cache records the delivery of this version."""
         return build_delivery_name(self.message_id, self.version)
 
-    def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> dict[str, Any]:
-        """Returns the JSON for responses and frames.
+    def view(self, author_name: str, reactions: Mapping[str, int] | None = None) -> MessageView:
+        """Returns the message as responses and frames contain it.
 
         `author_name` is the author's current name or alias. `reactions` are counts by emoji.
         """
-        return {
-            "messageId": self.message_id,
-            "roomId": self.room_id,
-            **({} if self.author_id is None else {"authorId": self.author_id}),
-            **({} if self.alias_id is None else {"aliasId": self.alias_id}),
-            "authorName": author_name,
-            "content": self.content,
-            "type": self.type,
-            "seq": self.seq,
-            "timestamp": self.timestamp,
-            "reactions": dict(reactions or {}),
-            "replyTo": self.reply_to,
-            "isEdited": self.is_edited,
-            "isDeleted": self.is_deleted,
-            "isAnonymous": self.is_anonymous,
-            "attachments": to_builtins(self.attachments),
-            "version": self.version,
-        }
+        return MessageView(
+            message_id=self.message_id,
+            room_id=self.room_id,
+            author_id=UNSET if self.author_id is None else self.author_id,
+            alias_id=UNSET if self.alias_id is None else self.alias_id,
+            author_name=author_name,
+            content=self.content,
+            type=self.type,
+            seq=self.seq,
+            timestamp=self.timestamp,
+            reactions=dict(reactions or {}),
+            reply_to=self.reply_to,
+            is_edited=self.is_edited,
+            is_deleted=self.is_deleted,
+            is_anonymous=self.is_anonymous,
+            attachments=self.attachments,
+            version=self.version,
+        )
 
-    def frame(self, author_name: str, *, as_new: bool | None = None) -> Frame:
+    def frame(
+        self,
+        author_name: str,
+        reactions: Mapping[str, int] | None = None,
+        *,
+        as_new: bool | None = None,
+    ) -> Frame:
         """Returns the frame that reports this version of the message.
 
         Its type is `new_message` for the first version. `as_new` overrides this if not None.
@@ -101,7 +131,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
             "messageId": self.message_id,
             "seq": self.seq,
         }
-        return frame if kind == "message_deleted" else {**frame, "message": self.view(author_name)}
+        if kind == "message_deleted":
+            return frame
+        return {**frame, "message": self.view(author_name, reactions)}
 
 
 def message_id(room_id: str, seq: int) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from email.message import Message
 from functools import cached_property
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 from urllib.parse import unquote
 
 import msgspec
@@ -162,35 +162,38 @@ class Request:
         return value
 
 
-class Response:
-    """A response. `body` is any value that msgspec encodes as JSON, or None for no body."""
+class Response(Generic[T]):
+    """A response. `body` is any value that msgspec encodes as JSON, or None for no body.
+
+    The return annotation of an operation declares the type of its body, as in `Response[User]`.
+    """
 
     def __init__(
         self,
         status: HTTPStatus = HTTPStatus.OK,
-        body: Any = None,
+        body: T | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         self.status = status
         self.body = body
         self.headers = dict(headers or {})
 
-    @classmethod
-    def created(cls, body: Any) -> "Response":
-        return cls(HTTPStatus.CREATED, body)
+    @staticmethod
+    def created(body: T) -> "Response[T]":
+        return Response(HTTPStatus.CREATED, body)
 
-    @classmethod
-    def accepted(cls) -> "Response":
-        return cls(HTTPStatus.ACCEPTED)
+    @staticmethod
+    def accepted() -> "Response[None]":
+        return Response(HTTPStatus.ACCEPTED)
 
-    @classmethod
-    def no_content(cls) -> "Response":
-        return cls(HTTPStatus.NO_CONTENT)
+    @staticmethod
+    def no_content() -> "Response[None]":
+        return Response(HTTPStatus.NO_CONTENT)
 
-    @classmethod
-    def of(cls, problem: Problem) -> "Response":
+    @staticmethod
+    def of(problem: Problem) -> "Response[dict[str, Any]]":
         headers = {**problem.headers, "Content-Type": "application/problem+json"}
-        return cls(problem.status, problem.document(), headers)
+        return Response(problem.status, problem.document(), headers)
 
     def to_event(self) -> dict[str, Any]:
         """Returns the response in the format of the proxy integration."""

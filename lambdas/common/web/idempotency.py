@@ -38,7 +38,7 @@ class Idempotency:
         self._table = Table(dynamodb, table)
         self._clock = clock
 
-    def run(self, request: Request, work: Operation) -> Response:
+    def run(self, request: Request, work: Operation) -> Response[Any]:
         """Returns the stored response, or runs `work` and stores its response.
 
         Without the header, only runs `work`. Raises Problem 400 (invalid key) or 409 (the key was
@@ -114,7 +114,7 @@ class Idempotency:
             )
         )
 
-    def _stored_response(self, stored: Mapping[str, Any], body: str) -> Response:
+    def _stored_response(self, stored: Mapping[str, Any], body: str) -> Response[Any]:
         if stored and stored["body"] != body:
             detail = "This Idempotency-Key was used with another body. Use a new key."
             raise Problem.conflict(detail, "idempotency_key_reused")
@@ -124,7 +124,7 @@ class Idempotency:
         response = msgspec.json.decode(stored["answer"])
         return Response(HTTPStatus(response["status"]), response["body"], response["headers"])
 
-    def _complete(self, record: str, attempt: str, response: Response) -> None:
+    def _complete(self, record: str, attempt: str, response: Response[Any]) -> None:
         answer = {
             "status": int(response.status),
             "body": response.body,

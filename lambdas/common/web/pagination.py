@@ -5,13 +5,15 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
 
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import Key, KeyRing
+
+T = TypeVar("T")
 
 _MAC_SIZE = 16  # bytes: 128 bits cannot be guessed, and URLs stay short
 
@@ -25,6 +27,13 @@ class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
     cursor: str | None = None
 
 
+class Page(Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):
+    """The items of a list. `next_cursor` selects the next page. It is null on the last page."""
+
+    items: Sequence[T]
+    next_cursor: str | None
+
+
 class Cursors:
     """Creates and verifies cursors.
 
@@ -35,14 +44,14 @@ class Cursors:
         self._keys = keys
 
     def page(
-        self, items: Sequence[Any], query: PageQuery, scope: str, position: Any | None
-    ) -> dict[str, Any]:
+        self, items: Sequence[T], query: PageQuery, scope: str, position: Any | None
+    ) -> Page[T]:
         """Returns a list's response body.
 
         `position` is the start of the next page (any JSON value), or None on the last page.
         """
         cursor = None if position is None else self._encode(position, query, scope)
-        return {"items": items, "nextCursor": cursor}
+        return Page(items=items, next_cursor=cursor)
 
     def position(self, query: PageQuery, scope: str) -> Any | None:
         """Returns the position where the page starts, or None for the first page.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from functools import wraps
 from http import HTTPStatus
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 from msgspec import Struct
 
@@ -18,13 +18,15 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def versioned(body: Any, version: int, status: HTTPStatus = HTTPStatus.OK) -> Response:
-    """Returns a response with the version of its resource as ETag."""
-    return Response(status, body, {"ETag": etag(version)})
-
-
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Versioned(Response[T]):
+    """A response with the version of its resource as ETag."""
+
+    def __init__(self, body: T, version: int, status: HTTPStatus = HTTPStatus.OK) -> None:
+        super().__init__(status, body, {"ETag": etag(version)})
 
 
 def repeat_if_changed(

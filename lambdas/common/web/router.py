@@ -15,7 +15,7 @@ from lambdas.common.problems import Problem
 from lambdas.common.web.access import Access
 from lambdas.common.web.http import Event, Request, Response
 
-Operation = Callable[[Request], Response]
+Operation = Callable[[Request], Response[Any]]
 """A function that handles a request after the access check and returns the response."""
 
 ALLOWED_HEADERS = "Authorization, Content-Type, If-Match, Idempotency-Key, X-Correlation-Id"
@@ -26,9 +26,15 @@ PREFLIGHT_MAX_AGE = 7200
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 """The methods whose requests have a body."""
 
-COMMON_STATUSES = frozenset({400, 403, 413, 429, 503})
-"""The error statuses of all routes: a malformed request, a request that WAF blocks, a
-large request, throttling, and the outage of a dependency."""
+COMMON_ERRORS: Mapping[str, int] = {
+    "bad_request": 400,
+    "forbidden": 403,
+    "body_too_large": 413,
+    "too_many_requests": 429,
+    "dependency_unavailable": 503,
+}
+"""The errors of all routes: a malformed request, a request that WAF blocks, a large
+request, throttling, and the outage of a dependency."""
 
 _THROTTLING = {
     "ThrottlingException",
@@ -48,7 +54,7 @@ class Route(Struct, frozen=True):
 
     The other attributes describe the route for tests and documents: `status` of a success, models
     of the `body` and the `query`, whether a request is `conditional` on If-Match, and `refusals`,
-    the error statuses that the other attributes do not imply.
+    the codes and statuses of the errors that the other attributes do not imply.
     """
 
     method: str
@@ -62,21 +68,34 @@ class Route(Struct, frozen=True):
     conditional: bool = False
     anonymous: bool = False
     texts: tuple[str, ...] = ()
-    refusals: tuple[int, ...] = ()
+    refusals: Mapping[str, int] = {}
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """The documented codes of errors and their statuses, including API Gateway and WAF."""
+        implied = [
+            (400, "malformed_json", self.method in WITH_BODY),
+            (400, "invalid_cursor", bool(self.query and "cursor" in self.query.__struct_fields__)),
+            (400, "invalid_idempotency_key", self.idempotent),
+            (401, "unauthorized", not self.access.public),
+            (401, "token_expired", not self.access.public),
+            (401, "session_ended", not self.access.public),
+            (403, "anonymous_not_allowed", self.access.role is not None),
+            (403, "capability_required", self.access.capability is not None),
+            (404, "not_found", "{" in self.path),
+            (409, "idempotency_key_reused", self.idempotent),
+            (409, "request_in_progress", self.idempotent),
+            (412, "stale_version", self.conditional),
+            (415, "unsupported_media_type", self.method in WITH_BODY),
+            (422, "invalid_fields", bool(self.body or self.query or self.texts)),
+        ]
+        found = {code: status for status, code, applies in implied if applies}
+        return {**COMMON_ERRORS, **found, **self.refusals}
 
     @property
     def statuses(self) -> frozenset[int]:
         """All statuses of responses on this route, including those of API Gateway and WAF."""
-        implied = {
-            401: not self.access.public,
-            404: "{" in self.path,
-            409: self.idempotent,
-            412: self.conditional,
-            415: self.method in WITH_BODY,
-            422: bool(self.body or self.query or self.texts),
-        }
-        found = {status for status, applies in implied.items() if applies}
-        return COMMON_STATUSES | found | {self.status, *self.refusals}
+        return frozenset({self.status, *self.errors.values()})
 
 
 class Authenticate(Protocol):
@@ -84,7 +103,7 @@ class Authenticate(Protocol):
 
 
 class RunOnce(Protocol):
-    def run(self, request: Request, work: Operation) -> Response: ...
+    def run(self, request: Request, work: Operation) -> Response[Any]: ...
 
 
 class RouteTable:
@@ -175,7 +194,7 @@ class Router:
             self._logger.exception("the request failed")
             return Response.of(problem_of(error)).to_event()
 
-    def _dispatch(self, request: Request) -> Response:
+    def _dispatch(self, request: Request) -> Response[Any]:
         methods, request.path_parameters = self._table.match(request.segments)
         if request.method == "OPTIONS":
             return _preflight(methods)
@@ -227,7 +246,7 @@ def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str
     return headers
 
 
-def _preflight(methods: Iterable[str]) -> Response:
+def _preflight(methods: Iterable[str]) -> Response[None]:
     headers = {
         "Access-Control-Allow-Methods": ", ".join([*sorted(methods), "OPTIONS"]),
         "Access-Control-Allow-Headers": ALLOWED_HEADERS,

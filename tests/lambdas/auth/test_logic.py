@@ -377,7 +377,7 @@ def test_sessions_lists_the_callers_sessions_last_used_first(world: World) -> No
     world.clock.advance(1)
     caller = caller_of(world, world.service.refresh(first.refresh_token))
     world.service.anonymous(address=ADDRESS)
-    views = world.service.list_sessions(caller, PageQuery())["items"]
+    views = world.service.list_sessions(caller, PageQuery()).items
     assert [(view.session_id, view.current) for view in views] == [
         (caller.session_id, True),
         (second.session_id, False),
@@ -389,14 +389,14 @@ def test_sessions_are_listed_in_pages(world: World) -> None:
     caller = caller_of(world, login(world))
     for _ in range(6):
         login(world)
-    expected = [v.session_id for v in world.service.list_sessions(caller, PageQuery())["items"]]
+    expected = [v.session_id for v in world.service.list_sessions(caller, PageQuery()).items]
     found: list[str] = []
     cursor = None
     for size in (3, 3, 1):
         page = world.service.list_sessions(caller, PageQuery(limit=3, cursor=cursor))
-        assert len(page["items"]) == size
-        found += [view.session_id for view in page["items"]]
-        cursor = page["nextCursor"]
+        assert len(page.items) == size
+        found += [view.session_id for view in page.items]
+        cursor = page.next_cursor
     assert cursor is None
     assert found == expected
     assert len(set(found)) == 7

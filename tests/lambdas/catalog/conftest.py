@@ -75,7 +75,7 @@ class Pictures:
 class NoIdempotency:
     """Runs every request, even if its Idempotency-Key repeats."""
 
-    def run(self, request: Request, work: Operation) -> Response:
+    def run(self, request: Request, work: Operation) -> Response[Any]:
         return work(request)
 
 

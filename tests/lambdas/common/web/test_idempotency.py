@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,7 +28,7 @@ class Work:
         self.runs = 0
         self.error: Exception | None = None
 
-    def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request) -> Response[Any]:
         if self.error:
             raise self.error
         self.runs += 1
@@ -111,7 +111,7 @@ def test_repeating_a_running_request_returns_409_until_its_lease_expires(
 ) -> None:
     work = Work()
 
-    def overlapping(request: Request) -> Response:
+    def overlapping(request: Request) -> Response[Any]:
         assert refusal(idempotency, post(), work).code == "request_in_progress"
         clock.advance(LEASE)  # this attempt outlasts the lease
         assert idempotency.run(post(), work).body == {"number": 1}

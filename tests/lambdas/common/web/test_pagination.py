@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lambdas.common.problems import Problem
 from lambdas.common.signing.keys import KeyRing
 from lambdas.common.validation import validate
-from lambdas.common.web.pagination import Cursors, PageQuery
+from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from tests.lambdas.support import FakeClock, FakeKeys
 
 
@@ -22,7 +22,7 @@ def cursors(newest: int = 1) -> Cursors:
 
 
 def cursor(position: Any, query: PageQuery | None = None, scope: str = "posts user-1") -> str:
-    text = cursors().page([], query or PostsQuery(), scope, position)["nextCursor"]
+    text = cursors().page([], query or PostsQuery(), scope, position).next_cursor
     assert isinstance(text, str)
     return text
 
@@ -86,7 +86,7 @@ def test_cursors_survive_one_key_rotation() -> None:
 
 
 def test_the_first_and_last_page_have_no_cursor() -> None:
-    assert cursors().page([1, 2], PageQuery(), "x", None) == {"items": [1, 2], "nextCursor": None}
+    assert cursors().page([1, 2], PageQuery(), "x", None) == Page(items=[1, 2], next_cursor=None)
     assert cursors().position(PageQuery(), "x") is None
 
 

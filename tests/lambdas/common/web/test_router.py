@@ -35,11 +35,11 @@ ORIGIN = "https://app.example.com"
 Call = Callable[..., LambdaResponse]
 
 
-def echo(request: Request) -> Response:
+def echo(request: Request) -> Response[Any]:
     return Response(body=dict(request.path_parameters))
 
 
-def mine(request: Request) -> Response:
+def mine(request: Request) -> Response[Any]:
     return Response(body={"userId": request.caller.user_id})
 
 
@@ -167,7 +167,7 @@ def test_correlation_id_is_returned_and_logged(
 def test_the_log_names_the_caller_unless_the_operation_is_anonymous(
     call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    def public(request: Request) -> Response:
+    def public(request: Request) -> Response[Any]:
         request.anonymous = False
         return mine(request)
 
@@ -181,7 +181,7 @@ def test_the_log_names_the_caller_unless_the_operation_is_anonymous(
 def test_an_unexpected_error_is_logged_and_hidden_from_the_caller(
     call: Call, operations: dict[str, Operation], logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    def fail(request: Request) -> Response:
+    def fail(request: Request) -> Response[Any]:
         raise RuntimeError("the table is called users")
 
     operations["get"] = fail
@@ -219,7 +219,7 @@ def _client_error(code: str, status: int) -> ClientError:
 def test_an_outage_returns_503_and_another_client_error_returns_500(
     call: Call, operations: dict[str, Operation], error: Exception, status: int
 ) -> None:
-    def fail(request: Request) -> Response:
+    def fail(request: Request) -> Response[Any]:
         raise error
 
     operations["get"] = fail
