@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct, structs
 
 from lambdas.ai.conversations import Conversation, Summary
-from lambdas.common.clock import timestamp
+from lambdas.common.clock import Timestamp, timestamp
 from lambdas.common.ids import Id
 from lambdas.common.text import VISIBLE
 from lambdas.common.validation import Body
@@ -16,6 +16,7 @@ Question = Annotated[
         max_length=4000,
         pattern=VISIBLE,
         description="must have 1 to 4000 characters, one of them visible",
+        examples=["What is a monad?"],
     ),
 ]
 Text = Annotated[
@@ -31,6 +32,7 @@ Language = Annotated[
     Meta(
         pattern=r"^[^\W\d_](?:[^\W_]|[ ()-]){0,48}[^\W_)]\)?\Z",
         description="must be a language's name or tag, such as French or pt-BR",
+        examples=["French"],
     ),
 ]
 Sentences = Annotated[int, Meta(ge=1, le=20, description="must be a whole number from 1 to 20")]
@@ -74,7 +76,7 @@ class ModelDetails(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class AnswerView(ModelDetails, frozen=True, kw_only=True):
     answer: str
-    conversation_id: str
+    conversation_id: Id
 
 
 class SummaryView(ModelDetails, frozen=True, kw_only=True):
@@ -94,25 +96,25 @@ class ModerationView(Struct, frozen=True, kw_only=True):
     categories: dict[str, bool]
 
 
-class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
+class ConversationMessageView(Struct, frozen=True, kw_only=True, rename="camel"):
     role: str
     content: str
     context: str | None
-    created_at: str
+    created_at: Timestamp
 
 
 class ConversationSummaryView(Struct, frozen=True, kw_only=True, rename="camel"):
-    conversation_id: str
+    conversation_id: Id
     title: str
     message_count: int
-    created_at: str
-    updated_at: str
-    expires_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
+    expires_at: Timestamp
     version: int
 
 
 class ConversationView(ConversationSummaryView, frozen=True, kw_only=True):
-    messages: tuple[MessageView, ...]
+    messages: tuple[ConversationMessageView, ...]
     """Oldest first."""
 
 
@@ -121,7 +123,7 @@ def create_summary_view(summary: Summary) -> ConversationSummaryView:
 
 
 def create_conversation_view(conversation: Conversation) -> ConversationView:
-    messages = tuple(MessageView(**structs.asdict(m)) for m in conversation.messages)
+    messages = tuple(ConversationMessageView(**structs.asdict(m)) for m in conversation.messages)
     return ConversationView(**_members(conversation) | {"messages": messages})
 
 

@@ -5,6 +5,8 @@ from typing import Annotated, Self
 
 from msgspec import Meta, Struct
 
+from lambdas.common.clock import Timestamp
+from lambdas.common.ids import Id
 from lambdas.common.text import Password
 from lambdas.common.validation import Body, DisplayName, EmailAddress
 
@@ -35,11 +37,28 @@ class StrongPassword(Password):
         return password
 
 
-NewPassword = Annotated[StrongPassword, Meta(description=STRENGTH_RULE)]
-CurrentPassword = Annotated[
-    Password, Meta(description="must have 1 to 256 characters and no control characters")
+NewPassword = Annotated[
+    StrongPassword,
+    Meta(
+        description=STRENGTH_RULE,
+        extra_json_schema={"format": "password", "minLength": 8, "maxLength": 256},
+        examples=["Correct-horse-1"],
+    ),
 ]
-Code = Annotated[str, Meta(pattern=r"^\S{1,64}\Z", description="must be the code from the email")]
+CurrentPassword = Annotated[
+    Password,
+    Meta(
+        description="must have 1 to 256 characters and no control characters",
+        extra_json_schema={"format": "password", "minLength": 1, "maxLength": 256},
+        examples=["Correct-horse-1"],
+    ),
+]
+Code = Annotated[
+    str,
+    Meta(
+        pattern=r"^\S{1,64}\Z", description="must be the code from the email", examples=["123456"]
+    ),
+]
 _DeviceText = Annotated[str, Meta(max_length=200)]
 Device = (
     Annotated[
@@ -96,7 +115,7 @@ class ResetPassword(Body, frozen=True, kw_only=True):
 class RegisteredUser(Struct, frozen=True, kw_only=True, rename="camel"):
     """A new user. `email_verified` is false until the user confirms the address."""
 
-    user_id: str
+    user_id: Id
     email: str
     display_name: str
     email_verified: bool
@@ -111,7 +130,7 @@ class Confirmation(Struct, frozen=True, kw_only=True, rename="camel"):
 class User(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user. Anonymous users have no email (None) and no roles."""
 
-    user_id: str
+    user_id: Id
     email: str | None
     display_name: str
     roles: tuple[str, ...]
@@ -131,7 +150,7 @@ class SignedIn(TokenPair, frozen=True, kw_only=True):
 
 
 class Anonymous(Struct, frozen=True, kw_only=True, rename="camel"):
-    anonymous_id: str
+    anonymous_id: Id
     display_name: str
     access_token: str
     expires_in: int
@@ -141,8 +160,8 @@ class Anonymous(Struct, frozen=True, kw_only=True, rename="camel"):
 class SessionView(Struct, frozen=True, kw_only=True, rename="camel"):
     """One of the caller's sessions. `current` is True for the session of the request."""
 
-    session_id: str
+    session_id: Id
     device: str | dict[str, str] | None
-    created_at: str
-    last_used_at: str
+    created_at: Timestamp
+    last_used_at: Timestamp
     current: bool

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType, field
 
+from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
 from lambdas.common.text import LINE, TEXT
 from lambdas.common.validation import Body
@@ -30,7 +31,12 @@ Description = Annotated[
     str, Meta(max_length=5000, pattern=_TEXT, description="must have at most 5000 characters")
 ]
 Category = Annotated[
-    str, Meta(pattern=r"^[a-z0-9-]{1,50}\Z", description="must be the slug of a category")
+    str,
+    Meta(
+        pattern=r"^[a-z0-9-]{1,50}\Z",
+        description="must be the slug of a category",
+        examples=["books"],
+    ),
 ]
 Tag = Annotated[
     str,
@@ -65,7 +71,10 @@ Amount = Annotated[
 
 
 Currency = Annotated[
-    str, Meta(pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217")
+    str,
+    Meta(
+        pattern=r"^[A-Z]{3}\Z", description="must be a currency code of ISO 4217", examples=["EUR"]
+    ),
 ]
 
 
@@ -144,8 +153,8 @@ class ListingQuery(PageQuery, frozen=True, kw_only=True):
 class ListingView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A listing in a response. `images` are URLs; `rating_average` is None without ratings."""
 
-    listing_id: str
-    seller_id: str
+    listing_id: Id
+    seller_id: Id
     title: str
     description: str
     price: Price
@@ -156,8 +165,8 @@ class ListingView(Struct, frozen=True, kw_only=True, rename="camel"):
     status: Status
     rating_average: float | None
     rating_count: int
-    created_at: str
-    updated_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
     version: int
 
 
@@ -174,28 +183,28 @@ class CategoryView(Struct, frozen=True, kw_only=True, rename="camel"):
 class InquiryView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A message to the seller, as the seller reads it."""
 
-    inquiry_id: str
-    sender_id: str
+    inquiry_id: Id
+    sender_id: Id
     message: str
-    created_at: str
+    created_at: Timestamp
 
 
 class RatingEntryView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A rating in the list of a listing's ratings."""
 
-    user_id: str
+    user_id: Id
     stars: int
     comment: str | None
-    created_at: str
+    created_at: Timestamp
 
 
 class RatingView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A new rating, and the listing's average and number of ratings with the new one."""
 
-    listing_id: str
-    user_id: str
+    listing_id: Id
+    user_id: Id
     stars: int
     comment: str | None
-    created_at: str
+    created_at: Timestamp
     rating_average: float
     rating_count: int

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
 from lambdas.common.storage.uploads import AttachmentUpload, SignedForm
 from lambdas.common.text import FILE_NAME, NAME, TEXT
@@ -143,15 +144,15 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
     `role` is None if the caller is not a member. `max_members` is None without a limit.
     """
 
-    room_id: str
+    room_id: Id
     name: str
     description: str
     type: RoomType
-    created_by: str
-    created_at: str
+    created_by: Id
+    created_at: Timestamp
     member_count: int
     max_members: int | None
-    last_activity: str
+    last_activity: Timestamp
     role: str | None
     version: int
 
@@ -159,11 +160,11 @@ class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
 class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A member or banned user (`role` is `banned`). `role` is None for a former member."""
 
-    user_id: str
+    user_id: Id
     display_name: str
     role: str | None
     is_muted: bool
-    joined_at: str
+    joined_at: Timestamp
     version: int
 
 
@@ -172,7 +173,7 @@ class AttachmentForm(Struct, frozen=True, kw_only=True, rename="camel"):
 
     upload: SignedForm
     key: str
-    attachment_id: str
+    attachment_id: Id
 
 
 class TicketView(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -5,11 +5,23 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Annotated
+
+from msgspec import Meta
 
 Clock = Callable[[], float]
 """Returns the seconds since the epoch. It is `time.time` except in tests."""
 
 SYSTEM_CLOCK: Clock = time.time
+
+Timestamp = Annotated[
+    str,
+    Meta(
+        extra_json_schema={"format": "date-time"},
+        examples=["2026-01-31T09:30:00.000Z"],
+    ),
+]
+"""A time in a response, a frame or an event, as `timestamp` formats it."""
 
 
 def timestamp(seconds: float) -> str:

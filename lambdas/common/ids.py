@@ -13,9 +13,10 @@ Id = Annotated[
     Meta(
         pattern=rf"^{_FORMAT}\Z",
         description="must be an id of 1 to 64 letters, digits, hyphens and underscores",
+        examples=["0f8fad5bd9cb469fa16570867728950e"],
     ),
 ]
-"""An id in a body, a query or a frame. The router checks the ids in paths."""
+"""An id in a body, a query, a response or a frame. The router checks the ids in paths."""
 
 
 def is_id(text: str) -> bool:

@@ -28,7 +28,14 @@ class EmptyBody(Body, frozen=True, kw_only=True):
     """A body without fields."""
 
 
-EmailAddress = Annotated[Email, Meta(description="must be an email address")]
+EmailAddress = Annotated[
+    Email,
+    Meta(
+        description="must be an email address",
+        extra_json_schema={"format": "email", "maxLength": 128},
+        examples=["ann@example.com"],
+    ),
+]
 
 DisplayName = Annotated[
     str,
@@ -38,6 +45,7 @@ DisplayName = Annotated[
         pattern=NAME,
         description="must have 2 to 50 characters, one of them visible, without control "
         "characters and without spaces at either end",
+        examples=["Ann"],
     ),
 ]
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
 from lambdas.common.text import NAME, OPTIONAL_LINE, TEXT
 from lambdas.common.validation import Body
@@ -100,9 +101,9 @@ class PostQuery(PageQuery, frozen=True, kw_only=True):
 class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A post as the caller sees it. An anonymous post has `alias_id` instead of `author_id`."""
 
-    post_id: str
-    author_id: str | UnsetType = UNSET
-    alias_id: str | UnsetType = UNSET
+    post_id: Id
+    author_id: Id | UnsetType = UNSET
+    alias_id: Id | UnsetType = UNSET
     author_name: str
     title: str | None
     content: str
@@ -111,8 +112,8 @@ class PostView(Struct, frozen=True, kw_only=True, rename="camel"):
     likes_count: int
     comments_count: int
     liked_by_me: bool
-    created_at: str
-    updated_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
     is_edited: bool
     is_anonymous: bool
     version: int
@@ -124,16 +125,16 @@ class CommentView(Struct, frozen=True, kw_only=True, rename="camel"):
     `depth` is 1 for a comment on the post itself. The parent can be a deleted comment.
     """
 
-    comment_id: str
-    post_id: str
-    parent_id: str | None
+    comment_id: Id
+    post_id: Id
+    parent_id: Id | None
     depth: int
-    author_id: str | UnsetType = UNSET
-    alias_id: str | UnsetType = UNSET
+    author_id: Id | UnsetType = UNSET
+    alias_id: Id | UnsetType = UNSET
     author_name: str
     content: str
-    created_at: str
-    updated_at: str
+    created_at: Timestamp
+    updated_at: Timestamp
     is_edited: bool
     is_anonymous: bool
     version: int

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
 from lambdas.common.people.aliases import ContextType
 from lambdas.common.people.profiles import (
@@ -50,6 +51,7 @@ Link = Annotated[
         pattern=rf"^https://{_LABEL}\.{_LABEL}(:[0-9]{{1,5}})?"
         rf"([/?#][^\s{_CONTROL}\\<>\"`{{}}|^]*)?\Z",
         description="must be an https address of at most 300 characters",
+        examples=["https://example.com/ann"],
     ),
 ]
 Interest = Annotated[
@@ -140,6 +142,7 @@ class Preferences(Body, frozen=True, kw_only=True):
             max_length=35,  # BCP 47, 4.4.1
             pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z",
             description="must be a language tag, such as en or pt-BR",
+            examples=["en"],
         ),
     ] = "en"
     notifications: Notifications = Notifications()
@@ -191,13 +194,13 @@ class Statistics(Struct, frozen=True, kw_only=True, rename="camel"):
     posts_count: int
     comments_count: int
     likes_received: int
-    joined_at: str | None
+    joined_at: Timestamp | None
 
 
 class ProfileView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A profile as other users see it. Hidden fields are None or empty, like unset fields."""
 
-    user_id: str
+    user_id: Id
     display_name: str | None
     bio: str | None
     avatar_url: str | None

@@ -11,4 +11,9 @@ else:
     # From the tzdata package, because the Lambda runtime may lack some or all zones.
     _Name = Literal[tuple(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())]
 
-Timezone = Annotated[_Name, Meta(description="must be an IANA time zone, such as Europe/Berlin")]
+Timezone = Annotated[
+    _Name,
+    Meta(
+        description="must be an IANA time zone, such as Europe/Berlin", examples=["Europe/Berlin"]
+    ),
+]

@@ -4,6 +4,7 @@ import functools
 import io
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -13,7 +14,13 @@ import pytest
 from aws_lambda_powertools.logging import Logger
 from moto import mock_aws
 
+from lambdas.common.messaging.events import Event, EventFactory
+from lambdas.common.web.http import Request
+from lambdas.common.web.router import Router
+from tests.described import check_event, check_response, is_declared
 from tests.lambdas.support import REGION, FakeClock
+
+COMMON = Path(__file__).parent / "common"
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -37,6 +44,33 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+@pytest.fixture(autouse=True)
+def declared_types(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Compares every response and event of a function with its declared type."""
+    if request.path.is_relative_to(COMMON):
+        return  # these tests define routes and events of their own
+    respond, create = Router._respond, EventFactory.create
+
+    def checked_respond(router: Router, http: Request) -> dict[str, Any]:
+        result = respond(router, http)
+        if http.route:
+            route = router._table.match(http.segments)[0][http.method]
+            operation = router._operations[route.operation]
+            if is_declared(operation):
+                check_response(
+                    route, operation, result["statusCode"], result["headers"], result["body"]
+                )
+        return result
+
+    def checked_create(factory: EventFactory, event_type: str, **arguments: Any) -> Event:
+        event = create(factory, event_type, **arguments)
+        check_event(event.event_type, json.loads(event.detail))
+        return event
+
+    monkeypatch.setattr(Router, "_respond", checked_respond)
+    monkeypatch.setattr(EventFactory, "create", checked_create)
 
 
 @pytest.fixture

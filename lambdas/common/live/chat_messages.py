@@ -9,6 +9,9 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from lambdas.common.clock import Timestamp
+from lambdas.common.ids import Id
+
 Frame = dict[str, Any]
 """A message from the server over a WebSocket, before JSON encoding."""
 
@@ -36,17 +39,17 @@ class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
     An anonymous message has `alias_id` in place of `author_id`.
     """
 
-    message_id: str
-    room_id: str
-    author_id: str | UnsetType = UNSET
-    alias_id: str | UnsetType = UNSET
+    message_id: Id
+    room_id: Id
+    author_id: Id | UnsetType = UNSET
+    alias_id: Id | UnsetType = UNSET
     author_name: str
     content: str
     type: str
     seq: int
-    timestamp: str
+    timestamp: Timestamp
     reactions: dict[str, int]
-    reply_to: str | None
+    reply_to: Id | None
     is_edited: bool
     is_deleted: bool
     is_anonymous: bool

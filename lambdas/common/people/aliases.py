@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, convert, to_builtins
 
 from lambdas.common.clock import new_id
+from lambdas.common.ids import Id
 from lambdas.common.people.names import anonymous_name
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Item, Key, Table, succeeds
@@ -24,7 +25,7 @@ ContextType = Literal["chat_room", "post", "comment"]
 class Alias(Struct, frozen=True, kw_only=True, rename="camel"):
     """A user's alias within one context, such as a room. The id and the name are random."""
 
-    alias_id: str
+    alias_id: Id
     display_name: str
     context: str
     context_type: ContextType

@@ -28,6 +28,7 @@ from lambdas.common.storage.cache import CacheSettings, guarded_cache
 from lambdas.common.storage.dynamodb import Table, pack, unpack
 from lambdas.delivery.handler import DeliverySettings
 from lambdas.delivery.handler import wire as wire_delivery
+from tests.described import check_frame
 from tests.lambdas.support import REGION, LambdaResponse, document, rest_event
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class FakeGateway:
         self.failing: set[str] = set()
         self.slow: dict[str, float] = {}
         self.closed: list[str] = []
+        self.sent: list[Any] = []
         self._lock = threading.Lock()
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:
@@ -58,6 +60,7 @@ class FakeGateway:
             return "failed"
         with self._lock:
             self.frames[connection_id].append(content)
+            self.sent.append(content)
         return "sent"
 
     def close(self, connection_id: str) -> None:
@@ -391,8 +394,11 @@ def environ(
 @pytest.fixture
 def world(
     dynamodb: DynamoDBClient, cache: redis.Redis, environ: dict[str, str], logger: Logger
-) -> World:
-    return World(dynamodb, cache, environ, logger)
+) -> Iterator[World]:
+    world = World(dynamodb, cache, environ, logger)
+    yield world
+    for frame in world.gateway.sent:
+        check_frame(frame)
 
 
 @pytest.fixture

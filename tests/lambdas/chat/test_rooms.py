@@ -420,7 +420,9 @@ def test_a_repeated_request_creates_one_room(ann: ChatUser, world: World) -> Non
 def test_a_function_killed_after_its_write_does_not_cause_a_second_room(
     ann: ChatUser, world: World
 ) -> None:
-    def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response) -> None:
+    def lose_response(
+        idempotency: Idempotency, record: str, attempt: str, _: Response[Any]
+    ) -> None:
         idempotency._end_lease(record, attempt)
 
     key, room = {"Idempotency-Key": "once"}, {"name": "x", "type": "private"}

@@ -395,7 +395,7 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
     assert (len(stored(dynamodb, "post-posts")), len(stored(dynamodb, "post-comments"))) == (1, 1)
 
 
-def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response) -> None:
+def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response[Any]) -> None:
     """Leaves what a killed function leaves when its lease has ended."""
     idempotency._end_lease(record, attempt)
 

@@ -152,7 +152,7 @@ def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
 ) -> None:
     created: list[Creation] = []
 
-    def crash(request: Request) -> Response:
+    def crash(request: Request) -> Response[Any]:
         created.append(request.creation)
         raise KilledError
 

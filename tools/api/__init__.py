@@ -1,0 +1,1 @@
+"""Generates the machine-readable descriptions of the API from the code that serves it."""

@@ -1,0 +1,284 @@
+"""The OpenAPI 3.1 description of the REST API, from route tables, docstrings and types."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from msgspec import Struct, structs
+
+from lambdas.common.caller import CAPABILITIES, USER
+from lambdas.common.ids import Id
+from lambdas.common.problems import FieldError
+from lambdas.common.web.access import Access
+from lambdas.common.web.http import BODY_LIMIT
+from lambdas.common.web.idempotency import KEY_LENGTH
+from lambdas.common.web.router import Route
+from tools.api.operations import Operation, list_operations
+from tools.api.schemas import Schemas
+
+VERSION = "1.0.0"
+"""The version of the API's contract, not of a release."""
+
+_RETRIED = {"conflict", "request_in_progress"}
+"""Codes of 409 responses with the header Retry-After, as all 429 and 503 responses can have it."""
+
+_FAILURE = (500, ("internal_error", "timeout"))
+"""The status and codes that stand for all failures of the platform itself."""
+
+_TEXTS = {"emoji": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["👍"]}}
+"""The schemas of path parameters that are not ids."""
+
+
+class Problem(Struct, frozen=True, kw_only=True):
+    """An error (RFC 9457). Programs compare `code`. `errors` lists invalid fields."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[FieldError]
+
+
+def describe_rest_api() -> dict[str, Any]:
+    """Returns the OpenAPI document."""
+    operations = list(list_operations())
+    types = [
+        *(
+            type_
+            for operation in operations
+            for type_ in (operation.route.body, operation.response.body, operation.route.query)
+            if type_ is not None
+        ),
+        Problem,
+        Id,
+    ]
+    schemas = Schemas(types)
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for operation in operations:
+        method = operation.route.method.lower()
+        paths[operation.route.path][method] = _operation(operation, schemas)
+    refusals = {
+        (status, codes)
+        for operation in operations
+        for status, codes in [*_by_status(operation.route.errors), _FAILURE]
+    }
+    queries = {operation.route.query.__name__ for operation in operations if operation.route.query}
+    return {
+        "openapi": "3.1.1",
+        "info": {
+            "title": "Multitask Platform",
+            "version": VERSION,
+            "description": "Generated from the services by `ops api`. The pages in docs/api "
+            "describe what all routes have in common.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [
+            {
+                "url": "https://{domain}",
+                "description": "The api domain of an environment. `make up` prints the local one.",
+                "variables": {"domain": {"default": "api.example.com"}},
+            }
+        ],
+        "tags": [{"name": service} for service in dict.fromkeys(o.service for o in operations)],
+        "paths": dict(paths),
+        "components": {
+            # The fields of a query are parameters.
+            "schemas": {
+                name: schema for name, schema in schemas.components.items() if name not in queries
+            },
+            "securitySchemes": {
+                "user": _bearer("The access token of a registered user, valid for 15 minutes."),
+                "anonymous": _bearer(
+                    "The access token of an anonymous user, valid for 60 minutes. The scopes are "
+                    f"capabilities: {', '.join(CAPABILITIES)}."
+                ),
+            },
+            "responses": {
+                _refusal_name(status, codes): _refusal(status, codes)
+                for status, codes in sorted(refusals)
+            },
+            "parameters": _PARAMETERS,
+            "headers": _HEADERS,
+        },
+    }
+
+
+def _bearer(description: str) -> dict[str, Any]:
+    return {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": description,
+    }
+
+
+_PARAMETERS: dict[str, dict[str, Any]] = {
+    "CorrelationId": {
+        "name": "X-Correlation-Id",
+        "in": "header",
+        "description": "Identifies the request in logs, events and the response. The default, and "
+        "the replacement of any other value, is a new id.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "A repetition with the same key and body within 24 hours returns the first "
+        "response and changes nothing.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH},
+    },
+    "IfMatch": {
+        "name": "If-Match",
+        "in": "header",
+        "description": "Versions of the resource, as ETag or `version` had them, separated by "
+        "commas. The request fails with 412 if the resource has another version.",
+        "schema": {"type": "string", "examples": ['"1"']},
+    },
+}
+_HEADERS: dict[str, dict[str, Any]] = {
+    "CorrelationId": {
+        "description": "The id of the request in logs and events.",
+        "schema": {"type": "string"},
+    },
+    "ETag": {
+        "description": "The version of the resource, for If-Match.",
+        "schema": {"type": "string", "examples": ['"1"']},
+    },
+    "Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}},
+    "RetryAfter": {
+        "description": "The seconds to wait before a repetition.",
+        "schema": {"type": "integer", "minimum": 0},
+    },
+    "WwwAuthenticate": {"description": "Bearer.", "schema": {"type": "string"}},
+}
+
+
+def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    route = operation.route
+    described: dict[str, Any] = {
+        "operationId": f"{operation.service}_{route.operation}",
+        "tags": [operation.service],
+        "summary": operation.summary,
+    }
+    if operation.description:
+        described["description"] = operation.description
+    described["security"] = _security(route.access)
+    described["parameters"] = _parameters(route, schemas)
+    if route.body:
+        schema = schemas.of(route.body)
+        described["requestBody"] = {
+            "description": f"JSON in UTF-8 of at most {BODY_LIMIT} bytes.",
+            "required": bool(schemas.resolve(schema).get("required")),
+            "content": {"application/json": {"schema": schema, "example": schemas.example(schema)}},
+        }
+    described["responses"] = {
+        str(route.status): _success(operation, schemas),
+        **{
+            str(status): {"$ref": f"#/components/responses/{_refusal_name(status, codes)}"}
+            for status, codes in _by_status(route.errors)
+        },
+        "default": {"$ref": f"#/components/responses/{_refusal_name(*_FAILURE)}"},
+    }
+    return described
+
+
+def _security(access: Access) -> list[dict[str, list[str]]]:
+    if access.public:
+        return []
+    if access.role:
+        return [{"user": [access.role]}]
+    return [{"user": [USER]}, {"anonymous": [access.capability] if access.capability else []}]
+
+
+def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
+    parameters: list[dict[str, Any]] = [
+        {
+            "name": segment[1:-1],
+            "in": "path",
+            "required": True,
+            "schema": _TEXTS[segment[1:-1]] if segment[1:-1] in route.texts else schemas.of(Id),
+        }
+        for segment in route.path.split("/")
+        if segment.startswith("{")
+    ]
+    if route.query:
+        query = schemas.resolve(schemas.of(route.query))
+        for field in structs.fields(route.query):
+            schema = _without_null(query["properties"][field.encode_name])
+            parameters.append(
+                {
+                    "name": field.encode_name,
+                    "in": "query",
+                    "required": field.required,
+                    "schema": schema,
+                }
+            )
+    names = ["CorrelationId"]
+    names += ["IdempotencyKey"] if route.idempotent else []
+    names += ["IfMatch"] if route.conditional else []
+    return [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in names)]
+
+
+def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the schema of an optional parameter, which is missing rather than null."""
+    if schema.get("default", ...) is not None:
+        return dict(schema)
+    (present,) = (option for option in schema["anyOf"] if option != {"type": "null"})
+    return dict(present)
+
+
+def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
+    names = ["CorrelationId"]
+    names += ["ETag"] if operation.response.is_versioned else []
+    names += ["Location"] if operation.route.status == HTTPStatus.FOUND else []
+    response: dict[str, Any] = {
+        "description": HTTPStatus(operation.route.status).phrase,
+        "headers": _headers(names),
+    }
+    if operation.response.body is not None:
+        schema = schemas.of(operation.response.body)
+        response["content"] = {
+            "application/json": {"schema": schema, "example": schemas.example(schema)}
+        }
+    return response
+
+
+def _refusal(status: int, codes: Sequence[str]) -> dict[str, Any]:
+    names = ["CorrelationId"]
+    names += ["RetryAfter"] if status in {429, 503} or _RETRIED & set(codes) else []
+    names += ["WwwAuthenticate"] if status == HTTPStatus.UNAUTHORIZED else []
+    return {
+        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}.",
+        "headers": _headers(names),
+        "content": {
+            "application/problem+json": {
+                "schema": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Problem"},
+                        {"properties": {"code": {"enum": codes}}},
+                    ]
+                }
+            }
+        },
+    }
+
+
+def _refusal_name(status: int, codes: Sequence[str]) -> str:
+    return ".".join([str(status), *codes])
+
+
+def _headers(names: Iterable[str]) -> dict[str, dict[str, str]]:
+    keys = {"CorrelationId": "X-Correlation-Id", "RetryAfter": "Retry-After"}
+    keys["WwwAuthenticate"] = "WWW-Authenticate"
+    return {keys.get(n, n): {"$ref": f"#/components/headers/{n}"} for n in names}
+
+
+def _by_status(errors: Mapping[str, int]) -> list[tuple[int, tuple[str, ...]]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for code, status in errors.items():
+        found[status].append(code)
+    return [(status, tuple(sorted(codes))) for status, codes in sorted(found.items())]

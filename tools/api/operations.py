@@ -1,0 +1,67 @@
+"""The operations of all services: their routes, docstrings and response types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, get_args, get_origin, get_type_hints
+
+from lambdas.common.web.preconditions import Versioned
+from lambdas.common.web.router import Route
+from lambdas.route_tables import route_tables
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The response that the return annotation of an operation declares."""
+
+    body: Any
+    """The type of the body, or None without one."""
+    is_versioned: bool
+    """True if the response has the header ETag."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An operation of a service, and its description from the docstring."""
+
+    service: str
+    route: Route
+    summary: str
+    description: str
+    response: Declared
+
+
+def list_operations() -> Iterator[Operation]:
+    """Yields the operations of all services in the order of their route tables."""
+    for service, routes in route_tables().items():
+        api = find_api(service)
+        for route in routes:
+            method = getattr(api, route.operation)
+            summary, _, description = (inspect.getdoc(method) or "").partition("\n\n")
+            yield Operation(
+                service, route, summary, " ".join(description.split()), read_response(method)
+            )
+
+
+def find_api(service: str) -> type:
+    """Returns the class whose methods are the operations of a service."""
+    module = import_module(f"lambdas.{service}.handler")
+    (api,) = (
+        value
+        for name, value in vars(module).items()
+        if name.endswith("Api") and value.__module__ == module.__name__
+    )
+    assert isinstance(api, type)
+    return api
+
+
+def read_response(operation: Callable[..., Any]) -> Declared:
+    """Returns the response that an operation declares, as in `-> Versioned[PostView]`."""
+    annotation = get_type_hints(operation)["return"]
+    (body,) = get_args(annotation)
+    return Declared(
+        None if body is type(None) else body, issubclass(get_origin(annotation), Versioned)
+    )
