@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
 CHECKOV := tools/checkov
+API    := tools/api
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -62,7 +63,7 @@ logs: installed  ## Show the latest log lines of one service
 synth: setup  ## Write the Terraform files of all environments to cdktf.out/stacks/
 	@$(OPS) synth
 
-test: setup $(CHECKOV)/.venv/.synced  ## Run the tests on two workers; ARGS are arguments for pytest
+test: setup $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 nightly: setup  ## Run the tests that take too long for every change
@@ -71,6 +72,11 @@ nightly: setup  ## Run the tests that take too long for every change
 # checkov has its own environment, because its pins conflict with the platform's.
 $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
 	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
+	@touch $@
+
+# Only the tests need these packages.
+$(API)/node_modules/.installed: $(API)/package-lock.json | $(VENV)/.synced
+	cd $(API) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 lint: setup  ## Check style, types, imports, dependencies and workflows
@@ -100,4 +106,6 @@ lock: setup  ## Update the lock files from Pipfile and package.json
 	$(BIN)/python -m tools.lockfiles $(CHECKOV)/Pipfile.lock
 	npm install --package-lock-only --loglevel=error
 	$(BIN)/python -m tools.lockfiles package-lock.json
+	cd $(API) && npm install --package-lock-only --ignore-scripts --loglevel=error
+	$(BIN)/python -m tools.lockfiles $(API)/package-lock.json
 	$(MAKE) setup

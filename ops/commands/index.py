@@ -103,6 +103,7 @@ ENTRIES = (
     Entry("dev", "local:dev", DEVELOP, "ops dev"),
     Entry("logs", "environment:logs", DEVELOP, "ops logs chat --follow"),
     Entry("deploy-function", "releases:deploy_function", DEVELOP, "ops deploy-function dev chat"),
+    Entry("api", "api:api", DEVELOP, "ops api"),
     Entry("synth", "environment:synth", DEVELOP, "ops synth dev prod"),
     Entry("env", "environment:env", DEVELOP, 'eval "$(ops env local)"'),
 )

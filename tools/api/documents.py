@@ -18,6 +18,14 @@ DECLARED = "breaking-changes.md"
 """The breaking changes since the last release that are intended, one list item each."""
 
 
+_NO_CHANGES = """\
+# Which changes break clients of the last release
+
+`ops api --check` fails if a change of the API breaks clients and is missing from this list. It
+prints the text of each list item. `ops api --release` empties the list.
+"""
+
+
 def write_documents(directory: Path = DIRECTORY) -> list[Path]:
     """Writes the descriptions and the schemas of events. Returns the files."""
     events = directory / "events"
@@ -42,12 +50,25 @@ def generate_documents() -> dict[str, str]:
     }
 
 
+def find_stale(directory: Path = DIRECTORY) -> list[str]:
+    """Returns the names of files that differ from what the code generates."""
+    generated = generate_documents()
+    stored = {f"events/{file.name}" for file in (directory / "events").glob("*.json")}
+    return sorted(
+        name
+        for name in {*generated, *stored}
+        if name not in generated
+        or not (directory / name).exists()
+        or (directory / name).read_text(encoding="utf-8") != generated[name]
+    )
+
+
 def release_documents(directory: Path = DIRECTORY) -> None:
     """Makes the written descriptions those of the last release, without declared changes."""
     (directory / RELEASED).mkdir(exist_ok=True)
     for name in ("openapi.json", "asyncapi.json"):
         (directory / RELEASED / name).write_bytes((directory / name).read_bytes())
-    (directory / DECLARED).write_text(_list_changes([]), encoding="utf-8")
+    (directory / DECLARED).write_text(_NO_CHANGES, encoding="utf-8")
 
 
 def find_undeclared_changes(directory: Path = DIRECTORY) -> tuple[list[str], list[str]]:
@@ -68,11 +89,6 @@ def find_undeclared_changes(directory: Path = DIRECTORY) -> tuple[list[str], lis
         [change for change in changes if change not in declared],
         [change for change in declared if change not in changes],
     )
-
-
-def _list_changes(changes: list[str]) -> str:
-    heading = "# Which changes break clients of the last release"
-    return "\n".join([heading, "", *(f"- {change}" for change in changes or ())]) + "\n"
 
 
 def _read(file: Path) -> Any:

@@ -259,7 +259,7 @@ def _refusal(status: int, codes: Sequence[str]) -> dict[str, Any]:
                 "schema": {
                     "allOf": [
                         {"$ref": "#/components/schemas/Problem"},
-                        {"properties": {"code": {"enum": codes}}},
+                        {"properties": {"code": {"enum": list(codes)}}},
                     ]
                 }
             }

@@ -24,7 +24,7 @@ _PYTHON_SYNTAX = [
     (re.compile(r"\\(?=[\"'`])"), ""),
     # Python's \w and \d contain all letters and digits of Unicode.
     (re.compile(r"\[\^\\W\\d_\]"), r"\\p{L}"),
-    (re.compile(r"\[\^\\W_(\)?)\]"), r"(?!\1)[\\p{L}\\p{N}]"),
+    (re.compile(r"\[\^\\W_\)?\]"), r"[\\p{L}\\p{N}]"),
 ]
 
 
@@ -110,7 +110,7 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
                 converted[key] = _describe(value, schema.get("properties", {}))
             case _, dict():
                 converted[key] = _convert(value)
-            case _, list():
+            case _, list() | tuple():
                 items = [_convert(item) if isinstance(item, dict) else item for item in value]
                 converted[key] = items
             case _:

@@ -1,0 +1,56 @@
+"""Command api: generates the descriptions of the API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ops.console import report
+from ops.errors import OperatorError
+from ops.root import PROJECT
+
+
+def api(
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Write nothing. Fail if a file is stale, or if a change breaks clients of the "
+            "last release and docs/api/breaking-changes.md does not list it.",
+        ),
+    ] = False,
+    release: Annotated[
+        bool,
+        typer.Option(
+            "--release",
+            help="Also make the descriptions those of the last release, with which later changes "
+            "are compared.",
+        ),
+    ] = False,
+) -> None:
+    """Generate the OpenAPI and AsyncAPI descriptions and the schemas of events in docs/api.
+
+    The source is the code of the functions: route tables, docstrings, and request and response
+    types.
+    """
+    from tools.api import documents  # noqa: PLC0415 - only this command imports the functions
+
+    if check:
+        stale = documents.find_stale()
+        undeclared, obsolete = documents.find_undeclared_changes()
+        problems = [f"docs/api/{name} is stale: run `ops api`" for name in stale]
+        problems += [
+            f"{change}: list this in docs/api/{documents.DECLARED}" for change in undeclared
+        ]
+        problems += [
+            f"{change}: there is no such change, remove it from docs/api/{documents.DECLARED}"
+            for change in obsolete
+        ]
+        if problems:
+            raise OperatorError("\n".join(problems))
+        return
+    files = documents.write_documents()
+    if release:
+        documents.release_documents()
+    report(f"Wrote {len(files)} files to {documents.DIRECTORY.relative_to(PROJECT)}")

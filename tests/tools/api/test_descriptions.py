@@ -1,0 +1,223 @@
+"""Tests that the descriptions of the API are current, valid and complete."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, get_args
+
+import jsonschema
+import msgspec
+import pytest
+from openapi_spec_validator import validate as validate_openapi
+
+from environments.model import NotificationEvent
+from lambdas.bus_events import EVENTS
+from lambdas.common.validation import validate
+from modules.api.errors import GATEWAY_ERRORS
+from ops.root import PROJECT
+from tools.api import documents
+from tools.api.asyncapi import describe_events_for_registry, describe_messages
+from tools.api.openapi import describe_rest_api
+from tools.api.operations import list_operations
+
+PACKAGES = PROJECT / "tools" / "api" / "node_modules"
+OPERATIONS = list(list_operations())
+REGISTRY = describe_events_for_registry()
+MESSAGES = describe_messages()
+NAMES = [f"{operation.service}_{operation.route.operation}" for operation in OPERATIONS]
+needs_packages = pytest.mark.skipif(
+    not PACKAGES.exists(), reason="`make test` installs the packages of tools/api"
+)
+
+
+@pytest.fixture(scope="module")
+def openapi() -> dict[str, Any]:
+    return describe_rest_api()
+
+
+def operation_of(openapi: dict[str, Any], name: str) -> dict[str, Any]:
+    (operation,) = (
+        operation
+        for methods in openapi["paths"].values()
+        for operation in methods.values()
+        if operation["operationId"] == name
+    )
+    return dict(operation)
+
+
+def test_the_files_in_docs_match_the_code() -> None:
+    assert documents.find_stale() == [], "run: ops api"
+
+
+def test_breaking_changes_since_the_last_release_are_declared() -> None:
+    undeclared, obsolete = documents.find_undeclared_changes()
+    assert undeclared == [], f"list each in docs/api/{documents.DECLARED}"
+    assert obsolete == [], f"remove each from docs/api/{documents.DECLARED}"
+
+
+def test_generation_takes_less_than_two_seconds_of_cpu_time() -> None:
+    started = time.process_time()
+    documents.generate_documents()
+    assert time.process_time() - started < 2
+
+
+def test_the_openapi_document_is_valid(openapi: dict[str, Any]) -> None:
+    validate_openapi(openapi)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_operation_has_a_summary_and_declares_its_response(
+    openapi: dict[str, Any], name: str
+) -> None:
+    operation = operation_of(openapi, name)
+    assert operation["summary"].endswith(".")
+    (success,) = (status for status in operation["responses"] if status < "4")
+    has_body = "content" in operation["responses"][success]
+    assert has_body == (success in {"200", "201"}) or name in {
+        "catalog_contact_seller",
+        "auth_logout",
+    }
+
+
+@pytest.mark.parametrize(
+    ("operation", "name"), list(zip(OPERATIONS, NAMES, strict=True)), ids=NAMES
+)
+def test_the_examples_are_valid(openapi: dict[str, Any], operation: Any, name: str) -> None:
+    described = operation_of(openapi, name)
+    if operation.route.body:
+        content = described["requestBody"]["content"]["application/json"]
+        validate(operation.route.body, content["example"])
+    if operation.response.body:
+        content = described["responses"][str(operation.route.status)]["content"]
+        msgspec.convert(content["application/json"]["example"], operation.response.body)
+    if operation.route.query:
+        examples = {
+            parameter["name"]: str(parameter["schema"]["examples"][0])
+            for parameter in described["parameters"]
+            if parameter.get("in") == "query" and "examples" in parameter["schema"]
+        }
+        required = {p["name"]: "chat_room" for p in described["parameters"] if p.get("required")}
+        known = {f.encode_name for f in msgspec.structs.fields(operation.route.query)}
+        values = {name: v for name, v in (required | examples).items() if name in known}
+        validate(operation.route.query, values, from_text=True)
+
+
+def test_parameters_have_formats_and_limits(openapi: dict[str, Any]) -> None:
+    parameters = {
+        parameter["name"]: parameter["schema"]
+        for parameter in operation_of(openapi, "catalog_search_listings")["parameters"]
+        if "name" in parameter
+    }
+    assert parameters["limit"].items() >= {"minimum": 1, "maximum": 100, "default": 20}.items()
+    assert parameters["sort"]["enum"] == ["-price", "newest", "price", "relevance"]
+    assert parameters["q"]["maxLength"] == 200
+    assert openapi["components"]["schemas"]["Id"]["pattern"] == "^[A-Za-z0-9_-]{1,64}$"
+
+
+def test_operations_have_their_security_headers_and_codes(openapi: dict[str, Any]) -> None:
+    post = operation_of(openapi, "post_update_post")
+    assert post["security"] == [{"user": ["user"]}, {"anonymous": ["post_anonymous"]}]
+    assert {"$ref": "#/components/parameters/IfMatch"} in post["parameters"]
+    assert "ETag" in post["responses"]["200"]["headers"]
+    codes = "404.not_found.post_not_found"
+    assert post["responses"]["404"] == {"$ref": f"#/components/responses/{codes}"}
+    assert operation_of(openapi, "auth_login")["security"] == []
+    assert operation_of(openapi, "auth_change_password")["security"] == [{"user": ["user"]}]
+    created = operation_of(openapi, "post_create_post")
+    assert {"$ref": "#/components/parameters/IdempotencyKey"} in created["parameters"]
+    limited = openapi["components"]["responses"]["429.too_many_requests"]
+    assert limited["headers"].keys() == {"X-Correlation-Id", "Retry-After"}
+
+
+def test_the_codes_of_gateway_responses_are_described(openapi: dict[str, Any]) -> None:
+    described = {
+        (int(status), code)
+        for name in openapi["components"]["responses"]
+        for status, *codes in [name.split(".")]
+        for code in codes
+    }
+    # All operations may time out, and share one description of failures.
+    described.add((504, "timeout"))
+    assert {(error.status, error.code) for error in GATEWAY_ERRORS.values()} <= described
+
+
+@needs_packages
+def test_the_asyncapi_document_and_the_patterns_are_valid() -> None:
+    program = PROJECT / "tools" / "api" / "check_messages.mjs"
+    files = [documents.DIRECTORY / name for name in ("asyncapi.json", "openapi.json")]
+    result = subprocess.run(["node", program, *files], capture_output=True, text=True, check=False)
+    assert (result.stdout, result.returncode) == ("", 0), result.stderr
+
+
+@needs_packages
+def test_the_generated_typescript_client_checks_calls(tmp_path: Path) -> None:
+    generator = PACKAGES / "openapi-typescript" / "bin" / "cli.js"
+    source = documents.DIRECTORY / "openapi.json"
+    types = ["node", generator, source, "--default-non-nullable=false"]
+    types += ["-o", tmp_path / "schema.d.ts"]
+    subprocess.run(types, capture_output=True, check=True)
+    shutil.copy(Path(__file__).with_name("client.ts"), tmp_path)
+    compiler = PACKAGES / "typescript" / "bin" / "tsc"
+    command = ["node", compiler, "--strict", "--noEmit", tmp_path / "client.ts"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (result.stdout, result.returncode) == ("", 0)
+
+
+def test_the_bus_has_the_events_that_subscriptions_can_select() -> None:
+    described = {type_.__name__ for types in EVENTS.values() for type_ in types}
+    assert described >= set(get_args(NotificationEvent))
+
+
+def test_every_action_has_an_acknowledgement_and_every_event_a_message() -> None:
+    for name, operation in MESSAGES["operations"].items():
+        if operation["action"] == "receive":
+            replies = [reply["$ref"].rpartition("/")[2] for reply in operation["reply"]["messages"]]
+            assert replies == [f"{name}.ack", "error"]
+    published = MESSAGES["channels"]["bus"]["messages"]
+    assert len(published) == sum(map(len, EVENTS.values()))
+
+
+@pytest.mark.parametrize("name", REGISTRY)
+def test_an_event_matches_its_schema_for_the_registry(name: str) -> None:
+    schema = REGISTRY[name]
+    validator = jsonschema.Draft4Validator(schema)
+    validator.check_schema(schema)
+    source, _, event_type = name.partition("@")
+    message = MESSAGES["channels"]["bus"]["messages"][event_type]
+    event = {
+        **dict.fromkeys(("version", "id", "account", "time", "region"), "text"),
+        "resources": [],
+        "source": source,
+        "detail-type": event_type,
+        "detail": dict(message["examples"][0]["payload"]),
+    }
+    validator.validate(event)
+    del event["detail"]["data"]
+    assert not validator.is_valid(event)
+
+
+def test_the_command_fails_if_a_file_is_stale(tmp_path: Path) -> None:
+    documents.write_documents(tmp_path)
+    assert documents.find_stale(tmp_path) == []
+    (tmp_path / "openapi.json").write_text("{}")
+    (tmp_path / "events" / "old.json").write_text("{}")
+    assert documents.find_stale(tmp_path) == ["events/old.json", "openapi.json"]
+    documents.write_documents(tmp_path)
+    assert documents.find_stale(tmp_path) == []
+
+
+def test_a_release_becomes_the_base_of_the_comparison(tmp_path: Path) -> None:
+    documents.write_documents(tmp_path)
+    documents.release_documents(tmp_path)
+    assert documents.find_undeclared_changes(tmp_path) == ([], [])
+    document = json.loads((tmp_path / "openapi.json").read_text())
+    del document["paths"]["/health"]
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    assert documents.find_undeclared_changes(tmp_path) == (["GET /health was removed"], [])
+    with (tmp_path / documents.DECLARED).open("a") as file:
+        file.write("\n- GET /health was removed\n- GET /v1/other was removed\n")
+    assert documents.find_undeclared_changes(tmp_path) == ([], ["GET /v1/other was removed"])
