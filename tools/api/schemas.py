@@ -57,8 +57,10 @@ class Schemas:
 
     def resolve(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the schema, or the component that it refers to."""
-        reference = schema.get("$ref")
-        return self.components[reference.removeprefix(REFERENCE)] if reference else dict(schema)
+        found = schema
+        if "$ref" in schema:
+            found = self.components[schema["$ref"].removeprefix(REFERENCE)]
+        return dict(found)
 
     def example(self, schema: Mapping[str, Any], name: str = "text") -> Any:
         """Returns a value that the schema accepts. `name` is the field's, for texts without one."""

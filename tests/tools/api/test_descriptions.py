@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any, get_args
 
-import jsonschema
+import jsonschema  # type: ignore[import-untyped]
 import msgspec
 import pytest
 from openapi_spec_validator import validate as validate_openapi
@@ -66,7 +66,7 @@ def test_generation_takes_less_than_two_seconds_of_cpu_time() -> None:
 
 
 def test_the_openapi_document_is_valid(openapi: dict[str, Any]) -> None:
-    validate_openapi(openapi)  # type: ignore[arg-type]
+    validate_openapi(openapi)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,26 +145,29 @@ def test_the_codes_of_gateway_responses_are_described(openapi: dict[str, Any]) -
     assert {(error.status, error.code) for error in GATEWAY_ERRORS.values()} <= described
 
 
+def run_node(*arguments: str | Path) -> str:
+    """Runs a program of Node.js. Returns its standard output, also if the program fails."""
+    result = subprocess.run(
+        ["node", *arguments], capture_output=True, text=True, cwd=PACKAGES.parent, check=False
+    )
+    return result.stdout + result.stderr * bool(result.returncode)
+
+
 @needs_packages
 def test_the_asyncapi_document_and_the_patterns_are_valid() -> None:
     program = PROJECT / "tools" / "api" / "check_messages.mjs"
     files = [documents.DIRECTORY / name for name in ("asyncapi.json", "openapi.json")]
-    result = subprocess.run(["node", program, *files], capture_output=True, text=True, check=False)
-    assert (result.stdout, result.returncode) == ("", 0), result.stderr
+    assert run_node(program, *files) == ""
 
 
 @needs_packages
 def test_the_generated_typescript_client_checks_calls(tmp_path: Path) -> None:
     generator = PACKAGES / "openapi-typescript" / "bin" / "cli.js"
     source = documents.DIRECTORY / "openapi.json"
-    types = ["node", generator, source, "--default-non-nullable=false"]
-    types += ["-o", tmp_path / "schema.d.ts"]
-    subprocess.run(types, capture_output=True, check=True)
+    run_node(generator, source, "--default-non-nullable=false", "-o", tmp_path / "schema.d.ts")
     shutil.copy(Path(__file__).with_name("client.ts"), tmp_path)
     compiler = PACKAGES / "typescript" / "bin" / "tsc"
-    command = ["node", compiler, "--strict", "--noEmit", tmp_path / "client.ts"]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (result.stdout, result.returncode) == ("", 0)
+    assert run_node(compiler, "--strict", "--noEmit", tmp_path / "client.ts") == ""
 
 
 def test_the_bus_has_the_events_that_subscriptions_can_select() -> None:
@@ -188,15 +191,15 @@ def test_an_event_matches_its_schema_for_the_registry(name: str) -> None:
     validator.check_schema(schema)
     source, _, event_type = name.partition("@")
     message = MESSAGES["channels"]["bus"]["messages"][event_type]
-    event = {
+    event: dict[str, Any] = {
         **dict.fromkeys(("version", "id", "account", "time", "region"), "text"),
         "resources": [],
         "source": source,
         "detail-type": event_type,
-        "detail": dict(message["examples"][0]["payload"]),
+        "detail": message["examples"][0]["payload"],
     }
     validator.validate(event)
-    del event["detail"]["data"]
+    event["detail"] = {}
     assert not validator.is_valid(event)
 
 
