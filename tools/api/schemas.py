@@ -39,7 +39,9 @@ class Schemas:
         )
         converted = {type_: _convert(schema) for type_, schema in zip(unique, schemas, strict=True)}
         named = {name: converted[type_] for name, type_ in _NAMED.items()}
-        self._schemas = {type_: _refer(schema, named) for type_, schema in converted.items()}
+        self._schemas: dict[Any, dict[str, Any]] = {
+            type_: _refer(schema, named) for type_, schema in converted.items()
+        }
         structs = {
             _plain_name(name): _refer(_convert(schema), named)
             for name, schema in sorted(components.items())
@@ -57,10 +59,8 @@ class Schemas:
 
     def resolve(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the schema, or the component that it refers to."""
-        found = schema
-        if "$ref" in schema:
-            found = self.components[schema["$ref"].removeprefix(REFERENCE)]
-        return dict(found)
+        name = schema.get("$ref", "").removeprefix(REFERENCE)
+        return dict(self.components[name] if name else schema)
 
     def example(self, schema: Mapping[str, Any], name: str = "text") -> Any:
         """Returns a value that the schema accepts. `name` is the field's, for texts without one."""

@@ -123,6 +123,11 @@ class World:
         return self.likes.read_engagement([post.post_id], user_id)[post.post_id]
 
 
+@pytest.fixture(autouse=True)
+def declared_types() -> None:
+    """Checks nothing, because the stores accept events with any data."""
+
+
 @pytest.fixture
 def make_world(
     dynamodb: "DynamoDBClient", tables: Mapping[str, str], bucket: str, logger: Logger

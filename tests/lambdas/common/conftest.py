@@ -1,0 +1,8 @@
+"""Fixtures of the tests of the code that all functions share."""
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def declared_types() -> None:
+    """Checks nothing, because these tests define routes and events of their own."""
