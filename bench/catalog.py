@@ -114,7 +114,7 @@ def main() -> None:
         "--calls",
         type=int,
         default=300,
-        help="measured runs of each query, by service and driver each (default: 300)",
+        help="runs of each query with the service, and with the driver (default: 300)",
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")

@@ -107,7 +107,7 @@ def switchable(root: Root) -> Iterator[Target]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
+    parser.add_argument("--root", type=Path, required=True, help="Directory of a running platform.")
     parser.add_argument(
         "--pairs",
         type=int,

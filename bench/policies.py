@@ -1,11 +1,11 @@
-"""Compares generated pairs of policies with an independent simulator of IAM.
+"""Checks the policy comparison of `ops review` against an independent IAM simulator.
 
     python -m bench.policies [--pairs 100000]
 
-Tests the policy comparison of `ops review`. Fails if, for a simulated request that only one of two
-policies allows, the comparison reports no difference. Also prints how often the comparison reports
-a difference that no simulated request shows. Such a difference can be real, because not every
-request is simulated.
+Generates pairs of policies. Fails if the simulator finds a request that only one policy of a pair
+allows, but `ops review` reports no difference. Also prints how often `ops review` reports a
+difference that no simulated request shows. Such a difference can be real, because not every request
+is simulated.
 """
 
 from __future__ import annotations

@@ -30,8 +30,9 @@ class DeploymentIdentity(Construct):
     """The roles for workflows of the github_repository, and the boundary of all other roles.
 
     The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment `<env>`. It
-    manages the stack's resources. Where ARNs contain ids instead of names, it may manage every
-    resource except those with another environment's tag. All roles that it creates must have the
+    manages the environment's resources, which its policies identify by name. If a type's ARNs
+    contain ids instead, it may manage every resource of the type except those with another
+    environment's tag. All roles that it creates must have the
     permissions boundary. Only operators can change the boundary and the workflow roles, which do
     not have the boundary themselves.
 

@@ -56,8 +56,8 @@ class Messaging(Construct):
     Args:
         names: The environment and its resource names.
         kms_key_arn: The KMS key of topics and queues. Its policy must allow EventBridge, CloudWatch
-            and Budgets. With the AWS managed key of SNS or SQS, messages of these services would be
-            dropped silently.
+            and Budgets. The AWS managed keys of SNS and SQS do not, so messages from these three
+            would be dropped silently.
 
     Attributes:
         bus_name, bus_arn: The name and ARN of the bus.

@@ -217,7 +217,7 @@ def _digest(items: Iterable[tuple[str, bytes]]) -> str:
 
 
 def package_functions(platforms: set[Platform]) -> dict[Platform, dict[str, Artifact]]:
-    """Packages every function for each platform."""
+    """Packages every function for each target (operating system, CPU and Python version)."""
     return {
         target: Packager(target).package_all(list(get_args(FunctionName)))
         for target in sorted(platforms)

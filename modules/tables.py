@@ -24,7 +24,7 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
         always_recoverable=True,
     ),
-    # Aliases of anonymous authors. The key is a hash of user and context.
+    # Aliases of anonymous authors. The key is a hash of the user and the room or post.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
     # The ids of events that the statistics function has counted, to detect repeated events.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),

@@ -32,7 +32,7 @@ def raised_codes(folder: Path) -> set[str]:
 
 
 def _arguments(node: ast.AST) -> Iterator[ast.Constant]:
-    """Yields the constants that a call passes to a Problem, and the defaults of code parameters."""
+    """Yields the constant arguments of calls of Problem, and the defaults of parameters `code`."""
     values: list[ast.expr] = []
     if isinstance(node, ast.Call) and _RAISERS.fullmatch(ast.unparse(node.func)):
         values = [*node.args, *(keyword.value for keyword in node.keywords)]

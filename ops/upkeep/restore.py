@@ -283,7 +283,7 @@ def _hash(item: Mapping[str, Any]) -> int:
 
 
 def _comparable(value: Any) -> Any:
-    """Returns an attribute value with sorted sets, as DynamoDB returns sets in any order."""
+    """Returns an attribute value with sorted sets. DynamoDB returns sets in any order."""
     if isinstance(value, Mapping):
         return {
             name: sorted(map(_comparable, inner))

@@ -482,7 +482,7 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # Documented values. Caps on concurrency: 5 reserved in dev; 100 and 10 provisioned in prod.
+        # Documented values. Limits: 5 reserved in dev; 100 reserved and 10 provisioned in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),
