@@ -153,6 +153,8 @@ def _texts(info: inspect.StrType, name: str, encoded: str) -> st.SearchStrategy[
         texts_of_pattern: st.SearchStrategy[str] = st.from_regex(info.pattern or "", fullmatch=True)
         return known(NAMES_OF.get(name, encoded)) | texts_of_pattern
     choices = st.sampled_from([*examples, *unusual, *texts])
+    if NAMES_OF.get(name, encoded) == "key":  # no other text is the key of an upload
+        return known("key")
     refers = name in NAMES_OF or name.endswith(("_id", "key", "token", "code"))
     return known(NAMES_OF.get(name, encoded)) | choices if refers else choices
 

@@ -66,9 +66,10 @@ class Memory:
     """Texts of earlier responses, grouped by the object that contained them."""
 
     def __init__(self) -> None:
-        self._groups: dict[frozenset[str], deque[dict[str, str]]] = defaultdict(
+        self._groups: dict[tuple[frozenset[str], str], deque[dict[str, str]]] = defaultdict(
             lambda: deque(maxlen=64)
         )
+        """The latest groups with these names of texts, by service."""
 
     def learn(self, value: Json, context: Mapping[str, str]) -> None:
         """Remembers the short texts of all objects in `value`, together with `context`."""
@@ -78,7 +79,7 @@ class Memory:
         elif isinstance(value, dict):
             texts = {k: v for k, v in value.items() if isinstance(v, str) and 0 < len(v) < 2000}
             found = {**context, **texts}
-            self._groups[frozenset(found)].append(found)
+            self._groups[frozenset(found), found.get("service", "")].append(found)
             for item in value.values():
                 if isinstance(item, dict | list):
                     self.learn(item, context)
@@ -87,7 +88,7 @@ class Memory:
         """Returns a known text, and adds the texts that occurred together with it to `context`."""
         found = [
             group
-            for names, groups in self._groups.items()
+            for (names, _), groups in self._groups.items()
             if wanted.name in names
             for group in groups
         ]
@@ -277,9 +278,10 @@ class World:
     def _documented(self, method: str, path: str) -> frozenset[int]:
         """Returns the documented statuses of the route that a path leads to.
 
-        A hostile id can lead to another route, or to none.
+        A hostile id can lead to another route, or to none. The embedded API Gateway replaces bytes
+        that are not UTF-8, and so makes texts of them (422) that AWS would leave invalid (400).
         """
-        nowhere = frozenset({400, 401, 403, 404, 405, 413, 429})
+        nowhere = frozenset({400, 401, 403, 404, 405, 413, 422, 429})
         try:
             segments = Request({"httpMethod": method, "path": path.partition("?")[0]}).segments
             route: Route | None = self._routes.match(segments)[0].get(method)
