@@ -112,7 +112,8 @@ ROUTES = (
         _USER,
         "remove_member",
         204,
-        refusals=_READER | {"role_required": 403, "member_not_found": 404},
+        refusals=_READER
+        | {"role_required": 403, "member_not_found": 404, "owner_cannot_leave": 409},
     ),
     Route(
         "GET", f"{_ROOM}/messages", _READ, "list_messages", query=MessagesQuery, refusals=_READER
