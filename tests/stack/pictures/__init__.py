@@ -1,0 +1,1 @@
+"""Tests of pictures: the report of a review and the architecture diagrams."""
