@@ -23,8 +23,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import redis
-
 from bench import create_parser
 from lambdas.common.live.fanout import POSTS
 from tests.chat_client import ChatClient, ChatError
@@ -75,8 +73,7 @@ class Bench:
             ChatUser(platform, Person.sign_up(platform, Api(platform.api_url)))
             for _ in range(SENDERS)
         ]
-        host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
-        self._cache = redis.Redis(host=host, port=int(port), decode_responses=True)
+        self._cache = platform.cache()
         self._lambda = platform.aws("lambda")
         self._logs = platform.aws("logs")
         chat = self._lambda.get_function_configuration(FunctionName="chat-lambda-local")

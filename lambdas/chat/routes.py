@@ -43,7 +43,14 @@ ROUTES = (
         conditional=True,
         refusals=_READER | {"role_required": 403, "room_full": 409},
     ),
-    Route("DELETE", _ROOM, _USER, "delete_room", 204, refusals=_READER | {"role_required": 403}),
+    Route(
+        "DELETE",
+        _ROOM,
+        _USER,
+        "delete_room",
+        204,
+        refusals=_READER | {"role_required": 403, "room_busy": 503},
+    ),
     Route(
         "POST",
         f"{_ROOM}/join",
@@ -69,6 +76,7 @@ ROUTES = (
             "not_a_member": 403,
             "banned": 403,
             "owner_cannot_leave": 409,
+            "room_busy": 503,
         },
     ),
     Route(

@@ -37,6 +37,9 @@ role, and SQS uses the keys."""
 ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
 """True to remove single actions instead of statements. Then the test takes two minutes, not one."""
 
+KEPT = ("ssm:", "rds-db:", "elasticache:")
+"""Prefixes of actions whose results, secrets and connections, a function keeps."""
+
 FUNCTIONS = (
     "auth",
     "profile",
@@ -102,9 +105,7 @@ def test_every_permission_is_needed(platform: Platform, function: str) -> None:
 def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool:
     """Returns True if a scenario of the function fails without these actions."""
     context.ignore_earlier_lines()
-    if any(
-        action.startswith("ssm:") for action in actions
-    ):  # the function caches a secret after reading it
+    if any(action.startswith(KEPT) for action in actions):
         context.restart_function()
     try:
         for run_scenario in SCENARIOS[context.function]:

@@ -46,6 +46,8 @@ def test_status_shows_processes_and_health(platform: Platform) -> None:
         "aws": True,
         "database": True,
         "cache": True,
+        "database-proxy": True,
+        "cache-proxy": True,
     }
     assert status["addresses"] == {
         "api": platform.api_url,

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-import redis
 import urllib3
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
@@ -219,8 +218,7 @@ def remove_members_and_room(calls: RoomCalls, second: Listener) -> Iterator[str]
 @contextlib.contextmanager
 def fill_room(context: ScenarioContext, room: str) -> Iterator[None]:
     """Makes the room large by adding closed connections."""
-    host, _, port = context.platform.outputs["cache_endpoint"].rpartition(":")
-    with redis.Redis(host=host, port=int(port)) as cache:
+    with context.platform.cache() as cache:
         closed = {f"gone-{index}|nobody|0": 4e9 for index in range(INLINE_LIMIT)}
         cache.zadd(f"chat:room:{room}", closed)
         try:

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-import redis
 import urllib3
 from websockets.exceptions import ConnectionClosed
 
@@ -375,8 +374,7 @@ def test_clients_rejoin_after_the_cache_was_flushed(
 ) -> None:
     async def scenario() -> None:
         async with open_in_room(room, ann, bob) as (first, second):
-            host, _, port = platform.outputs["cache_endpoint"].rpartition(":")
-            with redis.Redis(host=host, port=int(port)) as cache:
+            with platform.cache() as cache:
                 for key in cache.scan_iter("chat:*"):
                     cache.delete(key)
             await first.send(room, "1")  # the error is not_joined, so the client joins again

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import redis
 import urllib3
 
 from ops.cloud import Cloud, connect
+from ops.embedded import EmbeddedCloud
 from ops.local.mail import verification_code
 from ops.root import Root, read_json
 from tests.e2e.support.api_client import Api, ApiResponse
@@ -69,6 +71,11 @@ class Platform:
         """Returns the number of mails that the embedded AWS stored for an address."""
         response = urllib3.request("GET", f"{self.cloud.endpoint}/_ministack/ses/messages").json()
         return sum(email in mail["To"] for mails in response["messages"].values() for mail in mails)
+
+    def cache(self) -> redis.Redis:
+        """Returns a client of the cache itself, behind the proxy that authenticates functions."""
+        port = EmbeddedCloud(Root(self.root)).running()["cache"].port
+        return redis.Redis(port=port, decode_responses=True)
 
     def reset_rate_limits(self) -> None:
         """Deletes the counts of attempts that the rate limits use."""
