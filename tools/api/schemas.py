@@ -100,9 +100,10 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema of msgspec with ECMA's patterns and with the names that clients use."""
     converted: dict[str, Any] = {}
     for key, value in schema.items():
+        # A title repeats the name of the component. A property named `title` is not a string.
+        if key == "title" and isinstance(value, str):
+            continue
         match key, value:
-            case "title", str():
-                pass  # repeats the name of the component
             case "$ref", _:
                 name = value.removeprefix(REFERENCE)
                 converted[key] = REFERENCE + _plain_name(name)

@@ -29,9 +29,6 @@ OPERATIONS = list(list_operations())
 REGISTRY = describe_events_for_registry()
 MESSAGES = describe_messages()
 NAMES = [f"{operation.service}_{operation.route.operation}" for operation in OPERATIONS]
-needs_packages = pytest.mark.skipif(
-    not PACKAGES.exists(), reason="`make test` installs the packages of tools/api"
-)
 
 
 @pytest.fixture(scope="module")
@@ -147,20 +144,19 @@ def test_the_codes_of_gateway_responses_are_described(openapi: dict[str, Any]) -
 
 def run_node(*arguments: str | Path) -> str:
     """Runs a program of Node.js. Returns its standard output, also if the program fails."""
+    assert PACKAGES.exists(), "run `make test`, which installs the packages of tools/api"
     result = subprocess.run(
         ["node", *arguments], capture_output=True, text=True, cwd=PACKAGES.parent, check=False
     )
     return result.stdout + result.stderr * bool(result.returncode)
 
 
-@needs_packages
 def test_the_asyncapi_document_and_the_patterns_are_valid() -> None:
     program = PROJECT / "tools" / "api" / "check_messages.mjs"
     files = [documents.DIRECTORY / name for name in ("asyncapi.json", "openapi.json")]
     assert run_node(program, *files) == ""
 
 
-@needs_packages
 def test_the_generated_typescript_client_checks_calls(tmp_path: Path) -> None:
     generator = PACKAGES / "openapi-typescript" / "bin" / "cli.js"
     source = documents.DIRECTORY / "openapi.json"
