@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from environments import FunctionName
 from lambdas.ai.api_keys import UNSET
 from lambdas.route_tables import route_tables
 from tests.e2e.scenarios import SCENARIOS
@@ -37,23 +38,9 @@ role, and SQS uses the keys."""
 ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
 """True to remove single actions instead of statements. Then the test takes two minutes, not one."""
 
+FUNCTIONS = get_args(FunctionName)
 KEPT = ("ssm:", "rds-db:", "elasticache:")
 """Prefixes of actions whose results, secrets and connections, a function keeps."""
-
-FUNCTIONS = (
-    "auth",
-    "profile",
-    "chat",
-    "post",
-    "catalog",
-    "ai",
-    "authorizer",
-    "health",
-    "migration",
-    "relay",
-    "statistics",
-    "delivery",
-)
 
 
 def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:
