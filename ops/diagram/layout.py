@@ -16,7 +16,7 @@ LANE = 12.0
 NARROWEST_LANE = 6.0
 """Distance between parallel lines, and its minimum if the columns would otherwise be too narrow."""
 MARGIN = 20.0
-"""Space beside the lines of a gutter. It leaves room for an arrowhead."""
+"""Space on each side of a gutter's lines, which leaves room for an arrowhead."""
 NARROWEST = 180.0
 """Minimum width of a column."""
 CORNER = 6.0

@@ -85,14 +85,14 @@ def allow_cache_login(user: str, password: str) -> str:
     scope = (token.account, token.region)
     group = elasticache._replication_groups.get_scoped(*scope, token.host)
     if group is None:
-        raise LoginRefusedError(f"there is no replication group {token.host}")
+        raise LoginRefusedError(f"the replication group {token.host} does not exist")
     for member in _users(scope, group):
         if member["UserName"] == user and member["Authentication"]["Type"] == "iam":
             for resource in (group["ARN"], member["ARN"]):
                 if not is_allowed(token, "elasticache:Connect", resource):
                     raise LoginRefusedError(f"no policy allows elasticache:Connect to {resource}")
             return str(member["AccessString"])
-    raise LoginRefusedError(f"{user} is no user of {token.host} with IAM authentication")
+    raise LoginRefusedError(f"{token.host} has no user {user} with IAM authentication")
 
 
 def _users(scope: tuple[str, str], group: Any) -> Iterator[Any]:
