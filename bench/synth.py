@@ -56,7 +56,12 @@ def synthesize(variant: str) -> Run:
         done = subprocess.run(
             [sys.executable, "-O", "-c", PROGRAM],
             cwd=PROJECT,
-            env={**os.environ, **program_variables(Path(out)), "PLATFORM_PROVIDER_IMPORT": variant},
+            env={
+                **os.environ,
+                **program_variables(),
+                "CDKTF_OUTDIR": out,
+                "PLATFORM_PROVIDER_IMPORT": variant,
+            },
             stdout=subprocess.PIPE,
             text=True,
             check=True,

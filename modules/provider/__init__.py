@@ -78,8 +78,9 @@ def _bare_package(spec: ModuleSpec) -> ModuleType:
 
 def _preload_in_node() -> None:
     """Adds the preload to NODE_OPTIONS, which jsii's Node inherits. Keeps existing options."""
-    # JSON quoting matches how Node parses NODE_OPTIONS; shell quoting does not.
-    option = f"--preserve-symlinks --require {json.dumps(str(PRELOAD))}"
+    # JSON quoting matches how Node parses NODE_OPTIONS, which has no escapes for other letters.
+    path = json.dumps(str(PRELOAD), ensure_ascii=False)
+    option = f"--preserve-symlinks --require {path}"
     options = os.environ.get("NODE_OPTIONS", "")
     if option not in options:
         os.environ["NODE_OPTIONS"] = f"{options} {option}".strip()

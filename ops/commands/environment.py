@@ -22,8 +22,8 @@ from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.root import PROJECT
 from ops.terraform.stack_document import read_synthesized
-from ops.terraform.synthesis import synthesize
-from ops.terraform.toolchain import node_variables, terraform_variables
+from ops.terraform.synthesis import program_variables, synthesize
+from ops.terraform.toolchain import redirecting_variables, terraform_variables
 from ops.upkeep.logs import follow, parse_since, read
 
 
@@ -72,9 +72,11 @@ def synth(
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     """Print shell exports that `cdktf` and `terraform` need to work on an environment.
 
-    Usage: eval "$(python -m ops env local)"
+    Unsets variables that would make Terraform use another state, such as TF_WORKSPACE.
     """
-    variables = {**terraform_environment(environment, root), **node_variables()}
+    for name in redirecting_variables():
+        print_line(f"unset {name}")
+    variables = {**terraform_environment(environment, root), **program_variables()}
     settings = terraform_variables(root).get("TF_CLI_CONFIG_FILE")
     if settings:
         variables["TF_CLI_CONFIG_FILE"] = settings

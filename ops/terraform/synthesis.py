@@ -15,15 +15,14 @@ from ops.terraform.toolchain import node_variables
 BYTECODE = PROJECT / ".build" / "bytecode"
 
 
-def program_variables(out: Path) -> dict[str, str]:
+def program_variables() -> dict[str, str]:
     """Returns the environment variables that main.py needs in addition to those of this process.
 
-    The variables set the output directory, and a bytecode cache in the project's build directory.
-    Without the cache, each run spends a third of its time on compiling the provider bindings.
+    They select Node, and a bytecode cache in the project's build directory. Without the cache, each
+    run spends a third of its time on compiling the provider bindings.
     """
     return {
         **node_variables(),
-        "CDKTF_OUTDIR": str(out),
         "PYTHONPYCACHEPREFIX": str(BYTECODE),
         "PYTHONDONTWRITEBYTECODE": "",
     }
@@ -40,7 +39,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     Raises:
         OperatorError: The program failed. The message is its output.
     """
-    environment = {**os.environ, **program_variables(out), **variables}
+    environment = {**os.environ, **program_variables(), "CDKTF_OUTDIR": str(out), **variables}
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(

@@ -133,7 +133,11 @@ def _fetch_terraform(target: Path, reason: str, download: Callable[[str], bytes]
 _REDIRECTING = re.compile(
     r"TF_WORKSPACE|TF_DATA_DIR|TF_CLI_ARGS\w*|TF_REATTACH_PROVIDERS|TF_STATE\w*"
 )
-"""Environment variables that would make Terraform use another state, directory or options."""
+
+
+def redirecting_variables(variables: Mapping[str, str] = os.environ) -> list[str]:
+    """Returns the set variables that make Terraform use another state, directory or options."""
+    return [name for name in variables if _REDIRECTING.fullmatch(name)]
 
 
 def terraform_variables(
@@ -150,7 +154,8 @@ def terraform_variables(
     a directory that Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt,
     /usr/share or /usr/local/share; the public registry.
     """
-    kept = {name: value for name, value in variables.items() if not _REDIRECTING.fullmatch(name)}
+    dropped = redirecting_variables(variables)
+    kept = {name: value for name, value in variables.items() if name not in dropped}
     result = {**kept, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0", "CHECKPOINT_DISABLE": "1"}
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
     home = Path(variables.get("HOME", "~")).expanduser()
@@ -198,6 +203,10 @@ def _first_mirror(candidates: Iterable[Path]) -> Path | None:
     return next((candidate for candidate in candidates if any(candidate.glob(pattern))), None)
 
 
+QUIET_NODE = "--no-deprecation"
+"""Hides Node's warnings about deprecated functions, which only the makers of jsii can replace."""
+
+
 def node_variables() -> dict[str, str]:
     """Returns variables that make jsii and CDKTF use the checkout's Node or the one on the PATH.
 
@@ -220,8 +229,14 @@ def node_variables() -> dict[str, str]:
     path = os.pathsep.join(
         [str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")]
     )
-    # Without CHECKPOINT_DISABLE, CDKTF checks for new versions and logs an error when offline.
-    return {"JSII_NODE": node, "PATH": path, "CHECKPOINT_DISABLE": "1"}
+    options = os.environ.get("NODE_OPTIONS", "").replace(QUIET_NODE, "").strip()
+    return {
+        "JSII_NODE": node,
+        "PATH": path,
+        # Without this, CDKTF checks for new versions and logs an error when offline.
+        "CHECKPOINT_DISABLE": "1",
+        "NODE_OPTIONS": f"{QUIET_NODE} {options}".strip(),
+    }
 
 
 def _node_major(node: str) -> int | None:

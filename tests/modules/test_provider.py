@@ -100,10 +100,10 @@ def test_bindings_with_an_unexpected_structure_are_imported_completely_with_a_wa
         assert provider.load_lazily() is False
 
 
-def test_the_checkouts_path_may_contain_a_space(
+def test_the_checkouts_path_may_contain_spaces_quotes_and_any_letters(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preload = tmp_path / "a checkout" / "preload.cjs"
+    preload = tmp_path / 'a "checkout" für 平台' / "preload.cjs"
     shutil.copytree(provider.PRELOAD.parent, preload.parent)
     monkeypatch.setattr(provider, "PRELOAD", preload)
     monkeypatch.setenv("NODE_OPTIONS", "--no-warnings")

@@ -5,7 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from ops.__main__ import app
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.terraform.toolchain import (
@@ -142,3 +144,22 @@ def test_variables_that_redirect_terraform_are_dropped(root: Root) -> None:
     variables = terraform_variables(root, kept | dict.fromkeys(names, "x"))
     assert not set(names) & variables.keys()
     assert kept.items() <= variables.items()
+
+
+def test_ops_env_unsets_what_would_redirect_terraform(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TF_WORKSPACE", "elsewhere")
+    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")
+    result = CliRunner().invoke(app, ["env", "dev"], catch_exceptions=False)
+    lines = result.output.splitlines()
+    assert "unset TF_WORKSPACE" in lines
+    assert any(line.startswith("export PYTHONPYCACHEPREFIX=") for line in lines)
+    assert "export PYTHONDONTWRITEBYTECODE=''" in lines
+    assert "export CHECKPOINT_DISABLE=1" in lines
+
+
+def test_nodes_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NODE_OPTIONS", "--max-old-space-size=512")
+    options = node_variables()["NODE_OPTIONS"]
+    assert options == "--no-deprecation --max-old-space-size=512"
+    monkeypatch.setenv("NODE_OPTIONS", options)
+    assert node_variables()["NODE_OPTIONS"] == options
