@@ -12,7 +12,7 @@ export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down dev status logs synth test nightly lint audit lock
+.PHONY: help setup installed up down dev status logs synth test nightly types lint audit lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -78,6 +78,11 @@ $(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
 $(API)/node_modules/.installed: $(API)/package-lock.json | $(VENV)/.synced
 	cd $(API) && npm ci --ignore-scripts --loglevel=error
 	@touch $@
+
+types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
+
+$(API)/openapi.d.ts: docs/api/openapi.json $(API)/package.json $(API)/node_modules/.installed
+	npm --prefix $(API) run --silent types $(CURDIR)/$@
 
 lint: setup  ## Check style, types, imports, dependencies and workflows
 	$(BIN)/ruff check .

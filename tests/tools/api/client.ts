@@ -1,5 +1,5 @@
 // Compiled by test_descriptions.py: the types accept valid calls, and reject invalid ones.
-import type { paths } from "./schema";
+import type { paths } from "./openapi";
 
 type Create = paths["/v1/posts"]["post"];
 type Body = NonNullable<Create["requestBody"]>["content"]["application/json"];
