@@ -28,6 +28,7 @@ from .durable_stores import DurableStores
 from .journal import Journal
 from .limits import bound_data
 from .loading import Damage, keep, load_all, load_service, previous
+from .reserve import Reserve
 
 INTERVAL = 0.25
 """Seconds from a change to the start of a save. A kill loses changes that are not saved yet."""
@@ -43,6 +44,8 @@ RETRY_DELAY = 5.0
 """Seconds until a failed save is retried, for example if the disk is full."""
 RESERVED_SPACE = 16 * 1024**2
 """Bytes of free disk space below which calls that change data are rejected."""
+RESERVE_SIZE = 32 * 1024**2
+"""Bytes of disk space to reserve for saves. The state of the platform takes less than 2 MiB."""
 POLLER_DELAY = 1.0
 """Seconds after the start until queued messages invoke functions. The functions call this server,
 so it must be ready."""
@@ -73,6 +76,7 @@ class Saver:
         self._state = state
         self._changed: dict[str, float] = {}
         """Modules with unsaved changes, and the time of the first unsaved change of each."""
+        self._reserve = Reserve(state.parent / "reserve", RESERVE_SIZE, RESERVED_SPACE)
         self._wake = threading.Event()
         self._saving = threading.Lock()
         self._child: int | None = None
@@ -101,6 +105,7 @@ class Saver:
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
+        self._reserve.fill()
         bound_data()
         self._loop = asyncio.get_running_loop()
         threading.Thread(target=self._run, name="saver", daemon=True).start()
@@ -168,8 +173,7 @@ class Saver:
 
         A retry could otherwise find the change that the disk does not have, and succeed.
         """
-        disk = os.statvfs(self._state)
-        if disk.f_bavail * disk.f_frsize < RESERVED_SPACE:
+        if not (self._reserve.is_full and self._reserve.has_space()):
             raise OSError(errno.ENOSPC, "The disk is full")
 
     def _mark(self, module: str) -> None:
@@ -184,12 +188,16 @@ class Saver:
             self._wake.wait(SYNC_INTERVAL)
             self._wake.clear()
             time.sleep(INTERVAL)
+            self._reserve.fill()
             try:
                 self._journal.sync()
                 self._save(everything=self._is_full_save_due())
-            except OSError as error:
-                print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
-                time.sleep(RETRY_DELAY)
+            except Exception as error:
+                # The log is on the same disk, so this fails too if the disk is full.
+                with suppress(OSError):
+                    print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
+                if self._reserve.has_space() or not self._reserve.free():
+                    time.sleep(RETRY_DELAY)
                 self._wake.set()
 
     def _is_full_save_due(self) -> bool:
@@ -251,6 +259,8 @@ class Saver:
             # The save in progress could overwrite the files of the final save.
             os.kill(self._child, signal.SIGKILL)
         begun = time.time()
+        if not self._reserve.has_space():
+            self._reserve.free()
         child, saved, segment = self._fork(everything=True)
         if wait(child, SAVE_TIMEOUT):
             self._complete(saved, segment, begun)

@@ -72,7 +72,8 @@ class Proxy:
         )
         content = json.loads(response.data)
         if response.status != 200:
-            print(f"{login['user']}: {content}", flush=True)
+            with suppress(OSError):  # The disk of the log is full.
+                print(f"{login['user']}: {content}", flush=True)
             raise LoginRefusedError(content)
         return content
 

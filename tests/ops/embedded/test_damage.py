@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -19,6 +20,7 @@ from ops.errors import OperatorError
 from ops.root import Root
 from tests.ops.embedded.servers import Server, running_server
 from tests.ops.embedded.test_durability import SAVE_SECONDS, create_table, ids
+from tests.waiting import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -129,26 +131,64 @@ def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> No
     assert acknowledged <= ids(server, "refused")
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
-def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(tmp_path: Path) -> None:
+@pytest.fixture
+def small_server(tmp_path: Path) -> Iterator[Server]:
+    """Returns a running server whose directory is a disk of 100 MiB."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
     with small_disk(tmp_path, 100 * 1024**2):
         # Prepared without the check for 2 GiB of free space.
         root = Root(tmp_path)
         root.logs.mkdir()
-        full = Server(root)
-        full.start()
+        result = Server(root)
+        result.start()
         try:
-            create_table(full, "items")
-            ballast = tmp_path / "ballast"
-            ballast.write_bytes(bytes(psutil.disk_usage(str(tmp_path)).free - 8 * 1024**2))
-            with pytest.raises(ClientError):
-                write(full, "items", "rejected")
-            assert ids(full, "items") == set()
-            ballast.unlink()
-            write(full, "items", "kept")
-            assert ids(full, "items") == {"kept"}
+            yield result
         finally:
-            full.stop()
+            result.processes.stop(result.process)
+
+
+def fill_disk(server: Server, *, free: int) -> Path:
+    """Writes a file that leaves `free` bytes on the server's disk, and returns its path."""
+    file = server.root.path / "ballast"
+    size = psutil.disk_usage(str(server.root.path)).free - free
+    # The server writes meanwhile, so the disk may be full before the last byte.
+    with suppress(OSError), file.open("wb", buffering=0) as ballast:
+        for _ in range(size // 4096):
+            ballast.write(bytes(4096))
+    return file
+
+
+def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(
+    small_server: Server,
+) -> None:
+    create_table(small_server, "items")
+    ballast = fill_disk(small_server, free=8 * 1024**2)
+    with pytest.raises(ClientError):
+        write(small_server, "items", "rejected")
+    assert ids(small_server, "items") == set()
+    ballast.unlink()
+    write(small_server, "items", "kept")
+    assert ids(small_server, "items") == {"kept"}
+
+
+def test_changes_shortly_before_the_disk_is_full_survive_a_kill(small_server: Server) -> None:
+    """Fills the disk twice, because the first time must not end the thread that saves."""
+    ssm = small_server.client("ssm")
+    for name in ("/first", "/second"):
+        wait_for((small_server.aws.data / "reserve").exists)
+        ssm.put_parameter(Name=name, Value="1", Type="String")
+        ballast = fill_disk(small_server, free=0)
+        time.sleep(SAVE_SECONDS)
+        with pytest.raises(ClientError):
+            ssm.put_parameter(Name="/rejected", Value="1", Type="String")
+        if name == "/first":
+            ballast.unlink()
+    small_server.kill()
+    recovery = small_server.start()
+    assert recovery is None or recovery.lost == {}
+    found = ssm.get_parameters(Names=["/first", "/second", "/rejected"])["Parameters"]
+    assert sorted(parameter["Name"] for parameter in found) == ["/first", "/second"]
 
 
 @pytest.fixture

@@ -1,0 +1,51 @@
+"""Reserves disk space for saves, so that the embedded AWS can save its state on a full disk."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+class Reserve:
+    """A file without content of use. Deleting it frees disk space for a save.
+
+    Args:
+        file: the path of the file, on the same disk as the saved state.
+        size: in bytes.
+        minimum: bytes of free space that remain after the file is written.
+    """
+
+    def __init__(self, file: Path, size: int, minimum: int) -> None:
+        self._file = file
+        self._size = size
+        self._minimum = minimum
+        self.is_full = file.exists() and file.stat().st_size == size
+        """False if the space is not reserved, because the disk is or was full."""
+
+    def has_space(self) -> bool:
+        """Returns True if the disk has more free space than the minimum."""
+        return free_space(self._file.parent) >= self._minimum
+
+    def fill(self) -> None:
+        """Reserves the space again, if the disk has enough of it."""
+        if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
+            return
+        try:
+            # Writes the bytes: some file systems reserve nothing for a hole in a file.
+            self._file.write_bytes(bytes(self._size))
+        except OSError:
+            self._file.unlink(missing_ok=True)
+        else:
+            self.is_full = True
+
+    def free(self) -> bool:
+        """Frees the space. Returns False if it was not reserved."""
+        was_full, self.is_full = self.is_full, False
+        self._file.unlink(missing_ok=True)
+        return was_full
+
+
+def free_space(directory: Path) -> int:
+    """Returns the bytes of a directory's disk that a process without privileges can use."""
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
