@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import json
 import uuid
 from collections.abc import Callable
+from threading import Lock
 from typing import Any
 from xml.etree.ElementTree import Element
 
 from ministack.core import lambda_runtime
-from ministack.services import apigateway, apigateway_v1, cloudfront, waf
+from ministack.core.responses import error_response_json, json_response
+from ministack.services import apigateway, apigateway_v1, cloudfront, cloudwatch_logs, cognito, waf
 
 
 def follow_alias_of_websockets() -> None:
@@ -103,3 +108,52 @@ def store_response_bodies() -> None:
 
     waf.create_web_acl_record = create_with_bodies
     waf._update_web_acl = update_with_bodies
+
+
+def register_each_address_once() -> None:
+    """Executes the sign-ups of Cognito one after another.
+
+    ministack would create two users if an email address is registered twice at the same time.
+    """
+    sign_up, lock = cognito._sign_up, Lock()
+
+    def sign_up_alone(data: Any) -> Any:
+        with lock:
+            return sign_up(data)
+
+    cognito._sign_up = sign_up_alone
+
+
+def page_log_events() -> None:
+    """Returns a token for the next page if FilterLogEvents found as many events as its limit.
+
+    ministack would return only the first page. A token consists of the time of the last event of
+    its page, and the number of events of that time that were returned.
+    """
+    filter_events = cloudwatch_logs._filter_log_events
+    most = 10_000
+
+    def filter_page(data: dict[str, Any]) -> Any:
+        limit, start, skipped = data.get("limit", most), data.get("startTime"), 0
+        if "nextToken" in data:
+            try:
+                start, skipped = map(int, base64.b64decode(data["nextToken"]).split())
+            except (ValueError, binascii.Error):
+                return error_response_json(
+                    "InvalidParameterException", "The specified nextToken is invalid.", 400
+                )
+        wanted = {**data, "limit": limit + skipped}
+        if start is not None:
+            wanted["startTime"] = start
+        status, headers, body = filter_events(wanted)
+        if status != 200:
+            return status, headers, body
+        found = json.loads(body)["events"]
+        result = {"events": found[skipped:], "searchedLogStreams": []}
+        if len(found) >= min(limit + skipped, most):
+            last = found[-1]["timestamp"]
+            count = sum(event["timestamp"] == last for event in found)
+            result["nextToken"] = base64.b64encode(f"{last} {count}".encode()).decode()
+        return json_response(result)
+
+    cloudwatch_logs._filter_log_events = filter_page

@@ -15,6 +15,8 @@ from .corrections import (
     follow_alias_of_websockets,
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
+    page_log_events,
+    register_each_address_once,
     render_ids_of_mock_responses,
     store_response_bodies,
 )
@@ -35,6 +37,8 @@ def correct() -> None:
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
+    register_each_address_once()
+    page_log_events()
     store_authentication_mode()
     add_autoscaling()
     add_trace_groups()

@@ -28,7 +28,8 @@ def test_a_new_person_registers_confirms_and_signs_in(platform: Platform, api: A
         "displayName": person.display_name,
         "emailVerified": False,
     }
-    person.try_log_in().expect_problem(403, "email_not_verified")
+    for password in (PASSWORD, f"{PASSWORD}-wrong"):
+        person.try_log_in(password).expect_problem(403, "email_not_verified")
     confirmed = api.post("/v1/auth/confirm", {"email": person.email, "code": person.read_code()})
     assert confirmed.expect(200) == {"emailVerified": True}
     assert person.log_in()["user"]["userId"] == person.user_id

@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import textwrap
-
-from ops.root import PROJECT
+from tests.ops.embedded.scripts import run
 from tests.ops.embedded.servers import running_server
 from tests.waiting import wait_for
-
-
-def run(script: str) -> str:
-    """Runs a script in another process, because the modules of the emulator are global."""
-    command = [sys.executable, "-c", textwrap.dedent(script)]
-    return subprocess.run(
-        command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
-    ).stdout.strip()
 
 
 def test_only_the_newest_logs_metrics_and_archived_events_are_kept() -> None:

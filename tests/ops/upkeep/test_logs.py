@@ -13,6 +13,9 @@ from ops.errors import OperatorError
 from ops.upkeep.logs import Line, parse_since, read
 from tests.ops.clouds import store_state
 
+PAGE = 10_000
+"""Events that CloudWatch Logs returns at most in one response."""
+
 
 def test_json_message_is_printed_as_one_line() -> None:
     message = json.dumps(
@@ -59,6 +62,18 @@ def test_lines_since_the_start_are_read_oldest_first(cloud: Cloud) -> None:
         event = {"timestamp": now + offset, "message": stream}
         client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])  # type: ignore[list-item]
     assert [line.message for line in read(cloud, "auth", now - 60_000)] == ["a", "b"]
+
+
+def test_all_pages_of_lines_are_read(cloud: Cloud) -> None:
+    client, group = boto3.client("logs", region_name="us-east-1"), "/aws/lambda/auth-lambda-dev"
+    client.create_log_group(logGroupName=group)
+    client.create_log_stream(logGroupName=group, logStreamName="a")
+    store_state(cloud, {"log_groups": {"auth": group}})
+    now = parse_since("0s")
+    for start in (0, PAGE):
+        events = [{"timestamp": now, "message": str(start + n)} for n in range(PAGE)]
+        client.put_log_events(logGroupName=group, logStreamName="a", logEvents=events)  # type: ignore[arg-type]
+    assert len({line.message for line in read(cloud, "auth", now)}) == 2 * PAGE
 
 
 def test_unknown_service_is_rejected(cloud: Cloud) -> None:

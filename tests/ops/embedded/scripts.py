@@ -1,0 +1,17 @@
+"""Runs Python scripts that change modules of the emulator."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+from ops.root import PROJECT
+
+
+def run(script: str) -> str:
+    """Runs a script in another process, because the modules of the emulator are global."""
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.run(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.strip()
