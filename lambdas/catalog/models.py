@@ -6,7 +6,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
-from lambdas.common.text import LINE, TEXT
+from lambdas.common.text import LINE, OPTIONAL_TEXT, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -15,9 +15,6 @@ MAX_AMOUNT = 2**53 - 1
 
 Status = Literal["active", "reserved", "sold", "removed"]
 Sort = Literal["newest", "price", "-price", "relevance"]
-
-# PostgreSQL stores all characters except NUL.
-_TEXT = r"^[^\x00]*\Z"
 
 Title = Annotated[
     str,
@@ -28,7 +25,13 @@ Title = Annotated[
     ),
 ]
 Description = Annotated[
-    str, Meta(max_length=5000, pattern=_TEXT, description="must have at most 5000 characters")
+    str,
+    Meta(
+        max_length=5000,
+        pattern=OPTIONAL_TEXT,
+        description="must be empty, or have a visible character, at most 5000 characters, "
+        "and no control characters except tabs and line ends",
+    ),
 ]
 Category = Annotated[
     str,

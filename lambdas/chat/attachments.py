@@ -57,11 +57,13 @@ class Attachments:
             raise Problem.invalid(
                 [FieldError("attachments", "must not contain the same key twice")]
             )
-        records = self._messages.find_attachments([_id_of(key) for key in keys])
+        # The records do not contain the uploader's id, but the keys do.
+        ids = [_id_of(key) for key in keys if self._uploads.is_key_of(caller.user_id, key)]
+        records = dict(zip(ids, self._messages.find_attachments(ids), strict=True))
         valid, errors = [], []
-        for index, (key, record) in enumerate(zip(keys, records, strict=True)):
-            # The record does not contain the uploader's id, but the key does.
-            if record and record.room == room_id and self._uploads.is_key_of(caller.user_id, key):
+        for index, key in enumerate(keys):
+            record = records.get(_id_of(key))
+            if record and record.room == room_id:
                 valid.append(record)
             else:
                 rule = "must be the key of a file that you uploaded to this room"

@@ -6,8 +6,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from lambdas.common.clock import Timestamp
 from lambdas.common.ids import Id
-from lambdas.common.storage.uploads import AttachmentUpload, SignedForm
-from lambdas.common.text import FILE_NAME, NAME, TEXT
+from lambdas.common.storage.uploads import AttachmentUpload, SignedForm, UploadKey
+from lambdas.common.text import FILE_NAME, NAME, OPTIONAL_TEXT, TEXT
 from lambdas.common.validation import Body
 from lambdas.common.web.pagination import PageQuery
 
@@ -33,8 +33,9 @@ Description = Annotated[
     str,
     Meta(
         max_length=500,
-        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*\Z",
-        description="must have at most 500 characters and no control characters",
+        pattern=OPTIONAL_TEXT,
+        description="must be empty, or have a visible character, at most 500 characters, "
+        "and no control characters except tabs and line ends",
     ),
 ]
 MaxMembers = Annotated[
@@ -99,7 +100,7 @@ class SendMessage(Body, frozen=True, kw_only=True):
     reply_to: Id | None = None
     is_anonymous: bool = False
     attachments: Annotated[
-        tuple[str, ...], Meta(max_length=10, description="must be at most 10 upload keys")
+        tuple[UploadKey, ...], Meta(max_length=10, description="must be at most 10 upload keys")
     ] = ()
 
 

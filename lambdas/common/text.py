@@ -35,6 +35,9 @@ TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
 """A pattern for lines with a visible character. It rejects control characters other than tabs and
 line ends, because most of them take six characters in JSON."""
 
+OPTIONAL_TEXT = rf"^(?:{_VISIBLE}[^{_CONTROL_IN_TEXT}]*)?\Z"
+"""A pattern for an empty text or a TEXT."""
+
 # The special characters of RFC 5322, without the dot, because addresses may contain dots.
 _SPECIAL = frozenset('()<>[]:;@\\,"')
 

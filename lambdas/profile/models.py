@@ -13,7 +13,8 @@ from lambdas.common.people.profiles import (
     PersonalPrivacy,
     Visibility,
 )
-from lambdas.common.text import NAME, OPTIONAL_LINE
+from lambdas.common.storage.uploads import UploadKey
+from lambdas.common.text import NAME, OPTIONAL_LINE, OPTIONAL_TEXT
 from lambdas.common.validation import Body, DisplayName
 from lambdas.profile.timezones import Timezone
 
@@ -24,8 +25,9 @@ Bio = Annotated[
     str,
     Meta(
         max_length=500,
-        pattern=r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]*\Z",
-        description="must have at most 500 characters, without control characters",
+        pattern=OPTIONAL_TEXT,
+        description="must be empty, or have a visible character, at most 500 characters, "
+        "and no control characters except tabs and line ends",
     ),
 ]
 Location = Annotated[
@@ -99,9 +101,7 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 class UseAvatar(Body, frozen=True, kw_only=True):
     """Body of PUT /avatar: the key of an upload."""
 
-    key: Annotated[
-        str, Meta(min_length=1, max_length=300, description="must be the key of an upload")
-    ]
+    key: UploadKey
 
 
 class Privacy(Body, frozen=True, kw_only=True):

@@ -1,9 +1,9 @@
 """Rules that the requests of all services share, derived from route tables and request models."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib import import_module
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 from unittest.mock import MagicMock
 
 import pytest
@@ -182,36 +182,53 @@ def _is_api(name: str, value: Any, module: Any) -> bool:
     return name.endswith("Api") and getattr(value, "__module__", "") == module.__name__
 
 
-def _text_fields() -> list[Any]:
-    """Returns the fields for texts that others read, without those that can be empty."""
-    optional = {"description", "bio", "deviceInfo", "device_info"}
-    technical = {"cursor", "code", "key", "refresh_token", "action", *optional, *CLIENT_CHOSEN}
+def _text_fields(unread: Collection[str]) -> list[Any]:
+    """Returns the fields for texts and lists of texts, without those in `unread`."""
     return [
         pytest.param(model, field.encode_name, id=f"{model.__name__}.{field.encode_name}")
         for model in _request_models()
         for field in structs.fields(model)
-        if field.name not in technical and {str, list[str]} & _plain_types(field.type)
+        if field.name not in unread and str in _plain_types(field.type)
     ]
 
 
-@pytest.mark.parametrize("text", INVISIBLE, ids=ascii)
-@pytest.mark.parametrize(("model", "name"), _text_fields())
-def test_an_invisible_text_is_rejected(model: type[Struct], name: str, text: str) -> None:
+UNREAD = {"cursor", "code", "key", "refresh_token", "action", "device_info", *CLIENT_CHOSEN}
+"""Fields for texts that no other user reads. Most are compared with stored texts."""
+
+KEYS = {"images", "attachments"}
+"""Fields for lists of upload keys. The services compare them with the caller's uploads."""
+
+
+def _rejects(model: type[Struct], name: str, text: str) -> bool:
+    """Returns True if a model rejects a text, or a list of this text, in a field."""
+    (field,) = (f for f in structs.fields(model) if f.encode_name == name)
+    is_list = any(get_origin(type_) in {list, tuple} for type_ in _plain_types(field.type))
     with pytest.raises(Problem) as raised:
-        validate(model, {name: text})
-    assert name in {error.field for error in raised.value.errors}
+        # The unknown field ensures that `validate` raises.
+        validate(model, {name: [text] if is_list else text, "unknownField": 1})
+    return (f"{name}.0" if is_list else name) in {error.field for error in raised.value.errors}
 
 
-NAMES = {"name", "displayName", "title", "fileName", "location", "condition", "tag"}
+@pytest.mark.parametrize(("model", "name"), _text_fields({*UNREAD, *KEYS}))
+def test_an_invisible_text_is_rejected(model: type[Struct], name: str) -> None:
+    assert [text for text in INVISIBLE if not _rejects(model, name, text)] == []
 
 
-@pytest.mark.parametrize("character", BIDIRECTIONAL, ids=ascii)
+NAMES = {
+    *("name", "displayName", "title", "fileName", "location", "condition"),
+    *("tag", "tags", "interests", "category", "q", "targetLanguage"),
+}
+"""Fields for texts of one line that clients show next to other texts."""
+
+
 @pytest.mark.parametrize(
-    ("model", "name"), [field for field in _text_fields() if field.values[1] in NAMES]
+    ("model", "name"), [field for field in _text_fields(()) if field.values[1] in NAMES]
 )
-def test_a_name_with_a_bidirectional_override_is_rejected(
-    model: type[Struct], name: str, character: str
-) -> None:
-    with pytest.raises(Problem) as raised:
-        validate(model, {name: f"exe.{character}gpj"})
-    assert name in {error.field for error in raised.value.errors}
+def test_a_name_with_a_bidirectional_override_is_rejected(model: type[Struct], name: str) -> None:
+    assert [c for c in BIDIRECTIONAL if not _rejects(model, name, f"exe.{c}gpj")] == []
+
+
+# A cursor is compared with its signature, and an action with the names of the actions.
+@pytest.mark.parametrize(("model", "name"), _text_fields({"cursor", "action"}))
+def test_every_text_has_a_maximum_length(model: type[Struct], name: str) -> None:
+    assert _rejects(model, name, "x" * 20_001)

@@ -55,6 +55,12 @@ _MISSING = {"NoSuchKey", "404", "AccessDenied", "403"}
 _CHANGED = {"PreconditionFailed", "412"}
 
 
+UploadKey = Annotated[
+    str, Meta(min_length=1, max_length=300, description="must be the key of an upload")
+]
+"""The key of an upload, in a request. The services' keys have up to 120 characters."""
+
+
 class ImageUpload(Body, frozen=True, kw_only=True):
     """Body of a request to upload an image."""
 
