@@ -1,6 +1,5 @@
 """The conversations table: one item per conversation, with its latest messages."""
 
-import secrets
 from itertools import islice
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -8,6 +7,7 @@ from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.storage.dynamodb import Expressions, Table, succeeds
+from lambdas.common.web.http import Creation
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -26,12 +26,16 @@ DynamoDB allows 400 KB per item. The longest question, context and answer togeth
 
 
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A question, with an optional `context`, or an answer. `created_at` is RFC 3339."""
+    """A question, with an optional `context`, or an answer. `created_at` is RFC 3339.
+
+    `request_id` is the `Creation.id` of the request that stored the message.
+    """
 
     role: Literal["user", "assistant"]
     content: str
     created_at: str
     context: str | None = None
+    request_id: str | None = None
 
     @property
     def size(self) -> int:
@@ -54,12 +58,13 @@ class Summary(Struct, frozen=True, kw_only=True):
 class Conversation(Summary, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
 
+    def without_request(self, request_id: str | None) -> tuple[Message, ...]:
+        """Returns the messages that other requests stored."""
+        return tuple(m for m in self.messages if m.request_id is None or m.request_id != request_id)
+
 
 class ConversationStore(Protocol):
     """Stores conversations. Methods do not return expired conversations."""
-
-    def new_id(self) -> str:
-        """Returns an id that sorts after all earlier ids."""
 
     def find(self, user_id: str, conversation_id: str) -> Conversation | None: ...
 
@@ -84,9 +89,6 @@ class DynamoConversations:
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._table = Table(dynamodb, table)
         self._clock = clock
-
-    def new_id(self) -> str:
-        return f"{int(self._clock() * 1000):012x}{secrets.token_hex(12)}"
 
     def find(self, user_id: str, conversation_id: str) -> Conversation | None:
         item = self._table.get(_key(user_id, conversation_id))
@@ -131,11 +133,19 @@ class DynamoConversations:
         )
 
 
+def conversation_id_of(creation: Creation) -> str:
+    """Returns the id of the conversation that a request starts. Later ids sort after it."""
+    return f"{creation.started_at:012x}{creation.id[:24]}"
+
+
 def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """Returns the conversation with new messages. Drops the oldest messages over the limits."""
-    messages = [*conversation.messages, *added]
+    """Returns the conversation with new messages. Drops the oldest messages over the limits.
+
+    The messages replace those that an earlier attempt of the same request has stored.
+    """
+    messages = [*conversation.without_request(added[0].request_id if added else None), *added]
     size = sum(message.size for message in messages)
     while len(messages) > MESSAGE_LIMIT or (size > SIZE_LIMIT and len(messages) > len(added)):
         size -= messages.pop(0).size

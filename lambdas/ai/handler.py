@@ -63,7 +63,11 @@ class AiApi:
         """
         body = validate(Ask, request.json)
         answer = self._service.ask(
-            request.caller.user_id, body.question, body.context, body.conversation_id
+            request.caller.user_id,
+            body.question,
+            body.context,
+            body.conversation_id,
+            request.creation,
         )
         return Response(body=answer)
 

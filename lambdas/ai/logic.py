@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import structs
 
 from lambdas.ai import tasks
 from lambdas.ai.chain import NoCompletionError, NotConfiguredError, Result
@@ -16,6 +17,7 @@ from lambdas.ai.conversations import (
     Message,
     Summary,
     append_messages,
+    conversation_id_of,
 )
 from lambdas.ai.models import (
     AnswerView,
@@ -29,6 +31,7 @@ from lambdas.ai.quota import Quota
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, timestamp
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.web.http import Creation
 
 T = TypeVar("T")
 
@@ -82,14 +85,29 @@ class AiService:
         self._timer = timer
 
     def ask(
-        self, user_id: str, question: str, context: str | None, conversation_id: str | None
+        self,
+        user_id: str,
+        question: str,
+        context: str | None,
+        conversation_id: str | None,
+        creation: Creation,
     ) -> AnswerView:
+        """Answers a question. The answer replaces that of an earlier attempt of the request."""
         started = self._timer()
-        conversation = self._get_or_create(user_id, question, conversation_id)
-        prompt = tasks.build_question_prompt(_history(conversation.messages), question, context)
+        conversation = self._get_or_create(user_id, question, conversation_id, creation)
+        history = _history(conversation.without_request(creation.id))
+        prompt = tasks.build_question_prompt(history, question, context)
 
         def store(result: Result[str]) -> None:
-            self._store(user_id, conversation, question, context, result.value)
+            asked = Message(
+                role="user",
+                content=question,
+                context=context,
+                created_at=timestamp(self._clock()),
+                request_id=creation.id,
+            )
+            answer = structs.replace(asked, role="assistant", content=result.value, context=None)
+            self._store(user_id, conversation, asked, answer)
 
         result = self._complete(
             user_id, prompt, tasks.parse_text, field="question", started=started, store=store
@@ -143,14 +161,17 @@ class AiService:
             raise _conversation_not_found()
 
     def _get_or_create(
-        self, user_id: str, question: str, conversation_id: str | None
+        self, user_id: str, question: str, conversation_id: str | None, creation: Creation
     ) -> Conversation:
         """Returns the existing conversation, or a new one that is not stored yet."""
         if conversation_id is not None:
             return self.get_conversation(user_id, conversation_id)
+        conversation_id = conversation_id_of(creation)
+        if creation.may_exist and (existing := self._conversations.find(user_id, conversation_id)):
+            return existing
         now = timestamp(self._clock())
         return Conversation(
-            conversation_id=self._conversations.new_id(),
+            conversation_id=conversation_id,
             title=" ".join(question.split())[:TITLE_LENGTH],
             message_count=0,
             created_at=now,
@@ -161,24 +182,15 @@ class AiService:
         )
 
     def _store(
-        self,
-        user_id: str,
-        conversation: Conversation,
-        question: str,
-        context: str | None,
-        answer: str,
+        self, user_id: str, conversation: Conversation, question: Message, answer: Message
     ) -> None:
         """Appends a question and its answer. Retries after concurrent changes."""
-        now = timestamp(self._clock())
-        messages = (
-            Message(role="user", content=question, context=context, created_at=now),
-            Message(role="assistant", content=answer, created_at=now),
-        )
         current: Conversation | None = conversation
         for _ in range(SAVES):
             if current is None:
                 break
-            changed = append_messages(current, messages, now, int(self._clock()) + LIFETIME)
+            expires_at = int(self._clock()) + LIFETIME
+            changed = append_messages(current, (question, answer), answer.created_at, expires_at)
             if self._conversations.save(user_id, changed):
                 return
             current = self._conversations.find(user_id, conversation.conversation_id)

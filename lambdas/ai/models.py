@@ -123,7 +123,12 @@ def create_summary_view(summary: Summary) -> ConversationSummaryView:
 
 
 def create_conversation_view(conversation: Conversation) -> ConversationView:
-    messages = tuple(ConversationMessageView(**structs.asdict(m)) for m in conversation.messages)
+    messages = tuple(
+        ConversationMessageView(
+            role=m.role, content=m.content, context=m.context, created_at=m.created_at
+        )
+        for m in conversation.messages
+    )
     return ConversationView(**_members(conversation) | {"messages": messages})
 
 

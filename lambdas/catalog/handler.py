@@ -124,9 +124,14 @@ class CatalogApi:
     def rate_listing(self, request: Request) -> Response[RatingView]:
         """Rates a listing. Users can rate a listing once, and not their own."""
         body = validate(Rate, request.json)
-        return Response.created(
-            self._service.rate(request.caller, _listing_id(request), body.stars, body.comment)
+        rating = self._service.rate(
+            request.caller,
+            _listing_id(request),
+            body.stars,
+            body.comment,
+            may_exist=request.creation.may_exist,
         )
+        return Response.created(rating)
 
     def list_ratings(self, request: Request) -> Response[Page[RatingEntryView]]:
         """Lists the ratings of a listing, newest first."""

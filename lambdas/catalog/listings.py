@@ -15,6 +15,7 @@ from lambdas.catalog.outbox import add_events
 from lambdas.common.clock import timestamp
 from lambdas.common.messaging.events import Event
 from lambdas.common.storage.database import Database, constraint
+from lambdas.common.web.http import AlreadyCreatedError
 
 
 class NewListing(Struct, frozen=True, kw_only=True):
@@ -93,7 +94,7 @@ class ListEntry(Struct, frozen=True):
 
 
 class RatedListing(Struct, frozen=True):
-    """A rated listing, and the time of the new rating in milliseconds since the epoch."""
+    """A rated listing, and the time of the rating in milliseconds since the epoch."""
 
     listing: Listing
     rated_at: int
@@ -223,6 +224,10 @@ _RATINGS = ("user_id, stars, comment", "ratings", "user_id")
 INQUIRIES = _entries(*_INQUIRIES, "")
 INQUIRIES_AFTER = _entries(*_INQUIRIES, _ENTRIES_AFTER.format(key="inquiry_id", cast="::uuid"))
 RATINGS = _entries(*_RATINGS, "")
+_RATING = f"""
+SELECT {_RATINGS[0]}, {_MILLISECONDS} FROM catalog.ratings
+WHERE listing_id = :listing_id::uuid AND user_id = :user_id
+"""  # noqa: S608
 RATINGS_AFTER = _entries(*_RATINGS, _ENTRIES_AFTER.format(key="user_id", cast=""))
 
 CATEGORIES = "SELECT slug, name, parent, listings FROM catalog.categories ORDER BY position, slug"
@@ -367,7 +372,10 @@ class ListingStore:
         return [_list_entry(row, position) for row, position in rows]
 
     def add(self, new: NewListing, events: Sequence[Event]) -> Listing:
-        """Stores a listing. Raises UnknownCategoryError."""
+        """Stores a listing.
+
+        Raises UnknownCategoryError, or AlreadyCreatedError if a listing with this id exists.
+        """
         with _constraints(), self._database.transaction() as run:
             listing = _one(run(_INSERT, **msgspec.structs.asdict(new)))
             add_events(run, events)
@@ -424,6 +432,11 @@ class ListingStore:
             add_events(run, events)
         return RatedListing(listing, rated_at)
 
+    def find_rating(self, listing_id: str, user_id: str) -> Rating | None:
+        """Returns the user's rating of a listing, or None if the user has not rated it."""
+        rows = self._database.read(_RATING, listing_id=listing_id, user_id=user_id)
+        return _to_rating(rows[0]) if rows else None
+
     def wish(self, user_id: str, listing_id: str) -> bool:
         """Adds a listing to the wishlist. Idempotent. Returns False if the listing is missing."""
         with self._database.transaction() as run:
@@ -446,7 +459,7 @@ class ListingStore:
     ) -> list[Rating]:
         """Returns the ratings of a listing, newest first."""
         rows = self._entries(RATINGS, RATINGS_AFTER, listing_id, limit, after)
-        return [Rating(**dict(zip(Rating.__struct_fields__, r, strict=True))) for r in rows]
+        return [_to_rating(row) for row in rows]
 
     def _entries(
         self,
@@ -488,7 +501,11 @@ class ListingStore:
 @contextmanager
 def _constraints() -> Iterator[None]:
     """Translates constraint violations to errors of this module."""
-    errors = {"ratings_once": AlreadyRatedError, "listings_category_exists": UnknownCategoryError}
+    errors: dict[str | None, type[Exception]] = {
+        "ratings_once": AlreadyRatedError,
+        "listings_category_exists": UnknownCategoryError,
+        "listings_pkey": AlreadyCreatedError,
+    }
     try:
         yield
     except Exception as error:
@@ -500,6 +517,10 @@ def _constraints() -> Iterator[None]:
 
 def _one(rows: Sequence[Sequence[Any]]) -> Listing | None:
     return msgspec.json.decode(rows[0][0], type=Listing) if rows else None
+
+
+def _to_rating(row: Sequence[Any]) -> Rating:
+    return Rating(**dict(zip(Rating.__struct_fields__, row, strict=True)))
 
 
 def _list_entry(row: str, position: Any) -> ListEntry:

@@ -19,6 +19,7 @@ from lambdas.catalog.listings import (
     Listing,
     ListingStore,
     NewListing,
+    RatedListing,
     Rating,
     Search,
     UnknownCategoryError,
@@ -248,7 +249,19 @@ class CatalogService:
         if _is_id(listing_id):
             self._store.unwish(caller.user_id, listing_id)
 
-    def rate(self, caller: Caller, listing_id: str, stars: int, comment: str | None) -> RatingView:
+    def rate(
+        self,
+        caller: Caller,
+        listing_id: str,
+        stars: int,
+        comment: str | None,
+        *,
+        may_exist: bool = False,
+    ) -> RatingView:
+        """Rates a listing.
+
+        With `may_exist`, an earlier attempt of the same request may have stored the rating.
+        """
         listing = self._find(listing_id)
         if listing.seller_id == caller.user_id:
             raise Problem.forbidden("You cannot rate your own listing.", "own_listing")
@@ -256,12 +269,16 @@ class CatalogService:
         try:
             rated = self._store.rate(listing_id, caller.user_id, stars, comment, [event])
         except AlreadyRatedError:
-            raise Problem.conflict(
-                "You have already rated this listing.", "already_rated"
-            ) from None
-        if rated is None:
-            raise _listing_not_found()
-        self._publish([event])
+            rating = self._store.find_rating(listing_id, caller.user_id)
+            if not (may_exist and rating and (rating.stars, rating.comment) == (stars, comment)):
+                raise Problem.conflict(
+                    "You have already rated this listing.", "already_rated"
+                ) from None
+            rated = RatedListing(self._find(listing_id), rating.created_at)
+        else:
+            if rated is None:
+                raise _listing_not_found()
+            self._publish([event])
         average = _average(rated.listing)
         assert average is not None
         return RatingView(

@@ -36,6 +36,7 @@ from lambdas.common.live.fanout import Delivery
 from lambdas.common.logs import Logger
 from lambdas.common.messaging.outbox import OutboxWriter
 from lambdas.common.people.authors import AuthorStore
+from lambdas.common.people.profiles import UNKNOWN_NAME
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.cache import CacheUnavailableError
 from lambdas.common.storage.dynamodb import Entry
@@ -113,6 +114,10 @@ class MessageService:
             raise Problem.invalid(
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
+        repeat_key = _repeat_key(caller, room_id, draft.client_message_id)
+        # The attachments of a repeat already belong to the first message.
+        if draft.attachments and repeat_key and (first := self._messages.find_repeated(repeat_key)):
+            return StoredMessage(first, caller.user_id, time.time(), is_repeat=True)
         author = self._people.find_author(caller, room_id, anonymous=draft.is_anonymous)
         attachments = self._attachments.claim(caller, room_id, draft.attachments)
 
@@ -139,11 +144,12 @@ class MessageService:
                 head,
                 create_message,
                 lambda message: self._extra_entries(caller, author, message),
-                repeat_key=_repeat_key(caller, room_id, draft.client_message_id),
+                repeat_key=repeat_key,
                 attachments=attachments,
                 find_head=self._rooms.find_head,
             )
         except RepeatedError as repeated:
+            self._attachments.discard(attachments)
             return StoredMessage(repeated.message, caller.user_id, time.time(), is_repeat=True)
         except (AttachmentUsedError, ChangedError) as error:
             self._attachments.discard(attachments)
@@ -281,7 +287,10 @@ class MessageService:
             frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
-            frame["displayName"] = self._people.public_name(caller)
+            # Otherwise, a muted user could send any text as a user name by removing reactions.
+            frame["displayName"] = UNKNOWN_NAME
+            if standing.require_member().may_broadcast:
+                frame["displayName"] = self._people.public_name(caller)
         self._broadcast.send(Delivery(room_id, frame))
 
     def find_last_seq(self, room_id: str) -> int:

@@ -125,7 +125,7 @@ class MessageStore:
                 if (
                     repeat_key
                     and "repeat" in error.failed
-                    and (first := self._find_repeated(repeat_key))
+                    and (first := self.find_repeated(repeat_key))
                 ):
                     raise RepeatedError(first) from None
                 if not attachment_entries.keys().isdisjoint(error.failed):
@@ -235,7 +235,8 @@ class MessageStore:
             values={":now": now},
         )
 
-    def _find_repeated(self, repeat_key: str) -> Message | None:
+    def find_repeated(self, repeat_key: str) -> Message | None:
+        """Returns the message that was stored for a `repeat_key`, or None."""
         record = self._idempotency.get({"idempotency_key": repeat_key})
         [item] = self._messages.get_many([_key(record["message_id"])]) if record else [None]
         return convert(item, Message) if item else None

@@ -33,6 +33,7 @@ from lambdas.common.storage.dynamodb import (
     get_from_tables,
 )
 from lambdas.common.storage.transactions import Transactions
+from lambdas.common.web.http import AlreadyCreatedError
 
 TYPE_INDEX = "room-type-index"
 USER_INDEX = "user-rooms-index"
@@ -55,16 +56,22 @@ class RoomStore:
         self._messages = tables.messages
 
     def create(self, room: Room, owner: Member, max_members: int | None, event: Entry) -> None:
+        """Stores a room. Raises AlreadyCreatedError if a room with this id exists."""
         head = {"room_id": seq_key(room.room_id), "seq": 0, "last_activity": room.created_at}
         counters = {"room_id": members_key(room.room_id), "members": 1, "max_members": max_members}
         entries = {
-            "room": self._rooms.build_put(_to_item(room)),
+            "room": self._rooms.build_put(
+                _to_item(room), condition="attribute_not_exists(room_id)"
+            ),
             "head": self._rooms.build_put(head),
             "counters": self._rooms.build_put(counters),
             "owner": self._members.build_put(to_builtins(owner)),
             "event": event,
         }
-        self._transactions.write(entries)
+        try:
+            self._transactions.write(entries)
+        except ConditionFailedError:
+            raise AlreadyCreatedError from None
 
     def find(self, room_id: str, user_id: str) -> tuple[Room | None, Member | None]:
         """Returns the room and the user's membership, ban or mute. Missing items are None."""

@@ -8,6 +8,7 @@ from msgspec import Struct, convert, to_builtins
 from lambdas.common.people.authors import AuthorStore
 from lambdas.common.storage.dynamodb import ConditionFailedError, Entry, Expressions, Table
 from lambdas.common.storage.transactions import MAX_ENTRIES, Transactions
+from lambdas.common.web.http import AlreadyCreatedError
 from lambdas.post.likes import build_count
 from lambdas.post.posts import DynamoPostStore
 from lambdas.post.records import Comment
@@ -43,7 +44,8 @@ class CommentStore(Protocol):
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
         """Stores a comment with its event and, if it is anonymous, its real author.
 
-        Raises DeletedError if the post was deleted, or ParentDeletedError if the parent was.
+        Raises DeletedError if the post was deleted, ParentDeletedError if the parent was, or
+        AlreadyCreatedError if a comment with this id exists.
         """
 
     def replace(self, before: Comment, after: Comment) -> bool:
@@ -85,7 +87,9 @@ class DynamoCommentStore:
 
     def add(self, comment: Comment, author_id: str, event: Entry) -> None:
         entries = {
-            "comment": self._comments.build_put(to_builtins(comment)),
+            "comment": self._comments.build_put(
+                to_builtins(comment), condition="attribute_not_exists(comment_id)"
+            ),
             "count": build_count(self._counters, comment.post_id, "comments", +1),
             "event": event,
         }
@@ -93,19 +97,20 @@ class DynamoCommentStore:
             entries["author"] = self._authors.build_put(comment.comment_id, author_id)
         if comment.parent_id is not None:
             entries["parent"] = self._comments.build_check(_key(comment.parent_id), **_EXISTS)
-        if not self._posts.write_if_alive(comment.post_id, entries):
-            raise ParentDeletedError
+        failed = self._posts.write_if_alive(comment.post_id, entries)
+        if failed:
+            raise AlreadyCreatedError if "comment" in failed else ParentDeletedError
 
     def replace(self, before: Comment, after: Comment) -> bool:
         put = self._comments.build_put(
             to_builtins(after), condition="version = :version", values={":version": before.version}
         )
-        return self._posts.write_if_alive(before.post_id, {"comment": put})
+        return not self._posts.write_if_alive(before.post_id, {"comment": put})
 
     def remove(self, comment: Comment, event: Entry) -> bool:
         count = build_count(self._counters, comment.post_id, "comments", -1)
         entries = {**self._removal(comment, event), "count": count}
-        return self._posts.write_if_alive(comment.post_id, entries)
+        return not self._posts.write_if_alive(comment.post_id, entries)
 
     def list_oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
         comments: list[Comment] = []

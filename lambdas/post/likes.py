@@ -115,7 +115,7 @@ class DynamoLikeStore:
             "count": build_count(self._counters, post_id, "likes", step),
             "event": event,
         }
-        return self._posts.write_if_alive(post_id, entries)
+        return not self._posts.write_if_alive(post_id, entries)
 
 
 def build_count(counters: Table, item_id: str, counter: str, step: int) -> Entry:

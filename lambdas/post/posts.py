@@ -1,6 +1,6 @@
 """The table of posts, with indexes by time and author, and the table that finds posts by tag."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,6 +17,7 @@ from lambdas.common.storage.dynamodb import (
     succeeds,
 )
 from lambdas.common.storage.transactions import Transactions
+from lambdas.common.web.http import AlreadyCreatedError
 from lambdas.post.records import Post, Tombstone, tag_key
 from lambdas.post.timeline import Months, Timeline
 
@@ -53,7 +54,10 @@ class PostStore(Protocol):
     def find(self, post_id: str) -> Post | None: ...
 
     def add(self, post: Post, author_id: str, event: Entry) -> None:
-        """Stores a post with its event and, if it is anonymous, its real author."""
+        """Stores a post with its event and, if it is anonymous, its real author.
+
+        Raises AlreadyCreatedError if a post with this id exists or was deleted.
+        """
 
     def replace(self, before: Post, after: Post) -> bool:
         """Replaces a post. Returns False if it has changed or been deleted since it was read."""
@@ -104,7 +108,10 @@ class DynamoPostStore:
         entries = {"post": put, "event": event, **self._tagging(post, post.tags)}
         if post.is_anonymous:
             entries["author"] = self._authors.build_put(post.post_id, author_id)
-        self._transactions.write(entries)
+        try:
+            self._transactions.write(entries)
+        except ConditionFailedError:
+            raise AlreadyCreatedError from None
 
     def replace(self, before: Post, after: Post) -> bool:
         old, new = ({tag_key(tag): tag for tag in post.tags} for post in (before, after))
@@ -165,11 +172,11 @@ class DynamoPostStore:
             before = items[-1]["created_at"]
         return Slice(found, before)
 
-    def write_if_alive(self, post_id: str, entries: Mapping[str, Entry]) -> bool:
+    def write_if_alive(self, post_id: str, entries: Mapping[str, Entry]) -> Collection[str]:
         """Writes entries that belong to a post, in one transaction.
 
-        Returns False if the condition of an entry failed. Raises DeletedError if the post was
-        deleted.
+        Returns the names of the entries whose condition failed. If there are any, nothing was
+        written. Raises DeletedError if the post was deleted.
         """
         condition = "attribute_exists(post_id) AND attribute_not_exists(deleted_at)"
         check = self._posts.build_check(_key(post_id), condition=condition)
@@ -178,8 +185,8 @@ class DynamoPostStore:
         except ConditionFailedError as error:
             if "post" in error.failed:
                 raise DeletedError from None
-            return False
-        return True
+            return error.failed
+        return ()
 
     def find_tombstone(self, post_id: str) -> Tombstone | None:
         """Returns the tombstone of a deleted post, or None if it does not exist."""

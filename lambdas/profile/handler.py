@@ -125,7 +125,9 @@ class ProfileApi:
     def regenerate_alias(self, request: Request) -> Response[Alias]:
         """Replaces the alias in a context. Existing posts and messages keep the old one."""
         body = validate(AliasContext, request.json)
-        alias = self._service.regenerate_alias(request.caller, body.context_type, body.context)
+        alias = self._service.regenerate_alias(
+            request.caller, body.context_type, body.context, request.creation.id
+        )
         return Response(body=alias)
 
 

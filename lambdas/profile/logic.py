@@ -48,7 +48,9 @@ _ATTEMPTS = 5
 class Aliases(Protocol):
     def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
 
-    def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias: ...
+    def regenerate(
+        self, user_id: str, context_type: ContextType, context: str, alias_id: str
+    ) -> Alias: ...
 
 
 class Pictures(Protocol):
@@ -144,8 +146,10 @@ class ProfileService:
     def get_alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
         return self._aliases.get_or_create(caller.user_id, context_type, context)
 
-    def regenerate_alias(self, caller: Caller, context_type: ContextType, context: str) -> Alias:
-        return self._aliases.regenerate(caller.user_id, context_type, context)
+    def regenerate_alias(
+        self, caller: Caller, context_type: ContextType, context: str, alias_id: str
+    ) -> Alias:
+        return self._aliases.regenerate(caller.user_id, context_type, context, alias_id)
 
     def _find_or_create(self, caller: Caller) -> Profile:
         name = caller.display_name or UNKNOWN_NAME

@@ -1,7 +1,7 @@
 """Aliases of anonymous authors. A user has one alias per context. Aliases do not reveal users."""
 
 import hashlib
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Unpack
 
 from msgspec import Struct, convert, to_builtins
 
@@ -9,7 +9,7 @@ from lambdas.common.clock import new_id
 from lambdas.common.ids import Id
 from lambdas.common.people.names import anonymous_name
 from lambdas.common.problems import Problem
-from lambdas.common.storage.dynamodb import Item, Key, Table, succeeds
+from lambdas.common.storage.dynamodb import Expressions, Item, Key, Table, succeeds
 from lambdas.common.storage.transactions import Transactions
 
 if TYPE_CHECKING:
@@ -56,11 +56,28 @@ class AliasStore:
                 return alias
         raise Problem.unavailable()
 
-    def regenerate(self, user_id: str, context_type: ContextType, context: str) -> Alias:
-        """Replaces the user's alias in a context. Existing items keep the old alias."""
+    def regenerate(
+        self, user_id: str, context_type: ContextType, context: str, alias_id: str
+    ) -> Alias:
+        """Replaces the user's alias in a context by one with `alias_id`. Safe to repeat.
+
+        Existing items keep the old alias.
+        """
         key = _key(user_id, context_type, context)
         for digits in _DIGITS:
-            alias = self._create(key, context_type, context, digits)
+            existing = self._find(key)
+            if existing is not None and existing.alias_id == alias_id:
+                return existing
+            alias = self._create(
+                key,
+                context_type,
+                context,
+                digits,
+                alias_id=alias_id,
+                condition="attribute_not_exists(alias_key) OR #alias.aliasId <> :id",
+                names={"#alias": "alias"},
+                values={":id": alias_id},
+            )
             if alias is not None:
                 return alias
         raise Problem.unavailable()
@@ -71,14 +88,16 @@ class AliasStore:
         context_type: ContextType,
         context: str,
         digits: int,
-        condition: str | None = None,
+        *,
+        alias_id: str | None = None,
+        **expressions: Unpack[Expressions],
     ) -> Alias | None:
-        """Stores an alias with a new name. Returns None if the name is taken or `condition` fails.
+        """Stores an alias with a new name. Returns None if the name is taken or a condition fails.
 
         A name stays reserved after its alias is replaced, because existing items still show it.
         """
         alias = Alias(
-            alias_id=new_id(),
+            alias_id=alias_id or new_id(),
             display_name=anonymous_name(digits),
             context=context,
             context_type=context_type,
@@ -86,7 +105,7 @@ class AliasStore:
         name = {"alias_key": f"name#{context}#{alias.display_name}"}
         entries = {
             "name": self._table.build_put(name, condition="attribute_not_exists(alias_key)"),
-            "alias": self._table.build_put(_item(key, alias), condition=condition),
+            "alias": self._table.build_put(_item(key, alias), **expressions),
         }
         return alias if succeeds(lambda: self._transactions.write(entries)) else None
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import msgspec
 
 from lambdas.common.caller import Caller
-from lambdas.common.clock import new_id
+from lambdas.common.clock import SYSTEM_CLOCK, new_id
 from lambdas.common.problems import Problem
 
 Event = Mapping[str, Any]
@@ -25,19 +25,26 @@ BODY_LIMIT = 1024 * 1024
 _CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+class AlreadyCreatedError(Exception):
+    """A resource with the id of a `Creation` exists already."""
+
+
 class Creation(msgspec.Struct, frozen=True):
     """The id for the resource that a request creates."""
 
     id: str
     may_exist: bool = False
-    """True if an earlier attempt of the request may have created the resource before it crashed."""
+    """True if an earlier attempt of the request may have created the resource before it crashed,
+    or may still create it: DynamoDB can complete a write after its caller has given up."""
+    started_at: int = 0
+    """The time of the first attempt in milliseconds since the epoch."""
 
     def find_or_create(self, find: Callable[[str], T], create: Callable[[str], T]) -> T:
         """Returns the resource of an earlier attempt, or creates it.
 
         Args:
             find: Returns the resource with this id. Raises Problem 404 if it does not exist.
-            create: Creates a resource with this id.
+            create: Creates a resource with this id. Raises AlreadyCreatedError if it exists.
         """
         if self.may_exist:
             try:
@@ -45,7 +52,10 @@ class Creation(msgspec.Struct, frozen=True):
             except Problem as problem:
                 if problem.status != HTTPStatus.NOT_FOUND:
                     raise
-        return create(self.id)
+        try:
+            return create(self.id)
+        except AlreadyCreatedError:
+            return find(self.id)
 
 
 class Request:
@@ -64,7 +74,7 @@ class Request:
         self.anonymous = False
         """True if logs must omit the caller, who may be an anonymous author. The router sets this
         from `Route.anonymous`. An operation sets it to False if the author is not anonymous."""
-        self.creation = Creation(new_id())
+        self.creation = Creation(new_id(), started_at=int(SYSTEM_CLOCK() * 1000))
         """The id for the resource to create. All attempts with one Idempotency-Key share the id."""
 
     @property

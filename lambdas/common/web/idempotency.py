@@ -58,11 +58,15 @@ class Idempotency:
         attempt = new_id()
         if not self._begin(record, body, attempt, request.creation):
             stored = self._table.get({"idempotency_key": record}) or {}
-            if not self._take_over(record, body, attempt, stored):
-                return self._stored_response(stored, body)
-            request.creation = Creation(
-                stored.get("creation_id", request.creation.id), may_exist=True
-            )
+            # If DynamoDB's response was lost, botocore's retry fails although this attempt began.
+            if stored.get("attempt") != attempt:
+                if not self._take_over(record, body, attempt, stored):
+                    return self._stored_response(stored, body)
+                request.creation = Creation(
+                    stored.get("creation_id", request.creation.id),
+                    may_exist=True,
+                    started_at=stored.get("started_at", request.creation.started_at),
+                )
         try:
             response = work(request)
         except BaseException as error:
@@ -82,6 +86,7 @@ class Idempotency:
             "body": body,
             "attempt": attempt,
             "creation_id": creation.id,
+            "started_at": creation.started_at,
             "lease_ends_at": now + LEASE,
             "expires_at": now + RETENTION,
         }

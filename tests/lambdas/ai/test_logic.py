@@ -7,13 +7,16 @@ from typing import Any
 import pytest
 from aws_lambda_powertools.logging import Logger
 from botocore.exceptions import ClientError
+from msgspec import structs
 
 from lambdas.ai.chain import NoCompletionError, NotConfiguredError, Result
 from lambdas.ai.conversations import LIFETIME, Conversation, Summary
 from lambdas.ai.logic import AiService
 from lambdas.ai.providers import Completion, Prompt, Turn
 from lambdas.ai.quota import Reservation
+from lambdas.common.clock import new_id
 from lambdas.common.problems import Problem
+from lambdas.common.web.http import Creation
 from tests.lambdas.support import NOW, FakeClock
 
 Json = dict[str, Any]
@@ -74,9 +77,6 @@ class MemoryConversations:
         self.items: dict[tuple[str, str], Conversation] = {}
         self.lost = False
 
-    def new_id(self) -> str:
-        return f"c-{len(self.items) + 1}"
-
     def find(self, user_id: str, conversation_id: str) -> Conversation | None:
         return self.items.get((user_id, conversation_id))
 
@@ -111,9 +111,15 @@ class World:
         )
 
     def ask(
-        self, question: str, conversation_id: str | None = None, context: str | None = None
+        self,
+        question: str,
+        conversation_id: str | None = None,
+        context: str | None = None,
+        creation: Creation | None = None,
     ) -> Any:
-        return self.service.ask("u-1", question, context, conversation_id)
+        return self.service.ask(
+            "u-1", question, context, conversation_id, creation or Creation(new_id())
+        )
 
     def problem(self, call: Callable[[], object]) -> Problem:
         with pytest.raises(Problem) as problem:
@@ -182,7 +188,7 @@ def test_the_history_is_limited_and_starts_with_a_question(world: World) -> None
 def test_another_users_conversation_returns_404(world: World) -> None:
     conversation_id = world.ask("Mine").conversation_id
     for call in (
-        lambda: world.service.ask("u-2", "And?", None, conversation_id),
+        lambda: world.service.ask("u-2", "And?", None, conversation_id, Creation("1")),
         lambda: world.service.get_conversation("u-2", conversation_id),
         lambda: world.service.delete_conversation("u-2", conversation_id),
         lambda: world.service.get_conversation("u-1", "x" * 2000),
@@ -256,6 +262,43 @@ def test_concurrent_questions_are_both_stored(
     kept = world.conversations.items["u-1", conversation_id]
     assert [m.content for m in kept.messages if m.role == "user"] == ["First", "Faster", "Slower"]
     assert kept.version == 3
+
+
+def test_the_answer_of_a_repeated_request_replaces_that_of_the_first_attempt(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Creation("1" * 32, started_at=1)
+    conversation_id = world.ask("Who?", creation=first).conversation_id
+    repeated = structs.replace(first, may_exist=True)
+    world.models.text = "Another answer."
+    assert world.ask("Who?", creation=repeated).conversation_id == conversation_id
+    # The prompt has no earlier question or answer.
+    assert len(world.models.prompts[-1].turns) == 1
+    for _ in range(2):
+        world.ask("Why?", conversation_id, creation=Creation("2" * 32, started_at=2))
+    ((_, stored),) = world.conversations.items.items()
+    assert [message.content for message in stored.messages] == [
+        "Who?",
+        "Another answer.",
+        "Why?",
+        "Another answer.",
+    ]
+
+
+def test_an_attempt_that_completes_after_the_next_one_stores_no_second_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    creation, save = Creation("1" * 32, started_at=1), world.conversations.save
+
+    def race(user_id: str, conversation: Conversation) -> bool:
+        monkeypatch.setattr(world.conversations, "save", save)
+        world.ask("Who?", creation=structs.replace(creation, may_exist=True))
+        return False
+
+    monkeypatch.setattr(world.conversations, "save", race)
+    world.ask("Who?", creation=creation)
+    ((_, stored),) = world.conversations.items.items()
+    assert [message.content for message in stored.messages] == ["Who?", "An answer."]
 
 
 def test_an_aws_outage_counts_no_tokens(world: World) -> None:

@@ -1,6 +1,7 @@
 """Circuits, API keys, quota and conversations on an in-process AWS."""
 
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -21,9 +22,11 @@ from lambdas.ai.conversations import (
     DynamoConversations,
     Message,
     append_messages,
+    conversation_id_of,
 )
 from lambdas.ai.quota import LEASE, DynamoQuota, Reservation
 from lambdas.common.problems import Problem
+from lambdas.common.web.http import Creation
 from tests.lambdas.support import NOW, REGION, FakeClock
 
 if TYPE_CHECKING:
@@ -339,6 +342,10 @@ def conversation(conversation_id: str, messages: Sequence[Message] = ()) -> Conv
     return append_messages(empty, tuple(messages), "2027-01-15T08:00:00.000Z", int(NOW) + LIFETIME)
 
 
+def new_conversation_id(clock: FakeClock) -> str:
+    return conversation_id_of(Creation(uuid.uuid4().hex, started_at=int(clock() * 1000)))
+
+
 class TestConversations:
     @pytest.fixture
     def store(
@@ -390,9 +397,9 @@ class TestConversations:
     ) -> None:
         ids: list[str] = []
         for _ in range(7):
-            ids.insert(0, store.new_id())
+            ids.insert(0, new_conversation_id(clock))
             store.save("u-1", conversation(ids[0], [message("x" * 1000)]))
-            store.save("u-2", conversation(store.new_id()))
+            store.save("u-2", conversation(new_conversation_id(clock)))
             clock.advance(0.01)
         assert {len(i) for i in ids} == {36}
         found, position, pages = [], None, 0

@@ -10,8 +10,9 @@ import pytest
 from lambdas.catalog.currencies import CURRENCIES
 from lambdas.catalog.models import MAX_AMOUNT
 from lambdas.common.messaging.relay import NotPublishedError
+from lambdas.common.problems import Problem
 from lambdas.common.storage.database import Database
-from tests.lambdas.catalog.conftest import LISTING, Catalog
+from tests.lambdas.catalog.conftest import LISTING, Catalog, person
 from tests.lambdas.event_bus import UNAVAILABLE
 from tests.lambdas.support import document, problem, wrong_fields
 from tests.postgres import Postgres
@@ -517,6 +518,36 @@ def test_users_cannot_rate_twice_or_rate_their_own_listing(catalog: Catalog) -> 
     assert catalog.bus.types() == ["ListingCreated", "ListingRated"]
     for body in ({"stars": 0}, {"stars": 6}, {"stars": 4.5}, {"stars": "5"}, {}):
         assert wrong_fields(problem(catalog.call("POST", path, body, user="b"), 422)) == {"stars"}
+
+
+def test_an_attempt_with_the_id_of_an_earlier_one_creates_nothing(
+    catalog: Catalog, postgres: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambdas.common.web.http.new_id", lambda: "0" * 32)
+    first = catalog.create(images=["seller/1"])
+    assert catalog.create(images=["seller/1"]) == first
+    # The second attempt has copied the image before its transaction failed.
+    assert catalog.pictures.removed == catalog.pictures.stored[1:]
+    path = f"/listings/{first['listingId']}/contact"
+    for _ in range(2):
+        response = catalog.call("POST", path, {"message": "Hello"}, user="buyer")
+        assert response["statusCode"] == 202
+    [[inquiries]] = postgres.run("SELECT count(*) FROM catalog.inquiries", name)
+    assert inquiries == 1
+    assert catalog.bus.types() == ["ListingCreated", "SellerContacted"]
+
+
+def test_a_repeated_rating_returns_the_rating_of_the_first_attempt(catalog: Catalog) -> None:
+    listing_id = catalog.create()["listingId"]
+    buyer = person("buyer")
+    first = catalog.service.rate(buyer, listing_id, 4, "Good", may_exist=True)
+    assert catalog.service.rate(buyer, listing_id, 4, "Good", may_exist=True) == first
+    assert first.rating_count == 1
+    for stars, comment, may_exist in ((5, "Good", True), (4, None, True), (4, "Good", False)):
+        with pytest.raises(Problem) as refused:
+            catalog.service.rate(buyer, listing_id, stars, comment, may_exist=may_exist)
+        assert refused.value.code == "already_rated"
+    assert catalog.bus.types() == ["ListingCreated", "ListingRated"]
 
 
 def test_an_inquiry_is_stored_and_its_event_omits_the_text(

@@ -145,6 +145,14 @@ def test_concurrent_messages_get_consecutive_numbers(
     assert len(set(times)) == 4
 
 
+def forget_response(world: World) -> None:
+    """Leaves what a function leaves that is killed before it stores its response."""
+    for item in world.items("idempotency"):
+        if "answer" in item:
+            key = {"idempotency_key": {"S": item["idempotency_key"]}}
+            world.dynamodb.delete_item(TableName="idempotency", Key=key)
+
+
 def test_a_request_repeated_after_a_lost_response_stores_one_message(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
@@ -152,12 +160,7 @@ def test_a_request_repeated_after_a_lost_response_stores_one_message(
     first = document(
         ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
     )
-    # The function ended after the transaction, before it stored the response.
-    for item in world.items("idempotency"):
-        if "response" in item:
-            world.dynamodb.delete_item(
-                TableName="idempotency", Key={"idempotency_key": {"S": item["idempotency_key"]}}
-            )
+    forget_response(world)
     again = document(
         ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
     )
@@ -334,6 +337,17 @@ def test_members_download_attachments_from_signed_urls(
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
 
 
+def test_a_repeated_message_keeps_its_attachments(
+    ann: ChatUser, world: World, room_id: str
+) -> None:
+    path, key = f"/rooms/{room_id}/messages", {"Idempotency-Key": "once"}
+    body = {"content": "x", "attachments": [upload(world, ann, room_id)["key"]]}
+    first = document(ok(ann.call("POST", path, body, headers=key), 201))
+    forget_response(world)
+    assert document(ok(ann.call("POST", path, body, headers=key), 201)) == first
+    assert len(world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/")["Contents"]) == 1
+
+
 def test_uploads_are_limited_to_their_uploader_room_and_type(
     ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
@@ -348,6 +362,8 @@ def test_uploads_are_limited_to_their_uploader_room_and_type(
     assert refused(ann, room_id, created["key"], "nothing") == {"attachments.1"}
     assert refused(ann, room_id, created["key"], created["key"]) == {"attachments"}
     assert refused(ann, room_id, upload(world, ann, room_id, b"<html>")["key"]) == {"attachments.0"}
+    for key in ("", "x" * 3000, f"uploads/chat/ann/{'x' * 250}", "\u4e16" * 300):
+        assert refused(ann, room_id, key) == {"attachments.0"}
     body = {"fileName": "a/b", "contentType": "text/html", "contentLength": 10 * 1024 * 1024 + 1}
     assert wrong_fields(
         problem(ann.call("POST", f"/rooms/{room_id}/attachments", body), 422)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from lambdas.common.live.chat_messages import counts_id, reactions_id
 from tests.lambdas.chat.conftest import ChatUser, World, ok
 from tests.lambdas.support import document, problem, wrong_fields
 
@@ -139,16 +140,23 @@ def read_only_room(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser)
 
 
 def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
-    ann: ChatUser, bob: ChatUser, read_only_room: tuple[str, str]
+    world: World, ann: ChatUser, bob: ChatUser, read_only_room: tuple[str, str]
 ) -> None:
     room_id, code = read_only_room
-    reactions = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"
+    message_id = ann.send(room_id)["messageId"]
+    reactions = f"/rooms/{room_id}/messages/{message_id}/reactions/👍"
     listener, socket = ann.connect(), bob.connect()
     listener.join(room_id)
     socket.join(room_id)
     listener.take()
     bob.set_profile(display_name="Buy my tea")
     problem(bob.call("PUT", reactions, {}), 403, code)
+    # A reaction from the time before the mute. The counts are irrelevant here.
+    world.table("messages").put(
+        {"message_id": reactions_id(message_id, "bob"), "emojis": {"👍"}, "timestamp": "t"}
+    )
+    world.table("messages").put({"message_id": counts_id(message_id), "+👍": 1})
+    ok(bob.call("DELETE", reactions), 204)
     body = {"content": "x", "isAnonymous": True}
     problem(bob.call("POST", f"/rooms/{room_id}/messages", body), 403, code)
     upload = {"fileName": "a", "contentType": "text/plain", "contentLength": 1}
@@ -159,6 +167,7 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     frames = [frame for frame in listener.take() if "displayName" in frame]
     assert [(frame["type"], frame["displayName"]) for frame in frames] == [
+        ("reaction", "Someone"),
         ("user_left", "Someone"),
         ("user_joined", "Someone"),
     ]

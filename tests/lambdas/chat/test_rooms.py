@@ -431,3 +431,15 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_room(
         first = document(ann.call("POST", "/rooms", room, headers=key))
     assert document(ann.call("POST", "/rooms", room, headers=key)) == first
     assert len(world.events("RoomCreated")) == 1
+
+
+def test_a_room_is_not_created_twice_with_one_id(
+    world: World, ann: ChatUser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The write of an earlier attempt can complete after the next attempt began."""
+    monkeypatch.setattr("lambdas.common.web.http.new_id", lambda: "0" * 32)
+    room_id = ann.create_room()
+    ann.send(room_id)
+    assert ann.create_room() == room_id
+    assert ann.send(room_id)["seq"] == 2
+    assert len(world.events("RoomCreated")) == 1

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from lambdas.common.clock import new_id
 from lambdas.common.messaging.consumer import BatchFailedError
 from lambdas.common.people.aliases import AliasStore
 from lambdas.common.storage.dynamodb import pack, unpack
@@ -393,6 +394,31 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
     first, second = create(f"/{first['postId']}/comments", {"content": "x"})
     assert first == second
     assert (len(stored(dynamodb, "post-posts")), len(stored(dynamodb, "post-comments"))) == (1, 1)
+
+
+def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
+    call: Call, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both attempts have the same id, and neither finds what the other has created."""
+
+    def create_twice(path: str, body: Any) -> Any:
+        id_ = new_id()
+        with monkeypatch.context() as patch:
+            patch.setattr("lambdas.common.web.http.new_id", lambda: id_)
+            first, second = (created(call("POST", path, body)) for _ in range(2))
+        assert first == second
+        return first
+
+    post = create_twice("", {"content": "x", "tags": ["t"], "isAnonymous": True})
+    path = f"/{post['postId']}"
+    comment = create_twice(f"{path}/comments", {"content": "x"})
+    create_twice(f"{path}/comments", {"content": "x", "parentId": comment["commentId"]})
+    assert ok(call("GET", path))["commentsCount"] == 2
+    assert sorted(type_ for type_, _ in outbox_events(dynamodb)) == [
+        "CommentCreated",
+        "CommentCreated",
+        "PostCreated",
+    ]
 
 
 def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response[Any]) -> None:

@@ -80,7 +80,10 @@ class NoAliases:
     def get_or_create(self, user_id: str, context_type: ContextType, context: str) -> Alias:
         raise AssertionError
 
-    regenerate = get_or_create
+    def regenerate(
+        self, user_id: str, context_type: ContextType, context: str, alias_id: str
+    ) -> Alias:
+        raise AssertionError
 
 
 class World:

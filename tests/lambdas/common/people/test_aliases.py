@@ -46,15 +46,29 @@ def test_regenerating_replaces_the_alias_of_one_context_only(aliases: AliasStore
         aliases.get_or_create("user-1", "post", "p-1"),
         aliases.get_or_create("user-1", "post", "p-2"),
     )
-    after = aliases.regenerate("user-1", "post", "p-1")
+    after = aliases.regenerate("user-1", "post", "p-1", "id-1")
     assert after.alias_id != before.alias_id
     assert aliases.get_or_create("user-1", "post", "p-1") == after
     assert aliases.get_or_create("user-1", "post", "p-2") == elsewhere
 
 
 def test_an_alias_can_be_regenerated_before_its_first_use(aliases: AliasStore) -> None:
-    made = aliases.regenerate("user-1", "chat_room", "r-1")
+    made = aliases.regenerate("user-1", "chat_room", "r-1", "id-1")
     assert aliases.get_or_create("user-1", "chat_room", "r-1") == made
+
+
+def test_regenerating_an_alias_again_with_the_same_id_changes_nothing(
+    aliases: AliasStore, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = aliases.get_or_create("user-1", "post", "p-1")
+    after = aliases.regenerate("user-1", "post", "p-1", "id-1")
+    assert after.alias_id == "id-1" != before.alias_id
+    assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
+    find = aliases._find
+    found = [before]  # the next attempt reads the alias before the first attempt replaces it
+    monkeypatch.setattr(aliases, "_find", lambda key: found.pop() if found else find(key))
+    assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
+    assert aliases.get_or_create("user-1", "post", "p-1") == after
 
 
 def test_concurrent_requests_get_the_same_alias(
@@ -91,5 +105,5 @@ def test_no_two_aliases_of_a_context_have_the_same_name(
     monkeypatch.setattr("secrets.randbelow", lambda _below: random.randrange(6))  # noqa: S311
     found = [aliases.get_or_create(f"user-{n}", "post", "p-1").display_name for n in range(3)]
     found.append(aliases.get_or_create("user-9", "comment", "p-1").display_name)
-    found.append(aliases.regenerate("user-1", "post", "p-1").display_name)
+    found.append(aliases.regenerate("user-1", "post", "p-1", "id-1").display_name)
     assert len(set(found)) == 5

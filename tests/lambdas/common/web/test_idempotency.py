@@ -5,9 +5,10 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
 from lambdas.common.problems import Problem
-from lambdas.common.web.http import Creation, Request, Response
+from lambdas.common.web.http import AlreadyCreatedError, Creation, Request, Response
 from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
 from tests.lambdas.support import FakeClock, caller, rest_event
 
@@ -144,7 +145,7 @@ def test_the_attempt_after_a_failed_one_creates_the_same_resource(
     work.error = None
     assert refusal(idempotency, post({"a": 2}), work).code == "idempotency_key_reused"
     assert idempotency.run(second, work).status == 201
-    assert second.creation == Creation(first.creation.id, may_exist=True)
+    assert second.creation == structs.replace(first.creation, may_exist=True)
 
 
 def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
@@ -167,7 +168,7 @@ def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
     assert refusal(idempotency, post(), Work()).code == "request_in_progress"
     clock.advance(LEASE)
     idempotency.run(second, Work())
-    assert [second.creation] == [Creation(created[0].id, may_exist=True)]
+    assert [second.creation] == [structs.replace(created[0], may_exist=True)]
     clock.advance(RETENTION)
     later = post()
     idempotency.run(later, Work())
@@ -187,3 +188,38 @@ def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
     assert Creation("1").find_or_create(find, create) == "created 1"
     assert Creation("1", may_exist=True).find_or_create(find, create) == "found 1"
     assert Creation("missing", may_exist=True).find_or_create(find, create) == "created missing"
+
+
+@pytest.mark.parametrize("may_exist", [False, True])
+def test_a_resource_that_an_earlier_attempt_creates_after_the_search_is_returned(
+    may_exist: bool,
+) -> None:
+    created: list[str] = []
+
+    def find(id_: str) -> str:
+        if not created:
+            raise Problem.not_found("none")
+        return created[0]
+
+    def create(id_: str) -> str:
+        created.append(f"created {id_}")
+        raise AlreadyCreatedError
+
+    assert Creation("1", may_exist=may_exist).find_or_create(find, create) == "created 1"
+
+
+def test_a_request_begins_although_the_response_of_dynamodb_was_lost(
+    idempotency: Idempotency, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = idempotency._table.put
+
+    def put_twice(*arguments: Any, **more: Any) -> None:
+        """botocore repeats a write whose response was lost, and the condition fails."""
+        put(*arguments, **more)
+        put(*arguments, **more)
+
+    monkeypatch.setattr(idempotency._table, "put", put_twice)
+    work, request = Work(), post()
+    assert idempotency.run(request, work).status == 201
+    assert not request.creation.may_exist
+    assert idempotency.run(post(), work).body == {"number": 1}
