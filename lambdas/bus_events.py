@@ -31,7 +31,7 @@ class EventData(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UserRegistered(EventData, frozen=True, kw_only=True):
-    """A user registered an account."""
+    """A user registered an account. The profile is created with `display_name`."""
 
     user_id: Id
     display_name: str
@@ -78,7 +78,6 @@ class RoomCreated(EventData, frozen=True, kw_only=True):
     """A user created a room."""
 
     room_id: Id
-    name: str
     type: RoomType
 
 

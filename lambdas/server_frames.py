@@ -68,11 +68,38 @@ ACKS: Mapping[str, type[Ack]] = {
 """The `ack` for each action that a client can request."""
 
 
+ErrorCode = Literal[
+    # Every frame
+    "malformed_json",
+    "unknown_action",
+    "frame_too_large",
+    "invalid_fields",
+    "session_ended",
+    "capability_required",
+    "not_joined",
+    "dependency_unavailable",
+    "internal_error",
+    # Frames with a room
+    "room_not_found",
+    "not_a_member",
+    "banned",
+    # join_room
+    "invitation_required",
+    "anonymous_not_allowed",
+    "room_full",
+    "live_unavailable",
+    # send_message and typing
+    "muted",
+    "moderators_only",
+    "room_busy",
+]
+
+
 class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
     """A frame was refused, or the session has ended. Programs compare `code`."""
 
     request_id: str | None
-    code: str
+    code: ErrorCode
     message: str
     errors: list[FieldError] | UnsetType = UNSET
 

@@ -89,8 +89,8 @@ class AuthApi:
     def login(self, request: Request) -> Response[SignedIn]:
         """Signs in with email and password, and returns a pair of tokens.
 
-        `deviceInfo` describes the session in the list of sessions. The default is the header User-
-        Agent.
+        `deviceInfo` describes the session in the list of sessions. The default is the header
+        User-Agent.
         """
         body = validate(Login, request.json)
         device = body.device_info or request.first_header("User-Agent")[:200] or None

@@ -84,7 +84,7 @@ class RoomService:
         )
         owner = room.new_member(caller.user_id, OWNER, self._people.public_name(caller), now)
         max_members = body.max_members or LIMITS.get(body.type)
-        data = {"roomId": room.room_id, "name": room.name, "type": room.type}
+        data = {"roomId": room.room_id, "type": room.type}
         event = self._outbox.put("RoomCreated", actor_id=caller.user_id, data=data)
         self._rooms.create(room, owner, max_members, event)
         counters = Counters(seq=0, last_activity=now, members=1, max_members=max_members)

@@ -68,8 +68,15 @@ Interest = Annotated[
 ]
 MAX_LINKS = 10
 LINKS_RULE = f"must have at most {MAX_LINKS} named https addresses"
-_LINKS = Meta(max_length=MAX_LINKS, description=LINKS_RULE)
-Links = Annotated[dict[LinkName, Link], _LINKS]
+Links = Annotated[dict[LinkName, Link], Meta(max_length=MAX_LINKS, description=LINKS_RULE)]
+LinkChanges = Annotated[
+    dict[LinkName, Link | None],
+    # A change can remove all links and add as many others.
+    Meta(
+        max_length=2 * MAX_LINKS,
+        description=f"must have at most {2 * MAX_LINKS} names, each with an https address or null",
+    ),
+]
 Interests = Annotated[list[Interest], Meta(max_length=20, description="must have at most 20 texts")]
 
 
@@ -87,14 +94,15 @@ class ReplaceProfile(Body, frozen=True, kw_only=True):
 class UpdateProfile(Body, frozen=True, kw_only=True):
     """Body of PATCH, a merge patch (RFC 7396). Omitted fields stay unchanged, null clears a field.
 
-    In `social_links`, a name with the value null removes that link.
+    In `social_links`, a name with the value null removes that link. Afterwards, the profile has at
+    most 10 links.
     """
 
     display_name: DisplayName | UnsetType = UNSET
     bio: Bio | UnsetType | None = UNSET
     location: Location | UnsetType | None = UNSET
     timezone: Timezone | UnsetType | None = UNSET
-    social_links: dict[LinkName, Link | None] | UnsetType | None = UNSET
+    social_links: LinkChanges | UnsetType | None = UNSET
     interests: Interests | UnsetType | None = UNSET
 
 

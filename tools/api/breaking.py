@@ -176,7 +176,7 @@ def _compare_options(
     name: str, old: _Schema, new: _Schema, is_request: bool, compared: frozenset[str]
 ) -> Iterator[str]:
     before, after = old.value, new.value
-    types = before.get("type"), after.get("type")
+    types = _type(before), _type(after)
     if types[0] != types[1]:
         yield f"{name}: the type changed from {types[0]} to {types[1]}"
         return
@@ -197,6 +197,13 @@ def _compare_options(
         if isinstance(before.get(keyword), dict) and isinstance(after.get(keyword), dict):
             pair = old.child(before[keyword]), new.child(after[keyword])
             yield from _compare(f"{name}[]", *pair, is_request, compared)
+
+
+def _type(schema: Json) -> str | None:
+    """Returns the type of a schema. A list of texts implies the type `string`."""
+    is_text = all(isinstance(value, str) for value in schema.get("enum", [None]))
+    found: str | None = schema.get("type", "string" if is_text else None)
+    return found
 
 
 def _compare_limits(name: str, before: Json, after: Json, is_request: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from lambdas.common.caller import CAPABILITIES, USER
 from lambdas.common.ids import Id
@@ -25,15 +25,22 @@ VERSION = "1.0.0"
 _RETRIED = {"conflict", "request_in_progress"}
 """Codes of 409 responses with the header Retry-After, as all 429 and 503 responses can have it."""
 
-_FAILURE = (500, ("internal_error", "timeout"))
-"""The status and codes that stand for all failures of the platform itself."""
+_FAILURES: tuple[tuple[int, tuple[str, ...]], ...] = (
+    (500, ("internal_error",)),
+    (504, ("timeout",)),
+)
+"""The statuses and codes of failures of the platform itself, which every operation can have."""
 
 _TEXTS = {"emoji": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["👍"]}}
 """The schemas of path parameters that are not ids."""
 
 
-class Problem(Struct, frozen=True, kw_only=True):
-    """An error (RFC 9457). Programs compare `code`. `errors` lists invalid fields."""
+class Problem(Struct, frozen=True, kw_only=True, rename="camel"):
+    """An error (RFC 9457). Programs compare `code`. `errors` lists invalid fields.
+
+    Errors of API Gateway itself have a `correlation_id` in place of the header. Clients ignore
+    members that are not listed here.
+    """
 
     type: str
     title: str
@@ -41,6 +48,7 @@ class Problem(Struct, frozen=True, kw_only=True):
     detail: str
     code: str
     errors: list[FieldError]
+    correlation_id: str | UnsetType = UNSET
 
 
 def describe_rest_api() -> dict[str, Any]:
@@ -62,9 +70,7 @@ def describe_rest_api() -> dict[str, Any]:
         method = operation.route.method.lower()
         paths[operation.route.path][method] = _operation(operation, schemas)
     refusals = {
-        (status, codes)
-        for operation in operations
-        for status, codes in [*_by_status(operation.route.errors), _FAILURE]
+        (status, codes) for operation in operations for status, codes in _refusals(operation.route)
     }
     queries = {operation.route.query.__name__ for operation in operations if operation.route.query}
     return {
@@ -116,13 +122,14 @@ def _bearer(description: str) -> dict[str, Any]:
     }
 
 
+_CORRELATION_ID = {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"}
 _PARAMETERS: dict[str, dict[str, Any]] = {
     "CorrelationId": {
         "name": "X-Correlation-Id",
         "in": "header",
         "description": "Identifies the request in logs, events and the response. The default, and "
         "the replacement of any other value, is a new id.",
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._:-]{1,128}$"},
+        "schema": _CORRELATION_ID,
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
@@ -139,21 +146,43 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "examples": ['"1"']},
     },
 }
+_RETRY_AFTER = {
+    "description": "The seconds to wait before a repetition.",
+    "schema": {"type": "integer", "minimum": 0},
+}
 _HEADERS: dict[str, dict[str, Any]] = {
     "CorrelationId": {
         "description": "The id of the request in logs and events.",
-        "schema": {"type": "string"},
+        "required": True,
+        "schema": _CORRELATION_ID,
+    },
+    "OptionalCorrelationId": {
+        "description": "The id of the request in logs and events. Errors of API Gateway itself "
+        "have no such header, and the id is `correlationId` in the body.",
+        "schema": _CORRELATION_ID,
     },
     "ETag": {
         "description": "The version of the resource, for If-Match.",
-        "schema": {"type": "string", "examples": ['"1"']},
+        "required": True,
+        "schema": {"type": "string", "pattern": '^"[0-9]+"$', "examples": ['"1"']},
     },
-    "Location": {"description": "The address.", "schema": {"type": "string", "format": "uri"}},
-    "RetryAfter": {
-        "description": "The seconds to wait before a repetition.",
-        "schema": {"type": "integer", "minimum": 0},
+    "Location": {
+        "description": "The address.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri"},
     },
-    "WwwAuthenticate": {"description": "Bearer.", "schema": {"type": "string"}},
+    "RetryAfter": {**_RETRY_AFTER, "required": True},
+    "OptionalRetryAfter": _RETRY_AFTER,
+    "WwwAuthenticate": {
+        "description": "The scheme with which a request authenticates.",
+        "required": True,
+        "schema": {"type": "string", "enum": ["Bearer"]},
+    },
+}
+_HEADER_NAMES = {
+    "CorrelationId": "X-Correlation-Id",
+    "RetryAfter": "Retry-After",
+    "WwwAuthenticate": "WWW-Authenticate",
 }
 
 
@@ -179,9 +208,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         str(route.status): _success(operation, schemas),
         **{
             str(status): {"$ref": f"#/components/responses/{_refusal_name(status, codes)}"}
-            for status, codes in _by_status(route.errors)
+            for status, codes in _refusals(route)
         },
-        "default": {"$ref": f"#/components/responses/{_refusal_name(*_FAILURE)}"},
     }
     return described
 
@@ -248,20 +276,34 @@ def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
 
 
 def _refusal(status: int, codes: Sequence[str]) -> dict[str, Any]:
-    names = ["CorrelationId"]
-    names += ["RetryAfter"] if status in {429, 503} or _RETRIED & set(codes) else []
-    names += ["WwwAuthenticate"] if status == HTTPStatus.UNAUTHORIZED else []
+    title = HTTPStatus(status).phrase
+    headers = ["OptionalCorrelationId"]
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        headers.append("RetryAfter")
+    elif status == HTTPStatus.SERVICE_UNAVAILABLE or _RETRIED & set(codes):
+        headers.append("OptionalRetryAfter")
+    headers += ["WwwAuthenticate"] if status == HTTPStatus.UNAUTHORIZED else []
+    constants = {"status": {"enum": [status]}, "code": {"enum": list(codes)}}
+    example = {
+        "type": "about:blank",
+        "title": title,
+        "status": status,
+        "detail": "A sentence for people.",
+        "code": codes[0],
+        "errors": [],
+    }
     return {
-        "description": f"{HTTPStatus(status).phrase}: {', '.join(f'`{code}`' for code in codes)}.",
-        "headers": _headers(names),
+        "description": f"{title}: {', '.join(f'`{code}`' for code in codes)}.",
+        "headers": _headers(headers),
         "content": {
             "application/problem+json": {
                 "schema": {
                     "allOf": [
                         {"$ref": "#/components/schemas/Problem"},
-                        {"properties": {"code": {"enum": list(codes)}}},
+                        {"properties": constants},
                     ]
-                }
+                },
+                "example": example,
             }
         },
     }
@@ -271,14 +313,19 @@ def _refusal_name(status: int, codes: Sequence[str]) -> str:
     return ".".join([str(status), *codes])
 
 
-def _headers(names: Iterable[str]) -> dict[str, dict[str, str]]:
-    keys = {"CorrelationId": "X-Correlation-Id", "RetryAfter": "Retry-After"}
-    keys["WwwAuthenticate"] = "WWW-Authenticate"
-    return {keys.get(n, n): {"$ref": f"#/components/headers/{n}"} for n in names}
+def _headers(components: Iterable[str]) -> dict[str, dict[str, str]]:
+    return {
+        _HEADER_NAMES.get(header := component.removeprefix("Optional"), header): {
+            "$ref": f"#/components/headers/{component}"
+        }
+        for component in components
+    }
 
 
-def _by_status(errors: Mapping[str, int]) -> list[tuple[int, tuple[str, ...]]]:
+def _refusals(route: Route) -> list[tuple[int, tuple[str, ...]]]:
+    """Returns the statuses of a route's errors, each with its codes."""
     found: dict[int, list[str]] = defaultdict(list)
-    for code, status in errors.items():
+    for code, status in route.errors.items():
         found[status].append(code)
-    return [(status, tuple(sorted(codes))) for status, codes in sorted(found.items())]
+    refusals = [(status, tuple(sorted(codes))) for status, codes in found.items()]
+    return sorted([*refusals, *_FAILURES])

@@ -59,7 +59,8 @@ def test_the_creator_of_a_room_is_its_owner(ann: ChatUser, world: World) -> None
     )
     assert room(ann, created["roomId"]) == created
     [event] = world.events("RoomCreated")
-    assert (event["actorId"], event["data"]["roomId"]) == ("ann", created["roomId"])
+    assert event["actorId"] == "ann"
+    assert event["data"] == {"roomId": created["roomId"], "type": "private"}
 
 
 @pytest.mark.parametrize(

@@ -347,6 +347,8 @@ def test_merging_too_many_links_is_rejected(call: Call) -> None:
     )
     more = {"socialLinks": {"another": "https://example.com"}}
     assert wrong_fields(problem(call("PATCH", body=more), 422)) == {"socialLinks"}
+    removals = {"socialLinks": {f"l{i}": None for i in range(21)}}
+    assert wrong_fields(problem(call("PATCH", body=removals), 422)) == {"socialLinks"}
     assert (
         call("PATCH", body={"socialLinks": {"l0": None, "another": "https://example.com"}})[
             "statusCode"
