@@ -6,6 +6,7 @@ BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
 CHECKOV := tools/checkov
 API    := tools/api
+POSTGRESQL := tools/postgresql
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
@@ -66,7 +67,7 @@ synth: setup  ## Write the Terraform files of all environments to cdktf.out/stac
 test: setup $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-nightly: setup  ## Run the tests that take too long for every change
+nightly: setup $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
 	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)
 
 # checkov has its own environment, because its pins conflict with the platform's.
@@ -83,6 +84,11 @@ types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to to
 
 $(API)/openapi.d.ts: docs/api/openapi.json $(API)/package.json $(API)/node_modules/.installed
 	npm --prefix $(API) run --silent types $(CURDIR)/$@
+
+# The installation links the server's libraries, so it needs the package's script.
+$(POSTGRESQL)/node_modules/.installed: $(POSTGRESQL)/package-lock.json | $(VENV)/.synced
+	cd $(POSTGRESQL) && npm ci --loglevel=error
+	@touch $@
 
 lint: setup  ## Check style, types, imports, dependencies and workflows
 	$(BIN)/ruff check .
@@ -113,4 +119,6 @@ lock: setup  ## Update the lock files from Pipfile and package.json
 	$(BIN)/python -m tools.lockfiles package-lock.json
 	cd $(API) && npm install --package-lock-only --ignore-scripts --loglevel=error
 	$(BIN)/python -m tools.lockfiles $(API)/package-lock.json
+	cd $(POSTGRESQL) && npm install --package-lock-only --ignore-scripts --loglevel=error
+	$(BIN)/python -m tools.lockfiles $(POSTGRESQL)/package-lock.json
 	$(MAKE) setup

