@@ -32,8 +32,8 @@ from modules.base.table import DynamoTable, Table
 from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
 
-VALKEY_VERSION = "8.0"
-"""The cache's version. Functions use only commands of Redis 7, which Valkey supports."""
+VALKEY_VERSION = "9.1"
+"""The cache's version, which is the version that the tests run."""
 
 
 class Database(Construct):
