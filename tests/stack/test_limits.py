@@ -10,8 +10,11 @@ import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
+from inspect import signature
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -47,8 +50,33 @@ NAME_LENGTHS = {
     ("aws_cloudfront_response_headers_policy", "name"): 128,
     ("aws_security_group", "name"): 255,
     ("aws_ssm_parameter", "name"): 1011,
+    ("aws_api_gateway_stage", "stage_name"): 128,
+    ("aws_apigatewayv2_api", "name"): 128,
+    ("aws_apigatewayv2_authorizer", "name"): 128,
+    ("aws_apigatewayv2_stage", "name"): 128,
+    ("aws_appautoscaling_policy", "name"): 256,
+    ("aws_cloudwatch_dashboard", "dashboard_name"): 255,
+    ("aws_cloudwatch_event_target", "target_id"): 64,
+    ("aws_cloudwatch_query_definition", "name"): 255,
+    ("aws_cognito_user_group", "name"): 128,
+    ("aws_cognito_user_pool_client", "name"): 128,
+    ("aws_db_subnet_group", "name"): 255,
+    ("aws_elasticache_subnet_group", "name"): 255,
+    ("aws_elasticache_user", "user_name"): 120,
+    ("aws_kms_alias", "name"): 256,
+    ("aws_lambda_alias", "name"): 128,
+    ("aws_lambda_permission", "statement_id"): 100,
+    ("aws_rds_cluster", "database_name"): 63,
+    ("aws_scheduler_schedule", "name"): 64,
 }
 """Maximum lengths in characters, from each service's API reference."""
+NAMES_WITHOUT_LIMIT = {
+    # API Gateway documents no limit.
+    "aws_api_gateway_authorizer",
+    "aws_api_gateway_rest_api",
+    # Tested with the distributions.
+    "aws_route53_record",
+}
 
 UNRESERVED_MINIMUM = 100
 """Lambda requires this concurrency for functions without a reservation (Lambda quotas)."""
@@ -78,11 +106,27 @@ def grouped(stack: Stack, type_: str, attribute: str) -> dict[str, list[Block]]:
     return groups
 
 
-def test_names_are_not_too_long(stack: Stack) -> None:
+def limited_names(stack: Stack) -> Iterator[tuple[str, str, int]]:
+    """Returns the type, the name and the maximum length of each name."""
     for (type_, attribute), limit in NAME_LENGTHS.items():
         for block in blocks(stack, type_):
-            name = stack.resolved(block[attribute])
-            assert len(name) <= limit, (type_, name, len(name))
+            if attribute in block:
+                yield type_, stack.resolved(block[attribute]), limit
+
+
+def test_names_are_not_too_long(stack: Stack) -> None:
+    for type_, name, limit in limited_names(stack):
+        assert len(name) <= limit, (type_, name, len(name))
+
+
+def test_every_name_has_a_limit(stack: Stack) -> None:
+    named = {
+        type_
+        for type_, resources in stack.document["resource"].items()
+        for block in resources.values()
+        if not str(block.get("name", "$")).startswith("$")
+    }
+    assert named <= {type_ for type_, _ in NAME_LENGTHS} | NAMES_WITHOUT_LIMIT
 
 
 def test_inline_policies_of_a_role_have_at_most_10240_characters(stack: Stack) -> None:
@@ -135,13 +179,17 @@ def test_environment_variables_have_at_most_4_kb(stack: Stack) -> None:
         assert size <= 4_096, (function["function_name"], size)
 
 
-def test_functions_have_at_most_5_layers_and_50_mb(stack: Stack) -> None:
-    """Lambda quotas. 50 MB is the zipped limit of a direct upload; unzipped, it is 250 MB."""
+def test_functions_have_at_most_5_layers_and_250_mb(stack: Stack) -> None:
+    """Lambda quotas: 50 MB zipped for a direct upload, 250 MB unzipped."""
     for function in blocks(stack, "aws_lambda_function"):
         assert len(function.get("layers", [])) <= 5
     for code in blocks(stack, "aws_s3_object"):
         if code["key"].startswith("functions/"):
-            assert (stack.directory / code["source"]).stat().st_size <= 50 * 1024**2, code["key"]
+            package = stack.directory / code["source"]
+            assert package.stat().st_size <= 50 * 1024**2, code["key"]
+            with ZipFile(package) as archive:
+                unzipped = sum(member.file_size for member in archive.infolist())
+            assert unzipped <= 250 * 1024**2, code["key"]
 
 
 def test_reserved_concurrency_leaves_the_required_unreserved_concurrency(stack: Stack) -> None:
@@ -288,17 +336,15 @@ def test_a_resource_has_at_most_50_tags(stack: Stack) -> None:
 def test_the_longest_environment_name_still_fits(stack: Stack) -> None:
     """An environment's name has at most 15 characters (environments/model.py)."""
     longer = 15 - len(stack.environment)
-    for (type_, attribute), limit in NAME_LENGTHS.items():
-        for block in blocks(stack, type_):
-            name = stack.resolved(block[attribute])
-            assert len(name) + longer * name.count(stack.environment) <= limit, (type_, name)
+    for type_, name, limit in limited_names(stack):
+        assert len(name) + longer * name.count(stack.environment) <= limit, (type_, name)
 
 
 def _set(type_: str, **values: Any) -> Callable[[Block], None]:
     """Returns a function that sets arguments of every resource of a type."""
 
     def add_fault(document: Block) -> None:
-        for block in document["resource"][type_].values():
+        for block in document["resource"].setdefault(type_, {"new": {}}).values():
             block.update(values)
 
     return add_fault
@@ -315,8 +361,22 @@ def _copy(type_: str, number: int) -> Callable[[Block], None]:
     return add_fault
 
 
+def _declare_large_package(document: Block) -> None:
+    """Adds a small package that declares an unzipped size of 251 MB."""
+    with NamedTemporaryFile(suffix=".zip", delete=False) as file, ZipFile(file, "w") as archive:
+        archive.writestr("module.py", "")
+        archive.infolist()[0].file_size = 251 * 1024**2
+    document["resource"]["aws_s3_object"]["large"] = {"key": "functions/x", "source": file.name}
+
+
+def _add_metrics(document: Block) -> None:
+    body = {"widgets": [{"properties": {"metrics": [["AWS/Lambda", "Errors"]] * 501}}]}
+    _set("aws_cloudwatch_dashboard", dashboard_body=json.dumps(body))(document)
+
+
 FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
     (test_names_are_not_too_long, _set("aws_lambda_function", function_name="x" * 65)),
+    (test_every_name_has_a_limit, _set("aws_iam_instance_profile", name="profile")),
     (
         test_inline_policies_of_a_role_have_at_most_10240_characters,
         _copy("aws_iam_role_policy", 50),
@@ -325,6 +385,7 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
         test_managed_and_trust_policies_are_not_too_long,
         _set("aws_iam_role", assume_role_policy="x" * 2_049),
     ),
+    (test_a_role_has_at_most_10_managed_policies, _copy("aws_iam_role_policy_attachment", 10)),
     (test_resource_policies_are_not_too_long, _set("aws_kms_key", policy="x" * 32_769)),
     (test_a_functions_resource_policy_has_at_most_20_kb, _copy("aws_lambda_permission", 41)),
     (
@@ -332,9 +393,10 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
         _set("aws_lambda_function", environment={"variables": {"NAME": "x" * 4_096}}),
     ),
     (
-        test_functions_have_at_most_5_layers_and_50_mb,
+        test_functions_have_at_most_5_layers_and_250_mb,
         _set("aws_lambda_function", layers=["arn"] * 6),
     ),
+    (test_functions_have_at_most_5_layers_and_250_mb, _declare_large_package),
     (
         test_reserved_concurrency_leaves_the_required_unreserved_concurrency,
         _set("aws_lambda_function", reserved_concurrent_executions=100),
@@ -349,6 +411,7 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
             ],
         ),
     ),
+    (test_dashboards_have_at_most_500_widgets_and_2500_metrics, _add_metrics),
     (
         test_tables_have_at_most_20_indexes_and_100_projected_attributes,
         _set("aws_dynamodb_table", global_secondary_index=[{}] * 21),
@@ -389,3 +452,12 @@ def test_each_limit_check_fails_if_its_limit_is_exceeded(
     add_fault(stack.document)
     with pytest.raises(AssertionError):
         check(stack)
+
+
+def test_each_check_has_a_fault() -> None:
+    checks = {
+        check
+        for name, check in globals().items()
+        if name.startswith("test_") and list(signature(check).parameters) == ["stack"]
+    }
+    assert checks == {check for check, _ in FAULTS}

@@ -191,6 +191,7 @@ def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
             remove("TagEventSources"),
             {"lambda:TagResource", "lambda:UntagResource", "lambda:ListTags"},
         ),
+        # Only the Service Authorization Reference lists this: ec2:CreateVpcEndpoint depends on it.
         (remove("EndpointNames"), {"route53:AssociateVPCWithHostedZone"}),
         # Create actions have no resource-level permissions, so they need a statement for `*`.
         (
