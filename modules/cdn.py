@@ -49,8 +49,9 @@ IMAGES_PREFIX = "images/"
 SINGLE_PAGE = """\
 function handler(event) {
   var request = event.request;
-  // No dot in the last segment: a page of the site, which index.html shows.
-  if (!request.uri.split('/').pop().includes('.')) request.uri = '/index.html';
+  var isFile = request.uri.split('/').pop().includes('.');
+  // Other paths are pages, which the scripts of index.html show.
+  if (!isFile && !request.uri.startsWith('/.well-known/')) request.uri = '/index.html';
   return request;
 }
 """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,7 @@ from ops.deployment.deploy import deploy_environment
 from ops.deployment.drift import compare_with_state
 from ops.deployment.promote import GATES, Promotion, promote_commit
 from ops.deployment.remove import destroy_environment
-from ops.deployment.site import publish_under_lock
+from ops.deployment.site.operations import publish_under_lock
 from ops.doctor.examination import examine
 from ops.errors import OperatorError
 from ops.root import PROJECT
@@ -163,17 +164,45 @@ def remove(
 
 def publish_site(
     environment: EnvironmentArgument,
+    directory: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DIRECTORY]",
+            exists=True,
+            file_okay=False,
+            help="Output directory of a front end's build, for example dist. By default, publishes"
+            " the status page and the API reference that come with the project.",
+        ),
+    ] = None,
+    *,
+    immutable: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PATTERN",
+            help="Names of the files that browsers keep for a year, for example 'static/*'. By"
+            " default, files whose names contain a hash of the content, as Vite, Next and Astro"
+            " write it.",
+        ),
+    ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Restore the previous site.")
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Publish the static site and invalidate the CDN's cache, or restore the previous site."""
+    """Publish a built front end, or restore the previous site. Safe to repeat.
+
+    Files keep their names. Later deployments keep the front end and update only config.json.
+    """
+    if rollback and (directory or immutable):
+        raise typer.BadParameter(
+            "Use --rollback alone: it restores the previous site", param_hint="--rollback"
+        )
     cloud = connect(environment, root)
-    result = publish_under_lock(cloud, outputs(cloud), roll_back=rollback)
-    files = ", ".join(result["published"]) or "nothing to upload"
-    print_result(result, [f"Site {result['digest']}: {files}"], as_json=as_json)
+    result = publish_under_lock(
+        cloud, outputs(cloud), directory, immutable=immutable, roll_back=rollback
+    )
+    print_result(result, [str(result)], as_json=as_json)
 
 
 def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]:

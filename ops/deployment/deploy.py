@@ -16,7 +16,7 @@ from ops.console import report
 from ops.deployment.domain import wait_for_domain
 from ops.deployment.health import Health, wait_until_healthy
 from ops.deployment.migrations import run_migrations
-from ops.deployment.site import publish
+from ops.deployment.site.operations import publish_project_site
 from ops.doctor.examination import examine_cloud, require_no_failures
 from ops.doctor.result import Finding
 from ops.errors import OperatorError
@@ -43,7 +43,7 @@ class Collaborators:
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
     package: Callable[[Cloud, Sequence[str]], dict[str, Path]] = package
     releaser: Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser] = Releaser
-    publish_site: Callable[[Cloud, Mapping[str, Any]], list[str]] = publish
+    publish_site: Callable[[Cloud, Mapping[str, Any]], list[str]] = publish_project_site
     wait_until_healthy: Callable[[str], Health] = wait_until_healthy
     wait_for_domain: Callable[[Cloud, str], Health] = wait_for_domain
 

@@ -16,7 +16,7 @@ from ops.console import report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.deployment.health import wait_until_healthy
 from ops.deployment.migrations import Migrated, run_migrations
-from ops.deployment.site import publish
+from ops.deployment.site.operations import publish_project_site
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
@@ -110,7 +110,7 @@ def complete(
     steps: Steps,
     *,
     migrate: Callable[[Cloud, str], Migrated] = run_migrations,
-    publish_site: Callable[[Cloud, dict[str, Any]], object] = publish,
+    publish_site: Callable[[Cloud, dict[str, Any]], object] = publish_project_site,
     store_keys: Callable[[Cloud], None] = store_provider_keys,
     check_health: Callable[[str], object] = wait_until_healthy,
 ) -> StartedPlatform:

@@ -251,6 +251,7 @@ def test_picture_variables_contain_the_domain_and_the_scheme_if_it_is_http() -> 
         ("/rooms/42", "/index.html"),
         ("/v1.2/about", "/index.html"),
         ("/assets/logo.svg", "/assets/logo.svg"),
+        ("/.well-known/apple-app-site-association", "/.well-known/apple-app-site-association"),
     ],
 )
 def test_paths_without_a_file_extension_are_served_as_index_html(

@@ -1,0 +1,1 @@
+"""Publishes a built front end, and builds the site that comes with the project."""
