@@ -326,7 +326,12 @@ def test_search_matches_word_forms_and_ranks_titles_first(catalog: Catalog) -> N
 
 
 @pytest.mark.parametrize(
-    "q", ["'", "';DROP TABLE catalog.listings;--", ":*", "& | !", "(((", '"', "\\", "%", ":q", "$1"]
+    "q",
+    [
+        *("'", "';DROP TABLE catalog.listings;--", ":*", "& | !", "(((", '"', "\\", "%", ":q"),
+        *("$1", "\u0301", '"\u0301"', "-\u0301", "\u0301 -"),
+    ],
+    ids=ascii,
 )
 def test_search_text_is_never_run_as_sql(catalog: Catalog, q: str) -> None:
     catalog.create()

@@ -180,6 +180,15 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(listings))}
 
 
+# Operators of searches, and characters that become several or none without accents and case.
+@settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.text("ab \"-'&|!:*()<>\\%.\u00e9\u00df\u6771\u30bf\u0301\ufb03\u0130\u00bd", max_size=20))
+def test_every_valid_text_can_be_searched(shared: Catalog, q: str) -> None:
+    assert shared.call("GET", "/listings", query={"q": q})["statusCode"] in {200, 422}
+
+
 @given(
     amount=st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.none()),
     currency=st.text(max_size=4),
