@@ -44,7 +44,7 @@ API Gateway waits 29 s for a response. The function's timeout is 30 s.
 WRITE_TIME = 2.0
 """Seconds of TIME_LIMIT reserved for storing the completion."""
 
-SAVES = 3
+SAVES = 10
 """Attempts to save a conversation. An attempt fails if another request has just changed it."""
 
 TITLE_LENGTH = 80

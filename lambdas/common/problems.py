@@ -86,9 +86,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's term)
         )
 
     @classmethod
-    def conflict(
-        cls, detail: str, code: str = "conflict", retry_after: int | None = None
-    ) -> "Problem":
+    def conflict(cls, detail: str, code: str, retry_after: int | None = None) -> "Problem":
         return cls(HTTPStatus.CONFLICT, code, detail, headers=_retry_after(retry_after))
 
     @classmethod

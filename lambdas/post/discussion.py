@@ -1,10 +1,13 @@
 """The rules for comments, independent of HTTP events."""
 
+import time
+
 from msgspec import UNSET, structs
 
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.storage.retries import Sleep, attempts
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import comment_data
 from lambdas.post.authorship import Authorship, shown_id
@@ -13,8 +16,6 @@ from lambdas.post.logic import Events, find_post, post_not_found
 from lambdas.post.models import MAX_DEPTH, CommentView, CreateComment, UpdateComment
 from lambdas.post.posts import DeletedError, PostStore
 from lambdas.post.records import Comment, Post, position
-
-_ATTEMPTS = 5
 
 
 class CommentService:
@@ -28,12 +29,14 @@ class CommentService:
         authorship: Authorship,
         events: Events,
         clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = time.sleep,
     ) -> None:
         self._posts = posts
         self._comments = comments
         self._authorship = authorship
         self._events = events
         self._clock = clock
+        self._sleep = sleep
 
     def list_comments(
         self, caller: Caller, post_id: str, count: int, after: str | None
@@ -80,7 +83,7 @@ class CommentService:
     def update(
         self, caller: Caller, post_id: str, comment_id: str, body: UpdateComment, if_match: IfMatch
     ) -> CommentView:
-        for _ in range(_ATTEMPTS):
+        for _ in attempts(self._sleep):
             before = self._find(post_id, comment_id)
             self._authorship.check_author(caller, before, comment_id)
             if_match.check(before.version)
@@ -98,7 +101,7 @@ class CommentService:
                     return self._view_for(caller, after)
             except DeletedError:
                 raise post_not_found() from None
-        raise Problem.unavailable()
+        raise AssertionError("unreachable: attempts() raises after the last attempt")
 
     def delete(self, caller: Caller, post_id: str, comment_id: str) -> bool:
         """Deletes a comment without its replies. Returns True if an anonymous author deleted it."""

@@ -1,5 +1,6 @@
 """The rules for posts and likes, independent of HTTP events."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.problems import FieldError, Problem
 from lambdas.common.storage.dynamodb import Entry
+from lambdas.common.storage.retries import Sleep, attempts
 from lambdas.common.storage.uploads import SignedUpload
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import post_data
@@ -19,10 +21,6 @@ from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
 from lambdas.post.posts import DeletedError, PostStore, Slice
 from lambdas.post.records import Post, position, tag_key
 from lambdas.post.timeline import bucket
-
-_ATTEMPTS = 5
-"""Attempts at a write that conflicts with other writes. An attempt fails only if another request's
-write has succeeded."""
 
 
 class Events(Protocol):
@@ -43,6 +41,7 @@ class PostService:
         image_url: Callable[[str], str],
         shards: int,
         clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = time.sleep,
     ) -> None:
         """Creates the service.
 
@@ -56,6 +55,7 @@ class PostService:
         self._image_url = image_url
         self._shards = shards
         self._clock = clock
+        self._sleep = sleep
 
     def create_upload(self, caller: Caller, content_type: str, content_length: int) -> SignedUpload:
         return self._images.sign(caller.user_id, content_type, content_length)
@@ -103,7 +103,7 @@ class PostService:
         return self._view_for(caller, post, self._engagement(caller, [post])[post_id])
 
     def update(self, caller: Caller, post_id: str, body: UpdatePost, if_match: IfMatch) -> PostView:
-        for _ in range(_ATTEMPTS):
+        for _ in attempts(self._sleep):
             before = self._find(post_id)
             self._authorship.check_author(caller, before, post_id)
             if_match.check(before.version)
@@ -120,19 +120,17 @@ class PostService:
                 break
             # Another request changed the post. The next attempt checks If-Match again.
             self._images.remove(set(images) - set(before.images))
-        else:
-            raise Problem.unavailable()
         return self._view_for(caller, after, self._engagement(caller, [after])[post_id])
 
     def delete(self, caller: Caller, post_id: str) -> bool:
         """Deletes a post. Returns True if an anonymous author deleted it."""
-        for _ in range(_ATTEMPTS):
+        for _ in attempts(self._sleep):
             post = self._find(post_id)
             actor_id = self._authorship.deleting_actor(caller, post, post_id)
             event = self._events.put("PostDeleted", actor_id=actor_id, data=post_data(post))
             if self._posts.mark_deleted(post, timestamp(self._clock()), actor_id, event):
                 return actor_id == post.alias_id
-        raise Problem.unavailable()
+        raise AssertionError("unreachable: attempts() raises after the last attempt")
 
     def like(self, caller: Caller, post_id: str) -> None:
         self._like(caller, post_id, liked=True)

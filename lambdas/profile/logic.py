@@ -1,5 +1,6 @@
 """The logic of the profile service: profiles, aliases and avatars."""
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -12,6 +13,7 @@ from lambdas.common.logs import Logger
 from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.people.profiles import UNKNOWN_NAME, may_see
 from lambdas.common.problems import FieldError, Problem
+from lambdas.common.storage.retries import Sleep, attempts
 from lambdas.common.storage.uploads import SignedUpload, StoredObject
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.profile.models import (
@@ -40,9 +42,6 @@ _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
 }
 """For each privacy setting, the values that replace the hidden fields. The setting
 `activity_status` is missing, because it applies only to chat."""
-
-_ATTEMPTS = 5
-"""Attempts to change a profile. An attempt fails if a concurrent request has changed it first."""
 
 
 class Aliases(Protocol):
@@ -73,6 +72,7 @@ class ProfileService:
         picture_url: Callable[[str], str],
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = time.sleep,
     ) -> None:
         """`picture_url` returns a picture's URL for its S3 key."""
         self._profiles = profiles
@@ -81,6 +81,7 @@ class ProfileService:
         self._picture_url = picture_url
         self._logger = logger
         self._clock = clock
+        self._sleep = sleep
 
     def get_own(self, caller: Caller) -> OwnProfile:
         """Returns the caller's profile. Creates it on first use."""
@@ -175,7 +176,7 @@ class ProfileService:
 
         If `change` returns an equal profile, no version and no event are created.
         """
-        for _ in range(_ATTEMPTS):
+        for _ in attempts(self._sleep):
             before = self._find_or_create(caller)
             if_match.check(before.version)
             changed = change(before)
@@ -185,9 +186,7 @@ class ProfileService:
             event_type, data = event(before, after)
             if self._profiles.replace(before, after, event_type, data):
                 return before, after
-        raise Problem.conflict(
-            "Other requests are changing this profile. Repeat the request.", retry_after=1
-        )
+        raise AssertionError("unreachable: attempts() raises after the last attempt")
 
     def _remove(self, key: str) -> None:
         """Deletes an unused picture. Only logs failures, because the request itself succeeded."""

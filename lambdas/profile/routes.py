@@ -26,7 +26,6 @@ ROUTES = (
         "replace_profile",
         body=ReplaceProfile,
         conditional=True,
-        refusals={"conflict": 409},
     ),
     Route(
         "PATCH",
@@ -35,7 +34,6 @@ ROUTES = (
         "update_profile",
         body=UpdateProfile,
         conditional=True,
-        refusals={"conflict": 409},
     ),
     Route("GET", "/v1/profile/{userId}", _READ, "get_other_profile"),
     Route("POST", "/v1/profile/avatar", _USER, "create_avatar_upload", 201, ImageUpload),
@@ -46,9 +44,9 @@ ROUTES = (
         "set_avatar",
         body=UseAvatar,
         conditional=True,
-        refusals={"conflict": 409, "upload_changed": 409},
+        refusals={"upload_changed": 409},
     ),
-    Route("DELETE", "/v1/profile/avatar", _USER, "delete_avatar", 204, refusals={"conflict": 409}),
+    Route("DELETE", "/v1/profile/avatar", _USER, "delete_avatar", 204),
     Route("GET", "/v1/profile/privacy", _READ, "get_privacy"),
     Route(
         "PUT",
@@ -57,7 +55,6 @@ ROUTES = (
         "replace_privacy",
         body=Privacy,
         conditional=True,
-        refusals={"conflict": 409},
     ),
     Route("GET", "/v1/profile/preferences", _READ, "get_preferences"),
     Route(
@@ -67,7 +64,6 @@ ROUTES = (
         "replace_preferences",
         body=Preferences,
         conditional=True,
-        refusals={"conflict": 409},
     ),
     Route("GET", "/v1/profile/alias", _READ, "get_alias", query=AliasQuery),
     Route(

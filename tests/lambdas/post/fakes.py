@@ -264,6 +264,7 @@ class World:
             image_url=lambda key: f"https://cdn.test/{key}",
             shards=2,
             clock=self.clock,
+            sleep=lambda _seconds: None,
         )
         self.discussion = CommentService(
             posts=self.posts,
@@ -271,6 +272,7 @@ class World:
             authorship=authorship,
             events=FakeEvents(),
             clock=self.clock,
+            sleep=lambda _seconds: None,
         )
 
     def stored(self, event: Entry, item: Post | Comment, author_id: str, item_id: str) -> None:
