@@ -83,7 +83,7 @@ $(API)/node_modules/.installed: $(API)/package-lock.json | $(VENV)/.synced
 types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
 
 $(API)/openapi.d.ts: docs/api/openapi.json $(API)/package.json $(API)/node_modules/.installed
-	npm --prefix $(API) run --silent types $(CURDIR)/$@
+	npm --prefix $(API) run --silent types -- $(CURDIR)/$< --output $(CURDIR)/$@
 
 # The installation links the server's libraries, so it needs the package's script.
 $(POSTGRESQL)/node_modules/.installed: $(POSTGRESQL)/package-lock.json | $(VENV)/.synced

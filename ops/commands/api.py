@@ -29,7 +29,7 @@ def api(
         ),
     ] = False,
 ) -> None:
-    """Generate the OpenAPI and AsyncAPI descriptions and the schemas of events in docs/api.
+    """Generate the API's descriptions, schemas of events and reference pages in docs/api.
 
     The source is the code of the functions: route tables, docstrings, and request and response
     types.

@@ -32,7 +32,7 @@ def describe_messages() -> dict[str, Any]:
     }
     bus = {
         type_.__name__: {
-            **_message(schemas, detail, type_.__doc__),
+            **_message(schemas, detail, schemas.components[type_.__name__]["description"]),
             "headers": _properties(
                 {"source": SOURCE_PREFIX + service, "detail-type": type_.__name__}
             ),
@@ -142,7 +142,7 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
             found[f"{source}@{type_.__name__}"] = {
                 "$schema": "http://json-schema.org/draft-04/schema#",
                 "title": type_.__name__,
-                "description": type_.__doc__,
+                "description": schemas.components[type_.__name__]["description"],
                 "type": "object",
                 "required": list(fields),
                 "properties": fields,

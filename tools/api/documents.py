@@ -10,10 +10,13 @@ from ops.root import PROJECT
 from tools.api.asyncapi import describe_events_for_registry, describe_messages
 from tools.api.breaking import find_breaking_changes
 from tools.api.openapi import describe_rest_api
+from tools.api.pages import render_pages
 
 DIRECTORY = PROJECT / "docs" / "api"
 RELEASED = "released"
 """The folder with the descriptions of the last release."""
+GENERATED = ("events/*.json", "reference/*.md")
+"""The files in folders that contain only generated files."""
 DECLARED = "breaking-changes.md"
 """The breaking changes since the last release that are intended, one list item each."""
 
@@ -27,22 +30,24 @@ prints the text of each list item. `ops api --release` empties the list.
 
 
 def write_documents(directory: Path = DIRECTORY) -> list[Path]:
-    """Writes the descriptions and the schemas of events. Returns the files."""
-    events = directory / "events"
-    events.mkdir(parents=True, exist_ok=True)
-    documents = generate_documents()
-    for stale in set(events.glob("*.json")) - {directory / name for name in documents}:
+    """Writes the descriptions, the schemas of events and the reference pages. Returns the files."""
+    documents = {directory / name: text for name, text in generate_documents().items()}
+    for stale in _list_stored(directory) - documents.keys():
         stale.unlink()
-    for name, text in documents.items():
-        (directory / name).write_text(text, encoding="utf-8")
-    return [directory / name for name in documents]
+    for file, text in documents.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return list(documents)
 
 
 def generate_documents() -> dict[str, str]:
     """Returns the content of each file by its name below the directory."""
+    openapi, asyncapi = describe_rest_api(), describe_messages()
+    pages = render_pages(openapi, asyncapi)
     return {
-        "openapi.json": _format(describe_rest_api()),
-        "asyncapi.json": _format(describe_messages()),
+        "openapi.json": _format(openapi),
+        "asyncapi.json": _format(asyncapi),
+        **{f"reference/{name}": text for name, text in pages.items()},
         **{
             f"events/{name}.json": _format(schema)
             for name, schema in describe_events_for_registry().items()
@@ -53,7 +58,7 @@ def generate_documents() -> dict[str, str]:
 def find_stale(directory: Path = DIRECTORY) -> list[str]:
     """Returns the names of files that differ from what the code generates."""
     generated = generate_documents()
-    stored = {f"events/{file.name}" for file in (directory / "events").glob("*.json")}
+    stored = {file.relative_to(directory).as_posix() for file in _list_stored(directory)}
     return sorted(
         name
         for name in {*generated, *stored}
@@ -61,6 +66,10 @@ def find_stale(directory: Path = DIRECTORY) -> list[str]:
         or not (directory / name).exists()
         or (directory / name).read_text(encoding="utf-8") != generated[name]
     )
+
+
+def _list_stored(directory: Path) -> set[Path]:
+    return {file for pattern in GENERATED for file in directory.glob(pattern)}
 
 
 def release_documents(directory: Path = DIRECTORY) -> None:

@@ -51,9 +51,9 @@ class Problem(Struct, frozen=True, kw_only=True, rename="camel"):
     correlation_id: str | UnsetType = UNSET
 
 
-def describe_rest_api() -> dict[str, Any]:
-    """Returns the OpenAPI document."""
-    operations = list(list_operations())
+def describe_rest_api(operations: Sequence[Operation] | None = None) -> dict[str, Any]:
+    """Returns the OpenAPI document of these operations, by default of all services."""
+    operations = list(list_operations()) if operations is None else operations
     types = [
         *(
             type_

@@ -39,11 +39,13 @@ def list_operations() -> Iterator[Operation]:
     for service, routes in route_tables().items():
         api = find_api(service)
         for route in routes:
-            method = getattr(api, route.operation)
-            summary, _, description = (inspect.getdoc(method) or "").partition("\n\n")
-            yield Operation(
-                service, route, summary, " ".join(description.split()), read_response(method)
-            )
+            yield read_operation(service, route, getattr(api, route.operation))
+
+
+def read_operation(service: str, route: Route, method: Callable[..., Any]) -> Operation:
+    """Returns the operation of a route, which this method implements."""
+    summary, _, description = (inspect.getdoc(method) or "").partition("\n\n")
+    return Operation(service, route, summary, " ".join(description.split()), read_response(method))
 
 
 def find_api(service: str) -> type:

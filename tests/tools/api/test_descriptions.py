@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -19,12 +17,12 @@ from lambdas.bus_events import EVENTS
 from lambdas.common.validation import validate
 from modules.api.errors import GATEWAY_ERRORS
 from ops.root import PROJECT
+from tests.tools.api.programs import run_node
 from tools.api import documents
 from tools.api.asyncapi import describe_events_for_registry, describe_messages
 from tools.api.openapi import describe_rest_api
 from tools.api.operations import list_operations
 
-PACKAGES = PROJECT / "tools" / "api" / "node_modules"
 OPERATIONS = list(list_operations())
 REGISTRY = describe_events_for_registry()
 MESSAGES = describe_messages()
@@ -142,27 +140,10 @@ def test_the_codes_of_gateway_responses_are_described(openapi: dict[str, Any]) -
     assert {(error.status, error.code) for error in GATEWAY_ERRORS.values()} <= described
 
 
-def run_node(*arguments: str | Path) -> str:
-    """Runs a program of Node.js. Returns its standard output, also if the program fails."""
-    assert PACKAGES.exists(), "run `make test`, which installs the packages of tools/api"
-    result = subprocess.run(
-        ["node", *arguments], capture_output=True, text=True, cwd=PACKAGES.parent, check=False
-    )
-    return result.stdout + result.stderr * bool(result.returncode)
-
-
 def test_the_asyncapi_document_and_the_patterns_are_valid() -> None:
     program = PROJECT / "tools" / "api" / "check_messages.mjs"
     files = [documents.DIRECTORY / name for name in ("asyncapi.json", "openapi.json")]
     assert run_node(program, *files) == ""
-
-
-def test_the_generated_types_check_calls(tmp_path: Path) -> None:
-    command = ["npm", "--prefix", str(PACKAGES.parent), "run", "--silent", "types"]
-    subprocess.run([*command, str(tmp_path / "openapi.d.ts")], check=True, capture_output=True)
-    shutil.copy(Path(__file__).with_name("client.ts"), tmp_path)
-    compiler = PACKAGES / "typescript" / "bin" / "tsc"
-    assert run_node(compiler, "--strict", "--noEmit", tmp_path / "client.ts") == ""
 
 
 def test_the_bus_has_the_events_that_subscriptions_can_select() -> None:
@@ -210,12 +191,31 @@ def test_an_event_matches_its_schema_for_the_registry(name: str) -> None:
     assert not validator.is_valid(event)
 
 
+def test_the_reference_has_every_operation_type_frame_and_event(openapi: dict[str, Any]) -> None:
+    pages = {
+        name: set(text.splitlines())
+        for name, text in documents.generate_documents().items()
+        if name.startswith("reference/")
+    }
+    for operation in OPERATIONS:
+        heading = f"## {operation.route.method} {operation.route.path}"
+        assert heading in pages[f"reference/{operation.service}.md"]
+    for name in openapi["components"]["schemas"]:
+        assert f"## {name}" in pages["reference/types.md"]
+    channels = MESSAGES["channels"]
+    assert {f"## {name}" for name in channels["bus"]["messages"]} <= pages["reference/events.md"]
+    frames = {f"### {name}" for name in channels["socket"]["messages"] if ".ack" not in name}
+    assert frames <= pages["reference/frames.md"]
+
+
 def test_the_command_fails_if_a_file_is_stale(tmp_path: Path) -> None:
     documents.write_documents(tmp_path)
     assert documents.find_stale(tmp_path) == []
     (tmp_path / "openapi.json").write_text("{}")
     (tmp_path / "events" / "old.json").write_text("{}")
-    assert documents.find_stale(tmp_path) == ["events/old.json", "openapi.json"]
+    (tmp_path / "reference" / "auth.md").unlink()
+    stale = ["events/old.json", "openapi.json", "reference/auth.md"]
+    assert documents.find_stale(tmp_path) == stale
     documents.write_documents(tmp_path)
     assert documents.find_stale(tmp_path) == []
 
