@@ -7,13 +7,23 @@ OPS    := $(BIN)/python -m ops
 CHECKOV := tools/checkov
 API    := tools/api
 POSTGRESQL := tools/postgresql
+DOCS   := tools/docs
+TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed \
+  $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed
+PYTHON_LOCKS := $(CHECKOV) $(DOCS)
+NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL)
+OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
 export PIPENV_VERBOSITY := -1
 
+# npm opens hundreds of files at once. Shells on macOS allow 256 unless a program asks for more.
+OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
+  echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
+
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down dev status logs synth test nightly types lint audit lock
+.PHONY: help setup installed up down dev status logs synth test nightly types docs lint audit lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -39,7 +49,7 @@ $(BIN)/ops: | $(VENV)/.synced
 	@ln -sf ../../tools/ops $@
 
 node_modules/.installed: package-lock.json | $(VENV)/.synced
-	npm ci --loglevel=error
+	$(OPEN_FILES) npm ci --loglevel=error
 	@touch $@
 
 # Commands that inspect or stop the platform do not install the toolchain.
@@ -64,20 +74,24 @@ logs: installed  ## Show the latest log lines of one service
 synth: setup  ## Write the Terraform files of all environments to cdktf.out/stacks/
 	@$(OPS) synth
 
-test: setup $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed  ## Run the tests on two workers; ARGS are arguments for pytest
+test: setup $(TEST_TOOLS)  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
 nightly: setup $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
 	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)
 
-# checkov has its own environment, because its pins conflict with the platform's.
-$(CHECKOV)/.venv/.synced: $(CHECKOV)/Pipfile.lock | $(VENV)/.synced
-	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv sync
+docs: setup $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed  ## Build the documentation as a site in .build/docs
+	$(DOCS)/.venv/bin/sphinx-build -q -W --keep-going -c $(DOCS) . .build/docs
+	@echo "Open .build/docs/README.html"
+
+# Tools with environments of their own: what only tests or documentation need, and checkov, whose
+# pins conflict with the platform's.
+tools/%/.venv/.synced: tools/%/Pipfile.lock | $(VENV)/.synced
+	cd tools/$* && $(OWN_VENV) pipenv sync
 	@touch $@
 
-# Only the tests need these packages.
-$(API)/node_modules/.installed: $(API)/package-lock.json | $(VENV)/.synced
-	cd $(API) && npm ci --ignore-scripts --loglevel=error
+tools/%/node_modules/.installed: tools/%/package-lock.json | $(VENV)/.synced
+	cd tools/$* && $(OPEN_FILES) npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
@@ -112,13 +126,10 @@ audit: setup  ## Check the locked Python packages for known vulnerabilities
 
 lock: setup  ## Update the lock files from Pipfile and package.json
 	$(BIN)/pipenv lock
-	cd $(CHECKOV) && PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1 pipenv lock
-	$(BIN)/python -m tools.lockfiles Pipfile.lock
-	$(BIN)/python -m tools.lockfiles $(CHECKOV)/Pipfile.lock
-	npm install --package-lock-only --loglevel=error
-	$(BIN)/python -m tools.lockfiles package-lock.json
-	cd $(API) && npm install --package-lock-only --ignore-scripts --loglevel=error
-	$(BIN)/python -m tools.lockfiles $(API)/package-lock.json
-	cd $(POSTGRESQL) && npm install --package-lock-only --ignore-scripts --loglevel=error
-	$(BIN)/python -m tools.lockfiles $(POSTGRESQL)/package-lock.json
+	for folder in $(PYTHON_LOCKS); do (cd $$folder && $(OWN_VENV) pipenv lock) || exit 1; done
+	for folder in $(NODE_LOCKS); do \
+	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
+	done
+	$(BIN)/python -m tools.lockfiles $(addsuffix /Pipfile.lock,. $(PYTHON_LOCKS)) \
+	  $(addsuffix /package-lock.json,$(NODE_LOCKS))
 	$(MAKE) setup

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import pytest
+from packaging.markers import Marker, default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
+from ops.root import PROJECT
 from tools.lockfiles import without_addresses
+
+
+def _tracked(*patterns: str) -> list[Path]:
+    command = ["git", "ls-files", *patterns]
+    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in listed.stdout.splitlines()]
 
 
 def test_pipfile_lock_keeps_only_versions_and_hashes() -> None:
@@ -40,7 +53,45 @@ def test_package_lock_loses_its_resolved_addresses() -> None:
     }
 
 
-@pytest.mark.parametrize("name", ["Pipfile.lock", "package-lock.json"])
-def test_lock_files_of_the_project_have_no_addresses(name: str) -> None:
-    lock = json.loads((Path(__file__).parents[2] / name).read_text())
+@pytest.mark.parametrize("path", _tracked("*Pipfile.lock", "*package-lock.json"), ids=str)
+def test_lock_files_of_the_project_have_no_addresses(path: Path) -> None:
+    lock = json.loads((PROJECT / path).read_text())
     assert without_addresses(json.loads(json.dumps(lock))) == lock
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0", "3.13.0", "3.14.0"])
+@pytest.mark.parametrize("path", _tracked("*Pipfile.lock"), ids=str)
+def test_each_supported_python_gets_what_the_locked_packages_need(path: Path, python: str) -> None:
+    """Debian 12 has Python 3.11.2, for which some packages need others than for later versions."""
+    lock = json.loads((PROJECT / path).read_text())
+    environment = {
+        **cast("dict[str, str]", default_environment()),
+        "python_version": python.rpartition(".")[0],
+        "python_full_version": python,
+    }
+    entries = {
+        canonicalize_name(name): entry
+        for section in ("default", "develop")
+        for name, entry in lock[section].items()
+    }
+    locked = {
+        name
+        for name, entry in entries.items()
+        if "markers" not in entry or Marker(entry["markers"]).evaluate(environment)
+    }
+    folder = PROJECT / path.parent / ".venv" / "lib"
+    site_packages = [str(site) for site in folder.glob("python*/site-packages")]
+    missing = [
+        f"{name} needs {requirement}"
+        for distribution in metadata.distributions(path=site_packages)
+        if (name := canonicalize_name(distribution.name)) in entries
+        for requirement in map(Requirement, distribution.requires or [])
+        if any(
+            requirement.marker is None
+            or requirement.marker.evaluate({**environment, "extra": extra})
+            for extra in ["", *entries[name].get("extras", [])]
+        )
+        if canonicalize_name(requirement.name) not in locked
+    ]
+    assert site_packages
+    assert missing == []

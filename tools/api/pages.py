@@ -151,7 +151,7 @@ class _Pages:
         yield from _heading("Reference: events on the bus", "asyncapi.json")
         yield from _wrap(
             "The table of an event shows `data` in the event's `detail`, which also has `eventId`, "
-            "`occurredAt`, `correlationId` and `actorId`. [events](../events) has a JSON Schema "
+            "`occurredAt`, `correlationId` and `actorId`. `docs/api/events` has a JSON Schema "
             "of each event for EventBridge's schema registry."
         )
         shown: set[str] = set()

@@ -1,0 +1,72 @@
+"""Configuration of the documentation's site, which `make docs` builds with Sphinx.
+
+The pages are the Markdown files that GitHub renders. The navigation is the list in docs/README.md.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+project = "Multitask Platform"
+html_title = "Multitask Platform"
+root_doc = "README"
+extensions = ["myst_parser"]
+include_patterns = ["*.md", "docs/**"]
+exclude_patterns = [".*", "node_modules", "cdktf.out", "tools"]
+nitpicky = True
+
+myst_heading_anchors = 4
+myst_fence_as_directive = ["mermaid"]
+html_theme = "furo"
+html_show_sphinx = False
+html_show_copyright = False
+html_copy_source = False
+# The pages load nothing from other hosts.
+html_static_path = ["diagrams.js", "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"]
+html_js_files = ["mermaid.tiny.js", "diagrams.js"]
+
+_SECTION = re.compile(r"^## (.+)$|\]\(([^)#]+)\.md\)", re.MULTILINE)
+
+
+class Diagram(SphinxDirective):
+    """Writes a Mermaid block as the element that Mermaid draws in the browser."""
+
+    has_content = True
+
+    def run(self) -> list[nodes.Node]:
+        source = html.escape("\n".join(self.content))
+        return [nodes.raw("", f'<pre class="mermaid">{source}</pre>', format="html")]
+
+
+def _navigation(index: str) -> str:
+    """Returns one table of contents for each section of docs/README.md."""
+    lines = []
+    for section, page in _SECTION.findall(index):
+        if section:
+            lines += ["```", "```{toctree}", ":hidden:", f":caption: {section}"]
+        else:
+            lines.append(str(Path(f"docs/{page}")) if not page.startswith("../") else page[3:])
+    return "\n".join(["", *lines[1:], "```", ""])
+
+
+def _add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
+    docs = Path(app.srcdir) / "docs"
+    if page == root_doc:
+        index = (docs / "README.md").read_text(encoding="utf-8")
+        source[0] += "\n```{toctree}\n:hidden:\ndocs/README\n```\n" + _navigation(index)
+    elif page == "docs/decisions/README":
+        records = sorted((docs / "decisions").glob("0*.md"))
+        source[0] += "\n".join(
+            ["", "```{toctree}", ":hidden:", *(record.stem for record in records), "```", ""]
+        )
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("mermaid", Diagram)
+    app.connect("source-read", _add_navigation)
