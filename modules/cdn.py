@@ -134,7 +134,7 @@ class Cdn(Construct):
             "site",
             aliases=site_names,
             default=("frontend", frontend),
-            csp=_site_policy(environment),
+            csp=_site_policy(environment, [avatars.name, attachments.name]),
             default_root_object="index.html",
             functions=[
                 CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation(
@@ -305,11 +305,17 @@ def _allow_reading(
     )
 
 
-def _site_policy(environment: Environment) -> str:
-    """Returns the site's content security policy: no inline code, no third parties."""
+def _site_policy(environment: Environment, upload_buckets: Sequence[str]) -> str:
+    """Returns the site's content security policy: no inline code, no third parties.
+
+    Presigned forms and links have S3's global address of a bucket, or its regional one.
+    """
     domains, emulator = environment.domains, environment.endpoints.aws
     if domains:
-        api, pictures = f"https://{domains.api} wss://{domains.websocket}", f"https://{domains.cdn}"
+        hosts = ("s3.amazonaws.com", f"s3.{environment.region}.amazonaws.com")
+        uploads = [f"https://{bucket}.{host}" for bucket in upload_buckets for host in hosts]
+        api = " ".join([f"https://{domains.api}", f"wss://{domains.websocket}", *uploads])
+        pictures = f"https://{domains.cdn}"
     elif emulator:
         api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
         pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"

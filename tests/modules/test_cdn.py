@@ -166,11 +166,20 @@ def test_the_sites_content_security_policy_allows_only_the_platform(
     prod: Synthesized, local: Synthesized, without_domains: Synthesized
 ) -> None:
     policy = _policy(prod, "site")
-    assert policy["connect-src"] == [
+    [own, api, websocket, *uploads] = policy["connect-src"]
+    assert (own, api, websocket) == (
         "'self'",
         "https://api.multitask.com",
         "wss://ws.multitask.com",
-    ]
+    )
+    buckets = ["aws_s3_bucket.storage_avatars_", "aws_s3_bucket.storage_attachments_"]
+    assert len(uploads) == 4
+    for bucket, global_address, regional_address in zip(
+        buckets, uploads[::2], uploads[1::2], strict=True
+    ):
+        assert global_address.startswith(f"https://${{{bucket}")
+        assert global_address.endswith(".bucket}.s3.amazonaws.com")
+        assert regional_address.endswith(".bucket}.s3.us-east-1.amazonaws.com")
     assert policy["img-src"] == ["'self'", "data:", "https://cdn.multitask.com"]
     assert policy["default-src"] == ["'self'"]
     assert "script-src" not in policy

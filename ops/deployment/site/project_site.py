@@ -1,15 +1,22 @@
-"""Builds the site that comes with the project: the status page."""
+"""Builds the site that comes with the project: the status page and the API reference."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
 from ops.errors import OperatorError
 from ops.root import PROJECT
 
 WEB = PROJECT / "web"
+DESCRIPTION = PROJECT / "docs" / "api" / "openapi.json"
+VENDORED = PROJECT / "node_modules" / "swagger-ui-dist"
+VENDORED_FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
+LICENSE = "swagger-ui-bundle.js.LICENSE.txt"
+"""The first line of the script names this file, so it keeps its name."""
 _REFERENCE = re.compile(r'(?P<attribute>\b(?:href|src)=")(?P<file>[^":?#]+)(?=")')
 
 
@@ -17,29 +24,40 @@ def build_project_site(directory: Path, web: Path = WEB) -> None:
     """Writes the site to a directory. The names of assets contain a hash of their content.
 
     Raises:
-        OperatorError: A page refers to a missing file.
+        OperatorError: A page refers to a missing file, or Swagger UI is not installed.
     """
-    sources = {file.relative_to(web).as_posix(): file for file in web.rglob("*") if file.is_file()}
-    pages = [name for name in sources if name.endswith(".html")]
-    assets = {
-        name: _hashed_name(name, file.read_bytes())
-        for name, file in sources.items()
-        if name not in pages
+    if not VENDORED.exists():
+        raise OperatorError(f"{VENDORED} is missing: run `make setup`")
+    sources = {
+        file.relative_to(web).as_posix(): file.read_bytes()
+        for file in web.rglob("*")
+        if file.is_file()
     }
+    pages = {name: text for name, text in sources.items() if name.endswith(".html")}
+    assets = {name: content for name, content in sources.items() if name not in pages}
+    assets |= {name: (VENDORED / name).read_bytes() for name in VENDORED_FILES}
+    description = json.loads(DESCRIPTION.read_bytes())
+    assets["openapi.json"] = json.dumps(
+        description, ensure_ascii=False, separators=(",", ":")
+    ).encode()
+    names = {name: _hashed_name(name, content) for name, content in assets.items()}
+    (directory / "assets").mkdir(parents=True, exist_ok=True)
+    for name, content in assets.items():
+        (directory / names[name]).parent.mkdir(parents=True, exist_ok=True)
+        (directory / names[name]).write_bytes(content)
+    (directory / "assets" / LICENSE).write_bytes((VENDORED / LICENSE).read_bytes())
+    for name, text in pages.items():
+        page = _replace_references(text.decode(), {**{page: page for page in pages}, **names}, web)
+        (directory / name).write_text(page, encoding="utf-8")
 
+
+def _replace_references(page: str, names: Mapping[str, str], web: Path) -> str:
     def replace(match: re.Match[str]) -> str:
-        name = match["file"]
-        if name in pages:
-            return match[0]
-        if name not in assets:
-            raise OperatorError(f"A page in {web} refers to {name}, which is missing")
-        return match["attribute"] + assets[name]
+        if match["file"] not in names:
+            raise OperatorError(f"A page in {web} refers to {match['file']}, which is missing")
+        return match["attribute"] + names[match["file"]]
 
-    for name, hashed in assets.items():
-        (directory / hashed).parent.mkdir(parents=True, exist_ok=True)
-        (directory / hashed).write_bytes(sources[name].read_bytes())
-    for name in pages:
-        (directory / name).write_text(_REFERENCE.sub(replace, sources[name].read_text()))
+    return _REFERENCE.sub(replace, page)
 
 
 def _hashed_name(name: str, content: bytes) -> str:
