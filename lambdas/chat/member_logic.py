@@ -47,9 +47,9 @@ INVITER_RANKS: dict[RoomType, int] = {
 }
 """The lowest rank that may invite users, by room type."""
 
-INVITATION_TYPES: frozenset[RoomType] = frozenset({"direct", "group", "private"})
-"""Room types that users join only by invitation. A user who does not accept direct messages can be
-invited only by a user with whom they already have a direct room."""
+MEMBERS_ONLY: frozenset[RoomType] = frozenset({"direct", "group", "private", "announcement"})
+"""Room types whose messages only members can read. A user who does not accept direct messages can
+be invited only by a user with whom they already have a direct room."""
 
 
 class MemberService:
@@ -141,7 +141,7 @@ class MemberService:
             Problem: 404 if the user has no profile. A profile is created within seconds of
                 registration, or when the user first reads it, so a later retry can succeed.
                 Anonymous users have no profile and cannot be invited.
-                403 in a room of INVITATION_TYPES if the user does not accept direct messages,
+                403 in a room of MEMBERS_ONLY if the user does not accept direct messages,
                 unless the two users have a direct room.
         """
         standing = self._standings.find(caller, room_id)
@@ -153,12 +153,12 @@ class MemberService:
             raise Problem.not_found("There is no user with this id.", "user_not_found")
         pair = pair_key(caller.user_id, user_id)
         if (
-            standing.room.type in INVITATION_TYPES
+            standing.room.type in MEMBERS_ONLY
             and not invited.personal.allow_direct_messages
             and not self._members.has_pair(pair)
         ):
             raise Problem.forbidden(
-                "This user does not accept direct messages or invitations to private rooms.",
+                "This user accepts invitations only to public rooms.",
                 "direct_messages_refused",
             )
         member = standing.room.new_member(

@@ -99,6 +99,8 @@ class RoomService:
     def update(self, caller: Caller, room_id: str, body: UpdateRoom, if_match: IfMatch) -> RoomView:
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[ADMIN])
+        # The name and the description of a room are texts that all members read.
+        standing.require_speaker()
         room = standing.room
         if_match.check(room.version)
         max_members = LIMITS.get(room.type) if body.max_members is None else body.max_members

@@ -41,7 +41,7 @@ ROUTES = (
         "update_room",
         body=UpdateRoom,
         conditional=True,
-        refusals=_READER | {"role_required": 403, "room_full": 409},
+        refusals=_READER | {"role_required": 403, "muted": 403, "room_full": 409},
     ),
     Route(
         "DELETE",

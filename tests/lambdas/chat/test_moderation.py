@@ -173,6 +173,16 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     ]
 
 
+def test_a_muted_administrator_cannot_rename_the_room(
+    ann: ChatUser, bob: ChatUser, room_id: str
+) -> None:
+    set_member(ann, room_id, role="admin")
+    for change in ({"name": "Buy my tea"}, {"description": "Buy my tea"}):
+        problem(bob.call("PATCH", f"/rooms/{room_id}", change), 403, "muted")
+    set_member(ann, room_id, mute=False)
+    ok(bob.call("PATCH", f"/rooms/{room_id}", {"name": "Tea"}))
+
+
 def test_a_muted_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))

@@ -197,12 +197,11 @@ def test_users_who_refuse_direct_messages_keep_their_existing_direct_rooms(
     invite(ann, old, bob)
     error = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
     assert (error["code"], error["roomId"]) == ("direct_room_exists", old)
-    for type_ in ("private", "group"):
+    for type_ in ("private", "group", "announcement"):
         response = ann.call("POST", member_list(ann.create_room(type_)), {"userId": "eve"})
         problem(response, 403, "direct_messages_refused")
     # The setting does not apply to public rooms, or to users with an existing direct room.
     invite(ann, ann.create_room("public"), eve)
-    invite(ann, ann.create_room("announcement"), eve)
     invite(ann, ann.create_room("group"), bob)
     eve.set_profile()
     invite(ann, new, eve)
