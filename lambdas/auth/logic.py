@@ -132,6 +132,7 @@ class AuthService:
         session = self._new_session(user.user_id, user.display_name, SESSION_LIFETIME)
         session, refresh_token = self._next_generation(structs.replace(session, device=device))
         self._sessions.add(session)
+        self._check_again(session, email, password, address)
         self._events.publish(
             "UserLoggedIn",
             actor_id=user.user_id,
@@ -139,6 +140,20 @@ class AuthService:
         )
         pair = self._issue_pair(user, refresh_token)
         return SignedIn(**structs.asdict(pair), user=user)
+
+    def _check_again(self, session: Session, email: str, password: str, address: str) -> None:
+        """Deletes the session if the password was changed between its check and now.
+
+        The change has revoked only the sessions that existed. Raises Problem 401.
+        """
+        if not self._sessions.were_revoked(session.user_id):
+            return
+        try:
+            with self._failures_limited(LOGIN, address, email, counted=HTTPStatus.UNAUTHORIZED):
+                self._identity.authenticate(email, password)
+        except BaseException:
+            self._sessions.revoke(session.session_id, session.user_id)
+            raise
 
     def anonymous(self, *, address: str) -> Anonymous:
         self._limiter.count(ANONYMOUS, address)

@@ -1,16 +1,24 @@
 """The sessions table: one item per sign-in. Deleting the item revokes the session."""
 
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct, convert, structs, to_builtins
 
 from lambdas.common.clock import SYSTEM_CLOCK, Clock
 from lambdas.common.storage.dynamodb import Table, succeeds
+from lambdas.common.storage.retries import Sleep
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 USER_INDEX = "user-id-index"
+
+INDEX_DELAY = 0.1
+"""Seconds after which the index by user usually contains a new session."""
+
+REVOCATION_LIFETIME = 60
+"""Seconds for which `revoke_all` is recorded. It exceeds the 30 s that a login can take."""
 
 
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -64,13 +72,23 @@ class SessionStore(Protocol):
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
         """Deletes the user's sessions except `keep`. Raises Problem 503 if some remain."""
 
+    def were_revoked(self, user_id: str) -> bool:
+        """Returns True if `revoke_all` was called for the user in the last REVOCATION_LIFETIME."""
+
 
 class DynamoSessionStore:
     """Sessions in DynamoDB. The index by user receives changes a few milliseconds late."""
 
-    def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
+    def __init__(
+        self,
+        dynamodb: "DynamoDBClient",
+        table: str,
+        clock: Clock = SYSTEM_CLOCK,
+        sleep: Sleep = time.sleep,
+    ) -> None:
         self._table = Table(dynamodb, table)
         self._clock = clock
+        self._sleep = sleep
 
     def add(self, session: Session) -> None:
         self._table.put(to_builtins(session))
@@ -109,8 +127,25 @@ class DynamoSessionStore:
         )
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
+        # Written before the index is read: a login either sees it, or has stored its session.
+        expires_at = int(self._clock()) + REVOCATION_LIFETIME
+        self._table.put({**_revocation_key(user_id), "expires_at": expires_at})
+        self._delete_listed(user_id, keep)
+        self._sleep(INDEX_DELAY)
+        self._delete_listed(user_id, keep)
+
+    def were_revoked(self, user_id: str) -> bool:
+        revocation = self._table.get(_revocation_key(user_id))
+        return revocation is not None and revocation["expires_at"] > self._clock()
+
+    def _delete_listed(self, user_id: str, keep: str | None) -> None:
         ids = (session.session_id for session in self.list_for_user(user_id))
         self._table.delete_many(_key(id_) for id_ in ids if id_ != keep)
+
+
+def _revocation_key(user_id: str) -> dict[str, str]:
+    # The index of sessions by user does not contain this item, because it has no `user_id`.
+    return {"session_id": f"revocation#{user_id}"}
 
 
 def _key(session_id: str) -> dict[str, str]:

@@ -75,6 +75,7 @@ class MemorySessions:
 
     def __init__(self, clock: FakeClock) -> None:
         self.items: dict[str, Session] = {}
+        self.revoked: set[str] = set()
         self.before_rotation: Any = None
         self._clock = clock
 
@@ -109,6 +110,10 @@ class MemorySessions:
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
         self.items = {i: s for i, s in self.items.items() if s.user_id != user_id or i == keep}
+        self.revoked.add(user_id)
+
+    def were_revoked(self, user_id: str) -> bool:
+        return user_id in self.revoked
 
 
 class FakeLimiter:

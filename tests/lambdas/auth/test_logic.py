@@ -24,6 +24,7 @@ from lambdas.auth.logic import (
 )
 from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.auth.rate_limit import Limit
+from lambdas.auth.sessions import Session
 from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
 from lambdas.common.web.pagination import PageQuery
@@ -422,6 +423,31 @@ def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
         caller.user_id,
         {"userId": caller.user_id},
     )
+    assert login(world, "N3w-passw")
+
+
+@pytest.mark.parametrize("change", ["change", "reset"])
+def test_a_login_during_a_change_of_the_password_creates_no_session(
+    world: World, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    """The old password is checked before the change, and the session is stored after it."""
+    caller = caller_of(world, login(world))
+    add = world.sessions.add
+
+    def add_late(session: Session) -> None:
+        monkeypatch.setattr(world.sessions, "add", add)
+        if change == "change":
+            world.service.change_password(caller, PASSWORD, "N3w-passw")
+        else:
+            world.service.reset_password(EMAIL, "000000", "N3w-passw", address=ADDRESS)
+        add(session)
+
+    monkeypatch.setattr(world.sessions, "add", add_late)
+    with pytest.raises(Problem) as refusal:
+        login(world)
+    assert refusal.value.status == 401
+    assert world.sessions.items.keys() == ({caller.session_id} if change == "change" else set())
+    assert "UserLoggedIn" not in world.events.types[1:]
     assert login(world, "N3w-passw")
 
 

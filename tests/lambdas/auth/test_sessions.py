@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from lambdas.auth.sessions import DynamoSessionStore, Session
+from lambdas.auth.sessions import REVOCATION_LIFETIME, DynamoSessionStore, Session
 from lambdas.common.web.sessions import SessionReader
 from tests.lambdas.support import NOW, FakeClock
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def store(
     dynamodb: "DynamoDBClient", table: Callable[..., str], clock: FakeClock
 ) -> DynamoSessionStore:
-    return DynamoSessionStore(dynamodb, table("session_id", "user_id"), clock)
+    return DynamoSessionStore(
+        dynamodb, table("session_id", "user_id"), clock, lambda _seconds: None
+    )
 
 
 def session(
@@ -83,6 +85,29 @@ def test_all_sessions_of_a_user_except_one_are_revoked(store: DynamoSessionStore
     store.revoke_all("u-1")
     assert store.list_for_user("u-1") == []
     assert store.find("other") is not None
+
+
+def test_a_session_that_reaches_the_index_late_is_revoked(
+    store: DynamoSessionStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add(session())
+    listed, late = store.list_for_user, [[], [session()]]
+    monkeypatch.setattr(store, "list_for_user", lambda _user_id: late.pop(0))
+    store.revoke_all("u-1")
+    assert listed("u-1") == []
+
+
+def test_a_revocation_of_all_sessions_is_recorded_for_a_minute(
+    store: DynamoSessionStore, clock: FakeClock
+) -> None:
+    assert not store.were_revoked("u-1")
+    store.revoke_all("u-1")
+    store.add(session())
+    assert store.were_revoked("u-1")
+    assert not store.were_revoked("u-2")
+    assert store.list_for_user("u-1") == [session()]
+    clock.advance(REVOCATION_LIFETIME)
+    assert not store.were_revoked("u-1")
 
 
 def test_the_session_reader_rejects_a_revoked_session(
