@@ -40,7 +40,15 @@ HOSTILE = (
     *("null", "true", "-1", "05", "5.0", "1e9", "NaN", "\u0665", "9" * 400, "x" * 65, "x" * 1025),
     *("x" * 2049, "x" * 5001, "\u4e16" * 10_001, "x" * 70_000, "a#b", "#", "room#seq", "a b"),
     *("..", "../../etc/passwd", "%00", "%2e%2e%2f", "a/b", "$context.requestId", "' OR 1=1 --"),
-    *("${jndi:ldap://x}", "<script>alert(1)</script>", "{{7*7}}", "a@b", "\U0010ffff", "\ufffe"),
+    *(
+        "${jndi:ldap://x}",
+        "<script>alert(1)</script>",
+        "{{7*7}}",
+        "a@b",
+        "\U0010ffff",
+        "\ufffe",
+        "\u0301",
+    ),
 )
 """Texts that programs often mishandle."""
 
@@ -76,6 +84,7 @@ hostile_values: st.SearchStrategy[Json] = st.one_of(
     st.sampled_from(NUMBERS),
     st.booleans(),
     st.lists(st.sampled_from(("", 1, None)), max_size=3),
+    st.lists(hostile_texts, min_size=1, max_size=2),
     st.just(["x"] * 1000),
     st.just({}),
     st.just({"a": {"b": ["c"]}}),
