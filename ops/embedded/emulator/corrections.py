@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import time
 import uuid
 from collections.abc import Callable
 from threading import Lock
@@ -13,7 +14,15 @@ from xml.etree.ElementTree import Element
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, json_response
-from ministack.services import apigateway, apigateway_v1, cloudfront, cloudwatch_logs, cognito, waf
+from ministack.services import (
+    apigateway,
+    apigateway_v1,
+    cloudfront,
+    cloudwatch_logs,
+    cognito,
+    elasticache,
+    waf,
+)
 
 
 def follow_alias_of_websockets() -> None:
@@ -87,6 +96,45 @@ def render_ids_of_mock_responses() -> None:
         return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
 
     apigateway_v1._invoke_mock_v1 = invoke_and_render
+
+
+def report_current_port_of_cache() -> None:
+    """Makes saved replication groups report the port at which the cache listens now.
+
+    If another program uses the earlier port, `ops up` chooses another one. Terraform would then
+    replace the group, which fails because a group of that name exists.
+    """
+    load = elasticache.load_persisted_state
+
+    def load_and_correct(data: Any) -> None:
+        load(data)
+        for group in elasticache._replication_groups.all_values():
+            for node_group in group["NodeGroups"]:
+                members = [member["ReadEndpoint"] for member in node_group["NodeGroupMembers"]]
+                for endpoint in (
+                    node_group["PrimaryEndpoint"],
+                    node_group["ReaderEndpoint"],
+                    *members,
+                ):
+                    endpoint["Port"] = elasticache.REDIS_DEFAULT_PORT
+
+    elasticache.load_persisted_state = load_and_correct
+
+
+def allow_requests_after_clock_changes() -> None:
+    """Resets the throttling of a stage if the clock was set back.
+
+    ministack would reject all requests until the clock reaches the time of the last request again.
+    """
+    take: Callable[..., bool] = apigateway_v1._take_token
+    states = apigateway_v1._throttle_state
+
+    def take_token(slot: Any, limits: Any) -> bool:
+        if slot in states and states[slot][1] > time.time():
+            del states[slot]
+        return take(slot, limits)
+
+    apigateway_v1._take_token = take_token
 
 
 def store_response_bodies() -> None:

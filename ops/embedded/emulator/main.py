@@ -12,12 +12,14 @@ from .autoscaling import add_autoscaling
 from .calls import deduplicate_calls
 from .connections import manage_connections, raise_descriptor_limit
 from .corrections import (
+    allow_requests_after_clock_changes,
     follow_alias_of_websockets,
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
     page_log_events,
     register_each_address_once,
     render_ids_of_mock_responses,
+    report_current_port_of_cache,
     store_response_bodies,
 )
 from .durable_stores import DurableStores
@@ -39,6 +41,8 @@ def correct() -> None:
     render_ids_of_mock_responses()
     register_each_address_once()
     page_log_events()
+    allow_requests_after_clock_changes()
+    report_current_port_of_cache()
     store_authentication_mode()
     add_autoscaling()
     add_trace_groups()

@@ -10,7 +10,8 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from ops.embedded.ports import LOOPBACK
+from ops.embedded.ports import LOOPBACK, ports_file
+from ops.root import write_json
 from tests.ops.embedded.servers import Server, running_server
 
 TABLE = {
@@ -286,3 +287,18 @@ def test_a_restart_keeps_what_was_added(server: Server) -> None:
     server.stop()
     server.start()
     assert [read() for read in reads] == before
+
+
+def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> None:
+    """`ops up` chooses another port if another program uses the earlier one."""
+    with running_server() as server:
+        cache = server.client("elasticache")
+        cache.create_replication_group(
+            ReplicationGroupId="group", ReplicationGroupDescription="-", Engine="valkey"
+        )
+        server.stop()
+        write_json(ports_file(server.root), {"cache-proxy": 20_001})
+        server.start()
+        [group] = cache.describe_replication_groups()["ReplicationGroups"]
+        [node_group] = group["NodeGroups"]
+        assert node_group["PrimaryEndpoint"]["Port"] == 20_001
