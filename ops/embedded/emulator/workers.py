@@ -10,8 +10,8 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-WORKERS = 20
-"""Maximum number of workers. Each uses 50 to 60 MB of memory, and disk space for its package."""
+WORKERS = 14
+"""Maximum number of workers. Each uses 50 to 66 MB of memory, and disk space for its package."""
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
 SLOT_TIMEOUT = 20.0

@@ -30,6 +30,10 @@ def server() -> Iterator[Server]:
         yield result
 
 
+BALLAST = "ballast"
+"""Name of the file that fills a disk."""
+
+
 def write(server: Server, table: str, id_: str) -> None:
     server.client("dynamodb").put_item(TableName=table, Item={"id": {"S": id_}})
 
@@ -145,12 +149,13 @@ def small_server(tmp_path: Path) -> Iterator[Server]:
         try:
             yield result
         finally:
+            (tmp_path / BALLAST).unlink(missing_ok=True)
             result.processes.stop(result.process)
 
 
 def fill_disk(server: Server, *, free: int) -> Path:
     """Writes a file that leaves `free` bytes on the server's disk, and returns its path."""
-    file = server.root.path / "ballast"
+    file = server.root.path / BALLAST
     size = psutil.disk_usage(str(server.root.path)).free - free
     # The server writes meanwhile, so the disk may be full before the last byte.
     with suppress(OSError), file.open("wb", buffering=0) as ballast:

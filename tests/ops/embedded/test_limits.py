@@ -121,6 +121,49 @@ def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None
     assert output.splitlines() == ["True None True", "(None, 'account')"]
 
 
+def test_a_function_runs_at_most_its_reserved_concurrency_at_once() -> None:
+    output = run("""
+        from ministack.services import lambda_svc
+        from ops.embedded.emulator import workers
+        workers.bound_workers()
+        config = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f"}
+        for _ in range(3):
+            slot, limit = lambda_svc._acquire_execution_slot({"concurrency": 2}, config)
+            print(slot is not None, limit)
+    """)
+    assert output.splitlines() == ["True None", "True None", "False function"]
+
+
+def test_idle_workers_end_and_their_packages_are_removed_except_one_for_each_function() -> None:
+    output = run("""
+        import io, os, tempfile, zipfile
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.IDLE_SECONDS = 0.0
+        workers.bound_workers()
+        tempfile.tempdir = tempfile.mkdtemp()
+        package = io.BytesIO()
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("m.py", "def handler(event, context): return 1")
+        for name in ("f", "g"):
+            arn = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+            config = {"FunctionArn": arn, "FunctionName": name, "Handler": "m.handler",
+                      "Runtime": "python3.12", "Timeout": 20}
+            leased = [
+                lambda_runtime.acquire_worker(name, config, package.getvalue())[0]
+                for _ in range(2)
+            ]
+            for worker in leased:
+                worker.invoke({}, "1")
+                lambda_runtime.release_worker(worker)
+        unpacked = len(os.listdir(tempfile.tempdir))
+        print(lambda_runtime.reap_idle_workers(), unpacked, len(os.listdir(tempfile.tempdir)))
+        print([len(pool) for pool in lambda_runtime._workers.values()])
+        lambda_runtime.kill_workers([w for pool in lambda_runtime._workers.values() for w in pool])
+    """)
+    assert output.splitlines() == ["2 4 2", "[1, 1]"]
+
+
 def test_a_worker_is_kept_after_an_exception_of_its_function() -> None:
     output = run("""
         import io, zipfile
@@ -142,6 +185,21 @@ def test_a_worker_is_kept_after_an_exception_of_its_function() -> None:
         worker.kill()
     """)
     assert output.splitlines() == ["error ok False", "True True"]
+
+
+def test_requests_are_allowed_after_the_clock_is_set_back() -> None:
+    output = run("""
+        import time
+        from ministack.services import apigateway_v1
+        from ops.embedded.emulator import corrections
+        corrections.allow_requests_after_clock_changes()
+        now = time.time()
+        limits = {"rateLimit": 1, "burstLimit": 2}
+        for offset in (3600, 3600, 3600, 0, 0, 0):
+            time.time = lambda: now + offset
+            print(apigateway_v1._take_token("stage", limits))
+    """)
+    assert output.split() == ["True", "True", "False", "True", "True", "False"]
 
 
 def test_packages_that_a_killed_server_unpacked_are_removed_at_start() -> None:
