@@ -29,7 +29,7 @@ from tests.e2e.support.platform import Platform
 SWITCHED = f"""
 import runpy, signal
 server = runpy.run_path({str(SERVER)!r})
-server["load"]()
+server["load"]("emulator")
 from emulator import journal, saving
 append, save = journal.Journal._append, saving.Saver._save
 is_on = True
