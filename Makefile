@@ -7,11 +7,13 @@ OPS    := $(BIN)/python -m ops
 CHECKOV := tools/checkov
 API    := tools/api
 POSTGRESQL := tools/postgresql
+CDKTN  := tools/cdktn
 DOCS   := tools/docs
 TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed \
-  $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed
-PYTHON_LOCKS := $(CHECKOV) $(DOCS)
-NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL)
+  $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed \
+  $(CDKTN)/.venv/.synced
+PYTHON_LOCKS := $(CHECKOV) $(DOCS) $(CDKTN)
+NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL) $(CDKTN)
 OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
@@ -23,7 +25,7 @@ OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
 .DEFAULT_GOAL := help
-.PHONY: help setup installed up down dev status logs synth test nightly types docs lint audit lock
+.PHONY: help setup cdktn installed up down dev status logs synth test nightly types docs lint audit lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -52,6 +54,8 @@ node_modules/.installed: package-lock.json | $(VENV)/.synced
 	$(OPEN_FILES) npm ci --loglevel=error
 	@touch $@
 
+cdktn: setup $(CDKTN)/.venv/.synced $(CDKTN)/node_modules/.installed  ## Install CDK Terrain, which PLATFORM_CDK=cdktn selects
+
 # Commands that inspect or stop the platform do not install the toolchain.
 installed:
 	$(if $(wildcard $(VENV)/.synced),,$(error the toolchain is not installed: run `make setup` first))
@@ -77,7 +81,7 @@ synth: setup  ## Write the Terraform files of all environments to cdktf.out/stac
 test: setup $(TEST_TOOLS)  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)
 
-nightly: setup $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
+nightly: setup cdktn $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
 	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)
 
 docs: setup $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed  ## Build the documentation as a site in .build/docs

@@ -2,6 +2,8 @@
 
 Run it with `cdktf` (cdktf.json) or `python main.py`. PLATFORM_ENVIRONMENTS selects environments
 (comma-separated; default all). CDKTF_OUTDIR sets the output folder (default cdktf.out).
+PLATFORM_CDK=cdktn uses CDK Terrain instead of CDKTF; its packages are only in the environment of
+tools/cdktn.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from environments import (
     shared_states,
 )
 from modules.packaging import PackagingError, package_functions
+from modules.provider import ImplementationError
 
 
 def main() -> None:
@@ -32,7 +35,10 @@ def main() -> None:
     except PackagingError as error:
         raise SystemExit(str(error)) from error
     # This import starts Node. It comes after the checks, so that errors appear without delay.
-    from modules.app import synthesize  # noqa: PLC0415
+    try:
+        from modules.app import synthesize  # noqa: PLC0415
+    except ImplementationError as error:
+        raise SystemExit(str(error)) from error
 
     synthesize(environments, artifacts, Path(os.environ.get("CDKTF_OUTDIR", "cdktf.out")))
 

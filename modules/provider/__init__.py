@@ -9,7 +9,11 @@ message (runtime.cjs), the wait while Node loads an assembly, and the wait for a
 already read (both in kernel.py).
 
 The synthesized Terraform is the same. If the provider or jsii has an unexpected structure, the
-normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import.
+normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import,
+and PLATFORM_PROVIDER_IMPORT=plain-jsii omits only the changes in kernel.py.
+
+PLATFORM_CDK=cdktn runs the same sources on CDK Terrain, the maintained fork of CDKTF. Its packages
+are then imported under CDKTF's names (docs/decisions/0095-cdk-terrain.md).
 """
 
 from __future__ import annotations
@@ -20,14 +24,67 @@ import json
 import os
 import sys
 import warnings
+from dataclasses import dataclass
+from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
 from modules.provider.kernel import reduce_waits
 
+CORE = "cdktf"
 PACKAGE = "cdktf_cdktf_provider_aws"
 PRELOAD = Path(__file__).with_name("preload.cjs")
+SELECTOR = "PLATFORM_CDK"
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """The installed packages that are imported as CORE and PACKAGE."""
+
+    core: str
+    bindings: str
+
+
+IMPLEMENTATIONS = {
+    "cdktf": Implementation(CORE, PACKAGE),
+    "cdktn": Implementation("cdktn", "cdktn_provider_aws"),
+}
+
+
+class ImplementationError(ImportError):
+    """PLATFORM_CDK has an unknown value, or selects packages that are not installed."""
+
+
+class _Unavailable(MetaPathFinder):
+    """Makes imports of the CDK raise an error, so that none uses an unselected implementation."""
+
+    def __init__(self, error: ImplementationError) -> None:
+        self._error = error
+
+    def find_spec(self, fullname: str, *_: object) -> None:
+        if fullname.partition(".")[0] in {CORE, PACKAGE}:
+            raise self._error
+
+
+def selected_implementation() -> Implementation:
+    """Returns the implementation that PLATFORM_CDK selects. The default is CDKTF.
+
+    Raises:
+        ImplementationError: The value is unknown, or the packages are not installed.
+    """
+    name = os.environ.get(SELECTOR) or CORE
+    implementation = IMPLEMENTATIONS.get(name)
+    if implementation is None:
+        known = " or ".join(IMPLEMENTATIONS)
+        raise ImplementationError(f"{SELECTOR} is {name!r}: set it to {known}, or unset it")
+    if importlib.util.find_spec(implementation.core) is None:
+        raise ImplementationError(
+            f"{SELECTOR} is {name}, but {sys.executable} has no package {implementation.core}:"
+            f' run `make {name}` once, then `ops synth`, or `eval "$(ops env <environment>)"`'
+            " before other programs"
+        )
+    return implementation
 
 
 def load_lazily() -> bool:
@@ -36,27 +93,50 @@ def load_lazily() -> bool:
     Returns:
         False if the bindings are already loaded or (with a warning) have an unexpected structure.
         The normal import is then used.
+
+        If PLATFORM_CDK selects packages that are not installed, later imports of CDKTF raise an
+        ImplementationError.
     """
     if PACKAGE in sys.modules:
         return getattr(sys.modules[PACKAGE], "__lazy__", False)
-    if os.environ.get("PLATFORM_PROVIDER_IMPORT") == "ordinary":
-        importlib.import_module(PACKAGE)
+    try:
+        selected = selected_implementation()
+    except ImplementationError as error:
+        # Commands import this package but no construct, and must work.
+        sys.meta_path.insert(0, _Unavailable(error))
         return False
-    spec = importlib.util.find_spec(PACKAGE)
+    mode = os.environ.get("PLATFORM_PROVIDER_IMPORT")
+    if mode == "ordinary":
+        _import_all(selected)
+        return False
+    spec = importlib.util.find_spec(selected.bindings)
     if (
         spec is None
         or not spec.submodule_search_locations
         or not _has_known_shape(spec.submodule_search_locations[0])
     ):
         warnings.warn(
-            f"{PACKAGE} has an unexpected structure: importing all of it, which is slow",
+            f"{selected.bindings} has an unexpected structure: importing all of it, which is slow",
             stacklevel=2,
         )
+        _import_all(selected)
         return False
     _preload_in_node()
-    reduce_waits()
+    if mode != "plain-jsii":
+        reduce_waits()
+    if selected.core != CORE:
+        sys.modules[CORE] = importlib.import_module(selected.core)
     sys.modules[PACKAGE] = _bare_package(spec)
     return True
+
+
+def _import_all(selected: Implementation) -> None:
+    """Imports the packages completely, and makes them available under CDKTF's names."""
+    for installed, name in ((selected.core, CORE), (selected.bindings, PACKAGE)):
+        importlib.import_module(installed)
+        for module in [*sys.modules]:
+            if module == installed or module.startswith(f"{installed}."):
+                sys.modules[name + module.removeprefix(installed)] = sys.modules[module]
 
 
 def _has_known_shape(location: str) -> bool:

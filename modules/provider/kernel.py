@@ -1,15 +1,26 @@
-"""Makes jsii wait less for Node, by loading assemblies in the background and caching references."""
+"""Makes jsii wait less for Node, by loading assemblies in the background and caching references.
+
+This changes a private class of jsii, so it applies only to the version that it was written for. Any
+other version works unchanged, which makes synthesis slower
+(docs/decisions/0096-jsii-waits-less.md).
+"""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 from jsii._kernel.providers import process
 from jsii._kernel.types import GetRequest, GetResponse, InvokeRequest, LoadRequest, SetRequest
 
+KNOWN_VERSION = "1.142.0"
+"""The version of jsii whose private class `DeferringProcess` extends.
+
+Before changing it, compare `_NodeProcess` of both versions in jsii/_kernel/providers/process.py.
+"""
 _NEEDED = ("handshake", "send", "_next_message")
 _REFERENCE = "${TfToken["
 """The prefix of CDKTF's placeholder for another resource's attribute."""
@@ -21,17 +32,26 @@ def reduce_waits() -> bool:
     Also caches references, because a third of all attribute reads repeat an earlier read.
 
     Returns:
-        False if jsii has an unexpected structure and is left unchanged (with a warning).
+        False if jsii has another version or an unexpected structure. jsii is then left unchanged,
+        with a warning.
     """
+    installed = version("jsii")
     base = getattr(process, "_NodeProcess", None)
-    if base is None or not all(hasattr(base, name) for name in _NEEDED):
-        warnings.warn(
-            "jsii has an unexpected structure: its imports wait for Node, which is slow",
-            stacklevel=2,
-        )
-        return False
+    if installed != KNOWN_VERSION:
+        reason = f"jsii is {installed}, not {KNOWN_VERSION}"
+    elif base is None or not all(hasattr(base, name) for name in _NEEDED):
+        reason = "jsii has an unexpected structure"
+    else:
+        setattr(process, "_NodeProcess", _defer(base))  # noqa: B010 (mypy rejects an assignment)
+        return True
+    warnings.warn(f"{reason}: its imports wait for Node, which is slow", stacklevel=2)
+    return False
 
-    class DeferringProcess(base):  # type: ignore[misc, valid-type]
+
+def _defer(base: Any) -> Any:
+    """Returns a subclass of jsii's process that waits only when a response is needed."""
+
+    class DeferringProcess(base):  # type: ignore[misc]
         """Waits for the responses to load requests only before a request of another type."""
 
         def __init__(self) -> None:
@@ -72,5 +92,4 @@ def reduce_waits() -> bool:
                 error = response.get("error", response)
                 raise RuntimeError(f"Node could not load an assembly: {error}")
 
-    setattr(process, "_NodeProcess", DeferringProcess)  # noqa: B010 (mypy rejects an assignment)
-    return True
+    return DeferringProcess

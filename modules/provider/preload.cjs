@@ -10,9 +10,15 @@ const Module = require("node:module");
 const runtime = require("./runtime.cjs");
 const path = require("node:path");
 
-const BARREL = path.join("@cdktf", "provider-aws", "lib", "index.js");
+const BARRELS = ["@cdktf", "@cdktn"].map((scope) =>
+  path.join(scope, "provider-aws", "lib", "index.js"),
+);
 const STACK_TRACE = path.join("cdktf", "lib", "tokens", "private", "stack-trace.js");
-const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+)"\)\)?;$/;
+// CDK Terrain has this switch instead.
+process.env.CDKTN_DISABLE_CREATION_STACK ??= "true";
+const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+(?:\/index)?)"\)\)?;$/;
+// Functions that the TypeScript compiler defines, such as __importStar.
+const HELPERS = /^var (__\w+) = \(this && this\.\1\) \|\| \([^]*?^\}.*;$\n/gm;
 // The other lines that the TypeScript compiler writes: directives, comments, `void 0` exports.
 const OTHERS = [
   /^("use strict";|\/[/*].*| \*.*|)$/,
@@ -24,7 +30,7 @@ const ordinary = Module._extensions[".js"];
 
 function resourcesOf(source) {
   const resources = [];
-  for (const line of source.split("\n")) {
+  for (const line of source.replace(HELPERS, "").split("\n")) {
     const match = LINE.exec(line);
     if (match) resources.push([match[1], match[2]]);
     else if (!OTHERS.some((other) => other.test(line))) return undefined;
@@ -38,7 +44,7 @@ Module._extensions[".js"] = function (module, filename) {
     module.exports.captureStackTrace = () => [];
     return;
   }
-  if (!filename.endsWith(BARREL)) return ordinary(module, filename);
+  if (!BARRELS.some((barrel) => filename.endsWith(barrel))) return ordinary(module, filename);
   const resources = resourcesOf(require("node:fs").readFileSync(filename, "utf8"));
   if (!resources) {
     process.stderr.write(`${filename} has an unexpected structure: loading all of it (slow)\n`);

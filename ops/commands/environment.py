@@ -22,8 +22,12 @@ from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.root import PROJECT
 from ops.terraform.stack_document import read_synthesized
-from ops.terraform.synthesis import program_variables, synthesize
-from ops.terraform.toolchain import redirecting_variables, terraform_variables
+from ops.terraform.synthesis import HCL, format_hcl, program_variables, synthesize
+from ops.terraform.toolchain import (
+    program_python,
+    redirecting_variables,
+    terraform_variables,
+)
 from ops.upkeep.logs import follow, parse_since, read
 
 
@@ -50,20 +54,30 @@ def synth(
     ] = None,
     directory: Annotated[Path, typer.Option("--out", help="Output directory.")] = PROJECT
     / "cdktf.out",
+    hcl: Annotated[
+        bool, typer.Option("--hcl", help="Write formatted HCL (cdk.tf) instead of JSON.")
+    ] = False,
+    root: RootOption = ROOT,
 ) -> None:
     """Synthesize the Terraform of environments, each into its own directory in OUT/stacks.
 
-    Warns if an environment would trigger its budget alert even without any requests.
+    For JSON, warns if an environment would trigger its budget alert even without any requests.
     """
     from ops.cost.bill import make_bill  # noqa: PLC0415 - only this command needs it
     from ops.cost.budget import budget_warnings  # noqa: PLC0415
     from ops.cost.resources import stack_resources  # noqa: PLC0415
     from ops.cost.usage import load_usage  # noqa: PLC0415
 
-    synthesize(environments or [], directory.resolve(), {})
+    names = environments or environment_names()
+    synthesize(names, directory.resolve(), HCL if hcl else {})
+    if hcl:
+        for name in names:
+            format_hcl(directory.resolve() / "stacks" / name, root)
     report(f"Wrote {directory}/stacks")
+    if hcl:
+        return
     usage = load_usage("idle")
-    for name in environments or environment_names():
+    for name in names:
         resources = stack_resources(read_synthesized(directory / "stacks" / name))
         for warning in budget_warnings(resources, make_bill(resources, usage), usage):
             report(f"Warning: {warning}")
@@ -77,6 +91,8 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     for name in redirecting_variables():
         print_line(f"unset {name}")
     variables = {**terraform_environment(environment, root), **program_variables()}
+    # cdktf.json starts main.py with this interpreter.
+    variables["PLATFORM_PYTHON"] = program_python()
     settings = terraform_variables(root).get("TF_CLI_CONFIG_FILE")
     if settings:
         variables["TF_CLI_CONFIG_FILE"] = settings

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.errors import OperatorError
-from ops.root import PROJECT
-from ops.terraform.toolchain import node_variables
+from ops.root import PROJECT, Root
+from ops.terraform.toolchain import (
+    node_variables,
+    program_python,
+    terraform,
+    terraform_variables,
+)
 
 BYTECODE = PROJECT / ".build" / "bytecode"
 
@@ -28,6 +33,14 @@ def program_variables() -> dict[str, str]:
     }
 
 
+HCL = {"SYNTH_HCL_OUTPUT": "true"}
+"""CDKTF's variable that selects HCL instead of JSON."""
+_REFERENCES = re.compile(
+    r"""^\s*(?:(?:depends_on|ignore_changes) = \[[^\]]*\]|provider = "aws\.\w+"$)""", re.MULTILINE
+)
+_ENDS_OF_BLOCKS = re.compile(r"^\}\n(?=(?:resource|data|output|provider) )", re.MULTILINE)
+
+
 def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, str]) -> None:
     """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment.
 
@@ -35,6 +48,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
         environments: Names of environments. An empty sequence means all environments.
         out: The output directory.
         variables: Variables for the environment files, in addition to the process's environment.
+            With `HCL`, the file is cdk.tf.
 
     Raises:
         OperatorError: The program failed. The message is its output.
@@ -44,7 +58,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
         # -O skips the bindings' type checks, a third of the run time. Tests run them.
-        [sys.executable, "-O", "main.py"],
+        [program_python(), "-O", "main.py"],
         cwd=PROJECT,
         env=environment,
         capture_output=True,
@@ -53,3 +67,24 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     )
     if result.returncode:
         raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
+
+
+def format_hcl(stack: Path, root: Root) -> None:
+    """Formats the HCL of a stack, and rewrites what Terraform warns about.
+
+    CDKTF writes no indentation and no empty lines between blocks. It quotes the references of
+    `depends_on`, `ignore_changes` and `provider`, which is deprecated.
+    """
+    file = stack / "cdk.tf"
+    text = file.read_text(encoding="utf-8")
+    text = _REFERENCES.sub(lambda match: match[0].replace('"', ""), text)
+    file.write_text(_ENDS_OF_BLOCKS.sub("}\n\n", text), encoding="utf-8")
+    result = subprocess.run(
+        [str(terraform(root)), f"-chdir={stack}", "fmt", "-list=false"],
+        env=terraform_variables(root),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        raise OperatorError(f"terraform cannot format {file}:\n{result.stderr.strip()}")

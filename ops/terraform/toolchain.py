@@ -9,6 +9,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -207,6 +208,33 @@ QUIET_NODE = "--no-deprecation"
 """Hides Node's warnings about deprecated functions, which only the makers of jsii can replace."""
 
 
+def cdk_directory(project: Path = PROJECT) -> Path:
+    """Returns the directory with the `.venv` and `node_modules` of the selected CDK.
+
+    PLATFORM_CDK selects it: cdktf (the default) or cdktn, which is CDK Terrain.
+
+    Raises:
+        OperatorError: The value is unknown, or `make cdktn` was not run.
+    """
+    name = os.environ.get("PLATFORM_CDK") or "cdktf"
+    if name == "cdktf":
+        return project
+    if name != "cdktn":
+        raise OperatorError(f"PLATFORM_CDK is {name!r}: set it to cdktf or cdktn, or unset it")
+    directory = project / "tools" / name
+    if not (directory / ".venv" / "bin" / "python").exists():
+        raise OperatorError(
+            "PLATFORM_CDK is cdktn, which is not installed: run `make cdktn`, or unset PLATFORM_CDK"
+        )
+    return directory
+
+
+def program_python() -> str:
+    """Returns the interpreter for main.py. Only that of the selected CDK has its packages."""
+    directory = cdk_directory()
+    return sys.executable if directory == PROJECT else str(directory / ".venv" / "bin" / "python")
+
+
 def node_variables() -> dict[str, str]:
     """Returns variables that make jsii and CDKTF use the checkout's Node or the one on the PATH.
 
@@ -227,7 +255,11 @@ def node_variables() -> dict[str, str]:
             f" {NODE_MINIMUM} or newer"
         )
     path = os.pathsep.join(
-        [str(PROJECT / "node_modules" / ".bin"), str(Path(node).parent), os.environ.get("PATH", "")]
+        [
+            str(cdk_directory() / "node_modules" / ".bin"),
+            str(Path(node).parent),
+            os.environ.get("PATH", ""),
+        ]
     )
     options = os.environ.get("NODE_OPTIONS", "").replace(QUIET_NODE, "").strip()
     return {

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,38 @@ def test_a_python_jsii_with_an_unexpected_structure_is_not_patched_with_a_warnin
     with pytest.warns(UserWarning, match="an unexpected structure"):
         assert kernel.reduce_waits() is False
     assert process._NodeProcess is object
+
+
+def test_another_version_of_jsii_is_not_patched_with_a_warning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unpatched(process._NodeProcess):
+        pass
+
+    monkeypatch.setattr(process, "_NodeProcess", Unpatched)
+    monkeypatch.setattr(kernel, "KNOWN_VERSION", "1.141.0")
+    with pytest.warns(UserWarning, match=rf"jsii is {version('jsii')}, not 1\.141\.0"):
+        assert kernel.reduce_waits() is False
+    assert process._NodeProcess is Unpatched
+
+
+def test_a_stack_is_the_same_with_an_unpatched_jsii() -> None:
+    program = """
+import sys, modules
+from modules.provider import kernel
+from cdktf import App, TerraformStack, Testing
+from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
+from jsii._runtime import kernel as runtime
+stack = TerraformStack(App(), "test")
+SqsQueue(stack, "copy", name=SqsQueue(stack, "queue", name="a").arn)
+print(type(runtime.provider._process).__name__, Testing.synth(stack))
+"""
+    patched = _python(program).stdout.partition(" ")
+    unpatched = _python(program, PLATFORM_PROVIDER_IMPORT="plain-jsii").stdout.partition(" ")
+    assert (patched[0], unpatched[0]) == ("DeferringProcess", "_NodeProcess")
+    assert json.loads(patched[2]) == json.loads(unpatched[2])
+
+
+def test_the_patched_version_of_jsii_is_the_locked_one() -> None:
+    lock = json.loads((PROJECT / "Pipfile.lock").read_text())
+    assert lock["default"]["jsii"]["version"] == f"=={kernel.KNOWN_VERSION}"

@@ -34,12 +34,15 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
     return {**kept, **more}
 
 
-def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
+def synthesize(
+    out: Path, variables: Mapping[str, str] = {}, python: str | Path = sys.executable
+) -> Path:
     """Runs the program and returns the directory that contains one folder for each stack.
 
-    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set.
+    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set. Fails if the provider
+    could not be loaded lazily.
     """
-    command = [sys.executable, "main.py"]
+    command = [str(python), "main.py"]
     environment = fixed_variables(
         {"CDKTF_OUTDIR": str(out), "GITHUB_REPOSITORY": REPOSITORY, **variables}
     )
@@ -47,6 +50,7 @@ def synthesize(out: Path, variables: Mapping[str, str] = {}) -> Path:
         command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+    assert "unexpected structure" not in result.stderr
     return out / "stacks"
 
 

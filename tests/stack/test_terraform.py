@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from environments import environment_names
 from ops.cloud import embedded_variables
 from ops.embedded import Addresses
 from ops.root import Root
+from ops.terraform.synthesis import HCL, format_hcl
 from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import synthesize
 from tests.stack.test_synthesis import likely_secrets
@@ -19,19 +19,24 @@ from tests.terraform import plan, run
 
 
 @pytest.fixture(scope="session")
-def hcl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Synthesizes the stacks as HCL."""
-    return synthesize(tmp_path_factory.mktemp("hcl"), {"SYNTH_HCL_OUTPUT": "true"})
+def hcl(tmp_path_factory: pytest.TempPathFactory, root: Root) -> Path:
+    """Synthesizes the stacks as formatted HCL."""
+    stacks = synthesize(tmp_path_factory.mktemp("hcl"), HCL)
+    for environment in environment_names():
+        format_hcl(stacks / environment, root)
+    return stacks
 
 
 @pytest.mark.parametrize("environment", environment_names())
-def test_hcl_is_valid(hcl: Path, root: Root, environment: str) -> None:
-    assert list((hcl / environment).glob("*.tf"))
-    # CDKTF quotes the references of depends_on, which causes warnings.
+def test_hcl_is_valid_formatted_and_free_of_warnings(
+    hcl: Path, root: Root, environment: str
+) -> None:
     run(hcl / environment, root, "init", "-backend=false", "-input=false")
     output = run(hcl / environment, root, "validate")
     assert "Success! The configuration is valid" in output
-    assert set(re.findall("Warning: (.*)", output)) == {"Quoted references are deprecated"}
+    assert "Warning:" not in output
+    assert run(hcl / environment, root, "fmt", "-check") == ""
+    assert (hcl / environment / "cdk.tf").read_text().count("\n\nresource ") > 300
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,11 @@ from typer.testing import CliRunner
 
 from ops.__main__ import app
 from ops.errors import OperatorError
-from ops.root import Root
+from ops.root import PROJECT, Root
 from ops.terraform.toolchain import (
+    cdk_directory,
     node_variables,
+    program_python,
     terraform,
     terraform_platform,
     terraform_variables,
@@ -135,6 +137,31 @@ class TestNode:
             program(tmp_path / "node", text)
         with pytest.raises(OperatorError, match=f"{reason}: run `make setup`"):
             node_variables()
+
+
+class TestCdk:
+    @pytest.mark.parametrize("selected", ["", "cdktf"])
+    def test_the_checkout_has_the_packages_of_cdktf(
+        self, monkeypatch: pytest.MonkeyPatch, selected: str
+    ) -> None:
+        monkeypatch.setenv("PLATFORM_CDK", selected)
+        assert cdk_directory() == PROJECT
+        assert program_python() == sys.executable
+
+    def test_cdk_terrain_has_its_own_interpreter_and_programs(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        python = program(tmp_path / "tools/cdktn/.venv/bin/python", "Python")
+        monkeypatch.setenv("PLATFORM_CDK", "cdktn")
+        assert cdk_directory(tmp_path) == tmp_path / "tools" / "cdktn"
+        python.unlink()
+        with pytest.raises(OperatorError, match="is not installed: run `make cdktn`"):
+            cdk_directory(tmp_path)
+
+    def test_error_names_the_known_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("PLATFORM_CDK", "cdk")
+        with pytest.raises(OperatorError, match="PLATFORM_CDK is 'cdk': set it to cdktf or cdktn"):
+            cdk_directory()
 
 
 def test_variables_that_redirect_terraform_are_dropped(root: Root) -> None:

@@ -1,0 +1,1 @@
+"""Tests that CDK Terrain can replace CDKTF."""

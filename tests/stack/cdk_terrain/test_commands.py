@@ -1,0 +1,67 @@
+"""Tests the command line of CDK Terrain from the first deployment of `local` to its removal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.embedded import Addresses
+from ops.root import PROJECT, Root
+from tests.terraform import run
+
+pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
+
+CDKTN = PROJECT / "tools" / "cdktn" / "node_modules" / ".bin" / "cdktn"
+
+
+def read_exports(root: Root) -> dict[str, str]:
+    """Returns the variables that `ops env local` exports if CDK Terrain is selected."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "ops", "env", "local", "--root", str(root.path)],
+        cwd=PROJECT,
+        env={**os.environ, "PLATFORM_CDK": "cdktn"},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    exports = [line.removeprefix("export ") for line in printed.splitlines()]
+    return dict(shlex.split(line)[0].split("=", 1) for line in exports)
+
+
+def test_cdktn_synthesizes_deploys_and_destroys_the_local_stack(
+    empty_cloud: Addresses, root: Root, tmp_path: Path
+) -> None:
+    variables = {**os.environ, **read_exports(root), "CI": "true"}
+
+    def run_cdktn(*arguments: str) -> str:
+        result = subprocess.run(
+            [str(CDKTN), *arguments, "--output", str(tmp_path)],
+            cwd=PROJECT,
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        return result.stdout
+
+    stack = tmp_path / "stacks" / "local"
+    run_cdktn("synth")
+    metadata = json.loads((stack / "cdk.tf.json").read_text())["//"]["metadata"]
+    assert metadata["version"] == run_cdktn("--version").strip()
+    # The provider's checksums for other platforms come from the registry, which may be unreachable.
+    planned = run_cdktn("diff", "local", "--skip-provider-lock")
+    assert re.search(r"Plan:\S* [3-9]\d\d to add, 0 to change, 0 to destroy", planned), planned
+    run_cdktn("deploy", "local", "--auto-approve", "--skip-provider-lock")
+    file = tmp_path / "outputs.json"
+    run_cdktn("output", "local", "--skip-synth", "--outputs-file", str(file))
+    assert json.loads(file.read_text())["local"]["functions"]
+    run_cdktn("destroy", "local", "--auto-approve", "--skip-provider-lock")
+    assert run(stack, root, "state", "list", variables=variables).split() == []
