@@ -4,6 +4,8 @@ PIPENV_VERSION := 2026.10.3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
+# Groups of the Pipfile without the tests
+GROUPS := packages synthesis local
 CHECKOV := tools/checkov
 API    := tools/api
 POSTGRESQL := tools/postgresql
@@ -44,7 +46,7 @@ $(BIN)/pipenv:
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION)
 
 $(VENV)/.synced: Pipfile.lock | $(BIN)/pipenv
-	$(BIN)/pipenv sync --dev
+	$(BIN)/pipenv sync --all
 	@touch $@
 
 $(BIN)/ops: | $(VENV)/.synced
@@ -114,7 +116,8 @@ lint: setup  ## Check style, types, imports, dependencies and workflows
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	@mkdir -p .build
-	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers > .build/dependencies.txt
+	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers --categories "$(GROUPS)" \
+	  > .build/dependencies.txt
 	@$(BIN)/pipenv requirements --from-pipfile --exclude-markers --dev-only \
 	  > .build/dev-dependencies.txt
 	$(BIN)/deptry . --config tools/deptry.toml
@@ -124,7 +127,7 @@ lint: setup  ## Check style, types, imports, dependencies and workflows
 
 audit: setup  ## Check the locked Python packages for known vulnerabilities
 	@mkdir -p .build
-	$(BIN)/pipenv requirements --dev > .build/locked.txt
+	$(BIN)/pipenv requirements --categories "$(GROUPS) dev-packages" > .build/locked.txt
 	@# --strict fails if a dependency cannot be audited.
 	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 

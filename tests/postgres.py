@@ -23,7 +23,8 @@ from lambdas.migration.files import Migration, read_migrations
 from lambdas.migration.migrator import Applied, Migrator, Result
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Processes
-from ops.embedded.services import POSTGRES_PROGRAMS, Database
+from ops.embedded.programs import postgres_programs
+from ops.embedded.services import Database
 from ops.root import PROJECT, Root
 
 PRODUCTION_VARIABLE = "TEST_POSTGRES"
@@ -38,7 +39,7 @@ SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_c
 def chosen_programs() -> Path:
     """Returns the directory with the programs of the version to test."""
     if os.environ.get(PRODUCTION_VARIABLE) != "production":
-        return POSTGRES_PROGRAMS
+        return postgres_programs()
     assert PRODUCTION_PROGRAMS.exists(), "run `make nightly`, which installs tools/postgresql"
     return PRODUCTION_PROGRAMS
 

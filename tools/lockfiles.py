@@ -17,7 +17,7 @@ def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
     if "_meta" in lock:
         lock["_meta"]["sources"] = []
         entries = [
-            entry for section in ("default", "develop") for entry in lock.get(section, {}).values()
+            entry for name, group in lock.items() if name != "_meta" for entry in group.values()
         ]
     else:
         entries = list(lock["packages"].values())

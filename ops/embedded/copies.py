@@ -10,7 +10,8 @@ from pathlib import Path
 import pg8000.native
 
 from environments.resource_names import DATABASE_MASTER
-from ops.embedded.services import POSTGRES_PROGRAMS, SUPERUSER
+from ops.embedded.programs import postgres_programs
+from ops.embedded.services import SUPERUSER
 from ops.errors import OperatorError
 
 
@@ -48,7 +49,7 @@ def _run_sql(address: str, sql: str) -> None:
 def _run_program(address: str, program: str, *arguments: str) -> None:
     host, _, port = address.partition(":")
     server = [f"--host={host}", f"--port={port}", f"--username={SUPERUSER}"]
-    command = [str(POSTGRES_PROGRAMS / program), *server, *arguments]
+    command = [str(postgres_programs() / program), *server, *arguments]
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     if result.returncode:
         raise OperatorError(f"{program} failed: {result.stderr.strip()}")

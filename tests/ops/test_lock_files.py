@@ -29,12 +29,14 @@ def test_pipfile_lock_keeps_only_versions_and_hashes() -> None:
         "_meta": {"sources": [{"url": "https://index"}]},
         "default": {"a": entry},
         "develop": {"b": dict(entry)},
+        "local": {"c": dict(entry)},
     }
     kept = {"hashes": ["sha256:1"], "version": "==1"}
     assert without_addresses(lock) == {
         "_meta": {"sources": []},
         "default": {"a": kept},
         "develop": {"b": kept},
+        "local": {"c": kept},
     }
 
 
@@ -71,8 +73,9 @@ def test_each_supported_python_gets_what_the_locked_packages_need(path: Path, py
     }
     entries = {
         canonicalize_name(name): entry
-        for section in ("default", "develop")
-        for name, entry in lock[section].items()
+        for group, packages in lock.items()
+        if group != "_meta"
+        for name, entry in packages.items()
     }
     locked = {
         name
