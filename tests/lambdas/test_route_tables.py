@@ -66,6 +66,25 @@ def test_an_operation_validates_the_models_that_its_route_declares(
     assert response.status == route.status
 
 
+CREATES_NOTHING = {
+    *("logout", "change_password", "join_room", "summarize", "translate", "moderate"),
+    # Each request gets another token or signature, which is not stored.
+    *("create_upload", "create_avatar_upload", "create_attachment_upload", "issue_ticket"),
+}
+"""The operations of authenticated POST routes that ignore Idempotency-Key."""
+
+
+def test_every_authenticated_post_that_creates_something_accepts_an_idempotency_key() -> None:
+    posts = [
+        route
+        for routes in route_tables().values()
+        for route in routes
+        if route.method == "POST" and not route.access.public
+    ]
+    ignoring = {route.operation for route in posts if not route.idempotent}
+    assert ignoring == CREATES_NOTHING
+
+
 def test_the_documented_statuses_follow_from_the_route() -> None:
     always = {400, 403, 413, 429, 503}
     assert Route("GET", "/v1/x", PUBLIC, "x").statuses == {200, *always}
