@@ -11,6 +11,7 @@ from aws_lambda_powertools.logging import Logger
 from msgspec import Struct, structs
 
 from lambdas.common.problems import Problem
+from lambdas.common.text import Email, Password
 from lambdas.common.validation import Body, validate
 from lambdas.common.web.access import Authenticator, from_authorizer
 from lambdas.common.web.http import Request, Response
@@ -232,3 +233,17 @@ def test_a_name_with_a_bidirectional_override_is_rejected(model: type[Struct], n
 @pytest.mark.parametrize(("model", "name"), _text_fields({"cursor", "action"}))
 def test_every_text_has_a_maximum_length(model: type[Struct], name: str) -> None:
     assert _rejects(model, name, "x" * 20_001)
+
+
+def test_all_passwords_and_email_addresses_are_normalized() -> None:
+    types = {
+        f"{model.__name__}.{field.name}": _plain_types(field.type)
+        for model in _request_models()
+        for field in structs.fields(model)
+        if field.name == "email" or "password" in field.name
+    }
+    types.pop("Notifications.email")  # a preference
+    assert {name.partition(".")[0] for name in types} >= {"Register", "Login", "ChangePassword"}
+    for name, found in types.items():
+        normal = Email if name.endswith("email") else Password
+        assert any(isinstance(t, type) and issubclass(t, normal) for t in found), name
