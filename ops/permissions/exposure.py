@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterable
 
@@ -86,10 +87,20 @@ _CHECKS = ((IDENTIFIERS, _is_fixed), (ARNS, _names_owner), (PATHS, _names_organi
 def is_internet(ranges: Iterable[Network]) -> bool:
     """Returns True if the ranges contain more public addresses than one organization owns."""
     total = {4: 0, 6: 0}
-    for item in ranges:
+    for item in map(_unmapped, ranges):
         if not item.is_private or item.prefixlen == 0:
             total[item.version] += item.num_addresses
     return any(total[version] > LARGEST_KNOWN[version] for version in total)
+
+
+def _is_everybody(principal: str) -> bool:
+    return principal in EVERYBODY or principal.endswith(f":{ANYBODY}")
+
+
+def _unmapped(item: Network) -> Network:
+    """Returns the IPv4 range that an IPv6 range such as `::ffff:0:0/96` stands for."""
+    mapped = item.network_address.ipv4_mapped if isinstance(item, ipaddress.IPv6Network) else None
+    return ipaddress.IPv4Network((mapped, item.prefixlen - 96)) if mapped else item
 
 
 def open_principals(
@@ -106,7 +117,7 @@ def open_principals(
     return frozenset(
         name
         for name in principals
-        if (name in EVERYBODY and not any(map(restricts_callers, conditions)))
+        if (_is_everybody(name) and not any(map(restricts_callers, conditions)))
         or (name.startswith("Federated:") and not _restricts_federation(name, conditions))
     )
 

@@ -41,6 +41,13 @@ def attached_policies(change: Change, context: Context) -> Iterator[str]:
             yield str(arn)
 
 
+def broad_boundary(change: Change, context: Context) -> Iterator[str]:
+    """Yields the new permissions boundary if it is broad and replaces another boundary."""
+    old, new = (values.get("permissions_boundary") for values in (change.before, change.after))
+    if old and old != new and (reason := _breadth(new, context)):
+        yield f"{new} {reason}"
+
+
 def _attached(change: Change) -> Iterator[Any]:
     """Yields the ARN of each attached policy, or UNKNOWN if the apply creates the policy."""
     before = {} if change.action is Action.CREATE else change.before

@@ -29,7 +29,23 @@ Findings = dict[tuple[str, str], str]
 """Names of failed checks, by check id and resource address."""
 
 
-def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
+def uses_checkov(
+    chosen: bool | None, *, is_new_plan: bool, emulated: bool, checkov: Path = CHECKOV
+) -> bool:
+    """Returns True if a review includes checkov's findings.
+
+    Args:
+        chosen: the operator's choice, or None for the default: checkov is installed, the review
+            creates the plan, which takes longer than checkov does, and the plan is for AWS.
+        is_new_plan: True if the review creates the plan, False if it reads a plan file.
+        emulated: True if the environment uses an emulated AWS.
+    """
+    if chosen is not None:
+        return chosen
+    return is_new_plan and not emulated and checkov.exists()
+
+
+def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path = CHECKOV) -> Review:
     """Returns the review with an additional reason for each check that fails only after the plan.
 
     Args:
@@ -38,10 +54,10 @@ def with_checkov(review: Review, document: Mapping[str, Any]) -> Review:
     Raises:
         OperatorError: checkov is not installed, or checkov failed.
     """
-    if not CHECKOV.exists():
+    if not checkov.exists():
         raise OperatorError(
-            f"checkov is not installed at {CHECKOV}:"
-            " run `make test` once to install it, or omit --checkov"
+            f"checkov is not installed at {checkov}:"
+            " run `make test` once to install it, or use --no-checkov"
         )
     # A plan that changes nothing, to find out which findings exist already.
     before = {

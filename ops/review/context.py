@@ -6,6 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ops.terraform.plan_values import UNKNOWN
+
+NAMES = {"aws_s3_bucket": "bucket", "aws_lambda_function": "function_name"}
+"""The attribute with the name under which other resources refer to a resource of a type.
+
+References to other types contain an id, which is unknown until the apply creates the resource.
+"""
+
 
 @dataclass(frozen=True)
 class Context:
@@ -13,5 +21,9 @@ class Context:
 
     policies: Mapping[str, Any] = field(default_factory=dict)
     """The documents of the customer-managed policies in the plan, by ARN."""
-    new_buckets: frozenset[str] = frozenset()
-    """The names of the buckets that the plan creates, which contain no objects yet."""
+    created: frozenset[tuple[str, str]] = frozenset()
+    """The attribute and the name of each bucket and function that the plan creates."""
+
+    def is_new(self, attribute: str, value: Any) -> bool:
+        """Returns True if the plan creates the resource to which an attribute refers."""
+        return value is UNKNOWN or (attribute, value) in self.created

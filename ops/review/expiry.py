@@ -64,8 +64,7 @@ def deletes_more(change: Change, context: Context) -> Iterator[str]:
 
 
 def _is_new_bucket(change: Change, context: Context) -> bool:
-    bucket = change.after.get("bucket")
-    return bucket is UNKNOWN or bucket in context.new_buckets
+    return context.is_new("bucket", change.after.get("bucket"))
 
 
 def _deletions(values: Mapping[str, Any]) -> Iterator[Deletion]:

@@ -16,6 +16,7 @@ ALL_PORTS = (0, 65535)
 RANGES = ("cidr_ipv4", "cidr_ipv6", "cidr_block", "ipv6_cidr_block", "cidr_blocks",
     "ipv6_cidr_blocks", "cidrs", "cidr")  # fmt: skip
 """Attributes of a rule that contain address ranges."""
+PORTS = ("from_port", "to_port")
 LISTS = re.compile(r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list)")
 """Matches names of attributes with lists of allowed address ranges that have no ports."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
@@ -39,11 +40,27 @@ class Opening:
 
 def opened(change: Change) -> Iterator[str]:
     """Yields each port range that additional internet addresses can reach after the change."""
-    before = [] if change.action is Action.CREATE else list(_openings(change.type, change.before))
-    after = list(_openings(change.type, change.after))
+    old = {} if change.action is Action.CREATE else change.before
+    before, after = (list(_openings(change.type, values)) for values in (old, change.after))
     for opening in after:
         if _is_new(opening, before, after):
             yield _described(opening)
+    denied, still_denied = (
+        list(_acl_openings(change.type, values, "deny")) for values in (old, change.after)
+    )
+    for opening in denied:
+        if _is_new(opening, still_denied, denied):
+            yield f"{_described(opening)} if another rule allows it, because a denial is removed"
+
+
+def opened_to_unknown(change: Change) -> Iterator[str]:
+    """Yields the attributes with addresses or ports of rules that the apply determines."""
+    if "egress" in change.type or change.after.get("type") == "egress":
+        return
+    for item in change.unknown_differences:
+        outer, _, name = item.attribute.rpartition(".")
+        if name in (*RANGES, *PORTS) and outer in {"", "ingress"}:
+            yield item.path
 
 
 def _is_new(opening: Opening, before: Iterable[Opening], after: Iterable[Opening]) -> bool:
@@ -104,7 +121,7 @@ def _described(opening: Opening) -> str:
 
 def _openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
     if "network_acl" in type_:
-        yield from _acl_openings(type_, values)
+        yield from _acl_openings(type_, values, "allow")
     elif "security_group" in type_:
         yield from _group_openings(type_, values)
     elif "route" not in type_ and type_ not in {"aws_subnet", "aws_vpc"}:
@@ -120,11 +137,14 @@ def _group_openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
         yield from _opening(rule)
 
 
-def _acl_openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
+def _acl_openings(type_: str, values: Mapping[str, Any], action: str) -> Iterator[Opening]:
+    """Yields what the incoming rules of a network ACL with an action, such as `deny`, concern."""
+    if "network_acl" not in type_:
+        return
     rules = [values] if type_.endswith("_rule") else _blocks(values, "ingress")
     for rule in rules:
-        allows = str(rule.get("rule_action") or rule.get("action")).lower() == "allow"
-        if allows and rule.get("egress") is not True:
+        chosen = str(rule.get("rule_action") or rule.get("action")).lower() == action
+        if chosen and rule.get("egress") is not True:
             yield from _opening(rule)
 
 

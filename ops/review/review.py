@@ -15,7 +15,7 @@ from ops.cost.prices import load_prices
 from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
 from ops.permissions.principals import ANYBODY
-from ops.review.context import Context
+from ops.review.context import NAMES, Context
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Judge, Reason, Rules, Verdict, load_rules
 from ops.terraform.plan import Action, Change, Plan
@@ -201,11 +201,11 @@ def _context(plan: Plan) -> Context:
             for change in plan.resources
             if change.type == "aws_iam_policy" and isinstance(change.after.get("arn"), str)
         },
-        new_buckets=frozenset(
-            bucket
+        created=frozenset(
+            (name, value)
             for change in plan.resources
-            if change.type == "aws_s3_bucket" and change.action is Action.CREATE
-            if isinstance(bucket := change.after.get("bucket"), str)
+            if change.type in NAMES and change.action is Action.CREATE
+            if isinstance(value := change.after.get(name := NAMES[change.type]), str)
         ),
     )
 

@@ -16,11 +16,11 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from ops.review.checks import CHECKS
 from ops.review.context import Context
-from ops.review.provider_types import computed_attributes
 from ops.review.values import BECOMES, is_hidden
 from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import Difference, shown
 from ops.terraform.policies import Comparison, Grant
+from ops.terraform.provider_types import computed_attributes, is_known, is_stateful
 
 FILE = Path(__file__).with_name("rules.yml")
 
@@ -42,18 +42,21 @@ class Verdict(enum.IntEnum):
         return Verdict[name.upper()]
 
 
+LOCAL = frozenset({Action.MOVE})
+"""Actions that change only the state, so they are safe for all types."""
 VerdictName = Literal["safe", "review", "dangerous", "irreversible"]
 Becoming = Literal[
     "changed", "lowered", "raised", "turned_off", "turned_on", "stopped", "removed", "fewer",
-    "appears", "weaker_tls", "weaker_encryption", "upgraded",
+    "appears", "weaker_tls", "weaker_transport", "weaker_encryption", "wider_commands", "upgraded",
 ]  # fmt: skip
 PolicyChange = Literal[
     "public", "gives_permissions", "wildcard", "wider", "narrower", "undenied", "denied", "unknown",
     "undecided", "same",
 ]  # fmt: skip
 CheckName = Literal[
-    "attached_permissions", "attached_policies", "deletes_more", "deposed", "imported", "indexes",
-    "locked_key", "opened", "sensitivity",
+    "attached_permissions", "attached_policies", "broad_boundary", "created_only", "deletes_more",
+    "deposed", "imported", "indexes", "locked_key", "opened", "opened_to_unknown", "parent_is_new",
+    "sensitivity",
 ]  # fmt: skip
 
 
@@ -233,7 +236,13 @@ class Judge:
     def _rules_for(self, change: Change) -> list[Rule]:
         key = (change.type, change.action, bool(change.deposed))
         if key not in self._selected:
-            chosen = [rule for rule in self._rules.rules if rule.is_for(*key)]
+            # Nobody knows what a change of an unknown type does, so no rule makes it safe.
+            earned = is_known(change.type) or change.action in LOCAL
+            chosen = [
+                rule
+                for rule in self._rules.rules
+                if rule.is_for(*key) and (earned or rule.verdict != "safe")
+            ]
             self._selected[key] = sorted(chosen, key=lambda rule: rule.general)
         return self._selected[key]
 
@@ -262,7 +271,7 @@ def _reasons(
         for detail in CHECKS[rule.check](change, context):
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
-        if found and _meets_only(rule, change, rule.attribute):
+        if found and _meets_only(rule, change, rule.attribute or rule.attributes):
             # One reason is enough, even if several parts of the attribute change.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
@@ -277,21 +286,31 @@ def _reasons(
         yield Reason(rule.id, verdict, rule.text)
 
 
-def _meets_only(rule: Rule, change: Change, attribute: str | None) -> bool:
+def _meets_only(rule: Rule, change: Change, attribute: str | re.Pattern[str] | None) -> bool:
     if not rule.only:
         return True
     if change.forced_by or attribute is None:
         return False
-    names = {path.partition(".")[0].partition("[")[0] for path in change.unknown}
-    return names <= computed_attributes(change.type) and all(
-        item.is_at(attribute) for item in change.differences
+    computed = computed_attributes(change.type)
+    return all(
+        any(item.is_at(name) for name in computed) for item in change.unknown_differences
+    ) and all(
+        item.is_at(attribute) if isinstance(attribute, str) else attribute.search(item.attribute)
+        for item in change.differences
     )
 
 
 def _matches(type_: str, patterns: frozenset[str]) -> bool:
-    return type_ in patterns or any(
-        "*" in pattern and fnmatchcase(type_, pattern) for pattern in patterns
-    )
+    """Returns True if the patterns contain the type.
+
+    A pattern with `*` matches only types that the provider has and that hold no data according to
+    the sources. A pattern that starts with `!` excludes the types that it matches.
+    """
+    if type_ in patterns:
+        return True
+    if not is_known(type_) or is_stateful(type_) or f"!{type_}" in patterns:
+        return False
+    return any("*" in pattern and fnmatchcase(type_, pattern) for pattern in patterns)
 
 
 def _text(value: Any) -> str:

@@ -122,7 +122,7 @@ def _reviewed(
 ) -> Reviewed:
     stack = read_synthesized(directory) if directory else None
     result = review(
-        read_plan(document, emulated=_is_emulated(environment)),
+        read_plan(document, emulated=is_emulated(environment)),
         environment,
         stack,
         usage=usage,
@@ -133,7 +133,7 @@ def _reviewed(
     return Reviewed(result, document, stack, file)
 
 
-def _is_emulated(environment: str) -> bool:
+def is_emulated(environment: str) -> bool:
     """Returns True if the environment uses an emulated AWS. False for an unknown environment."""
     try:
         return load_environment(environment).endpoints.aws is not None

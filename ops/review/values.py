@@ -8,11 +8,16 @@ from typing import Any
 
 from ops.terraform.plan_values import UNKNOWN, Sensitive
 
-ON = frozenset({"true", "enabled", "enable", "on", "active", "1", "running", "started", "yes"})
+ON = frozenset({"true", "enabled", "enable", "on", "active", "1", "running", "started", "yes",
+    "signing"})  # fmt: skip
 OFF = frozenset({
     "false", "disabled", "disable", "off", "inactive", "0", "stopped", "paused", "suspended", "no",
     "stop", "none",
 })  # fmt: skip
+WITH_TLS = frozenset({
+    "https", "tls", "ssl", "sftp", "ftps", "wss", "require", "verify-ca", "verify-full",
+})  # fmt: skip
+"""Protocols and modes that require TLS or SSH."""
 _TLS = re.compile(r"(?:tls13|(?P<kind>tls|ssl|fs))[-_v]*(?P<version>\d(?:[._-]\d)?)", re.IGNORECASE)
 _YEAR = re.compile(r"(20\d\d)[-_]?(\d\d)?")
 _NUMBER = re.compile(r"\d+")
@@ -73,6 +78,22 @@ def tls_version(policy: Any) -> tuple[int, int, int, int]:
     return (numbers[0], numbers[1] if len(numbers) > 1 else 0, *dated)
 
 
+def _is_weaker_transport(before: Any, after: Any) -> bool:
+    """Returns True if a protocol without TLS replaces or joins one with TLS."""
+    old, new = (
+        {str(item).lower() for item in (value if isinstance(value, list) else [value])}
+        for value in (before, after)
+    )
+    return bool(old & WITH_TLS) and any(item not in old | WITH_TLS for item in new)
+
+
+def _allows_more_commands(before: Any, after: Any) -> bool:
+    """Returns True if an access string of Redis or Valkey allows more than another one."""
+    old, new = (set(str(value or "").split()) for value in (before, after))
+    gained = any(item.startswith(("+", "~", "&", "%", "all")) for item in new - old)
+    return gained or any(item.startswith("-") for item in old - new)
+
+
 def _is_weaker_encryption(before: Any, after: Any) -> bool:
     return _encryption_rank(after) < _encryption_rank(before)
 
@@ -112,6 +133,8 @@ BECOMES: Mapping[str, Callable[[Any, Any], bool]] = {
     ),
     "fewer": _is_fewer,
     "weaker_tls": _is_weaker_tls,
+    "weaker_transport": _is_weaker_transport,
+    "wider_commands": _allows_more_commands,
     "weaker_encryption": _is_weaker_encryption,
     "upgraded": _is_upgraded,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +21,10 @@ from ops.terraform.plan_values import (
     differences,
     either_marked,
     marked_paths,
+    marks_at,
     masked,
 )
+from ops.terraform.provider_types import secret_attributes
 
 FORMAT = "1."
 """Supported major format version of `terraform show -json`. Minor versions only add fields."""
@@ -174,9 +177,14 @@ class Change:
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property
-    def unknown(self) -> tuple[str, ...]:
+    def unknown_differences(self) -> tuple[Difference, ...]:
         """Attributes whose new value is known only after the apply."""
-        return tuple(item.path for item in self._all_differences if item.after is UNKNOWN)
+        return tuple(item for item in self._all_differences if item.after is UNKNOWN)
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """The paths of the attributes whose new value is known only after the apply."""
+        return tuple(item.path for item in self.unknown_differences)
 
     @cached_property
     def _all_differences(self) -> list[Difference]:
@@ -334,7 +342,14 @@ def _change(item: _Resource) -> Change:
         imported = change.importing.id or _identity_text(change.importing.identity)
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
-    sensitive = either_marked(change.before_sensitive, change.after_sensitive)
+    marked = either_marked(change.before_sensitive, change.after_sensitive)
+    # Other tools and old versions of Terraform do not mark everything that the schemas call secret.
+    secret = secret_attributes(item.type)
+    sensitive = functools.reduce(
+        either_marked,
+        (marks_at(values, secret) for values in (change.before, change.after)),
+        marked,
+    )
     return Change(
         address=item.address,
         type=item.type,

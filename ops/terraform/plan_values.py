@@ -6,7 +6,7 @@ import enum
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,24 @@ def either_marked(one: Any, other: Any) -> Any:
         longest = max(len(one), len(other))
         return [either_marked(_at(one, index), _at(other, index)) for index in range(longest)]
     return True
+
+
+def marks_at(values: Any, attributes: Collection[str], path: str = "") -> Any:
+    """Returns a structure that marks the values of some attributes with `true`.
+
+    Args:
+        attributes: paths without list items, such as `settings.password`.
+    """
+    if not attributes or path in attributes:
+        return bool(attributes)
+    if isinstance(values, Mapping):
+        prefix = f"{path}." if path else ""
+        marks = {key: marks_at(item, attributes, f"{prefix}{key}") for key, item in values.items()}
+        return {key: mark for key, mark in marks.items() if mark}
+    if isinstance(values, list):
+        items = [marks_at(item, attributes, path) for item in values]
+        return items if any(items) else False
+    return False
 
 
 def marked_paths(marks: Any, path: str = "") -> Iterator[str]:

@@ -21,7 +21,8 @@ from ops.root import PROJECT
 from tests.stack.authorization import allows, dependent_actions
 from tests.stack.references import fill_template
 from tests.stack.stacks import Stack
-from tools.aws_schemas.__main__ import HANDLERS, TYPES, locked_package, wanted_schemas
+from tools.aws_schemas.__main__ import HANDLERS, wanted_schemas
+from tools.aws_schemas.registry import TYPES, locked_package
 
 ENVIRONMENT = "prod"
 """The environment whose stack has the most types of resource."""

@@ -175,7 +175,7 @@ def test_types_are_named_in_plain_english(type_: str, plural: str) -> None:
 
 def grave_and_safe() -> Review:
     return reviewed(
-        item("aws_x", "tagged", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}),
+        item("aws_kms_alias", "tagged", {"tags": {"a": "1"}}, {"tags": {"a": "2"}}),
         item("aws_sqs_queue", "gone", {"name": "gone"}, None),
         retention("a", 14, 7),
         retention("b", 14, 7),

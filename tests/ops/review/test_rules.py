@@ -41,6 +41,16 @@ ACU_1_TO_4, ACU_1_TO_8, ACU_2_TO_8 = (
 )
 
 
+MSK = "aws_msk_cluster"
+MSK_ACCESS = "broker_node_group_info.connectivity_info.public_access.type"
+IMAGES, GATEWAYS = "aws_ec2_image_block_public_access", "aws_vpc_block_public_access_options"
+RATE_LIMIT = "rule.statement.rate_based_statement.limit"
+COUNTRIES = "restrictions.geo_restriction.restriction_type"
+CACHE_USER, ADMINISTRATOR = "aws_elasticache_user", "arn:aws:iam::aws:policy/AdministratorAccess"
+BOUNDARY = "arn:aws:iam::111122223333:policy/boundary"
+INDEXING = "aws_opensearchserverless_lifecycle_policy"
+NEVER = '{"Rules": [{"NoMinIndexRetention": true}]}'
+AFTER_A_DAY = '{"Rules": [{"MinIndexRetention": "1d"}]}'
 ENCRYPTION = "aws_s3_bucket_server_side_encryption_configuration"
 DEFAULT_ENCRYPTION = "rule.apply_server_side_encryption_by_default"
 ATTACHMENT, AWS_POLICY = "aws_iam_role_policy_attachment", "arn:aws:iam::aws:policy"
@@ -77,6 +87,44 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("released", S, "aws_api_gateway_deployment", REPLACE, "triggers", "a", "b"),
     ("released", S, "aws_s3_object", REPLACE, "key", "a", "b"),
     ("new", S, TABLE, CREATE, "name", None, "a"),
+    ("new", S, VERSIONING, CREATE, "bucket", None, UNKNOWN),
+    ("released", S, "aws_s3_object", UPDATE, "source_hash", "a", "b"),
+    ("public-address", D, "aws_lb", REPLACE, "internal", True, False),
+    (
+        "public-address",
+        D,
+        "aws_msk_cluster",
+        UPDATE,
+        MSK_ACCESS,
+        "DISABLED",
+        "SERVICE_PROVIDED_EIPS",
+    ),
+    ("public-address", D, IMAGES, UPDATE, "state", "block-new-sharing", "unblocked"),
+    ("public-address", D, GATEWAYS, UPDATE, "internet_gateway_block_mode", "block-ingress", "off"),
+    ("open-to-the-internet", R, INGRESS, CREATE, "cidr_ipv4", None, UNKNOWN),
+    ("overwrites", R, "aws_ssm_parameter", CREATE, "overwrite", None, True),
+    ("switched-off", D, "aws_ec2_serial_console_access", UPDATE, "enabled", False, True),
+    ("tls", D, "aws_lb_listener", UPDATE, "protocol", "HTTPS", "HTTP"),
+    ("tls", D, "aws_transfer_server", UPDATE, "protocols", ["SFTP"], ["SFTP", "FTP"]),
+    ("encryption", D, "aws_eks_cluster", UPDATE, "encryption_config.resources", ["secrets"], []),
+    ("firewall-rules", D, FIREWALL, UPDATE, RATE_LIMIT, 100, 10_000),
+    ("firewall-rules", D, "aws_route53_resolver_firewall_rule", UPDATE, "action", "BLOCK", "ALERT"),
+    ("restriction", D, DISTRIBUTION, UPDATE, COUNTRIES, "whitelist", "none"),
+    ("restriction", D, "aws_lb", UPDATE, "desync_mitigation_mode", "strictest", "monitor"),
+    ("restriction", D, CACHE_USER, UPDATE, "access_string", "on ~app:* +get", "on ~* +@all"),
+    ("restriction", D, CACHE_USER, UPDATE, "access_string", "on ~* +@all -keys", "on ~* +@all"),
+    (
+        "restriction",
+        D,
+        ROLE,
+        UPDATE,
+        "permissions_boundary",
+        "arn:aws:iam::1:policy/b",
+        ADMINISTRATOR,
+    ),
+    ("retention", I, INDEXING, UPDATE, "policy", NEVER, AFTER_A_DAY),
+    ("created-only", R, CLUSTER, UPDATE, "database_name", "a", "b"),
+    ("stopped", D, "aws_lb", DESTROY, "name", "a", None),
     ("stateful-superseded", D, TABLE, SUPERSEDE, "hash_key", "a", "b"),
     ("superseded", R, FUNCTION, SUPERSEDE, "function_name", "a", "b"),
     ("engine", I, CLUSTER, UPDATE, "engine_version", "16.8", "17.4"),
@@ -486,7 +534,7 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("certificate", R, "aws_acm_certificate", REPLACE, "domain_name", "a", "b"),
     ("domain", D, "aws_api_gateway_domain_name", REPLACE, "domain_name", "a", "b"),
     ("labels", S, TABLE, UPDATE, "tags", {"a": "1"}, {"a": "2"}),
-    ("labels", S, "aws_vpc_security_group_x", UPDATE, "description", "a", "b"),
+    ("labels", S, "aws_kms_alias", UPDATE, "description", "a", "b"),
     ("labels", S, DISTRIBUTION, UPDATE, "comment", "a", "b"),
     ("labels", S, "aws_cloudwatch_dashboard", UPDATE, "dashboard_body", "{}", '{"widgets": [1]}'),
     ("labels", S, ALARM, UPDATE, "alarm_description", "a", "b"),
@@ -646,7 +694,7 @@ def test_rule_about_an_attribute_does_not_match_its_unknown_value(rules: Rules) 
 def test_action_determines_the_verdict_if_no_rule_matches(
     rules: Rules, action: Action, verdict: Verdict
 ) -> None:
-    [reason] = judge(change("aws_unknown_rule", action, {"a": 1}, {"a": 2}), [], rules)
+    [reason] = judge(change("aws_gamelift_alias", action, {"a": 1}, {"a": 2}), [], rules)
     assert (reason.rule, reason.verdict) == ("otherwise", verdict)
 
 

@@ -120,7 +120,7 @@ def test_imported_resource_is_named_with_its_id() -> None:
 
 
 def test_deposed_object_is_distinguished_from_the_live_one() -> None:
-    live = item("aws_lambda_function", "f", {"function_name": "f"}, {"function_name": "g"})
+    live = item("aws_lambda_function", "f", {"handler": "f"}, {"handler": "g"})
     left_over = {
         **item("aws_lambda_function", "f", {"function_name": "f"}, None),
         "deposed": "0ab1",
@@ -258,3 +258,28 @@ def test_loopback_addresses_are_called_without_a_proxy() -> None:
     assert variables["no_proxy"] == "localhost,127.0.0.1,::1"
     connect_to_loopback_directly(variables)
     assert variables["NO_PROXY"].count("localhost") == 1
+
+
+def test_secrets_are_masked_even_if_the_plan_does_not_mark_them() -> None:
+    """Terraform marks what the provider's schema calls sensitive. Other tools may not."""
+    database = item("aws_db_instance", "d", {"password": "hunter-1"}, {"password": "hunter-2"})
+    users = [[{"username": "u", "password": f"hunter-{number}"}] for number in (3, 4)]
+    broker = item("aws_mq_broker", "b", {"user": users[0]}, {"user": users[1]})
+    result = reviewed(database, broker)
+    for text in texts(result).values():
+        assert "(sensitive)" in text
+        assert "hunter" not in text
+
+
+def test_settings_of_an_existing_resource_are_not_safe() -> None:
+    """They change something that is in use. Those of a new one change nothing."""
+    bucket = item("aws_s3_bucket", "b", None, {"bucket": "b"})
+    function = item("aws_lambda_function", "f", None, {"function_name": "f"})
+    blocks = {
+        "aws_s3_bucket_versioning": {"bucket": "b"},
+        "aws_lambda_function_event_invoke_config": {"function_name": "f"},
+    }
+    parts = [item(type_, "x", None, values) for type_, values in blocks.items()]
+    assert reviewed(bucket, function, *parts).verdict is Verdict.SAFE
+    for part in parts:
+        assert reviewed(part).verdict is Verdict.REVIEW

@@ -1,0 +1,37 @@
+"""Tests in which cases a review includes checkov's findings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ops.errors import OperatorError
+from ops.review.checkov import uses_checkov, with_checkov
+from ops.review.review import review
+from ops.terraform.plan import read_plan
+from tests.ops.review.documents import document
+
+
+@pytest.mark.parametrize("installed", [True, False])
+@pytest.mark.parametrize("emulated", [True, False])
+@pytest.mark.parametrize("is_new_plan", [True, False])
+def test_checkov_is_used_where_it_is_installed_and_a_new_plan_is_for_aws(
+    tmp_path: Path, *, is_new_plan: bool, emulated: bool, installed: bool
+) -> None:
+    checkov = tmp_path / "checkov"
+    if installed:
+        checkov.touch()
+
+    def uses(chosen: bool | None) -> bool:
+        return uses_checkov(chosen, is_new_plan=is_new_plan, emulated=emulated, checkov=checkov)
+
+    assert uses(None) is (is_new_plan and not emulated and installed)
+    assert uses(True) is True
+    assert uses(False) is False
+
+
+def test_the_option_without_an_installation_is_an_error(tmp_path: Path) -> None:
+    plan = document()
+    with pytest.raises(OperatorError, match="is not installed at .*: run `make test`"):
+        with_checkov(review(read_plan(plan), "dev"), plan, checkov=tmp_path / "checkov")
