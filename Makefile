@@ -11,11 +11,12 @@ API    := tools/api
 POSTGRESQL := tools/postgresql
 CDKTN  := tools/cdktn
 DOCS   := tools/docs
+FRONT_END := tests/e2e/front_end
 TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed \
   $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed \
-  $(CDKTN)/.venv/.synced
+  $(CDKTN)/.venv/.synced $(FRONT_END)/node_modules/.installed
 PYTHON_LOCKS := $(CHECKOV) $(DOCS) $(CDKTN)
-NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL) $(CDKTN)
+NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL) $(CDKTN) $(FRONT_END)
 OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
@@ -96,8 +97,8 @@ tools/%/.venv/.synced: tools/%/Pipfile.lock | $(VENV)/.synced
 	cd tools/$* && $(OWN_VENV) pipenv sync
 	@touch $@
 
-tools/%/node_modules/.installed: tools/%/package-lock.json | $(VENV)/.synced
-	cd tools/$* && $(OPEN_FILES) npm ci --ignore-scripts --loglevel=error
+%/node_modules/.installed: %/package-lock.json | $(VENV)/.synced
+	cd $* && $(OPEN_FILES) npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
 types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to tools/api/openapi.d.ts

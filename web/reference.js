@@ -135,6 +135,10 @@ function followColorScheme() {
 
 function showReference(config, description, session) {
   description.servers = [{ url: config.apiUrl, description: config.environment }];
+  for (const operation of Object.values(description.paths).flatMap(Object.values)) {
+    // Swagger UI takes an underscore in the address of a route for a space.
+    operation.operationId = operation.operationId.replaceAll("_", "-");
+  }
   window.SwaggerUIBundle({
     spec: description,
     domNode: element("reference"),
@@ -160,8 +164,9 @@ function showReference(config, description, session) {
   });
 }
 
-/** Performs an action of a form, and shows its error. */
+/** Performs an action of a form, shows its error, and keeps the focus near the form. */
 async function perform(form, action) {
+  const focused = document.activeElement;
   const buttons = form.querySelectorAll("button");
   buttons.forEach((button) => (button.disabled = true));
   try {
@@ -171,6 +176,9 @@ async function perform(form, action) {
     state.dataset.state = "failed";
   }
   buttons.forEach((button) => (button.disabled = false));
+  if (!document.activeElement.checkVisibility() || document.activeElement === document.body) {
+    (focused.checkVisibility() ? focused : element("session-heading")).focus();
+  }
 }
 
 function show(text) {

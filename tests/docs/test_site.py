@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from ops.root import PROJECT
-from tests.stack.pictures.test_report import CHROMIUM, FLAGS
+from tests.browser import open_browser
 
 TOOL = PROJECT / "tools" / "docs"
 BUILD = [str(TOOL / ".venv" / "bin" / "sphinx-build"), "-q", "-W", "--keep-going", "-c", str(TOOL)]
@@ -58,11 +58,8 @@ def test_a_broken_link_fails_the_build(tmp_path: Path) -> None:
     assert "docs/missing.md" in done.stderr
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH")
 def test_diagrams_are_drawn(site: Path) -> None:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with open_browser() as browser:
         page = browser.new_page()
         page.goto((site / "docs" / "architecture" / "chat.html").as_uri())
         expect(page.locator("pre.mermaid svg")).to_contain_text("send_message", timeout=30_000)
-        browser.close()

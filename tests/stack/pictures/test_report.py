@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from ops.cost.usage import load_usage
 from ops.diagram.graph import read_graph, view_of
@@ -22,6 +19,7 @@ from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
+from tests.browser import check_accessibility, open_browser
 from tests.ops.review.documents import (
     Block,
     crowded_plan,
@@ -32,22 +30,6 @@ from tests.ops.review.documents import (
     stack_plan,
 )
 
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SCRIPT = "<script>document.title = 'run'</script>"
 """A value that the page must display, not execute."""
 LAPTOP, PHONE = 1366, 360
@@ -135,13 +117,8 @@ def report(reviewed: Review, stack: Synthesized, tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
-        pytest.skip("there is no Chromium on the PATH")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with open_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -202,8 +179,7 @@ def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     open_everything(page)
     for width in (LAPTOP, PHONE):
         page.set_viewport_size({"width": width, "height": 768})
-        results = Axe().run(page)
-        assert results.violations_count == 0, results.generate_report()
+        check_accessibility(page)
     for role in ("banner", "navigation", "main"):
         assert page.get_by_role(role).count() == 1
     assert page.get_by_role("region", name="All changes").count() == 1

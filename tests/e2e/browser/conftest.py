@@ -1,0 +1,80 @@
+"""Fixtures of the browser tests: Chromium, a front end built by Vite, and pages under watch."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from ops.root import PROJECT
+from tests.browser import open_browser
+from tests.e2e.browser.watched_page import WatchedPage
+from tests.e2e.support.platform import Platform
+
+SOURCE = PROJECT / "tests" / "e2e" / "front_end"
+TYPES = PROJECT / "tools" / "api"
+"""The package that generates the types of clients, with TypeScript."""
+
+OpenPage = Callable[..., Page]
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def front_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns the output of Vite for a copy of the front end, with generated types of the API."""
+    directory = tmp_path_factory.mktemp("front-end") / "source"
+    shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("node_modules"))
+    packages = SOURCE / "node_modules"
+    assert packages.exists(), f"{packages} is missing: `make test` installs it"
+    (directory / "node_modules").symlink_to(packages)
+    description = PROJECT / "docs" / "api" / "openapi.json"
+    types = directory / "src" / "openapi.d.ts"
+    run_node(TYPES, "npm", "run", "--silent", "types", "--", str(description), "-o", str(types))
+    run_node(
+        directory, "node", str(TYPES / "node_modules" / "typescript" / "bin" / "tsc"), "-p", "."
+    )
+    run_node(directory, "npm", "run", "--silent", "build")
+    return directory / "dist"
+
+
+def run_node(directory: Path, *command: str) -> None:
+    """Runs a command of Node. The failure contains its output."""
+    done = subprocess.run(
+        command,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def open_page(browser: Browser, platform: Platform) -> Iterator[OpenPage]:
+    """Returns a function that opens a page of the site in a new browser context.
+
+    At the end, fails if a page violated its Content-Security-Policy, threw an error or sent a
+    request to a host outside the platform.
+    """
+    opened: list[WatchedPage] = []
+
+    def open_(path: str, *, width: int = 1440) -> Page:
+        watched = WatchedPage.open(browser, platform, path, width=width)
+        opened.append(watched)
+        return watched.page
+
+    yield open_
+    for watched in opened:
+        watched.page.context.close()
+        assert watched.violations == []
+        assert watched.errors == []
+        assert watched.foreign_hosts == set()

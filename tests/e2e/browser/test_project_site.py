@@ -1,0 +1,140 @@
+"""The status page and the API reference in Chromium, under the distribution's headers."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from ops.deployment.site.operations import publish_under_lock
+from tests.browser import check_accessibility
+from tests.e2e.browser.conftest import OpenPage
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import PASSWORD, Person
+
+LOADED = 30_000
+"""Milliseconds. Swagger UI needs 2 s on an idle machine to show the routes."""
+PHONE = 360
+"""The narrowest width of a phone, in pixels."""
+MOST_TABS = 60
+"""Presses of the Tab key until a test gives up."""
+FOCUSED = """() => {
+    const element = document.activeElement;
+    const style = getComputedStyle(element);
+    const heading = element.closest("h3") ?? element;
+    const isPage = element === document.body;
+    return {
+        text: isPage ? "" : (heading.innerText || element.name).replaceAll("\\u200b", ""),
+        isVisible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
+    };
+}"""
+"""Returns the text or name of the element that has the focus, and whether the focus is visible."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def project_site(platform: Platform) -> None:
+    """Publishes the project's site, because a test may have published another one."""
+    publish_under_lock(platform.cloud, platform.outputs)
+
+
+def tab_to(page: Page, text: str) -> None:
+    """Presses Tab until the element with this text or name has the focus, which must be visible."""
+    for _ in range(MOST_TABS):
+        page.keyboard.press("Tab")
+        focused = page.evaluate(FOCUSED)
+        if text in focused["text"]:
+            assert focused["isVisible"], f"the focus on {text} is invisible"
+            return
+    raise AssertionError(f"{MOST_TABS} presses of Tab do not reach {text}")
+
+
+def press(page: Page, text: str, key: str = "Enter") -> None:
+    """Moves the focus to an element with the keyboard, and activates it."""
+    tab_to(page, text)
+    page.keyboard.press(key)
+
+
+def test_a_visitor_registers_and_calls_a_route_with_the_keyboard_only(
+    open_page: OpenPage, platform: Platform, api: Api
+) -> None:
+    email = f"visitor-{uuid.uuid4().hex[:12]}@example.com"
+    page = open_page("/reference.html")
+    expect(page.locator(".opblock-tag").first).to_be_visible(timeout=LOADED)
+    state = page.locator("#session-state")
+    tab_to(page, "email")
+    page.keyboard.type(email)
+    tab_to(page, "password")
+    page.keyboard.type(PASSWORD)
+    press(page, "Register")
+    expect(page.locator("input[name=code]")).to_be_focused()
+    page.keyboard.type(platform.read_mailed_code(email))
+    page.keyboard.press("Enter")
+    expect(state).to_contain_text(f"You are {email.partition('@')[0]}")
+    press(page, "auth")
+    press(page, "/v1/auth/me")
+    press(page, "Execute")
+    response = page.locator(".live-responses-table .response")
+    expect(response.locator(".response-col_status")).to_contain_text("200")
+    expect(response).to_contain_text(email)
+    kept = "() => [localStorage.length, sessionStorage.length, document.cookie]"
+    assert page.evaluate(kept) == [0, 0, ""]
+    page.reload()
+    expect(state).to_have_text("Requests below carry no token.")
+
+
+def test_the_page_shows_why_a_login_failed_and_logs_out(
+    open_page: OpenPage, person: Person
+) -> None:
+    page = open_page("/reference.html")
+    page.get_by_label("Email").fill(person.email)
+    page.get_by_label("Password").fill("Wrong-horse-1")
+    state = page.locator("#session-state")
+    page.get_by_role("button", name="Log in").click()
+    expect(state).to_have_attribute("data-state", "failed")
+    page.get_by_label("Password").fill(person.password)
+    page.get_by_role("button", name="Log in").click()
+    expect(state).to_contain_text(f"You are {person.display_name}")
+    page.get_by_role("button", name="Log out").click()
+    expect(state).to_contain_text("You are logged out")
+
+
+def test_tokens_of_called_routes_are_used_by_later_calls(open_page: OpenPage) -> None:
+    page = open_page("/reference.html#/auth/auth-anonymous")
+    page.get_by_role("button", name="Execute").click(timeout=LOADED)
+    expect(page.locator("#session-state")).to_contain_text("You are Anonymous")
+
+
+@pytest.mark.parametrize("path", ["/", "/reference.html#/auth/auth-login"])
+def test_pages_are_accessible_in_both_color_schemes_and_fit_a_phone(
+    open_page: OpenPage, path: str
+) -> None:
+    page = open_page(path)
+    ready = page.locator("#checks li" if path == "/" else ".opblock-body .execute").first
+    expect(ready).to_be_visible(timeout=LOADED)
+    color = "getComputedStyle(document.querySelector('.card')).backgroundColor"
+    assert page.evaluate(color) == "rgb(255, 255, 255)"
+    check_accessibility(page)
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(color) == "rgb(26, 31, 37)"
+    check_accessibility(page)
+    page.set_viewport_size({"width": PHONE, "height": 780})
+    check_accessibility(page)
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+
+
+def test_the_status_page_shows_a_failed_check(open_page: OpenPage, platform: Platform) -> None:
+    page = open_page("/")
+    expect(page.locator("#summary")).to_have_text("All checks passed.")
+    page.route(
+        platform.outputs["health_url"],
+        lambda route: route.fulfill(
+            status=503,
+            json={"checks": {"database": "timeout"}},
+            headers={"Access-Control-Allow-Origin": "*"},
+        ),
+    )
+    page.get_by_role("button", name="Check again").click()
+    expect(page.locator("#summary")).to_have_text("Some checks failed.")
+    expect(page.locator("#checks")).to_have_text("database timeout")

@@ -1,0 +1,64 @@
+"""A page that records violations of its policy, errors, and the hosts of its requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+from tests.e2e.support.platform import Platform
+
+HEIGHT = 900
+REPORT_VIOLATIONS = """
+document.addEventListener("securitypolicyviolation", (event) =>
+  reportViolation(`${event.violatedDirective} ${event.blockedURI}`));
+"""
+NETWORK_ERRORS = ("Failed to load resource", "WebSocket connection to")
+"""Chromium's messages about error statuses and cut connections, which tests cause on purpose."""
+
+
+@dataclass
+class WatchedPage:
+    """An open page with the records of its whole life."""
+
+    page: Page
+    hosts: set[str]
+    """Hosts of the platform, with ports."""
+    violations: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    foreign_hosts: set[str] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, browser: Browser, platform: Platform, path: str, *, width: int) -> WatchedPage:
+        """Opens a page of the site and waits until it has loaded."""
+        context = browser.new_context(
+            viewport={"width": width, "height": HEIGHT},
+            ignore_https_errors=True,
+        )
+        addresses = (
+            platform.site_url,
+            platform.api_url,
+            platform.ws_url,
+            platform.outputs["cdn_url"],
+        )
+        watched = cls(context.new_page(), {urlsplit(address).netloc for address in addresses})
+        context.expose_function("reportViolation", watched._note_violation)
+        context.add_init_script(REPORT_VIOLATIONS)
+        watched.page.on("console", watched._note_message)
+        watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
+        watched.page.on("request", watched._note_request)
+        watched.page.goto(platform.site_url + path)
+        return watched
+
+    def _note_violation(self, text: str) -> None:
+        self.violations.append(text)
+
+    def _note_message(self, message: ConsoleMessage) -> None:
+        if message.type == "error" and not message.text.startswith(NETWORK_ERRORS):
+            self.errors.append(message.text)
+
+    def _note_request(self, request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme not in {"data", "blob"} and parts.netloc not in self.hosts:
+            self.foreign_hosts.add(parts.netloc)
