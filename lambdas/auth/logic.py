@@ -371,7 +371,10 @@ class AuthService:
             capabilities=frozenset(),
         )
         return TokenPair(
-            access_token=access_token, refresh_token=refresh_token.text, expires_in=ACCESS_LIFETIME
+            access_token=access_token,
+            refresh_token=refresh_token.text,
+            token_type="Bearer",  # noqa: S106 (the name of a scheme)
+            expires_in=ACCESS_LIFETIME,
         )
 
 

@@ -1,7 +1,7 @@
 """Request and response bodies of the auth service."""
 
 import re
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from msgspec import Meta, Struct
 
@@ -141,7 +141,7 @@ class TokenPair(Struct, frozen=True, kw_only=True, rename="camel"):
 
     access_token: str
     refresh_token: str
-    token_type: str = "Bearer"  # noqa: S105 (the name of a scheme)
+    token_type: Literal["Bearer"]
     expires_in: int
 
 

@@ -24,7 +24,9 @@ class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
     limit: Annotated[
         int, Meta(ge=1, le=100, description="must be a whole number from 1 to 100")
     ] = 20
-    cursor: str | None = None
+    cursor: (
+        Annotated[str, Meta(description="must be the nextCursor of a page of the same list")] | None
+    ) = None
 
 
 class Page(Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any, get_args
@@ -99,6 +100,24 @@ def test_the_examples_are_valid(openapi: dict[str, Any], operation: Any, name: s
         known = {f.encode_name for f in msgspec.structs.fields(operation.route.query)}
         values = {name: v for name, v in (required | examples).items() if name in known}
         validate(operation.route.query, values, from_text=True)
+
+
+def test_only_anonymous_authors_are_missing_in_types_of_responses(openapi: dict[str, Any]) -> None:
+    """A field with a default would be optional for clients, although it is always present."""
+    schemas = openapi["components"]["schemas"]
+
+    def with_nested(names: set[str]) -> set[str]:
+        more = set(re.findall(r"schemas/(\w+)", json.dumps([schemas[name] for name in names])))
+        return names if more <= names else with_nested(names | more)
+
+    sent = with_nested({o.route.body.__name__ for o in OPERATIONS if o.route.body})
+    missing = {
+        field
+        for name in schemas.keys() - sent
+        for field in schemas[name].get("properties", {}).keys()
+        - {*schemas[name].get("required", ())}
+    }
+    assert missing == {"authorId", "aliasId", "correlationId"}
 
 
 def test_parameters_have_formats_and_limits(openapi: dict[str, Any]) -> None:
