@@ -15,6 +15,8 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.api_description import MessageDescription
+
 Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
 """Returns the messages of a room after a message number (`?afterSeq=`), oldest first."""
 
@@ -26,6 +28,7 @@ class ChatError(Exception):
 class ChatClient:
     """One user's view of some rooms.
 
+    `defects` has a sentence for each difference of a received frame from docs/api/asyncapi.json.
     `messages` has the messages of each room since the user joined, in order and without duplicates.
 
     Args:
@@ -43,6 +46,7 @@ class ChatClient:
     ) -> None:
         self.messages: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.signals: list[dict[str, Any]] = []
+        self.defects: list[str] = []
         self.repeats = 0
         self.filled = 0
         self._open_address, self._fetch, self._timeout = open_address, fetch, timeout
@@ -71,6 +75,7 @@ class ChatClient:
             self.reading.set()
             await self._socket.close()
             await self._reader
+        assert not self.defects, self.defects
 
     @property
     def closed(self) -> bool:
@@ -120,6 +125,7 @@ class ChatClient:
         async for text in socket:
             await self.reading.wait()
             frame = json.loads(text)
+            self.defects += MessageDescription.load().defects(frame)
             if frame["type"] in {"ack", "error"}:
                 response = self._waiting.pop(frame["requestId"] or "", None)
                 if response and not response.done():

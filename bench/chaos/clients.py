@@ -59,7 +59,7 @@ class Crew:
 
     def __init__(self, platform: Platform, *, pause: float = 0.1) -> None:
         self.platform = platform
-        self.api = Api(platform.api_url)
+        self.api = Api(platform.api_url, is_described=False)
         self.author, self.reader = self._new_person(), self._new_person()
         self.writes: list[Write] = []
         self.failures: dict[str, str] = {}

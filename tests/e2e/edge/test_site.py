@@ -15,7 +15,7 @@ from tests.e2e.support.platform import Platform
 @pytest.fixture
 def site(platform: Platform) -> Api:
     """Returns an API client for loopback, since not every resolver knows *.localhost."""
-    return Api(platform.cloud.endpoint or "")
+    return Api(platform.cloud.endpoint or "", is_described=False)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""An HTTP client that checks responses."""
+"""An HTTP client that checks every response against the description of the API."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import urllib3
+
+from tests.api_description import ApiDescription
+
+_NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
+"""A part of Lambda's error, which the embedded API Gateway returns unchanged if no concurrency is
+left."""
 
 PROBLEM = "application/problem+json"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}
@@ -47,10 +53,14 @@ class ApiResponse:
 
 
 class Api:
-    """A client of an HTTP API with a base address."""
+    """A client of an HTTP API with a base address.
 
-    def __init__(self, address: str, *, connections: int = 8) -> None:
+    If `is_described`, each response must match docs/api/openapi.json.
+    """
+
+    def __init__(self, address: str, *, connections: int = 8, is_described: bool = True) -> None:
         self.address = address
+        self._description = ApiDescription.load() if is_described else None
         self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=connections)
 
     def call(
@@ -75,6 +85,10 @@ class Api:
             redirect=False,
             preload_content=True,
         )
+        if self._description and _NO_CONCURRENCY not in response.data:
+            received = (response.status, response.headers, response.data)
+            defects = self._description.defects(method, path, *received)
+            assert not defects, (defects, response.data)
         return ApiResponse(response.status, response.headers, response.data)
 
     def get(self, path: str, **options: Any) -> ApiResponse:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tests.api_description import event_validator
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 from tests.waiting import wait_for
@@ -22,12 +23,17 @@ class Inbox:
         self._events: list[dict[str, Any]] = []
 
     def receive(self) -> list[dict[str, Any]]:
-        """Receives waiting events, and returns all events received so far."""
+        """Receives waiting events, and returns all events received so far.
+
+        Each event must match its schema in docs/api/events.
+        """
         response = self._sqs.receive_message(
             QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1
         )
         for message in response.get("Messages", []):
-            self._events.append(json.loads(message["Body"]))
+            event = json.loads(message["Body"])
+            event_validator(event["source"], event["detail-type"]).validate(event)
+            self._events.append(event)
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return self._events
 

@@ -99,7 +99,8 @@ class Platform:
         Connects to loopback, because not every resolver knows *.localhost.
         """
         parts = urlsplit(address)
-        return Api(self.cloud.endpoint or "").get(parts.path, headers={"Host": parts.netloc})
+        cdn = Api(self.cloud.endpoint or "", is_described=False)
+        return cdn.get(parts.path, headers={"Host": parts.netloc})
 
     def read_log_lines(self, function: str, since: int | None = None) -> Iterator[str]:
         """Yields the lines that a function has logged.

@@ -15,6 +15,7 @@ from openapi_spec_validator import validate as validate_openapi
 
 from environments.model import NotificationEvent
 from lambdas.bus_events import EVENTS
+from lambdas.chat.models import FRAMES
 from lambdas.common.validation import validate
 from modules.api.errors import GATEWAY_ERRORS
 from ops.root import PROJECT
@@ -191,10 +192,22 @@ def test_no_event_but_user_registered_contains_text_that_a_user_wrote() -> None:
     assert texts == {"UserRegistered.displayName", "ListingCreated.category", *names_of_fields}
 
 
+@pytest.mark.parametrize("action", FRAMES)
+def test_the_example_of_a_clients_frame_is_valid(action: str) -> None:
+    message = MESSAGES["channels"]["socket"]["messages"][action]
+    frame = message["examples"][0]["payload"]
+    assert validate(FRAMES[action], frame).action == action
+
+
 @pytest.mark.parametrize("name", REGISTRY)
 def test_an_event_matches_its_schema_for_the_registry(name: str) -> None:
     schema = REGISTRY[name]
     jsonschema_rs.meta.validate(schema)
+    text = json.dumps(schema)
+    # EventBridge limits names and sizes. Draft 4 ignores these keywords of later drafts.
+    assert re.fullmatch(r"[0-9A-Za-z_.@-]{1,385}", name)
+    assert len(text) < 100_000
+    assert not re.search(r'"(const|contains|if|propertyNames)":', text)
     validator = jsonschema_rs.Draft4Validator(schema)
     source, _, event_type = name.partition("@")
     message = MESSAGES["channels"]["bus"]["messages"][event_type]
