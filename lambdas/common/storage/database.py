@@ -131,7 +131,7 @@ def connect(
 
     def attempt() -> "pg8000.native.Connection":
         credentials = authorize()
-        return pg8000.native.Connection(
+        connection = pg8000.native.Connection(
             credentials.username,
             password=credentials.password,
             host=host,
@@ -142,6 +142,8 @@ def connect(
             application_name=application,
             startup_params=dict(parameters or {}),
         )
+        connection.register_out_adapter(list, _array)
+        return connection
 
     try:
         return attempt()
@@ -149,6 +151,15 @@ def connect(
         if sqlstate(error) not in _AUTHENTICATION_FAILED:
             raise
         return attempt()
+
+
+def _array(texts: list[str]) -> str:
+    """Returns PostgreSQL's notation of an array.
+
+    The driver does not quote the text `null`, which PostgreSQL would read as a missing element.
+    """
+    escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
 
 
 def sqlstate(error: Exception) -> str:

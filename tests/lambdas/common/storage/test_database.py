@@ -70,6 +70,16 @@ def add(database: Database, number: int) -> None:
         run("INSERT INTO notes VALUES (:id, 'x')", id=number)
 
 
+@pytest.mark.parametrize(
+    "text", ["null", "NULL", "", " ", '"', "\\", '\\"', "{a,b}", "a,b", "\u00e9"]
+)
+def test_any_text_can_be_an_element_of_an_array(database: Database, text: str) -> None:
+    for texts in ([text], [text, "x", text]):
+        [[stored]] = database.read("SELECT to_json(:texts::text[])::text", texts=texts)
+        assert json.loads(stored) == texts
+    assert database.read("SELECT cardinality(:texts::text[])", texts=[]) == [[0]]
+
+
 def notes(postgres: Postgres, name: str) -> list[int]:
     return [row[0] for row in postgres.run("SELECT id FROM notes ORDER BY id", name)]
 
