@@ -1,1 +1,1 @@
-"""Draws architecture diagrams from the synthesized stack. Graphviz or Mermaid lays them out."""
+"""Draws architecture diagrams from the synthesized stack, as SVG or Mermaid."""

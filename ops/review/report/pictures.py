@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
+from ops.diagram.bundles import Bundle, Link, bundle
 from ops.diagram.drawing import load_drawing
-from ops.diagram.graph import Edge, Graph, Node, read_graph, view_of
-from ops.diagram.layout import Box, Frame, Layout, Line, Pair, arrange
+from ops.diagram.graph import Graph, Node, read_graph, view_of
+from ops.diagram.layout import Box, Layout
 from ops.review.review import Judged, Review
 from ops.review.rules import Verdict
 from ops.review.words import SIGNS
@@ -25,8 +26,6 @@ WIDTH = 1090.0
 NODES_SHOWN = 12
 """Maximum nodes of a kind in a group that have a box. If there are more, only nodes that change
 have one, and one more box stands for the others."""
-ARROWS = {(True, False): "→", (False, True): "←", (True, True): "↔"}
-"""Arrows between two groups, by whether there are connections forwards and backwards."""
 
 
 @dataclass(frozen=True)
@@ -97,26 +96,6 @@ class Section:
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """All connections between two groups."""
-
-    id: str
-    titles: Pair
-    arrow: str
-    connections: tuple[str, ...]
-    line: Line
-
-
-@dataclass(frozen=True)
-class Link:
-    """A row of a group that names a connected group. A line ends at it."""
-
-    arrow: str
-    title: str
-    bundle: Bundle
-
-
-@dataclass(frozen=True)
 class Panel:
     """A group of nodes with its position."""
 
@@ -173,40 +152,27 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
         group: tuple(_sections([shape for shape in shapes if shape.node.group == group]))
         for group in graph.groups
     }
-    groups = {node.id: node.group for node in graph.nodes}
-    edges = _by_pair(graph, groups)
-    kinds = load_drawing().groups
-    frames = [
-        Frame(
-            group,
-            kinds[group].column,
-            ROW * (TITLE_ROWS + sum(section.rows for section in sections[group])),
-            ROW,
-        )
+    bodies = {
+        group: ROW * (TITLE_ROWS + sum(section.rows for section in sections[group]))
         for group in graph.groups
-    ]
-    layout = arrange(frames, edges, WIDTH)
-    bundles = {line.pair: _bundle(line, edges[line.pair], graph, groups) for line in layout.lines}
+    }
+    bundled = bundle(graph, bodies, ROW, WIDTH)
     return Picture(
         title=f"{load_drawing().views[VIEW].title}: {review.environment}, with the changes of the"
         " plan",
-        layout=layout,
+        layout=bundled.layout,
         panels=tuple(
             Panel(
                 box.name,
                 graph.groups[box.name],
                 sections[box.name],
                 box,
-                tuple(_links(box, bundles, graph)),
-                tuple(
-                    _sentence(edge, graph)
-                    for edge in graph.edges
-                    if groups[edge.source] == groups[edge.target] == box.name
-                ),
+                tuple(bundled.links(box)),
+                bundled.inside(box.name),
             )
-            for box in layout.boxes
+            for box in bundled.layout.boxes
         ),
-        bundles=tuple(bundles.values()),
+        bundles=bundled.bundles,
         elsewhere=elsewhere,
     )
 
@@ -259,50 +225,6 @@ def _sections(shapes: Iterable[Shape]) -> Iterator[Section]:
             of_kind, key=lambda shape: -1 if shape.verdict is None else shape.verdict, reverse=True
         )
         yield Section(kind, tuple(ordered))
-
-
-def _by_pair(graph: Graph, groups: Mapping[str, str]) -> dict[Pair, list[Edge]]:
-    """Returns the edges between different groups, by pair of groups in both orders.
-
-    Args:
-        groups: the group of each node by the node's id.
-    """
-    pairs: dict[Pair, list[Edge]] = {}
-    for edge in graph.edges:
-        one, other = groups[edge.source], groups[edge.target]
-        if one != other:
-            pairs.setdefault((one, other), []).append(edge)
-            pairs.setdefault((other, one), [])
-    return {(one, other): [*edges, *pairs[other, one]] for (one, other), edges in pairs.items()}
-
-
-def _bundle(line: Line, edges: Iterable[Edge], graph: Graph, groups: Mapping[str, str]) -> Bundle:
-    one, other = line.pair
-    connections = sorted(
-        edges, key=lambda edge: (groups[edge.source] != one, edge.source, edge.target)
-    )
-    directions = {groups[edge.source] == one for edge in connections}
-    return Bundle(
-        id=f"between-{one}-{other}",
-        titles=(graph.groups[one], graph.groups[other]),
-        arrow=ARROWS[True in directions, False in directions],
-        connections=tuple(_sentence(edge, graph) for edge in connections),
-        line=line,
-    )
-
-
-def _sentence(edge: Edge, graph: Graph) -> str:
-    source, target = (graph.by_id[end] for end in (edge.source, edge.target))
-    return f"{source.kind} {source.label} {edge.text} {target.kind} {target.label}"
-
-
-def _links(box: Box, bundles: Mapping[Pair, Bundle], graph: Graph) -> Iterator[Link]:
-    turned = str.maketrans("→←", "←→")
-    for other in box.rows:
-        forwards = bundles.get((box.name, other))
-        bundle = forwards or bundles[other, box.name]
-        arrow = bundle.arrow if forwards else bundle.arrow.translate(turned)
-        yield Link(arrow, graph.groups[other], bundle)
 
 
 def _counted(number: int, word: str) -> str:

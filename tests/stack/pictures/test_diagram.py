@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
 
 from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import Graph, read_graph, view_of
@@ -15,6 +16,7 @@ from ops.diagram.svg import svg
 from ops.errors import OperatorError
 from ops.root import PROJECT
 from ops.terraform.stack_document import Synthesized, read_synthesized
+from tests.stack.pictures.screens import LAPTOP, SMALLEST_TEXT
 
 DOCUMENT = PROJECT / "docs" / "architecture" / "diagrams.md"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -160,6 +162,12 @@ def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) 
     drawn = {element.get("id") for element in root.iter(f"{SVG}g")}
     assert {f"diagram-{id_}" for id_ in ids} <= drawn
     assert root.findtext(f"{SVG}title") == "A picture"
+    lines = [element for element in root.iter(f"{SVG}path") if element.get("class") == "line"]
+    groups = {node.id: node.group for node in one.nodes}
+    pairs = [{groups[edge.source], groups[edge.target]} for edge in one.edges]
+    assert len(lines) == len({frozenset(pair) for pair in pairs if len(pair) == 2})
+    told = [title for line in lines for title in str(line.findtext(f"{SVG}title")).split("\n")]
+    assert len(told) == sum(len(pair) == 2 for pair in pairs)
 
 
 def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:
@@ -167,3 +175,27 @@ def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:
         updated("# Nothing\n", graph)
     with pytest.raises(OperatorError, match="Unknown view everything"):
         updated("<!-- ops diagram: everything -->\n```mermaid\n```\n", graph)
+
+
+@pytest.mark.parametrize("view", load_drawing().views)
+def test_a_diagram_is_readable_on_a_laptop(graph: Graph, browser: Browser, view: str) -> None:
+    """Lines that cross no box are tested with the layout, which the report uses too."""
+    page = browser.new_page(viewport={"width": LAPTOP, "height": 768})
+    page.set_content(svg(view_of(graph, view), title="A picture"))
+    measured = page.evaluate("""() => {
+        const box = (element) => element.getBoundingClientRect();
+        const texts = [...document.querySelectorAll("text")];
+        const isOutside = (text) => {
+            const inner = box(text), outer = box(text.parentElement.querySelector("rect"));
+            return inner.right > outer.right || inner.bottom > outer.bottom;
+        };
+        return {
+            width: box(document.querySelector("svg")).width,
+            smallest: Math.min(...texts.map((text) => parseFloat(getComputedStyle(text).fontSize))),
+            outside: texts.filter(isOutside).map((text) => text.textContent),
+        };
+    }""")
+    page.close()
+    assert measured["width"] <= LAPTOP
+    assert measured["smallest"] >= SMALLEST_TEXT
+    assert measured["outside"] == []

@@ -19,7 +19,7 @@ from ops.review.review import Review, review
 from ops.review.text import review_lines
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
-from tests.browser import check_accessibility, open_browser
+from tests.browser import check_accessibility
 from tests.ops.review.documents import (
     Block,
     crowded_plan,
@@ -29,14 +29,13 @@ from tests.ops.review.documents import (
     large_plan,
     stack_plan,
 )
+from tests.stack.pictures.screens import LAPTOP, SMALLEST_TEXT
 
 SCRIPT = "<script>document.title = 'run'</script>"
 """A value that the page must display, not execute."""
-LAPTOP, PHONE = 1366, 360
-"""Widths of screens in pixels."""
+PHONE = 360
+"""The width of a screen in pixels."""
 WIDTHS = [PHONE, 800, 1151, 1152, LAPTOP, 2560]
-SMALLEST_TEXT = 12
-"""Pixels."""
 MEASURES = """() => {
     const box = (element) => element.getBoundingClientRect();
     const inner = [...document.querySelectorAll(".panel")].map(box);
@@ -113,12 +112,6 @@ def report(reviewed: Review, stack: Synthesized, tmp_path_factory: pytest.TempPa
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_text(review_html(reviewed, stack), encoding="utf-8")
     return path
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with open_browser() as browser:
-        yield browser
 
 
 @pytest.fixture
