@@ -62,7 +62,7 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
     # A plan that changes nothing, to find out which findings exist already.
     before = {
         **document,
-        "planned_values": document.get("prior_state", {}).get("values", {}),
+        "planned_values": (document.get("prior_state") or {}).get("values", {}),
         "resource_changes": [],
     }
     with ThreadPoolExecutor(2) as pool:

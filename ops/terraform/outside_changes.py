@@ -79,7 +79,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
         emulated: Also ignore the EMULATED attributes.
     """
     known = {**OWNED, **(EMULATED if emulated else {})}
-    configured = dict(_configured((plan.get("configuration") or {}).get("root_module", {})))
+    configured = dict(_configured((plan.get("configuration") or {}).get("root_module") or {}))
     drift = []
     for item in plan.get("resource_drift") or []:
         if item.get("mode", "managed") != "managed":
@@ -101,10 +101,10 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
 
 def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, frozenset[str]]]:
     """Yields each resource's address in a module and the attributes that the configuration sets."""
-    for item in module.get("resources", []):
-        yield f"{path}{item['address']}", frozenset(item.get("expressions", {}))
-    for name, call in module.get("module_calls", {}).items():
-        yield from _configured(call.get("module", {}), f"{path}module.{name}.")
+    for item in module.get("resources") or []:
+        yield f"{path}{item['address']}", frozenset(item.get("expressions") or {})
+    for name, call in (module.get("module_calls") or {}).items():
+        yield from _configured(call.get("module") or {}, f"{path}module.{name}.")
 
 
 def differs(before: Any, after: Any) -> bool:

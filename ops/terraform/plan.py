@@ -126,6 +126,25 @@ class _DeferredInvocation(BaseModel):
     action_invocation: _Invocation
 
 
+class _ConfiguredResource(BaseModel):
+    address: str
+    expressions: dict[str, Any] | None = None
+
+
+class _ConfiguredCall(BaseModel):
+    module: _ConfiguredModule | None = None
+
+
+class _ConfiguredModule(BaseModel):
+    resources: list[_ConfiguredResource] | None = None
+    module_calls: dict[str, _ConfiguredCall] | None = None
+
+
+class _Configuration(BaseModel):
+    provider_config: Any = None
+    root_module: _ConfiguredModule | None = None
+
+
 class _Document(BaseModel):
     """The fields of a plan's JSON that this module reads. Terraform omits empty fields."""
 
@@ -140,7 +159,7 @@ class _Document(BaseModel):
     output_changes: dict[str, _Output] | None = None
     action_invocations: list[_Invocation] | None = None
     deferred_action_invocations: list[_DeferredInvocation] | None = None
-    configuration: dict[str, Any] | None = None
+    configuration: _Configuration | None = None
 
 
 @dataclass(frozen=True)
@@ -299,7 +318,7 @@ def read_plan(document: Any, *, emulated: bool = False) -> Plan:
             )
         ),
         drifted=tuple(item.address for item in outside_changes(document, emulated=emulated)),
-        region=_region(plan.configuration or {}),
+        region=_region(plan.configuration.provider_config if plan.configuration else None),
         deferred=tuple(
             Deferral(_change(item.resource_change), item.reason)
             for item in plan.deferred_changes or []
@@ -322,9 +341,8 @@ def _validated(document: Mapping[str, Any]) -> _Document:
         ) from error
 
 
-def _region(configuration: Mapping[str, Any]) -> str:
-    value: Any = configuration
-    for key in ("provider_config", "aws", "expressions", "region", "constant_value"):
+def _region(value: Any) -> str:
+    for key in ("aws", "expressions", "region", "constant_value"):
         value = value.get(key) if isinstance(value, Mapping) else None
     return value if isinstance(value, str) and value else DEFAULT_REGION
 

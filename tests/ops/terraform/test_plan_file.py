@@ -42,6 +42,7 @@ def test_plan_is_read_in_any_encoding(tmp_path: Path, encoding: str) -> None:
         (PLAN_JSON.replace(":", "=", 1), "is not valid JSON"),
         ("[" * 100_000, "is nested too deeply|is not"),
         ("{" * 3 + "\\", "is not valid JSON"),
+        (PLAN_JSON.replace('"a"', "9" * 5_000), "a number that no plan has"),
     ],
 )
 def test_file_that_is_not_a_plan_is_rejected_with_one_line(
@@ -92,6 +93,9 @@ def without(block: dict[str, Any], name: str) -> dict[str, Any]:
         {**PLAN, "resource_changes": [{**CHANGED, "change": {"actions": ["create"], "after": 5}}]},
         {**PLAN, "output_changes": []},
         {**PLAN, "configuration": "text"},
+        {**PLAN, "configuration": {"root_module": 5}},
+        {**PLAN, "configuration": {"root_module": {"resources": [5]}}},
+        {**PLAN, "configuration": {"root_module": {"module_calls": {"a": 5}}}},
     ],
 )
 def test_damaged_plan_is_rejected_with_one_line(damaged: Any) -> None:
