@@ -23,6 +23,7 @@ from .corrections import (
     store_response_bodies,
 )
 from .durable_stores import DurableStores
+from .internals import verify
 from .journal import Journal
 from .log_settings import store_log_settings
 from .logins import add_login_request, store_authentication_mode
@@ -61,6 +62,7 @@ def correct() -> None:
 
 
 def main() -> None:
+    verify()
     raise_descriptor_limit()
     correct()
     ministack.app.main()

@@ -1,0 +1,47 @@
+"""Command conformance: compares an endpoint with AWS."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import boto3
+import typer
+
+from ops.cloud import EMBEDDED, connect
+from ops.commands.options import ROOT, JsonOption, RootOption
+from ops.conformance.checks import run_checks
+from ops.console import print_result, report
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+
+
+def conformance(
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="URL of an AWS emulator; the default is the running platform's."
+        ),
+    ] = None,
+    services: Annotated[
+        list[str] | None,
+        typer.Option("--service", help="Service in boto3, such as sqs; repeatable. Default: all."),
+    ] = None,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Check that an AWS emulator does what the stack and the functions need.
+
+    Creates small resources, calls them, and deletes them. Exits with status 1 if a check fails.
+    """
+    url = endpoint or connect(EMBEDDED, root).endpoint
+    assert url
+    # An emulator accepts any key. Real credentials must not reach it.
+    results = run_checks(url, boto3.Session(ACCESS_KEY, SECRET_KEY), services)
+    lines = [
+        f"{'failed' if result.error else 'passed'}  {result.service:<24} {result.name}"
+        + (f"\n        {result.error}" if result.error else "")
+        for result in results
+    ]
+    print_result(results, lines, as_json=as_json)
+    failed = sum(result.error is not None for result in results)
+    report(f"{len(results) - failed} of {len(results)} checks passed")
+    raise typer.Exit(1 if failed else 0)

@@ -1,0 +1,331 @@
+"""Collects and runs the checks, and creates the resources that they share."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from ops.errors import OperatorError
+
+REGION = "us-east-1"
+TIMEOUT = 20.0
+"""Seconds to wait for an effect, such as the delivery of an event, and for a response."""
+CODE = """
+import json
+def handle(event, context):
+    if event.get("raise"):
+        raise ValueError("on purpose")
+    return {"statusCode": 200, "body": json.dumps(event.get("body")), "version": "VERSION"}
+"""
+
+
+class ConformanceError(Exception):
+    """The endpoint responds in another way than AWS. The message says how."""
+
+
+class Aws:
+    """The clients of an endpoint, and resources that several checks use."""
+
+    def __init__(self, endpoint: str, session: boto3.session.Session) -> None:
+        self._endpoint = endpoint
+        self._session = session
+        self._clients: dict[str, Any] = {}
+        self.resources = ExitStack()
+        """Deletes the shared resources."""
+
+    def client(self, service: str) -> Any:
+        """Returns the boto3 client of a service. It does not retry."""
+        if service not in self._clients:
+            config = Config(
+                retries={"total_max_attempts": 1},
+                connect_timeout=TIMEOUT,
+                read_timeout=TIMEOUT,
+                s3={"addressing_style": "path"},
+            )
+            create: Any = self._session.client  # the stubs list only some services
+            self._clients[service] = create(
+                service, region_name=REGION, endpoint_url=self._endpoint, config=config
+            )
+        return self._clients[service]
+
+    @staticmethod
+    def new_name() -> str:
+        """Returns a name that no other resource has."""
+        return f"conformance-{uuid.uuid4().hex[:12]}"
+
+    @cached_property
+    def table(self) -> str:
+        """The name of a table with the keys `pk` and `sk`, an index on `owner_id`, and a stream."""
+        name, dynamodb = self.new_name(), self.client("dynamodb")
+        dynamodb.create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk", "owner_id")
+            ],
+            KeySchema=[
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "sk", "KeyType": "RANGE"},
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": "owner-index",
+                    "KeySchema": [{"AttributeName": "owner_id", "KeyType": "HASH"}],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"},
+        )
+        self.resources.callback(dynamodb.delete_table, TableName=name)
+        wait_until(
+            lambda: dynamodb.describe_table(TableName=name)["Table"]["TableStatus"] == "ACTIVE"
+        )
+        return name
+
+    @cached_property
+    def bucket(self) -> str:
+        """The name of a bucket with versions."""
+        name, s3 = self.new_name(), self.client("s3")
+        s3.create_bucket(Bucket=name)
+        self.resources.callback(delete_bucket, s3, name)
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+        return name
+
+    @cached_property
+    def queue(self) -> str:
+        """The URL of a queue."""
+        return self.create_queue()
+
+    def create_queue(self, **attributes: str) -> str:
+        """Returns the URL of a new queue."""
+        sqs = self.client("sqs")
+        url: str = sqs.create_queue(QueueName=self.new_name(), Attributes=attributes)["QueueUrl"]
+        self.resources.callback(sqs.delete_queue, QueueUrl=url)
+        return url
+
+    def queue_arn(self, url: str) -> str:
+        """Returns the ARN of a queue."""
+        attributes = self.client("sqs").get_queue_attributes(
+            QueueUrl=url, AttributeNames=["QueueArn"]
+        )
+        arn: str = attributes["Attributes"]["QueueArn"]
+        return arn
+
+    def receive(self, url: str) -> dict[str, Any]:
+        """Returns a message of a queue, for which it waits."""
+        sqs = self.client("sqs")
+        message: dict[str, Any] = wait_until(
+            lambda: sqs.receive_message(
+                QueueUrl=url, WaitTimeSeconds=1, MessageAttributeNames=["All"]
+            ).get("Messages", [None])[0]
+        )
+        return message
+
+    @cached_property
+    def role(self) -> str:
+        """The ARN of a role that Lambda may assume, and that may do everything."""
+        iam, name = self.client("iam"), self.new_name()
+        trust = policy_document("sts:AssumeRole", Principal={"Service": "lambda.amazonaws.com"})
+        arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
+        self.resources.callback(iam.delete_role, RoleName=name)
+        iam.put_role_policy(
+            RoleName=name, PolicyName="all", PolicyDocument=policy_document("*", Resource="*")
+        )
+        self.resources.callback(iam.delete_role_policy, RoleName=name, PolicyName="all")
+        return arn
+
+    @cached_property
+    def function(self) -> str:
+        """The name of a function with version 1 and the alias `live`, which names it."""
+        lambda_, name = self.client("lambda"), self.new_name()
+        lambda_.create_function(
+            FunctionName=name,
+            Runtime="python3.13",
+            Role=self.role,
+            Handler="code.handle",
+            Code={"ZipFile": package_code("1")},
+            Publish=True,
+        )
+        self.resources.callback(lambda_.delete_function, FunctionName=name)
+        lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
+        return name
+
+    def invoke(self, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
+        """Invokes a version or an alias of the function, and returns its result."""
+        response = self.client("lambda").invoke(
+            FunctionName=self.function, Qualifier=qualifier, Payload=json.dumps(event)
+        )
+        result: dict[str, Any] = json.loads(response["Payload"].read())
+        return result
+
+    @cached_property
+    def pool(self) -> str:
+        """The id of a Cognito user pool whose users sign in with their email address."""
+        cognito = self.client("cognito-idp")
+        id_: str = cognito.create_user_pool(PoolName=self.new_name(), UsernameAttributes=["email"])[
+            "UserPool"
+        ]["Id"]
+        self.resources.callback(cognito.delete_user_pool, UserPoolId=id_)
+        return id_
+
+
+def package_code(version: str) -> bytes:
+    """Returns a zip with a function whose results contain `version`."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        # A fixed time, so that equal code is an equal zip.
+        archive.writestr(zipfile.ZipInfo("code.py"), CODE.replace("VERSION", version))
+    return content.getvalue()
+
+
+def policy_document(action: str, **members: Any) -> str:
+    """Returns a policy that allows an action."""
+    statement = {"Effect": "Allow", "Action": action, **members}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def delete_bucket(s3: Any, name: str) -> None:
+    """Deletes a bucket and all versions of its objects."""
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=name):
+        for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+            s3.delete_object(Bucket=name, Key=item["Key"], VersionId=item["VersionId"])
+    s3.delete_bucket(Bucket=name)
+
+
+def wait_until(read: Callable[[], Any]) -> Any:
+    """Calls `read` until it returns a true value, and returns that.
+
+    Raises:
+        ConformanceError: This did not happen within TIMEOUT.
+    """
+    deadline = time.monotonic() + TIMEOUT
+    while time.monotonic() < deadline:
+        if value := read():
+            return value
+        time.sleep(0.1)
+    raise ConformanceError(f"no effect within {TIMEOUT:.0f} s")
+
+
+def expect(actual: Any, wanted: Any) -> None:
+    """Compares two values.
+
+    Raises:
+        ConformanceError: They differ.
+    """
+    if actual != wanted:
+        raise ConformanceError(f"returned {actual!r:.200}, not {wanted!r:.200}")
+
+
+@contextmanager
+def expect_error(*codes: str) -> Iterator[None]:
+    """Expects an error with one of the codes in a `with` block.
+
+    Raises:
+        ConformanceError: There was no error.
+        ClientError: The error has another code.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in codes:
+            raise
+    else:
+        raise ConformanceError(f"returned no error, but AWS returns {codes[0]}")
+
+
+@dataclass(frozen=True)
+class Check:
+    """A call, or a sequence of calls, whose results are the same on AWS."""
+
+    service: str
+    name: str
+    run: Callable[[Aws], None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one check."""
+
+    service: str
+    name: str
+    error: str | None
+    """Why the check failed, or None."""
+
+
+CHECKS: list[Check] = []
+
+
+def check(service: str, name: str) -> Callable[[Callable[[Aws], None]], Callable[[Aws], None]]:
+    """Adds a function to CHECKS.
+
+    Args:
+        service: The service's name in boto3.
+        name: A sentence that is true on AWS.
+    """
+
+    def add(run: Callable[[Aws], None]) -> Callable[[Aws], None]:
+        CHECKS.append(Check(service, name, run))
+        return run
+
+    return add
+
+
+def run_checks(
+    endpoint: str, session: boto3.session.Session, services: list[str] | None = None
+) -> list[Result]:
+    """Runs the checks of some services (default: all), and deletes what they created.
+
+    Raises:
+        OperatorError: A service has no checks.
+    """
+    # Importing a module adds its checks.
+    from ops.conformance import compute, data, identity, messaging, operations  # noqa: F401, PLC0415
+
+    known = {item.service for item in CHECKS}
+    if unknown := set(services or ()) - known:
+        raise OperatorError(
+            f"There are no checks of {', '.join(sorted(unknown))}: choose from"
+            f" {', '.join(sorted(known))}"
+        )
+    aws = Aws(endpoint, session)
+    try:
+        return [
+            Result(item.service, item.name, _run(item, aws))
+            for item in CHECKS
+            if not services or item.service in services
+        ]
+    finally:
+        _close(aws.resources)
+
+
+def _run(item: Check, aws: Aws) -> str | None:
+    try:
+        item.run(aws)
+    except (
+        BotoCoreError,
+        ClientError,
+        ConformanceError,
+        KeyError,
+        IndexError,
+        ValueError,
+    ) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def _close(resources: ExitStack) -> None:
+    # ExitStack runs all callbacks. What an emulator cannot delete disappears with it.
+    with suppress(BotoCoreError, ClientError):
+        resources.close()

@@ -1,0 +1,97 @@
+"""Tests that an update of ministack cannot change unnoticed what the corrections replace."""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+
+from ops.embedded.emulator.internals import FILE
+from ops.root import PROJECT
+
+ADDED_REQUESTS = {"add_save_request", "add_login_request"}
+"""These add requests of our own, which are no faults of ministack."""
+
+
+def run_python(program: str) -> str:
+    """Runs a program in another process, because it imports ministack."""
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_listed_internals_are_those_that_the_emulator_uses() -> None:
+    program = """
+import json
+from tools.emulator_internals import list_internals
+print(json.dumps(list_internals()))
+"""
+    assert json.loads(run_python(program)) == json.loads(FILE.read_text()), (
+        "run `python -m tools.emulator_internals`"
+    )
+
+
+def test_replaced_functions_classes_and_texts_have_fingerprints() -> None:
+    internals = json.loads(FILE.read_text())["internals"]
+    for name in (
+        "ministack.services.dynamodb._set_item",
+        "ministack.services.apigateway_v1._put_integration",
+        "ministack.core.lambda_runtime._PYTHON_WORKER_SCRIPT",
+        "hypercorn.asyncio.tcp_server.TCPServer",
+    ):
+        assert internals[name].startswith("sha256:")
+    assert internals["ministack.services.sqs._queues"].endswith("AccountRegionScopedDict")
+
+
+def test_the_emulator_does_not_start_if_another_version_changes_an_internal() -> None:
+    program = """
+from ops.embedded.emulator.internals import ChangedInternalsError, verify
+known = "ministack.services.dynamodb._remove_item"
+changed = {known: "sha256:0", "ministack.services.sqs.absent": "builtins.dict",
+           "ministack.services.absent.x": "builtins.dict"}
+try:
+    verify({"versions": {"ministack": "1.0"}, "internals": changed})
+except ChangedInternalsError as error:
+    print(error)
+"""
+    message = run_python(program)
+    assert (
+        "\n- ministack.services.absent.x\n- ministack.services.dynamodb._remove_item\n" in message
+    )
+    assert "\n- ministack.services.sqs.absent\n" in message
+    assert "run `python -m tools.emulator_internals`" in message
+
+
+def test_the_emulator_starts_with_another_version_that_changes_nothing() -> None:
+    program = """
+import json
+from ops.embedded.emulator.internals import FILE, verify
+verify({**json.loads(FILE.read_text()), "versions": {"ministack": "1.0"}})
+print("verified")
+"""
+    assert run_python(program) == "verified\n"
+
+
+def test_each_correction_is_described_for_a_report() -> None:
+    page = (PROJECT / "docs" / "architecture" / "embedded-aws.md").read_text()
+    module = ast.parse((FILE.parent / "main.py").read_text())
+    [correct] = [
+        node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "correct"
+    ]
+    local = {
+        alias.name
+        for node in module.body
+        if isinstance(node, ast.ImportFrom) and node.level
+        for alias in node.names
+    }
+    called = {
+        node.func.id
+        for node in ast.walk(correct)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    }
+    corrections = (called & local) - ADDED_REQUESTS - {"Journal"}
+    assert len(corrections) > 15
+    assert {name for name in corrections if f"`{name}`" not in page} == set()
