@@ -440,6 +440,9 @@ class Environment(Section):
     """Limits on registrations, logins and mails per address and user."""
     domains: Domains | None = None
     """The custom domains. Without this section, the APIs and the site have AWS's addresses."""
+    site_routes: Literal["single_page", "pages"] = "single_page"
+    """What the site shows at a path without a file extension. `single_page`: index.html, whose
+    scripts show the page. `pages`: index.html in the folder of this path, as Astro writes it."""
     hosted_zone_id: Annotated[str, Field(pattern=r"^Z[A-Z0-9]{5,31}$")] | None = None
     """Id of the public Route 53 zone that contains all domains."""
     lambdas: Lambdas

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from cdktf import Fn, TerraformProvider
 from cdktf_cdktf_provider_aws.cloudfront_distribution import (
     CloudfrontDistribution,
+    CloudfrontDistributionCustomErrorResponse,
     CloudfrontDistributionDefaultCacheBehavior,
     CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation,
     CloudfrontDistributionLoggingConfig,
@@ -46,15 +47,26 @@ AVATARS_PREFIX = "avatars/"
 IMAGES_PREFIX = "images/"
 """The only prefix of the attachments bucket that CloudFront can read: post and listing images."""
 
-SINGLE_PAGE = """\
+_ROUTING = """\
 function handler(event) {
   var request = event.request;
   var isFile = request.uri.split('/').pop().includes('.');
-  // Other paths are pages, which the scripts of index.html show.
-  if (!isFile && !request.uri.startsWith('/.well-known/')) request.uri = '/index.html';
+  if (!isFile && !request.uri.startsWith('/.well-known/')) request.uri = PAGE;
   return request;
 }
 """
+_PAGE = {
+    # The scripts of index.html show the page.
+    "single_page": "'/index.html'",
+    "pages": r"request.uri.replace(/\/?$/, '/index.html')",
+}
+NOT_FOUND_PAGE = "/404.html"
+"""The page that Astro and Next write for missing addresses."""
+
+
+def route_function(environment: Environment) -> str:
+    """Returns the viewer function that selects the file for a path of the site."""
+    return _ROUTING.replace("PAGE", _PAGE[environment.site_routes])
 
 
 def picture_variables(environment: Environment, cdn_domain: str) -> dict[str, str]:
@@ -127,7 +139,7 @@ class Cdn(Construct):
             name=names.of(SERVICE, "single-page"),
             comment="Shows index.html for the pages of the site",
             runtime="cloudfront-js-2.0",
-            code=SINGLE_PAGE,
+            code=route_function(environment),
             publish=True,
         )
         site = self._distribution(
@@ -136,6 +148,7 @@ class Cdn(Construct):
             default=("frontend", frontend),
             csp=_site_policy(environment, [avatars.name, attachments.name]),
             default_root_object="index.html",
+            not_found_page=NOT_FOUND_PAGE if environment.site_routes == "pages" else None,
             functions=[
                 CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation(
                     event_type="viewer-request", function_arn=single_page.arn
@@ -179,6 +192,7 @@ class Cdn(Construct):
         csp: str,
         behaviors: Mapping[str, tuple[str, Bucket]] | None = None,
         default_root_object: str | None = None,
+        not_found_page: str | None = None,
         functions: Sequence[CloudfrontDistributionDefaultCacheBehaviorFunctionAssociation] = (),
     ) -> CloudfrontDistribution:
         """Creates a distribution of private buckets, with its DNS records.
@@ -207,6 +221,13 @@ class Cdn(Construct):
             is_ipv6_enabled=True,
             price_class=PRICE_CLASS,
             default_root_object=default_root_object,
+            custom_error_response=[
+                CloudfrontDistributionCustomErrorResponse(
+                    error_code=404, response_code=404, response_page_path=not_found_page
+                )
+            ]
+            if not_found_page
+            else None,
             origin=[
                 CloudfrontDistributionOrigin(
                     origin_id=name,

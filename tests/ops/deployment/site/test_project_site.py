@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -85,10 +86,17 @@ def test_a_deployment_publishes_the_projects_site_unless_another_was_published(
     assert "status" in read_index(s3)
 
 
-def test_files_that_are_not_published_are_reported(
+def test_files_and_pages_that_nobody_can_open_are_reported(
     cloud: Cloud, s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "index.html").write_text("front end")
     (tmp_path / ".env").write_text("SECRET=1")
+    (tmp_path / "about").mkdir()
+    (tmp_path / "about" / "index.html").write_text("about")
     publish_under_lock(cloud, OUTPUTS, tmp_path)
-    assert "Not published: .env" in capsys.readouterr().err
+    reported = capsys.readouterr().err
+    assert "Not published: .env" in reported
+    assert "show index.html, not about/index.html: set `site_routes: pages`" in reported
+    several_pages = cloud.environment.model_copy(update={"site_routes": "pages"})
+    publish_under_lock(dataclasses.replace(cloud, environment=several_pages), OUTPUTS, tmp_path)
+    assert "site_routes" not in capsys.readouterr().err
