@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from ops.deployment.site.operations import publish_under_lock
+from ops.deployment.site.project_site import DESCRIPTION
 from tests.browser import check_accessibility
 from tests.e2e.browser.conftest import OpenPage
 from tests.e2e.support.api_client import Api
@@ -104,6 +106,24 @@ def test_tokens_of_called_routes_are_used_by_later_calls(open_page: OpenPage) ->
     page = open_page("/reference.html#/auth/auth-anonymous")
     page.get_by_role("button", name="Execute").click(timeout=LOADED)
     expect(page.locator("#session-state")).to_contain_text("You are Anonymous")
+
+
+def test_the_reference_shows_every_operation(open_page: OpenPage) -> None:
+    page = open_page("/reference.html")
+    tags = page.locator(".opblock-tag[data-is-open=false]")
+    expect(tags.first).to_be_visible(timeout=LOADED)
+    while tags.count():
+        tags.first.click()
+    paths = json.loads(DESCRIPTION.read_text())["paths"]
+    described = {
+        f"{method.upper()} {path}" for path, methods in paths.items() for method in methods
+    }
+    listed = """(blocks) => blocks.map((block) =>
+        block.querySelector(".opblock-summary-method").innerText + " " +
+        block.querySelector("[data-path]").dataset.path)"""
+    blocks = page.locator(".opblock")
+    expect(blocks).to_have_count(len(described), timeout=LOADED)
+    assert set(blocks.evaluate_all(listed)) == described
 
 
 @pytest.mark.parametrize("path", ["/", "/reference.html#/auth/auth-login"])
