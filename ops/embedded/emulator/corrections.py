@@ -137,6 +137,20 @@ def allow_requests_after_clock_changes() -> None:
     apigateway_v1._take_token = take_token
 
 
+def return_tag_of_updated_functions() -> None:
+    """Adds the header `ETtag`, as AWS spells it, to the responses of UpdateFunction (CloudFront).
+
+    Without it, Terraform cannot publish the function that it has changed.
+    """
+    update = cloudfront._cf_update_function
+
+    def update_with_tag(*arguments: Any) -> tuple[int, dict[str, str], bytes]:
+        status, headers, body = update(*arguments)
+        return status, {**headers, "ETtag": headers.get("ETag", "")}, body
+
+    cloudfront._cf_update_function = update_with_tag
+
+
 def store_response_bodies() -> None:
     """Stores the custom response bodies of web ACLs, which ministack drops."""
     create, update = waf.create_web_acl_record, waf._update_web_acl

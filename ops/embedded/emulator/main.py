@@ -20,6 +20,7 @@ from .corrections import (
     register_each_address_once,
     render_ids_of_mock_responses,
     report_current_port_of_cache,
+    return_tag_of_updated_functions,
     store_response_bodies,
 )
 from .durable_stores import DurableStores
@@ -40,6 +41,7 @@ def correct() -> None:
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
+    return_tag_of_updated_functions()
     register_each_address_once()
     page_log_events()
     allow_requests_after_clock_changes()

@@ -28,6 +28,29 @@ def test_simultaneous_sign_ups_create_one_user() -> None:
     assert output.splitlines() == ["[200, 400, 400, 400]", "1"]
 
 
+def test_a_changed_cloudfront_function_can_be_published() -> None:
+    output = run("""
+        import base64
+        from ministack.services import cloudfront
+        from ops.embedded.emulator import corrections
+        corrections.return_tag_of_updated_functions()
+        code = base64.b64encode(b"function handler(event) { return event.request; }").decode()
+        config = "<Comment>Test</Comment><Runtime>cloudfront-js-2.0</Runtime>"
+        function = (
+            f"<Name>name</Name><FunctionConfig>{config}</FunctionConfig>"
+            f"<FunctionCode>{code}</FunctionCode>"
+        )
+        body = lambda name: f"<{name}>{function}</{name}>".encode()
+        _, created, _ = cloudfront._cf_create_function({}, body("CreateFunctionRequest"))
+        tag = {"if-match": created["ETag"]}
+        request = body("UpdateFunctionRequest")
+        status, updated, _ = cloudfront._cf_update_function("name", tag, request)
+        print(status, updated["ETtag"] == created["ETag"])
+        print(cloudfront._cf_publish_function("name", {"if-match": updated["ETtag"]})[0])
+    """)
+    assert output.splitlines() == ["200 False", "200"]
+
+
 def test_all_pages_of_log_events_can_be_read() -> None:
     output = run("""
         import json
