@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -136,6 +138,27 @@ def test_visibility_timeouts_are_six_function_timeouts_with_listed_exceptions(st
     for queue, function in sources:
         timeouts = VISIBILITY_TIMEOUTS.get(function["tags"]["Service"], 6)
         assert queue["visibility_timeout_seconds"] == timeouts * function["timeout"], queue["name"]
+
+
+def test_rates_use_the_singular_for_one(stack: Stack) -> None:
+    """EventBridge refuses `rate(1 minutes)` and `rate(5 minute)`."""
+    rates = [
+        re.fullmatch(r"rate\((\d+) (minute|hour|day)(s?)\)", block["schedule_expression"])
+        for type_ in ("aws_cloudwatch_event_rule", "aws_scheduler_schedule")
+        for block in stack.resources(type_).values()
+        if block.get("schedule_expression", "").startswith("rate")
+    ]
+    assert rates
+    for rate in rates:
+        assert rate
+        assert (rate[1] == "1") == (rate[3] == ""), rate[0]
+
+
+def test_trust_policies_name_no_principal_that_could_be_missing(stack: Stack) -> None:
+    """IAM refuses a trust policy with the ARN of a role or user that does not exist."""
+    for role in stack.resources("aws_iam_role").values():
+        for statement in json.loads(role["assume_role_policy"])["Statement"]:
+            assert statement["Principal"].keys() in ({"Service"}, {"Federated"}), role["name"]
 
 
 def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
