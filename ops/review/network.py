@@ -11,13 +11,17 @@ from typing import Any
 from ops.permissions.conditions import Network, contains, networks
 from ops.permissions.exposure import is_internet
 from ops.terraform.plan import Action, Change
+from ops.terraform.plan_values import UNKNOWN
 
 ALL_PORTS = (0, 65535)
 RANGES = ("cidr_ipv4", "cidr_ipv6", "cidr_block", "ipv6_cidr_block", "cidr_blocks",
     "ipv6_cidr_blocks", "cidrs", "cidr")  # fmt: skip
 """Attributes of a rule that contain address ranges."""
+OWNERS = ("security_group_id", "network_acl_id", "prefix_list_id")
 PORTS = ("from_port", "to_port")
-LISTS = re.compile(r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list)")
+LISTS = re.compile(
+    r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list|rules\.source$)"
+)
 """Matches names of attributes with lists of allowed address ranges that have no ports."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
 """Matches names of attributes whose ranges are destinations, or the network's own addresses."""
@@ -40,7 +44,8 @@ class Opening:
 
 def opened(change: Change) -> Iterator[str]:
     """Yields each port range that additional internet addresses can reach after the change."""
-    old = {} if change.action is Action.CREATE else change.before
+    is_new = change.action is Action.CREATE or _is_moved(change)
+    old = {} if is_new else change.before
     before, after = (list(_openings(change.type, values)) for values in (old, change.after))
     for opening in after:
         if _is_new(opening, before, after):
@@ -51,6 +56,13 @@ def opened(change: Change) -> Iterator[str]:
     for opening in denied:
         if _is_new(opening, still_denied, denied):
             yield f"{_described(opening)} if another rule allows it, because a denial is removed"
+
+
+def _is_moved(change: Change) -> bool:
+    """Returns True if the rule now belongs to another existing group, network ACL or list."""
+    return any(
+        change.after.get(name) not in (None, UNKNOWN, change.before.get(name)) for name in OWNERS
+    )
 
 
 def opened_to_unknown(change: Change) -> Iterator[str]:

@@ -47,7 +47,8 @@ LOCAL = frozenset({Action.MOVE})
 VerdictName = Literal["safe", "review", "dangerous", "irreversible"]
 Becoming = Literal[
     "changed", "lowered", "raised", "turned_off", "turned_on", "stopped", "removed", "fewer",
-    "appears", "weaker_tls", "weaker_transport", "weaker_encryption", "wider_commands", "upgraded",
+    "appears", "weaker_tls", "weaker_transport", "weaker_encryption", "wider_commands", "published",
+    "without_sign_in", "upgraded",
 ]  # fmt: skip
 PolicyChange = Literal[
     "public", "gives_permissions", "wildcard", "wider", "narrower", "undenied", "denied", "unknown",

@@ -18,6 +18,8 @@ WITH_TLS = frozenset({
     "https", "tls", "ssl", "sftp", "ftps", "wss", "require", "verify-ca", "verify-full",
 })  # fmt: skip
 """Protocols and modes that require TLS or SSH."""
+PRIVATE = frozenset({"private", "internal", "vpc", "vpc_endpoint", "vpconly"})
+"""Types of endpoints that the internet cannot reach."""
 _TLS = re.compile(r"(?:tls13|(?P<kind>tls|ssl|fs))[-_v]*(?P<version>\d(?:[._-]\d)?)", re.IGNORECASE)
 _YEAR = re.compile(r"(20\d\d)[-_]?(\d\d)?")
 _NUMBER = re.compile(r"\d+")
@@ -87,6 +89,19 @@ def _is_weaker_transport(before: Any, after: Any) -> bool:
     return bool(old & WITH_TLS) and any(item not in old | WITH_TLS for item in new)
 
 
+def _is_published(before: Any, after: Any) -> bool:
+    old, new = (
+        {str(item).lower() for item in (value if isinstance(value, list) else [value])}
+        for value in (before, after)
+    )
+    return bool(old & PRIVATE) and not new & PRIVATE and not is_empty(after)
+
+
+def _lacks_sign_in(before: Any, after: Any) -> bool:
+    old, new = (str(value).startswith("authenticate-") for value in (before, after))
+    return old and not new
+
+
 def _allows_more_commands(before: Any, after: Any) -> bool:
     """Returns True if an access string of Redis or Valkey allows more than another one."""
     old, new = (set(str(value or "").split()) for value in (before, after))
@@ -134,6 +149,8 @@ BECOMES: Mapping[str, Callable[[Any, Any], bool]] = {
     "fewer": _is_fewer,
     "weaker_tls": _is_weaker_tls,
     "weaker_transport": _is_weaker_transport,
+    "published": _is_published,
+    "without_sign_in": _lacks_sign_in,
     "wider_commands": _allows_more_commands,
     "weaker_encryption": _is_weaker_encryption,
     "upgraded": _is_upgraded,

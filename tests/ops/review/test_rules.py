@@ -41,6 +41,8 @@ ACU_1_TO_4, ACU_1_TO_8, ACU_2_TO_8 = (
 )
 
 
+REST_API, PRIVATE = "aws_api_gateway_rest_api", ["PRIVATE"]
+DATA_ACCESS, LISTENER = "aws_opensearchserverless_access_policy", "aws_lb_listener"
 MSK = "aws_msk_cluster"
 MSK_ACCESS = "broker_node_group_info.connectivity_info.public_access.type"
 IMAGES, GATEWAYS = "aws_ec2_image_block_public_access", "aws_vpc_block_public_access_options"
@@ -123,6 +125,10 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
         ADMINISTRATOR,
     ),
     ("retention", I, INDEXING, UPDATE, "policy", NEVER, AFTER_A_DAY),
+    ("public-address", D, "aws_transfer_server", UPDATE, "endpoint_type", "VPC", "PUBLIC"),
+    ("public-address", D, REST_API, UPDATE, "endpoint_configuration.types", PRIVATE, ["REGIONAL"]),
+    ("public-grant", D, DATA_ACCESS, CREATE, "policy", None, '[{"Principal": ["*"]}]'),
+    ("restriction", D, LISTENER, UPDATE, "default_action.type", "authenticate-oidc", "forward"),
     ("created-only", R, CLUSTER, UPDATE, "database_name", "a", "b"),
     ("stopped", D, "aws_lb", DESTROY, "name", "a", None),
     ("stateful-superseded", D, TABLE, SUPERSEDE, "hash_key", "a", "b"),
