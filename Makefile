@@ -10,12 +10,13 @@ CHECKOV := tools/checkov
 API    := tools/api
 POSTGRESQL := tools/postgresql
 CDKTN  := tools/cdktn
+SBOM   := tools/sbom
 DOCS   := tools/docs
 FRONT_END := tests/e2e/front_end
 TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed \
   $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed \
   $(CDKTN)/.venv/.synced $(FRONT_END)/node_modules/.installed
-PYTHON_LOCKS := $(CHECKOV) $(DOCS) $(CDKTN)
+PYTHON_LOCKS := $(CHECKOV) $(DOCS) $(CDKTN) $(SBOM)
 NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL) $(CDKTN) $(FRONT_END)
 OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -28,7 +29,7 @@ OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
 .DEFAULT_GOAL := help
-.PHONY: help setup cdktn installed up down dev status logs synth test nightly types docs lint audit lock
+.PHONY: help setup cdktn installed up down dev status logs synth test nightly types docs lint audit sbom lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -132,6 +133,9 @@ audit: setup  ## Check the locked Python packages for known vulnerabilities
 	@# --strict fails if a dependency cannot be audited.
 	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 
+sbom: setup $(SBOM)/.venv/.synced  ## List what a release ships in .build/sbom and docs/licences.md
+	$(BIN)/python -m tools.sbom
+
 lock: setup  ## Update the lock files from Pipfile and package.json
 	$(BIN)/pipenv lock
 	for folder in $(PYTHON_LOCKS); do (cd $$folder && $(OWN_VENV) pipenv lock) || exit 1; done
@@ -139,5 +143,7 @@ lock: setup  ## Update the lock files from Pipfile and package.json
 	  (cd $$folder && npm install --package-lock-only --ignore-scripts --loglevel=error) || exit 1; \
 	done
 	$(BIN)/python -m tools.lockfiles $(addsuffix /Pipfile.lock,. $(PYTHON_LOCKS)) \
+	  $(addsuffix /package-lock.json,$(NODE_LOCKS))
+	@$(BIN)/python -m tools.lock_changes $(addsuffix /Pipfile.lock,. $(PYTHON_LOCKS)) \
 	  $(addsuffix /package-lock.json,$(NODE_LOCKS))
 	$(MAKE) setup

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import venv
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +63,23 @@ def install(directory: Path, environment: Path, requirements: str) -> None:
     python = environment / "bin" / "python"
     options = ["--no-index", f"--find-links={directory}", "--no-compile"]
     _pip(["--python", str(python), "install", *options], requirements)
+
+
+def install_pins(environment: Path, pins: Collection[str], lock: Path = LOCK) -> None:
+    """Installs some packages of the group into a virtual environment, with the locked hashes.
+
+    Args:
+        pins: `name==version` of each package.
+
+    Raises:
+        CalledProcessError: A package is missing or has another hash.
+    """
+    chosen = [
+        line for line in read_requirements(lock).splitlines() if line.partition(" ")[0] in pins
+    ]
+    assert len(chosen) == len(pins), "a pin differs from Pipfile.lock"
+    python = environment / "bin" / "python"
+    _pip(["--python", str(python), "install", "--only-binary=:all:"], "\n".join(chosen))
 
 
 def _pip(arguments: Sequence[str], requirements: str) -> None:
