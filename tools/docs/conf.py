@@ -67,6 +67,12 @@ def _add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
         )
 
 
+def _navigation_pages(*_: object) -> list[str]:
+    """Returns the pages that Sphinx builds every time, because other files change them."""
+    return [root_doc, "docs/decisions/README"]
+
+
 def setup(app: Sphinx) -> None:
+    app.connect("env-get-outdated", _navigation_pages)
     app.add_directive("mermaid", Diagram)
     app.connect("source-read", _add_navigation)
