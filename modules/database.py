@@ -39,6 +39,12 @@ VALKEY_VERSION = "9.1"
 class Database(Construct):
     """All data stores of an environment.
 
+    Args:
+        names: The environment's resource names.
+        subnet_ids: The private subnets of Aurora and the cache, one for each availability zone.
+        database_security_group_id: The security group that the database's clients may reach.
+        cache_security_group_id: The security group that the cache's clients may reach.
+
     Attributes:
         tables: The DynamoDB tables by name without environment, for example `auth-sessions`.
         connection: The connection details of Aurora.

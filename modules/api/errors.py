@@ -110,6 +110,9 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
 class GatewayResponses(Construct):
     """All gateway responses of one REST API.
 
+    Args:
+        rest_api_id: The id of the REST API.
+
     Attributes:
         responses: The resources that a deployment must depend on.
     """

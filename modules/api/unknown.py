@@ -21,6 +21,9 @@ class UnknownAddresses(Construct):
     AWS signature. A Bearer token would cause a signature error, which gateway responses cannot
     distinguish from other bad requests.
 
+    Args:
+        api: The REST API.
+
     Attributes:
         resources: The resources that a deployment must depend on.
     """

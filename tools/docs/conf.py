@@ -16,6 +16,8 @@ from sphinx.util.docutils import SphinxDirective
 project = "Multitask Platform"
 html_title = "Multitask Platform"
 root_doc = "README"
+INDEXES = ("docs/decisions/README", "docs/modules/README")
+"""Pages whose navigation lists all other pages of their folder."""
 extensions = ["myst_parser"]
 include_patterns = ["*.md", "docs/**"]
 exclude_patterns = [".*", "node_modules", "cdktf.out", "tools"]
@@ -60,16 +62,16 @@ def _add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
     if page == root_doc:
         index = (docs / "README.md").read_text(encoding="utf-8")
         source[0] += "\n```{toctree}\n:hidden:\ndocs/README\n```\n" + _navigation(index)
-    elif page == "docs/decisions/README":
-        records = sorted((docs / "decisions").glob("0*.md"))
-        source[0] += "\n".join(
-            ["", "```{toctree}", ":hidden:", *(record.stem for record in records), "```", ""]
-        )
+    elif page in INDEXES:
+        folder = Path(app.srcdir, page).parent
+        pages = sorted(path.relative_to(folder) for path in folder.rglob("*.md"))
+        entries = [str(path.with_suffix("")) for path in pages if path.name != "README.md"]
+        source[0] += "\n".join(["", "```{toctree}", ":hidden:", *entries, "```", ""])
 
 
 def _navigation_pages(*_: object) -> list[str]:
     """Returns the pages that Sphinx builds every time, because other files change them."""
-    return [root_doc, "docs/decisions/README"]
+    return [root_doc, *INDEXES]
 
 
 def setup(app: Sphinx) -> None:
