@@ -79,6 +79,7 @@ ENTRIES = (
     Entry("down", "local:down", MACHINE, "ops down --purge"),
     Entry("status", "local:status", MACHINE, "ops status"),
     Entry("code", "local:code", MACHINE, "ops code ada@example.com"),
+    Entry("seed", "local:seed", MACHINE, "ops seed"),
     Entry("conformance", "conformance:conformance", MACHINE, "ops conformance --service sqs"),
     Entry("bootstrap", "environment:bootstrap", DEPLOY, "ops bootstrap dev"),
     Entry("doctor", "deployment:doctor", DEPLOY, "ops doctor prod"),

@@ -1,4 +1,4 @@
-"""Commands up, down, dev, status and code: the platform on this machine."""
+"""Commands up, down, dev, status, code and seed: the platform on this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ops.cloud import EMBEDDED
+from ops.cloud import EMBEDDED, connect
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
 from ops.console import print_result, report
 from ops.local.mail import verification_code
@@ -93,3 +93,29 @@ def code(
     """Print the latest verification code that the embedded Cognito sent."""
     latest = verification_code(root, email)
     print_result({"email": email, "code": latest}, [latest], as_json=as_json)
+
+
+def seed(
+    environment: Annotated[
+        str, typer.Argument(help="The environment. Only local is allowed.")
+    ] = EMBEDDED,
+    is_removal: Annotated[
+        bool, typer.Option("--remove", help="Delete the people and everything that they created.")
+    ] = False,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Fill the platform on this machine with demonstration data: people, rooms, posts, listings.
+
+    Creates only what is missing, so it is safe to repeat.
+    """
+    from ops.seed import remove_community, seed_community  # noqa: PLC0415 - only needed here
+
+    cloud = connect(environment, root)
+    if is_removal:
+        removed = remove_community(cloud)
+        print_result(removed, [f"Deleted {address}" for address in removed], as_json=as_json)
+        return
+    result = seed_community(cloud)
+    report(f"Sign in as any of them with the password {result.password}")
+    print_result(result, result.addresses, as_json=as_json)

@@ -67,7 +67,7 @@ def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> Peop
     status, body = 0, None
     for _ in range(TRIES):
         password = f"{secrets.token_urlsafe(24)}-aA1"
-        _prepare(cognito, pool, password)
+        prepare_account(cognito, pool, EMAIL, NAME, password)
         credentials = {"email": EMAIL, "password": password}
         response = transport.send(
             auth, HttpRequest("POST", "/v1/auth/login", {}, credentials, None)
@@ -98,19 +98,26 @@ def _outcome(status: int) -> str:
     return f"it returned {status}" if status else "it sent no response"
 
 
-def _prepare(cognito: Any, pool: str, password: str) -> None:
-    attributes = {"email": EMAIL, "email_verified": "true", "name": NAME}
+def prepare_account(cognito: Any, pool: str, email: str, name: str, password: str) -> None:
+    """Creates an account with a verified address, or enables it, and sets its password.
+
+    Sends no mail.
+
+    Args:
+        pool: The id of the Cognito user pool.
+    """
+    attributes = {"email": email, "email_verified": "true", "name": name}
     try:
         cognito.admin_create_user(
             UserPoolId=pool,
-            Username=EMAIL,
+            Username=email,
             MessageAction="SUPPRESS",
             UserAttributes=[{"Name": name, "Value": value} for name, value in attributes.items()],
         )
     except ClientError as error:
         if error.response["Error"]["Code"] != "UsernameExistsException":
             raise
-        cognito.admin_enable_user(UserPoolId=pool, Username=EMAIL)
+        cognito.admin_enable_user(UserPoolId=pool, Username=email)
     cognito.admin_set_user_password(
-        UserPoolId=pool, Username=EMAIL, Password=password, Permanent=True
+        UserPoolId=pool, Username=email, Password=password, Permanent=True
     )

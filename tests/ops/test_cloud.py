@@ -72,7 +72,8 @@ def test_every_command_rejects_credentials_of_another_account(
     arguments = [*names, "--root", str(root.path)]
     for parameter in command.params:
         name = parameter.name or ""
-        if parameter.param_type_name == "argument" and parameter.required:
+        is_argument = parameter.param_type_name == "argument"
+        if is_argument and (parameter.required or name == "environment"):
             arguments.append(ARGUMENTS.get(name, "dev"))
         elif name == "environment":
             arguments += ["--env", "dev"]

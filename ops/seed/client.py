@@ -1,0 +1,77 @@
+"""Calls the REST API as one person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlencode
+
+import urllib3
+
+from ops.errors import OperatorError
+
+SECONDS = 30.0
+"""API Gateway itself returns an error after 29."""
+
+
+class Client:
+    """Sends requests with a person's access token.
+
+    Args:
+        api: URL of the REST API.
+        pool: Connections, which several clients can share.
+        token: The access token, or None for public routes.
+    """
+
+    def __init__(self, api: str, pool: urllib3.PoolManager, token: str | None = None) -> None:
+        self._api, self._pool = api, pool
+        self._headers = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def call(self, method: str, path: str, body: Any = None, *, allow: int | None = None) -> Any:
+        """Returns the body of the response, or None if there is none.
+
+        Args:
+            body: Sent as JSON.
+            allow: A status of 400 or above that is not an error, for which the result is None.
+
+        Raises:
+            OperatorError: The API rejected the request. The message contains no token and no body.
+        """
+        headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
+        content = None if body is None else json.dumps(body).encode()
+        try:
+            response = self._pool.request(
+                method, self._api + path, headers=headers, body=content, timeout=SECONDS
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise OperatorError(
+                f"{method} {path} got no response ({type(error).__name__}): check `ops status`"
+            ) from error
+        if response.status == allow:
+            return None
+        if response.status >= 400:
+            problem = json.loads(response.data or b"{}")
+            raise OperatorError(
+                f"{method} {path} returned {response.status} {problem.get('code', '')}:"
+                f" {problem.get('detail', '')}. Run the command again"
+            )
+        return json.loads(response.data) if response.data else None
+
+    def pages(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+        """Yields the items of all pages of a list."""
+        cursor: str | None = ""
+        while cursor is not None:
+            query = {"limit": "100", **parameters, **({"cursor": cursor} if cursor else {})}
+            page = self.call("GET", f"{path}?{urlencode(query)}")
+            yield from page["items"]
+            cursor = page["nextCursor"]
+
+    def upload(self, path: str, content: bytes) -> str:
+        """Uploads a PNG with a signed form that `path` returns. Returns the key of the upload."""
+        form = self.call("POST", path, {"contentType": "image/png", "contentLength": len(content)})
+        fields = {**form["upload"]["fields"], "file": ("picture.png", content, "image/png")}
+        response = self._pool.request("POST", form["upload"]["url"], fields=fields, timeout=SECONDS)
+        if response.status >= 400:
+            raise OperatorError(f"The upload of a picture returned {response.status}")
+        return str(form["key"])

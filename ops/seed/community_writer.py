@@ -1,0 +1,126 @@
+"""Creates what the community lacks, so that a repeated or interrupted run completes it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ops.seed.client import Client
+from ops.seed.community import Community, Listing, Post, Room, picture
+
+
+class CommunityWriter:
+    """Creates profiles, posts, rooms and listings through the API.
+
+    Args:
+        clients: Each person's client.
+        ids: Each person's user id.
+        progress: Called with a description of each step.
+    """
+
+    def __init__(
+        self,
+        clients: Mapping[str, Client],
+        ids: Mapping[str, str],
+        progress: Callable[[str], None],
+    ) -> None:
+        self._clients, self._ids, self._progress = clients, ids, progress
+
+    def write(self, community: Community) -> None:
+        """Creates everything that does not exist yet, and changes nothing else."""
+        for person, profile in community.people.items():
+            self._progress(f"profile of {profile['displayName']}")
+            self._clients[person].call("PATCH", "/v1/profile", profile)
+        for room in community.rooms:
+            self._progress(f"room {room.name}")
+            self._room(room)
+        for post in community.posts:
+            self._progress(f"post {post.title or post.content[:30]}")
+            self._post(post)
+        for listing in community.listings:
+            self._progress(f"listing {listing.title}")
+            self._listing(listing)
+
+    def _room(self, room: Room) -> None:
+        owner = self._clients[room.owner]
+        found = next(
+            (
+                item
+                for item in owner.pages("/v1/chat/rooms", type=room.type)
+                if item["name"] == room.name and item["createdBy"] == self._ids[room.owner]
+            ),
+            None,
+        )
+        if found is None:
+            body = room.model_dump(include={"name", "description", "type"})
+            found = owner.call("POST", "/v1/chat/rooms", body)
+        path = f"/v1/chat/rooms/{found['roomId']}"
+        for member in room.members:
+            self._clients[member].call("POST", f"{path}/join", {}, allow=409)
+        stored = {
+            (item.get("authorId"), item["content"]): item["messageId"]
+            for item in owner.pages(f"{path}/messages")
+        }
+        for message in room.messages:
+            author = self._clients[message.author]
+            message_id = stored.get((self._ids[message.author], message.content))
+            if message_id is None:
+                created = author.call("POST", f"{path}/messages", {"content": message.content})
+                message_id = created["messageId"]
+            for person, emoji in message.reactions.items():
+                reaction = f"{path}/messages/{message_id}/reactions/{quote(emoji)}"
+                self._clients[person].call("PUT", reaction)
+
+    def _post(self, post: Post) -> None:
+        author = self._clients[post.author]
+        found = next(
+            (
+                item
+                for item in author.pages("/v1/posts", authorId=self._ids[post.author])
+                if item["content"] == post.content
+            ),
+            None,
+        )
+        if found is None:
+            body: dict[str, Any] = post.model_dump(include={"title", "content", "tags"})
+            if post.picture:
+                body["images"] = [author.upload("/v1/posts/uploads", picture(post.picture))]
+            found = author.call("POST", "/v1/posts", body)
+        path = f"/v1/posts/{found['postId']}"
+        for person in post.likes:
+            self._clients[person].call("PUT", f"{path}/like")
+        stored = {
+            (item.get("authorId"), item["content"]) for item in author.pages(f"{path}/comments")
+        }
+        for comment in post.comments:
+            if (self._ids[comment.author], comment.content) not in stored:
+                body = {"content": comment.content}
+                self._clients[comment.author].call("POST", f"{path}/comments", body)
+
+    def _listing(self, listing: Listing) -> None:
+        seller = self._clients[listing.seller]
+        found = next(
+            (
+                item
+                for item in seller.pages("/v1/catalog/listings", sellerId=self._ids[listing.seller])
+                if item["title"] == listing.title
+            ),
+            None,
+        )
+        if found is None:
+            body = listing.model_dump(
+                include={"title", "description", "price", "category", "condition", "tags"}
+            )
+            body["images"] = [seller.upload("/v1/catalog/uploads", picture(listing.picture))]
+            found = seller.call("POST", "/v1/catalog/listings", body)
+        listing_id = found["listingId"]
+        for person in listing.wishlists:
+            self._clients[person].call("PUT", f"/v1/catalog/wishlist/{listing_id}")
+        for rating in listing.ratings:
+            self._clients[rating.author].call(
+                "POST",
+                f"/v1/catalog/listings/{listing_id}/ratings",
+                {"stars": rating.stars, "comment": rating.comment},
+                allow=409,  # people rate a listing once
+            )
