@@ -61,4 +61,5 @@ def initialize_terraform(root: Root, cloud: Cloud) -> Terraform:
 
 def terraform_environment(root: Root, cloud: Cloud) -> dict[str, str]:
     """Returns the process environment for Terraform and the CDKTF CLI."""
-    return {**terraform_variables(root), **cloud.variables, **node_variables()}
+    inherited = terraform_variables(root, cloud.inherited_variables())
+    return {**inherited, **cloud.variables, **node_variables()}

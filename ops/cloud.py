@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -30,6 +31,21 @@ promotion needs two such variables, because its two environments are in two acco
 """
 
 
+AWS_SETTINGS = "AWS_"
+"""Prefix of the environment variables that AWS's tools read."""
+
+
+def _isolated_session() -> botocore.session.Session:
+    """Returns a session that reads neither AWS's configuration files nor its variables."""
+    nothing = {"profile": None, "ca_bundle": None, "config_file": os.devnull}
+    return botocore.session.Session(
+        session_vars={
+            name: (None, None, value, None)
+            for name, value in {**nothing, "credentials_file": os.devnull}.items()
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Cloud:
     """An environment, and the environment variables for Terraform, CDKTF and boto3 to reach it."""
@@ -49,7 +65,23 @@ class Cloud:
             keys = {name.lower(): self.variables[name] for name in names}
         elif self.endpoint:
             keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
-        return boto3.Session(region_name=self.environment.region, **keys)
+        return boto3.Session(
+            region_name=self.environment.region,
+            botocore_session=_isolated_session() if self.endpoint else None,
+            **keys,
+        )
+
+    def inherited_variables(self) -> dict[str, str]:
+        """Returns this process's environment variables for programs that work on the environment.
+
+        For the embedded AWS, they have no settings of AWS: a profile or an address in the
+        operator's shell must neither break the platform on this machine nor lead anywhere else.
+        """
+        return {
+            name: value
+            for name, value in os.environ.items()
+            if self.endpoint is None or not name.startswith(AWS_SETTINGS)
+        }
 
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None
@@ -108,6 +140,8 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         **_region_variables(DEFAULT_REGION),
         "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
         "DATABASE_ENDPOINT": addresses.database,
         "CACHE_ENDPOINT": addresses.cache,
         "AUTHORITY_FILE": addresses.authority,
@@ -124,7 +158,7 @@ def connect(name: str, root: Root) -> Cloud:
             running, the credentials are invalid or belong to another account, or the role cannot
             be assumed.
     """
-    cloud = _locate(name, root)
+    cloud = locate(name, root)
     allowed = cloud.environment.allowed_account_ids
     if cloud.account not in allowed:
         raise OperatorError(
@@ -135,19 +169,15 @@ def connect(name: str, root: Root) -> Cloud:
     return cloud
 
 
-def terraform_environment(name: str, root: Root) -> dict[str, str]:
-    """Returns the variables that connect Terraform and CDKTF to an environment.
+def locate(name: str, root: Root) -> Cloud:
+    """Connects to an environment without any check of the credentials, which may be missing.
 
-    Does not need credentials, because CDKTF synthesizes without them.
+    CDKTF synthesizes without credentials.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
             running, or the role cannot be assumed.
     """
-    return _locate(name, root).variables
-
-
-def _locate(name: str, root: Root) -> Cloud:
     variables: dict[str, str] = {}
     endpoint = None
     if name == EMBEDDED:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 
 from environments import environment_names
-from ops.cloud import EMBEDDED, connect, terraform_environment
+from ops.cloud import EMBEDDED, connect, locate
 from ops.commands.options import (
     ROOT,
     EnvironmentArgument,
@@ -86,11 +87,15 @@ def synth(
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     """Print shell exports that `cdktf` and `terraform` need to work on an environment.
 
-    Unsets variables that would make Terraform use another state, such as TF_WORKSPACE.
+    Unsets variables that would make Terraform use another state, such as TF_WORKSPACE, and for the
+    platform on this machine also the settings of AWS.
     """
+    cloud = locate(environment, root)
+    variables = {**cloud.variables, **program_variables()}
+    for name in os.environ.keys() - cloud.inherited_variables().keys() - variables.keys():
+        print_line(f"unset {name}")
     for name in redirecting_variables():
         print_line(f"unset {name}")
-    variables = {**terraform_environment(environment, root), **program_variables()}
     # cdktf.json starts main.py with this interpreter.
     variables["PLATFORM_PYTHON"] = program_python()
     settings = terraform_variables(root).get("TF_CLI_CONFIG_FILE")

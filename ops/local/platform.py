@@ -175,11 +175,15 @@ def changing_platform(root: Root) -> Iterator[None]:
 
 
 def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
-    variables = connect(EMBEDDED, root).variables
+    cloud = connect(EMBEDDED, root)
     return Terraform(
         executable,
         _directory(root),
-        {**terraform_variables(root), **variables, MARKER: str(root.path.resolve())},
+        {
+            **terraform_variables(root, cloud.inherited_variables()),
+            **cloud.variables,
+            MARKER: str(root.path.resolve()),
+        },
         _log(root),
         guard=lambda: (
             None

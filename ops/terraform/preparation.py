@@ -18,7 +18,7 @@ def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
     return Terraform(
         terraform(root),
         out / "stacks" / name,
-        {**terraform_variables(root), **cloud.variables},
+        {**terraform_variables(root, cloud.inherited_variables()), **cloud.variables},
         root.logs / f"terraform-{name}.jsonl",
     )
 

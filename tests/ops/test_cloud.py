@@ -8,11 +8,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import BotoCoreError
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
+from environments import load_environment
 from ops.__main__ import app
-from ops.cloud import connect, terraform_environment
+from ops.cloud import Cloud, connect, locate
 from ops.commands.index import ENTRIES
 from ops.root import Root
 
@@ -89,9 +91,41 @@ def test_every_command_rejects_credentials_of_another_account(
     )
 
 
-def test_terraform_environment_needs_no_credentials(
+def test_locating_an_environment_needs_no_credentials(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", "/missing")
     monkeypatch.setattr(boto3, "Session", None)
-    assert terraform_environment("dev", root)["AWS_REGION"] == "us-east-1"
+    assert locate("dev", root).variables["AWS_REGION"] == "us-east-1"
+
+
+@pytest.mark.parametrize("is_embedded", [True, False])
+def test_the_embedded_aws_is_reached_whatever_the_shell_says_about_aws(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_embedded: bool
+) -> None:
+    config = tmp_path / "config"
+    config.write_text("[default]\nregion = eu-north-1\nendpoint_url = http://192.0.2.1\n[broken\n")
+    foreign = {
+        "AWS_PROFILE": "missing",
+        "AWS_DEFAULT_PROFILE": "missing",
+        "AWS_CA_BUNDLE": "/missing.pem",
+        "AWS_CONFIG_FILE": str(config),
+        "AWS_SHARED_CREDENTIALS_FILE": str(config),
+        "AWS_ENDPOINT_URL": "http://192.0.2.1",
+        "AWS_ENDPOINT_URL_STS": "http://192.0.2.1",
+        "AWS_REGION": "eu-north-1",
+    }
+    for name, value in foreign.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")
+    endpoint = "http://127.0.0.1:1" if is_embedded else None
+    cloud = Cloud(load_environment("dev"), {}, endpoint)
+    kept = cloud.inherited_variables().keys() & foreign.keys()
+    assert kept == (set() if is_embedded else foreign.keys())
+    if is_embedded:
+        sts = cloud.client("sts")
+        assert sts.meta.endpoint_url == endpoint
+        assert sts.meta.region_name == "us-east-1"
+    else:
+        with pytest.raises(BotoCoreError):
+            cloud.client("sts")
