@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import io
 import os
@@ -161,7 +162,8 @@ def terraform_variables(
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
     home = Path(variables.get("HOME", "~")).expanduser()
     for candidate in (Path(configured) if configured else None, home / ".terraformrc"):
-        if candidate and candidate.is_file():
+        # Path.is_file raises in a folder that this user may not read.
+        if candidate and os.path.isfile(candidate):  # noqa: PTH113
             return result | {"TF_CLI_CONFIG_FILE": str(candidate)}
     data_home = Path(variables.get("XDG_DATA_HOME") or home / ".local/share")
     implied = (home / ".terraform.d/plugins", data_home / "terraform/plugins")
@@ -172,7 +174,7 @@ def terraform_variables(
     mirror = _first_mirror(
         [Path(named)]
         if named
-        else (child for parent in mirror_parents for child in _children(parent))
+        else (child for parent in mirror_parents for child in _matches(parent, "*/"))
     )
     if named and not mirror:
         raise OperatorError(
@@ -195,13 +197,15 @@ def terraform_variables(
     return result
 
 
-def _children(parent: Path) -> list[Path]:
-    return sorted(child for child in parent.iterdir() if child.is_dir()) if parent.is_dir() else []
+def _matches(folder: Path, pattern: str) -> list[Path]:
+    """Returns what matches, without an error for folders that this user may not read."""
+    found = glob.glob(f"{glob.escape(str(folder))}/{pattern}")  # noqa: PTH207 - Path.glob raises
+    return sorted(map(Path, found))
 
 
 def _first_mirror(candidates: Iterable[Path]) -> Path | None:
     pattern = f"{PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}"
-    return next((candidate for candidate in candidates if any(candidate.glob(pattern))), None)
+    return next((candidate for candidate in candidates if _matches(candidate, pattern)), None)
 
 
 QUIET_NODE = "--no-deprecation"

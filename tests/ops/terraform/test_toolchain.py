@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -190,3 +192,24 @@ def test_nodes_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert options == "--no-deprecation --max-old-space-size=512"
     monkeypatch.setenv("NODE_OPTIONS", options)
     assert node_variables()["NODE_OPTIONS"] == options
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_folders_that_the_user_may_not_read_have_no_settings(tmp_path: Path) -> None:
+    hidden = tmp_path / "home"
+    (hidden / "providers").mkdir(parents=True)
+    (hidden / ".terraformrc").write_text("")
+    hidden.chmod(0o700)
+    program = (
+        "import os; from pathlib import Path; from ops.root import Root;"
+        "from ops.terraform.toolchain import terraform_variables;"
+        "os.setgid(65534); os.setuid(65534);"
+        f"home = {str(hidden)!r};"
+        "result = terraform_variables("
+        "Root(Path('/nonexistent')), {'HOME': home}, mirror_parents=[Path(home)]);"
+        "assert 'TF_CLI_CONFIG_FILE' not in result"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,98 @@
+"""Starts the platform from a checkout with an unusual path, in a shell full of foreign settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ops.root import PROJECT
+
+UNREACHABLE = "http://192.0.2.1:9"
+"""An address that is reserved for documentation (RFC 5737)."""
+FOREIGN = {
+    "AWS_ACCESS_KEY_ID": "AKIAFOREIGN",
+    "AWS_CA_BUNDLE": "/missing/bundle.pem",
+    "AWS_DEFAULT_REGION": "eu-nowhere-1",
+    "AWS_ENDPOINT_URL": UNREACHABLE,
+    "AWS_ENDPOINT_URL_DYNAMODB": UNREACHABLE,
+    "AWS_PROFILE": "missing",
+    "AWS_REGION": "eu-nowhere-1",
+    "AWS_SECRET_ACCESS_KEY": "foreign",
+    "HTTPS_PROXY": UNREACHABLE,
+    "HTTP_PROXY": UNREACHABLE,
+    "LANG": "C",
+    "LC_ALL": "C",
+    "TF_CLI_ARGS_plan": "-destroy",
+    "TF_CLI_CONFIG_FILE": "/missing/terraform.rc",
+    "TF_DATA_DIR": "/missing",
+    "TF_WORKSPACE": "elsewhere",
+    "VIRTUAL_ENV": "/missing/environment",
+    "http_proxy": UNREACHABLE,
+}
+OPEN_FILES = 256
+"""The default limit of shells on macOS."""
+
+
+def _restrict() -> None:
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, resource.RLIM_INFINITY))
+
+
+@pytest.fixture
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Yields a copy of the checkout, which shares installed packages with the original."""
+    folder = tmp_path_factory.mktemp("shells") / "häuser und 平台" / "ein haus"
+    folder.parent.mkdir()
+    command = ["git", "worktree", "add", "--quiet", "--detach", str(folder), "HEAD"]
+    subprocess.run(command, cwd=PROJECT, check=True)
+    try:
+        for name in (".venv", "node_modules"):
+            (folder / name).symlink_to(PROJECT / name)
+        # Packages of functions that are already fetched need no package index.
+        (folder / ".build").mkdir()
+        if (PROJECT / ".build" / "wheels").is_dir():
+            (folder / ".build" / "wheels").symlink_to(PROJECT / ".build" / "wheels")
+        yield folder
+    finally:
+        command = ["git", "worktree", "remove", "--force", str(folder)]
+        subprocess.run(command, cwd=PROJECT, check=True)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1200)
+def test_foreign_settings_and_letters_do_not_stop_the_platform(
+    checkout: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / ".aws" / "config"
+    config.parent.mkdir()
+    config.write_text(f"[default]\nregion = eu-nowhere-1\nendpoint_url = {UNREACHABLE}\n[broken\n")
+    environment = {**os.environ, **FOREIGN, "HOME": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+
+    def run(*arguments: str) -> str:
+        done = subprocess.run(
+            [str(checkout / ".venv" / "bin" / "python"), "-m", "ops", *arguments],
+            cwd=checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            preexec_fn=_restrict,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    try:
+        platform = json.loads(run("up", "--json"))
+        assert platform["apiUrl"].startswith("http://127.0.0.1:")
+        assert json.loads(run("status", "--json"))["health"]["status"] == 200
+        checks = json.loads(run("smoke", "local", "--json"))
+        assert [check for check in checks if not check["ok"]] == []
+    finally:
+        run("down", "--purge")
