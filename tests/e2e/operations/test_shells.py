@@ -54,10 +54,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     try:
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to(PROJECT / name)
-        # Packages of functions that are already fetched need no package index.
+        # Packages of the functions that are already installed need no package index.
         (folder / ".build").mkdir()
-        if (PROJECT / ".build" / "wheels").is_dir():
-            (folder / ".build" / "wheels").symlink_to(PROJECT / ".build" / "wheels")
+        (folder / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
         yield folder
     finally:
         command = ["git", "worktree", "remove", "--force", str(folder)]
