@@ -21,7 +21,19 @@ from ops.root import Root
 SHARED, DEV = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
 ARGUMENTS = {"service": "all", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
 """Values of required arguments of commands, by name. Other arguments are `dev`."""
-OFFLINE = {"api", "environment", "synth", "env", "cost", "diagram", "up", "down", "dev", "code"}
+OFFLINE = {
+    "api",
+    "conformance",
+    "environment",
+    "synth",
+    "env",
+    "cost",
+    "diagram",
+    "up",
+    "down",
+    "dev",
+    "code",
+}
 """Commands that do not access an environment on AWS."""
 
 

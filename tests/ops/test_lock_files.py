@@ -16,6 +16,13 @@ from packaging.utils import canonicalize_name
 from ops.root import PROJECT
 from tools.lockfiles import without_addresses
 
+INSTALLED = {
+    Path("Pipfile.lock"),
+    Path("tools/checkov/Pipfile.lock"),
+    Path("tools/docs/Pipfile.lock"),
+}
+"""Lock files whose packages `make test` installs."""
+
 
 def _tracked(*patterns: str) -> list[Path]:
     command = ["git", "ls-files", *patterns]
@@ -84,6 +91,9 @@ def test_each_supported_python_gets_what_the_locked_packages_need(path: Path, py
     }
     folder = PROJECT / path.parent / ".venv" / "lib"
     site_packages = [str(site) for site in folder.glob("python*/site-packages")]
+    if not site_packages and path not in INSTALLED:
+        pytest.skip("make test does not install this environment")
+    assert site_packages
     missing = [
         f"{name} needs {requirement}"
         for distribution in metadata.distributions(path=site_packages)
@@ -96,5 +106,4 @@ def test_each_supported_python_gets_what_the_locked_packages_need(path: Path, py
         )
         if canonicalize_name(requirement.name) not in locked
     ]
-    assert site_packages
     assert missing == []
