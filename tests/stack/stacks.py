@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from ops.root import PROJECT
 from tests.stack.documented_facts import Containing, PerEnv, Reference
@@ -52,6 +55,44 @@ def synthesize(
     assert result.returncode == 0, result.stderr
     assert "unexpected structure" not in result.stderr
     return out / "stacks"
+
+
+def synthesize_variants(
+    directory: Path, variants: Mapping[str, Block], variables: Mapping[str, str]
+) -> Path:
+    """Synthesizes environments that the repository does not have, with a copy of the program.
+
+    Args:
+        variants: The contents of the environments' files by name.
+
+    Returns:
+        The directory that contains one folder for each environment.
+    """
+    shutil.copy(PROJECT / "main.py", directory)
+    shutil.copytree(PROJECT / "environments", directory / "environments")
+    for folder in ("modules", "lambdas"):
+        (directory / folder).symlink_to(PROJECT / folder)
+    for name, content in variants.items():
+        (directory / "environments" / f"{name}.yml").write_text(yaml.safe_dump(content))
+    environment = fixed_variables(
+        {
+            **variables,
+            "CDKTF_OUTDIR": str(directory / "out"),
+            "PLATFORM_ENVIRONMENTS": ",".join(variants),
+        }
+    )
+    command = [sys.executable, "-O", "main.py"]
+    result = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    return directory / "out" / "stacks"
+
+
+def read_settings(environment: str) -> Block:
+    """Returns the contents of an environment's file."""
+    settings: Block = yaml.safe_load((PROJECT / "environments" / f"{environment}.yml").read_text())
+    return settings
 
 
 def files(directory: Path) -> dict[str, bytes]:

@@ -9,25 +9,22 @@ from __future__ import annotations
 import copy
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from ops.cloud import embedded_variables
 from ops.embedded import Addresses
 from ops.review.review import Review, review
 from ops.review.rules import Verdict
-from ops.root import PROJECT, Root
+from ops.root import Root
 from ops.terraform.plan import Action, read_plan
 from tests import terraform
 from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
 from tests.stack.conftest import ACCOUNT
-from tests.stack.stacks import fixed_variables
+from tests.stack.stacks import read_settings, synthesize_variants
 
 pytestmark = pytest.mark.nightly
 
@@ -96,6 +93,32 @@ def add_index(document: Block) -> None:
     table["attribute"].append({"name": "owner", "type": "S"})
 
 
+def upgrade_cache(document: Block) -> None:
+    cache = one(document, "aws_elasticache_replication_group", "database/")
+    major, minor = cache["engine_version"].split(".")
+    cache["engine_version"] = f"{major}.{int(minor) + 1}"
+
+
+def upgrade_to_stack(document: Block) -> None:
+    """Leaves the stack unchanged. The state has an older version."""
+
+
+def require_second_factor(document: Block) -> None:
+    for pool in document["resource"]["aws_cognito_user_pool"].values():
+        pool["mfa_configuration"] = "ON"
+        pool["software_token_mfa_configuration"] = {"enabled": True}
+
+
+def rename_queues(document: Block) -> None:
+    for queue in document["resource"]["aws_sqs_queue"].values():
+        queue["name"] = f"new-{queue['name']}"
+
+
+def rename_tables(document: Block) -> None:
+    for table in document["resource"]["aws_dynamodb_table"].values():
+        table["name"] = f"new-{table['name']}"
+
+
 def remove_service(document: Block) -> None:
     """Removes the ai service with its table, as deleting its construct from the program does."""
     for type_, path in (("aws_cloudwatch_log_group", "ai/"), ("aws_dynamodb_table", "database/ai")):
@@ -106,40 +129,23 @@ def remove_service(document: Block) -> None:
 @pytest.fixture(scope="module")
 def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
     """Synthesizes APPLIED and each upgrade with a copy of the program, in one run."""
-    program = tmp_path_factory.mktemp("upgrades")
-    shutil.copy(PROJECT / "main.py", program)
-    shutil.copytree(PROJECT / "environments", program / "environments")
-    for folder in ("modules", "lambdas"):
-        (program / folder).symlink_to(PROJECT / folder)
-    values = {
-        name: yaml.safe_load((PROJECT / "environments" / f"{name}.yml").read_text())
-        for name in ("prod", "local")
-    }
-    prod = {
-        **values["prod"],
+    prod, local = read_settings("prod"), read_settings("local")
+    prod |= {
         "allowed_account_ids": [ACCOUNT],
         # The embedded AWS lacks some services and the fourth zone, and has another cache port.
-        "capabilities": values["local"]["capabilities"],
-        "network": {**values["prod"]["network"], "zone_ids": ["use1-az1", "use1-az2"]},
-        "endpoints": values["local"]["endpoints"],
+        "capabilities": local["capabilities"],
+        "network": {**prod["network"], "zone_ids": ["use1-az1", "use1-az2"]},
+        "endpoints": local["endpoints"],
     }
     prod["network"].update(availability_zones=2, nat_gateways=2)
     del prod["promoted_from"]
-    for name, changes in {APPLIED: {}, **UPGRADES}.items():
-        merged = {
-            **prod,
-            **{key: {**prod.get(key, {}), **section} for key, section in changes.items()},
-        }
-        (program / "environments" / f"{name}.yml").write_text(yaml.safe_dump(merged))
-    variables = fixed_variables(
-        {
-            **embedded_variables(empty_cloud),
-            "CDKTF_OUTDIR": str(program / "out"),
-            "PLATFORM_ENVIRONMENTS": ",".join([APPLIED, *UPGRADES]),
-        }
+    variants = {
+        name: prod | {key: {**prod.get(key, {}), **section} for key, section in changes.items()}
+        for name, changes in {APPLIED: {}, **UPGRADES}.items()
+    }
+    return synthesize_variants(
+        tmp_path_factory.mktemp("upgrades"), variants, embedded_variables(empty_cloud)
     )
-    subprocess.run([sys.executable, "-O", "main.py"], cwd=program, env=variables, check=True)
-    return program / "out" / "stacks"
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +255,49 @@ def test_an_additional_index_changes_the_table_in_place(plan: Plan) -> None:
     reviewed = plan(add_index)
     check_data_is_kept(reviewed)
     assert changes(reviewed)["aws_dynamodb_table", Action.UPDATE] >= {"global_secondary_index"}
+
+
+def test_a_minor_upgrade_of_the_cache_changes_it_in_place(plan: Plan) -> None:
+    reviewed = plan(upgrade_cache)
+    check_data_is_kept(reviewed)
+    assert "engine_version" in changes(reviewed)["aws_elasticache_replication_group", Action.UPDATE]
+
+
+def test_a_major_upgrade_of_the_cache_changes_it_in_place(
+    applied: Path, root: Root, empty_cloud: Addresses
+) -> None:
+    older = applied.with_name("older")
+    shutil.copytree(applied, older, symlinks=True)
+    file = older / "terraform.tfstate"
+    state = json.loads(file.read_text())
+    for resource in state["resources"]:
+        if resource["type"] == "aws_elasticache_replication_group":
+            resource["instances"][0]["attributes"].update(
+                engine_version="8.1", engine_version_actual="8.1.0"
+            )
+    file.write_text(json.dumps(state))
+    _, shown = planned(older, upgrade_to_stack, root, embedded_variables(empty_cloud))
+    reviewed = review(read_plan(shown), APPLIED)
+    check_data_is_kept(reviewed, irreversible={"aws_elasticache_replication_group"})
+    assert changes(reviewed).keys() == {("aws_elasticache_replication_group", Action.UPDATE)}
+
+
+def test_a_required_second_factor_keeps_the_users(plan: Plan) -> None:
+    reviewed = plan(require_second_factor)
+    check_data_is_kept(reviewed)
+    assert "mfa_configuration" in changes(reviewed)["aws_cognito_user_pool", Action.UPDATE]
+
+
+def test_a_change_that_replaces_data_is_detected(plan: Plan) -> None:
+    reviewed = plan(rename_queues)
+    assert changes(reviewed).keys() >= {("aws_sqs_queue", Action.REPLACE)}
+    with pytest.raises(AssertionError, match="aws_sqs_queue"):
+        check_data_is_kept(reviewed)
+
+
+def test_a_change_that_meets_prevent_destroy_is_detected(plan: Plan) -> None:
+    with pytest.raises(AssertionError, match="Instance cannot be destroyed"):
+        plan(rename_tables)
 
 
 def test_removing_a_service_is_reported_as_irreversible(plan: Plan) -> None:

@@ -1,0 +1,1 @@
+"""Compares how independent emulators of AWS read the platform's stack."""

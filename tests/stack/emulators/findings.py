@@ -1,0 +1,54 @@
+"""Compares what an emulator made of the stack with the reviewed findings in findings.yml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.stack.emulators.reading import Reading
+
+Findings = Mapping[str, Any]
+FINDINGS: Findings = yaml.safe_load(Path(__file__).with_name("findings.yml").read_text())
+DOCUMENTATION = "https://docs.aws.amazon.com/"
+
+
+def compare(reading: Reading, reviewed: Findings) -> list[str]:
+    """Returns what the review does not list, and what it lists although it no longer occurs."""
+    listed: Mapping[str, Findings] = reviewed["errors"]
+    problems = [
+        f"not listed: {type_}: {message}"
+        for type_, messages in reading.errors.items()
+        for message in sorted(messages)
+        if not _is_listed(listed.get(type_), message)
+    ]
+    problems += [
+        f"no longer fails, delete it from errors: {type_}"
+        for type_, entry in listed.items()
+        if not any(_is_listed(entry, message) for message in reading.errors.get(type_, ()))
+    ]
+    problems += [
+        f"not listed: {example}"
+        for name, example in reading.differences.items()
+        if name not in reviewed["differences"]
+    ]
+    problems += [
+        f"no longer differs, delete it from differences: {name}"
+        for name in reviewed["differences"]
+        if name not in reading.differences
+    ]
+    return problems
+
+
+def _is_listed(entry: Findings | None, message: str) -> bool:
+    return entry is not None and entry["message"] in message
+
+
+def list_entries(findings: Findings) -> Iterator[tuple[str, Findings]]:
+    """Returns all entries of all emulators with their names."""
+    for emulator, sections in findings.items():
+        for section, entries in sections.items():
+            for name, entry in entries.items():
+                yield f"{emulator}.{section}.{name}", entry

@@ -1,0 +1,208 @@
+"""Applies a stack to an emulator as far as possible, and plans it again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.root import Root
+from ops.terraform.toolchain import terraform, terraform_variables
+from tests.ops.review.small import REFERENCE, Block, write
+from tests.stack.stacks import Stack
+from tests.terraform import run
+
+PARALLELISM = "-parallelism=10"
+MOST_PLANS = 5
+"""The number of plans after which a resource that cannot be read back is a fault of this code."""
+
+
+@dataclass
+class Reading:
+    """What an emulator made of a stack."""
+
+    resources: int = 0
+    """The number of resources in the stack."""
+    kept: int = 0
+    """The number of resources that were applied and read back."""
+    errors: dict[str, set[str]] = field(default_factory=dict)
+    """Messages of failed calls by resource type."""
+    differences: dict[str, str] = field(default_factory=dict)
+    """Attributes (`type.attribute`) that a second apply would change, each with an example."""
+
+
+def prepare(
+    stack: Path, directory: Path, *, without: Iterable[str], stand_ins: Mapping[str, str]
+) -> Block:
+    """Copies a stack and returns its document, which has a local state.
+
+    Args:
+        without: Arguments to remove (`type.argument`).
+        stand_ins: Values by resource type that replace references to resources of the type, so
+            that the emulator creates the others without them.
+    """
+    shutil.copytree(stack, directory, symlinks=True)
+    text = json.dumps(Stack("emulated", directory).document)
+    for file in directory.glob("*.tf.json"):
+        file.unlink()
+    for type_, value in stand_ins.items():
+        text, number = re.subn(rf"\$\{{{type_}\.[\w-]+\.\w+\}}", value, text)
+        assert number, f"the stack does not refer to any {type_}"
+    document: Block = json.loads(text)
+    document["terraform"]["backend"] = {"local": {"path": "terraform.tfstate"}}
+    document.pop("output", None)
+    for provider in document["provider"]["aws"]:
+        # The provider would repeat calls that the emulator does not implement for minutes.
+        provider["max_retries"] = 1
+    for name in without:
+        type_, argument = name.split(".")
+        blocks = [block for block in document["resource"][type_].values() if argument in block]
+        assert blocks, f"the stack has no {name}"
+        for block in blocks:
+            del block[argument]
+    write(document, directory)
+    return document
+
+
+def read(directory: Path, document: Block, root: Root, variables: Mapping[str, str]) -> Reading:
+    """Applies the prepared stack, removes what failed, and plans the rest until it can be read."""
+    reading = Reading(resources=sum(map(len, document["resource"].values())))
+    run(directory, root, "init", "-input=false", variables=variables)
+    for address, message in run_with_errors(
+        directory, root, "apply", ("-auto-approve", "-input=false", PARALLELISM), variables
+    ):
+        reading.errors.setdefault(address.partition(".")[0], set()).add(message)
+    keep(document, list_applied(directory))
+    file = directory / "plan.tfplan"
+    for _ in range(MOST_PLANS):
+        write(document, directory)
+        forget_others(directory, document)
+        options = ("-input=false", "-lock=false", PARALLELISM, f"-out={file}")
+        failed = run_with_errors(directory, root, "plan", options, variables)
+        for address, message in failed:
+            reading.errors.setdefault(address.partition(".")[0], set()).add(message)
+        if not failed:
+            break
+        remove(document, {address for address, _ in failed})
+    else:
+        raise AssertionError(f"{directory}: resources still cannot be read: {failed}")
+    reading.kept = sum(map(len, document["resource"].values()))
+    shown = run(directory, root, "show", "-json", str(file), variables=variables)
+    for item in json.loads(shown)["resource_changes"]:
+        if item["change"]["actions"] not in (["no-op"], ["delete"]):
+            reading.differences.update(list_differences(item))
+    return reading
+
+
+def run_with_errors(
+    directory: Path,
+    root: Root,
+    command: str,
+    options: Iterable[str],
+    variables: Mapping[str, str],
+) -> list[tuple[str, str]]:
+    """Runs Terraform and returns its errors, each with the address of the resource."""
+    result = subprocess.run(
+        [str(terraform(root)), command, "-json", *options],
+        cwd=directory,
+        env=terraform_variables(root, {**os.environ, **variables}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    (directory / f"{command}.jsonl").write_text(result.stdout)
+    errors = []
+    for line in result.stdout.splitlines():
+        diagnostic = json.loads(line).get("diagnostic", {}) if line.startswith("{") else {}
+        if diagnostic.get("severity") == "error":
+            message = " ".join(f"{diagnostic['summary']} {diagnostic['detail']}".split())
+            errors.append((diagnostic.get("address", ""), message))
+    unknown = [message for address, message in errors if not address]
+    assert not unknown, unknown
+    assert bool(errors) == bool(result.returncode), result.stderr[-5000:]
+    return errors
+
+
+def list_applied(directory: Path) -> set[tuple[str, str]]:
+    """Returns the type and label of each resource in the state that was created completely."""
+    file = directory / "terraform.tfstate"
+    assert file.exists(), f"nothing was applied: {(directory / 'apply.jsonl').read_text()[-3000:]}"
+    state = json.loads(file.read_text())
+    return {
+        (resource["type"], resource["name"])
+        for resource in state["resources"]
+        if all(instance.get("status") != "tainted" for instance in resource["instances"])
+    }
+
+
+def forget_others(directory: Path, document: Block) -> None:
+    """Removes the resources from the state that the document lacks, so that no plan reads them."""
+    file = directory / "terraform.tfstate"
+    state = json.loads(file.read_text())
+    state["resources"] = [
+        resource
+        for resource in state["resources"]
+        if resource["name"] in document["resource"].get(resource["type"], {})
+    ]
+    file.write_text(json.dumps(state))
+
+
+def keep(document: Block, kept: set[tuple[str, str]]) -> None:
+    """Removes all resources from a document except the kept ones."""
+    for type_, blocks in list(document["resource"].items()):
+        document["resource"][type_] = {
+            label: block for label, block in blocks.items() if (type_, label) in kept
+        }
+        if not document["resource"][type_]:
+            del document["resource"][type_]
+
+
+def remove(document: Block, addresses: Iterable[str]) -> None:
+    """Removes resources from a document, and those that refer to them."""
+    removed = {(type_, label.partition("[")[0]) for type_, label in map(_split, addresses)}
+    blocks = dict(_list_blocks(document))
+    while referring := {
+        key
+        for key, block in blocks.items()
+        if key not in removed and removed.intersection(REFERENCE.findall(json.dumps(block)))
+    }:
+        removed |= referring
+    keep(document, blocks.keys() - removed)
+
+
+def _split(address: str) -> tuple[str, str]:
+    type_, _, label = address.partition(".")
+    return type_, label
+
+
+def _list_blocks(document: Block) -> Iterator[tuple[tuple[str, str], Block]]:
+    for type_, blocks in document["resource"].items():
+        for label, block in blocks.items():
+            yield (type_, label), block
+
+
+def list_differences(item: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the attributes that a planned change modifies, with the old and the new value.
+
+    If the change replaces the resource, these are the attributes that force the replacement.
+    """
+    change = item["change"]
+    before, after = change["before"] or {}, change["after"] or {}
+    forcing = {str(path[0]) for path in change.get("replace_paths", ())}
+    # An attribute that is unknown until the apply follows from another one: the cause is enough.
+    unknown = {name for name, value in (change["after_unknown"] or {}).items() if value is True}
+    changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
+    action = " and ".join(change["actions"])
+    return {
+        f"{item['type']}.{name}": (
+            f"{item['address']} ({action}) {name}: {before.get(name)!r:.300} ->"
+            f" {after.get(name)!r:.300}"
+        )
+        for name in forcing or changed - unknown or unknown
+    }

@@ -1,0 +1,125 @@
+"""Tests the comparison with the reviewed findings, and that each finding is complete."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.root import PROJECT
+from ops.terraform.outside_changes import EMULATED
+from tests.stack.emulators.findings import DOCUMENTATION, FINDINGS, Findings, compare, list_entries
+from tests.stack.emulators.reading import Reading, list_differences
+
+REVIEWED: Findings = {
+    "errors": {"aws_xray_group": {"message": "CreateGroup"}},
+    "differences": {"aws_sqs_queue.redrive_policy": {}},
+}
+"""A review with one finding of each kind."""
+
+
+def reading(
+    errors: dict[str, set[str]] | None = None, differences: dict[str, str] | None = None
+) -> Reading:
+    """Returns a reading that agrees with REVIEWED, with additional findings."""
+    return Reading(
+        errors={"aws_xray_group": {"operation error XRay: CreateGroup: 404"}, **(errors or {})},
+        differences={"aws_sqs_queue.redrive_policy": "a -> b", **(differences or {})},
+    )
+
+
+def test_a_reading_with_exactly_the_listed_findings_is_accepted() -> None:
+    assert compare(reading(), REVIEWED) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        (
+            reading(errors={"aws_sns_topic": {"InvalidParameter"}}),
+            "not listed: aws_sns_topic: InvalidParameter",
+        ),
+        (
+            reading(errors={"aws_xray_group": {"CreateGroup: 404", "GetGroup: 404"}}),
+            "not listed: aws_xray_group: GetGroup: 404",
+        ),
+        (
+            reading(differences={"aws_sns_topic.policy": "aws_sns_topic.x (update): a -> b"}),
+            "not listed: aws_sns_topic.x (update): a -> b",
+        ),
+        (
+            reading(errors={"aws_xray_group": set()}),
+            "no longer fails, delete it from errors: aws_xray_group",
+        ),
+        (
+            Reading(errors=reading().errors),
+            "no longer differs, delete it from differences: aws_sqs_queue.redrive_policy",
+        ),
+    ],
+)
+def test_each_finding_that_is_not_listed_or_no_longer_occurs_is_reported(
+    changed: Reading, problem: str
+) -> None:
+    assert compare(changed, REVIEWED) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        (
+            {"actions": ["update"], "before": {"a": 1, "b": 2}, "after": {"a": 1, "b": 3}},
+            {"aws_x.b"},
+        ),
+        # The replacement makes all other attributes differ too.
+        (
+            {
+                "actions": ["delete", "create"],
+                "before": {"a": "", "b": 2},
+                "after": {"a": None, "b": 3},
+                "replace_paths": [["b"]],
+            },
+            {"aws_x.b"},
+        ),
+        (
+            {"actions": ["update"], "before": {"a": 1}, "after": {}, "after_unknown": {"a": True}},
+            {"aws_x.a"},
+        ),
+    ],
+)
+def test_a_difference_names_the_attributes_that_cause_the_change(
+    change: dict[str, Any], names: set[str]
+) -> None:
+    item = {
+        "type": "aws_x",
+        "address": "aws_x.label",
+        "change": {"after_unknown": {}, **change},
+    }
+    assert set(list_differences(item)) == names
+
+
+@pytest.mark.parametrize(("name", "entry"), list(list_entries(FINDINGS)))
+def test_each_finding_has_a_reason_and_the_address_of_awss_documentation(
+    name: str, entry: Findings
+) -> None:
+    assert len(entry["reason"]) > 20, name
+    assert entry["aws"].startswith(DOCUMENTATION), name
+
+
+def test_a_test_of_this_repository_finds_what_emulators_accept() -> None:
+    accepted = {**FINDINGS["ministack"]["accepted"], **FINDINGS["both"]["accepted"]}
+    for entry in accepted.values():
+        file, name = entry["tested_by"].split("::")
+        assert f"def {name}(" in (PROJECT / file).read_text(), entry["tested_by"]
+
+
+def test_the_findings_contain_the_differences_of_the_embedded_aws() -> None:
+    """tests/e2e/operations/test_plan.py compares these with a plan of the applied platform."""
+    assert FINDINGS["ministack"]["differences"].keys() == {
+        f"{type_}.{name}" for type_, name in EMULATED
+    }
+
+
+def test_a_difference_of_both_emulators_is_reviewed_as_such() -> None:
+    """A fault of the stack could cause the same difference in both."""
+    same = FINDINGS["moto"]["differences"].keys() & FINDINGS["ministack"]["differences"].keys()
+    assert same <= FINDINGS["both"]["differences"].keys()
