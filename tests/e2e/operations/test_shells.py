@@ -41,7 +41,8 @@ OPEN_FILES = 256
 
 def _restrict() -> None:
     os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, resource.RLIM_INFINITY))
+    _, allowed = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (OPEN_FILES, allowed))
 
 
 @pytest.fixture

@@ -39,6 +39,15 @@ def test_the_diagrams_in_the_documents_are_up_to_date(graph: Graph) -> None:
     )
 
 
+def test_the_picture_in_the_readme_is_up_to_date(graph: Graph) -> None:
+    title = f"{load_drawing().views['overview'].title}: prod"
+    picture = PROJECT / "docs" / "architecture" / "overview.svg"
+    drawn = svg(view_of(graph, "overview"), title=title) + "\n"
+    assert picture.read_text(encoding="utf-8") == drawn, (
+        "run: ops diagram prod --format svg -o docs/architecture/overview.svg"
+    )
+
+
 def test_every_drawn_resource_is_in_exactly_one_node(stack: Synthesized, graph: Graph) -> None:
     kinds = load_drawing().nodes
     drawn = [address for node in graph.nodes for address in node.members]
