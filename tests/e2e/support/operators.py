@@ -26,7 +26,7 @@ DEPLOY_POLICIES = (
     "deploy-network",
 )
 """The policies that a deployment needs, except for those about roles."""
-COPIED_FOLDERS = ("ops", "lambdas", "modules", "environments", "web", "tools")
+COPIED_FOLDERS = ("ops", "lambdas", "modules", "environments", "web", "tools", "docs/api")
 
 RESOURCE_ACTIONS = [
     "budgets:DescribeBudget",  # AWS checks budgets:ViewBudget
@@ -152,12 +152,15 @@ class Checkout:
         self._variables = {**variables, **({ROLE_VARIABLE: role} if role else {})}
         for folder in COPIED_FOLDERS:
             shutil.copytree(
-                PROJECT / folder, directory / folder, ignore=shutil.ignore_patterns("__pycache__")
+                PROJECT / folder,
+                directory / folder,
+                ignore=shutil.ignore_patterns("__pycache__", ".venv", "node_modules"),
             )
         for file in ("main.py", "Pipfile.lock", "pyproject.toml", ".gitignore"):
             shutil.copy(PROJECT / file, directory / file)
         (directory / ".build").mkdir()
         (directory / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
+        (directory / "node_modules").symlink_to(PROJECT / "node_modules")
 
     def change_handler(self, code: str) -> None:
         """Sets the health function's handler to the project's handler followed by this code."""
