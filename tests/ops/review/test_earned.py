@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from ops.review.rules import Rules, Verdict, judge, load_rules
+from ops.review.rules import Rule, Rules, Verdict, judge, load_rules
 from ops.terraform.plan import Action, Change
 from ops.terraform.policies import Comparison, compare
 from ops.terraform.provider_types import FILE, is_known, is_stateful
@@ -62,6 +62,14 @@ def test_a_destroyed_resource_is_safe_only_if_releases_replace_it(rules: Rules) 
         assert verdict > Verdict.SAFE or type_ in rules.type_sets["released"], type_
         if is_stateful(type_):
             assert (verdict is Verdict.IRREVERSIBLE) == (type_ not in WITHOUT_DATA), type_
+
+
+def test_a_pattern_matches_no_stateful_unknown_or_excluded_type() -> None:
+    patterns = frozenset({"aws_*", "!aws_eip"})
+    rule = Rule(id="x", verdict="review", text="", except_types=patterns, actions={Action.DESTROY})
+    applies = {type_ for type_ in TYPES if rule.is_for(type_, Action.DESTROY, deposed=False)}
+    assert applies == {type_ for type_ in TYPES if is_stateful(type_)} | {"aws_eip"}
+    assert rule.is_for("aws_unheard_of", Action.DESTROY, deposed=False)
 
 
 def test_every_type_that_a_rule_names_is_in_the_provider(rules: Rules) -> None:
