@@ -18,6 +18,7 @@ from typing import Any
 
 import boto3
 
+from ops.embedded.certificates import Certificates
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.embedded.processes import Process, Processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER, Aws
@@ -40,8 +41,8 @@ CALLS = 60
 class Target:
     """A running embedded AWS to measure, with a table and a queue."""
 
-    def __init__(self, process: Process) -> None:
-        self._process = process
+    def __init__(self, process: Process, authority: Path) -> None:
+        self._process, self._authority = process, authority
         self._items = self._client(process.port, "dynamodb")
         self._messages = self._client(process.port, "sqs")
         self._queue = self._messages.create_queue(QueueName="queue")["QueueUrl"]
@@ -80,12 +81,12 @@ class Target:
         times = process.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
 
-    @staticmethod
-    def _client(port: int, service: Any) -> Any:
+    def _client(self, port: int, service: Any) -> Any:
         return boto3.client(
             service,
             region_name="us-east-1",
-            endpoint_url=f"http://{LOOPBACK}:{port}",
+            endpoint_url=f"https://{LOOPBACK}:{port}",
+            verify=str(self._authority),
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
         )
@@ -104,7 +105,7 @@ def running(script: Path) -> Iterator[Target]:
         try:
             while not aws.is_ready(port):
                 time.sleep(0.1)
-            yield Target(process)
+            yield Target(process, Certificates(root).authority)
         finally:
             processes.stop(process)
 

@@ -356,14 +356,8 @@ class Capabilities(Section):
 
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
-    bucket_tls_policy: bool = True
-    """A bucket policy that denies plain HTTP."""
-    queue_tls_policy: bool = True
-    """A queue policy that denies plain HTTP."""
     private_network: bool = True
     """The VPC isolates its functions, so that outbound traffic needs a NAT gateway."""
-    edge_tls: bool = True
-    """CloudFront serves viewers over TLS and redirects plain HTTP."""
     version_metrics: bool = True
     """Aliases route by weight, and Lambda reports metrics per version."""
 
@@ -417,7 +411,7 @@ class Endpoints(Section):
     cache: HostPort | None = None
     """host:port that replaces the endpoint of the cache's replication group."""
     authority: Annotated[str, Field(min_length=1)] | None = None
-    """Path of a PEM file with the certificate authority of the database and the cache."""
+    """Path of a PEM file with the certificate authority of the emulators."""
 
 
 class Environment(Section):

@@ -72,7 +72,6 @@ class Backups(Construct):
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=alerts_topic_arn,
             cause="exports of tables that could not be started",
-            tls_only=environment.capabilities.queue_tls_policy,
         )
         self.queues = {"exports-dlq": failed.name}
         role = IamRole(

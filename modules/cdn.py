@@ -69,12 +69,6 @@ def route_function(environment: Environment) -> str:
     return _ROUTING.replace("PAGE", _PAGE[environment.site_routes])
 
 
-def picture_variables(environment: Environment, cdn_domain: str) -> dict[str, str]:
-    """Returns the variables for building image URLs. `cdn_domain` has the form host[:port]."""
-    scheme = {} if environment.capabilities.edge_tls else {"CLOUDFRONT_SCHEME": "http"}
-    return {"CLOUDFRONT_DOMAIN": cdn_domain, **scheme}
-
-
 class Cdn(Construct):
     """The two distributions, with a certificate, DNS records and security headers.
 
@@ -201,10 +195,7 @@ class Cdn(Construct):
         """
         environment = self._environment
         behavior: dict[str, Any] = {
-            # The embedded AWS (for local use) has no certificate, so browsers use plain HTTP.
-            "viewer_protocol_policy": "redirect-to-https"
-            if environment.capabilities.edge_tls
-            else "allow-all",
+            "viewer_protocol_policy": "redirect-to-https",
             "allowed_methods": ["GET", "HEAD", "OPTIONS"],
             "cached_methods": ["GET", "HEAD"],
             "compress": True,
@@ -339,7 +330,8 @@ def _site_policy(environment: Environment, upload_buckets: Sequence[str]) -> str
         pictures = f"https://{domains.cdn}"
     elif emulator:
         api = f"{emulator} {emulator.replace('http', 'ws', 1)}"
-        pictures = f"http://*.cloudfront.localhost:{urlsplit(emulator).port}"
+        parts = urlsplit(emulator)
+        pictures = f"{parts.scheme}://*.cloudfront.localhost:{parts.port}"
     else:
         # Without custom domains, AWS assigns the addresses only when the resources are created.
         api, pictures = "https: wss:", "https:"

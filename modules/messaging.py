@@ -82,7 +82,6 @@ class Messaging(Construct):
         super().__init__(scope, id_)
         environment = names.environment
         self._environment, self._names, self._kms_key_arn = environment, names, kms_key_arn
-        tls_only = environment.capabilities.queue_tls_policy
 
         self._bus = f"multitask-events-{environment.name}"
         bus = CloudwatchEventBus(self, "bus", name=self._bus, tags=service_tag(SERVICE))
@@ -133,7 +132,6 @@ class Messaging(Construct):
             alerts_topic_arn=self.alerts_topic_arn,
             cause="events that a rule could not deliver within a day",
             senders=[self._sender(rule) for rule in self.rule_names],
-            tls_only=tls_only,
         )
         self.work_queue = Queue(
             self,
@@ -145,7 +143,6 @@ class Messaging(Construct):
             alerts_topic_arn=self.alerts_topic_arn,
             senders=[self._sender(statistics_rule)],
             visibility_timeout=6 * environment.function("statistics").timeout,
-            tls_only=tls_only,
         )
         self.deletions_queue = Queue(
             self,
@@ -157,7 +154,6 @@ class Messaging(Construct):
             alerts_topic_arn=self.alerts_topic_arn,
             senders=[self._sender(deletions_rule)],
             visibility_timeout=6 * environment.function("post").timeout,
-            tls_only=tls_only,
         )
         self._rule(
             "notifications",
@@ -181,8 +177,7 @@ class Messaging(Construct):
         name = topic_name(resource, self._environment.name)
         arn = self._names.arn("sns", name)
         statements = [replace(publisher, resources=[arn]) for publisher in publishers]
-        if self._environment.capabilities.queue_tls_policy:
-            statements.append(deny_plain_http("sns:Publish", arn))
+        statements.append(deny_plain_http("sns:Publish", arn))
         topic = SnsTopic(
             self,
             f"{resource}-topic",

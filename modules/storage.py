@@ -63,7 +63,7 @@ class Storage(Construct):
         # When an object expires after seven years, S3 keeps it as an old version for a month.
         archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
         rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
-        retain, tls_only = environment.retains_data, environment.capabilities.bucket_tls_policy
+        retain = environment.retains_data
 
         self.access_logs = Bucket(
             self,
@@ -72,7 +72,6 @@ class Storage(Construct):
             service="platform",
             retain=retain,
             lifecycle=archived,
-            tls_only=tls_only,
             object_ownership="BucketOwnerPreferred",  # CloudFront's standard logs require ACLs.
         )
         self.access_logs.allow(
@@ -100,7 +99,6 @@ class Storage(Construct):
                 lifecycle=lifecycle,
                 cors_rules=cors_rules,
                 access_log_bucket=self.access_logs,
-                tls_only=tls_only,
             )
 
         uploads = [_browser_uploads(environment.cors_origins)]

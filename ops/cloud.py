@@ -57,6 +57,11 @@ class Cloud:
     role: str | None = None
     """ARN of the assumed role, whose credentials are in `variables`. None if no role is assumed."""
 
+    @property
+    def authority(self) -> str | None:
+        """Path of the certificate that verifies the platform's servers. None for public ones."""
+        return self.variables.get("AWS_CA_BUNDLE")
+
     @functools.cached_property
     def _session(self) -> boto3.Session:
         keys: dict[str, Any] = {}
@@ -98,7 +103,11 @@ class Cloud:
         if settings:
             config = config.merge(settings)
         return self._session.client(
-            service, region_name=region, endpoint_url=self.endpoint, config=config
+            service,
+            region_name=region,
+            endpoint_url=self.endpoint,
+            config=config,
+            verify=self.authority,
         )
 
     @functools.cached_property
@@ -136,6 +145,7 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
     """
     return {
         "AWS_ENDPOINT_URL": addresses.aws,
+        "AWS_CA_BUNDLE": addresses.authority,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
         **_region_variables(DEFAULT_REGION),

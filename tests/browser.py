@@ -30,13 +30,13 @@ FLAGS = [
 
 
 @contextmanager
-def open_browser() -> Iterator[Browser]:
+def open_browser(*flags: str) -> Iterator[Browser]:
     """Starts Chromium. Skips the test if there is none, but not in CI."""
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
         pytest.skip("there is no Chromium on the PATH")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         yield browser
         browser.close()
 

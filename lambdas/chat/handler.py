@@ -73,6 +73,7 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
     dynamodb_table_outbox: str
     s3_bucket_attachments: str
     websocket_api_endpoint: str
+    aws_ca_bundle: str | None = None
     deliveries_queue_url: str
     delivery_retries_queue_url: str
 
@@ -263,7 +264,9 @@ def build(environ: Mapping[str, str]) -> Handler:
     settings = read(ChatSettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
-    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
+    gateway = ApiGateway(
+        clients.session, settings.websocket_api_endpoint, logger, settings.aws_ca_bundle
+    )
     cache = guarded_cache(read(CacheSettings, environ), clients.session)
     return wire(settings, clients, cache, gateway, logger)
 

@@ -40,6 +40,7 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_profiles: str
     s3_bucket_attachments: str
     websocket_api_endpoint: str
+    aws_ca_bundle: str | None = None
     delivery_retries_queue_url: str
 
 
@@ -86,7 +87,9 @@ def build(environ: Mapping[str, str]) -> Consume:
     settings = read(DeliverySettings, environ)
     clients = Clients(settings.region)
     logger = create_logger(settings)
-    gateway = ApiGateway(clients.session, settings.websocket_api_endpoint, logger)
+    gateway = ApiGateway(
+        clients.session, settings.websocket_api_endpoint, logger, settings.aws_ca_bundle
+    )
     return wire(
         settings,
         clients,

@@ -50,7 +50,6 @@ class Bucket(Construct):
         lifecycle: Additional lifecycle rules. Incomplete uploads always expire after a week.
         cors_rules: The CORS rules, for a bucket to which browsers upload.
         access_log_bucket: The bucket for the access log below `s3/<name>/`, or None for no log.
-        tls_only: Whether to deny plain HTTP.
         object_ownership: `BucketOwnerPreferred` if a service delivers objects with ACLs.
 
     Attributes:
@@ -71,7 +70,6 @@ class Bucket(Construct):
         lifecycle: Sequence[S3BucketLifecycleConfigurationRule] = (),
         cors_rules: Sequence[S3BucketCorsConfigurationCorsRule] = (),
         access_log_bucket: Bucket | None = None,
-        tls_only: bool = True,
         object_ownership: str = "BucketOwnerEnforced",
     ) -> None:
         super().__init__(scope, id_)
@@ -139,8 +137,7 @@ class Bucket(Construct):
             )
         self._statements: list[Statement] = []
         self._policy: S3BucketPolicy | None = None
-        if tls_only:
-            self.allow(deny_plain_http("s3:*", self.arn, f"{self.arn}/*"))
+        self.allow(deny_plain_http("s3:*", self.arn, f"{self.arn}/*"))
 
     def allow(self, statement: Statement) -> None:
         """Adds a statement to the bucket's policy. Call it before the stack is synthesized."""

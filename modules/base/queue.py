@@ -31,7 +31,6 @@ class DeadLetterQueue(Construct):
         senders: Statements that allow others to send. The constructor sets their resource.
         source_arn: The only queue that may use this dead-letter queue, or None if no queue does.
         fifo: Whether the source is a FIFO queue.
-        tls_only: Whether to deny plain HTTP.
 
     Attributes:
         queue: The Terraform resource.
@@ -53,7 +52,6 @@ class DeadLetterQueue(Construct):
         senders: Sequence[Statement] = (),
         source_arn: str | None = None,
         fifo: bool = False,
-        tls_only: bool = True,
     ) -> None:
         super().__init__(scope, id_)
         tags = service_tag(service)
@@ -66,7 +64,7 @@ class DeadLetterQueue(Construct):
             fifo_queue=fifo or None,
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
-            policy=_policy(names.arn("sqs", name), senders, tls_only),
+            policy=_policy(names.arn("sqs", name), senders),
             # An argument of the queue, because a separate resource would delay each apply.
             redrive_allow_policy=_compact(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
@@ -113,7 +111,6 @@ class Queue(Construct):
         oldest: The age in seconds of the oldest message at which an alarm fires. 1,800 is twice
             the time until a message moves to the dead-letter queue with the other defaults.
         fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
-        tls_only: Whether to deny plain HTTP.
 
     Attributes:
         name, arn, url: The name, ARN and URL of the queue.
@@ -138,7 +135,6 @@ class Queue(Construct):
         delay: int | None = None,
         oldest: int = 1_800,
         fifo: bool = False,
-        tls_only: bool = True,
     ) -> None:
         super().__init__(scope, id_)
         name = f"{names.of(service, f'{resource}-queue')}{'.fifo' if fifo else ''}"
@@ -153,7 +149,6 @@ class Queue(Construct):
             cause=f"messages that failed {max_receives} times",
             source_arn=names.arn("sqs", name),
             fifo=fifo,
-            tls_only=tls_only,
         )
         queue = SqsQueue(
             self,
@@ -171,7 +166,7 @@ class Queue(Construct):
                     "maxReceiveCount": max_receives,
                 }
             ),
-            policy=_policy(names.arn("sqs", name), senders, tls_only),
+            policy=_policy(names.arn("sqs", name), senders),
             tags=service_tag(service),
             depends_on=[self.dead_letter_queue.queue],
         )
@@ -201,9 +196,8 @@ def _compact(document: Mapping[str, object]) -> str:
     return json.dumps(document, separators=(",", ":"))
 
 
-def _policy(arn: str, senders: Sequence[Statement], tls_only: bool) -> str | None:
+def _policy(arn: str, senders: Sequence[Statement]) -> str:
     """Returns the queue's inline policy. A separate policy resource would delay each apply."""
     statements = [replace(sender, resources=[arn]) for sender in senders]
-    if tls_only:
-        statements.append(deny_plain_http("sqs:*", arn))
-    return policy_document(statements) if statements else None
+    statements.append(deny_plain_http("sqs:*", arn))
+    return policy_document(statements)

@@ -9,7 +9,7 @@ from modules.base.bucket import Bucket
 from modules.base.connections import DatabaseConnection
 from modules.base.function import FunctionNetwork
 from modules.base.schedule import Schedule, failure_alerts
-from modules.cdn import IMAGES_PREFIX, picture_variables
+from modules.cdn import IMAGES_PREFIX
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
@@ -55,7 +55,7 @@ class Catalog(Service):
             path="catalog",
             description="Listings, wishlists and ratings",
             network=network,
-            variables=picture_variables(platform.environment, cdn_domain),
+            variables={"CLOUDFRONT_DOMAIN": cdn_domain},
             access=[
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",

@@ -98,7 +98,6 @@ class Delivery(Construct):
                 fifo=fifo,
                 delay=delay,
                 max_receives=max_receives,
-                tls_only=platform.environment.capabilities.queue_tls_policy,
             )
 
         self.deliveries = queue("frames", fifo=True)

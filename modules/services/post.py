@@ -8,7 +8,7 @@ from modules.base.access import Prefix, bucket_access, table_access
 from modules.base.bucket import Bucket
 from modules.base.event_source import queue_source
 from modules.base.queue import Queue
-from modules.cdn import IMAGES_PREFIX, picture_variables
+from modules.cdn import IMAGES_PREFIX
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
@@ -49,7 +49,7 @@ class Post(Service):
             description="Posts, comments and likes",
             outbox=True,
             variables={
-                **picture_variables(platform.environment, cdn_domain),
+                "CLOUDFRONT_DOMAIN": cdn_domain,
                 "TIMELINE_SHARDS": str(platform.environment.dynamodb.timeline_shards),
             },
             access=[

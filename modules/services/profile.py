@@ -6,7 +6,7 @@ from constructs import Construct
 
 from modules.base.access import Prefix, bucket_access, table_access
 from modules.base.bucket import Bucket
-from modules.cdn import AVATARS_PREFIX, picture_variables
+from modules.cdn import AVATARS_PREFIX
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
@@ -43,7 +43,7 @@ class Profile(Service):
             outbox=True,
             variables={
                 "S3_BUCKET_ATTACHMENTS": attachments.name,
-                **picture_variables(platform.environment, cdn_domain),
+                "CLOUDFRONT_DOMAIN": cdn_domain,
             },
             access=[
                 # UpdateItem creates and changes profiles. The service never lists or deletes them.

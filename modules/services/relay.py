@@ -70,7 +70,6 @@ class Relay(Construct):
             ],
             visibility_timeout=6 * environment.function("relay").timeout,
             delay=RETRY_DELAY,
-            tls_only=environment.capabilities.queue_tls_policy,
         )
         self.queues = {
             "relay-retries": retries.name,

@@ -32,10 +32,13 @@ def conformance(
 
     Creates small resources, calls them, and deletes them. Exits with status 1 if a check fails.
     """
-    url = endpoint or connect(EMBEDDED, root).endpoint
+    url, authority = endpoint, None
+    if not url:
+        cloud = connect(EMBEDDED, root)
+        url, authority = cloud.endpoint, cloud.authority
     assert url
     # An emulator accepts any key. Real credentials must not reach it.
-    results = run_checks(url, boto3.Session(ACCESS_KEY, SECRET_KEY), services)
+    results = run_checks(url, boto3.Session(ACCESS_KEY, SECRET_KEY), services, authority)
     lines = [
         f"{'failed' if result.error else 'passed'}  {result.service:<24} {result.name}"
         + (f"\n        {result.error}" if result.error else "")

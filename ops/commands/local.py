@@ -30,9 +30,25 @@ def up(
     result = start_platform(root, reset=reset)
     took = ", ".join(f"{step} {seconds:.1f}" for step, seconds in result.seconds.items())
     report(f"Up in {sum(result.seconds.values()):.0f} s ({took})")
-    labels = {"API": "apiUrl", "WebSocket": "wsUrl", "Site": "siteUrl", "AWS": "awsEndpoint"}
+    labels = {
+        "Plain site": "plainSiteUrl",
+        "Site": "siteUrl",
+        "API": "apiUrl",
+        "WebSocket": "wsUrl",
+        "AWS": "awsEndpoint",
+    }
     lines = [f"{label:<10} {result.platform[key]}" for label, key in labels.items()]
+    lines.append(describe_trust(result.platform["authority"]))
     print_result({**result.platform, "seconds": result.seconds}, lines, as_json=as_json)
+
+
+def describe_trust(authority: str) -> str:
+    """Returns the lines that explain why browsers warn about the addresses with TLS."""
+    return (
+        f"The certificate of the https and wss addresses is from the authority {authority}.\n"
+        "Browsers warn about it, but not about the plain address of the site. To avoid the warning,"
+        " see docs/architecture/local-platform.md. For curl, add --cacert and this file"
+    )
 
 
 def down(
@@ -81,6 +97,8 @@ def status(
         ("health", f"{health['status']} {health['body']}"),
     ]
     lines = [f"{label:<10} {value}" for label, value in rows]
+    if result["authority"]:
+        lines.append(describe_trust(result["authority"]))
     print_result(result, lines, as_json=as_json)
     raise typer.Exit(0 if health["status"] == 200 else 1)
 

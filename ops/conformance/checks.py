@@ -38,8 +38,12 @@ class ConformanceError(Exception):
 class Aws:
     """The clients of an endpoint, and resources that several checks use."""
 
-    def __init__(self, endpoint: str, session: boto3.session.Session) -> None:
+    def __init__(
+        self, endpoint: str, session: boto3.session.Session, authority: str | None = None
+    ) -> None:
         self._endpoint = endpoint
+        self.authority = authority
+        """The file with the endpoint's certificate authority. None for the system's."""
         self._session = session
         self._clients: dict[str, Any] = {}
         self.resources = ExitStack()
@@ -56,7 +60,11 @@ class Aws:
             )
             create: Any = self._session.client  # the stubs list only some services
             self._clients[service] = create(
-                service, region_name=REGION, endpoint_url=self._endpoint, config=config
+                service,
+                region_name=REGION,
+                endpoint_url=self._endpoint,
+                config=config,
+                verify=self.authority,
             )
         return self._clients[service]
 
@@ -283,7 +291,10 @@ def check(service: str, name: str) -> Callable[[Callable[[Aws], None]], Callable
 
 
 def run_checks(
-    endpoint: str, session: boto3.session.Session, services: list[str] | None = None
+    endpoint: str,
+    session: boto3.session.Session,
+    services: list[str] | None = None,
+    authority: str | None = None,
 ) -> list[Result]:
     """Runs the checks of some services (default: all), and deletes what they created.
 
@@ -299,7 +310,7 @@ def run_checks(
             f"There are no checks of {', '.join(sorted(unknown))}: choose from"
             f" {', '.join(sorted(known))}"
         )
-    aws = Aws(endpoint, session)
+    aws = Aws(endpoint, session, authority)
     try:
         return [
             Result(item.service, item.name, _run(item, aws))

@@ -119,7 +119,8 @@ def respond_with_mock(aws: Aws) -> None:
     gateway.put_integration_response(**method, statusCode="200", responseTemplates=body)
     gateway.create_deployment(restApiId=api, stageName="v1")
     url = f"{gateway.meta.endpoint_url}/restapis/{api}/v1/_user_request_/"
-    response = urllib3.request("GET", url, timeout=10)
+    with urllib3.PoolManager(ca_certs=aws.authority) as pool:
+        response = pool.request("GET", url, timeout=10)
     expect((response.status, response.json()), (200, {"message": "mock"}))
 
 

@@ -52,7 +52,7 @@ def enforce_policies(aws: Aws) -> None:
     aws.resources.callback(iam.delete_role, RoleName=name)
     assumed = aws.client("sts").assume_role(RoleArn=arn, RoleSessionName="test")["Credentials"]
     keys = (assumed["AccessKeyId"], assumed["SecretAccessKey"], assumed["SessionToken"])
-    limited = Aws(aws.client("sts").meta.endpoint_url, boto3.Session(*keys))
+    limited = Aws(aws.client("sts").meta.endpoint_url, boto3.Session(*keys), aws.authority)
     with expect_error("AccessDenied", "AccessDeniedException"):
         limited.client("s3").list_objects_v2(Bucket=aws.bucket)
 

@@ -74,13 +74,10 @@ def _state_bucket(cloud: Cloud) -> list[Step]:
     s3 = cloud.client("s3", state.region)
     name = state.bucket
     made = _ensure_bucket(s3, name, state.region)
-    changed = [setting for setting, ensure in _bucket_settings(cloud, s3, name).items() if ensure()]
+    changed = [setting for setting, ensure in _bucket_settings(s3, name).items() if ensure()]
     steps = [Step("state bucket", "made" if made else "already there", name)]
     if changed and not made:
         steps.append(Step("state bucket settings", "made", ", ".join(changed)))
-    if not cloud.environment.capabilities.bucket_tls_policy:
-        reason = "the environment's capability bucket_tls_policy is off"
-        steps.append(Step("state bucket TLS-only policy", "skipped", reason))
     return steps
 
 
@@ -108,7 +105,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
     return True
 
 
-def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[], bool]]:
+def _bucket_settings(s3: Any, name: str) -> dict[str, Callable[[], bool]]:
     """Returns, by setting, a function that applies it and returns True if that changed it."""
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
@@ -174,17 +171,13 @@ def _bucket_settings(cloud: Cloud, s3: Any, name: str) -> dict[str, Callable[[],
         s3.put_bucket_policy(Bucket=name, Policy=json.dumps(tls_only))
         return True
 
-    settings = {
+    return {
         "versioning": versioning,
         "encryption": encrypted,
         "public access block": private,
         "expiry of old versions": expiring,
+        "TLS-only policy": tls,
     }
-    return (
-        {**settings, "TLS-only policy": tls}
-        if cloud.environment.capabilities.bucket_tls_policy
-        else settings
-    )
 
 
 def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:

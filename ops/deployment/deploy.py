@@ -44,7 +44,7 @@ class Collaborators:
     package: Callable[[Cloud, Sequence[str]], dict[str, Path]] = package
     releaser: Callable[[Cloud, Mapping[str, Any], Ledger, Lock, str], Releaser] = Releaser
     publish_site: Callable[[Cloud, Mapping[str, Any]], list[str]] = publish_project_site
-    wait_until_healthy: Callable[[str], Health] = wait_until_healthy
+    wait_until_healthy: Callable[[str, str | None], Health] = wait_until_healthy
     wait_for_domain: Callable[[Cloud, str], Health] = wait_for_domain
 
 
@@ -123,7 +123,9 @@ class _Deployment:
         releaser = self._releaser(outputs)
         records = self._shift_traffic(releaser, before)
         published = self._collaborators.publish_site(self._cloud, outputs)
-        health = self._collaborators.wait_until_healthy(outputs["direct_health_url"])
+        health = self._collaborators.wait_until_healthy(
+            outputs["direct_health_url"], self._cloud.authority
+        )
         # Recorded before the wait for a new domain: an operator may interrupt the wait, but a
         # promotion needs the record.
         values = {"commit": str(checkout()), "who": self._cloud.operator}

@@ -33,10 +33,16 @@ class Health:
         return self.body if isinstance(self.body, str) else json.dumps(self.body, sort_keys=True)
 
 
-def get_health(url: str) -> Health:
-    """Calls /health once. A failed request is returned as status 0."""
+def get_health(url: str, authority: str | None = None) -> Health:
+    """Calls /health once. A failed request is returned as status 0.
+
+    Args:
+        authority: Path of a PEM file with the trusted certificate authorities. The default are the
+            system's authorities.
+    """
     try:
-        response = urllib3.request("GET", url, timeout=10, retries=False, redirect=False)
+        with urllib3.PoolManager(ca_certs=authority) as pool:
+            response = pool.request("GET", url, timeout=10, retries=False, redirect=False)
     except urllib3.exceptions.HTTPError as error:
         return Health(0, str(error))
     text = response.data.decode(errors="replace")
@@ -46,10 +52,11 @@ def get_health(url: str) -> Health:
         return Health(response.status, text[:500])
 
 
-def wait_until_healthy(url: str, timeout: float = TIMEOUT) -> Health:
+def wait_until_healthy(url: str, authority: str | None = None, timeout: float = TIMEOUT) -> Health:
     """Calls /health until it returns 200.
 
     Args:
+        authority: As for `get_health`.
         timeout: Seconds.
 
     Raises:
@@ -57,7 +64,7 @@ def wait_until_healthy(url: str, timeout: float = TIMEOUT) -> Health:
     """
     deadline = time.monotonic() + timeout
     with Progress() as progress:
-        while not (health := get_health(url)).ok:
+        while not (health := get_health(url, authority)).ok:
             if time.monotonic() >= deadline:
                 raise OperatorError(
                     f"{url} is not healthy after {timeout:.0f} s:"

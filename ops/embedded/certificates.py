@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
+
 from ops.root import Root
 
 
 class Certificates:
-    """The certificate authority of a root. Other programs on the machine do not trust it."""
+    """The certificate authority of a root. Other programs on the machine do not trust it.
 
-    def __init__(self, root: Root) -> None:
+    Args:
+        clock: Returns the current time.
+    """
+
+    def __init__(
+        self, root: Root, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._clock = clock
         directory = root.path / "certificates"
         self.authority = directory / "authority.pem"
         """The authority's certificate, which clients trust."""
         self.authority_key = directory / "authority-key.pem"
         self.server = directory / "server.pem"
-        """The servers' certificate and key."""
+        """The servers' certificate and key, and the authority's certificate."""
 
-    def renew(self) -> None:
-        """Creates a new certificate for the servers, and the authority if it does not exist."""
+    def renew(self) -> bool:
+        """Creates the certificates that are missing, invalid, or expire soon.
+
+        Returns:
+            True if the servers' certificate is new, so that running servers must restart.
+        """
         # Needs the package cryptography, which only the group `local` contains.
-        from ops.embedded.signing import create_authority, sign_server  # noqa: PLC0415
+        from ops.embedded.signing import Signing  # noqa: PLC0415
 
         self.authority.parent.mkdir(parents=True, exist_ok=True)
-        if not self.authority.exists():
-            create_authority(self.authority, self.authority_key)
-        sign_server(self.server, self.authority, self.authority_key)
+        return Signing(self._clock()).renew(self.authority, self.authority_key, self.server)

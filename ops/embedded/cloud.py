@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import psutil
 
 from ops.console import report
 from ops.embedded.certificates import Certificates
-from ops.embedded.ports import LOOPBACK, choose_port, is_free, ports_file
+from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, is_free, ports_file
 from ops.embedded.processes import Process, Processes, find_processes
 from ops.embedded.services import Aws, Cache, CacheProxy, Database, DatabaseProxy, Service
 from ops.errors import OperatorError
@@ -28,6 +29,8 @@ class Addresses:
 
     aws: str
     """Base URL of the embedded AWS, which is the value of AWS_ENDPOINT_URL."""
+    plain_aws: str
+    """Base URL of the embedded AWS without TLS."""
     database: str
     """host:port of the database's proxy, which requires TLS and IAM authentication."""
     cache: str
@@ -35,7 +38,7 @@ class Addresses:
     database_server: str
     """host:port of PostgreSQL without the proxy, for commands that copy databases."""
     authority: str
-    """Path of the certificate with which clients verify the proxies."""
+    """Path of the certificate with which clients verify the embedded AWS and the proxies."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +74,24 @@ class EmbeddedCloud:
             return None
         address = {name: f"{LOOPBACK}:{process.port}" for name, process in running.items()}
         return Addresses(
-            aws=f"http://{address[Aws.name]}",
+            aws=f"https://{address[Aws.name]}",
+            plain_aws=f"http://{LOOPBACK}:{self.plain_port}",
             database=address[DatabaseProxy.name],
             cache=address[CacheProxy.name],
             database_server=address[Database.name],
             authority=str(Certificates(self._root).authority.resolve()),
         )
+
+    @property
+    def plain_port(self) -> int:
+        """The port of the embedded AWS without TLS."""
+        ports: dict[str, int] = read_json(self._ports_file) or {}
+        return ports[PLAIN_AWS]
+
+    def plain_site_url(self, site_url: str) -> str:
+        """Returns a site's address without TLS, which browsers open without a warning."""
+        label = urlsplit(site_url).netloc.partition(".")[0]
+        return f"http://{label}.plain.localhost:{self.plain_port}"
 
     def running(self) -> dict[str, Process]:
         """Returns the processes of the running services by service name."""
@@ -107,6 +122,8 @@ class EmbeddedCloud:
         Raises:
             OperatorError: A service did not start. The message contains its last log lines.
         """
+        if Certificates(self._root).renew():
+            self._stop_servers_of_old_certificate()
         running = self.running()
         died = [process for process in self._processes.all() if process.name not in running]
         for process in died:
@@ -117,6 +134,8 @@ class EmbeddedCloud:
         started = [service for service in self._services if service.name not in running]
         # The embedded AWS reports the port of the cache's proxy, so all ports are chosen first.
         ports = {service.name: self._port(service.name) for service in started}
+        if Aws.name in ports:
+            self._port(PLAIN_AWS)
         for service in started:
             running[service.name] = service.start(ports[service.name])
         for service in started:
@@ -165,6 +184,13 @@ class EmbeddedCloud:
         copy = self._set_aside(Aws.name)
         self.start()
         return copy
+
+    def _stop_servers_of_old_certificate(self) -> None:
+        for service in reversed(self._services):
+            process = self._processes.get(service.name)
+            if service.has_tls and process and process.find():
+                report(f"Restarting {service.name}, because its TLS certificate was renewed")
+                self._processes.stop(process, service.stop_signal)
 
     def _set_aside(self, name: str) -> Path:
         """Renames the data directory of a stopped service, and returns its new path."""

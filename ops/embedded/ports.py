@@ -13,6 +13,9 @@ LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20000, 30000)
 """Lower than the ports that Linux (32768 up) and macOS (49152 up) use for outgoing connections."""
 
+PLAIN_AWS = "aws-plain"
+"""Name of the embedded AWS's port without TLS in the file of ports."""
+
 
 def ports_file(root: Root) -> Path:
     """Returns the file of a root that maps service names to ports."""

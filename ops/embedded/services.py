@@ -26,7 +26,7 @@ import urllib3
 
 from environments.resource_names import DATABASE_MASTER, database_name
 from ops.embedded.certificates import Certificates
-from ops.embedded.ports import LOOPBACK, ports_file
+from ops.embedded.ports import LOOPBACK, PLAIN_AWS, ports_file
 from ops.embedded.processes import Process, Processes, base_environment
 from ops.embedded.programs import (
     create_postgres_user,
@@ -63,6 +63,8 @@ class Service(ABC):
     stop_signal = signal.SIGTERM
     is_disposable = False
     """True if the platform can recreate the data, so that damaged data may be replaced."""
+    has_tls = False
+    """True if the service uses the certificate of the root's authority."""
 
     def __init__(self, root: Root, processes: Processes) -> None:
         self.root = root
@@ -115,13 +117,14 @@ def _format_time(seconds: float) -> str:
 
 
 class Aws(Service):
-    """The AWS emulator, with IAM enforced.
+    """The AWS emulator, with IAM enforced. Serves TLS, and plain HTTP on the port PLAIN_AWS.
 
     Writes S3 objects, DynamoDB items and SQS messages to the disk immediately, other changes
     within a second, and logs and metrics every minute.
     """
 
     name = "aws"
+    has_tls = True
 
     def __init__(self, root: Root, processes: Processes, script: Path = SERVER) -> None:
         super().__init__(root, processes)
@@ -129,8 +132,17 @@ class Aws(Service):
 
     def start(self, port: int) -> Process:
         ports = read_json(ports_file(self.root)) or {}
+        certificates = Certificates(self.root)
+        certificates.renew()
         environment = {
             **base_environment(self.root),
+            "USE_SSL": "1",
+            "MINISTACK_SSL_CERT": str(certificates.server.resolve()),
+            "MINISTACK_SSL_KEY": str(certificates.server.resolve()),
+            "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
+            # Functions inherit these variables. Their other TLS connections use the system's roots.
+            "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
+            "AWS_CA_BUNDLE": str(certificates.authority.resolve()),
             "AUTH": "true",
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -161,9 +173,9 @@ class Aws(Service):
         )
 
     def is_ready(self, port: int) -> bool:
-        url = f"http://{LOOPBACK}:{port}/_ministack/health"
+        url = f"https://{LOOPBACK}:{port}/_ministack/health"
         try:
-            response = urllib3.request("GET", url, timeout=2, retries=False)
+            response = self._http().request("GET", url, timeout=2, retries=False)
         except urllib3.exceptions.HTTPError:
             return False
         return response.status == http.HTTPStatus.OK
@@ -181,13 +193,16 @@ class Aws(Service):
         Raises:
             OperatorError: The embedded AWS could not save its state.
         """
-        url = f"http://{LOOPBACK}:{port}{SAVE_PATH}"
-        response = urllib3.request("PUT", url, timeout=SAVE_TIMEOUT)
+        url = f"https://{LOOPBACK}:{port}{SAVE_PATH}"
+        response = self._http().request("PUT", url, timeout=SAVE_TIMEOUT)
         if response.status != http.HTTPStatus.NO_CONTENT:
             raise OperatorError(
                 f"The embedded AWS could not save its state (HTTP {response.status}): see"
                 f" {self.root.logs / self.name}.log"
             )
+
+    def _http(self) -> urllib3.PoolManager:
+        return urllib3.PoolManager(ca_certs=str(Certificates(self.root).authority))
 
 
 class Database(Service):
@@ -331,6 +346,7 @@ class Cache(Service):
 class Proxy(Service):
     """The authenticating proxy in front of a service."""
 
+    has_tls = True
     server: type[Service]
 
     def start(self, port: int) -> Process:

@@ -25,7 +25,8 @@ def verification_code(root: Root, email: str) -> str:
     addresses = EmbeddedCloud(root).addresses()
     if addresses is None:
         raise OperatorError("The platform is not running on this machine: start it with `make up`")
-    response = urllib3.request("GET", f"{addresses.aws}/_ministack/ses/messages", timeout=10)
+    with urllib3.PoolManager(ca_certs=addresses.authority) as pool:
+        response = pool.request("GET", f"{addresses.aws}/_ministack/ses/messages", timeout=10)
     mails = [mail for account in response.json()["messages"].values() for mail in account]
     code = latest_code(mails, email)
     if code is None:

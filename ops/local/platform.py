@@ -112,7 +112,7 @@ def complete(
     migrate: Callable[[Cloud, str], Migrated] = run_migrations,
     publish_site: Callable[[Cloud, dict[str, Any]], object] = publish_project_site,
     store_keys: Callable[[Cloud], None] = store_provider_keys,
-    check_health: Callable[[str], object] = wait_until_healthy,
+    check_health: Callable[[str, str | None], object] = wait_until_healthy,
 ) -> StartedPlatform:
     """Migrates the database, publishes the site, checks /health, then writes platform.json.
 
@@ -125,7 +125,7 @@ def complete(
         report("Published the site")
     steps.done("publish")
     store_keys(cloud)
-    check_health(outputs["health_url"])
+    check_health(outputs["health_url"], cloud.authority)
     steps.done("health")
     embedded.save_aws()
     steps.done("save")
@@ -133,6 +133,8 @@ def complete(
         "apiUrl": outputs["api_url"],
         "wsUrl": outputs["ws_url"],
         "siteUrl": outputs["site_url"],
+        "plainSiteUrl": embedded.plain_site_url(outputs["site_url"]),
+        "authority": cloud.authority,
         "awsEndpoint": cloud.endpoint,
         "stateBucket": cloud.environment.state.bucket,
         "outputs": outputs,

@@ -18,8 +18,15 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
     Raises:
         OperatorError: the environment does not exist.
     """
-    processes = EmbeddedCloud(root).processes() if environment == EMBEDDED else []
-    result = {"environment": environment, "processes": processes, "addresses": {}, "resources": 0}
+    embedded = EmbeddedCloud(root) if environment == EMBEDDED else None
+    processes = embedded.processes() if embedded else []
+    result: dict[str, Any] = {
+        "environment": environment,
+        "processes": processes,
+        "addresses": {},
+        "authority": None,
+        "resources": 0,
+    }
     if not all(process["running"] for process in processes):
         return {**result, "health": {"status": 0, "body": "not running: start it with `make up`"}}
     cloud = connect(environment, root)
@@ -27,10 +34,14 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
         values = outputs(cloud)
     except OperatorError as error:
         return {**result, "health": {"status": 0, "body": str(error)}}
-    health = get_health(values["health_url"])
+    health = get_health(values["health_url"], cloud.authority)
+    addresses = {name: values[f"{name}_url"] for name in ("api", "ws", "site")}
+    if embedded:
+        addresses["plain site"] = embedded.plain_site_url(addresses["site"])
     return {
         **result,
-        "addresses": {name: values[f"{name}_url"] for name in ("api", "ws", "site")},
+        "addresses": addresses,
+        "authority": cloud.authority,
         "resources": resource_count(cloud),
         "health": {"status": health.status, "body": health.body},
     }

@@ -24,7 +24,7 @@ def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     begun = time.monotonic()
     deployed = outputs(cloud)
     suites = load_suites()
-    transport = Http(deployed["api_url"], deployed["ws_url"])
+    transport = Http(deployed["api_url"], deployed["ws_url"], cloud.authority)
     with people(cloud, deployed["cognito_user_pool_id"], suites["auth"], transport) as users:
         called = [suite for suite in suites.values() if suite.path]
         return Smoke(transport, users, deadline=begun + limit).all(called)

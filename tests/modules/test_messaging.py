@@ -140,11 +140,10 @@ def test_eventbridge_can_publish_notifications_without_a_condition(dev: Synthesi
     assert "Condition" not in events
 
 
-def test_plain_http_is_denied_where_queue_policies_support_it(
-    dev: Synthesized, local: Synthesized
-) -> None:
-    assert "TlsOnly" in json.dumps(dev.document)
-    assert "TlsOnly" not in json.dumps(local.document)
+def test_queues_and_topics_deny_plain_http(local: Synthesized) -> None:
+    denying = [*local.all("aws_sqs_queue"), *local.all("aws_sns_topic")]
+    assert denying
+    assert all("TlsOnly" in resource["policy"] for resource in denying)
 
 
 def test_alerts_are_mailed_if_an_address_is_set(dev: Synthesized, local: Synthesized) -> None:

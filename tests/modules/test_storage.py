@@ -162,8 +162,6 @@ def test_buckets_are_protected_where_data_is_retained(dev: Synthesized, prod: Sy
     assert all(bucket["force_destroy"] for bucket in dev.all("aws_s3_bucket"))
 
 
-def test_plain_http_is_denied_where_bucket_policies_support_it(dev: Synthesized) -> None:
+def test_plain_http_is_denied(dev: Synthesized) -> None:
     assert len(dev.all("aws_s3_bucket_policy")) == len(dev.all("aws_s3_bucket"))
     assert all('"TlsOnly"' in policy["policy"] for policy in dev.all("aws_s3_bucket_policy"))
-    capabilities = environment().capabilities.model_copy(update={"bucket_tls_policy": False})
-    assert '"TlsOnly"' not in str(storage(capabilities=capabilities).document)

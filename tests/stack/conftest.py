@@ -40,7 +40,7 @@ def empty_cloud(root: Root) -> Iterator[Addresses]:
     try:
         addresses = cloud.start().addresses
         session = boto3.Session(ACCESS_KEY, SECRET_KEY, region_name="us-east-1")
-        s3 = session.client("s3", endpoint_url=addresses.aws)
+        s3 = session.client("s3", endpoint_url=addresses.aws, verify=addresses.authority)
         for bucket in ("multitask-terraform-state", f"multitask-terraform-state-{ACCOUNT}"):
             s3.create_bucket(Bucket=bucket)
         yield addresses

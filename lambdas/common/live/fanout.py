@@ -61,15 +61,29 @@ class ApiGateway:
     CPU time of a post (docs/benchmarks.md).
     """
 
-    def __init__(self, session: "boto3.session.Session", endpoint: str, logger: Logger) -> None:
-        """`endpoint` is the URL of the API's stage, without `/@connections`."""
+    def __init__(
+        self,
+        session: "boto3.session.Session",
+        endpoint: str,
+        logger: Logger,
+        ca_bundle: str | None = None,
+    ) -> None:
+        """`endpoint` is the URL of the API's stage, without `/@connections`.
+
+        `ca_bundle` is the file of the trusted authorities, by default the system's.
+        """
         self._session = session
         self._endpoint = endpoint
         self._logger = logger
         # No retries, because a client that misses a frame gets a `resync` frame.
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
         self._pool = urllib3.PoolManager(
-            num_pools=1, maxsize=POSTS, block=True, retries=False, timeout=timeout
+            num_pools=1,
+            maxsize=POSTS,
+            block=True,
+            retries=False,
+            timeout=timeout,
+            ca_certs=ca_bundle,
         )
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:

@@ -1,7 +1,5 @@
 """URLs of pictures in CloudFront."""
 
-from typing import Literal
-
 from lambdas.common.settings import Settings
 
 
@@ -9,8 +7,7 @@ class PictureSettings(Settings, frozen=True, kw_only=True):
     """The address of the CloudFront distribution. `cloudfront_domain` has the form host[:port]."""
 
     cloudfront_domain: str
-    cloudfront_scheme: Literal["https", "http"] = "https"
 
     def picture_url(self, key: str) -> str:
         """Returns a picture's URL. S3 keys of pictures need no escaping."""
-        return f"{self.cloudfront_scheme}://{self.cloudfront_domain}/{key}"
+        return f"https://{self.cloudfront_domain}/{key}"

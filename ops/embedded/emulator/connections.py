@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from contextlib import suppress
 from typing import Any
 
 import hypercorn.asyncio.run
@@ -28,6 +29,11 @@ class ClosingServer(TCPServer):
         await super()._read_data()
         self._has_client_closed = True
         await self.idle_task.stop()
+
+    async def _close(self) -> None:
+        # asyncio closes the connection if the client does not acknowledge the end of TLS in 30 s.
+        with suppress(TimeoutError):
+            await super()._close()
 
     async def _idle_timeout(self) -> None:
         # hypercorn starts an idle timeout after each response, even if the connection is closed.

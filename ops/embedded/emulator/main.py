@@ -31,12 +31,19 @@ from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
 from .saving import Saver, add_save_request
 from .trace_groups import add_trace_groups
+from .transport import serve_with_tls
 from .workers import bound_workers, keep_workers_after_errors
 
 
 def correct() -> None:
     """Applies all corrections. Requires the environment variables that `services.Aws` sets."""
     manage_connections()
+    plain_port = os.environ["PLAIN_PORT"]
+    serve_with_tls(
+        os.environ["BIND_HOST"],
+        int(os.environ["GATEWAY_PORT"]),
+        int(plain_port) if plain_port else None,
+    )
     follow_alias_of_websockets()
     omit_what_aws_omits()
     keep_websockets_after_deep_frames()

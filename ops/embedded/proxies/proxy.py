@@ -61,7 +61,7 @@ class Proxy:
             LoginRefusedError: The login is not allowed.
             urllib3.exceptions.HTTPError: The embedded AWS does not respond.
         """
-        url = f"http://{LOOPBACK}:{self._port('aws')}{self.login_path}"
+        url = f"http://{LOOPBACK}:{self._port('aws-plain')}{self.login_path}"
         response = await asyncio.to_thread(
             urllib3.request,
             "PUT",

@@ -120,7 +120,7 @@ def auth_role(platform: Platform) -> boto3.Session:
 
 
 def test_auth_can_read_only_its_own_tables(platform: Platform, auth_role: boto3.Session) -> None:
-    dynamodb = auth_role.client("dynamodb", endpoint_url=platform.cloud.endpoint)
+    dynamodb = auth_role.client("dynamodb", **platform.server)
 
     def read(table: str, key: str) -> None:
         dynamodb.get_item(TableName=table, Key={key: {"S": "x"}})
@@ -131,7 +131,7 @@ def test_auth_can_read_only_its_own_tables(platform: Platform, auth_role: boto3.
         lambda: read("platform-idempotency-local", "idempotency_key"),
         lambda: dynamodb.scan(TableName="auth-sessions-local"),
         lambda: dynamodb.delete_table(TableName="auth-sessions-local"),
-        lambda: auth_role.client("ssm", endpoint_url=platform.cloud.endpoint).get_parameter(
+        lambda: auth_role.client("ssm", **platform.server).get_parameter(
             Name="/multitask/local/gemini-api-key", WithDecryption=True
         ),
     ):

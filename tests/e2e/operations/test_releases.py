@@ -194,7 +194,7 @@ def test_an_operator_has_no_other_permissions(platform: Platform, role: str) -> 
     )
 
     def client(service: Any) -> Any:
-        return session.client(service, endpoint_url=platform.cloud.endpoint)
+        return session.client(service, **platform.server)
 
     calls: list[Callable[[], Any]] = [
         lambda: client("dynamodb").query(

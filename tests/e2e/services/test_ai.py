@@ -272,8 +272,8 @@ def test_the_role_allows_only_the_tables_and_parameters_of_the_function(platform
         credentials["SessionToken"],
         "us-east-1",
     )
-    dynamodb = session.client("dynamodb", endpoint_url=platform.cloud.endpoint)
-    ssm = session.client("ssm", endpoint_url=platform.cloud.endpoint)
+    dynamodb = session.client("dynamodb", **platform.server)
+    ssm = session.client("ssm", **platform.server)
     dynamodb.get_item(TableName=USAGE, Key=CIRCUITS_KEY)
     ssm.get_parameter(Name="/multitask/local/gemini-api-key", WithDecryption=True)
     for call in (

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from ops.root import PROJECT
+from tests.e2e.support.trust import without_trust
 
 
 def run_ops(
@@ -28,7 +28,7 @@ def run_ops(
         AssertionError: the exit status differs. The message contains the standard error.
     """
     command = [sys.executable, "-m", "ops", *arguments, "--root", str(root)]
-    environment = {**os.environ, **variables}
+    environment = {**without_trust(), **variables}
     result = subprocess.run(
         command,
         cwd=PROJECT,

@@ -17,6 +17,7 @@ from ops.embedded import EmbeddedCloud
 from ops.local.mail import verification_code
 from ops.root import Root, read_json
 from tests.e2e.support.api_client import Api, ApiResponse
+from tests.e2e.support.trust import trust
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Platform:
         """Returns the running platform with this working directory (root)."""
         description = read_json(root / "platform.json")
         assert description, f"{root} has no platform.json: no platform runs there"
+        trust(description["authority"])
         addresses = {
             "api_url": description["apiUrl"],
             "ws_url": description["wsUrl"],
@@ -58,6 +60,11 @@ class Platform:
     def stack_directory(self) -> Path:
         """The directory of the stack's Terraform files."""
         return self.root / "cdktf.out" / "stacks" / "local"
+
+    @property
+    def server(self) -> dict[str, Any]:
+        """The arguments of a boto3 client of the embedded AWS, except its credentials."""
+        return {"endpoint_url": self.cloud.endpoint, "verify": self.cloud.authority}
 
     def aws(self, service: str) -> Any:
         """Returns a boto3 client of the embedded AWS with the root key."""

@@ -314,7 +314,7 @@ def test_without_domains_the_rest_api_has_an_emulator_or_execute_api_address(
         & local.types
     )
     api = r"\$\{aws_api_gateway_rest_api\..+\.id\}"
-    pattern = rf"http://127\.0\.0\.1:4566/restapis/{api}/local/_user_request_"
+    pattern = rf"https://127\.0\.0\.1:4566/restapis/{api}/local/_user_request_"
     assert re.fullmatch(pattern, local.document["output"]["api_url"]["value"])
     bare = synthesize_services(environment("dev", domains=None, hosted_zone_id=None), tmp_path)
     pattern = rf"https://{api}\.execute-api\.us-east-1\.amazonaws\.com/dev"

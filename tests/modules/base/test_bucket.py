@@ -14,11 +14,9 @@ READER = Statement(
 )
 
 
-def bucket(*statements: Statement, retain: bool = False, tls_only: bool = True) -> Synthesized:
+def bucket(*statements: Statement, retain: bool = False) -> Synthesized:
     def build(stack: TerraformStack, environment: Environment, names: Names) -> None:
-        result = Bucket(
-            stack, "things", name="things", service="post", retain=retain, tls_only=tls_only
-        )
+        result = Bucket(stack, "things", name="things", service="post", retain=retain)
         for statement in statements:
             result.allow(statement)
 
@@ -69,13 +67,6 @@ def test_allowed_statements_are_added_to_the_same_policy() -> None:
         "TlsOnly",
         "Reader",
     ]
-
-
-def test_plain_http_is_allowed_if_tls_only_is_false() -> None:
-    assert "aws_s3_bucket_policy" not in bucket(tls_only=False).types
-    assert [
-        item["Sid"] for item in bucket(READER, tls_only=False).policy("aws_s3_bucket_policy")
-    ] == ["Reader"]
 
 
 @pytest.mark.parametrize("retain", [False, True])

@@ -13,7 +13,7 @@ SENDER = Statement(
 )
 
 
-def _queue(*, fifo: bool = False, tls_only: bool = True) -> Synthesized:
+def _queue(*, fifo: bool = False) -> Synthesized:
     return synthesize(
         lambda stack, _env, names: Queue(
             stack,
@@ -26,7 +26,6 @@ def _queue(*, fifo: bool = False, tls_only: bool = True) -> Synthesized:
             senders=[SENDER],
             visibility_timeout=60,
             fifo=fifo,
-            tls_only=tls_only,
         )
     )
 
@@ -86,14 +85,6 @@ def test_senders_can_send_only_to_the_queue_and_only_with_tls(queue: Synthesized
     )
     [dead_letters] = queue.policy("aws_sqs_queue", name="profile-events-dlq-dev")
     assert dead_letters["Effect"] == "Deny"
-
-
-def test_plain_http_is_allowed_if_tls_only_is_false() -> None:
-    queue = _queue(tls_only=False)
-    assert [s["Sid"] for s in queue.policy("aws_sqs_queue", name="profile-events-queue-dev")] == [
-        "Sender"
-    ]
-    assert "policy" not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")
 
 
 def test_an_old_message_raises_the_age_alarm(queue: Synthesized) -> None:

@@ -11,7 +11,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from environments import load_environment
 from environments.resource_names import API_LOGGING_POLICY
 from ops.cloud import Cloud
 from ops.deployment import bootstrap
@@ -95,14 +94,6 @@ def test_setting_that_was_changed_manually_is_corrected(cloud: Cloud) -> None:
     )
     changed = [step.detail for step in run_bootstrap(cloud) if step.name == "state bucket settings"]
     assert changed == ["versioning"]
-
-
-def test_cloud_without_tls_has_no_tls_only_policy(aws: None, gateway: ApiGateway) -> None:
-    local = load_environment("local", variables={}).model_copy(update={"allowed_account_ids": []})
-    cloud = FakeCloud(local, {}, clients={"apigateway": gateway})
-    assert outcomes(cloud)["state bucket TLS-only policy"] == "skipped"
-    with pytest.raises(ClientError, match="NoSuchBucketPolicy"):
-        boto3.client("s3").get_bucket_policy(Bucket=cloud.environment.state.bucket)
 
 
 def test_api_gateway_gets_a_logging_role_after_retries(cloud: Cloud, gateway: ApiGateway) -> None:

@@ -94,8 +94,8 @@ class World:
         self.calls.append("publish")
         return ["index.html"]
 
-    def wait_until_healthy(self, url: str) -> Any:
-        assert url == OUTPUTS["direct_health_url"]
+    def wait_until_healthy(self, url: str, authority: str | None) -> Any:
+        assert (url, authority) == (OUTPUTS["direct_health_url"], None)
         self.calls.append("health")
         return SimpleNamespace(body={"status": "ok"})
 

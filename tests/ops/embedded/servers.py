@@ -13,10 +13,11 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from ops.embedded.ports import LOOPBACK, choose_port
+from ops.embedded.certificates import Certificates
+from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, ports_file
 from ops.embedded.processes import Process, Processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
-from ops.root import Root
+from ops.root import Root, write_json
 from tests.waiting import wait_for
 
 
@@ -28,6 +29,8 @@ class Server:
         self.processes = Processes(root)
         self.aws = Aws(root, self.processes)
         self.port = choose_port()
+        self.plain_port = choose_port([self.port])
+        write_json(ports_file(root), {PLAIN_AWS: self.plain_port})
         self.process: Process
 
     def start(self) -> Recovery | None:
@@ -42,11 +45,16 @@ class Server:
     def stop(self) -> None:
         assert self.processes.stop(self.process)
 
+    @property
+    def authority(self) -> str:
+        return str(Certificates(self.root).authority)
+
     def client(self, service: Any) -> Any:
         return boto3.client(
             service,
             region_name="us-east-1",
-            endpoint_url=f"http://{LOOPBACK}:{self.port}",
+            endpoint_url=f"https://{LOOPBACK}:{self.port}",
+            verify=self.authority,
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             config=Config(retries={"total_max_attempts": 1}),

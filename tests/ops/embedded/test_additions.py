@@ -225,7 +225,8 @@ def test_iam_policies_apply_to_added_services(server: Server) -> None:
         return boto3.client(
             service,
             region_name="us-east-1",
-            endpoint_url=f"http://{LOOPBACK}:{server.port}",
+            endpoint_url=f"https://{LOOPBACK}:{server.port}",
+            verify=server.authority,
             aws_access_key_id=key["AccessKeyId"],
             aws_secret_access_key=key["SecretAccessKey"],
         )

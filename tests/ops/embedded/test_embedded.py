@@ -9,12 +9,14 @@ import os
 import re
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +27,12 @@ import redis
 from hypercorn.config import Config
 
 from ops.embedded import EmbeddedCloud
+from ops.embedded.certificates import Certificates
 from ops.embedded.cloud import Addresses
 from ops.embedded.ports import LOOPBACK
 from ops.embedded.processes import Processes, find_processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
+from ops.embedded.signing import SERVER_LIFETIME
 from ops.root import Root, read_json
 from tests.waiting import wait_for
 
@@ -73,7 +77,23 @@ def addresses(cloud: EmbeddedCloud) -> Addresses:
 
 def client(cloud: EmbeddedCloud, service: Any) -> Any:
     keys: dict[str, Any] = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
-    return boto3.client(service, region_name="us-east-1", endpoint_url=addresses(cloud).aws, **keys)
+    return connect(cloud, service, **keys)
+
+
+def connect(cloud: EmbeddedCloud, service: Any, **keys: Any) -> Any:
+    return boto3.client(
+        service,
+        region_name="us-east-1",
+        endpoint_url=addresses(cloud).aws,
+        verify=addresses(cloud).authority,
+        **keys,
+    )
+
+
+def connect_http(cloud: EmbeddedCloud) -> http.client.HTTPSConnection:
+    host, port = addresses(cloud).aws.removeprefix("https://").split(":")
+    tls = ssl.create_default_context(cafile=addresses(cloud).authority)
+    return http.client.HTTPSConnection(host, int(port), timeout=10, context=tls)
 
 
 def database(cloud: EmbeddedCloud, user: str) -> pg8000.native.Connection:
@@ -103,8 +123,7 @@ def test_starting_a_running_cloud_starts_no_process(
 
 def test_idle_connections_are_kept_longer_than_by_terraform(embedded: EmbeddedCloud) -> None:
     """Otherwise, a client retries a request that the server executed before it closed."""
-    host, port = addresses(embedded).aws.removeprefix("http://").split(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=10)
+    connection = connect_http(embedded)
     connection.connect()
     first_socket = connection.sock
     for _ in range(Config.keep_alive_max_requests + 1):
@@ -129,7 +148,7 @@ print(config.keep_alive_timeout)
 def test_connections_that_clients_closed_are_released(
     embedded: EmbeddedCloud, cloud_root: Root
 ) -> None:
-    host, port = addresses(embedded).aws.removeprefix("http://").split(":")
+    host, port = addresses(embedded).plain_aws.removeprefix("http://").split(":")
     process = Processes(cloud_root).get("aws")
     server = process.find() if process else None
     assert server
@@ -139,7 +158,7 @@ def test_connections_that_clients_closed_are_released(
 
     before = open_descriptors()
     for _ in range(100):
-        connection = http.client.HTTPConnection(host, int(port), timeout=10)
+        connection = connect_http(embedded)
         connection.request("GET", "/_ministack/health")
         connection.getresponse().read()
         connection.close()
@@ -193,16 +212,15 @@ def test_the_embedded_aws_enforces_iam_and_is_on_loopback_only(embedded: Embedde
     iam = client(embedded, "iam")
     iam.create_user(UserName="nobody")
     key = iam.create_access_key(UserName="nobody")["AccessKey"]
-    s3 = boto3.client(
+    s3 = connect(
+        embedded,
         "s3",
-        region_name="us-east-1",
-        endpoint_url=addresses(embedded).aws,
         aws_access_key_id=key["AccessKeyId"],
         aws_secret_access_key=key["SecretAccessKey"],
     )
     with pytest.raises(s3.exceptions.ClientError, match="AccessDenied"):
         s3.list_buckets()
-    assert addresses(embedded).aws.startswith(f"http://{LOOPBACK}:")
+    assert addresses(embedded).aws.startswith(f"https://{LOOPBACK}:")
 
 
 def test_the_database_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
@@ -216,6 +234,25 @@ def test_the_database_owner_has_the_rights_of_auroras_master_user(embedded: Embe
     )
     assert (rights, owned) == ([[True, True, False]], [["multitask"]])
     connection.close()
+
+
+def test_a_start_replaces_an_expiring_certificate_and_restarts_its_servers(
+    embedded: EmbeddedCloud, cloud_root: Root
+) -> None:
+    client(embedded, "ssm").put_parameter(Name="/renewed", Value="kept", Type="String")
+    past = datetime.now(UTC) - SERVER_LIFETIME + timedelta(days=1)
+    certificates = Certificates(cloud_root, lambda: past)
+    certificates.server.unlink()
+    certificates.renew()
+    expiring, before = certificates.server.read_bytes(), embedded.running()
+    started = EmbeddedCloud(cloud_root).start()
+    assert certificates.server.read_bytes() != expiring
+    after = embedded.running()
+    restarted = {name for name in after if after[name] != before[name]}
+    assert restarted == {"aws", "cache-proxy", "database-proxy"}
+    assert not started.aws_may_lack_changes
+    parameter = client(embedded, "ssm").get_parameter(Name="/renewed")["Parameter"]
+    assert parameter["Value"] == "kept"
 
 
 def test_stopping_keeps_all_data(embedded: EmbeddedCloud, cloud_root: Root) -> None:

@@ -23,7 +23,6 @@ import pg8000.native
 import pytest
 import redis
 from botocore.auth import SIGV4_TIMESTAMP
-from cryptography import x509
 
 from lambdas.common.storage.cache import CacheSettings, create_cache
 from lambdas.common.storage.database import (
@@ -57,7 +56,9 @@ class World:
     cluster: dict[str, Any]
 
     def client(self, service: Any) -> Any:
-        return self.session().client(service, endpoint_url=self.addresses.aws)
+        return self.session().client(
+            service, endpoint_url=self.addresses.aws, verify=self.addresses.authority
+        )
 
     def session(
         self, key: str = ACCESS_KEY, secret: str = SECRET_KEY, token: str | None = None
@@ -359,16 +360,3 @@ def test_logs_of_the_proxies_contain_no_token(world: World) -> None:
     log = world.root.logs / "database-proxy.log"
     wait_for(lambda: f"{USER}: no policy allows rds-db:connect" in log.read_text())
     assert "X-Amz" not in log.read_text()
-
-
-def test_each_start_renews_the_servers_certificate_and_keeps_the_authority(tmp_path: Path) -> None:
-    certificates = Certificates(Root(tmp_path))
-    certificates.renew()
-    authority, first = certificates.authority.read_bytes(), certificates.server.read_bytes()
-    certificates.renew()
-    assert certificates.authority.read_bytes() == authority
-    assert certificates.server.read_bytes() != first
-    assert [oct(file.stat().st_mode & 0o777) for file in tmp_path.rglob("*.pem")] == ["0o600"] * 3
-    certificate = x509.load_pem_x509_certificate(certificates.server.read_bytes())
-    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
-    assert ssl.create_default_context(cafile=str(certificates.authority))

@@ -66,7 +66,7 @@ def server() -> Iterator[Server]:
 def stack(server: Server) -> Terraform:
     directory = server.root.cdktf_out / "stacks" / "local"
     directory.mkdir(parents=True)
-    endpoint = f"http://127.0.0.1:{server.port}"
+    endpoint = f"https://127.0.0.1:{server.port}"
     provider = {"region": "us-east-1", "s3_use_path_style": True}
     write_json(
         directory / "cdk.tf.json",
@@ -82,6 +82,7 @@ def stack(server: Server) -> Terraform:
         **terraform_variables(server.root),
         "PATH": os.environ["PATH"],
         "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CA_BUNDLE": server.authority,
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
     }

@@ -15,12 +15,15 @@ from ops.local.platform import Steps, changing_platform, complete
 from ops.root import Root, read_json, write_json
 
 OUTPUTS = {
-    "api_url": "http://api",
-    "ws_url": "ws://ws",
-    "site_url": "http://site",
-    "health_url": "http://api/health",
+    "api_url": "https://api",
+    "ws_url": "wss://ws",
+    "site_url": "https://label.cloudfront.localhost:20000",
+    "health_url": "https://api/health",
     "functions": {"migration": "m"},
 }
+
+AUTHORITY = "/authority.pem"
+VARIABLES = {"AWS_CA_BUNDLE": AUTHORITY}
 
 
 class Fakes:
@@ -34,17 +37,20 @@ class Fakes:
         self.done.append(f"migrate {function}")
         return Migrated([], [], [])
 
-    def check_health(self, url: str) -> None:
+    def check_health(self, url: str, authority: str | None) -> None:
+        assert authority == AUTHORITY
         if not self.is_healthy:
             raise OperatorError(f"{url} is not healthy")
         self.done.append("health")
 
     def complete(self, root: Root) -> dict[str, Any]:
-        embedded: Any = SimpleNamespace(save_aws=lambda: self.done.append("save"))
+        embedded: Any = SimpleNamespace(
+            save_aws=lambda: self.done.append("save"), plain_site_url="plain {}".format
+        )
         return complete(
             root,
             embedded,
-            Cloud(load_environment("local", variables={}), {}, "http://aws"),
+            Cloud(load_environment("local", variables={}), VARIABLES, "https://aws"),
             OUTPUTS,
             Steps(),
             migrate=self.migrate,
@@ -56,13 +62,15 @@ class Fakes:
 
 def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
     fakes = Fakes()
-    assert fakes.complete(root)["apiUrl"] == "http://api"
+    assert fakes.complete(root)["apiUrl"] == "https://api"
     assert fakes.done == ["migrate m", "publish", "keys", "health", "save"]
     assert read_json(root.platform_file) == {
-        "apiUrl": "http://api",
-        "wsUrl": "ws://ws",
-        "siteUrl": "http://site",
-        "awsEndpoint": "http://aws",
+        "apiUrl": "https://api",
+        "wsUrl": "wss://ws",
+        "siteUrl": "https://label.cloudfront.localhost:20000",
+        "plainSiteUrl": f"plain {OUTPUTS['site_url']}",
+        "authority": AUTHORITY,
+        "awsEndpoint": "https://aws",
         "stateBucket": "multitask-terraform-state",
         "outputs": OUTPUTS,
     }
