@@ -60,14 +60,15 @@ def ignore_claimed_transport(application: Application) -> Application:
 def treat_internal_calls_as_secure() -> None:
     """Lets services call each other although policies require TLS, whatever caused the call."""
     iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL)
-    initialize = iam_evaluator.EvalContext.__init__
+    base: Any = iam_evaluator.EvalContext
 
-    def initialize_and_secure(context: Any, *arguments: Any, **options: Any) -> None:
-        initialize(context, *arguments, **options)
-        if context.principal_type == "Service":
-            context.secure_transport = True
+    class Context(base):  # type: ignore[misc]
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            if self.principal_type == "Service":
+                self.secure_transport = True
 
-    iam_evaluator.EvalContext.__init__ = initialize_and_secure
+    iam_evaluator.EvalContext = Context
 
 
 def redirect_to_port(port: int) -> None:

@@ -24,7 +24,6 @@ from tests.ops.embedded.servers import Server, running_server
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     with running_server() as server:
-        server.start()
         yield server
 
 
