@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import os
+import ssl
+import tempfile
+from pathlib import Path
 
 VARIABLE = "SSL_CERT_FILE"
-"""The environment variable that replaces the trusted authorities of OpenSSL."""
+"""The environment variable with the file of the authorities that OpenSSL and Go trust."""
 _SYSTEM = os.environ.get(VARIABLE)
+_ROOTS = ssl.get_default_verify_paths().cafile
+"""The system's authorities, or None if they are only in a directory."""
+_bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - deleted when Python exits
 
 
 def trust(authority: str) -> None:
-    os.environ[VARIABLE] = authority
+    """Adds the authority to those of the system, which commands like Terraform also need."""
+    roots = Path(_ROOTS).read_text() if _ROOTS else ""
+    Path(_bundle.name).write_text(f"{roots}\n{Path(authority).read_text()}")
+    os.environ[VARIABLE] = _bundle.name
 
 
 def without_trust() -> dict[str, str]:
