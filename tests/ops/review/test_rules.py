@@ -43,6 +43,7 @@ ACU_1_TO_4, ACU_1_TO_8, ACU_2_TO_8 = (
 
 REST_API, PRIVATE = "aws_api_gateway_rest_api", ["PRIVATE"]
 DATA_ACCESS, LISTENER = "aws_opensearchserverless_access_policy", "aws_lb_listener"
+DELETES_DISK = "root_block_device.delete_on_termination"
 MSK = "aws_msk_cluster"
 MSK_ACCESS = "broker_node_group_info.connectivity_info.public_access.type"
 IMAGES, GATEWAYS = "aws_ec2_image_block_public_access", "aws_vpc_block_public_access_options"
@@ -129,6 +130,8 @@ CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("public-address", D, REST_API, UPDATE, "endpoint_configuration.types", PRIVATE, ["REGIONAL"]),
     ("public-grant", D, DATA_ACCESS, CREATE, "policy", None, '[{"Principal": ["*"]}]'),
     ("restriction", D, LISTENER, UPDATE, "default_action.type", "authenticate-oidc", "forward"),
+    ("force-destroy", D, "aws_instance", UPDATE, DELETES_DISK, False, True),
+    ("replica", I, TABLE, UPDATE, "replica", [{"region_name": "eu-west-1"}], []),
     ("created-only", R, CLUSTER, UPDATE, "database_name", "a", "b"),
     ("stopped", D, "aws_lb", DESTROY, "name", "a", None),
     ("stateful-superseded", D, TABLE, SUPERSEDE, "hash_key", "a", "b"),
