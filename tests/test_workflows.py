@@ -13,6 +13,7 @@ import yaml
 
 from modules.deployment_identity import SESSION_SECONDS
 from modules.deployment_permissions import WORKFLOW_ROLES
+from modules.packaging import AWS_PIP_ARGUMENTS
 from ops.commands.index import ENTRIES
 from ops.deployment.promote import GATES
 from ops.root import PROJECT
@@ -145,7 +146,18 @@ def test_rollbacks_start_manually_and_drift_checks_audits_and_slow_tests_run_nig
     assert set(load("rollback")["on"]) == {"workflow_dispatch"}
     nightly = load("nightly")
     assert "schedule" in nightly["on"]
-    assert set(nightly["jobs"]) == {"drift", "audit", "tests", "chaos"}
+    assert set(nightly["jobs"]) == {"drift", "audit", "tests", "versions", "chaos"}
+
+
+def test_each_change_is_tested_with_the_lambda_runtimes_python() -> None:
+    action = yaml.safe_load((GITHUB / "actions" / "setup" / "action.yml").read_text())
+    [version] = [item for item in AWS_PIP_ARGUMENTS if item.startswith("--python-version=")]
+    assert action["inputs"]["python"]["default"] == version.partition("=")[2]
+    assert load("nightly")["jobs"]["versions"]["strategy"]["matrix"]["python"] == [
+        "3.11",
+        "3.12",
+        "3.14",
+    ]
 
 
 def test_an_audit_fails_if_a_package_cannot_be_looked_up() -> None:
