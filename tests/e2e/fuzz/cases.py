@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from lambdas.common.web.http import BODY_LIMIT
-from lambdas.common.web.router import WITH_BODY, Route
+from tests.api_description import Described, MessageDescription, Schema
 from tests.e2e.fuzz.values import (
     HOSTILE,
     Json,
     Known,
+    Values,
     hostile_texts,
     hostile_values,
     known,
-    nearly_valid,
-    valid,
 )
 
 CALLERS = (
@@ -76,7 +75,7 @@ class Case(Struct, frozen=True):
     that are sent unchanged.
     """
 
-    route: Route
+    operation: Described
     caller: str
     path: dict[str, Known | str]
     query: list[tuple[str, Json]]
@@ -85,29 +84,30 @@ class Case(Struct, frozen=True):
 
 
 @st.composite
-def cases(draw: st.DrawFn, route: Route) -> Case:
-    """Returns requests to a route: most are valid, the others wrong in some respect."""
+def cases(draw: st.DrawFn, operation: Described) -> Case:
+    """Returns requests to an operation: most are valid, the others wrong in some respect."""
     return Case(
-        route=route,
+        operation=operation,
         caller=draw(st.sampled_from(CALLERS)),
         path={
-            segment[1:-1]: draw(_segments(segment[1:-1], route))
-            for segment in route.path.split("/")
-            if segment.startswith("{")
+            parameter["name"]: draw(_segments(parameter))
+            for parameter in operation.parameters("path")
         },
-        query=draw(_queries(route.query)),
+        query=draw(_queries(operation)),
         headers=draw(_headers()),
-        body=draw(_bodies(route)),
+        body=draw(_bodies(operation)),
     )
 
 
 @st.composite
-def frames(draw: st.DrawFn, action: str, model: type[Struct]) -> Json:
+def frames(draw: st.DrawFn, action: str) -> Json:
     """Returns the frames of a WebSocket action, as JSON or as text that is sent unchanged."""
+    description = MessageDescription.load()
+    values, schema = Values(description.document), description.actions[action]
     kind = draw(st.integers(0, 9))
     if kind == 9:
         return draw(_raw_frames)
-    frame = draw(valid(model) if kind < 6 else nearly_valid(model))
+    frame = draw(values.valid(schema) if kind < 6 else values.nearly_valid(schema))
     return frame if kind == 8 else {**frame, "action": action}
 
 
@@ -121,23 +121,24 @@ _raw_frames = st.one_of(
 
 
 @st.composite
-def _segments(draw: st.DrawFn, name: str, route: Route) -> Known | str:
+def _segments(draw: st.DrawFn, parameter: Schema) -> Known | str:
     kind = draw(st.integers(0, 19))
     if kind < 16:
-        if name in route.texts:
+        if parameter["name"] == "emoji":
             return quote(draw(st.sampled_from(EMOJIS)))
-        return draw(known(name))
+        return draw(known(parameter["name"]))
     if kind < 18:
         return quote(draw(hostile_texts).encode(errors="surrogatepass"), safe="")
     return draw(st.sampled_from(RAW_SEGMENTS))
 
 
 @st.composite
-def _queries(draw: st.DrawFn, model: type[Struct] | None) -> list[tuple[str, Json]]:
+def _queries(draw: st.DrawFn, operation: Described) -> list[tuple[str, Json]]:
     kind = draw(st.integers(0, 9))
     found: list[tuple[str, Json]] = []
-    if model is not None and kind < 9:
-        fields = draw(valid(model) if kind < 6 else nearly_valid(model))
+    if operation.parameters("query") and kind < 9:
+        values, schema = Values(operation.document), operation.query
+        fields = draw(values.valid(schema) if kind < 6 else values.nearly_valid(schema))
         found = [(name, value) for name, value in fields.items() if value is not None]
     if kind >= 8:
         found += draw(st.lists(st.tuples(hostile_texts, hostile_values), max_size=2))
@@ -160,14 +161,13 @@ def _headers(draw: st.DrawFn) -> list[tuple[str, str]]:
 
 
 @st.composite
-def _bodies(draw: st.DrawFn, route: Route) -> Any:
+def _bodies(draw: st.DrawFn, operation: Described) -> Any:
     kind = draw(st.integers(0, 15))
-    if route.method not in WITH_BODY:
+    if operation.body is None:
         return None if kind < 14 else {} if kind == 14 else draw(st.sampled_from(RAW_BODIES))
     if kind == 15:
         return draw(st.sampled_from(RAW_BODIES))
     if kind == 14:
         return draw(st.sampled_from((None, {}, [], {"unknownField": 1}, {"a": "x" * 100_000})))
-    if route.body is None:
-        return None
-    return draw(valid(route.body) if kind < 9 else nearly_valid(route.body))
+    values = Values(operation.document)
+    return draw(values.valid(operation.body) if kind < 9 else values.nearly_valid(operation.body))

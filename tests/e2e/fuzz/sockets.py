@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from lambdas.chat.frames import FRAME_LIMIT
-from tests.documented_codes import documented_codes
+from tests.api_description import MessageDescription
 from tests.e2e.fuzz.values import Json, resolve
 from tests.e2e.fuzz.world import SLOW, World
 
@@ -25,7 +25,6 @@ class Sockets:
     def __init__(self, world: World) -> None:
         self.outcomes: Counter[str] = Counter()
         self._world = world
-        self._codes = documented_codes("chat", "websocket")
         self._open: dict[str, ClientConnection] = {}
         self._rooms = [
             world.call("user", "POST", "/v1/chat/rooms", {"name": "Frames", "type": "public"})
@@ -43,7 +42,7 @@ class Sockets:
             # A WebSocket transports only text that can be encoded as UTF-8.
             socket.send(text.encode(errors="replace").decode())
             response = _response(socket)
-            defect = self._defect(response)
+            defect = "; ".join(MessageDescription.load().defects(response))
             self.outcomes[response.get("code", "ack")] += 1
         except ConnectionClosed as closed:
             self._open.pop(caller)
@@ -64,14 +63,6 @@ class Sockets:
             socket.send(json.dumps({"action": "join_room", "roomId": room["roomId"]}))
             assert _response(socket)["type"] == "ack"
         return socket
-
-    def _defect(self, response: Any) -> str:
-        if response["type"] == "ack":
-            return ""
-        if response.keys() - {"errors"} != {"type", "requestId", "code", "message"}:
-            return f"the error is {response}"
-        code = response["code"]
-        return "" if code in self._codes else f"the code {code} is not documented"
 
 
 def _response(socket: ClientConnection) -> Any:

@@ -1,20 +1,18 @@
-"""Hypothesis strategies for JSON values, derived from the types of request models.
+"""Hypothesis strategies for JSON values, derived from the schemas of the API's descriptions.
 
-Valid values are those that the model accepts. A `Known` stands for a value of an earlier response,
+Valid values are those that a schema accepts. A `Known` stands for a value of an earlier response,
 which is chosen when the request is sent, so that a case does not depend on the platform's state.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hypothesis import strategies as st
-from msgspec import Struct, inspect, structs
+from msgspec import Struct
 
-from lambdas.auth.models import StrongPassword
-from lambdas.common.text import Email, Password
+from tests.api_description import Document, Schema
 from tests.e2e.support.users import PASSWORD
 
 Json = Any
@@ -22,14 +20,14 @@ Json = Any
 
 NAMES_OF: Mapping[str, str] = {
     "attachments": "key",
-    "author_id": "userId",
+    "authorId": "userId",
     "category": "slug",
     "context": "roomId",
     "cursor": "nextCursor",
     "images": "key",
-    "parent_id": "commentId",
-    "reply_to": "messageId",
-    "seller_id": "userId",
+    "parentId": "commentId",
+    "replyTo": "messageId",
+    "sellerId": "userId",
 }
 """Fields of requests whose values have another name in responses."""
 
@@ -92,80 +90,80 @@ hostile_values: st.SearchStrategy[Json] = st.one_of(
 )
 
 
-def valid(model: type[Struct]) -> st.SearchStrategy[dict[str, Json]]:
-    """Returns objects that the model accepts, unless a `Known` does not fit."""
-    required: dict[str, st.SearchStrategy[Json]] = {}
-    optional: dict[str, st.SearchStrategy[Json]] = {}
-    for field in structs.fields(model):
-        values = _of(inspect.type_info(field.type), field.name, field.encode_name)
-        (required if field.required else optional)[field.encode_name] = values
-    return st.fixed_dictionaries(required, optional=optional)
+class Values:
+    """Strategies for the values that the schemas of a description accept."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+
+    def valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
+        """Returns objects that the schema accepts, unless a `Known` does not fit."""
+        schema = self._document.resolve(schema)
+        fields = {name: self.of(field, name) for name, field in schema["properties"].items()}
+        required = schema.get("required", ())
+        return st.fixed_dictionaries(
+            {name: values for name, values in fields.items() if name in required},
+            optional={name: values for name, values in fields.items() if name not in required},
+        )
+
+    def nearly_valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
+        """Returns objects that differ from a valid one in one or two fields."""
+        names = [*self._document.resolve(schema)["properties"], "unknownField", "__proto__"]
+        changes = st.tuples(st.sampled_from(names), st.integers(0, 3), hostile_values)
+        return st.builds(_changed, self.valid(schema), st.lists(changes, min_size=1, max_size=2))
+
+    def of(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
+        """Returns the values of a field with this name."""
+        schema = self._document.resolve(schema)
+        if "enum" in schema:
+            return st.sampled_from(schema["enum"])
+        if "anyOf" in schema:
+            # Hypothesis prefers the first alternatives.
+            options = sorted(schema["anyOf"], key=lambda option: option.get("type") == "null")
+            return st.one_of([self.of(option, name) for option in options])
+        return _STRATEGIES[schema["type"]](self, schema, name)
+
+    def object(self, schema: Schema, _name: str) -> st.SearchStrategy[Json]:
+        if "properties" in schema:
+            return self.valid(schema)
+        keys = self.of({"type": "string", **schema.get("propertyNames", {})}, "")
+        return st.dictionaries(keys, self.of(schema["additionalProperties"], ""), max_size=2)
+
+    def array(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
+        return st.lists(self.of(schema["items"], name), max_size=min(3, schema.get("maxItems", 3)))
+
+    def string(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
+        if schema.get("format") in _FORMATS:
+            return _FORMATS[schema["format"]]()
+        validator = self._document.validator(schema)
+        longest = "\u4e16" * schema.get("maxLength", 20_000)
+        texts = [
+            text
+            for text in (*schema.get("examples", ()), *VALID_TEXTS, *HOSTILE, longest)
+            if "\ud800" not in text and validator.is_valid(text)
+        ]
+        known_name = NAMES_OF.get(name, name)
+        if known_name == "key" or not texts:  # no other text is the key of an upload
+            return known(known_name)
+        refers = name in NAMES_OF or name.endswith(("Id", "key", "oken", "code"))
+        return known(known_name) | st.sampled_from(texts) if refers else st.sampled_from(texts)
 
 
-@st.composite
-def nearly_valid(draw: st.DrawFn, model: type[Struct]) -> dict[str, Json]:
-    """Returns objects that differ from a valid one in one or two fields."""
-    value = dict(draw(valid(model)))
-    names = [field.encode_name for field in structs.fields(model)]
-    for _ in range(draw(st.integers(1, 2))):
-        name = draw(st.sampled_from([*names, "unknownField", "__proto__"]))
-        if name in value and draw(st.integers(0, 3)) == 0:
+def _changed(value: dict[str, Json], changes: list[tuple[str, int, Json]]) -> dict[str, Json]:
+    value = dict(value)
+    for name, kind, replacement in changes:
+        if name in value and kind == 0:
             del value[name]
         else:
-            value[name] = draw(hostile_values)
+            value[name] = replacement
     return value
 
 
-def _of(info: Any, name: str, encoded: str) -> st.SearchStrategy[Json]:
-    """Returns a strategy for a type. `name` and `encoded` are those of the field that has it."""
-    if type(info) not in _STRATEGIES:
-        raise TypeError(f"{name} has the type {info}, for which there is no strategy")
-    return _STRATEGIES[type(info)](info, name, encoded)
-
-
-def _union(info: inspect.UnionType, name: str, encoded: str) -> st.SearchStrategy[Json]:
-    # Hypothesis prefers the first alternatives.
-    types = sorted(info.types, key=lambda kind: isinstance(kind, inspect.NoneType))
-    return st.one_of([_of(kind, name, encoded) for kind in types])
-
-
-def _list(info: Any, name: str, encoded: str) -> st.SearchStrategy[Json]:
-    most = min(3, info.max_length or 3)
-    return st.lists(_of(info.item_type, name, encoded), max_size=most)
-
-
-def _dict(info: inspect.DictType, *_: str) -> st.SearchStrategy[Json]:
-    keys, values = _of(info.key_type, "", ""), _of(info.value_type, "", "")
-    return st.dictionaries(keys, values, max_size=2)
-
-
-def _integers(info: inspect.IntType, *_: str) -> st.SearchStrategy[int]:
-    low = info.ge if info.ge is not None else 0
-    high = info.le if info.le is not None else low + 10**6
+def _integers(_: Values, schema: Schema, _name: str) -> st.SearchStrategy[int]:
+    low = schema.get("minimum", 0)
+    high = schema.get("maximum", low + 10**6)
     small = st.integers(low, min(low + 200, high))
     return small | st.integers(low, high) | st.sampled_from((low, high))
-
-
-def _texts(info: inspect.StrType, name: str, encoded: str) -> st.SearchStrategy[Json]:
-    def accepts(text: str) -> bool:
-        return (
-            (info.min_length or 0) <= len(text) <= (info.max_length or 10**6)
-            and re.search(info.pattern or "", text) is not None
-            and "\ud800" not in text
-        )
-
-    examples = [text for text in VALID_TEXTS if accepts(text)]
-    unusual = [text for text in HOSTILE if accepts(text)]
-    longest = "\u4e16" * (info.max_length or 20_000)
-    texts = [longest] if info.max_length and accepts(longest) else []
-    if not (examples or unusual or texts):
-        texts_of_pattern: st.SearchStrategy[str] = st.from_regex(info.pattern or "", fullmatch=True)
-        return known(NAMES_OF.get(name, encoded)) | texts_of_pattern
-    choices = st.sampled_from([*examples, *unusual, *texts])
-    if NAMES_OF.get(name, encoded) == "key":  # no other text is the key of an upload
-        return known("key")
-    refers = name in NAMES_OF or name.endswith(("_id", "key", "token", "code"))
-    return known(NAMES_OF.get(name, encoded)) | choices if refers else choices
 
 
 def _emails() -> st.SearchStrategy[Json]:
@@ -179,28 +177,18 @@ def _passwords() -> st.SearchStrategy[Json]:
     )
 
 
-_CUSTOM: Mapping[type, Callable[[], st.SearchStrategy[Json]]] = {
-    Email: _emails,
-    Password: _passwords,
-    StrongPassword: _passwords,
+_FORMATS: Mapping[str, Callable[[], st.SearchStrategy[Json]]] = {
+    "email": _emails,
+    "password": _passwords,
 }
-
-
-_STRATEGIES: Mapping[type, Callable[[Any, str, str], st.SearchStrategy[Json]]] = {
-    inspect.StrType: _texts,
-    inspect.IntType: _integers,
-    inspect.FloatType: lambda *_: st.floats(allow_nan=False, allow_infinity=False),
-    inspect.BoolType: lambda *_: st.booleans(),
-    inspect.NoneType: lambda *_: st.none(),
-    inspect.LiteralType: lambda info, *_: st.sampled_from(info.values),
-    inspect.Metadata: lambda info, *names: _of(info.type, *names),
-    inspect.UnionType: _union,
-    inspect.ListType: _list,
-    inspect.VarTupleType: _list,
-    inspect.SetType: _list,
-    inspect.DictType: _dict,
-    inspect.StructType: lambda info, *_: valid(info.cls),
-    inspect.CustomType: lambda info, *_: _CUSTOM[info.cls](),
+_STRATEGIES: Mapping[str, Callable[[Values, Schema, str], st.SearchStrategy[Json]]] = {
+    "array": Values.array,
+    "boolean": lambda *_: st.booleans(),
+    "integer": _integers,
+    "null": lambda *_: st.none(),
+    "number": lambda *_: st.floats(allow_nan=False, allow_infinity=False),
+    "object": Values.object,
+    "string": Values.string,
 }
 
 

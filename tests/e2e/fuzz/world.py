@@ -18,14 +18,11 @@ from urllib.parse import quote, urlencode
 import urllib3
 from hypothesis import assume
 
-from lambdas.common.problems import Problem
-from lambdas.common.web.http import Request
-from lambdas.common.web.router import Route, RouteTable
-from lambdas.route_tables import route_tables
 from ops.errors import OperatorError
+from tests.api_description import ApiDescription, Described
 from tests.e2e.fuzz.cases import Case
 from tests.e2e.fuzz.values import Json, Known, resolve
-from tests.e2e.support.api_client import PROBLEM, PROBLEM_MEMBERS, Api
+from tests.e2e.support.api_client import Api
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person, User
 
@@ -54,15 +51,15 @@ _FILES = {
 
 
 _NOWHERE = frozenset({400, 401, 403, 404, 405, 413, 422, 429})
-"""The statuses of paths without a route. The embedded API Gateway replaces bytes that are not
+"""The statuses of paths without an operation. The embedded API Gateway replaces bytes that are not
 UTF-8, and so makes a text (422) of what AWS would leave invalid (400)."""
 
 _ORIGIN = ("caller", "service")
 
 
-def _origin(route: Route, caller: str) -> dict[str, str]:
+def _origin(operation: Described, caller: str) -> dict[str, str]:
     """Returns the context of a response: an upload, for example, serves one user and service."""
-    return dict(zip(_ORIGIN, (caller, "/".join(route.path.split("/")[:3])), strict=True))
+    return dict(zip(_ORIGIN, (caller, operation.service), strict=True))
 
 
 class Memory:
@@ -114,11 +111,10 @@ class World:
         self.platform = platform
         self.memory = Memory()
         self.statuses: dict[str, Counter[int]] = defaultdict(Counter)
-        """The number of responses with each status, by route."""
+        """The number of responses with each status, by operation."""
         self.slowest = 0.0
         self._http = urllib3.PoolManager(retries=False, timeout=60.0)
-        routes = [route for table in route_tables().values() for route in table]
-        self._routes = RouteTable(routes)
+        self._description = ApiDescription.load()
         self._api = Api(platform.api_url)
         self._sent = 0
         platform.reset_rate_limits()
@@ -132,10 +128,10 @@ class World:
             self.memory.learn({"email": person.email, "password": person.password}, {})
             # Learns the categories, for example. The first read of a profile also creates it, and
             # only users with a profile can be invited.
-            for route in routes:
-                if route.method == "GET" and "{" not in route.path:
-                    response = self._api.get(route.path, token=self._tokens[name])
-                    self.memory.learn(response.json, _origin(route, name))
+            for operation in self._description.operations:
+                if operation.method == "GET" and "{" not in operation.path:
+                    response = self._api.get(operation.path, token=self._tokens[name])
+                    self.memory.learn(response.json, _origin(operation, name))
 
     def _sign_in(self, name: str) -> str:
         """Returns a token of a new session, because requests may have ended the previous one."""
@@ -161,31 +157,32 @@ class World:
         if self._sent % RENEWAL == 0:
             self._renew()
         self._sent += 1
-        context = _origin(case.route, case.caller)
+        operation = case.operation
+        context = _origin(operation, case.caller)
         path = self._path(case, context)
         body = _encode(self._resolved(case.body, context))
         headers = self._headers(case, body)
         url = f"{self.platform.api_url}{path}"
         head = len(path) + sum(len(name) + len(value) for name, value in headers.iteritems())
         assume(head < HEAD_LIMIT)
-        response, seconds = self._send(case.route.method, url, headers, body)
+        response, seconds = self._send(operation.method, url, headers, body)
         if seconds > SLOW and not self.is_busy():
             # A slow request is slow each time.
-            response, seconds = self._send(case.route.method, url, headers, body)
+            response, seconds = self._send(operation.method, url, headers, body)
         self.slowest = max(self.slowest, seconds)
-        defects = [*self._defects(case.route.method, path, response, seconds)]
+        defects = [*self._defects(operation.method, path, response, seconds)]
         if defects:
-            command = _curl(case.route.method, url, headers, body)
+            command = _curl(operation.method, url, headers, body)
             raise AssertionError(
                 f"{'; '.join(defects)}\n{command}\nresponse: {response.status}"
                 f" {dict(response.headers)}\n{response.data[:2000]!r}"
             )
-        self.statuses[f"{case.route.method} {case.route.path}"][response.status] += 1
+        self.statuses[operation.name][response.status] += 1
         if response.status == 401 and case.caller in {*self._people, "anonymous"}:
             self._tokens[case.caller] = self._sign_in(case.caller)
         if response.status < 300 and response.data:
             self._learn(json.loads(response.data), context, body)
-        if response.status in {201, 202} and case.route.path.startswith("/v1/auth/"):
+        if response.status in {201, 202} and operation.service == "auth":
             self._learn_code(json.loads(body or b"{}"))
 
     def is_busy(self) -> bool:
@@ -211,7 +208,7 @@ class World:
                 parameters[name] = quote(context[name], safe="")
             else:
                 parameters[name] = given
-        path = re.sub(r"\{(\w+)\}", lambda found: parameters[found[1]], case.route.path)
+        path = re.sub(r"\{(\w+)\}", lambda found: parameters[found[1]], case.operation.path)
         query = [
             (name.encode(errors="surrogatepass"), _query_text(self._resolved(value, context)))
             for name, value in case.query
@@ -258,45 +255,16 @@ class World:
         self, method: str, path: str, response: urllib3.BaseHTTPResponse, seconds: float
     ) -> Iterator[str]:
         status, content = response.status, response.data
-        route = self._find_route(method, path)
-        if status not in (route.statuses if route else _NOWHERE):
-            yield f"the status {status} is not documented for this route"
-        elif status >= 500:
+        # A hostile id can lead to another operation, or to none.
+        if self._description.find(method, path) is None and status not in _NOWHERE:
+            yield f"the status {status} is not documented for addresses without an operation"
+        yield from self._description.defects(method, path, status, response.headers, content)
+        if status >= 500:
             yield f"the status is {status}"
         if seconds > SLOW and not self.is_busy():
             yield f"the response took {seconds:.1f} s"
-        media_type = response.headers.get("Content-Type", "")
-        if status >= 400:
-            if media_type != PROBLEM:
-                yield f"the error has the type {media_type}"
-            elif not _is_problem(content, status):
-                yield "the error is not a problem document of this status"
-            elif route and route.errors.get(code := json.loads(content)["code"]) != status:
-                yield f"the code {code} is not documented for this route"
-        elif status == 200 and media_type != "application/json":
-            yield f"the response has the type {media_type}"
         if b"Traceback" in content or b"botocore" in content:
             yield "the response shows internals"
-
-    def _find_route(self, method: str, path: str) -> Route | None:
-        """Returns the route that a path leads to. A hostile id can lead to another one, or none."""
-        try:
-            segments = Request({"httpMethod": method, "path": path.partition("?")[0]}).segments
-            return self._routes.match(segments)[0].get(method)
-        except Problem:
-            return None
-
-
-def _is_problem(content: bytes, status: int) -> bool:
-    try:
-        document = json.loads(content)
-    except ValueError:
-        return False
-    return (
-        isinstance(document, dict)
-        and document.keys() >= PROBLEM_MEMBERS
-        and document["status"] == status
-    )
 
 
 def _encode(body: Json) -> bytes | None:
