@@ -103,6 +103,18 @@ def upgrade_to_stack(document: Block) -> None:
     """Leaves the stack unchanged. The state has an older version."""
 
 
+def keep_longer(document: Block) -> None:
+    """Doubles the retention of events, messages and stored objects."""
+    one(document, "aws_cloudwatch_event_archive", "messaging/")["retention_days"] *= 2
+    for queue in document["resource"]["aws_sqs_queue"].values():
+        queue["message_retention_seconds"] = 1_209_600
+    for lifecycle in document["resource"]["aws_s3_bucket_lifecycle_configuration"].values():
+        for rule in lifecycle["rule"]:
+            for expiration in rule.get("expiration", []):
+                if "days" in expiration:
+                    expiration["days"] *= 2
+
+
 def require_second_factor(document: Block) -> None:
     for pool in document["resource"]["aws_cognito_user_pool"].values():
         pool["mfa_configuration"] = "ON"
@@ -280,6 +292,19 @@ def test_a_major_upgrade_of_the_cache_changes_it_in_place(
     reviewed = review(read_plan(shown), APPLIED)
     check_data_is_kept(reviewed, irreversible={"aws_elasticache_replication_group"})
     assert changes(reviewed).keys() == {("aws_elasticache_replication_group", Action.UPDATE)}
+
+
+def test_longer_retention_changes_the_stores_in_place(plan: Plan) -> None:
+    reviewed = plan(keep_longer)
+    check_data_is_kept(reviewed)
+    assert changes(reviewed).keys() == {
+        (type_, Action.UPDATE)
+        for type_ in (
+            "aws_cloudwatch_event_archive",
+            "aws_s3_bucket_lifecycle_configuration",
+            "aws_sqs_queue",
+        )
+    }
 
 
 def test_a_required_second_factor_keeps_the_users(plan: Plan) -> None:
