@@ -66,8 +66,26 @@ def prepare(
         assert blocks, f"the stack has no {name}"
         for block in blocks:
             del block[argument]
+    allow_plain_http(document["resource"])
     write(document, directory)
     return document
+
+
+def allow_plain_http(resources: Block) -> None:
+    """Removes the statements of bucket policies that deny plain HTTP, which the emulator serves.
+
+    moto ignores the condition of these statements.
+    """
+    policies = resources["aws_s3_bucket_policy"]
+    for name, resource in [*policies.items()]:
+        policy = json.loads(resource["policy"])
+        statements = [item for item in policy["Statement"] if item["Sid"] != "TlsOnly"]
+        assert len(statements) < len(policy["Statement"])
+        if statements:
+            resource["policy"] = json.dumps({**policy, "Statement": statements})
+        else:
+            del policies[name]
+            assert f"aws_s3_bucket_policy.{name}" not in json.dumps(resources)
 
 
 def read(directory: Path, document: Block, root: Root, variables: Mapping[str, str]) -> Reading:

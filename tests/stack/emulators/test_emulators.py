@@ -1,8 +1,8 @@
 """Applies prod's stack to moto, which shares no code with the embedded AWS.
 
 moto has more services than the embedded AWS, so the stack has prod's settings, tables whose
-capacity scales, and all capabilities except the bucket policy that denies plain HTTP. Every error
-of the apply, and every difference of the plan after it, must be in findings.yml.
+capacity scales, and all capabilities. Every error of the apply, and every difference of the plan
+after it, must be in findings.yml.
 """
 
 from __future__ import annotations
@@ -78,7 +78,6 @@ def emulated_settings(variables: Mapping[str, str]) -> Block:
     settings["dynamodb"]["billing_mode"] = "PROVISIONED"
     return settings | {
         "allowed_account_ids": [ACCOUNT],
-        "capabilities": {"bucket_tls_policy": False},
         "endpoints": read_settings("local")["endpoints"],
         "hosted_zone_id": zone,
         "alert_email": "alerts@example.com",
