@@ -2,7 +2,7 @@
 
 This changes a private class of jsii, so it applies only to the version that it was written for. Any
 other version works unchanged, which makes synthesis slower
-(docs/decisions/0096-jsii-waits-less.md).
+(docs/decisions/0097-jsii-waits-less.md).
 """
 
 from __future__ import annotations
