@@ -48,10 +48,15 @@ class RefusedError(Exception):
     """The platform did not acknowledge a write."""
 
 
+class UnfinishedError(RefusedError):
+    """An earlier attempt of the write has begun, and its lease has not ended yet."""
+
+
 class Crew:
     """Two users, their chat room, and one client for each kind of write (post, like, message...).
 
-    A client repeats a write with the same idempotency key until the platform acknowledges it.
+    A client repeats a write with the same idempotency key until the platform acknowledges it. If a
+    function was killed during the write, that takes up to 35 s, so `finish` repeats it later.
 
     Args:
         pause: seconds between two writes of a client.
@@ -70,6 +75,8 @@ class Crew:
             ).expect(201)["roomId"]
         )
         self.commented = self._create_post(f"commented-{uuid.uuid4().hex}")
+        self._unfinished: list[tuple[str, str]] = []
+        """Kind and key of each write whose function was killed."""
         self._unliked: queue.Queue[str] = queue.Queue()
         self._socket: ClientConnection | None = None
         self._pause = pause
@@ -97,6 +104,16 @@ class Crew:
                 thread.join()
             if self._socket:
                 self._socket.close()
+
+    def finish(self) -> list[str]:
+        """Repeats the writes whose functions were killed. Returns those that still fail."""
+        deadline = time.monotonic() + PATIENCE
+        left = self._unfinished
+        while left and time.monotonic() < deadline:
+            left = [(kind, key) for kind, key in left if not self._finish(kind, key)]
+            time.sleep(RETRY_INTERVAL)
+        self._unfinished = left
+        return [f"{kind} {key}" for kind, key in left]
 
     def silent_kinds(self, since: float) -> set[str]:
         """Returns the kinds of write without an acknowledged write that began after `since`."""
@@ -146,21 +163,39 @@ class Crew:
 
     def _write(self, kind: str, key: str) -> None:
         deadline: float | None = None
-        while True:
-            begun = time.time()
-            try:
-                self._kinds[kind](key)
-            except Exception as error:
-                self.failures[kind] = f"{type(error).__name__}: {error}"
+        try:
+            while not self._attempt(kind, key):
                 if self._stopped.is_set():
                     deadline = deadline or time.monotonic() + PATIENCE
                     if time.monotonic() > deadline:
                         return
                 time.sleep(RETRY_INTERVAL)
-            else:
-                self.failures.pop(kind, None)
-                self.writes.append(Write(kind, key, begun, time.time()))
-                return
+        except UnfinishedError:
+            self._unfinished.append((kind, key))
+
+    def _attempt(self, kind: str, key: str) -> bool:
+        """Writes once, and returns True if the platform acknowledged it.
+
+        Raises:
+            UnfinishedError: an earlier attempt holds the lease of the write.
+        """
+        begun = time.time()
+        try:
+            self._kinds[kind](key)
+        except UnfinishedError:
+            raise
+        except Exception as error:
+            self.failures[kind] = f"{type(error).__name__}: {error}"
+            return False
+        self.failures.pop(kind, None)
+        self.writes.append(Write(kind, key, begun, time.time()))
+        return True
+
+    def _finish(self, kind: str, key: str) -> bool:
+        try:
+            return self._attempt(kind, key)
+        except UnfinishedError:
+            return False
 
     def _new_person(self) -> Person:
         self.platform.reset_rate_limits()
@@ -242,5 +277,7 @@ class Crew:
 
 
 def _expect(response: ApiResponse, status: int) -> None:
+    if response.status == 409 and b"request_in_progress" in response.body:
+        raise UnfinishedError(response.body)
     if response.status != status:
         raise RefusedError(f"{response.status} {response.body[:200]!r}")

@@ -139,12 +139,13 @@ def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]
 
 KILLS = [
     Fault("kill the functions' workers", _kill_workers, needs_up=False),
-    Fault("kill Valkey", _kill("cache")),
-    Fault("kill PostgreSQL", _kill("database")),
-    Fault("kill the embedded AWS", _kill("aws")),
-    Fault("kill PostgreSQL and the embedded AWS", _kill("database", "aws")),
     Fault("kill all processes", _kill_all),
+    Fault("kill PostgreSQL and the embedded AWS", _kill("database", "aws")),
+    Fault("kill the embedded AWS", _kill("aws")),
+    Fault("kill PostgreSQL", _kill("database")),
+    Fault("kill Valkey", _kill("cache")),
 ]
+"""The last two kill no function, so that all leases have ended at the end of a short run."""
 INTERRUPTIONS = [
     *(Fault(f"kill `ops up`: {phase}", _interrupt(phase, "up")) for phase in PHASES),
     *(

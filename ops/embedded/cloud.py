@@ -46,9 +46,11 @@ class StartedCloud:
     """The result of starting the embedded cloud."""
 
     addresses: Addresses
+    has_started_services: bool
+    """True if a service was not running."""
     aws_may_lack_changes: bool
-    """True if the embedded AWS was killed or its saved data is damaged. Resources in Terraform's
-    state may then be missing."""
+    """True if saved data of the embedded AWS is damaged. Resources in Terraform's state may then be
+    missing. After a kill, only changes of the last second may be missing."""
 
 
 class EndedError(OperatorError):
@@ -151,8 +153,11 @@ class EmbeddedCloud:
                 "A service of the embedded cloud ended while the others started: run the command"
                 f" again, or see {self._root.logs}"
             )
-        was_killed = any(process.name == Aws.name for process in died)
-        return StartedCloud(addresses, was_killed or bool(recovery and recovery.damages))
+        return StartedCloud(
+            addresses,
+            has_started_services=bool(started),
+            aws_may_lack_changes=bool(recovery and recovery.damages),
+        )
 
     def stop(self) -> list[str]:
         """Stops all services normally, so that they save their data.
@@ -211,11 +216,6 @@ class EmbeddedCloud:
 
     def is_aws_running(self) -> bool:
         return Aws.name in self.running()
-
-    def has_aws_ended_unexpectedly(self) -> bool:
-        """Returns True until the next start if the embedded AWS was killed."""
-        process = self._processes.get(Aws.name)
-        return process is not None and not process.find()
 
     def _port(self, name: str) -> int:
         ports: dict[str, int] = read_json(self._ports_file) or {}

@@ -13,8 +13,6 @@ from ops.root import Root, read_json, write_json
 from ops.terraform.runner import TerraformError, TerraformKilledError
 
 T = TypeVar("T")
-ADOPTIONS = 5
-"""Maximum attempts to adopt resources, because adopted resources can reveal others to adopt."""
 
 
 class StateConsistency:
@@ -37,12 +35,12 @@ class StateConsistency:
             # The file is missing because the root is new, or the file is damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
-        self._is_doubtful: bool = stored.get("doubtful", False)
-        """True if the embedded AWS or an apply was killed since the last complete apply."""
+        self.is_doubtful: bool = stored.get("doubtful", False)
+        """True if an apply was killed or the embedded AWS lost data after the last full apply."""
         self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:
-        """Records that the embedded AWS was killed or has lost data."""
+        """Records that the embedded AWS has lost data."""
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
@@ -53,7 +51,7 @@ class StateConsistency:
         """
         if reset:
             self._reset()
-        elif self._is_doubtful and not self._was_applied:
+        elif self.is_doubtful and not self._was_applied:
             report("The first apply was killed, so the embedded AWS is replaced by an empty one")
             self._reset()
 
@@ -69,8 +67,8 @@ class StateConsistency:
             TerraformError: The deployment failed for a reason other than a crash.
             OperatorError: After a crash, the embedded AWS and the state cannot be made consistent.
         """
-        was_doubtful = self._is_doubtful
-        for _ in range(ADOPTIONS):
+        was_doubtful = self.is_doubtful
+        while True:
             try:
                 return deploy()
             except TerraformKilledError:
@@ -78,15 +76,15 @@ class StateConsistency:
             except TerraformError as error:
                 if not was_doubtful:
                     raise
+                # Each round adopts other resources, because adopted resources can reveal others.
                 adopted = adopt(error.existing) if error.existing else []
                 if not adopted:
                     raise _unreconciled(error) from error
                 report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
-        return deploy()
 
     def apply(self, apply: Callable[[], T]) -> T:
         """Runs an apply. Until it ends normally, records that AWS and state may be inconsistent."""
-        was_doubtful = self._is_doubtful
+        was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
         try:
             result = apply()
@@ -108,13 +106,13 @@ class StateConsistency:
         self._write(doubtful=False, applied=False)
 
     def _write(self, *, doubtful: bool, applied: bool) -> None:
-        self._is_doubtful, self._was_applied = doubtful, applied
+        self.is_doubtful, self._was_applied = doubtful, applied
         write_json(self._file, {"doubtful": doubtful, "applied": applied})
 
 
 def _unreconciled(error: TerraformError) -> OperatorError:
     return OperatorError(
-        f"{error}\nA command or the embedded AWS was killed earlier, so the AWS may not match"
+        f"{error}\nA command was killed or the embedded AWS lost data earlier, so it may not match"
         " Terraform's state. Nothing was deleted. Run the command again; if the error remains,"
         " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,22 @@ from ops.embedded.processes import MARKER
 from ops.env_file import provider_keys
 from ops.functions.versions import MIGRATION
 from ops.local.consistency import StateConsistency
-from ops.root import Root, write_json
+from ops.local.last_apply import LastApply
+from ops.root import Root, read_json, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption
-from ops.terraform.runner import Apply, Terraform, describe_counts
-from ops.terraform.state import end_orphaned_run, remove_stale_lock, repair_state
+from ops.terraform.lookups import find_id
+from ops.terraform.runner import Apply, Terraform, TerraformError, describe_counts
+from ops.terraform.state import (
+    copy_state,
+    end_orphaned_run,
+    managed_addresses,
+    outputs,
+    remove_stale_lock,
+    repair_state,
+)
 from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import node_variables, terraform, terraform_variables
-from ops.traffic.ledger import Ledger
+from ops.traffic.ledger import Ledger, Lock
 from ops.traffic.release import Releaser
 from ops.upkeep.secrets import Secrets, supply_provider_keys
 
@@ -66,6 +76,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
     Applies the stack, migrates the database, publishes the site and waits for /health. It is safe
     to repeat, and recovers from a crash of any part: it restarts dead services, removes a stale
     state lock, and imports resources that a killed apply created but did not store in the state.
+    Skips the apply if it had to start services and nothing has changed since the last apply. On a
+    running platform, it always applies, which also corrects changes made outside Terraform.
 
     Args:
         reset: start with an empty embedded AWS and keep a copy of its data.
@@ -81,25 +93,46 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
     with changing_platform(root):
         steps = Steps()
         embedded = EmbeddedCloud(root)
-        created = created_ids(_log(root))
+        created = _remember_created(root)
         end_adoption(_directory(root))
         consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
-        if embedded.has_aws_ended_unexpectedly():
-            # Recorded before the start, because this command may be killed during the start.
-            consistency.doubt()
-        if embedded.start(reset=reset).aws_may_lack_changes:
+        started = embedded.start(reset=reset)
+        if started.aws_may_lack_changes:
             consistency.doubt()
         consistency.check(reset=reset)
-        if repair_state(connect(EMBEDDED, root), root.path / "damaged"):
+        cloud = connect(EMBEDDED, root)
+        if repair_state(cloud, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
+        last = LastApply(root, _directory(root))
+        can_skip = started.has_started_services and not consistency.is_doubtful
+        is_current = can_skip and last.is_current(cloud)
         steps.done("start")
-        cloud, applied = consistency.run(
-            lambda: _converge(root, executable, embedded, consistency, steps),
-            lambda existing: adopt(_stack(root, executable, embedded), existing, created),
-        )
-        end_adoption(_directory(root))
-        report(f"Applied: {describe_counts(applied.counts)}")
-        return complete(root, embedded, cloud, applied.outputs, steps)
+        if is_current:
+            report("Nothing has changed since the last apply, so it is not repeated")
+            values = outputs(cloud)
+            ledger = Ledger(cloud)
+            with ledger.locked("up", cloud.operator) as lock:
+                _serve_code(cloud, values, ledger, lock)
+            steps.done("code")
+        else:
+            cloud, applied = consistency.run(
+                lambda: _converge(
+                    root, executable, embedded, consistency, steps=steps, created=created
+                ),
+                lambda existing: adopt(
+                    _stack(root, executable, embedded),
+                    existing,
+                    created,
+                    partial(find_id, cloud.client),
+                ),
+            )
+            end_adoption(_directory(root))
+            _created_file(root).unlink(missing_ok=True)
+            report(f"Applied: {describe_counts(applied.counts)}")
+            values = applied.outputs
+        result = complete(root, embedded, cloud, values, steps)
+        last.record(cloud)
+        return result
 
 
 def complete(
@@ -195,6 +228,27 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
     )
 
 
+def _state_copy(root: Root) -> Path:
+    """A copy of Terraform's state after the last complete apply."""
+    return root.path / "state.json"
+
+
+def _created_file(root: Root) -> Path:
+    """The ids of resources that killed applies created, until an apply has succeeded."""
+    return root.path / "created.json"
+
+
+def _remember_created(root: Root) -> dict[str, str]:
+    """Returns the ids of the resources that the last applies created, by address.
+
+    Stores them, because the next run of Terraform overwrites the log and may be killed too.
+    """
+    file = _created_file(root)
+    created = {**(read_json(file) or {}), **created_ids(_log(root))}
+    write_json(file, created)
+    return created
+
+
 def _log(root: Root) -> Path:
     return root.logs / "terraform.jsonl"
 
@@ -208,7 +262,9 @@ def _converge(
     executable: Path,
     embedded: EmbeddedCloud,
     consistency: StateConsistency,
+    *,
     steps: Steps,
+    created: Mapping[str, str],
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
     # Bootstrap waits for the embedded AWS and synthesis for the CPU, so they run in parallel.
@@ -220,15 +276,48 @@ def _converge(
     remove_stale_lock(cloud, _directory(root))
     stack = _stack(root, executable, embedded)
     stack.init()
+    if consistency.is_doubtful:
+        _adopt_created(cloud, stack, created)
     steps.done("init")
-    operator = cloud.operator
     ledger = Ledger(cloud)
-    with ledger.locked("up", operator) as lock:
-        applied = consistency.apply(stack.apply)
+    with ledger.locked("up", cloud.operator) as lock:
+        applied = consistency.apply(lambda: _apply_and_save(root, cloud, stack, embedded))
         steps.done("apply")
-        releaser = Releaser(cloud, applied.outputs, ledger, lock, operator)
-        releaser.repair_traffic()
-        if cloud.environment.release_strategy == "all_at_once":
-            releaser.serve_checkout()
+        _serve_code(cloud, applied.outputs, ledger, lock)
         steps.done("code")
     return cloud, applied
+
+
+def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -> None:
+    """Adopts the resources that a killed apply created and could not store in the state.
+
+    For some of them, such as a user pool, the next apply would create a second one.
+    """
+    left = created.keys() - managed_addresses(cloud)
+    if not left:
+        return
+    try:
+        adopted = adopt(stack, left, created)
+    except TerraformError as error:
+        # The apply reports those that it cannot create because they exist.
+        end_adoption(stack.directory)
+        report(f"Resources that a killed apply created could not be adopted: {error}")
+    else:
+        if adopted:
+            report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+
+
+def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: EmbeddedCloud) -> Apply:
+    applied = stack.apply()
+    copy_state(cloud, _state_copy(root))
+    # So that a kill of the embedded AWS after the apply loses no resource.
+    embedded.save_aws()
+    return applied
+
+
+def _serve_code(cloud: Cloud, values: dict[str, Any], ledger: Ledger, lock: Lock) -> None:
+    """Shifts all traffic to the checkout's code, also after a killed release."""
+    releaser = Releaser(cloud, values, ledger, lock, cloud.operator)
+    releaser.repair_traffic()
+    if cloud.environment.release_strategy == "all_at_once":
+        releaser.serve_checkout()

@@ -3,36 +3,54 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from ops.root import write_json
-from ops.terraform.runner import Terraform
+from ops.terraform.runner import Terraform, TerraformError
 
 FILE = "adopted.tf.json"
 """File with the import blocks, in the directory of the stack."""
 IMPORT_IDS = {
     "aws_api_gateway_authorizer": "{rest_api_id}/{id}",
+    "aws_api_gateway_deployment": "{rest_api_id}/{id}",
+    "aws_api_gateway_gateway_response": "{rest_api_id}/{response_type}",
+    "aws_api_gateway_integration": "{rest_api_id}/{resource_id}/{http_method}",
+    "aws_api_gateway_integration_response": (
+        "{rest_api_id}/{resource_id}/{http_method}/{status_code}"
+    ),
     "aws_api_gateway_method": "{rest_api_id}/{resource_id}/{http_method}",
+    "aws_api_gateway_method_response": "{rest_api_id}/{resource_id}/{http_method}/{status_code}",
+    "aws_api_gateway_method_settings": "{rest_api_id}/{stage_name}/{method_path}",
     "aws_api_gateway_resource": "{rest_api_id}/{id}",
     "aws_api_gateway_stage": "{rest_api_id}/{stage_name}",
     "aws_apigatewayv2_authorizer": "{api_id}/{id}",
+    "aws_apigatewayv2_deployment": "{api_id}/{id}",
     "aws_apigatewayv2_integration": "{api_id}/{id}",
     "aws_apigatewayv2_route": "{api_id}/{id}",
     "aws_apigatewayv2_stage": "{api_id}/{name}",
+    "aws_budgets_budget": "000000000000:{name}",
     "aws_cloudfront_function": "{name}",
     "aws_cloudwatch_event_archive": "{name}",
     "aws_cloudwatch_event_bus": "{name}",
     "aws_cloudwatch_event_rule": "{event_bus_name}/{name}",
+    "aws_cloudwatch_event_target": "{event_bus_name}/{rule}/{target_id}",
     "aws_cloudwatch_log_group": "{name}",
+    "aws_cloudwatch_query_definition": (
+        "arn:aws:logs:us-east-1:000000000000:query-definition:{id}"
+    ),
     "aws_cognito_user_group": "{user_pool_id}/{name}",
     "aws_cognito_user_pool_client": "{user_pool_id}/{id}",
     "aws_db_subnet_group": "{name}",
     "aws_dynamodb_table": "{name}",
     "aws_elasticache_replication_group": "{replication_group_id}",
     "aws_elasticache_subnet_group": "{name}",
+    "aws_elasticache_user": "{user_id}",
+    "aws_elasticache_user_group": "{user_group_id}",
+    "aws_iam_policy": "arn:aws:iam::000000000000:policy/{name}",
     "aws_iam_role": "{name}",
+    "aws_iam_role_policy_attachment": "{role}/{policy_arn}",
     "aws_kms_alias": "{name}",
     "aws_lambda_alias": "{function_name}/{name}",
     "aws_lambda_function": "{function_name}",
@@ -40,23 +58,35 @@ IMPORT_IDS = {
     "aws_rds_cluster": "{cluster_identifier}",
     "aws_rds_cluster_instance": "{identifier}",
     "aws_rds_cluster_parameter_group": "{name}",
+    "aws_route_table_association": "{subnet_id}/{route_table_id}",
     "aws_s3_bucket": "{bucket}",
-    "aws_scheduler_schedule": "{group_name}/{name}",
-    "aws_sqs_queue": "{url}",
+    "aws_s3_object": "{bucket}/{key}",
+    "aws_scheduler_schedule": "default/{name}",
+    "aws_ssm_parameter": "{name}",
+    "aws_wafv2_web_acl": "{id}/{name}/{scope}",
+    "aws_wafv2_web_acl_association": "{web_acl_arn},{resource_arn}",
 }
 """Templates of import ids, by resource type. `{name}` is a planned attribute of the resource, and
 `{id}` the id in the log of the apply that created it.
 
 Resources of other types are imported by the id in the log. The section "Import" in the provider's
-documentation of a resource describes the format."""
+documentation of a resource describes the format. Only the embedded AWS needs imports, so ARNs
+contain its account id."""
 
 
 def created_ids(log: Path) -> dict[str, str]:
     """Returns the ids of the resources that an apply created, from its JSON log."""
-    return dict(_created(log)) if log.exists() else {}
+    ids: dict[str, str] = {}
+    for action, address, id_ in _completed(log) if log.exists() else ():
+        if action == "create" and id_:
+            ids[address] = id_
+        elif action == "delete":
+            ids.pop(address, None)
+    return ids
 
 
-def _created(log: Path) -> Iterator[tuple[str, str]]:
+def _completed(log: Path) -> Iterator[tuple[str, str, str]]:
+    """Yields the action, the address and the id of each completed change."""
     for line in log.read_text(errors="replace").splitlines():
         try:
             message = json.loads(line)
@@ -64,36 +94,71 @@ def _created(log: Path) -> Iterator[tuple[str, str]]:
             continue
         if isinstance(message, dict) and message.get("type") == "apply_complete":
             hook = message["hook"]
-            if hook["action"] == "create" and hook.get("id_value"):
-                yield hook["resource"]["addr"], hook["id_value"]
+            yield hook["action"], hook["resource"]["addr"], hook.get("id_value", "")
 
 
-def adopt(stack: Terraform, existing: Collection[str], created: Mapping[str, str]) -> list[str]:
+def _find_nothing(_kind: str, _values: Mapping[str, Any]) -> str | None:
+    return None
+
+
+def adopt(
+    stack: Terraform,
+    existing: Collection[str],
+    created: Mapping[str, str],
+    find: Callable[[str, Mapping[str, Any]], str | None] = _find_nothing,
+) -> list[str]:
     """Writes import blocks, with which the next apply adds existing resources to the state.
 
     Args:
         stack: The initialized stack.
-        existing: Addresses of resources that the last apply could not create because they exist.
+        existing: Addresses of resources that may exist although the state does not contain them.
         created: Ids by address, from `created_ids`.
+        find: Takes the type and the planned attributes of a resource without a logged id. Returns
+            its id, or None.
 
     Returns:
-        The addresses that the next apply adopts, without those of earlier calls. Resources whose
-        import id is unknown are missing.
+        The addresses that the next apply adopts, without those of earlier calls. Resources that do
+        not exist or whose import id is unknown are missing.
     """
     earlier = _imports(stack.directory)
-    with stack.temporary_plan("adoption", ("-refresh=false",)) as plan:
-        document = stack.show(plan.file)
     imports = dict(earlier)
-    for change in document["resource_changes"]:
-        address = change["address"]
-        if address in existing and address not in earlier:
-            id_ = import_id(change["type"], change["change"]["after"] or {}, created.get(address))
-            if id_:
-                imports[address] = id_
-    if imports != earlier:
+    absent: set[str] = set()
+    while True:
+        try:
+            with stack.temporary_plan("adoption", ("-refresh=false",)) as plan:
+                changes = stack.show(plan.file)["resource_changes"]
+        except TerraformError as error:
+            if not error.absent:
+                raise
+            absent |= error.absent
+            new = {}
+        else:
+            # Each plan can reveal the ids on which the import ids of other resources depend.
+            new = {
+                change["address"]: id_
+                for change in changes
+                if change["change"]["actions"] == ["create"]
+                and change["address"] in existing
+                and change["address"] not in absent
+                and (id_ := _import_id(change, created, find))
+            }
+            if not new:
+                return sorted(imports.keys() - earlier.keys())
+        imports = {
+            address: id_ for address, id_ in (imports | new).items() if address not in absent
+        }
         blocks = [{"to": address, "id": id_} for address, id_ in imports.items()]
         write_json(stack.directory / FILE, {"import": blocks})
-    return sorted(imports.keys() - earlier.keys())
+
+
+def _import_id(
+    change: Mapping[str, Any],
+    created: Mapping[str, str],
+    find: Callable[[str, Mapping[str, Any]], str | None],
+) -> str | None:
+    kind, planned = change["type"], change["change"]["after"] or {}
+    id_ = created.get(change["address"]) or find(kind, planned)
+    return import_id(kind, planned, id_)
 
 
 def end_adoption(directory: Path) -> None:
@@ -108,7 +173,8 @@ def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str |
         return logged
     known = {name: value for name, value in values.items() if isinstance(value, str) and value}
     if logged:
-        known["id"] = logged
+        # The provider chooses a statement's id if the configuration contains none.
+        known = {"statement_id": logged, **known, "id": logged}
     try:
         return template.format_map(known)
     except KeyError:

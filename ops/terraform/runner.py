@@ -40,15 +40,21 @@ EXISTS = re.compile(
     re.IGNORECASE,
 )
 """Matches AWS's errors for a resource that already exists."""
+ABSENT = re.compile(r'attempting to import an existing object to\s+"([^"]+)"')
+"""Matches Terraform's error for an import of a resource that does not exist."""
 
 
 class TerraformError(OperatorError):
     """Raised if Terraform reports errors. The message has each error's resource and text."""
 
-    def __init__(self, message: str, existing: Collection[str] = ()) -> None:
+    def __init__(
+        self, message: str, existing: Collection[str] = (), absent: Collection[str] = ()
+    ) -> None:
         super().__init__(message)
         self.existing = frozenset(existing)
         """Addresses of resources that Terraform could not create because they exist."""
+        self.absent = frozenset(absent)
+        """Addresses of resources that Terraform could not import because they do not exist."""
 
 
 class TerraformKilledError(TerraformError):
@@ -70,6 +76,8 @@ class Apply:
     errors: list[str] = field(default_factory=list)
     existing: set[str] = field(default_factory=set)
     """Addresses of resources that could not be created because they exist."""
+    absent: set[str] = field(default_factory=set)
+    """Addresses of resources that could not be imported because they do not exist."""
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
 
@@ -102,6 +110,7 @@ class Apply:
             self.errors.append(": ".join(part for part in parts if part))
             if diagnostic.get("address") and EXISTS.search(self.errors[-1]):
                 self.existing.add(diagnostic["address"])
+            self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
         """Returns one line with the completed actions and the longest-running resource."""
@@ -359,6 +368,7 @@ class Terraform:
                 _summary(state.errors)
                 or f"terraform exited with status {status}. See the log {self._log}",
                 state.existing,
+                state.absent,
             )
         return state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from botocore.exceptions import (
 from ops.cloud import Cloud
 from ops.console import report
 from ops.errors import OperatorError
+from ops.root import read_json, write_json
 from ops.terraform.runner import last_run
 
 STOP_TIMEOUT = 60.0
@@ -43,6 +45,18 @@ def _read(cloud: Cloud, key: str, version: str | None = None) -> dict[str, Any] 
 def read_state(cloud: Cloud) -> dict[str, Any] | None:
     """Returns the environment's Terraform state, or None if nothing was ever applied."""
     return _read(cloud, cloud.environment.state.key)
+
+
+def state_digest(cloud: Cloud) -> str | None:
+    """Returns a digest of the stored state, or None if nothing was ever applied."""
+    state = cloud.environment.state
+    s3 = cloud.client("s3", state.region)
+    try:
+        return str(s3.head_object(Bucket=state.bucket, Key=state.key)["ETag"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
+            return None
+        raise
 
 
 def outputs(cloud: Cloud) -> dict[str, Any]:
@@ -86,14 +100,36 @@ def resource_count(cloud: Cloud) -> int:
     return sum(len(item["instances"]) for item in state["resources"] if item["mode"] == "managed")
 
 
-def repair_state(cloud: Cloud, copies: Path) -> bool:
+def managed_addresses(cloud: Cloud) -> set[str]:
+    """Returns the addresses of all resource instances in the state."""
+    state = read_state(cloud)
+    return {address for address, _ in managed_instances(state)} if state else set()
+
+
+def managed_instances(state: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the address and the content of each resource instance in a state."""
+    for item in state["resources"]:
+        if item["mode"] == "managed":
+            for instance in item["instances"]:
+                # The index of an instance of a resource with `count` or `for_each`.
+                index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
+                yield f"{item['type']}.{item['name']}{index}", instance
+
+
+def copy_state(cloud: Cloud, file: Path) -> None:
+    """Copies the state to a file, from which `repair_state` can restore it."""
+    write_json(file, read_state(cloud))
+
+
+def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     """Replaces a damaged state by its newest readable version, and deletes a damaged lock.
 
     Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
     lock is one that is not JSON.
 
     Args:
-        copies: The directory in which the damaged state is kept.
+        directory: The directory in which the damaged state is kept.
+        copy: The file that `copy_state` wrote. Used if its state is newer than all versions.
 
     Returns:
         True if the state was replaced. It may then differ from the embedded AWS.
@@ -106,28 +142,36 @@ def repair_state(cloud: Cloud, copies: Path) -> bool:
         report("Removed a state lock that cannot be read")
     if not _is_damaged(cloud, state.key):
         return False
-    copies.mkdir(parents=True, exist_ok=True)
-    copy = copies / f"{time.time_ns()}.tfstate"
+    directory.mkdir(parents=True, exist_ok=True)
+    kept = directory / f"{time.time_ns()}.tfstate"
     body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
-    with copy.open("wb") as file, suppress(BotoCoreError):
+    with kept.open("wb") as file, suppress(BotoCoreError):
         # A truncated object ends before its length.
         file.writelines(body.iter_chunks())
+    candidates = [_newest_version(cloud), (read_json(copy), "the copy of the last apply")]
+    readable = [(content, source) for content, source in candidates if content]
+    if readable:
+        content, source = max(readable, key=lambda candidate: candidate[0].get("serial", 0))
+        s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(content).encode())
+        report(f"Terraform's state is damaged: restored {source}. Kept the damaged state as {kept}")
+    else:
+        s3.delete_object(Bucket=state.bucket, Key=state.key)
+        report(f"Terraform's state is damaged and has no earlier version. Kept the state as {kept}")
+    return True
+
+
+def _newest_version(cloud: Cloud) -> tuple[dict[str, Any] | None, str]:
+    """Returns the newest version of the state that is readable, and a name for messages."""
+    state = cloud.environment.state
+    s3 = cloud.client("s3", state.region)
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
     for page in pages:
         for version in page.get("Versions", ()):
-            version_id = version["VersionId"]
-            if version["Key"] == state.key and not _is_damaged(cloud, state.key, version_id):
-                source = {"Bucket": state.bucket, "Key": state.key, "VersionId": version_id}
-                content = s3.get_object(**source)["Body"].read()
-                s3.put_object(Bucket=state.bucket, Key=state.key, Body=content)
-                report(
-                    f"Terraform's state is damaged: restored the version of"
-                    f" {version['LastModified']:%Y-%m-%d %H:%M:%S} UTC. Kept the state as {copy}"
-                )
-                return True
-    s3.delete_object(Bucket=state.bucket, Key=state.key)
-    report(f"Terraform's state is damaged and has no earlier version. Kept the state as {copy}")
-    return True
+            id_ = version["VersionId"]
+            if version["Key"] == state.key and not _is_damaged(cloud, state.key, id_):
+                name = f"the version of {version['LastModified']:%Y-%m-%d %H:%M:%S} UTC"
+                return _read(cloud, state.key, id_), name
+    return None, ""
 
 
 def _is_damaged(cloud: Cloud, key: str, version: str | None = None) -> bool:

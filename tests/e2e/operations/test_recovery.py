@@ -22,9 +22,8 @@ import psutil
 import pytest
 
 from bench.chaos.__main__ import table
-from bench.chaos.faults import KILLS
-from bench.chaos.rounds import RECOVERY_LIMIT
-from bench.chaos.rounds import run as run_faults
+from bench.chaos.faults import KILLS, Fault
+from bench.chaos.rounds import RECOVERY_LIMIT, run_under_load, run_up
 from ops.embedded import EmbeddedCloud
 from ops.root import PROJECT, Root, read_json
 from tests.e2e.support.api_client import Api
@@ -89,8 +88,9 @@ def test_a_second_command_is_rejected_while_one_runs(own_platform: Platform) -> 
     assert f"(process {os.getpid()})" in result.stderr
 
 
-SAVE_INTERVAL = 3.0
-"""Seconds. Within them, the embedded AWS saves a change, also on a busy machine."""
+KILL_ALL = "kill all processes"
+LOAD_SECONDS = 1.5
+"""Seconds of load before each kill."""
 SAVE_LIMIT = 1.0
 """Seconds. The longest accepted time from saving a function to its first response."""
 LOAD_FACTOR = 3.0
@@ -276,47 +276,27 @@ def does_queue_exist(sqs: Any, name: str) -> bool:
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_a_killed_embedded_aws_is_restored(own_platform: Platform) -> None:
-    """Everything that was acknowledged before the kill exists after `ops up`."""
-    process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
-    person = Person.sign_up(own_platform, Api(own_platform.api_url))
-    time.sleep(SAVE_INTERVAL)
-    sqs = own_platform.aws("sqs")
-    queue = sqs.create_queue(QueueName=f"acknowledged-{uuid.uuid4().hex[:12]}")["QueueUrl"]
-    time.sleep(SAVE_INTERVAL)
-    sqs.send_message(QueueUrl=queue, MessageBody="kept")
-    os.kill(process.pid, signal.SIGKILL)
-    command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(own_platform.root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert f"aws (process {process.pid}) ended unexpectedly" in result.stderr
-    assert "were lost" not in result.stderr
-    assert json.loads(result.stdout)["outputs"] == own_platform.outputs
-    person.get_me().expect(200)
-    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
-    assert message["Body"] == "kept"
-
-
-@pytest.mark.nightly
 def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Platform) -> None:
-    """The short form of `python -m bench.chaos`, which takes minutes.
+    """Kills each process under uninterrupted load.
 
     Restarts the services like the first step of `ops up`, and runs the whole command once.
     """
     root = Root(own_platform.root)
 
-    def restart(root: Root) -> list[str]:
+    def repair(root: Root, fault: Fault) -> list[str]:
+        if fault.name == KILL_ALL:
+            return run_up(root)
         EmbeddedCloud(root).start()
         return []
 
-    results = run_faults(root, KILLS[:-1], repair=restart, load=2, statistics_timeout=0)
-    results += run_faults(root, KILLS[-1:], load=2, statistics_timeout=0)
+    results = run_under_load(root, KILLS, repair=repair, load=LOAD_SECONDS)
     print(*table(results), sep="\n")
     limit = RECOVERY_LIMIT * SLOWDOWN
     assert {result.fault: result.problems(limit) for result in results} == {
         fault.name: [] for fault in KILLS
     }
-    assert min(result.findings.acknowledged for result in results) > 0
-    reported = "\n".join(results[-1].reported)
+    assert results[-1].findings.acknowledged > len(KILLS)
+    [reported] = ["\n".join(result.reported) for result in results if result.fault == KILL_ALL]
     for name in ("aws", "database", "cache"):
         assert re.search(rf"{name} \(process \d+\) ended unexpectedly", reported)
     assert re.search(r"Recovered [1-9]\d* changes of the embedded AWS", reported)

@@ -15,7 +15,9 @@ from ops.errors import OperatorError
 from ops.process_identity import find_process
 from ops.root import write_json
 from ops.terraform.state import (
+    copy_state,
     end_orphaned_run,
+    managed_addresses,
     outputs,
     remove_stale_lock,
     repair_state,
@@ -172,25 +174,49 @@ def test_a_damaged_state_is_replaced_by_its_newest_readable_version(
     stored.client("s3").put_bucket_versioning(
         Bucket=stored.environment.state.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
-    assert not repair_state(stored, tmp_path / "copies")
-    for number in (1, 2):
-        put_object(stored, "", {"outputs": {"number": {"value": number}}})
+    copy = tmp_path / "copy"
+    assert not repair_state(stored, tmp_path / "kept", copy)
+    for number in (1, 2, 3):
+        put_object(stored, "", {"serial": number, "outputs": {"number": {"value": number}}})
+        if number == 1:
+            copy_state(stored, copy)
     put_damaged(stored)
     put_damaged(stored)
     put_damaged(stored, ".tflock")
-    assert repair_state(stored, tmp_path / "copies")
-    assert outputs(stored) == {"number": 2}
+    assert repair_state(stored, tmp_path / "kept", copy)
+    assert outputs(stored) == {"number": 3}
     assert not lock_exists(stored)
-    [copy] = (tmp_path / "copies").iterdir()
-    assert copy.read_bytes() == b'{"version": 4, "out'
-    assert str(copy) in capsys.readouterr().err
-    assert not repair_state(stored, tmp_path / "copies")
+    [kept] = (tmp_path / "kept").iterdir()
+    assert kept.read_bytes() == b'{"version": 4, "out'
+    assert str(kept) in capsys.readouterr().err
+    assert not repair_state(stored, tmp_path / "kept", copy)
+
+
+def test_a_damaged_state_is_replaced_by_the_copy_if_that_is_newer(
+    stored: Cloud, tmp_path: Path
+) -> None:
+    put_object(stored, "", {"serial": 2, "outputs": {"number": {"value": 2}}})
+    copy_state(stored, tmp_path / "copy")
+    put_damaged(stored)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
+    assert outputs(stored) == {"number": 2}
 
 
 def test_a_damaged_state_without_an_earlier_version_is_kept_and_deleted(
     stored: Cloud, tmp_path: Path
 ) -> None:
     put_damaged(stored)
-    assert repair_state(stored, tmp_path)
+    assert repair_state(stored, tmp_path, tmp_path / "copy")
     assert resource_count(stored) == 0
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_addresses_contain_the_index_of_each_instance(stored: Cloud) -> None:
+    resources = [
+        {"mode": "managed", "type": "t", "name": "one", "instances": [{}]},
+        {"mode": "managed", "type": "t", "name": "list", "instances": [{"index_key": 0}]},
+        {"mode": "managed", "type": "t", "name": "map", "instances": [{"index_key": "a"}]},
+        {"mode": "data", "type": "t", "name": "read", "instances": [{}]},
+    ]
+    put_object(stored, "", {"resources": resources})
+    assert managed_addresses(stored) == {"t.one", "t.list[0]", 't.map["a"]'}

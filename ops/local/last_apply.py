@@ -1,0 +1,76 @@
+"""Records the inputs of the last apply, so that a restart with the same inputs needs no apply."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from ops.cloud import Cloud
+from ops.root import PROJECT, Root, read_json, write_json
+from ops.terraform.state import state_digest
+
+SOURCES = (
+    "environments",
+    "lambdas",
+    "modules",
+    "ops",
+    "web",
+    "main.py",
+    "cdktf.json",
+    "Pipfile.lock",
+    "package-lock.json",
+)
+"""The files and directories of the project that determine what an apply does."""
+
+
+class LastApply:
+    """The inputs and the resulting state of the last `ops up` that succeeded.
+
+    Reads the sources when it is created, before an apply reads them. Changes during the apply
+    therefore count as changes after it.
+
+    Args:
+        stack: The directory of the stack. Terraform reads all its `.tf.json` files.
+        project: The directory of the sources.
+    """
+
+    def __init__(self, root: Root, stack: Path, project: Path = PROJECT) -> None:
+        self._file = root.path / "applied.json"
+        self._stack = stack
+        self._sources = digest(_source_files(project))
+
+    def is_current(self, cloud: Cloud) -> bool:
+        """Returns True if neither the inputs nor Terraform's state have changed."""
+        return read_json(self._file) == self._describe(cloud)
+
+    def record(self, cloud: Cloud) -> None:
+        """Records the inputs and the state. Call it after the apply and all later steps."""
+        write_json(self._file, self._describe(cloud))
+
+    def _describe(self, cloud: Cloud) -> dict[str, str | None]:
+        environment = cloud.environment.model_dump_json()
+        return {
+            "sources": self._sources,
+            "environment": hashlib.sha256(environment.encode()).hexdigest(),
+            "endpoint": cloud.endpoint,
+            "stack": digest(self._stack.glob("*.tf.json")),
+            "state": state_digest(cloud),
+        }
+
+
+def digest(files: Iterable[Path]) -> str:
+    """Returns a digest of the paths and contents of files."""
+    result = hashlib.sha256()
+    for file in sorted(files):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        result.update(f"{file} {content}\n".encode())
+    return result.hexdigest()
+
+
+def _source_files(project: Path) -> Iterator[Path]:
+    for source in SOURCES:
+        path = project / source
+        for file in [path] if path.is_file() else path.rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                yield file
