@@ -20,6 +20,7 @@ from ops.deployment.migrations import Migrated, run_migrations
 from ops.deployment.site.operations import publish_project_site
 from ops.embedded import EmbeddedCloud
 from ops.embedded.processes import MARKER
+from ops.embedded.services import Aws
 from ops.env_file import provider_keys
 from ops.functions.versions import MIGRATION
 from ops.local.consistency import StateConsistency
@@ -93,7 +94,6 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
     with changing_platform(root):
         steps = Steps()
         embedded = EmbeddedCloud(root)
-        created = _remember_created(root)
         end_adoption(_directory(root))
         consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
         started = embedded.start(reset=reset)
@@ -103,6 +103,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         cloud = connect(EMBEDDED, root)
         if repair_state(cloud, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
+        created = _remember_created(root) if consistency.is_doubtful else {}
         last = LastApply(root, _directory(root))
         can_skip = started.has_started_services and not consistency.is_doubtful
         is_current = can_skip and last.is_current(cloud)
@@ -229,8 +230,8 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
 
 
 def _state_copy(root: Root) -> Path:
-    """A copy of Terraform's state after the last complete apply."""
-    return root.path / "state.json"
+    """A copy of Terraform's state after the last complete apply. A reset sets it aside too."""
+    return root.path / Aws.name / "terraform-state.json"
 
 
 def _created_file(root: Root) -> Path:
