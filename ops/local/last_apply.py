@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ops.cloud import Cloud
+from ops.embedded.services import Database
 from ops.root import PROJECT, Root, read_json, write_json
 from ops.terraform.state import state_digest
 
@@ -25,7 +26,7 @@ SOURCES = (
 
 
 class LastApply:
-    """The inputs and the resulting state of the last `ops up` that succeeded.
+    """The inputs, the state and the database of the last `ops up` that succeeded.
 
     Reads the sources when it is created, before an apply reads them. Changes during the apply
     therefore count as changes after it.
@@ -37,11 +38,12 @@ class LastApply:
 
     def __init__(self, root: Root, stack: Path, project: Path = PROJECT) -> None:
         self._file = root.path / "applied.json"
+        self._control = root.path / Database.name / "global" / "pg_control"
         self._stack = stack
         self._sources = digest(_source_files(project))
 
     def is_current(self, cloud: Cloud) -> bool:
-        """Returns True if neither the inputs nor Terraform's state have changed."""
+        """Returns True if the inputs, Terraform's state and the database are the same."""
         return read_json(self._file) == self._describe(cloud)
 
     def record(self, cloud: Cloud) -> None:
@@ -56,6 +58,8 @@ class LastApply:
             "endpoint": cloud.endpoint,
             "stack": digest(self._stack.glob("*.tf.json")),
             "state": state_digest(cloud),
+            # PostgreSQL's identifier of the database cluster: a new one needs all migrations.
+            "database": self._control.read_bytes()[:8].hex() if self._control.exists() else None,
         }
 
 

@@ -131,7 +131,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             _created_file(root).unlink(missing_ok=True)
             report(f"Applied: {describe_counts(applied.counts)}")
             values = applied.outputs
-        result = complete(root, embedded, cloud, values, steps)
+        migrate = None if is_current else run_migrations
+        result = complete(root, embedded, cloud, values, steps, migrate=migrate)
         last.record(cloud)
         return result
 
@@ -143,18 +144,22 @@ def complete(
     outputs: dict[str, Any],
     steps: Steps,
     *,
-    migrate: Callable[[Cloud, str], Migrated] = run_migrations,
+    migrate: Callable[[Cloud, str], Migrated] | None = run_migrations,
     publish_site: Callable[[Cloud, dict[str, Any]], object] = publish_project_site,
     store_keys: Callable[[Cloud], None] = store_provider_keys,
     check_health: Callable[[str, str | None], object] = wait_until_healthy,
 ) -> StartedPlatform:
     """Migrates the database, publishes the site, checks /health, then writes platform.json.
 
+    Args:
+        migrate: migrates the database. None if it is up to date.
+
     Raises:
         OperatorError: a step failed; platform.json is not written.
     """
-    report(migrate(cloud, outputs["functions"][MIGRATION]).line())
-    steps.done("migrate")
+    if migrate:
+        report(migrate(cloud, outputs["functions"][MIGRATION]).line())
+        steps.done("migrate")
     if publish_site(cloud, outputs):
         report("Published the site")
     steps.done("publish")

@@ -72,6 +72,7 @@ CHANGES: dict[str, Callable[[World], object]] = {
             environment=load_environment("local", variables={"OPENAI_MODEL": "other"}),
         ),
     ),
+    "new database": lambda world: world.write("database/global/pg_control", "other identifier"),
     "damaged record": lambda world: world.write("applied.json", '{"version'),
 }
 

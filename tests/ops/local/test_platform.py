@@ -43,7 +43,7 @@ class Fakes:
             raise OperatorError(f"{url} is not healthy")
         self.done.append("health")
 
-    def complete(self, root: Root) -> dict[str, Any]:
+    def complete(self, root: Root, *, is_migrated: bool = False) -> dict[str, Any]:
         embedded: Any = SimpleNamespace(
             save_aws=lambda: self.done.append("save"), plain_site_url="plain {}".format
         )
@@ -53,7 +53,7 @@ class Fakes:
             Cloud(load_environment("local", variables={}), VARIABLES, "https://aws"),
             OUTPUTS,
             Steps(),
-            migrate=self.migrate,
+            migrate=None if is_migrated else self.migrate,
             publish_site=lambda *_: self.done.append("publish"),
             store_keys=lambda _: self.done.append("keys"),
             check_health=self.check_health,
@@ -74,6 +74,12 @@ def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
         "stateBucket": "multitask-terraform-state",
         "outputs": OUTPUTS,
     }
+
+
+def test_a_database_that_is_up_to_date_is_not_migrated(root: Root) -> None:
+    fakes = Fakes()
+    fakes.complete(root, is_migrated=True)
+    assert fakes.done == ["publish", "keys", "health", "save"]
 
 
 def test_an_unhealthy_platform_is_not_written(root: Root) -> None:
