@@ -126,10 +126,12 @@ class Machine:
         self.cloud = EmbeddedCloud(root)
 
     def kill(self, *names: str) -> None:
-        """Kills services, at the same moment."""
+        """Kills services at the same moment, and waits until their processes have ended."""
         running = self.cloud.running()
         for name in names:
             os.kill(running[name].pid, signal.SIGKILL)
+        # A start would otherwise find a process that is still running.
+        wait_for(lambda: not self.cloud.running().keys() & set(names), interval=0.01)
 
     def kill_workers(self) -> None:
         """Kills all processes that execute functions."""
