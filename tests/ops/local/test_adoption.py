@@ -233,6 +233,7 @@ def synthesized_stack(server: Server) -> Terraform:
     variables = embedded_variables(
         Addresses(
             aws=f"http://{LOOPBACK}:{server.port}",
+            plain_aws=f"http://{LOOPBACK}:{server.port}",
             database=f"{LOOPBACK}:1",
             cache=f"{LOOPBACK}:{cache_port}",
             database_server=f"{LOOPBACK}:1",
