@@ -12,17 +12,11 @@ from typing import Any
 import pytest
 
 from bench.chaos.changes import Changes
-from ops.cloud import EMBEDDED, embedded_variables
-from ops.embedded import Addresses
-from ops.embedded.certificates import Certificates
-from ops.embedded.ports import LOOPBACK, choose_port, ports_file
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.local.consistency import StateConsistency
 from ops.root import write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption, import_id
 from ops.terraform.runner import Terraform, TerraformKilledError, last_run
-from ops.terraform.state import managed_instances
-from ops.terraform.synthesis import synthesize
 from ops.terraform.toolchain import terraform, terraform_variables
 from tests.ops.embedded.servers import Server, running_server
 from tests.waiting import wait_for
@@ -192,70 +186,6 @@ def kill_terraform_at(stack: Terraform, log: Path, action: str) -> None:
     process = run.find() if run else None
     assert process
     process.kill()
-
-
-REPLACED = {
-    "aws_api_gateway_deployment",
-    "aws_apigatewayv2_deployment",
-    "aws_cognito_user_pool_client",
-}
-"""Types that Terraform replaces after an import, because AWS does not return all arguments."""
-
-
-@pytest.mark.nightly
-@pytest.mark.timeout(3600)
-def test_resources_of_every_type_are_adopted_after_a_lost_state(server: Server) -> None:
-    stack = synthesized_stack(server)
-    stack.apply()
-    created = created_ids(log(server))
-    before = ids(stack)
-    assert before.keys() == created.keys()
-    (stack.directory / "terraform.tfstate").unlink()
-    adopted = adopt(stack, [*created, "aws_sqs_queue.unknown"], created)
-    assert set(adopted) == created.keys()
-    stack.apply()
-    end_adoption(stack.directory)
-    after = ids(stack)
-    changed = {address.partition(".")[0] for address in before if before[address] != after[address]}
-    assert changed <= REPLACED
-    with stack.temporary_plan("second") as plan:
-        assert plan.counts == {"add": 0, "change": 0, "remove": 0}
-
-
-def synthesized_stack(server: Server) -> Terraform:
-    """Returns the initialized stack of the `local` environment, with a local state."""
-    server.stop()
-    root, cache_port = server.root, choose_port()
-    write_json(ports_file(root), {"cache-proxy": cache_port})
-    server.start()
-    certificates = Certificates(root)
-    certificates.renew()
-    variables = embedded_variables(
-        Addresses(
-            aws=f"http://{LOOPBACK}:{server.port}",
-            plain_aws=f"http://{LOOPBACK}:{server.port}",
-            database=f"{LOOPBACK}:1",
-            cache=f"{LOOPBACK}:{cache_port}",
-            database_server=f"{LOOPBACK}:1",
-            authority=str(certificates.authority),
-        )
-    )
-    synthesize([EMBEDDED], root.cdktf_out, variables)
-    directory = root.cdktf_out / "stacks" / EMBEDDED
-    write_json(directory / "backend_override.tf.json", {"terraform": {"backend": {"local": {}}}})
-    result = Terraform(
-        terraform(root), directory, {**terraform_variables(root), **variables}, log(server)
-    )
-    result.init()
-    return result
-
-
-def ids(stack: Terraform) -> dict[str, str]:
-    """Returns the id of each resource in the state, by address."""
-    state = json.loads((stack.directory / "terraform.tfstate").read_text())
-    return {
-        address: str(instance["attributes"]["id"]) for address, instance in managed_instances(state)
-    }
 
 
 @pytest.mark.parametrize(
