@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,10 +47,12 @@ def _restrict() -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def checkout() -> Iterator[Path]:
     """Yields a copy of the checkout, which shares installed packages with the original."""
-    folder = tmp_path_factory.mktemp("shells") / "häuser und 平台" / "ein haus"
-    folder.parent.mkdir()
+    # PostgreSQL's system user cannot read pytest's own temporary directory.
+    parent = Path(tempfile.mkdtemp(prefix="häuser und 平台 "))
+    parent.chmod(0o755)
+    folder = parent / "ein haus"
     command = ["git", "worktree", "add", "--quiet", "--detach", str(folder), "HEAD"]
     subprocess.run(command, cwd=PROJECT, check=True)
     try:
@@ -62,6 +65,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     finally:
         command = ["git", "worktree", "remove", "--force", str(folder)]
         subprocess.run(command, cwd=PROJECT, check=True)
+        parent.rmdir()
 
 
 @pytest.mark.nightly
