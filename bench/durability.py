@@ -94,7 +94,7 @@ class Target:
 
 @contextmanager
 def running(script: Path) -> Iterator[Target]:
-    """Runs an embedded AWS with a start script, and stops it at the end."""
+    """Starts an embedded AWS with the program `script`, and stops it when the `with` block ends."""
     with tempfile.TemporaryDirectory() as directory:
         root = Root(Path(directory))
         root.prepare()

@@ -119,7 +119,7 @@ class Session:
             headers=sent,
             query=query,
             authorizer=None if token else context,
-            source_ip=str(uuid.uuid4()),  # avoids rate limits per address
+            source_ip=str(uuid.uuid4()),  # avoids the rate limits per IP address
         )
         outside, begun = self._stopwatch.outside, time.perf_counter()
         response = self._handle(event, None)
@@ -145,7 +145,10 @@ def measure(
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--root", type=Path, default=DEFAULT_ROOT, help="root of the platform (default: .local)"
+        "--root",
+        type=Path,
+        default=DEFAULT_ROOT,
+        help="directory of the local platform's data (default: .local)",
     )
     parser.add_argument(
         "--services",

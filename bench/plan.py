@@ -30,7 +30,7 @@ def timed(work: Callable[[], object]) -> float:
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=5, help="number of measured plans per command (default: 5)"
+        "--runs", type=int, default=5, help="number of measured runs of each command (default: 5)"
     )
     parser.add_argument("--environment", default="dev", help="environment to plan (default: dev)")
     arguments = parser.parse_args()

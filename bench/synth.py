@@ -1,11 +1,15 @@
-"""Measures synthesis of all environments with lazy and with ordinary imports of the provider.
+"""Measures synthesis of all environments with several variants of the imports.
 
     python -m bench.synth [--runs 5]
 
-`plain-jsii` is lazy without the changes in modules/provider/kernel.py, and `cdktn` is lazy with CDK
-Terrain, if `make cdktn` has installed it. All variants run the same main.py in turn. One warm-up
-run of each packages the functions and compiles modules, and is not counted. Fails if the outputs
-differ.
+The variants run the same main.py in turn:
+
+- `lazy` imports only the provider's modules that are used, and `ordinary` imports all of them.
+- `plain-jsii` is `lazy` without the changes in modules/provider/kernel.py.
+- `cdktn` is `lazy` with CDK Terrain, if `make cdktn` has installed it.
+
+Before the measurement, each variant runs once to package the functions and to compile modules.
+Fails if the outputs differ.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The frames that the WebSocket API sends, for documents and tests. No function imports this.
+"""The frames that the WebSocket API sends. Only the API's description and tests import this module.
 
 `lambdas.chat.models` defines the frames that clients send.
 """

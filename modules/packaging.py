@@ -114,10 +114,10 @@ class Packager:
         return tuple(sorted(pins))
 
     def _install(self, pins: tuple[str, ...]) -> Path:
-        """Returns the folder with these dependencies. Runs pip only if it does not exist.
+        """Returns the folder with these dependencies. If there is none, creates it with pip.
 
         Raises:
-            PackagingError: Pipfile.lock has another version, or pip failed.
+            PackagingError: Pipfile.lock pins another version of a dependency, or pip failed.
         """
         lines = self._add_hashes(pins)
         host = f"{sys.implementation.cache_tag}-{platform.system()}-{platform.machine()}"

@@ -7,7 +7,7 @@ from ops.errors import OperatorError
 
 
 def account_address(text: str) -> str:
-    """Returns the form of an email address that identifies its account.
+    """Returns an email address in the normalized form that identifies its account.
 
     Raises:
         OperatorError: the services would reject the address.

@@ -1,6 +1,7 @@
 """Fixtures and hooks of all tests.
 
-Tests use the checkout's Node. Tests that share an expensive fixture run on one worker.
+Tests use the Node.js that `make setup` installed. Tests that share an expensive fixture run on the
+same worker.
 """
 
 from __future__ import annotations
@@ -90,7 +91,7 @@ def start_platform(config: pytest.Config, nodeids: Iterable[str]) -> None:
 
 
 def find_scope(nodeid: str) -> str:
-    """Returns the module of a test, or the folder in FIRST_SCOPES that contains the test."""
+    """Returns the folder in FIRST_SCOPES that contains the test, or else the module of the test."""
     folder = next((scope for scope in FIRST_SCOPES if nodeid.startswith(scope)), None)
     return folder or nodeid.partition("::")[0]
 

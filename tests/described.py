@@ -1,4 +1,4 @@
-"""Compares responses, frames and events with the types that the descriptions of the API use."""
+"""Compares responses, frames and events with the types from which docs/api is generated."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
 def handshake(certificate: Path | Pair, authority: Path, name: str) -> None:
-    """Connects a client that trusts an authority to a server, in memory.
+    """Performs a TLS handshake in memory. The client trusts one certificate authority.
 
     Args:
         certificate: The server's certificate and key, or a file with them.

@@ -166,9 +166,14 @@ class Aws:
             Code={"ZipFile": package_code("1")},
             Publish=True,
         )
+        self.resources.callback(self._delete_logs, name)
         self.resources.callback(lambda_.delete_function, FunctionName=name)
         lambda_.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
         return name
+
+    def _delete_logs(self, function: str) -> None:
+        with suppress(ClientError):  # if no invocation wrote a log
+            self.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{function}")
 
     def invoke(self, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
         """Invokes a version or an alias of the function, and returns its result."""

@@ -38,7 +38,7 @@ class BillableResource:
 
 @dataclass(frozen=True)
 class BillableResources:
-    """All resources of a stack, or of one side of a plan."""
+    """All resources of a stack, or of a plan before or after its changes."""
 
     items: tuple[BillableResource, ...]
 

@@ -77,7 +77,7 @@ def _sign_in(
 ) -> tuple[dict[str, Client], dict[str, str]]:
     deployed = outputs(cloud)
     cognito, pool = cloud.client("cognito-idp"), deployed["cognito_user_pool_id"]
-    connections = urllib3.PoolManager(retries=False, maxsize=4)
+    connections = urllib3.PoolManager(retries=False, maxsize=4, ca_certs=cloud.authority)
     public = Client(deployed["api_url"], connections)
     clients, ids = {}, {}
     for person in people:

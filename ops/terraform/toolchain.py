@@ -148,13 +148,18 @@ def terraform_variables(
     *,
     mirror_parents: Sequence[Path] = MIRROR_PARENTS,
 ) -> dict[str, str]:
-    """Returns variables that make Terraform quiet, disable its prompts and set a provider source.
+    """Returns the environment variables of Terraform's process.
 
-    Drops variables that would make Terraform use another state, directory or options.
+    They make Terraform quiet, disable its prompts and set a source of the provider. Inherited
+    variables that would make Terraform use another state, directory or options are left out.
 
-    The provider source is the first that exists of: a CLI configuration file; a provider mirror in
-    a directory that Terraform searches by default, in TF_PROVIDER_MIRROR, or one level below /opt,
-    /usr/share or /usr/local/share; the public registry.
+    The source of the provider is the first of these that exists:
+
+    1. The CLI configuration file.
+    2. A provider mirror in a directory that Terraform searches by default.
+    3. The mirror in TF_PROVIDER_MIRROR.
+    4. A mirror in a folder of /opt, /usr/share or /usr/local/share.
+    5. The public registry.
     """
     dropped = redirecting_variables(variables)
     kept = {name: value for name, value in variables.items() if name not in dropped}

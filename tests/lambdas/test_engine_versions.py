@@ -39,7 +39,8 @@ def stated(engine: str) -> dict[str, str]:
 def locked(package: str) -> str:
     """Returns the version of a Python package in the lock file."""
     lock = json.loads((PROJECT / "Pipfile.lock").read_text())
-    return str(lock["default"][package]["version"]).removeprefix("==")
+    entries = {name: entry for group in lock.values() for name, entry in group.items()}
+    return str(entries[package]["version"]).removeprefix("==")
 
 
 def test_the_page_states_the_versions_of_prod() -> None:

@@ -197,9 +197,10 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files, and saves assets whose content changed although their name did not.
+        """Returns the files, of which browsers revalidate those that changed under the same name.
 
-        Their names contain no hash of the content, so browsers may not keep them.
+        Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
+        restore it.
         """
         result = dict(files)
         for name, old in before.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from typing import Any
@@ -17,6 +18,8 @@ INTERNAL = ("127.0.0.1", True)
 """Address and security of what services do later, outside a request."""
 PLAIN_DOMAIN = ".plain.localhost"
 """Domain of the distributions' addresses for browsers that do not trust the authority."""
+CLOSING_SECONDS = 1.0
+"""Seconds that a closing connection with TLS waits for its client."""
 OWN_HEADERS = {b"host", b"if-none-match", b"accept-encoding"}
 """Request headers that would not match the rewritten file."""
 
@@ -41,8 +44,24 @@ def serve_with_tls(host: str, tls_port: int, plain_port: int | None) -> None:
         await serve(application, config)
 
     hypercorn.asyncio.serve = serve_both  # type: ignore[assignment]
+    close_idle_connections_soon()
     treat_internal_calls_as_secure()
     redirect_to_port(tls_port)
+
+
+def close_idle_connections_soon() -> None:
+    """Sets the time that a connection with TLS waits for its client when the server closes it.
+
+    asyncio's 30 seconds would delay each stop as long as the idle connection of a client.
+    """
+    start_server: Callable[..., Awaitable[asyncio.Server]] = asyncio.start_server
+
+    async def start(*arguments: Any, **options: Any) -> asyncio.Server:
+        if options.get("ssl"):
+            options["ssl_shutdown_timeout"] = CLOSING_SECONDS
+        return await start_server(*arguments, **options)
+
+    asyncio.start_server = start  # type: ignore[assignment]
 
 
 def ignore_claimed_transport(application: Application) -> Application:

@@ -1,4 +1,4 @@
-"""Limits the number of workers, and keeps a worker whose function raised an exception."""
+"""Limits the number of workers, and reuses a worker after an exception of its function."""
 
 from __future__ import annotations
 

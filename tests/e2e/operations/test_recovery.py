@@ -48,6 +48,8 @@ def test_status_shows_processes_and_health(platform: Platform) -> None:
         "database-proxy": True,
         "cache-proxy": True,
     }
+    plain_site = status["addresses"].pop("plain site")
+    assert re.fullmatch(r"http://\w+\.plain\.localhost:\d+", plain_site)
     assert status["addresses"] == {
         "api": platform.api_url,
         "ws": platform.ws_url,

@@ -119,8 +119,8 @@ def test_clients_use_the_custom_domain_and_chat_uses_the_execute_api_address(
     assert chat["WEBSOCKET_API_ENDPOINT"] == outputs["management_endpoint"]["value"]
     emulated = rf"//127\.0\.0\.1:4566/_aws/execute-api/{api}/local"
     outputs = local.document["output"]
-    assert re.fullmatch(f"ws:{emulated}", outputs["ws_url"]["value"])
-    assert re.fullmatch(f"http:{emulated}", outputs["management_endpoint"]["value"])
+    assert re.fullmatch(f"wss:{emulated}", outputs["ws_url"]["value"])
+    assert re.fullmatch(f"https:{emulated}", outputs["management_endpoint"]["value"])
     assert "aws_apigatewayv2_domain_name" not in local.types
 
 
