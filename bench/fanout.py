@@ -143,7 +143,7 @@ class Timed(NamedTuple):
 async def time_frame(
     clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
 ) -> Timed:
-    """Performs an action that sends one frame to every client in the room, and returns its `Timed`."""
+    """Performs an action that sends one frame to every client in the room."""
     before = [frames(client, room) for client in clients]
     called = time.time()
     doing = asyncio.ensure_future(act())

@@ -15,9 +15,9 @@ from tests.e2e.support.api_client import Api, ApiResponse
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
-OPENING = 16
+OPENING = 8
 """Connections that are opened at the same time. The embedded API Gateway accepts connections one by
-one, and a ticket expires after 30 s."""
+one, a ticket expires after 30 s, and 14 functions run at once in the embedded Lambda."""
 
 
 class ChatUser:
