@@ -61,7 +61,7 @@ def close_idle_connections_soon() -> None:
             options["ssl_shutdown_timeout"] = CLOSING_SECONDS
         return await start_server(*arguments, **options)
 
-    asyncio.start_server = start  # type: ignore[assignment]
+    asyncio.start_server = start
 
 
 def ignore_claimed_transport(application: Application) -> Application:
