@@ -194,7 +194,7 @@ def test_changes_of_every_service_survive_a_later_kill(server: Server) -> None:
     server.client("s3").create_bucket(Bucket="bucket")
     for change, _ in CHANGES.values():
         change(server)
-    time.sleep(3 * SAVE_SECONDS)  # other tests share the machine's cores, so a save takes longer
+    time.sleep(SAVE_SECONDS)
     server.kill()
     recovery = server.start()
     assert recovery is None or recovery.lost == {}
