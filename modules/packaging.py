@@ -114,7 +114,7 @@ class Packager:
         return tuple(sorted(pins))
 
     def _install(self, pins: tuple[str, ...]) -> Path:
-        """Returns the folder with these dependencies. If there is none, creates it with pip.
+        """Returns the folder with these dependencies, which pip creates if it does not exist.
 
         Raises:
             PackagingError: Pipfile.lock pins another version of a dependency, or pip failed.

@@ -31,7 +31,7 @@ FLAGS = [
 
 @contextmanager
 def open_browser(*flags: str) -> Iterator[Browser]:
-    """Starts Chromium. Skips the test if there is none, but not in CI."""
+    """Starts Chromium. Without Chromium, the test is skipped, except in CI, where it fails."""
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
         pytest.skip("there is no Chromium on the PATH")

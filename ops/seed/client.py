@@ -29,7 +29,7 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def call(self, method: str, path: str, body: Any = None, *, allow: int | None = None) -> Any:
-        """Returns the body of the response, or None if there is none.
+        """Returns the body of the response. Returns None for an empty body.
 
         Args:
             body: Sent as JSON.
