@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import botocore.session
 import pytest
 from aws_lambda_powertools.logging import Logger
 from moto import mock_aws
+from moto.dynamodb.responses import DynamoHandler
 
 from lambdas.common.messaging.events import Event, EventFactory
 from lambdas.common.web.http import Request
@@ -91,7 +93,19 @@ def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
 
 
 @pytest.fixture
-def aws() -> Iterator[None]:
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An in-process AWS whose DynamoDB processes one request at a time.
+
+    In DynamoDB, conditional writes and transactions are atomic. In moto, they are not: a failed
+    transaction restores a copy of the tables, without the writes that others made meanwhile.
+    """
+    lock, call = threading.Lock(), DynamoHandler.call_action
+
+    def serialized(handler: DynamoHandler) -> Any:
+        with lock:
+            return call(handler)
+
+    monkeypatch.setattr(DynamoHandler, "call_action", serialized)
     with mock_aws():
         yield
 

@@ -1,11 +1,9 @@
 """Fixtures of the ai tests: local providers and the two tables."""
 
-import threading
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from moto.dynamodb.responses import DynamoHandler
 
 from tests.lambdas.ai.servers import FakeProvider
 
@@ -65,18 +63,3 @@ def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], 
         return {name: int(value["N"]) for name, value in item.items() if "N" in value}
 
     return read
-
-
-@pytest.fixture
-def one_request_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes moto process one request at a time, so that conditional writes are atomic.
-
-    DynamoDB guarantees this for each item. moto does not.
-    """
-    lock, call = threading.Lock(), DynamoHandler.call_action
-
-    def serialized(self: DynamoHandler) -> Any:
-        with lock:
-            return call(self)
-
-    monkeypatch.setattr(DynamoHandler, "call_action", serialized)

@@ -418,7 +418,6 @@ def test_a_failed_call_counts_no_tokens(
     assert ok(call("GET", "/conversations"))["items"] == []
 
 
-@pytest.mark.usefixtures("one_request_at_a_time")
 def test_concurrent_calls_are_admitted_up_to_the_quota(
     stdout: io.StringIO, environ: dict[str, str], dynamodb: "DynamoDBClient", gemini: FakeProvider
 ) -> None:

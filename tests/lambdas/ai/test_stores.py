@@ -268,7 +268,6 @@ class TestQuota:
         quota.reserve("u-1", 1)
         assert usage("u-1", DAY)["expires_at"] == NOW - 8 * 3600 + 31 * 24 * 3600
 
-    @pytest.mark.usefixtures("one_request_at_a_time")
     def test_concurrent_calls_never_exceed_the_quota(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
@@ -301,7 +300,6 @@ class TestQuota:
         assert outcomes.count("completed") >= 8
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
 
-    @pytest.mark.usefixtures("one_request_at_a_time")
     def test_concurrent_reservations_fill_the_quota_exactly(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
