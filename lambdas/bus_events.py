@@ -108,7 +108,7 @@ class MemberLeft(EventData, frozen=True, kw_only=True):
 
 
 class PostEventData(EventData, frozen=True, kw_only=True):
-    """The post of an event. Anonymous posts have no `author_id`."""
+    """The data of an event about a post. Anonymous posts have no `author_id`."""
 
     post_id: Id
     is_anonymous: bool
@@ -155,7 +155,7 @@ class CommentDeleted(PostEventData, frozen=True, kw_only=True):
 
 
 class ListingEventData(EventData, frozen=True, kw_only=True):
-    """The listing of an event."""
+    """The data of an event about a listing."""
 
     listing_id: Id
     seller_id: Id

@@ -35,7 +35,7 @@ class JoinAck(Ack, frozen=True, kw_only=True, tag="ack"):
 
 
 class RoomAck(Ack, frozen=True, kw_only=True, tag="ack"):
-    """The frame was accepted."""
+    """The frame was accepted. It named a room."""
 
     room_id: Id
 
@@ -69,7 +69,7 @@ ACKS: Mapping[str, type[Ack]] = {
 
 
 ErrorCode = Literal[
-    # Every frame
+    # Errors that every frame can cause
     "malformed_json",
     "unknown_action",
     "frame_too_large",
@@ -79,16 +79,16 @@ ErrorCode = Literal[
     "not_joined",
     "dependency_unavailable",
     "internal_error",
-    # Frames with a room
+    # Errors of frames that name a room
     "room_not_found",
     "not_a_member",
     "banned",
-    # join_room
+    # Errors of join_room
     "invitation_required",
     "anonymous_not_allowed",
     "room_full",
     "live_unavailable",
-    # send_message and typing
+    # Errors of send_message and typing
     "muted",
     "moderators_only",
     "room_busy",

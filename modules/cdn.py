@@ -56,7 +56,7 @@ function handler(event) {
 }
 """
 _PAGE = {
-    # The scripts of index.html show the page.
+    # A single-page application: the scripts of index.html show the page of any path.
     "single_page": "'/index.html'",
     "pages": r"request.uri.replace(/\/?$/, '/index.html')",
 }
@@ -65,7 +65,7 @@ NOT_FOUND_PAGE = "/404.html"
 
 
 def route_function(environment: Environment) -> str:
-    """Returns the viewer function that selects the file for a path of the site."""
+    """Returns the CloudFront function that maps the path of a request to a file of the site."""
     return _ROUTING.replace("PAGE", _PAGE[environment.site_routes])
 
 
@@ -282,7 +282,7 @@ class Cdn(Construct):
                     "override": True,
                 },
                 # `preload` and `includeSubDomains` cannot be reverted for years and affect other
-                # hosts of the domain, so the domain's owner has to decide about them.
+                # hosts of the domain, so they are left to the domain's owner.
                 strict_transport_security={
                     "access_control_max_age_sec": HSTS_SECONDS,
                     "include_subdomains": self._environment.domains is not None

@@ -73,8 +73,8 @@ class Cost(Construct):
                     else None,
                     subscriber_sns_topic_arns=[alerts_topic_arn],
                 )
-                # The specification requires only the alert on actual costs. The alert on
-                # forecast costs leaves time to act.
+                # The specification requires only the alert on actual costs. The alert on forecast
+                # costs leaves time to act before the budget is exceeded.
                 for kind, percent in (
                     ("ACTUAL", environment.budget.alert_percent),
                     ("FORECASTED", 100),

@@ -85,7 +85,7 @@ class DeploymentPermissions:
                 "apigateway:GET",
                 f"arn:aws:apigateway:{self.environment.region}::/account",
             ),
-            # These actions read settings and lists of the account.
+            # These actions read settings and lists of the whole account.
             _allow(
                 "CheckAccount",
                 "ec2:DescribeRegions DescribeAddresses DescribeVpcs s3:ListAllMyBuckets "
@@ -132,7 +132,7 @@ class DeploymentPermissions:
         site = f"arn:aws:s3:::{names.bucket('platform', 'frontend')}"
         return [
             _allow("ReadState", "s3:GetObject", key, f"{key}.tflock"),
-            # Without this permission, S3 does not report that the lock is absent.
+            # Without this permission, S3 returns 403 instead of 404 for a lock that does not exist.
             _allow(
                 "SeeState",
                 "s3:ListBucket",
@@ -287,7 +287,8 @@ class DeploymentPermissions:
                 "UpdateContinuousBackups *Tag*",
                 *self._named("dynamodb", "table/"),
             ),
-            # The ARNs of targets and policies contain ids.
+            # The ARNs of targets and policies contain ids, so the service namespace limits the
+            # permission.
             _allow(
                 "TableCapacity",
                 "application-autoscaling:*",
@@ -296,7 +297,7 @@ class DeploymentPermissions:
                     "StringEquals": {"application-autoscaling:service-namespace": "dynamodb"}
                 },
             ),
-            # TagResource does not support the service namespace.
+            # TagResource does not support the condition on the service namespace.
             _allow(
                 "TagTableCapacity",
                 "application-autoscaling:*agResource",
@@ -310,7 +311,7 @@ class DeploymentPermissions:
                 names.arn("rds", "pg:default.*"),
                 names.arn("rds", "og:default:*"),
             ),
-            # RDS creates and rotates the secret.
+            # RDS creates the secret with the permissions of the caller, and rotates it.
             _allow(
                 "DatabaseSecret",
                 "secretsmanager:CreateSecret TagResource DescribeSecret",
@@ -451,7 +452,8 @@ class DeploymentPermissions:
                 "budgets:ViewBudget ModifyBudget *agResource ListTagsForResource",
                 self._global_arn("budgets", f"budget/multitask-platform-{environment.name}"),
             ),
-            # A budget without a billing view uses the account's default view.
+            # If a budget has no billing view, AWS checks the permission on the account's default
+            # view.
             _allow(
                 "BudgetCosts",
                 "billing:GetBillingViewData",
@@ -462,7 +464,8 @@ class DeploymentPermissions:
             domains = environment.domains
             own = [domains.api, domains.websocket, domains.cdn, domains.site, *domains.site_aliases]
             zone = f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"
-            # The records of the environment's names, and the validation records of certificates.
+            # The names are those of the environment's records, and of records that validate
+            # certificates.
             records = [*own, *(f"_*.{name}" for name in own)]
             record_names = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
             statements += [
@@ -667,7 +670,8 @@ class DeploymentPermissions:
                 names.arn("rds-db", "dbuser:*/*"),
                 *self._named("elasticache", "replicationgroup:", "user:"),
             ),
-            # Only the outbox is scanned, because it contains only unpublished events.
+            # The boundary allows scans of the outbox only. That table is small, because it contains
+            # only unpublished events.
             _allow(
                 "Outbox",
                 "dynamodb:Scan",

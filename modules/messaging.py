@@ -93,7 +93,7 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # The same retention as the logs, which are needed to understand old events.
+            # Events stay as long as the logs, without which an old event cannot be understood.
             retention_days=environment.monitoring.log_retention_days,
         )
 

@@ -65,7 +65,7 @@ class Networking(Construct):
             tags=self._tags("vpc"),
         )
         self.vpc_id: str = self._vpc.id
-        # Removes all rules from the VPC's default security group, which no resource uses.
+        # The VPC's default security group loses all its rules, because no resource uses it.
         DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
         blocks = list(ipaddress.IPv4Network(CIDR).subnets(new_prefix=20))
         private = self._subnets("private", zones, blocks[: len(zones)])

@@ -51,7 +51,7 @@ class PackagingError(Exception):
 
 
 class Packager:
-    """Packages functions of one source tree for one platform.
+    """Packages functions of one source tree for one target platform.
 
     Args:
         target: `aws` for the Lambda runtime, `host` for the running interpreter.

@@ -115,8 +115,8 @@ class Security(Construct):
             description="Rate limit and AWS's common rules, for the REST API",
             limited=environment.rate_limiting,
         ).arn
-        # No rate limit: all requests to the user pool come from the few addresses of the auth
-        # service, which limits clients by their own addresses.
+        # The user pool's web ACL has no rate limit, because all requests to the pool come from the
+        # few addresses of the auth service, which limits clients by their own addresses.
         pool_acl = self._web_acl(
             "user-pool-firewall",
             name=names.of("auth", "waf"),
@@ -346,7 +346,7 @@ def _rate_limit_body() -> Wafv2WebAclCustomResponseBody:
         "too_many_requests",
         f"Too many requests from this address. Try again in {RATE_WINDOW} seconds.",
     )
-    # WAF does not support application/problem+json.
+    # The content type is application/json, because WAF does not support application/problem+json.
     return Wafv2WebAclCustomResponseBody(
         key=RATE_LIMIT_BODY, content_type="APPLICATION_JSON", content=error.body
     )

@@ -26,7 +26,7 @@ TABLES: tuple[TableDefinition, ...] = (
     ),
     # Aliases of anonymous authors. The key is a hash of the user and the room or post.
     TableDefinition(service="profile", resource="aliases", hash_key="alias_key"),
-    # The ids of events that the statistics function has counted, to detect repeated events.
+    # The ids of the events that the statistics function has counted, to recognize repeated events.
     TableDefinition(service="profile", resource="counted-events", hash_key="event_id", ttl=True),
     TableDefinition(
         service="chat",
@@ -56,8 +56,9 @@ TABLES: tuple[TableDefinition, ...] = (
         resource="posts",
         hash_key="post_id",
         indexes=[
-            # The hash key consists of month and shard. Hashing by time would make it impossible to
-            # query ranges of time.
+            # The hash key consists of month and shard, because a query needs one hash key and a
+            # range of the range key: with the time as hash key, a range of times could not be
+            # queried.
             Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
             Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
         ],

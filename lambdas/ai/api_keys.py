@@ -24,7 +24,7 @@ class ApiKeys:
     def __init__(
         self, ssm: "SSMClient", parameters: Mapping[str, str], clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`parameters` are the SSM parameters' names by provider."""
+        """`parameters` maps each provider to the name of its SSM parameter."""
         self._ssm = ssm
         self._parameters = parameters
         self._clock = clock

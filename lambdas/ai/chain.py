@@ -36,7 +36,9 @@ JITTER = (0.1, 0.5)
 
 
 class InvalidCompletionError(Exception):
-    """The completion does not match the required schema. The message does not contain the text."""
+    """The completion does not match the required schema. The error message does not contain the
+    completion.
+    """
 
 
 class Result(Struct, Generic[T], frozen=True):
@@ -140,7 +142,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
         if failure in REQUEST_FAILURES:
-            # The request caused the failure. The provider works, so its circuit closes.
+            # The request caused the failure, not the provider, so the provider's circuit closes.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)

@@ -35,7 +35,7 @@ class Circuits(Protocol):
     def try_enter(self, provider: str, circuit: Circuit) -> bool:
         """Returns True if this call may use the provider.
 
-        After `opened_until`, a single call tries the provider, and all other calls must skip it.
+        Once `opened_until` has passed, one call tests the provider, and all other calls skip it.
         """
 
     def record_success(self, provider: str, circuit: Circuit) -> None:

@@ -59,7 +59,7 @@ class Conversation(Summary, frozen=True, kw_only=True):
     messages: tuple[Message, ...]
 
     def without_request(self, request_id: str | None) -> tuple[Message, ...]:
-        """Returns the messages that other requests stored."""
+        """Returns the messages except those that this request stored."""
         return tuple(m for m in self.messages if m.request_id is None or m.request_id != request_id)
 
 

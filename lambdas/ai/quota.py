@@ -1,6 +1,7 @@
-"""The daily token quota: tokens are reserved before a call to a model and settled after it.
+"""The daily quota of language model tokens.
 
-Concurrent requests cannot exceed the quota (docs/decisions/0053).
+Tokens are reserved before a call to a model and settled after it. Concurrent requests cannot exceed
+the quota (docs/decisions/0053).
 """
 
 import math
@@ -68,7 +69,7 @@ class DynamoQuota:
         if self._add(reservation):
             return reservation
         day = self._table.get(_key(reservation)) or {}
-        if reservation.lease in day:  # boto3 retried a write that had succeeded
+        if reservation.lease in day:  # the earlier write succeeded, and boto3 repeated it
             return reservation
         if self._reclaim(reservation, day) and self._add(reservation):
             return reservation

@@ -58,7 +58,7 @@ HISTORY_SIZE = 32 * 1024
 
 
 def _object_schema(**properties: Any) -> dict[str, Any]:
-    """Returns a schema for OpenAI's strict mode, which requires exactly these properties."""
+    """Returns a schema for OpenAI's strict mode: it requires all properties and forbids others."""
     return {
         "type": "object",
         "properties": properties,

@@ -89,7 +89,8 @@ class _Exchange:
         except TimeoutError:
             self.failure = Failure.TIMEOUT
         except (OSError, HTTPException, ValueError):
-            # `failure` is already set. The message of a ValueError contains the invalid header.
+            # The exception is not logged, because the message of a ValueError contains the invalid
+            # header.
             return
         finally:
             self._connection.close()
@@ -106,7 +107,7 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # otherwise the connection was closed too early
+        elif not response.length:  # some bytes are missing otherwise
             self.response = HttpResponse(
                 response.status, body, _seconds(response.getheader("Retry-After"))
             )

@@ -126,9 +126,9 @@ class CognitoIdentity:
         return result["UserSub"]
 
     def _remove_unconfirmed(self, email: str) -> bool:
-        """Deletes a user whose email address is not confirmed. Returns False if it is confirmed.
+        """Deletes an unconfirmed user, so that the caller can register the email address.
 
-        The caller then registers the address again. Somebody else may have registered it before.
+        Somebody else may have registered it before. Returns False if the user is confirmed.
         """
         # A concurrent registration may delete the unconfirmed account first.
         with suppress(self._cognito.exceptions.UserNotFoundException):

@@ -112,7 +112,7 @@ class AuthService:
             actor_id=user_id,
             data={"userId": user_id, "displayName": display_name},
         )
-        # Converted because `email` may be of class Email: msgspec cannot encode subclasses of str.
+        # msgspec cannot encode subclasses of str, and `email` may be of class Email.
         return User(user_id=user_id, email=str(email), display_name=display_name, roles=())
 
     def confirm(self, email: str, code: str, *, address: str) -> None:
@@ -142,9 +142,9 @@ class AuthService:
         return SignedIn(**structs.asdict(pair), user=user)
 
     def _check_again(self, session: Session, email: str, password: str, address: str) -> None:
-        """Deletes the session if the password was changed between its check and now.
+        """Raises Problem 401 if the password was changed while this sign-in checked the old one.
 
-        The change has revoked only the sessions that existed. Raises Problem 401.
+        Deletes the new session, because the password change revoked only sessions that existed.
         """
         if not self._sessions.were_revoked(session.user_id):
             return
@@ -269,7 +269,7 @@ class AuthService:
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Counts the `with` block as a failure if it raises a Problem with this status."""
+        """Counts a failure if the `with` block raises a Problem with the status `counted`."""
         attempt = self._limiter.begin(limit, *subject)
         failed = False
         try:
@@ -281,7 +281,10 @@ class AuthService:
             self._limiter.end(attempt, failed=failed)
 
     def _rotate(self, session: Session, presented: RefreshToken) -> TokenPair | None:
-        """Issues the next token. Returns None if another request rotated the session first."""
+        """Issues the session's next refresh token.
+
+        Returns None if another request rotated the session first.
+        """
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
         # The user is read before the write, so that the token stays valid if the read fails.

@@ -127,7 +127,8 @@ class DynamoSessionStore:
         )
 
     def revoke_all(self, user_id: str, keep: str | None = None) -> None:
-        # Written before the index is read: a login either sees it, or has stored its session.
+        # The revocation is written before the index is read. A concurrent login either finds the
+        # revocation, or has already stored its session in the index.
         expires_at = int(self._clock()) + REVOCATION_LIFETIME
         self._table.put({**_revocation_key(user_id), "expires_at": expires_at})
         self._delete_listed(user_id, keep)

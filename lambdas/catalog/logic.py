@@ -429,7 +429,7 @@ class CatalogService:
         return self._events.create(event_type, actor_id=caller.user_id, data=data)
 
     def _publish(self, events: Sequence[Event]) -> None:
-        """Publishes stored events. Only logs errors, because the function's schedule retries."""
+        """Publishes stored events. Only logs errors, because a scheduled run publishes again."""
         try:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass

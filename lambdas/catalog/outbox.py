@@ -14,7 +14,7 @@ INSERT INTO catalog.outbox (event_id, type, detail)
 VALUES (:event_id::uuid, :type, :detail::jsonb)
 """
 _MISSED = "SELECT event_id::text FROM catalog.outbox ORDER BY created_at"
-# Skips events that another execution environment has locked to send them.
+# Skips events that another execution environment has locked and is publishing.
 _CLAIM = """
 SELECT event_id::text, type, detail::text FROM catalog.outbox
 WHERE event_id = ANY(:event_ids::uuid[]) ORDER BY created_at FOR UPDATE SKIP LOCKED

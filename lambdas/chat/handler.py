@@ -155,8 +155,8 @@ class ChatApi:
     def update_member(self, request: Request) -> Versioned[MemberView]:
         """Changes a member's role, mutes or bans the member, or lifts a mute or ban.
 
-        The caller must have a higher rank than the member. The owner transfers the room with the
-        role `owner`.
+        The caller must have a higher rank than the member. The owner transfers the room by giving
+        another member the role `owner`.
         """
         body = validate(UpdateMember, request.json)
         member = self._members.update(

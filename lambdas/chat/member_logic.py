@@ -306,7 +306,7 @@ class MemberService:
         self._members.end(
             member, event, pair=standing.room.pair, replacement=replacement, new_owner=new_owner
         )
-        # Removed before the announcement, so that the former member does not receive it.
+        # The connections are removed before the announcement, so that the former member misses it.
         self._broadcast.evict(member.room_id, reason, member.user_id)
         self._announce("user_left", member)
 

@@ -203,7 +203,7 @@ class SendFrame(RoomFrame, frozen=True, kw_only=True):
 
 
 class TypingFrame(RoomFrame, frozen=True, kw_only=True):
-    """Tells the room that the user is typing, unless the message will be anonymous."""
+    """Reports to the room that the user is typing, unless the message will be anonymous."""
 
     is_anonymous: bool = False
 

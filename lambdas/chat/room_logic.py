@@ -99,7 +99,7 @@ class RoomService:
     def update(self, caller: Caller, room_id: str, body: UpdateRoom, if_match: IfMatch) -> RoomView:
         standing = self._standings.find(caller, room_id)
         standing.require_rank(RANKS[ADMIN])
-        # The name and the description of a room are texts that all members read.
+        # Muted members must not change the name and the description, which all members read.
         standing.require_speaker()
         room = standing.room
         if_match.check(room.version)

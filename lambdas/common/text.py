@@ -89,7 +89,9 @@ class Email(str):
 
 
 class Password(str):
-    """A password in Unicode's form NFKC, so that it does not depend on the keyboard (RFC 8265)."""
+    """A password in Unicode's form NFKC, because keyboards enter the same character in different
+    forms (RFC 8265).
+    """
 
     __slots__ = ()
 
@@ -109,4 +111,4 @@ def _ascii_domain(domain: str) -> str:
     labels = domain.split(".")
     if len(labels) < 2 or not all(labels) or _DEVIATIONS & set(domain):
         raise ValueError
-    return domain.encode("idna").decode().lower()  # UnicodeError is a ValueError
+    return domain.encode("idna").decode().lower()  # raises UnicodeError, which is a ValueError

@@ -184,7 +184,7 @@ def _stored(records: Sequence[Mapping[str, Any]]) -> Iterator[StoredVersion]:
 
 
 def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
-    """Yields the deleted rooms in a stream batch."""
+    """Yields the deleted rooms that a stream batch reports."""
     for record in records:
         item = unpack(record["dynamodb"].get("NewImage") or {})
         if "removed_room" in item:

@@ -42,7 +42,10 @@ before the deletion may still write for up to 30 s, and the index receives chang
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):
-    """A deleted room whose messages up to `seq` remain. `removed_at` is in epoch seconds."""
+    """A deleted room whose messages up to `seq` still exist.
+
+    `removed_at` is in seconds since the epoch.
+    """
 
     room_id: str
     seq: int

@@ -12,7 +12,7 @@ _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-# The hash of a row's key selects the bucket. The checksum covers the whole row as text.
+# The checksum of a row covers all its columns. The hash of its key selects one of 256 buckets.
 _FINGERPRINT = """
 SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*),
     sum(hashtextextended(r.content, 0))::text

@@ -206,7 +206,7 @@ class Migrator:
             if isinstance(error, MigrationError):
                 self._record.failed(migration, self._by, str(error))
             raise
-        self._connection.run("RESET ALL")  # undoes session settings of the file
+        self._connection.run("RESET ALL")  # undoes settings that the file made for the session
         return Applied(*row)
 
     def _execute(self, migration: Migration, statement: Statement) -> None:
@@ -216,7 +216,8 @@ class Migrator:
             fields: dict[str, Any] = (
                 error.args[0] if error.args and isinstance(error.args[0], dict) else {}
             )
-            # P is the character position, counted from 1. Runtime errors have no position.
+            # P is the position of the error in characters, counted from 1. Runtime errors have
+            # none.
             position = int(fields.get("P", 1))
             line = statement.line + statement.sql.count("\n", 0, position - 1)
             reason = fields.get("M", type(error).__name__)

@@ -254,7 +254,10 @@ _serve = entry_point(build)
 
 
 def handler(event: Event, context: object) -> dict[str, Any]:
-    """The entry point for Lambda. Raises RuntimeError if it cannot process an SQS batch."""
+    """The entry point for Lambda.
+
+    Raises RuntimeError if the service could not start for an SQS batch.
+    """
     result = _serve(event, context)
     if "Records" in event and "statusCode" in result:
         # The service could not start. If this returned the HTTP response, SQS would delete the

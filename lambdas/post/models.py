@@ -55,7 +55,7 @@ Tags = Annotated[
     tuple[Tag, ...], Meta(max_length=10, description="must be a list of at most 10 tags")
 ]
 Image = Annotated[str, Meta(min_length=1, max_length=1024, description="must be an upload's key")]
-# The specification has no limit. A page shows up to ten images at once.
+# The specification has no limit. Ten is a choice: a page shows all images of a post at once.
 Images = Annotated[
     tuple[Image, ...], Meta(max_length=10, description="must be a list of at most 10 upload keys")
 ]

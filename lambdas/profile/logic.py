@@ -119,7 +119,8 @@ class ProfileService:
         return self._pictures.sign(caller.user_id, content_type, content_length)
 
     def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
-        if_match.check(self._find_or_create(caller).version)  # before copying the picture
+        # Detects a conflict before the picture is copied.
+        if_match.check(self._find_or_create(caller).version)
         stored = self._pictures.use(caller.user_id, key, AVATARS)
         try:
             before, after = self._change(

@@ -84,7 +84,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         "unsupported_media_type",
         "Send the body as application/json in UTF-8.",
     ),
-    # API Gateway's token bucket refills within a second.
+    # Clients may retry after a second, because API Gateway's token bucket refills within a second.
     "THROTTLED": GatewayError(
         429,
         "Too Many Requests",

@@ -53,8 +53,8 @@ COMPRESSED_FROM = 1024
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
-    # API Gateway cannot log a request header. The trace id leads to the function's log lines, which
-    # have the correlation id.
+    # API Gateway cannot log a request header. The trace id finds the function's log lines, which
+    # contain the correlation id.
     "traceId": "xrayTraceId",
     "time": "requestTime",
     "method": "httpMethod",
@@ -297,7 +297,7 @@ class RestApi(Construct):
                 throttling_burst_limit=limit.burst,
                 metrics_enabled=environment.monitoring.detailed_metrics,
                 logging_level=logging.level,
-                data_trace_enabled=False,  # it would log bodies and tokens
+                data_trace_enabled=False,  # a data trace would log bodies and tokens
                 caching_enabled=False,  # responses differ per caller
             ),
         )
@@ -309,7 +309,8 @@ class RestApi(Construct):
     def _digest(self) -> str:
         """Returns a digest of the routes and settings. A changed digest causes a deployment.
 
-        Hashes selected values, because reading CDKTF's resources would change them.
+        The digest covers selected values, because reading all values of CDKTF's resources would
+        change the resources.
         """
         configuration = {
             "routes": sorted(self._routes),

@@ -55,9 +55,9 @@ class UnknownAddresses(Construct):
             rest_api_id=self._api_id,
             resource_id=resource_id,
             http_method=method.http_method,
-            # No integration_http_method: API Gateway returns no HTTP method for a mock integration
-            # (developer guide, "Mock integrations"), and the provider would replace an integration
-            # whose method differs, together with the integration's response.
+            # The integration has no integration_http_method, because API Gateway returns no HTTP
+            # method for a mock integration (developer guide, "Mock integrations"). If the methods
+            # differed, the provider would replace the integration together with its response.
             type="MOCK",
             request_templates={"application/json": f'{{"statusCode": {status}}}'},
         )

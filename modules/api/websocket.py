@@ -105,7 +105,8 @@ class WebSocketApi(Construct):
             names.arn("execute-api", f"{stage}/{method}/@connections/*")
             for method in ("POST", "DELETE")
         ]
-        # Not the custom domain: its mapping depends on the function, which needs this address.
+        # The management endpoint cannot be the custom domain, whose mapping depends on the function
+        # that needs the endpoint.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
             if environment.endpoints.aws
@@ -143,7 +144,7 @@ class WebSocketApi(Construct):
             authorizer_type="REQUEST",
             authorizer_uri=authorizer.alias.invoke_arn,
             identity_sources=[TICKET],
-            # These attributes are for HTTP APIs, but the embedded AWS returns them here too.
+            # Only HTTP APIs have these attributes, but the embedded AWS also returns them here.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["jwt_configuration", "authorizer_payload_format_version"]
             ),
@@ -215,7 +216,7 @@ class WebSocketApi(Construct):
                 throttling_burst_limit=limit.burst,
                 detailed_metrics_enabled=environment.monitoring.detailed_metrics,
                 logging_level=logging.level,
-                data_trace_enabled=False,  # it would log messages
+                data_trace_enabled=False,  # a data trace would log messages
             ),
             tags=service_tag("chat"),
             **logging.arguments,

@@ -20,7 +20,8 @@ from modules.base.table import Table
 class Access:
     """One function's access to one resource.
 
-    Statements with the same Sid are merged, because a policy may contain each Sid only once.
+    Statements with the same Sid become one statement, because a policy may contain each Sid only
+    once.
     """
 
     variables: Mapping[str, str] = field(default_factory=dict)

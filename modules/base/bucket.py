@@ -132,7 +132,7 @@ class Bucket(Construct):
                 bucket=self.name,
                 target_bucket=access_log_bucket.name,
                 target_prefix=f"{ACCESS_LOG_PREFIX}{name}/",
-                # The receiving bucket's policy must allow the logs first.
+                # The receiving bucket's policy must allow the logs before S3 delivers any.
                 depends_on=[access_log_bucket._policy] if access_log_bucket._policy else None,
             )
         self._statements: list[Statement] = []

@@ -45,8 +45,8 @@ class Certificate(Construct):
         )
         records = []
         for index, name in enumerate(domain_names):
-            # The options are unordered. Selecting them by name keeps the records of other names
-            # unchanged when a name is added.
+            # ACM returns the options in any order. Selecting them by name keeps the records of
+            # other names unchanged when a name is added.
             option = (
                 f"[for option in {certificate.fqn}.domain_validation_options : option if"
                 f' option.domain_name == "{name}"][0]'

@@ -142,7 +142,8 @@ class LambdaFunction(Construct):
             key=f"functions/{function}/{artifact.digest}.zip",
             source=artifact.asset,
             tags=tags,
-            # Creates the new object first, so that the function never refers to a deleted object.
+            # The new object is created before the old one is deleted, so that the function never
+            # refers to a deleted object.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         # The code comes from S3, because the provider uploads local files one after the other.
@@ -232,7 +233,7 @@ class LambdaFunction(Construct):
             Statement(
                 sid="Traces",
                 actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-                resources=["*"],  # X-Ray has no resource-level permissions for these
+                resources=["*"],  # X-Ray has no resource-level permissions for these actions
             ),
         ]
         if in_vpc:

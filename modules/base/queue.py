@@ -65,7 +65,8 @@ class DeadLetterQueue(Construct):
             kms_master_key_id=kms_key_arn,
             message_retention_seconds=DLQ_RETENTION,
             policy=_policy(names.arn("sqs", name), senders),
-            # An argument of the queue, because a separate resource would delay each apply.
+            # The policy is an argument of the queue, because a separate resource would delay each
+            # apply.
             redrive_allow_policy=_compact(
                 {"redrivePermission": "byQueue", "sourceQueueArns": [source_arn]}
             )

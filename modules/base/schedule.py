@@ -91,8 +91,8 @@ class Schedule(Construct):
             qualifier=alias.name,
             principal="events.amazonaws.com",
             source_arn=rule.arn,
-            # Created one after the other: all permissions share one policy, and concurrent writes
-            # to the policy could be lost.
+            # All permissions of a function share one policy, and concurrent writes to the policy
+            # could be lost. Terraform therefore creates the permissions one after the other.
             depends_on=function.invoke_permissions[-1:] or None,
         )
         function.invoke_permissions.append(permission)

@@ -40,7 +40,7 @@ SELECTOR = "PLATFORM_CDK"
 
 @dataclass(frozen=True)
 class Implementation:
-    """The installed packages that are imported as CORE and PACKAGE."""
+    """The import names of a CDK: its `core` library and its `bindings` of the AWS provider."""
 
     core: str
     bindings: str
@@ -57,7 +57,7 @@ class ImplementationError(ImportError):
 
 
 class _Unavailable(MetaPathFinder):
-    """Makes imports of the CDK raise an error, so that none uses an unselected implementation."""
+    """Makes every import of the CDK raise an error, so that none loads an unselected CDK."""
 
     def __init__(self, error: ImplementationError) -> None:
         self._error = error
@@ -102,7 +102,7 @@ def load_lazily() -> bool:
     try:
         selected = selected_implementation()
     except ImplementationError as error:
-        # Commands import this package but no construct, and must work.
+        # Only imports of the CDK may fail. Commands import this package too, but use no construct.
         sys.meta_path.insert(0, _Unavailable(error))
         return False
     mode = os.environ.get("PLATFORM_PROVIDER_IMPORT")

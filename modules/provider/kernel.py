@@ -49,7 +49,7 @@ def reduce_waits() -> bool:
 
 
 def _defer(base: Any) -> Any:
-    """Returns a subclass of jsii's process that waits only when a response is needed."""
+    """Returns a subclass of `base` (jsii's process) that waits only when a response is needed."""
 
     class DeferringProcess(base):  # type: ignore[misc]
         """Waits for the responses to load requests only before a request of another type."""

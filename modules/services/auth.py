@@ -31,9 +31,10 @@ class Auth(Service):
         tables = platform.tables
         users = Statement(
             sid="Users",
-            # Cognito checks no IAM permissions for SignUp, ChangePassword and similar calls.
+            # The statement omits SignUp, ChangePassword and similar calls, for which Cognito checks
+            # no IAM permissions.
             actions=[
-                # For deleting an unconfirmed user when the same email address registers again.
+                # Deletes an unconfirmed user when the same email address registers again.
                 "cognito-idp:AdminDeleteUser",
                 "cognito-idp:AdminGetUser",
                 "cognito-idp:AdminInitiateAuth",
@@ -68,7 +69,7 @@ class Auth(Service):
                     index_sid="SessionsOfUser",
                 ),
                 table_access(tables["auth-rate-limits"], "GetItem", "UpdateItem"),
-                # For the current names of users.
+                # Reads the current names of users.
                 table_access(tables["profile-profiles"], "BatchGetItem", sid="Names"),
                 parameter_access(platform.parameters.jwt_secret),
             ],

@@ -77,14 +77,15 @@ class Chat(Service):
                     "DeleteItem",
                     index_sid="RoomsOfMember",
                 ),
-                # The sessions of connections in a room: an ended session receives nothing.
+                # Reads the sessions of a room's connections, because a connection of an ended
+                # session must receive nothing.
                 table_access(tables["auth-sessions"], "BatchGetItem", sid="RevokedSessions"),
                 # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
-                # For checking that the author of an anonymous message is the user who edits it.
+                # Checks that the user who edits an anonymous message is its author.
                 table_access(tables["platform-authors"], "GetItem", "PutItem"),
-                # The names and privacy settings of users.
+                # Reads the names and privacy settings of users.
                 table_access(tables["profile-profiles"], "BatchGetItem"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",

@@ -128,7 +128,7 @@ class Delivery(Construct):
                 table_access(tables["chat-members"], "BatchGetItem", "Query", "BatchWriteItem"),
                 table_access(tables["auth-sessions"], "BatchGetItem"),
                 table_access(tables["platform-authors"], "BatchWriteItem"),
-                # The current names of authors.
+                # Reads the current names of authors.
                 table_access(tables["profile-profiles"], "BatchGetItem"),
                 bucket_access(
                     "S3_BUCKET_ATTACHMENTS",
@@ -138,7 +138,8 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # The function sends messages to check later. Lambda reports discarded batches.
+                # The function queues messages that it checks later. Lambda queues reports of
+                # discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",

@@ -66,7 +66,8 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # A copy for operators. The function reads the record in the database.
+                # The function writes a copy of the record for operators. It reads the record in the
+                # database.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),
             ],

@@ -20,7 +20,7 @@ class Post(Service):
     """The service at /v1/posts.
 
     The function also completes deletions: it receives the event of a deleted post from a queue,
-    again and again until all data of the post is deleted.
+    repeatedly until all data of the post is deleted.
 
     Args:
         platform: The settings and resources that all services share.

@@ -181,7 +181,7 @@ class Fanout:
         self._remove(room_id, [c for c in listeners if user_id in {None, c.user_id}], reason)
 
     def end_session(self, connection: Connection) -> None:
-        """Tells the client that its session has ended, and closes the connection."""
+        """Sends the client a frame that its session has ended, and closes the connection."""
         frame = {
             "type": "error",
             "requestId": None,
@@ -227,7 +227,10 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Changes the cache. Only logs an outage, because a later delivery repeats the change."""
+        """Runs `work`, which changes the cache.
+
+        Only logs an outage, because a later delivery repeats the change.
+        """
         try:
             work()
         except CacheUnavailableError:

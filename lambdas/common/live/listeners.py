@@ -174,7 +174,8 @@ class LiveRooms:
 
 
 def _encode(connection: Connection) -> str:
-    # Always three parts: during a release, the previous version also runs and expects three.
+    # The text always has three parts, because during a release the previous version of the code
+    # reads it too, and expects three.
     flags = f"{int(connection.visible)}{connection.session_id}"
     return f"{connection.connection_id}|{connection.user_id}|{flags}"
 

@@ -19,11 +19,17 @@ class AuthorStore:
         self._table = Table(dynamodb, table)
 
     def build_put(self, item_id: str, user_id: str) -> Entry:
-        """Returns the entry that stores the author, for the transaction that stores the item."""
+        """Returns the entry that stores an item's author.
+
+        Write it in the same transaction as the item.
+        """
         return self._table.build_put({"item_id": item_id, "user_id": user_id})
 
     def build_delete(self, item_id: str) -> Entry:
-        """Returns the entry that deletes the author, for the transaction that deletes the item."""
+        """Returns the entry that deletes an item's author.
+
+        Write it in the same transaction as the item.
+        """
         return self._table.build_delete({"item_id": item_id})
 
     def author_of(self, item_id: str) -> str | None:

@@ -59,7 +59,8 @@ def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at:
 class KnownProfile(Struct, frozen=True, kw_only=True):
     """The part of a profile that other services read.
 
-    `visibility` is who may see the display name, `activity` who may see that the user is online.
+    `visibility` defines who may see the display name, `activity` who may see that the user is
+    online.
     """
 
     user_id: str
@@ -112,7 +113,8 @@ class ProfileReader:
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
-            names[viewer.user_id] = viewer.display_name  # replaced below if a profile exists
+            # The profile's name replaces it below if a profile exists.
+            names[viewer.user_id] = viewer.display_name
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()
         }

@@ -58,9 +58,8 @@ class KeyRing:
         self._clock = clock
         self._newest: Key | None = None
         self._previous: Key | None = None
-        self._previous_kid: int | None = (
-            None  # the id last requested for `_previous`, even if that key did not exist
-        )
+        # The id that was last requested, even if its key did not exist.
+        self._previous_kid: int | None = None
         self._looked_up_at = 0.0
         self._successor_seen: int | None = None
 
@@ -86,7 +85,11 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Returns True for the first use of the id after the newest id, to detect a rotation."""
+        """Returns True if `kid` follows the newest id and was not checked before: the key may have
+        been rotated.
+
+        Later checks of the same id return False, so that forged tokens cause one lookup at most.
+        """
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:
             return False

@@ -19,9 +19,10 @@ CACHE_TIMEOUT = 0.5
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
-    """`elasticache_cluster` is host:port. Without `elasticache_username`, sends no credentials.
+    """`elasticache_cluster` is host:port.
 
-    Without `elasticache_ca_file`, the system's certificate authorities verify the server.
+    Without `elasticache_username`, clients send no credentials. Without `elasticache_ca_file`, they
+    verify the server with the system's certificate authorities.
     """
 
     elasticache_cluster: str

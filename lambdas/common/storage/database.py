@@ -179,7 +179,8 @@ Run = Callable[..., list[list[Any]]]
 
 
 class Database:
-    """The connection of one execution environment. Opened on first use, and again after a loss.
+    """The connection of one execution environment. It is opened on first use, and again after it
+    was lost.
 
     Statements are prepared once per connection. PostgreSQL plans each call for its parameters.
     Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.

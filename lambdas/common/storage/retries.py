@@ -31,7 +31,7 @@ _RETRYABLE = {
 
 
 def attempts(sleep: Sleep) -> Iterator[None]:
-    """Yields once per attempt, and pauses between attempts. Then raises Problem 503."""
+    """Yields once per attempt, with pauses in between. Then raises Problem 503."""
     for attempt in range(_ATTEMPTS):
         if attempt:
             longest = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))

@@ -43,7 +43,8 @@ _MAGIC = {
     "image/png": re.compile(rb"\x89PNG\r\n\x1a\n"),
     "image/webp": re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
     "application/pdf": re.compile(rb"%PDF-"),
-    "application/zip": re.compile(rb"PK(\x03\x04|\x05\x06)"),  # an archive, or an empty one
+    # The signature of an archive with files, or without files.
+    "application/zip": re.compile(rb"PK(\x03\x04|\x05\x06)"),
 }
 """The first bytes of each file type (ITU T.81 B.2.1, PNG 5.2, RFC 9649 2.4, ISO 32000-2 7.5.2,
 PKWARE's APPNOTE 4.3.7 and 4.3.16)."""

@@ -58,7 +58,8 @@ class Idempotency:
         attempt = new_id()
         if not self._begin(record, body, attempt, request.creation):
             stored = self._table.get({"idempotency_key": record}) or {}
-            # If DynamoDB's response was lost, botocore's retry fails although this attempt began.
+            # botocore repeats the write if DynamoDB's response was lost. The repeated write fails,
+            # although the first one has claimed the key for this attempt.
             if stored.get("attempt") != attempt:
                 if not self._take_over(record, body, attempt, stored):
                     return self._stored_response(stored, body)
