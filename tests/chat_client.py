@@ -25,6 +25,10 @@ class ChatError(Exception):
     """The server returned an error for a frame. The message is the error code."""
 
 
+class GatewayError(Exception):
+    """API Gateway itself returned an error, so the outcome of the request is unknown."""
+
+
 class ChatClient:
     """One user's view of some rooms.
 
@@ -107,9 +111,14 @@ class ChatClient:
                 await self.join(room)
             except (ConnectionClosed, TimeoutError):
                 await self.open()
+            except GatewayError:
+                await asyncio.sleep(0.1)
 
     async def request(self, action: str, **members: Any) -> dict[str, Any]:
-        """Sends a frame and returns its ack. Raises ChatError, ConnectionClosed or TimeoutError."""
+        """Sends a frame and returns its ack.
+
+        Raises ChatError, GatewayError, ConnectionClosed or TimeoutError.
+        """
         assert self._socket is not None, "Call open() first"
         request_id = uuid.uuid4().hex
         response: asyncio.Future[dict[str, Any]]
@@ -125,6 +134,9 @@ class ChatClient:
         async for text in socket:
             await self.reading.wait()
             frame = json.loads(text)
+            if "type" not in frame:
+                self._fail_requests(GatewayError(text))
+                continue
             self.defects += MessageDescription.load().defects(frame)
             if frame["type"] in {"ack", "error"}:
                 response = self._waiting.pop(frame["requestId"] or "", None)
@@ -140,6 +152,13 @@ class ChatClient:
                 self.signals.append(frame)
         for task in background:
             task.cancel()
+
+    def _fail_requests(self, error: GatewayError) -> None:
+        """Fails all requests without a response. The error does not name its request."""
+        for response in self._waiting.values():
+            if not response.done():
+                response.set_exception(error)
+        self._waiting.clear()
 
     def _take(self, message: dict[str, Any]) -> bool:
         """Adds a message in order. Returns True if an earlier message is missing."""

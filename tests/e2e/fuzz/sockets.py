@@ -42,8 +42,11 @@ class Sockets:
             # A WebSocket transports only text that can be encoded as UTF-8.
             socket.send(text.encode(errors="replace").decode())
             response = _response(socket)
-            defect = "; ".join(MessageDescription.load().defects(response))
-            self.outcomes[response.get("code", "ack")] += 1
+            if "type" in response:
+                defect = "; ".join(MessageDescription.load().defects(response))
+                self.outcomes[response.get("code", "ack")] += 1
+            else:
+                defect = f"API Gateway returned an error: {response}"
         except ConnectionClosed as closed:
             self._open.pop(caller)
             # API Gateway closes the connection for larger frames.
@@ -66,8 +69,11 @@ class Sockets:
 
 
 def _response(socket: ClientConnection) -> Any:
-    """Returns the next ack or error. Raises TimeoutError or ConnectionClosed."""
+    """Returns the next ack or error. Raises TimeoutError or ConnectionClosed.
+
+    Errors of API Gateway itself have no type.
+    """
     while True:
         frame = json.loads(socket.recv(timeout=12 * SLOW))
-        if frame["type"] in {"ack", "error"}:
+        if frame.get("type", "error") in {"ack", "error"}:
             return frame

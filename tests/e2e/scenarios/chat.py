@@ -60,7 +60,7 @@ class Listener:
             except ConnectionClosed as error:
                 raise AssertionError("the connection was closed") from error
             else:
-                if frame["type"] in types:
+                if frame.get("type") in types:  # errors of API Gateway itself have none
                     return frame
         raise AssertionError(f"no frame of {types} arrived")
 
