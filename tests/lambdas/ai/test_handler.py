@@ -341,12 +341,12 @@ def test_a_provider_without_response_times_out(
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 10  # without the limit, the provider never responds
     openai.behaviours = [hang]
     started = time.monotonic()
     refused = call("POST", "/ask", ASK)
     assert problem(refused, 503)["code"] == "ai_unavailable"
-    assert time.monotonic() - started < 4.5
+    assert time.monotonic() - started < 10
 
 
 def test_three_failures_open_the_circuit(

@@ -196,11 +196,11 @@ def test_responses_are_classified_as_failures(
     assert failure(server, behaviour).failure == expected
 
 
-@pytest.mark.parametrize("behaviour", [late(3), hang, drip, drip_body])
+@pytest.mark.parametrize("behaviour", [late(60), hang, drip, drip_body])
 def test_a_slow_server_times_out(server: FakeProvider, behaviour: Behaviour) -> None:
     started = time.monotonic()
     assert failure(server, behaviour, timeout=0.3).failure == Failure.TIMEOUT
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_a_refused_connection_is_unreachable(server: FakeProvider) -> None:

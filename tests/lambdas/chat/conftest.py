@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -40,19 +39,17 @@ BUCKET = "attachments"
 
 
 class FakeGateway:
-    """Records the frames of each connection. Connections can be gone, slow or failing."""
+    """Records the frames of each connection. Connections can be gone or failing."""
 
     def __init__(self) -> None:
         self.frames: dict[str, list[Any]] = defaultdict(list)
         self.gone: set[str] = set()
         self.failing: set[str] = set()
-        self.slow: dict[str, float] = {}
         self.closed: list[str] = []
         self.sent: list[Any] = []
         self._lock = threading.Lock()
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:
-        time.sleep(self.slow.get(connection_id, 0))
         if connection_id in self.gone:
             return "gone"
         content = json.loads(frame)

@@ -21,21 +21,20 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize(
-    ("call", "seconds"),
+    ("name", "call", "seconds"),
     [
-        (lambda clients: clients.dynamodb.get_item(TableName="table", Key={"id": {"S": "x"}}), 3),
-        (lambda clients: clients.ssm.get_parameter(Name="/key"), 3),
-        (lambda clients: clients.cognito.forgot_password(ClientId="client", Username="x"), 4),
-        (lambda clients: clients.events.put_events(Entries=[{"Source": "x"}]), 3),
+        ("dynamodb", lambda c: c.get_item(TableName="table", Key={"id": {"S": "x"}}), 3),
+        ("ssm", lambda c: c.get_parameter(Name="/key"), 3),
+        ("cognito", lambda c: c.forgot_password(ClientId="client", Username="x"), 4),
+        ("events", lambda c: c.put_events(Entries=[{"Source": "x"}]), 3),
     ],
-    ids=["dynamodb", "ssm", "cognito", "events"],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_hanging_call_times_out(
-    silent: None, call: Callable[[Clients], Any], seconds: float
+    silent: None, name: str, call: Callable[[Any], Any], seconds: float
 ) -> None:
-    clients = Clients(REGION)
+    client = getattr(Clients(REGION), name)
     started = time.monotonic()
     with pytest.raises(BotoCoreError):
-        call(clients)
-    # Creating the client takes up to 0.5 s on a busy machine.
-    assert time.monotonic() - started < seconds + 0.5
+        call(client)
+    assert time.monotonic() - started < seconds + 1

@@ -68,7 +68,7 @@ def test_hanging_and_failing_checks_do_not_affect_other_checks(hang: Hang, logge
         {"dynamodb": succeed, "database": hang, "cache": fail}, logger, deadline=DEADLINE
     )
     assert checks.get_results() == {"dynamodb": OK, "database": TIMED_OUT, "cache": FAILED}
-    assert time.monotonic() - started < DEADLINE + 0.5
+    assert time.monotonic() - started < 5  # the check blocks for 10 s
 
 
 def test_a_hanging_check_is_not_started_again_until_it_ends(hang: Hang, logger: Logger) -> None:
@@ -251,7 +251,7 @@ def test_the_database_check_fails_in_time(
     for port in (silent_port, closed_port):
         with pytest.raises(Exception, match=r"(?i)time|connect"):
             database_check(database_settings(port), session)()
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 def test_a_database_with_an_unknown_certificate_is_rejected(

@@ -230,7 +230,7 @@ def test_a_database_that_starts_or_has_no_free_connection_raises_503_at_once(
             begun = time.monotonic()
             with pytest.raises(Problem) as problem:
                 use(Database(settings, session, logger))
-            assert time.monotonic() - begun < 1
+            assert time.monotonic() - begun < 3
             assert (problem.value.status, problem.value.headers["Retry-After"]) == (503, "5")
     assert {line["sqlstate"] for line in logged()} == {code}
     assert "secret" not in json.dumps(logged())
