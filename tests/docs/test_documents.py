@@ -107,6 +107,13 @@ def test_the_index_lists_every_page_by_its_title(folder: str) -> None:
     assert {page for page in pages if page not in index} == set()
 
 
+def test_the_page_about_aws_lists_the_capabilities_that_are_off_in_local() -> None:
+    page = (PROJECT / "docs" / "architecture" / "seen-on-aws.md").read_text()
+    listed = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
+    capabilities = load_environment("local", variables={}).capabilities.model_dump()
+    assert listed == {name for name, is_on in capabilities.items() if not is_on}
+
+
 def test_the_make_targets_in_documents_exist() -> None:
     listing = subprocess.run(
         ["make", "help"], cwd=PROJECT, capture_output=True, text=True, check=True

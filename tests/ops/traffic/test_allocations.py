@@ -8,11 +8,12 @@ import pytest
 
 from ops.cloud import Cloud
 from ops.errors import InterruptedRunError
+from ops.functions.versions import Functions
 from ops.traffic import allocations
-from ops.traffic.allocations import AllocationError
+from ops.traffic.allocations import AllocationError, Allocations
 from ops.traffic.release import Settings
 from tests.ops.traffic.releases import ALLOCATION_SECONDS
-from tests.ops.traffic.world import AUTH, BAKE, World
+from tests.ops.traffic.world import AUTH, BAKE, FUNCTIONS, World
 
 PROMOTE = Settings(promote=True)
 
@@ -81,6 +82,22 @@ def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> No
         world.release("auth", PROMOTE)
     assert world.lambda_.updates[-1] == (AUTH, "1", {})
     assert world.auth_outcomes == ["put back"]
+
+
+def test_wait_includes_an_allocation_of_an_alias_without_weights(world: World) -> None:
+    """A first allocation, and one that a rollback requests again, do not change the weights."""
+    started = world.clock.now
+    world.lambda_.ready_at[AUTH] = started + ALLOCATION_SECONDS
+    clock = world.clock
+    Allocations(
+        Functions(world.cloud, FUNCTIONS),
+        world.cloud.environment,
+        lambda: None,
+        sleep=clock.sleep,
+        clock=clock,
+    ).wait(["auth"])
+    assert alias(world) == ("1", {})
+    assert clock.now >= started + ALLOCATION_SECONDS
 
 
 def test_failed_allocation_of_a_killed_release_leaves_the_old_version_live(
