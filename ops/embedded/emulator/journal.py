@@ -35,6 +35,8 @@ class Journal:
         self._number = max((int(file.stem) for file in self._segments()), default=0)
         self._size = 0
         self._unsynced = False
+        self._is_new = False
+        """True if a power failure could lose the entry of the segment in the directory."""
         self.damaged: list[Path] = []
         """Segments with lines that could not be read, after `read`."""
 
@@ -96,9 +98,12 @@ class Journal:
             if not self._unsynced or self._descriptor is None:
                 return
             descriptor = os.dup(self._descriptor)
-            self._unsynced = False
+            is_new = self._is_new
+            self._unsynced = self._is_new = False
         try:
             os.fsync(descriptor)
+            if is_new:
+                sync_directory(self._directory)
         finally:
             os.close(descriptor)
 
@@ -109,6 +114,7 @@ class Journal:
                 path = self._directory / f"{self._number:08d}{SUFFIX}"
                 self._descriptor = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
                 self._size = os.fstat(self._descriptor).st_size
+                self._is_new = True
             try:
                 if os.write(self._descriptor, line) < len(line):
                     raise OSError("The disk is full")
@@ -122,10 +128,12 @@ class Journal:
     def _close(self) -> None:
         if self._descriptor is not None:
             os.fsync(self._descriptor)
+            if self._is_new:
+                sync_directory(self._directory)
             os.close(self._descriptor)
             self._descriptor = None
             self._size = 0
-            self._unsynced = False
+            self._unsynced = self._is_new = False
 
     def _segments(self) -> list[Path]:
         return sorted(self._directory.glob(f"*{SUFFIX}"))
@@ -141,3 +149,12 @@ def parse(line: str) -> list[Record]:
     if not isinstance(records, list) or not all(isinstance(record, list) for record in records):
         raise ValueError("The line contains no records")
     return records
+
+
+def sync_directory(directory: Path) -> None:
+    """Waits until the disk has stored the names of the files in a directory."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 
@@ -19,6 +20,7 @@ class Reserve:
         self._file = file
         self._size = size
         self._minimum = minimum
+        self._lock = threading.Lock()
         self.is_full = file.exists() and file.stat().st_size == size
         """False if the space is not reserved, because the disk is or was full."""
 
@@ -28,21 +30,23 @@ class Reserve:
 
     def fill(self) -> None:
         """Reserves the space again, if the disk has enough of it."""
-        if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
-            return
-        try:
-            # Writes the bytes: some file systems reserve nothing for a hole in a file.
-            self._file.write_bytes(bytes(self._size))
-        except OSError:
-            self._file.unlink(missing_ok=True)
-        else:
-            self.is_full = True
+        with self._lock:
+            if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
+                return
+            try:
+                # Writes the bytes: some file systems reserve nothing for a hole in a file.
+                self._file.write_bytes(bytes(self._size))
+            except OSError:
+                self._file.unlink(missing_ok=True)
+            else:
+                self.is_full = True
 
     def free(self) -> bool:
         """Frees the space. Returns False if it was not reserved."""
-        was_full, self.is_full = self.is_full, False
-        self._file.unlink(missing_ok=True)
-        return was_full
+        with self._lock:
+            was_full, self.is_full = self.is_full, False
+            self._file.unlink(missing_ok=True)
+            return was_full
 
 
 def free_space(directory: Path) -> int:

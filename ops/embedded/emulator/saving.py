@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 import errno
-import json
 import os
 import signal
 import sys
@@ -14,21 +12,21 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 import ministack.app
-from ministack.core import persistence
 from ministack.services import lambda_svc
 
 from .calls import Application, Message
 from .durable_stores import DurableStores
 from .journal import Journal
 from .limits import bound_data
-from .loading import Damage, keep, load_all, load_service, previous
+from .loading import Damage, keep, load_all, load_service
 from .reserve import Reserve
+from .state_files import StateFiles, write_in_child
 
 INTERVAL = 0.25
 """Seconds from a change to the start of a save. A kill loses changes that are not saved yet."""
@@ -36,6 +34,8 @@ SYNC_INTERVAL = 0.5
 """Seconds between two syncs of the journal to the disk. A power failure loses unsynced lines."""
 FULL_INTERVAL = 60.0
 """Seconds between full saves. They shorten the journal and include logs and metrics."""
+FULL_CHECK_INTERVAL = 1.0
+"""Seconds between two checks whether a full save is due."""
 JOURNAL_LIMIT = 64 * 1024**2
 """Size of the journal in bytes that triggers a full save before FULL_INTERVAL is over."""
 SAVE_TIMEOUT = 60.0
@@ -63,11 +63,24 @@ VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
 """Modules that every request changes. Only full saves include them: each save takes CPU time."""
 
 
+@dataclass(frozen=True)
+class Save:
+    """A forked process that writes the state of some services."""
+
+    child: int
+    number: int
+    """Saves with a higher number have a later snapshot."""
+    names: frozenset[str]
+    """The names of the services in the state files."""
+    changes: dict[str, float]
+    """Modules with changes that only this save contains, and the time of each's first change."""
+
+
 class Saver:
     """Saves the services that have changed, INTERVAL seconds after a change.
 
     A forked child process has a snapshot of the memory, so it saves a consistent state while the
-    server continues.
+    server continues. Saves of all services take longer, so they do not delay saves of changes.
     """
 
     def __init__(self, stores: DurableStores, journal: Journal, state: Path) -> None:
@@ -77,14 +90,17 @@ class Saver:
         self._changed: dict[str, float] = {}
         """Modules with unsaved changes, and the time of the first unsaved change of each."""
         self._reserve = Reserve(state.parent / "reserve", RESERVE_SIZE, RESERVED_SPACE)
+        self._files = StateFiles(state)
         self._wake = threading.Event()
-        self._saving = threading.Lock()
-        self._child: int | None = None
+        self._children: set[int] = set()
+        self._forks = 0
         self._saved_all = time.monotonic()
 
     def install(self) -> None:
         """Replaces the functions with which ministack loads and saves its state."""
         self._stores.record_changes()
+        # A save would delete packages that a simultaneous save refers to.
+        lambda_svc._prune_orphan_code_blobs = lambda _: None
         ministack.app._load_persisted_state = self._load_and_start
         ministack.app.save_all = lambda _: self._save_at_exit()
         ministack.app._get_module = self._tracking(ministack.app._get_module)
@@ -108,12 +124,12 @@ class Saver:
         self._reserve.fill()
         bound_data()
         self._loop = asyncio.get_running_loop()
-        threading.Thread(target=self._run, name="saver", daemon=True).start()
+        for task in (self._save_changes, self._sync_journal, self._save_all_if_due):
+            threading.Thread(target=self._repeat, args=(task,), daemon=True).start()
 
     def _load(self) -> None:
         self._state.mkdir(parents=True, exist_ok=True)
-        for partial in self._state.glob(".*.json.*"):
-            partial.unlink()
+        self._files.delete_partial()
         ensure_poller = lambda_svc._ensure_poller
         lambda_svc._ensure_poller = lambda: None
         damages = load_all(self._state)
@@ -132,8 +148,9 @@ class Saver:
                 "lost": lost,
                 "damages": [asdict(damage) for damage in damages],
             }
-            (self._state / "recovery.json").write_text(json.dumps(recovery))
+            self._files.add_recovery(recovery)
         self._journal.start_segment()
+        self._journal.write(["loaded", time.time()])
         lambda_svc._ensure_poller = ensure_poller
         if lambda_svc._esms.has_any():
             asyncio.get_running_loop().call_later(POLLER_DELAY, ensure_poller)
@@ -183,15 +200,10 @@ class Saver:
             self._journal.write(["changed", module, now])
         self._wake.set()
 
-    def _run(self) -> None:
+    def _repeat(self, task: Callable[[], None]) -> None:
         while True:
-            self._wake.wait(SYNC_INTERVAL)
-            self._wake.clear()
-            time.sleep(INTERVAL)
-            self._reserve.fill()
             try:
-                self._journal.sync()
-                self._save(everything=self._is_full_save_due())
+                task()
             except Exception as error:
                 # The log is on the same disk, so this fails too if the disk is full.
                 with suppress(OSError):
@@ -200,70 +212,117 @@ class Saver:
                     time.sleep(RETRY_DELAY)
                 self._wake.set()
 
-    def _is_full_save_due(self) -> bool:
+    def _save_changes(self) -> None:
+        self._wake.wait()
+        self._wake.clear()
+        time.sleep(INTERVAL)
+        self._save(everything=False)
+
+    def _sync_journal(self) -> None:
+        time.sleep(SYNC_INTERVAL)
+        self._reserve.fill()
+        self._journal.sync()
+
+    def _save_all_if_due(self) -> None:
+        time.sleep(FULL_CHECK_INTERVAL)
         age = time.monotonic() - self._saved_all
-        return self._journal.size > 0 and (
-            age > FULL_INTERVAL or self._journal.size > JOURNAL_LIMIT
-        )
+        if self._journal.size > 0 and (age > FULL_INTERVAL or self._journal.size > JOURNAL_LIMIT):
+            self._save(everything=True)
 
     def _save(self, everything: bool) -> None:
-        with self._saving:
-            if not self._changed and not everything:
-                return
-            begun = time.time()
-            # Forks on the thread that executes calls, so that no call is half executed.
-            fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
-            child, saved, segment = fork.result()
-            self._child = child
-            try:
-                succeeded = wait(child, SAVE_TIMEOUT)
-            finally:
-                self._child = None
-            if not succeeded:
-                for module, since in saved.items():
-                    self._changed.setdefault(module, since)
-                raise OSError("the process that saves the state failed: see the errors above")
-            self._complete(saved, segment, begun)
+        if not self._changed and not everything:
+            return
+        # Forks on the thread that executes calls, so that no call is half executed.
+        fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
+        saves, segment = fork.result()
+        self._complete(saves, segment)
 
-    async def _fork_when_idle(self, everything: bool) -> tuple[int, dict[str, float], int | None]:
+    async def _fork_when_idle(self, everything: bool) -> tuple[list[Save], int | None]:
         return self._fork(everything)
 
-    def _fork(self, everything: bool) -> tuple[int, dict[str, float], int | None]:
-        saved = dict(self._changed)
-        segment = self._journal.start_segment() if everything else None
+    def _fork(self, everything: bool) -> tuple[list[Save], int | None]:
+        """Forks a process that saves the changed services, and one that saves all others.
+
+        Returns:
+            The saves, and the first segment of the journal that is needed after both of them.
+        """
         services = ministack.app._build_persistence_save_dict()
-        if not everything:
-            modules = {part for module in saved for part in parts(module)}
-            services = {
-                key: get
-                for key, get in services.items()
-                if ministack.app._state_map[key] in modules
-            }
-        if everything or "dynamodb" in services:
-            services[STREAMS] = self._stores.streams
+        modules = {part for module in self._changed for part in parts(module)}
+        changed = {
+            key: get for key, get in services.items() if ministack.app._state_map[key] in modules
+        }
+        others = {key: get for key, get in services.items() if key not in changed}
+        (changed if "dynamodb" in changed else others)[STREAMS] = self._stores.streams
+        saves: list[Save] = []
+        segment = None
+        if everything:
+            if not self._children:
+                self._files.delete_unused_packages()
+            segment = self._journal.start_segment()
+        try:
+            if changed:
+                saves.append(self._fork_save(changed, dict(self._changed)))
+            if everything:
+                saves.append(self._fork_save(others, {}))
+        except OSError:
+            for save in saves:
+                os.kill(save.child, signal.SIGKILL)
+                os.waitpid(save.child, 0)
+                self._end(save)
+            raise
+        self._changed.clear()
+        return saves, segment
+
+    def _fork_save(self, services: dict[str, Callable[[], Any]], changes: dict[str, float]) -> Save:
+        self._forks += 1
         child = os.fork()
         if not child:
-            write_in_child(self._state, services)
-        self._changed.clear()
-        return child, saved, segment
+            write_in_child(self._files, self._forks, services)
+        self._children.add(child)
+        return Save(child, self._forks, frozenset(services), changes)
 
-    def _complete(self, saved: dict[str, float], segment: int | None, begun: float) -> None:
-        if saved:
-            self._journal.write(["saved", begun, *saved])
+    def _complete(self, saves: list[Save], segment: int | None) -> None:
+        """Waits for the saves and replaces the state files.
+
+        Raises:
+            OSError: a save failed. Its changes are saved again later.
+        """
+        errors: list[OSError] = []
+        for save in saves:
+            try:
+                if not wait(save.child, SAVE_TIMEOUT):
+                    raise OSError("the process that saves the state failed: see the errors above")
+                self._files.replace(save.names, save.number)
+            except OSError as error:
+                errors.append(error)
+                for module, since in save.changes.items():
+                    first = self._changed.setdefault(module, since)
+                    # A full save may have removed the segment with the first record.
+                    with suppress(OSError):
+                        self._journal.write(["changed", module, first])
+            else:
+                if save.changes:
+                    self._journal.write(["saved", save.changes])
+            finally:
+                self._end(save)
+        if errors:
+            raise errors[0]
         if segment is not None:
             self._journal.remove_before(segment)
             self._saved_all = time.monotonic()
 
+    def _end(self, save: Save) -> None:
+        self._files.delete_partial(save.number)
+        self._children.discard(save.child)
+
     def _save_at_exit(self) -> None:
-        if self._child is not None:
-            # The save in progress could overwrite the files of the final save.
-            os.kill(self._child, signal.SIGKILL)
-        begun = time.time()
+        for child in tuple(self._children):
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
         if not self._reserve.has_space():
             self._reserve.free()
-        child, saved, segment = self._fork(everything=True)
-        if wait(child, SAVE_TIMEOUT):
-            self._complete(saved, segment, begun)
+        with suppress(OSError):
+            self._complete(*self._fork(everything=True))
 
 
 def add_save_request(application: Application, path: str, saver: Saver) -> Application:
@@ -309,74 +368,22 @@ def parts(module: str) -> Iterable[str]:
 
 def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
     """Returns the time of the first unsaved change, for each module with unsaved changes."""
-    result: dict[str, float] = {}
+    changes: dict[str, list[float]] = {}
     for kind, *rest in records:
         if kind == "changed":
-            result.setdefault(rest[0], rest[1])
-        elif kind == "saved":
-            begun, *modules = rest
-            for module in modules:
-                if result.get(module, begun) <= begun:
-                    result.pop(module, None)
-    return result
-
-
-def write_in_child(directory: Path, services: dict[str, Callable[[], Any]]) -> None:
-    """Writes the state of the services and exits. Call it only in a forked process."""
-    status = 1
-    try:
-        # Closes the inherited sockets: a connection that the server closes would stay open here.
-        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        # ministack copies the state before writing. Nothing can change it here, so this saves time.
-        copy.deepcopy = share  # type: ignore[assignment]
-        # Deletes unused code packages only after saving: after a power failure, the saved state
-        # must not refer to a deleted package.
-        unused: list[set[str]] = []
-        prune, lambda_svc._prune_orphan_code_blobs = (
-            lambda_svc._prune_orphan_code_blobs,
-            unused.append,
-        )
-        for name, get_state in services.items():
-            state = get_state()
-            if state is not None:
-                write_state(directory / f"{name}.json", name, state)
-        for referenced in unused:
-            prune(referenced)
-        status = 0
-    except BaseException:
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(status)
-
-
-def share(value: Any, *_: Any) -> Any:
-    """Returns the value itself, as a replacement of `copy.deepcopy`."""
-    return value
-
-
-def write_state(file: Path, name: str, state: Any) -> None:
-    """Replaces a state file in ministack's format. A power failure leaves the old or new file."""
-    content = {
-        "__ministack_format__": persistence._state_format_version(name),
-        "payload": state,
-    }
-    # Not `json.dump`, which does not use the fast C encoder.
-    text = json.dumps(content, default=persistence._json_default)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with partial.open("w") as output:
-            output.write(text)
-            output.flush()
-            os.fsync(output.fileno())
-        with suppress(OSError):
-            earlier = previous(file)
-            earlier.unlink(missing_ok=True)
-            earlier.hardlink_to(file)
-        partial.replace(file)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+            module, since = rest
+            changes.setdefault(module, []).append(since)
+        elif kind == "saved" and isinstance(rest[0], dict):
+            for module, since in rest[0].items():
+                # A save also contains earlier changes. Uses the order of the records, because the
+                # clock may have been set back.
+                times = changes.get(module, [])
+                while since in times:
+                    times.pop(0)
+        elif kind == "loaded":
+            # The start before this line has reported earlier losses.
+            changes.clear()
+    return {module: times[0] for module, times in changes.items() if times}
 
 
 def wait(child: int, timeout: float) -> bool:

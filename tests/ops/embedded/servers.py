@@ -16,7 +16,7 @@ from botocore.config import Config
 from ops.embedded.certificates import Certificates
 from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, ports_file
 from ops.embedded.processes import Process, Processes
-from ops.embedded.services import ACCESS_KEY, SECRET_KEY, Aws, Recovery
+from ops.embedded.services import ACCESS_KEY, SECRET_KEY, SERVER, Aws, Recovery
 from ops.root import Root, write_json
 from tests.waiting import wait_for
 
@@ -24,10 +24,10 @@ from tests.waiting import wait_for
 class Server:
     """An embedded AWS without a database and a cache."""
 
-    def __init__(self, root: Root) -> None:
+    def __init__(self, root: Root, script: Path = SERVER) -> None:
         self.root = root
         self.processes = Processes(root)
-        self.aws = Aws(root, self.processes)
+        self.aws = Aws(root, self.processes, script)
         self.port = choose_port()
         self.plain_port = choose_port([self.port])
         write_json(ports_file(root), {PLAIN_AWS: self.plain_port})
@@ -62,11 +62,15 @@ class Server:
 
 
 @contextmanager
-def running_server() -> Iterator[Server]:
-    """Starts a server in a new directory, and stops it and deletes the directory at the end."""
+def running_server(script: Path = SERVER) -> Iterator[Server]:
+    """Starts a server in a new directory, and stops it and deletes the directory at the end.
+
+    Args:
+        script: the program to start.
+    """
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
-    server = Server(root)
+    server = Server(root, script)
     server.start()
     try:
         yield server

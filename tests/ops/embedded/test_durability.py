@@ -2,18 +2,54 @@
 
 from __future__ import annotations
 
+import io
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
+import psutil
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from ops.embedded.services import SERVER
 from tests.ops.embedded.servers import Server, running_server
 from tests.waiting import wait_for
 
 SAVE_SECONDS = 3.0
 """Seconds after which every change is saved. An idle machine needs less than 1."""
+SLOW_ROLES = f"""
+import runpy, time
+server = runpy.run_path({str(SERVER)!r})
+server["load"]("emulator")
+from ministack.services import iam
+handle = iam.handle_request
+
+async def handle_slowly(*arguments, **options):
+    response = await handle(*arguments, **options)
+    time.sleep(1)
+    return response
+
+iam.handle_request = handle_slowly
+server["main"]()
+"""
+"""A start script for the embedded AWS. Each call of IAM blocks the event loop for a second."""
+SLOW_LOGS = f"""
+import runpy, time
+server = runpy.run_path({str(SERVER)!r})
+server["load"]("emulator")
+from ministack.services import cloudwatch_logs
+get_state = cloudwatch_logs.get_state
+
+def get_state_slowly():
+    time.sleep(3)
+    return get_state()
+
+cloudwatch_logs.get_state = get_state_slowly
+server["main"]()
+"""
+"""A start script for the embedded AWS. Each save of all services takes at least 3 s."""
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +247,36 @@ def test_a_change_that_is_lost_in_a_kill_is_reported(server: Server) -> None:
     assert server.aws.take_recovery() is None
 
 
+def test_a_change_during_a_call_that_delays_its_save_is_not_reported_as_lost(
+    tmp_path: Path,
+) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SLOW_ROLES)
+    with running_server(script) as server:
+        parameters, roles = server.client("ssm"), server.client("iam")
+        parameters.describe_parameters()
+        roles.list_roles()
+        # Its save is due while the next call blocks the event loop.
+        parameters.put_parameter(Name="/p", Value="1", Type="String")
+        roles.create_role(RoleName="role", AssumeRolePolicyDocument="{}")
+        time.sleep(SAVE_SECONDS)
+        server.kill()
+        recovery = server.start()
+        assert recovery is None or recovery.lost == {}
+        assert server.client("iam").get_role(RoleName="role")
+
+
+def test_a_lost_change_is_reported_only_once(server: Server) -> None:
+    server.client("ssm").put_parameter(Name="/lost", Value="2", Type="String")
+    server.kill()
+    first = server.start()
+    assert first
+    assert list(first.lost) == ["ssm"]
+    server.kill()
+    second = server.start()
+    assert second is None or second.lost == {}
+
+
 def test_a_stop_keeps_unread_stream_records_and_archived_events(server: Server) -> None:
     create_table(server, "streamed")
     events, items = server.client("events"), server.client("dynamodb")
@@ -241,3 +307,51 @@ def test_a_save_empties_the_journal(server: Server) -> None:
     server.kill()
     assert server.start() is None
     assert ids(server, "saved") == {"1"}
+
+
+def test_a_save_of_all_services_does_not_delay_the_save_of_a_change(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(SLOW_LOGS)
+    with running_server(script) as server, ThreadPoolExecutor() as threads:
+        parameters = server.client("ssm")
+        parameters.put_parameter(Name="/p", Value="old", Type="String")
+        server.client("logs").create_log_group(logGroupName="group")
+        file = server.aws.data / "state" / "ssm.json"
+        wait_for(lambda: file.exists() and '"old"' in file.read_text())
+        saving = threads.submit(server.aws.save, server.port)
+        wait_for(psutil.Process(server.process.pid).children, interval=0.01)
+        parameters.put_parameter(Name="/p", Value="new", Type="String", Overwrite=True)
+        wait_for(lambda: '"new"' in file.read_text(), interval=0.05)
+        assert not saving.done()
+        saving.result()
+        server.kill()
+        server.start()
+        assert server.client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "new"
+
+
+def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(server: Server) -> None:
+    functions, roles = server.client("lambda"), server.client("iam")
+    role = roles.create_role(RoleName="function", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    for name in ("used", "unused"):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as package:
+            package.writestr("handler.py", f"def handler(event, context): return {name!r}")
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.12",
+            Role=role,
+            Handler="handler.handler",
+            Code={"ZipFile": buffer.getvalue()},
+        )
+    packages = server.aws.data / "state" / "lambda-blobs"
+    server.aws.save(server.port)
+    assert len(list(packages.iterdir())) == 2
+    functions.delete_function(FunctionName="unused")
+    server.aws.save(server.port)
+    server.aws.save(server.port)
+    # The previous save, which a start uses if the newest is damaged, has only one function now.
+    server.aws.save(server.port)
+    assert len(list(packages.iterdir())) == 1
+    server.kill()
+    server.start()
+    assert server.client("lambda").get_function(FunctionName="used")
