@@ -48,7 +48,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
-    """Excludes this machine's loopback addresses from the HTTP proxy settings in `variables`."""
+    """Makes programs bypass the HTTP proxy for this machine's loopback addresses, by changing
+    `variables`.
+    """
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in variables.get(name, "").split(",") if host]
         if hosts != ["*"]:
@@ -56,7 +58,10 @@ def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
 
 
 def _is_aws_error(error: Exception) -> bool:
-    """Returns True for an error of AWS's SDK, which only some commands import."""
+    """Returns True for an error of AWS's SDK.
+
+    Does not import the SDK, which only some commands use.
+    """
     if "botocore" not in sys.modules:
         return False
     from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415

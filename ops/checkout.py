@@ -12,7 +12,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Checkout:
-    """The commit of the checkout, and whether there are uncommitted changes."""
+    """The commit of the checkout. `changed` is True if it has uncommitted changes."""
 
     commit: str
     """The full hash, or `unknown` if git is not available."""
@@ -23,7 +23,7 @@ class Checkout:
 
 
 def checkout() -> Checkout:
-    """Returns the state of the project's git checkout."""
+    """Returns the commit of the project's git checkout, and whether it has uncommitted changes."""
     commit = _git("rev-parse", "HEAD")
     if commit is None:
         return Checkout(UNKNOWN, changed=True)

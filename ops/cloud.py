@@ -59,7 +59,10 @@ class Cloud:
 
     @property
     def authority(self) -> str | None:
-        """Path of the certificate that verifies the platform's servers. None for public ones."""
+        """Path of the certificate authority that verifies the platform's servers.
+
+        None for public authorities.
+        """
         return self.variables.get("AWS_CA_BUNDLE")
 
     @functools.cached_property
@@ -79,8 +82,9 @@ class Cloud:
     def inherited_variables(self) -> dict[str, str]:
         """Returns this process's environment variables for programs that work on the environment.
 
-        For the embedded AWS, they have no settings of AWS: a profile or an address in the
-        operator's shell must neither break the platform on this machine nor lead anywhere else.
+        For the embedded AWS, they contain no settings of AWS from the operator's shell: a profile
+        or an endpoint could break the platform on this machine, or make a program call the real
+        AWS.
         """
         return {
             name: value
@@ -132,7 +136,7 @@ class Cloud:
 
     @property
     def operator(self) -> str:
-        """AWS identity and user name (in CI: GitHub actor and run) for records and messages."""
+        """The AWS identity and the user name (in CI: GitHub actor and run), for records."""
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self.identity} ({person})"

@@ -1,4 +1,4 @@
-"""Manages the root: the directory of a local platform, which is `.local/` unless --root is set."""
+"""Manages the root, the directory of a local platform: `.local/`, or the value of --root."""
 
 from __future__ import annotations
 

@@ -23,7 +23,11 @@ def conformance(
     ] = None,
     services: Annotated[
         list[str] | None,
-        typer.Option("--service", help="Service in boto3, such as sqs; repeatable. Default: all."),
+        typer.Option(
+            "--service",
+            help="Service to check, by its name in boto3, such as sqs. Can be repeated."
+            " Default: all.",
+        ),
     ] = None,
     root: RootOption = ROOT,
     as_json: JsonOption = False,

@@ -88,7 +88,7 @@ def promote(
         typer.Option(
             metavar="GATE",
             help="Gate that an earlier job of this pipeline passed: tests, integration or smoke."
-            " With all three, FROM is not accessed.",
+            " With all three, the command does not access FROM.",
         ),
     ] = None,
     yes: YesOption = False,
@@ -206,7 +206,7 @@ def publish_site(
 
 
 def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]:
-    """Returns a callback that prints a plan and asks for confirmation before it is applied."""
+    """Returns a function that prints a plan and asks the operator to confirm it."""
 
     def confirm(plan: PlanFile) -> None:
         report(f"Plan for {environment}: " + "\n".join(plan.lines()))

@@ -96,7 +96,7 @@ def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
         print_line(f"unset {name}")
     for name in redirecting_variables():
         print_line(f"unset {name}")
-    # cdktf.json starts main.py with this interpreter.
+    # cdktf.json starts main.py with the interpreter in this variable.
     variables["PLATFORM_PYTHON"] = program_python()
     settings = terraform_variables(root).get("TF_CLI_CONFIG_FILE")
     if settings:

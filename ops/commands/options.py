@@ -15,13 +15,13 @@ def _parse_root(value: str | Root) -> Root:
 
 
 def complete_environment(incomplete: str) -> list[str]:
-    """Returns the names of environments that start with `incomplete`."""
+    """Returns the environments whose names start with `incomplete`, for the shell's completion."""
     names = sorted(file.stem for file in (PROJECT / "environments").glob("*.yml"))
     return [name for name in names if name.startswith(incomplete)]
 
 
 def complete_service(incomplete: str) -> list[str]:
-    """Returns the names of functions that start with `incomplete`."""
+    """Returns the functions whose names start with `incomplete`, for the shell's completion."""
     names = sorted(file.parent.name for file in (PROJECT / "lambdas").glob("*/handler.py"))
     return [name for name in names if name.startswith(incomplete)]
 

@@ -56,7 +56,8 @@ def settings(weight: int, bake: str, promote: bool) -> Settings:
             param_hint="--bake",
         )
     seconds = int(match[1]) * (60 if match[2] == "m" else 1)
-    # A short bake period gets a shorter interval, so that it has at least five checks.
+    # Checks run at an interval. A short bake period gets a shorter interval, so that it has at
+    # least five checks.
     return Settings(weight, float(seconds), promote, min(Settings.interval, max(seconds / 5, 1.0)))
 
 

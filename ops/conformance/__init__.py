@@ -1,1 +1,1 @@
-"""Checks that an endpoint behaves like AWS in the calls on which the stack and functions depend."""
+"""Checks that an AWS emulator returns what AWS does for the calls that the platform makes."""

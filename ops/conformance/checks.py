@@ -32,7 +32,7 @@ def handle(event, context):
 
 
 class ConformanceError(Exception):
-    """The endpoint responds in another way than AWS. The message says how."""
+    """The endpoint returned a different result than AWS. The message states the difference."""
 
 
 class Aws:
@@ -58,7 +58,7 @@ class Aws:
                 read_timeout=TIMEOUT,
                 s3={"addressing_style": "path"},
             )
-            create: Any = self._session.client  # the stubs list only some services
+            create: Any = self._session.client  # boto3's type stubs list only some services
             self._clients[service] = create(
                 service,
                 region_name=REGION,
@@ -104,7 +104,7 @@ class Aws:
 
     @cached_property
     def bucket(self) -> str:
-        """The name of a bucket with versions."""
+        """The name of a bucket that keeps old versions of its objects."""
         name, s3 = self.new_name(), self.client("s3")
         s3.create_bucket(Bucket=name)
         self.resources.callback(delete_bucket, s3, name)
@@ -132,7 +132,7 @@ class Aws:
         return arn
 
     def receive(self, url: str) -> dict[str, Any]:
-        """Returns a message of a queue, for which it waits."""
+        """Waits for a message in a queue, and returns it."""
         sqs = self.client("sqs")
         message: dict[str, Any] = wait_until(
             lambda: sqs.receive_message(
@@ -156,7 +156,7 @@ class Aws:
 
     @cached_property
     def function(self) -> str:
-        """The name of a function with version 1 and the alias `live`, which names it."""
+        """The name of a function whose alias `live` refers to its version 1."""
         lambda_, name = self.client("lambda"), self.new_name()
         lambda_.create_function(
             FunctionName=name,
@@ -172,7 +172,7 @@ class Aws:
         return name
 
     def _delete_logs(self, function: str) -> None:
-        with suppress(ClientError):  # if no invocation wrote a log
+        with suppress(ClientError):  # the group does not exist if no invocation wrote a log
             self.client("logs").delete_log_group(logGroupName=f"/aws/lambda/{function}")
 
     def invoke(self, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def package_code(version: str) -> bytes:
     """Returns a zip with a function whose results contain `version`."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        # A fixed time, so that equal code is an equal zip.
+        # A fixed time makes the zips of equal code equal.
         archive.writestr(zipfile.ZipInfo("code.py"), CODE.replace("VERSION", version))
     return content.getvalue()
 
@@ -260,7 +260,7 @@ def expect_error(*codes: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Check:
-    """A call, or a sequence of calls, whose results are the same on AWS."""
+    """A check: a call, or a sequence of calls, with the results that AWS returns."""
 
     service: str
     name: str
@@ -306,7 +306,7 @@ def run_checks(
     Raises:
         OperatorError: A service has no checks.
     """
-    # Importing a module adds its checks.
+    # Importing these modules adds their checks to CHECKS.
     from ops.conformance import compute, data, identity, messaging, operations  # noqa: F401, PLC0415
 
     known = {item.service for item in CHECKS}
@@ -342,6 +342,7 @@ def _run(item: Check, aws: Aws) -> str | None:
 
 
 def _close(resources: ExitStack) -> None:
-    # ExitStack runs all callbacks. What an emulator cannot delete disappears with it.
+    # ExitStack runs all callbacks even if one raises. A resource that an emulator cannot delete
+    # disappears with the emulator.
     with suppress(BotoCoreError, ClientError):
         resources.close()

@@ -20,7 +20,7 @@ CENT = 0.01
 
 @dataclass(frozen=True)
 class Item:
-    """One charge of one resource."""
+    """A charge of one resource in a bill."""
 
     address: str
     type: str
@@ -36,7 +36,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Unpriced:
-    """A resource whose price is unknown."""
+    """A resource for which the price table has no price."""
 
     address: str
     construct: ConstructPath
@@ -134,7 +134,7 @@ def _items(
 
 
 def check_usage(usage: Usage) -> None:
-    """Raises OperatorError for a usage-file entry without a charge, such as a misspelled one."""
+    """Raises OperatorError for a usage-file entry that no charge uses, such as a misspelled one."""
     all_uses = {use for charge in CHARGES.values() for use in charge.uses}
     for where, quantity_names, allowed in [
         *(

@@ -45,8 +45,8 @@ class BillableResources:
     def named(self, type_: str, attribute: str, value: Any) -> BillableResource | None:
         """Returns the resource of type `type_` whose `attribute` has the value `value`.
 
-        If none matches, because values are unknown before the apply, returns the only resource of
-        the type. Returns None if the type has several resources, or none.
+        If no value matches, because values are unknown before the apply, returns the only resource
+        of the type, or None if the type has several resources or none.
         """
         same_type = [item for item in self.items if item.type == type_]
         same = [item for item in same_type if item.value(attribute) == value]

@@ -39,7 +39,10 @@ class Usage(BaseModel):
     """Quantities by construct path, for example `auth/function/function`."""
 
     def of(self, type_: str, path: str) -> dict[str, float]:
-        """Returns the monthly quantities of a resource, with `_per_request` entries added."""
+        """Returns the monthly quantities of a resource.
+
+        Adds each `_per_request` entry, multiplied by the requests.
+        """
         merged = {**self.types.get(type_, {}), **self.resources.get(path, {})}
         result: dict[str, float] = {}
         for key, value in merged.items():

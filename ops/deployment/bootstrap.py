@@ -106,7 +106,10 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns, by setting, a function that applies it and returns True if that changed it."""
+    """Returns a function for each setting.
+
+    The function applies the setting, and returns True if that changed the bucket.
+    """
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
         ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
@@ -221,7 +224,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
             apigateway.update_account(patchOperations=change)
             break
         except ClientError as error:
-            # API Gateway rejects a new role during the first seconds.
+            # API Gateway rejects a new role during the first seconds, so the call is repeated.
             if error.response["Error"]["Code"] != "BadRequestException" or not remaining:
                 raise
             sleep(ROLE_INTERVAL)

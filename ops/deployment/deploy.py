@@ -37,7 +37,7 @@ DEPLOYMENT = "#stage"
 
 @dataclass(frozen=True)
 class Collaborators:
-    """The functions that a deployment calls. Tests replace them."""
+    """The functions that a deployment calls. Tests pass fakes."""
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
@@ -101,7 +101,8 @@ class _Deployment:
         before: dict[str, Live] = {}
         if outputs and self._lock.held:
             releaser = self._releaser(outputs)
-            # Lambda rejects changes of provisioned concurrency while an alias has weights.
+            # All traffic must be on one version: Lambda rejects changes of provisioned concurrency
+            # while an alias has weights.
             releaser.repair_traffic()
             before = {name: releaser.functions.live(name) for name in releaser.functions.names}
         stack = self._collaborators.prepare_stack(self._cloud, root, out)
@@ -126,8 +127,8 @@ class _Deployment:
         health = self._collaborators.wait_until_healthy(
             outputs["direct_health_url"], self._cloud.authority
         )
-        # Recorded before the wait for a new domain: an operator may interrupt the wait, but a
-        # promotion needs the record.
+        # The deployment is recorded before the wait for a new domain. An operator may interrupt the
+        # wait, but a promotion needs the record.
         values = {"commit": str(checkout()), "who": self._cloud.operator}
         self._ledger.store(DEPLOYMENT, self._ledger.now(), values)
         if self._cloud.environment.domains:
@@ -152,7 +153,8 @@ class _Deployment:
             report("Traffic: shifted by the apply (all_at_once)")
             return [describe_shift(record) for record in records]
         packages = self._collaborators.package(self._cloud, list(functions.names))
-        # The migration function must run the new code, so its alias is updated first.
+        # The migration function must run the new code, so its alias is updated before the other
+        # functions.
         records = [
             releaser.shift_all(candidate.live, candidate.version, "release")
             for candidate in releaser.candidates([MIGRATION], packages)

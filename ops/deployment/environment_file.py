@@ -88,8 +88,9 @@ def _renamed(text: str, old: str, new: str) -> Iterator[str]:
 def _domain(domain: str, old: str, new: str) -> str:
     """Returns a domain name of the new environment.
 
-    A name without the old environment's name, such as production's, gets the new one as a part of
-    its first label, or as a label if it has only two.
+    Replaces the old environment's name in the domain. A domain without this name, such as
+    production's, gets the new environment's name in its first label, or as an additional label if
+    it has only two labels.
     """
     renamed = re.sub(rf"\b{old}\b", new, domain)
     if renamed != domain:

@@ -48,7 +48,8 @@ class MigrationFunction:
     """
 
     def __init__(self, cloud: Cloud, name: str) -> None:
-        # No retries: a second invocation would only wait until the first has finished.
+        # The client does not retry: a second invocation would only wait until the first has
+        # finished.
         settings = Config(
             read_timeout=cloud.environment.function(MIGRATION).timeout + RESPONSE_MARGIN,
             retries={"total_max_attempts": 1},
@@ -97,7 +98,8 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
-    # Invoked even if nothing is pending, because each run repairs the record in DynamoDB.
+    # The function is invoked even if nothing is pending, because each run repairs the record in
+    # DynamoDB.
     due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):

@@ -79,14 +79,17 @@ def destroy_environment(
 
 
 def _forget_platform(cloud: Cloud, root: Root) -> None:
-    """Deletes platform.json of a removed local platform, so that other commands do not read it."""
+    """Deletes platform.json, the file with the addresses of the local platform that was removed."""
     if cloud.environment.name == EMBEDDED:
         root.platform_file.unlink(missing_ok=True)
 
 
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
-    """Publishes the start and a failure of a removal. After success, the topic no longer exists."""
+    """Publishes the start and a failure of a removal.
+
+    A success cannot be published, because the topic no longer exists.
+    """
     notifier.publish("started", News("removal", [counts, TOPIC_NOTE]))
     try:
         yield

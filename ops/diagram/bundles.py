@@ -57,7 +57,10 @@ class Bundled:
             yield Link(arrow, self.graph.groups[other], bundle)
 
     def inside(self, group: str) -> tuple[str, ...]:
-        """Returns the connections inside a group, which have no line."""
+        """Returns the connections between nodes of the same group.
+
+        The diagram draws no line for them.
+        """
         groups = _groups(self.graph)
         return tuple(
             _sentence(edge, self.graph)
@@ -84,7 +87,7 @@ def _groups(graph: Graph) -> Mapping[str, str]:
 
 
 def _by_pair(graph: Graph) -> dict[Pair, list[Edge]]:
-    """Returns the edges between different groups, by pair of groups in both orders."""
+    """Returns the edges between two groups. Each pair of groups is a key in both orders."""
     groups = _groups(graph)
     pairs: dict[Pair, list[Edge]] = {}
     for edge in graph.edges:

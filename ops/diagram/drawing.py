@@ -20,7 +20,7 @@ class _Strict(BaseModel):
 
 
 class GroupKind(_Strict):
-    """A group of nodes, such as the data layer."""
+    """A kind of group in the diagram, such as the data layer."""
 
     title: str
     column: int
@@ -42,7 +42,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """How to find the drawn resource that represents a resource of a type without a box."""
+    """A rule that finds a drawn resource, which represents a resource of a type without a box."""
 
     to: str
     by: str | None = None

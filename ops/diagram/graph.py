@@ -113,7 +113,7 @@ class _Reader:
                     self._functions_of_role.setdefault(role, []).append(item.address)
 
     def kind(self, item: Resource) -> NodeKind | None:
-        """Returns how a resource is drawn, or None if it is not drawn."""
+        """Returns how the diagram draws a resource, or None if it does not draw it."""
         kind = self._drawing.nodes.get(item.type)
         return None if kind is None or (kind.where and kind.where not in item.block) else kind
 
@@ -252,7 +252,7 @@ class _Reader:
         ]
 
     def _named_by_arn(self, arn: str) -> list[str]:
-        """Returns a list with the address of the resource that an ARN names, or an empty list."""
+        """Returns a list with the address of the resource that an ARN identifies, or []."""
         match = _NAME_OF_ARN.match(arn)
         if not match or match[1] not in ARN_TYPES:
             return []

@@ -25,7 +25,7 @@ CORNER = 6.0
 
 @dataclass(frozen=True)
 class Frame:
-    """A group to place."""
+    """The name and size of a group to place."""
 
     name: str
     column: int
@@ -62,7 +62,7 @@ class Line:
 
     @property
     def path(self) -> str:
-        """The line with round corners, as the `d` attribute of an SVG path."""
+        """The line as the `d` attribute of an SVG path, with round corners."""
         parts = [f"M{_text(self.points[0])}"]
         for before, corner, after in zip(
             self.points, self.points[1:], self.points[2:], strict=False
@@ -128,7 +128,7 @@ def arrange(frames: Sequence[Frame], pairs: Iterable[Pair], width: float) -> Lay
     lefts = [number * column_width + sum(widths[:number]) for number in range(len(used))]
     for number, left in enumerate(lefts):
         inside = [lane for lane in lanes if lane.gutter == number]
-        # With this order, fewer lines cross each other.
+        # In this order, fewer lines cross each other.
         inside.sort(key=lambda lane: (not lane.is_upward, lane.start * (lane.is_upward or -1)))
         for index, lane in enumerate(inside):
             lane.x = left + column_width + MARGIN + index * distance
@@ -160,7 +160,7 @@ def arrange(frames: Sequence[Frame], pairs: Iterable[Pair], width: float) -> Lay
 def _stacked(
     frames: Sequence[Frame], columns: dict[str, int], pairs: Sequence[Pair], top: float
 ) -> dict[str, Box]:
-    """Returns boxes whose x coordinates are not yet known."""
+    """Returns the boxes, stacked in their columns. Their x coordinates are not computed yet."""
     boxes = {}
     bottoms: dict[int, float] = {}
     for frame in frames:
@@ -172,8 +172,8 @@ def _stacked(
             if own == frame.name
         ]
         height = frame.body + frame.row * (len(others) + 0.5)
-        # Every second column is half a row lower: rows of neighbours then never have the same y
-        # coordinate, and their lines do not overlap.
+        # Every second column starts half a row lower. Rows of neighboring columns then never have
+        # the same y coordinate, so their lines do not overlap.
         y = bottoms.get(column, top + (frame.row / 2 if column % 2 else 0))
         boxes[frame.name] = Box(frame.name, 0, y, 0, height, tuple(others))
         bottoms[column] = y + height + frame.row * 1.5

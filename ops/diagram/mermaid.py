@@ -24,7 +24,7 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
         yield f'    subgraph {group} ["{_text(title)}"]'
         yield from (f"        {_node(node)}" for node in graph.nodes if node.group == group)
         yield "    end"
-    # Combine edges that have the same label and differ only at one end.
+    # Edges with the same label and the same end are combined into one statement.
     by_target: dict[tuple[str, str], list[str]] = {}
     for edge in graph.edges:
         by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)

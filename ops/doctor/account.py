@@ -83,7 +83,7 @@ def _linked_services(environment: Environment) -> list[str]:
 
 
 def check_github_provider(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the account trusts GitHub's tokens, if the environment has pipeline roles."""
+    """Checks that pipelines can log in: the account needs GitHub as an identity provider."""
     if cloud.environment.github_repository is None:
         yield ok("not needed: github_repository is not set")
         return

@@ -18,7 +18,7 @@ def check_state_bucket(cloud: Cloud) -> Iterator[Result]:
     s3 = cloud.client("s3", state.region)
     bootstrap = f"run `ops bootstrap {name}`"
     try:
-        # Pipeline roles may list only the state's own key.
+        # Pipeline roles may list only the key of the state, so the call uses this prefix.
         s3.list_objects_v2(Bucket=state.bucket, Prefix=state.key, MaxKeys=1)
     except ClientError as error:
         if error.response["Error"]["Code"] != "NoSuchBucket":

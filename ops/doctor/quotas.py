@@ -183,7 +183,7 @@ def _service_quota(
         response = cloud.client("service-quotas", region).get_service_quota(
             ServiceCode=service, QuotaCode=code
         )
-    except ClientError:  # access denied, or the account has only AWS's default
+    except ClientError:  # access is denied, or the quota has AWS's default value
         return None
     return float(response["Quota"]["Value"])
 

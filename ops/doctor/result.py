@@ -13,7 +13,7 @@ Status = Literal["ok", "warning", "failure"]
 
 @dataclass(frozen=True)
 class Result:
-    """One result of a check."""
+    """One result of a check, with a remedy if the operator has to do something."""
 
     status: Status
     """`failure`: a deployment would fail. `warning`: a limitation, or the check could not run."""

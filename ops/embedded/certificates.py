@@ -32,7 +32,8 @@ class Certificates:
         Returns:
             True if the servers' certificate is new, so that running servers must restart.
         """
-        # Needs the package cryptography, which only the group `local` contains.
+        # The module needs the package cryptography, which only the group `local` of the Pipfile
+        # contains.
         from ops.embedded.signing import Signing  # noqa: PLC0415
 
         self.authority.parent.mkdir(parents=True, exist_ok=True)

@@ -119,7 +119,8 @@ class EmbeddedCloud:
         data.
 
         Args:
-            reset: Do the same for every other service that cannot start with its data.
+            reset: Start every other service that cannot start with its data in the same way,
+                without its data.
 
         Raises:
             OperatorError: A service did not start. The message contains its last log lines.
@@ -134,7 +135,8 @@ class EmbeddedCloud:
         if Aws.name not in running:
             self._kill_orphans()
         started = [service for service in self._services if service.name not in running]
-        # The embedded AWS reports the port of the cache's proxy, so all ports are chosen first.
+        # All ports are chosen before a service starts, because the embedded AWS reports the port of
+        # the cache's proxy.
         ports = {service.name: self._port(service.name) for service in started}
         if Aws.name in ports:
             self._port(PLAIN_AWS)

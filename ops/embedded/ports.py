@@ -25,7 +25,8 @@ def ports_file(root: Root) -> Path:
 def is_free(port: int) -> bool:
     """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # Like the servers, ignores TIME_WAIT connections of a stopped server.
+        # The servers set this option too. It ignores connections of a stopped server in the state
+        # TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -35,7 +36,7 @@ def is_free(port: int) -> bool:
 
 
 def choose_port(taken: Collection[int] = (), candidates: Sequence[int] = CANDIDATES) -> int:
-    """Returns a random free port that is not in `taken`. Tries at most 1,000 candidates.
+    """Returns a random port that is free and not in `taken`. Tries at most 1,000 candidates.
 
     Raises:
         RuntimeError: No candidate is free.

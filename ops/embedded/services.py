@@ -140,7 +140,8 @@ class Aws(Service):
             "MINISTACK_SSL_CERT": str(certificates.server.resolve()),
             "MINISTACK_SSL_KEY": str(certificates.server.resolve()),
             "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
-            # Functions inherit these variables. Their other TLS connections use the system's roots.
+            # Functions inherit these variables. For other TLS connections, functions use the
+            # system's certificate authorities.
             "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
             "AWS_CA_BUNDLE": str(certificates.authority.resolve()),
             "AUTH": "true",
@@ -156,7 +157,8 @@ class Aws(Service):
             "LOGIN_PATH": LOGIN_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(ports.get(CacheProxy.name, 6379)),
-            # Turns off servers that the platform does not use. They would listen on all interfaces.
+            # These settings turn off servers that the platform does not use, and that would listen
+            # on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",
@@ -164,7 +166,7 @@ class Aws(Service):
         }
         self.data.mkdir(parents=True, exist_ok=True)
         for left in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
-            # The unpacked packages of workers remain if the embedded AWS was killed.
+            # Workers leave their unpacked packages behind if the embedded AWS is killed.
             shutil.rmtree(left, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(self._script), "emulator"]
@@ -250,7 +252,8 @@ class Database(Service):
         """Creates the data directory under a temporary name, and renames it when it is complete."""
         prefix = f"{self.name}-unfinished-"
         for unfinished in self.root.path.glob(f"{prefix}*"):
-            # Not reused: an initdb that an earlier command started may still write to it.
+            # The directory is not reused, because an initdb that an earlier command started may
+            # still write to it.
             shutil.rmtree(unfinished, ignore_errors=True)
         directory = Path(tempfile.mkdtemp(prefix=prefix, dir=self.root.path))
         if user:
@@ -279,7 +282,8 @@ class Database(Service):
             deadline = time.monotonic() + timeout
             while killed.status() == psutil.STATUS_ZOMBIE:
                 if time.monotonic() >= deadline:
-                    # Deleting the lock is safe: the server's child processes ended with the server.
+                    # Deleting the lock is safe, because the server's child processes ended with the
+                    # server.
                     lock.unlink()
                     return
                 time.sleep(0.05)
@@ -306,7 +310,8 @@ class Database(Service):
             if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=IAM_ROLE):
                 connection.run(f"CREATE ROLE {IAM_ROLE}")
                 connection.run(f"GRANT {IAM_ROLE} TO {DATABASE_MASTER} WITH ADMIN OPTION")
-                # If this role exists, migrations grant it to the roles that they create.
+                # Migrations grant this role to the roles that they create. Roles that exist already
+                # get it here.
                 for [role] in connection.run(
                     "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (:s, :m)",
                     s=SUPERUSER,

@@ -101,7 +101,7 @@ class Signing:
             )
             .sign(key, hashes.SHA256())
         )
-        # The certificate is written last, because its existence means that both files exist.
+        # The certificate is written last, so that its existence means that both files exist.
         _write(key_file, _private(key))
         _write(file, certificate.public_bytes(PEM))
         return certificate
@@ -115,7 +115,7 @@ class Signing:
             .issuer_name(issuer)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            # Keeps the certificate valid if the clock is set back by less than a day.
+            # The certificate stays valid if the clock is set back by less than a day.
             .not_valid_before(self._now - timedelta(days=1))
             .not_valid_after(self._now + lifetime)
         )

@@ -37,7 +37,7 @@ class Live:
 
     @property
     def serving(self) -> set[str]:
-        """Every version that receives traffic."""
+        """Every version that receives traffic, including those with a weight."""
         return {self.version, *self.weights}
 
     @property

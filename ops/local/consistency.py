@@ -1,4 +1,4 @@
-"""Keeps Terraform's state and the embedded AWS consistent across crashes without deleting data."""
+"""Keeps Terraform's state and the embedded AWS consistent after crashes, without deleting data."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StateConsistency:
         root: The directory of the local platform.
         directory: The directory of the stack. If Terraform cannot store a state in the embedded
             AWS, it writes the state there.
-        reset_aws: Starts an empty embedded AWS, which has no Terraform state either. Returns the
+        reset_aws: Starts an empty embedded AWS, which also has no Terraform state. Returns the
             directory with a copy of the previous data.
     """
 
@@ -32,7 +32,7 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file)
         if not isinstance(stored, dict):
-            # The file is missing because the root is new, or the file is damaged.
+            # A new root has no record. A root with data has none if the file is damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
         self.is_doubtful: bool = stored.get("doubtful", False)
@@ -40,7 +40,7 @@ class StateConsistency:
         self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:
-        """Records that the embedded AWS has lost data."""
+        """Records that the embedded AWS may differ from the state, because it lost data."""
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
@@ -76,14 +76,17 @@ class StateConsistency:
             except TerraformError as error:
                 if not was_doubtful:
                     raise
-                # Each round adopts other resources, because adopted resources can reveal others.
+                # Each round adopts more resources, because Terraform finds some only after the
+                # adoption of others.
                 adopted = adopt(error.existing) if error.existing else []
                 if not adopted:
                     raise _unreconciled(error) from error
                 report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
 
     def apply(self, apply: Callable[[], T]) -> T:
-        """Runs an apply. Until it ends normally, records that AWS and state may be inconsistent."""
+        """Runs an apply. Records before it that the embedded AWS and the state may differ, and
+        removes the record after a normal end.
+        """
         was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
         try:
@@ -98,7 +101,8 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # These states describe the previous AWS. The next apply would store them in the new one.
+        # These states describe the previous embedded AWS. The next apply would store them in the
+        # new one.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         copy = self._reset_aws()

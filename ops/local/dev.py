@@ -112,7 +112,8 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
-                if not announced:  # The watcher misses files that were saved before this point.
+                # Saves before this point are missed, so the message is printed only now.
+                if not announced:
                     announced = True
                     report(
                         f"Watching lambdas/, modules/ and environments/."
@@ -174,7 +175,7 @@ class LiveDevelopment:
                     if not line.message.startswith(RUNTIME_LINES):
                         out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
             except (OperatorError, ClientError, BotoCoreError):
-                # The log group is created on the first invocation, or the embedded AWS is
+                # The log group does not exist before the first invocation, or the embedded AWS is
                 # restarting.
                 time.sleep(2)
 
@@ -242,7 +243,8 @@ class Planning:
 
     def _apply(self) -> None:
         try:
-            # Plans again while holding the lock, so this also applies changes saved after the plan.
+            # The deployment plans again while it holds the lock, so it also applies changes that
+            # were saved after the plan.
             report(f"Applied in {sum(self._deploy(self._root).seconds.values()):.0f} s")
         except OperatorError as error:
             report(str(error))
@@ -279,7 +281,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
 
 
 def syntax_error(function: str, folder: Path = LAMBDAS) -> str | None:
-    """Returns the first syntax error in a function's files, or None."""
+    """Returns the first syntax error in a function's files, or None if there is none."""
     for file in sorted([*(folder / function).rglob("*.py"), *(folder / SHARED).rglob("*.py")]):
         try:
             _compile(file, file.stat().st_mtime_ns)

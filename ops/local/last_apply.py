@@ -58,7 +58,8 @@ class LastApply:
             "endpoint": cloud.endpoint,
             "stack": digest(self._stack.glob("*.tf.json")),
             "state": state_digest(cloud),
-            # PostgreSQL's identifier of the database cluster: a new one needs all migrations.
+            # PostgreSQL's identifier of the database cluster. A new cluster has another identifier,
+            # and needs all migrations.
             "database": self._control.read_bytes()[:8].hex() if self._control.exists() else None,
         }
 

@@ -235,12 +235,18 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
 
 
 def _state_copy(root: Root) -> Path:
-    """A copy of Terraform's state after the last complete apply. A reset sets it aside too."""
+    """Path of the copy of Terraform's state after the last complete apply.
+
+    A reset moves it away with the data.
+    """
     return root.path / Aws.name / "terraform-state.json"
 
 
 def _created_file(root: Root) -> Path:
-    """The ids of resources that killed applies created, until an apply has succeeded."""
+    """Path of the file with the ids of resources that killed applies created.
+
+    It exists until an apply has succeeded.
+    """
     return root.path / "created.json"
 
 
@@ -305,7 +311,7 @@ def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -
     try:
         adopted = adopt(stack, left, created)
     except TerraformError as error:
-        # The apply reports those that it cannot create because they exist.
+        # The apply then reports the resources that it cannot create because they exist.
         end_adoption(stack.directory)
         report(f"Resources that a killed apply created could not be adopted: {error}")
     else:
@@ -316,7 +322,7 @@ def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -
 def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: EmbeddedCloud) -> Apply:
     applied = stack.apply()
     copy_state(cloud, _state_copy(root))
-    # So that a kill of the embedded AWS after the apply loses no resource.
+    # The embedded AWS saves its state, so that no resource is lost if it is killed after the apply.
     embedded.save_aws()
     return applied
 

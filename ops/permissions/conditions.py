@@ -73,7 +73,7 @@ class Condition:
 
     @property
     def without_key(self) -> Result:
-        """The result for a request without the key."""
+        """The result for a request that does not contain the key."""
         quantifier, operator, if_exists = self._parts
         if operator == "null":
             return Result.MET if "true" in self.values else Result.NOT_MET
@@ -203,8 +203,8 @@ def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     these, those = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
-            # Case-sensitive values cannot include a case-insensitive value, which has several
-            # spellings.
+            # A case-insensitive value stands for several spellings, so case-sensitive values cannot
+            # include it.
             larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
             if not folded:
                 return globs.ANY in larger

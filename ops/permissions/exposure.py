@@ -98,7 +98,7 @@ def _is_everybody(principal: str) -> bool:
 
 
 def _unmapped(item: Network) -> Network:
-    """Returns the IPv4 range that an IPv6 range such as `::ffff:0:0/96` stands for."""
+    """Converts an IPv4 range in IPv6 notation, such as `::ffff:0:0/96`, to the IPv4 range."""
     mapped = item.network_address.ipv4_mapped if isinstance(item, ipaddress.IPv6Network) else None
     return ipaddress.IPv4Network((mapped, item.prefixlen - 96)) if mapped else item
 
@@ -153,6 +153,6 @@ def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
 
 
 def _names_group(start: str, *, own_issuer: bool) -> bool:
-    # `repo:owner/` (GitHub) and `organization:name:` (HCP Terraform) name a whole organization.
+    # `repo:owner/` (GitHub) and `organization:name:` (HCP Terraform) identify a whole organization.
     # Each EKS cluster has a separate issuer, so all subjects of that issuer belong to the cluster.
     return own_issuer or "/" in start or start.count(":") > 1

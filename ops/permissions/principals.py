@@ -77,7 +77,7 @@ def are_distinct(one: str, other: str) -> bool:
 
 
 def _role_or_user(principal: str) -> tuple[str, str] | None:
-    """Returns `role` or `user` and the name, which is unique in an account regardless of the path.
+    """Returns `role` or `user` and its name, which is unique in an account regardless of the path.
 
     The name does not contain the path, because a session's ARN contains the role's name without it.
     """

@@ -1,4 +1,4 @@
-"""Groups the changes of a review that mean the same, and describes each group in a sentence."""
+"""Groups changes of a review that have the same meaning, and describes each group in a sentence."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ has no phrase."""
 
 @dataclass(frozen=True)
 class Alike:
-    """Changes of the same type, action and reasons. Changed attributes have the same values."""
+    """A group of changes of the same type and action, for the same reasons.
+
+    Changed attributes have the same values.
+    """
 
     changes: tuple[Judged, ...]
     same_values: bool = True
@@ -103,7 +106,7 @@ class Alike:
     def why(self) -> str:
         """The reasons for the verdict in one line. Omits less severe reasons.
 
-        If the texts of a rule differ, returns what they have in common.
+        If a rule has different texts for the changes, contains what these texts have in common.
         """
         by_rule: dict[str, list[str]] = {}
         for reason in self.reasons:
@@ -115,7 +118,7 @@ class Alike:
         return "; ".join(map(_in_common, by_rule.values()))
 
     def why_of(self, item: Judged) -> str:
-        """The reasons for the verdict on one change, if the changes' reasons differ."""
+        """The reasons for the verdict on one change, if they differ from the group's reasons."""
         texts = [reason.text for reason in item.reasons if reason.verdict is self.verdict]
         return "" if "; ".join(texts) == self.why else "; ".join(texts)
 
@@ -137,9 +140,9 @@ def alike_changes(review: Review) -> tuple[Alike, ...]:
 
 
 def to_decide(groups: Iterable[Alike]) -> tuple[Alike, ...]:
-    """Returns the groups that carry the verdict: those that somebody must decide about.
+    """Returns the groups that somebody must decide about: the dangerous and irreversible ones.
 
-    These are the dangerous and irreversible groups. If there are none, the groups to review.
+    If there are none, returns the groups with the verdict `review`.
     """
     listed = tuple(groups)
     grave = tuple(group for group in listed if group.verdict >= Verdict.DANGEROUS)
@@ -175,7 +178,7 @@ def _values(item: Judged) -> Hashable:
 
 
 def _frozen(value: Any) -> Hashable:
-    """Returns a hashable copy of a value. It keeps apart 1, 1.0, "1" and true."""
+    """Returns a hashable copy of a value, in which 1, 1.0, "1" and true remain different."""
     if isinstance(value, Mapping):
         return tuple((key, _frozen(item)) for key, item in sorted(value.items()))
     if isinstance(value, list):

@@ -59,7 +59,7 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
             f"checkov is not installed at {checkov}:"
             " run `make test` once to install it, or use --no-checkov"
         )
-    # A plan that changes nothing, to find out which findings exist already.
+    # This plan changes nothing. Checkov's findings for it are those that exist already.
     before = {
         **document,
         "planned_values": (document.get("prior_state") or {}).get("values", {}),
@@ -97,7 +97,7 @@ def _findings(document: Mapping[str, Any]) -> Findings:
     if done.returncode not in {0, 1}:
         raise OperatorError(f"checkov failed:\n{done.stderr.strip()}")
     report = json.loads(done.stdout)
-    # Without resources to check, checkov prints a summary instead of a report.
+    # If there are no resources to check, checkov prints a summary instead of a report.
     failed = report.get("results", {}).get("failed_checks", []) if isinstance(report, dict) else []
     return {(check["check_id"], check["resource"]): str(check["check_name"]) for check in failed}
 
@@ -107,7 +107,7 @@ def _skipped(
 ) -> bool:
     """Returns True if skips.yml accepts a finding.
 
-    In a synthesized stack, checkov reports most resources as `resource.<label>`.
+    Checkov reports most resources of a synthesized stack by a name of the form `resource.<label>`.
     """
     check, address = finding
     names = (address, f"resource.{address.partition('.')[2]}")

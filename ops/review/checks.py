@@ -1,4 +1,4 @@
-"""Implements checks that rules.yml cannot express by single attributes, such as expiry rules."""
+"""Implements checks, such as those of expiry rules, for which rules.yml has no fields."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def imported(change: Change) -> Iterator[str]:
 
 
 def parent_is_new(change: Change, context: Context) -> Iterator[str]:
-    """Yields the attribute that refers to a resource which the same plan creates, if any."""
+    """Yields the attribute that refers to the parent resource, if the plan creates the parent."""
     for attribute in PARENTS:
         if attribute in change.after and context.is_new(attribute, change.after[attribute]):
             yield attribute

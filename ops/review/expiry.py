@@ -95,7 +95,7 @@ def _s3_deletions(rule: Mapping[str, Any]) -> Iterator[Deletion]:
 
 
 def _selection(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the criteria by which a rule selects objects. Without criteria, it selects all."""
+    """Returns the criteria by which a rule selects objects. A rule without criteria selects all."""
     selection: dict[str, Any] = {"prefix": _text(rule.get("prefix")), "tags": set()}
     selection["tags"] |= _tags(rule.get("tags"))
     for block in _listed(rule.get("filter")):

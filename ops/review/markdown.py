@@ -110,7 +110,7 @@ def _head(review: Review) -> Iterator[str]:
 
 
 def _decision(group: Alike) -> str:
-    """Returns a group of changes that mean the same, as one row that opens."""
+    """Renders a group of changes with the same meaning as one line that expands on a click."""
     paths = [f"- <code>{_escaped(title(item))}</code>" for item in group.changes[:PATHS_SHOWN]]
     more = len(group.changes) - len(paths)
     return "\n".join(

@@ -59,14 +59,14 @@ def opened(change: Change) -> Iterator[str]:
 
 
 def _is_moved(change: Change) -> bool:
-    """Returns True if the rule now belongs to another existing group, network ACL or list."""
+    """Returns True if the rule now belongs to another group, network ACL or list, not a new one."""
     return any(
         change.after.get(name) not in (None, UNKNOWN, change.before.get(name)) for name in OWNERS
     )
 
 
 def opened_to_unknown(change: Change) -> Iterator[str]:
-    """Yields the attributes with addresses or ports of rules that the apply determines."""
+    """Yields attributes of rules whose addresses or ports are known only after the apply."""
     if "egress" in change.type or change.after.get("type") == "egress":
         return
     for item in change.unknown_differences:
@@ -150,7 +150,7 @@ def _group_openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
 
 
 def _acl_openings(type_: str, values: Mapping[str, Any], action: str) -> Iterator[Opening]:
-    """Yields what the incoming rules of a network ACL with an action, such as `deny`, concern."""
+    """Yields the ranges of a network ACL's incoming rules with one action, such as `deny`."""
     if "network_acl" not in type_:
         return
     rules = [values] if type_.endswith("_rule") else _blocks(values, "ingress")

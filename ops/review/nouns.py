@@ -27,7 +27,7 @@ def noun(type_: str, number: int) -> str:
     """Returns the name of a resource type, for example `IAM role policies`.
 
     Args:
-        number: how many resources the noun stands for.
+        number: the number of resources.
     """
     words = type_.removeprefix("aws_").replace("_", " ")
     named = _WORD.sub(lambda match: _SPELLINGS[match[1]], words)

@@ -60,7 +60,8 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
     for change in changes:
         if change.action is Action.DESTROY:
             old = _Candidate.of(change, change.before)
-            # A created resource with a name is compared only with resources of that name.
+            # A destroyed resource is compared with created resources of the same name, and with
+            # those without a name.
             for name in [*old.names, None]:
                 for new in created.get((change.type, name), []):
                     similarity = _similarity(old, new)
@@ -77,7 +78,10 @@ def find_renames(changes: Iterable[Change]) -> list[Rename]:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """A destroyed or created resource. Its known values are texts, so that comparing is fast."""
+    """A destroyed or created resource.
+
+    Its known values are converted to texts, which are fast to compare.
+    """
 
     address: str
     name: str | None
@@ -102,7 +106,10 @@ class _Candidate:
 
 
 def _similarity(old: _Candidate, new: _Candidate) -> float | None:
-    """Returns the fraction of equal values, plus 1 for equal names. None if too different."""
+    """Returns the fraction of equal values, plus 1 if the names are equal.
+
+    Returns None if the resources are too different.
+    """
     if not new.values:
         return None
     same = len(old.values & new.values) / len(new.values)

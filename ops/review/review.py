@@ -231,14 +231,15 @@ def _policies(
     if change.type == "aws_lambda_permission":
         yield compare(_permission(change.before), _permission(change.after))
         return
-    # If the policy now belongs to another role, bucket or key, all its permissions are new there.
+    # If the policy moves to another role, bucket or key, all its permissions are new there.
     moved = change.action is Action.REPLACE and any(
         change.before.get(name) != change.after.get(name) for name in OWNERS
     )
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
-            # The policy refers to a resource that this apply creates.
+            # The policy is unknown before the apply, because it refers to a resource that the apply
+            # creates.
             if attribute in POLICY_ATTRIBUTES and (
                 change.action is Action.CREATE or is_policy(before)
             ):

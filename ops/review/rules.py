@@ -103,7 +103,8 @@ class Rule(_Strict):
 
     def is_for(self, type_: str, action: Action, deposed: bool) -> bool:
         """Returns True if the rule applies to a type and an action."""
-        # When Terraform creates a new object and forgets the old one, update rules apply too.
+        # SUPERSEDE means that Terraform creates a new object and forgets the old one. Rules for
+        # updates then apply too.
         actions = {action, Action.UPDATE} if action is Action.SUPERSEDE else {action}
         return (
             bool(actions & self.actions)
@@ -196,7 +197,7 @@ class Reason:
 @functools.cache
 def load_rules(file: Path = FILE) -> Rules:
     """Returns the rules of a file (default: the project's rules.yml)."""
-    # PyYAML's loader in C is ten times faster, but not every build of PyYAML includes it.
+    # PyYAML's loader in C is ten times faster, but some builds of PyYAML do not include it.
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     document = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - it is safe
     return Rules.model_validate(document)
@@ -237,7 +238,7 @@ class Judge:
     def _rules_for(self, change: Change) -> list[Rule]:
         key = (change.type, change.action, bool(change.deposed))
         if key not in self._selected:
-            # Nobody knows what a change of an unknown type does, so no rule makes it safe.
+            # The effect of a change of an unknown type is unknown, so no rule may make it safe.
             earned = is_known(change.type) or change.action in LOCAL
             chosen = [
                 rule
@@ -273,7 +274,8 @@ def _reasons(
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
         if found and _meets_only(rule, change, rule.attribute or rule.attributes):
-            # One reason is enough, even if several parts of the attribute change.
+            # If the rule is about any change, one reason is enough, even if several parts of the
+            # attribute change.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
                 yield Reason(
@@ -304,8 +306,8 @@ def _meets_only(rule: Rule, change: Change, attribute: str | re.Pattern[str] | N
 def _matches(type_: str, patterns: frozenset[str]) -> bool:
     """Returns True if the patterns contain the type.
 
-    A pattern with `*` matches only types that the provider has and that hold no data according to
-    the sources. A pattern that starts with `!` excludes the types that it matches.
+    A pattern with `*` matches only types that the provider's schema contains and that hold no data
+    (see `is_stateful`). A pattern that starts with `!` excludes the types that it matches.
     """
     if type_ in patterns:
         return True

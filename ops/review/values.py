@@ -72,7 +72,7 @@ def tls_version(policy: Any) -> tuple[int, int, int, int]:
     dated = (int(year[1]), int(year[2] or 0)) if year else (0, 0)
     match = _TLS.search(text[: year.start()] if year else text)
     if match is None:
-        # A load balancer's policy whose name contains only a date accepts TLS 1.0.
+        # Load balancer policies whose names contain only a date accept TLS 1.0.
         return (1, 0, *dated)
     numbers = [int(number) for number in _NUMBER.findall(match["version"])]
     if (match["kind"] or "").lower() == "ssl":
@@ -129,7 +129,7 @@ def _is_upgraded(before: Any, after: Any) -> bool:
     )
     if not old or not new:
         return False
-    # MySQL's major versions are 5.7, 8.0 and 8.4. Those of other engines are one number.
+    # The major versions of MySQL have two numbers (5.7, 8.0, 8.4). Those of other engines have one.
     length = 2 if old[0] in {5, 8} and new[0] in {5, 8} else 1
     return old[:length] != new[:length]
 

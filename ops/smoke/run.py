@@ -86,8 +86,8 @@ class Smoke:
         ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
-            # In a bake period, omits events with expected errors: Lambda's metrics count these
-            # errors too, so the release would be rolled back.
+            # A bake period omits events with expected errors. Lambda's metrics would count these
+            # errors, and the release would be rolled back.
             checks += [
                 self._event(direct, suite, event)
                 for event in suite.events
@@ -142,7 +142,9 @@ class Smoke:
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
-        """Checks that an invented ticket is rejected, then sends the frames with a valid ticket."""
+        """Checks that an invalid ticket is rejected, then sends the frames over a connection with a
+        valid ticket.
+        """
         reason = self._reason_not_to_send(socket.ticket, variables)
         if reason:
             return [_not_sent(service, CONNECT, reason)]

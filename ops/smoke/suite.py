@@ -60,7 +60,10 @@ class Request(_Section):
 
 
 class Event(_Section):
-    """An event with which a function without routes is invoked. Skipped if tests use HTTP."""
+    """An event with which a function without routes is invoked.
+
+    Skipped if the tests send requests over HTTP.
+    """
 
     name: str
     event: dict[str, Any]
@@ -80,7 +83,10 @@ class Frame(_Section):
 
 
 class Socket(_Section):
-    """A service's WebSocket. Tested over the network, after the requests and before clean-up."""
+    """A service's WebSocket.
+
+    Its frames are sent over the network, after the requests and before the clean-up.
+    """
 
     ticket: str
     """The variable with the ticket with which the tests connect."""

@@ -121,7 +121,7 @@ class Http:
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
-        # Imported here, because releases use this module but need no WebSocket client.
+        # This import is here because releases use this module but need no WebSocket client.
         from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415
         from websockets.sync.client import connect  # noqa: PLC0415
 

@@ -167,13 +167,14 @@ def end_adoption(directory: Path) -> None:
 
 
 def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str | None:
-    """Returns the id for importing a resource, or None if it is unknown."""
+    """Returns the id with which Terraform imports a resource, or None if the id is unknown."""
     template = IMPORT_IDS.get(kind)
     if template is None:
         return logged
     known = {name: value for name, value in values.items() if isinstance(value, str) and value}
     if logged:
-        # The provider chooses a statement's id if the configuration contains none.
+        # If the configuration has no statement_id, the provider has chosen one and logged it as the
+        # id.
         known = {"statement_id": logged, **known, "id": logged}
     try:
         return template.format_map(known)

@@ -19,7 +19,7 @@ def find_id(client: Client, kind: str, values: Values) -> str | None:
     try:
         return lookup(client, values) if lookup else None
     except (ClientError, KeyError):
-        # The resource does not exist, or its name is not known before the apply.
+        # The resource does not exist, or its name is unknown before the apply.
         return None
 
 

@@ -88,7 +88,8 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
         if "delete" in item["change"]["actions"]:
             drift.append(OutsideChange(item["address"], "gone", []))
             continue
-        # Compares only attributes that the stack sets. AWS may change others, such as a status.
+        # Compares only attributes that the stack sets. AWS may change other attributes, such as a
+        # status.
         compared = configured.get(parse_address(item["address"]).configured, frozenset()) | {
             name for kind, name in ACCESS if kind == item["type"]
         }

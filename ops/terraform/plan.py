@@ -361,7 +361,8 @@ def _change(item: _Resource) -> Change:
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
     marked = either_marked(change.before_sensitive, change.after_sensitive)
-    # Other tools and old versions of Terraform do not mark everything that the schemas call secret.
+    # Plans of other tools and old versions of Terraform do not mark all values that the schemas
+    # declare secret.
     secret = secret_attributes(item.type)
     sensitive = functools.reduce(
         either_marked,
@@ -397,7 +398,7 @@ def _identity_text(identity: Any) -> str:
 def _masked_values(
     values: Mapping[str, Any] | None, sensitive: Any, unknown: Any = False
 ) -> Mapping[str, Any]:
-    """Returns the masked values of a resource. A mark of the whole resource marks every value."""
+    """Returns the masked values of a resource. A mark on the whole resource masks every value."""
     if sensitive is True:
         sensitive = dict.fromkeys(values or {}, True)
     if unknown is True:

@@ -274,7 +274,7 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def shown(value: Any) -> Any:
-    """Returns a value for JSON output, with a text in place of each masked or unknown value."""
+    """Returns a value for JSON output. A text replaces each masked or unknown value."""
     if isinstance(value, Mapping):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

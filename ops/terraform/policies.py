@@ -135,7 +135,8 @@ class Grant:
     @property
     def _is_any_resource(self) -> bool:
         if self.statement.principals:
-            # A policy with principals belongs to a resource, and `*` means only that resource.
+            # A policy with principals is attached to a resource. In such a policy, `*` means only
+            # that resource.
             return False
         if self.resource is None:
             return True
@@ -330,7 +331,7 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
 def _unknown_actions(
     written: Sequence[str], others: frozenset[str], *, excluded: bool
 ) -> frozenset[str]:
-    """Returns the patterns without a known action that a statement may apply to.
+    """Returns the patterns that match no known action, but that a statement may apply to.
 
     Args:
         written: The actions of the statement's Action or NotAction.
@@ -375,7 +376,8 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
                 )
-                # Saves computing the difference, which is slow for thousands of actions.
+                # This check avoids computing the difference, which is slow for thousands of
+                # actions.
                 if statement.actions not in covered:
                     left |= statement.actions.difference(*covered)
                 if left:
@@ -384,7 +386,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 
 
 def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
-    """Returns True if the wide statement applies to all that the narrow one matches of a pattern.
+    """Returns True if, among the actions of a pattern, the wide statement covers the narrow one.
 
     Args:
         pattern: A pattern that matches no action of AWS's reference.
@@ -399,7 +401,7 @@ def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the statement's patterns that match only these actions, and names of the others."""
+    """Returns the statement's patterns that match only these actions, then the other actions."""
     names: list[str] = []
     unknown = actions & statement.unknown_actions
     for pattern in statement.patterns:
@@ -426,8 +428,8 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         and wide.variables == narrow.variables
     ):
         return True
-    # In doubt, the narrow statement must match more and the wide one less. For NotResource, the
-    # opposite applies.
+    # If it is unclear what a pattern matches, the narrow statement is assumed to match more and the
+    # wide one to match less. For NotResource, the opposite applies.
     these = narrow.parsed_resources(certain=narrow.excludes_resources)
     those = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:

@@ -1,4 +1,4 @@
-"""Reads what the schemas of the provider and of CloudFormation say about each resource type."""
+"""Reads facts about resource types from the schemas of the provider and of CloudFormation."""
 
 from __future__ import annotations
 

@@ -342,7 +342,7 @@ class Terraform:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # Ctrl-C must not reach Terraform directly: `_Stop` interrupts it.
+                # Ctrl-C must reach only this process, whose `_Stop` then interrupts Terraform.
                 process_group=0,
             )
             stop = _Stop(process, self._guard)
@@ -380,7 +380,7 @@ def _summary(errors: Sequence[str]) -> str:
 
 
 class _Stop:
-    """Ends a run early if the operator interrupts it or the AWS that it calls has stopped."""
+    """Ends a run early if the operator interrupts it, or if the embedded AWS has stopped."""
 
     def __init__(self, process: subprocess.Popen[str], guard: Callable[[], str | None]) -> None:
         self._process = process

@@ -111,7 +111,7 @@ def managed_instances(state: Mapping[str, Any]) -> Iterator[tuple[str, dict[str,
     for item in state["resources"]:
         if item["mode"] == "managed":
             for instance in item["instances"]:
-                # The index of an instance of a resource with `count` or `for_each`.
+                # Instances of a resource with `count` or `for_each` have an index.
                 index = f"[{json.dumps(instance['index_key'])}]" if "index_key" in instance else ""
                 yield f"{item['type']}.{item['name']}{index}", instance
 
@@ -146,7 +146,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     kept = directory / f"{time.time_ns()}.tfstate"
     body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
     with kept.open("wb") as file, suppress(BotoCoreError):
-        # A truncated object ends before its length.
+        # Reading a truncated object raises an error before its declared length.
         file.writelines(body.iter_chunks())
     candidates = [_newest_version(cloud), (read_json(copy), "the copy of the last apply")]
     readable = [(content, source) for content, source in candidates if content]

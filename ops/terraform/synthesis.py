@@ -57,7 +57,8 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     result = subprocess.run(
-        # -O skips the bindings' type checks, a third of the run time. Tests run them.
+        # -O skips the type checks of the bindings, which take a third of the run time. Tests run
+        # with these checks.
         [program_python(), "-O", "main.py"],
         cwd=PROJECT,
         env=environment,

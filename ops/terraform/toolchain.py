@@ -88,7 +88,7 @@ def pinned_terraform(root: Root) -> Path:
 
 
 def _version(executable: str) -> tuple[int, ...] | None:
-    # Without TF_CLI_CONFIG_FILE: if it names a missing file, `terraform version` fails.
+    # TF_CLI_CONFIG_FILE is omitted: if it names a missing file, `terraform version` fails.
     environment = {
         key: value for key, value in os.environ.items() if key != "TF_CLI_CONFIG_FILE"
     } | {"CHECKPOINT_DISABLE": "1"}
@@ -167,7 +167,7 @@ def terraform_variables(
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
     home = Path(variables.get("HOME", "~")).expanduser()
     for candidate in (Path(configured) if configured else None, home / ".terraformrc"):
-        # Path.is_file raises in a folder that this user may not read.
+        # Path.is_file raises an error in a folder that this user may not read.
         if candidate and os.path.isfile(candidate):  # noqa: PTH113
             return result | {"TF_CLI_CONFIG_FILE": str(candidate)}
     data_home = Path(variables.get("XDG_DATA_HOME") or home / ".local/share")
@@ -203,7 +203,7 @@ def terraform_variables(
 
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
-    """Returns what matches, without an error for folders that this user may not read."""
+    """Returns the paths that match a pattern. Ignores folders that this user may not read."""
     found = glob.glob(f"{glob.escape(str(folder))}/{pattern}")  # noqa: PTH207 - Path.glob raises
     return sorted(map(Path, found))
 
@@ -239,7 +239,10 @@ def cdk_directory(project: Path = PROJECT) -> Path:
 
 
 def program_python() -> str:
-    """Returns the interpreter for main.py. Only that of the selected CDK has its packages."""
+    """Returns the Python interpreter for main.py.
+
+    The packages of the selected CDK are installed only for this interpreter.
+    """
     directory = cdk_directory()
     return sys.executable if directory == PROJECT else str(directory / ".venv" / "bin" / "python")
 

@@ -98,7 +98,8 @@ class Bake:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
-        # Takes the median of all minutes: with the maximum, one slow minute would raise the limit.
+        # The limit is based on the median of all minutes. One slow minute would raise a limit that
+        # is based on the maximum.
         start = self._begun - BASELINE
         return self._read(dimensions, start, self._begun, combine_p99=median)["Duration"]
 
@@ -151,8 +152,8 @@ class Bake:
         The names of the streams contain the number of the version.
         """
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        # The function's name precedes the version if the function's configuration sets a log group
-        # (Lambda developer guide, "Configuring CloudWatch log groups").
+        # The names of log streams start with the function's name if the function's configuration
+        # sets a log group (Lambda developer guide, "Configuring CloudWatch log groups").
         return sum(
             self._failures_in(item, f"{day}/{function}[{item.version}]")
             for day in sorted(days)
@@ -166,7 +167,7 @@ class Bake:
             startTime=int(self._begun * 1000),
             filterPattern=FAILURES,
         )
-        # The embedded AWS may ignore the prefix and the pattern, so this checks both again.
+        # The embedded AWS may ignore the prefix and the pattern, so the code checks both again.
         return sum(
             event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
             for page in pages

@@ -23,7 +23,7 @@ SHORTEST = 6
 """Minimum length of an identifier to search for in values. Shorter ones may match by chance."""
 WITHOUT_USE = frozenset(
     {
-        "aws_s3_object",  # A code package. Lambda keeps a copy for each version.
+        "aws_s3_object",  # A code package: Lambda keeps a copy for each version
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -113,7 +113,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns False if all traffic is on the newest version, so old policies are not needed."""
+    """Returns False if all traffic is on the newest version, which needs no old policies."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 

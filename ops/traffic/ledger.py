@@ -48,7 +48,7 @@ Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
 
 @dataclass(frozen=True)
 class Record:
-    """One service's traffic shift in a release, rollback, apply or `deploy-function`."""
+    """One shift of a service's traffic by a release, a rollback, an apply or `deploy-function`."""
 
     service: str
     released_at: str
@@ -198,7 +198,7 @@ class Ledger:
         held = self._dynamodb.get_item(TableName=self.table, Key=LOCK_KEY, ConsistentRead=True).get(
             "Item"
         )
-        if held is None:  # The holder released the lock after the first attempt.
+        if held is None:  # The holder released the lock after the first attempt
             self._put(lock, "attribute_not_exists(service)", {})
             return
         holder = _value(held)
@@ -293,7 +293,7 @@ class Ledger:
 
 @dataclass
 class Lock:
-    """The environment's lock, from the perspective of its holder."""
+    """The environment's lock, as its holder sees it."""
 
     ledger: Ledger
     owner: str
@@ -322,7 +322,7 @@ class Lock:
                 if not self.ledger.renew(self):
                     return
             except (ClientError, BotoCoreError):
-                continue  # Retried after RENEWAL. `check` raises an error if the lock was lost.
+                continue  # The next renewal retries. `check` raises an error if the lock was lost.
 
 
 def _is_failed_condition(error: ClientError) -> bool:

@@ -42,5 +42,5 @@ def delete_old_versions(
 def _rollback_target(releaser: Releaser, service: str) -> set[str]:
     try:
         return {releaser.previous(releaser.functions.live(service)).number}
-    except OperatorError:  # The ledger has no earlier version.
+    except OperatorError:  # The ledger has no earlier version
         return set()

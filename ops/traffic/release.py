@@ -133,7 +133,10 @@ class Releaser:
                     self._close(record, live)
 
     def _complete(self, live: Live) -> Live:
-        """Waits for a pending traffic shift. If its allocation fails, cancels the shift."""
+        """Waits for a traffic shift that Lambda has not completed.
+
+        If the allocation fails, cancels the shift.
+        """
         try:
             self._allocations.wait([live.service])
             return self.functions.live(live.service)
@@ -274,7 +277,8 @@ class Releaser:
                 progress.show(f"bake period: {remaining:.0f} s left")
                 self._sleep(min(settings.interval, remaining))
                 self.lock.check()
-                # Sends requests, because metrics without any requests would show no problem.
+                # The smoke tests send requests during the bake period. Without any requests, the
+                # metrics would show no problem.
                 checks = [
                     check
                     for suite in suites.values()
@@ -310,7 +314,8 @@ class Releaser:
                         f"Traffic: all requests to {record.service} are back on version"
                         f" {record.from_version}"
                     )
-                except OperatorError as refused:  # Another process changed the alias meanwhile.
+                # Another process has changed the alias in the meantime.
+                except OperatorError as refused:
                     report(str(refused))
             self._ledger.finish(record, "put back" if shifted else "failed", reason[:1000])
 
@@ -353,7 +358,8 @@ class Releaser:
 
     def _shift_immediately(self, live: Live, version: Version) -> None:
         with self._allocations.removed(live):
-            if live.awaits_allocation:  # The removal has ended the pending traffic shift.
+            # Removing the provisioned concurrency has ended the pending traffic shift.
+            if live.awaits_allocation:
                 live = self.functions.live(live.service)
             self.functions.route(live, version.number)
 
@@ -568,7 +574,7 @@ def announced(notifier: Notifier, news: News) -> Iterator[None]:
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Makes SIGTERM roll back a release, as Ctrl-C does, inside a `with` block."""
+    """Makes SIGTERM roll back a release inside a `with` block, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

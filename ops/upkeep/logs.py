@@ -92,7 +92,7 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     seen: dict[Any, int] = {}
     while True:
         for event in _events(client, group, start):
-            # The embedded AWS omits the event id.
+            # Events of the embedded AWS have no event id.
             key = event.get("eventId") or (
                 event.get("logStreamName"),
                 event["timestamp"],

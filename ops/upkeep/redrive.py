@@ -83,7 +83,8 @@ class Redrive:
                 for messages in self._receive(url):
                     for message in messages:
                         deliver(message)
-                        # Not in batches: an interruption may duplicate only one message.
+                        # Messages are not deleted in batches, so that an interruption duplicates
+                        # only one message.
                         self._sqs.delete_message(
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )

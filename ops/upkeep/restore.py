@@ -43,8 +43,8 @@ class Comparison:
     """The result of comparing a copy with its original.
 
     Rows that are written during the drill may be missing in the copy. The original is therefore
-    read twice, before and after the restored point in time. Groups that changed in between are not
-    compared.
+    read twice, before and after the restored point in time. Groups of rows that changed in between
+    are not compared.
     """
 
     what: str
@@ -128,7 +128,7 @@ def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
 def drill_table(cloud: Cloud, table: str) -> Comparison:
     """Restores a copy of one DynamoDB table, compares it with the table and deletes the copy."""
     dynamodb, copy = cloud.client("dynamodb"), f"{table}-{SUFFIX}"
-    # Checked first, so that an error leaves everything unchanged.
+    # The setting is checked first, so that an error leaves everything unchanged.
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":
         raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
@@ -148,7 +148,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             TargetTableName=copy,
             RestoreDateTime=instant,
             BillingModeOverride="PAY_PER_REQUEST",
-            # Restores no indexes, because the comparison below does not read them.
+            # The copy has no indexes, because the comparison does not read them.
             GlobalSecondaryIndexOverride=[],
         )
         _wait(f"{copy} is restored", lambda: _table_status(dynamodb, copy) == "ACTIVE")
@@ -186,7 +186,7 @@ def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -
     with restored as restored_database:
         seconds = time.monotonic() - begun
         copy = fingerprint(**restored_database)
-        # Reads the original again, to find the groups that changed during the dump.
+        # The original is read again, to find the groups of rows that changed during the dump.
         return compare(f"database {database}", before, fingerprint(), copy, seconds)
 
 
@@ -283,7 +283,7 @@ def _hash(item: Mapping[str, Any]) -> int:
 
 
 def _comparable(value: Any) -> Any:
-    """Returns an attribute value with sorted sets. DynamoDB returns sets in any order."""
+    """Returns an attribute value with sorted sets, because DynamoDB returns sets in any order."""
     if isinstance(value, Mapping):
         return {
             name: sorted(map(_comparable, inner))

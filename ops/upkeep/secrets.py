@@ -174,7 +174,8 @@ class Secrets:
     def _describe(self, name: str) -> Secret:
         parameter = self._parameter(name)
         generated: bool = parameter["generated"]
-        # Only the value of a supplied secret must be read, to find out whether it is set.
+        # The values of generated secrets are not read. The value of a supplied secret shows whether
+        # it is set.
         stored = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
             "Parameter"
         ]

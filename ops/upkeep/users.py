@@ -64,7 +64,8 @@ class Users:
         return True
 
     def _find(self, email: str) -> dict[str, Any]:
-        address = account_address(email)  # without quotes, which would end the filter
+        # The address contains no quotes, which would end the filter.
+        address = account_address(email)
         users = self._cognito.list_users(UserPoolId=self._pool, Filter=f'email = "{address}"')[
             "Users"
         ]

@@ -1,6 +1,6 @@
 """Defines the charges of each resource type, one module for each group of AWS services."""
 
-# Importing the modules registers their charges.
+# Importing these modules registers their charges.
 from ops.cost.charges import compute, data, edge, messaging, monitoring, network  # noqa: F401
 from ops.cost.charges.base import CHARGES, Charge, Line, UnpricedError
 

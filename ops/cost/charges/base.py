@@ -15,7 +15,7 @@ class UnpricedError(Exception):
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a bill, without its cost."""
+    """One line of a bill, without its cost in US dollars."""
 
     price: str
     """The name of the price in the price table."""
@@ -27,7 +27,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Month:
-    """The inputs of a charge, in addition to the resource."""
+    """The inputs of a charge, in addition to the resource: the month's usage and prices."""
 
     hours: float
     used: Mapping[str, float]
@@ -87,5 +87,5 @@ def charge_usage(
 
 
 def quantities(used: Mapping[str, float]) -> Mapping[str, float]:
-    """Returns a copy of `used` in which missing keys have the value 0."""
+    """Returns a copy of `used` that returns 0 for missing keys."""
     return defaultdict(float, used)

@@ -55,7 +55,7 @@ def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
 charge_usage("aws_api_gateway_rest_api", requests="rest.requests", out_gb="transfer.out")
 charge_usage(
     "aws_apigatewayv2_api",
-    messages="websocket.messages",  # both received and sent messages
+    messages="websocket.messages",  # counts both received and sent messages
     connection_minutes="websocket.minutes",
     out_gb="transfer.out",
 )

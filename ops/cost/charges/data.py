@@ -79,7 +79,7 @@ def cache(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_ssm_parameter")
 def parameter(resource: BillableResource, _: Month) -> Iterator[Line]:
-    """Yields nothing, since standard parameters are free."""
+    """Yields nothing, because standard parameters are free. Other tiers raise UnpricedError."""
     if resource.value("tier", "Standard") not in ("Standard", ""):
         raise UnpricedError(f"no price for parameter tier {resource.value('tier')}")
     yield from ()

@@ -52,7 +52,7 @@ _TYPES = {
 }
 """Types that differ between versions of Python, or that Python does not know."""
 _TYPES_BY_NAME = {"apple-app-site-association": "application/json"}
-# Without files, so that every machine publishes the same types.
+# `filenames=()` ignores the machine's own lists, so that every machine publishes the same types.
 _KNOWN_TYPES = mimetypes.MimeTypes(filenames=())
 
 
@@ -169,7 +169,8 @@ def parse_manifest(text: str | bytes) -> dict[str, SiteFile]:
 
 
 def _cache_control(name: str, immutable: Sequence[str] | None) -> str:
-    # The name of a source map contains the hash of its script, which can be the same.
+    # A source map has the hash of its script in its name. The map can change although the script
+    # does not.
     if PurePosixPath(name).suffix in {".html", ".map"}:
         return REVALIDATE
     if immutable is None:

@@ -138,8 +138,8 @@ class Publisher:
         stored |= {key: files[name].md5 for key, name in contents.items()}
         digest = replace(site, files=files).digest
         self._store(_manifest_key(digest), format_manifest(files).encode(), stored)
-        # Recorded before the first change that users see: if this command is interrupted then,
-        # `--rollback` restores the previous site.
+        # The site is recorded before the first change that users see, so that `--rollback` restores
+        # the previous site even if this command is interrupted.
         if last is None or (last["digest"], last.get("source", "")) != (digest, source):
             record = self._record({"digest": digest, "source": source, "files": len(files)})
         else:
@@ -169,7 +169,7 @@ class Publisher:
         """
         history = self._history()
         last = history[0] if history else {"digest": ""}
-        # Skip sites that were rolled back and not published again.
+        # Sites that were rolled back, and not published again later, are skipped.
         rolled_back: set[str] = set()
         for item in reversed(history):
             rolled_back.discard(item["digest"])
@@ -197,7 +197,8 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files, of which browsers revalidate those that changed under the same name.
+        """Returns the files. Browsers must revalidate those whose content changed under the same
+        name.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.
@@ -217,7 +218,7 @@ class Publisher:
         return result
 
     def _find_missing(self, assets: Files, stored: Mapping[str, str], trusted: Files) -> list[str]:
-        """Returns the names of assets that the bucket lacks or has with other headers."""
+        """Returns the names of assets that the bucket does not have, or has with other headers."""
         missing = [name for name, file in assets.items() if stored.get(name) != file.md5]
         unclear = [
             name
@@ -238,7 +239,10 @@ class Publisher:
         return missing
 
     def _serve(self, files: Files, trusted: Files, stored: dict[str, str]) -> list[str]:
-        """Copies the saved files that differ to their own names. Returns the names."""
+        """Copies the saved files to their own names, if their content there differs.
+
+        Returns the names.
+        """
         changed = [
             name
             for name, file in files.items()
@@ -259,7 +263,8 @@ class Publisher:
         others = [name for name in changed if not name.endswith(".html")]
         for names in (others, pages, [INDEX] if INDEX in changed else []):
             self._in_parallel("Replaced", copy, names)
-        # CloudFront keeps other files for a second, the minimum of its policy CachingOptimized.
+        # Other files need no invalidation: CloudFront keeps them for a second, the minimum of its
+        # policy CachingOptimized.
         self._invalidate(name for name in changed if name in trusted and trusted[name].is_immutable)
         stored |= {name: files[name].md5 for name in changed}
         return changed
@@ -267,7 +272,10 @@ class Publisher:
     def _finish(
         self, record: Mapping[str, Any], files: Files, stored: Mapping[str, str]
     ) -> list[str]:
-        """Records the end, and deletes all files that no recent site needs. Returns their names."""
+        """Records that the publication is complete, and deletes files that no recent site needs.
+
+        Returns the names of the deleted files.
+        """
         finished = {**record, "finished_at": self._ledger.now()}
         del finished["service"], finished["released_at"]
         self._ledger.store(LEDGER_KEY, record["released_at"], finished)

@@ -78,7 +78,7 @@ def register_target(data: Data) -> Data:
             },
             "Tags": {},
         }
-    # AWS ignores another role for DynamoDB, and uses the service-linked role.
+    # AWS ignores RoleARN for DynamoDB, and uses the service-linked role.
     target.update({name: value for name, value in data.items() if name != "RoleARN"})
     return {"ScalableTargetARN": target["ScalableTargetARN"]}
 
@@ -94,7 +94,7 @@ def describe_targets(data: Data) -> Data:
 
 
 def select(store: AccountRegionScopedDict, data: Data) -> Iterator[Data]:
-    """Yields the entries that have every part of the identity that a call contains."""
+    """Yields the entries whose identity matches the parts that a call contains."""
     for entry in store.values():
         if all(entry[name] == data[name] for name in IDENTITY if name in data):
             yield entry

@@ -49,7 +49,8 @@ def manage_connections() -> None:
     is executed but its response is lost. The provider's retry then fails, because the resource
     already exists.
     """
-    # ministack assigns 75 to each new configuration. The setter of this property ignores the value.
+    # ministack sets the timeout of each new configuration to 75. This property ignores the
+    # assignment.
     timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
     Config.keep_alive_timeout = timeout
     Config.keep_alive_max_requests = 2**63

@@ -45,7 +45,7 @@ def follow_alias_of_websockets() -> None:
 
 
 def omit_what_aws_omits() -> None:
-    """Removes response fields that AWS does not return.
+    """Removes fields from responses that AWS does not return.
 
     Each of them would make Terraform change or replace a resource at every apply.
     """
@@ -122,9 +122,10 @@ def report_current_port_of_cache() -> None:
 
 
 def allow_requests_after_clock_changes() -> None:
-    """Resets the throttling of a stage if the clock was set back.
+    """Resets the throttling of an API's stage if the clock was set back.
 
-    ministack would reject all requests until the clock reaches the time of the last request again.
+    Otherwise, ministack rejects all requests until the clock reaches the time of the last request
+    again.
     """
     take: Callable[..., bool] = apigateway_v1._take_token
     states = apigateway_v1._throttle_state

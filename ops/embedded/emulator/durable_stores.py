@@ -72,7 +72,7 @@ class Queues(AccountRegionScopedDict):  # type: ignore[misc]
         super().__setitem__(key, Queue(queue, self.journal))
 
     def wrap_all(self) -> None:
-        """Makes the queues of a loaded state record their changes."""
+        """Replaces each queue of a loaded state by one that records its changes."""
         for key, queue in self._data.items():
             if not isinstance(queue, Queue):
                 self._data[key] = Queue(queue, self.journal)
@@ -109,7 +109,8 @@ class DurableStores:
         dynamodb._remove_item = self._remove_and_record
         dynamodb._emit_stream_event = self._recording_emit(dynamodb._emit_stream_event)
         eventbridge._archive_event = self._recording_archive(eventbridge._archive_event)
-        # A transaction is replayed completely or not at all.
+        # The changes of a transaction form one batch, so that they are replayed together or not at
+        # all.
         handle = dynamodb.handle_request
 
         async def handle_as_batch(*arguments: Any) -> Any:
@@ -129,7 +130,7 @@ class DurableStores:
         dynamodb._stream_records.update(records)
 
     def wrap_queues(self) -> None:
-        """Makes the queues of the loaded state record their changes."""
+        """Replaces each queue of the loaded state by one that records its changes."""
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:

@@ -57,7 +57,9 @@ def find_changes(internals: dict[str, str]) -> list[str]:
 
 
 def describe(value: Any) -> str:
-    """Returns a digest of a function's or class's source code or of a text, or a value's type."""
+    """Returns a description that changes with a value: a digest of the source code of a function or
+    class, a digest of a text, or the type of another value.
+    """
     value = inspect.unwrap(value) if callable(value) else value
     if inspect.isfunction(value) or inspect.isclass(value):
         source = inspect.getsource(value)

@@ -54,7 +54,7 @@ def trim_all() -> None:
     for points in cloudwatch._metrics.all_values():
         del points[:-METRIC_POINTS]
     for entries in cloudwatch._alarm_history.all_values():
-        # Unlike the other lists, this one starts with the newest entry.
+        # The history starts with the newest entry, unlike the other lists.
         del entries[ALARM_HISTORY:]
     for archive in eventbridge._archives.all_values():
         del archive.get("Events", [])[:-ARCHIVED_EVENTS]

@@ -46,7 +46,8 @@ def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Da
 
     Args:
         state: the directory of the saved states.
-        load: takes the content of the file. Raises any exception if it is damaged.
+        load: loads the content of the file into the service. Any exception means that the file is
+            damaged.
     """
     file = state / f"{name}.json"
     kept: list[str] = []
@@ -55,7 +56,8 @@ def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Da
             continue
         saved = candidate.stat().st_mtime
         try:
-            # Loading moves a damaged file away, so that later saves do not overwrite it.
+            # If loading fails, the file is moved away as damaged, so that later saves do not
+            # overwrite it.
             candidate.replace(file)
             load(read(name))
         except Exception:
@@ -79,7 +81,7 @@ def read(name: str) -> Any:
 
 
 def previous(file: Path) -> Path:
-    """Returns the file that keeps the previous save of a service."""
+    """Returns the path of the previous save of a service."""
     return file.with_name(f"{file.name}{PREVIOUS}")
 
 

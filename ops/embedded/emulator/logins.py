@@ -74,7 +74,8 @@ def _is_master(cluster: Any, user: str, password: str) -> bool:
 
 
 def allow_cache_login(user: str, password: str) -> str:
-    """Accepts an IAM token for a user of a replication group. Returns the user's access string.
+    """Accepts an IAM token for a user of a replication group. Returns the user's access string (its
+    permissions in ElastiCache's notation).
 
     Raises:
         LoginRefusedError: The login is not allowed.
@@ -150,7 +151,7 @@ def is_allowed(token: Token, action: str, resource: str) -> bool:
         principal = iam_evaluator.resolve_principal(token.access_key, token.account)
         if isinstance(principal, iam_evaluator.AuthError):
             return False
-        if principal.policies is None:  # The root user may do everything.
+        if principal.policies is None:  # The root user may do everything
             return True
         context = iam_evaluator.EvalContext(
             principal_arn=principal.arn,

@@ -33,7 +33,7 @@ def add_trace_groups() -> None:
 
 
 def find_resource(data: Data) -> str:
-    """Returns the ARN that a call names. A name without its id stands for all ids."""
+    """Returns the ARN that a call names. If the call has only a name, the id in the ARN is `*`."""
     arn: str | None = data.get("GroupARN") or data.get("ResourceARN")
     name = data.get("GroupName")
     return arn or (build_arn("xray", f"group/{name}/*") if name else "*")

@@ -65,7 +65,9 @@ def close_idle_connections_soon() -> None:
 
 
 def ignore_claimed_transport(application: Application) -> Application:
-    """Removes the header X-Forwarded-Proto, because ministack believes it."""
+    """Removes the header X-Forwarded-Proto from requests. ministack would trust it, although any
+    client can send it.
+    """
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
@@ -77,7 +79,9 @@ def ignore_claimed_transport(application: Application) -> Application:
 
 
 def treat_internal_calls_as_secure() -> None:
-    """Lets services call each other although policies require TLS, whatever caused the call."""
+    """Allows all calls between services, even if a policy requires TLS and the client did not use
+    TLS.
+    """
     iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL)
     base: Any = iam_evaluator.EvalContext
 
@@ -107,7 +111,8 @@ def redirect_to_port(port: int) -> None:
 
 
 def show_sites_without_tls(application: Application, tls_port: int, plain_port: int) -> Application:
-    """Adds an address for each distribution that browsers can open without the authority.
+    """Adds an address without TLS for each distribution, which browsers open without the
+    certificate authority.
 
     `http://LABEL.plain.localhost:PORT` returns the files of `LABEL.cloudfront.localhost` and
     replaces the platform's addresses in them by addresses without TLS.

@@ -86,7 +86,10 @@ def is_on_event_loop() -> bool:
 
 
 def end_surplus_workers() -> None:
-    """Ends the workers that have been idle longest, so that at most WORKERS remain if possible."""
+    """Ends the workers that have been idle longest, until at most WORKERS remain.
+
+    Does not end busy workers.
+    """
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
         surplus = sum(map(len, pools.values())) - WORKERS
@@ -94,5 +97,5 @@ def end_surplus_workers() -> None:
         ended = sorted(idle, key=lambda worker: worker.last_used)[: max(0, surplus)]
         for key, pool in list(pools.items()):
             pools[key] = [worker for worker in pool if worker not in ended]
-    # In another thread, because ending a process takes up to 2 s.
+    # A separate thread ends the workers, because ending a process takes up to 2 s.
     threading.Thread(target=lambda_runtime.kill_workers, args=(ended,), daemon=True).start()

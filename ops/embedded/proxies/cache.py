@@ -41,7 +41,7 @@ async def serve(
     except (urllib3.exceptions.HTTPError, OSError):
         await _refuse(writer, b"-LOADING the cache is starting\r\n")
         return
-    # Creates the user in Valkey without a password, with the permissions of ElastiCache's user.
+    # Valkey gets a user without a password, with the permissions that ElastiCache's user has.
     rules = [b"reset", b"nopass", *access.encode().split()]
     server[1].write(_encode([b"ACL", b"SETUSER", user.encode(), *rules]))
     reply = await server[0].readline()

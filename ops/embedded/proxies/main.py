@@ -19,6 +19,7 @@ def main() -> None:
     kind, port, ports, certificate, login_path = sys.argv[1:]
     proxy = Proxy(int(port), kind, Path(ports), Path(certificate), login_path)
     serve = functools.partial({"database": database, "cache": cache}[kind].serve, proxy)
-    # PostgreSQL clients connect without TLS and then request it.
+    # Only the cache requires TLS from the first byte on. PostgreSQL clients connect without TLS and
+    # then request it.
     tls = proxy.tls() if kind == "cache" else None
     asyncio.run(proxy.run(serve, tls=tls))

@@ -124,7 +124,7 @@ def _sum_of_changes(groups: Iterable[Alike]) -> int:
 
 
 def _rem(pixels: float) -> str:
-    """Returns a length that grows with the size of the text."""
+    """Converts pixels to a length that grows with the text size."""
     return f"{pixels / 16:.3f}rem"
 
 

@@ -54,7 +54,7 @@ class Shape:
 
     @property
     def description(self) -> str:
-        """What the node is and what happens to it, in one line."""
+        """The node and the actions on it, in one line."""
         names = f" ({', '.join(self.node.names)})" if self.node.names else ""
         text = f"{self.node.kind} {self.label}{names}"
         if not self.changes:
@@ -78,7 +78,7 @@ class Section:
 
     @property
     def rest(self) -> tuple[Shape, ...]:
-        """The nodes without a box."""
+        """The nodes that are listed without a box."""
         return self.shapes[len(self.shown) :]
 
     @property
@@ -193,7 +193,10 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
 
 
 def node_of(item: Judged, graph: Graph) -> Node | None:
-    """Returns the node of the changed resource, or a node of the closest construct around it."""
+    """Returns the node of a changed resource.
+
+    If the resource has none, returns a node of the closest construct around it.
+    """
     own = graph.by_member.get(item.change.address)
     if own:
         return own
