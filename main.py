@@ -34,7 +34,8 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    # This import starts Node. It comes after the checks, so that errors appear without delay.
+    # This import starts Node, which takes a second. It comes after the checks, so that their errors
+    # appear at once.
     try:
         from modules.app import synthesize  # noqa: PLC0415
     except ImplementationError as error:
@@ -57,5 +58,7 @@ def _load(names: Sequence[str]) -> list[Environment]:
 
 
 if __name__ == "__main__":
-    gc.disable()  # all objects live until the exit a few seconds later
+    # The garbage collector saves nothing here: all objects live until the program ends a few
+    # seconds later.
+    gc.disable()
     main()

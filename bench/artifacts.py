@@ -37,7 +37,7 @@ RATIO_GOAL = 1.6
 
 
 def lay_out_runtime(folder: Path) -> None:
-    """Links the packages of the Lambda runtime, and no others, into a folder."""
+    """Links the packages of the Lambda runtime into a folder, and no other packages."""
     for name in RUNTIME_PACKAGES:
         spec = importlib.util.find_spec(name)
         assert spec is not None
@@ -71,15 +71,17 @@ def measure_pairs(
 
 
 def ratio(measured: list[tuple[float, float]]) -> float:
-    """Returns the median of the ratios of handler to boto3."""
+    """Returns the median of the ratios between the import times of the handler and of boto3."""
     return statistics.median(own / boto3 for own, boto3 in measured)
 
 
 def main() -> None:
-    """Measures and prints a table. Exits with 1 if a function misses a goal."""
+    """Measures the functions and prints a table. Exits with status 1 if a function misses a
+    goal.
+    """
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--runs", type=int, default=15, help="measurements per function (default: 15)"
+        "--runs", type=int, default=15, help="number of measurements per function (default: 15)"
     )
     parser.add_argument(
         "--functions",
@@ -87,7 +89,7 @@ def main() -> None:
         default=list(get_args(FunctionName)),
         help="functions to measure (default: all)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
 
     packages = package_functions({"aws", "host"})

@@ -62,7 +62,7 @@ def create_router(database: Database, logger: Logger) -> Router:
     """Returns the function's router, connected to a database."""
 
     def unused() -> Any:
-        raise AssertionError("Lists must not use this client")
+        raise AssertionError("Listing and searching must not call AWS")
 
     catalog = CatalogService(
         store=ListingStore(database),
@@ -108,13 +108,16 @@ def measure(
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--listings", type=int, default=100_000, help="listings in the database (default: 100000)"
+        "--listings",
+        type=int,
+        default=100_000,
+        help="number of listings in the database (default: 100000)",
     )
     parser.add_argument(
         "--calls",
         type=int,
         default=300,
-        help="runs of each query with the service, and with the driver (default: 300)",
+        help="number of runs of each query, by the service and by the driver (default: 300)",
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")

@@ -46,7 +46,7 @@ def start_cloud(root: Root, environment: str) -> Cloud:
 
 
 def initialize_terraform(root: Root, cloud: Cloud) -> Terraform:
-    """Returns an initialized Terraform for the cloud's environment."""
+    """Returns a `Terraform` that is initialized for the cloud's environment."""
     name = cloud.environment.name
     synthesize([name], root.cdktf_out, cloud.variables)
     stack = Terraform(

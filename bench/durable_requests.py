@@ -58,7 +58,7 @@ class Target:
         self._crew = Crew(Platform.load(root.path, is_own=True))
 
     def run(self) -> float:
-        """Runs a block of requests and returns the mean CPU seconds per request."""
+        """Runs a block of requests. Returns the mean CPU seconds per request."""
         begun = self._cpu_seconds()
         crew = self._crew
         for _ in range(ROUNDS):
@@ -118,7 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ratios, seconds = [], []
     with switchable(Root(arguments.root.resolve())) as target:
-        # A warm-up: the first requests start the functions' processes.
+        # This block is a warm-up: the first requests start the functions' processes.
         target.run()
         for _ in range(arguments.pairs):
             durable = target.run()

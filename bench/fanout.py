@@ -87,7 +87,7 @@ class Bench:
         return room
 
     def post_frame(self, room: str, frame: dict[str, Any], workers: int) -> None:
-        """Invokes the floor function to post a frame to each connection in a room."""
+        """Invokes a function that only posts a frame to each connection in a room."""
         members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
         event = {
             "endpoint": self._endpoint,
@@ -168,7 +168,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     """Measures fan-out. Returns median seconds, and the median ratio to the parallel floor."""
     room = bench.create_room()
     clients = await open_connections(bench.people, room, size)
-    await asyncio.sleep(1)  # until the room has announced every client
+    await asyncio.sleep(1)  # wait until the room has announced that every client is online
     text = "x" * 200
     floor_frame = {
         "type": "floor",
@@ -180,7 +180,8 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     parallel: list[float] = []
     sequential: list[float] = []
     for turn in range(rounds + 1):
-        # By REST, because the embedded AWS does not log functions that WebSocket frames invoke.
+        # The message is sent by REST, because the embedded AWS does not log functions that
+        # WebSocket frames invoke.
         delivered = await time_frame(
             clients, room, lambda: asyncio.to_thread(bench.people[0].send_message, room, text)
         )
@@ -226,7 +227,9 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
                 try:
                     await send(index)
                 except (AssertionError, ChatError):
-                    continue  # on a busy machine, calls to DynamoDB exceed their timeout of 1 s
+                    # On a busy machine, calls to DynamoDB exceed their timeout of 1 s, and sending
+                    # fails.
+                    continue
                 sent += 1
             return sent
 
@@ -261,7 +264,7 @@ def main() -> None:
         "--root",
         type=Path,
         default=Path(".local"),
-        help="root of a running platform (default: .local)",
+        help="directory of a running platform (default: .local)",
     )
     parser.add_argument(
         "--rounds", type=int, default=7, help="number of measured messages per size (default: 7)"
@@ -270,9 +273,9 @@ def main() -> None:
         "--sizes", type=int, nargs="+", default=SIZES, help="number of connections in the room"
     )
     parser.add_argument(
-        "--no-throughput", action="store_true", help="skip the throughput measurement"
+        "--no-throughput", action="store_true", help="do not measure the throughput"
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of text")
     arguments = parser.parse_args()
     listeners = () if arguments.no_throughput else (SENDERS, 50)
     bench = Bench(Platform.load(arguments.root.resolve(), is_own=False))

@@ -49,7 +49,9 @@ OUTSIDE = (
 
 
 class Stopwatch:
-    """Sums up the time spent in the calls in OUTSIDE. Counts nested calls once."""
+    """Adds up the time of all calls in OUTSIDE (AWS, database and cache). Counts nested calls
+    once.
+    """
 
     def __init__(self) -> None:
         self._local = threading.local()
@@ -162,7 +164,7 @@ def main() -> None:
         default=200,
         help="number of measured rounds (default: 200)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
 
     platform = Platform.load(Root(arguments.root).path.resolve(), is_own=False)
@@ -186,7 +188,7 @@ def main() -> None:
 
 
 def _figures(seconds: list[float]) -> dict[str, float]:
-    """Returns percentiles in milliseconds."""
+    """Returns percentiles of durations, in milliseconds."""
     if len(seconds) < 2:
         sys.exit("Use at least 2 rounds: percentiles need several calls")
     percentiles = statistics.quantiles(seconds, n=100, method="inclusive")

@@ -88,7 +88,7 @@ def main() -> None:
         default=15,
         help="measurements of each library and of its replacement (default: 15)",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()
 
     results = {name: measure(pair, arguments.runs) for name, pair in PAIRS.items()}

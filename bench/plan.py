@@ -21,7 +21,7 @@ from ops.terraform.toolchain import terraform
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Returns the seconds that a call takes."""
+    """Calls a function. Returns its duration in seconds."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun
@@ -60,7 +60,8 @@ def main() -> None:
             "ops deploy's plan": lambda: stack.plan(file),
             "cdktf diff": lambda: run(diff, str(PROJECT)),
         }
-        for work in commands.values():  # warm-up: first runs read the programs from disk
+        # This run is a warm-up, because first runs read the programs from disk.
+        for work in commands.values():
             work()
         measured: dict[str, list[float]] = {label: [] for label in commands}
         for _ in range(arguments.runs):

@@ -126,7 +126,7 @@ def chat(session: Caller) -> None:
         f"{messages}/{{messageId}}/reactions/{{emoji}}",
     )
     other = User.create(session.platform, "Bob Example")
-    # Creates the profile: a user without one cannot be invited.
+    # The first request of a user creates the profile. Users without a profile cannot be invited.
     Api(session.platform.api_url).call("GET", "/v1/profile", token=other.token).expect(200)
     at = {"roomId": call("POST", rooms, {"name": "A room", "type": "public"})["roomId"]}
     call("GET", rooms)
@@ -162,7 +162,7 @@ def chat(session: Caller) -> None:
 
 
 def catalog(session: Caller) -> None:
-    """Creates, changes and deletes a listing, and makes the calls of a buyer."""
+    """Creates, changes and deletes a listing, and calls the routes that a buyer uses."""
     call, v1 = session.call, "/v1/catalog"
     listings, one, wish = (
         f"{v1}/listings",

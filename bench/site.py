@@ -35,8 +35,12 @@ PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 
 def main() -> None:
     parser = create_parser(__doc__)
-    parser.add_argument("--root", type=Path, default=Path(".local"), help="platform's directory")
-    parser.add_argument("--runs", type=int, default=5, help="loads of the page (default: 5)")
+    parser.add_argument(
+        "--root", type=Path, default=Path(".local"), help="directory of a running platform"
+    )
+    parser.add_argument(
+        "--runs", type=int, default=5, help="number of times that the page is loaded (default: 5)"
+    )
     arguments = parser.parse_args()
     platform = Platform.load(arguments.root.resolve(), is_own=False)
     cloud = connect("local", Root(arguments.root.resolve()))
@@ -51,7 +55,7 @@ def main() -> None:
 
 
 def print_weights() -> None:
-    """Prints the bytes of the reference's files, as they are and compressed with gzip."""
+    """Prints the size of the API reference's files in bytes, plain and compressed with gzip."""
     with tempfile.TemporaryDirectory() as directory:
         build_project_site(Path(directory))
         page = (Path(directory) / "reference.html").read_text()
@@ -64,7 +68,10 @@ def print_weights() -> None:
 
 
 def measure_page(browser: Browser, platform: Platform, runs: int) -> None:
-    """Prints when the reference paints first, and when it shows the routes. Uses no cache."""
+    """Prints the time of the API reference's first paint, and the time when it shows the routes.
+
+    Each load starts without a cache.
+    """
     painted, shown = [], []
     for _ in range(runs):
         page = browser.new_context(ignore_https_errors=True).new_page()
@@ -78,7 +85,7 @@ def measure_page(browser: Browser, platform: Platform, runs: int) -> None:
 
 
 def measure_publication(cloud: Cloud, platform: Platform) -> None:
-    """Prints what travels when a site is published, with a few changes, and without changes."""
+    """Prints the files and bytes uploaded for a new site, a changed site and the same site."""
     requests: Counter[str] = Counter()
 
     def count(model: Any, params: Any, **_: Any) -> None:
@@ -115,7 +122,7 @@ def write_site(site: Path) -> None:
 
 
 def change_site(site: Path) -> None:
-    """Replaces half of CHANGED assets, whose names then have another hash, and half pages."""
+    """Replaces CHANGED / 2 assets, whose names change with their hash, and CHANGED / 2 pages."""
     for number in range(CHANGED // 2):
         (site / "assets" / f"chunk-{number:07d}a.js").unlink()
         (site / "assets" / f"chunk-{number:07d}b.js").write_text(f"// changed {number}\n" * 1000)

@@ -78,7 +78,8 @@ class Rate:
     def wait(self) -> None:
         with self._lock:
             now = time.monotonic()
-            # Does not catch up after a slow phase: the delayed requests would arrive as a burst.
+            # The rate does not catch up after a slow phase, because the delayed requests would
+            # arrive as a burst.
             self._next = max(self._next + self._interval, now)
             pause = self._next - now
             self.requests += 1
@@ -127,7 +128,8 @@ class Client:
             self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
         self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
         self._call("DELETE", f"/v1/chat/rooms/{room}")
-        # Opens a new connection: a server that does not close it would leak a descriptor.
+        # Each round opens a new connection. A server that does not close it would leak a
+        # descriptor.
         self._rate.wait()
         with urllib3.PoolManager() as pool:
             pool.request("GET", f"{self._platform.api_url}/health", retries=False)
@@ -154,7 +156,8 @@ def samples(root: Root, rate: Rate, begun: float) -> Sample:
     processes = {process.pid: process for process in find_processes(root)}
     for process in list(processes.values()):
         with suppress(psutil.Error):
-            # `find_processes` misses PostgreSQL's children: they have other environment variables.
+            # `find_processes` omits PostgreSQL's child processes, which have other environment
+            # variables.
             processes.update({child.pid: child for child in process.children(recursive=True)})
     for process in processes.values():
         with suppress(psutil.Error):
@@ -173,7 +176,7 @@ def samples(root: Root, rate: Rate, begun: float) -> Sample:
 
 
 def sizes(directory: Path) -> Iterator[int]:
-    """Yields the disk usage of each file in bytes. Skips files that disappear meanwhile."""
+    """Yields the disk usage of each file in bytes. Skips files that are deleted during the call."""
     for parent, _, files in os.walk(directory):
         for file in files:
             with suppress(FileNotFoundError):
@@ -191,7 +194,7 @@ def table_sizes(platform: Platform) -> dict[str, int]:
 
 
 def growth(values: list[float]) -> float:
-    """Returns the relative growth of the median from the third to the fourth quarter of values."""
+    """Returns the relative growth between the medians of the last two quarters of the values."""
     quarter = len(values) // 4
     third, fourth = values[2 * quarter : 3 * quarter], values[3 * quarter :]
     return statistics.median(fourth) / statistics.median(third) - 1

@@ -32,8 +32,8 @@ from ops.terraform.synthesis import program_variables
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes per unit of ru_maxrss, see getrusage(2)."""
 
-# Prints the peak memory of this process and of its largest child, which is jsii's Node. Registered
-# first, so that it runs after jsii has stopped Node.
+# The program prints the peak memory of its process and of its largest child, which is jsii's Node.
+# `atexit` runs the last registered function first, so this one runs after jsii has stopped Node.
 PROGRAM = """\
 import atexit, json, runpy
 from resource import RUSAGE_CHILDREN, RUSAGE_SELF, getrusage

@@ -22,11 +22,17 @@ _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\
 
 
 class EnvironmentFileError(Exception):
-    """An environment file is invalid. Each error is one line: position, key, value, rule."""
+    """An environment file is invalid.
+
+    The message has one line per error, with position, key, value and violated rule.
+    """
 
 
 class _Loader(yaml.SafeLoader):
-    """Loads YAML's safe subset. A repeated key is an error: YAML itself keeps the last value."""
+    """Loads YAML's safe subset.
+
+    A repeated key is an error, because PyYAML would silently keep its last value.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[object] = set()
@@ -124,7 +130,10 @@ def _find_marks(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple
 
 
 def _position(line: str, marks: Mapping[str, yaml.Mark]) -> str:
-    """Returns `:line:column` of the key that an error is about, or of the key's section."""
+    """Returns the `:line:column` of the key that an error is about.
+
+    If the key is missing, returns that of its section.
+    """
     parts = line.partition(":")[0].split(".")
     for length in range(len(parts), 0, -1):
         mark = marks.get(".".join(parts[:length]))

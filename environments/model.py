@@ -112,7 +112,10 @@ Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 
 
 class Section(BaseModel):
-    """Base class of an environment's parts. Immutable, converts no types, rejects unknown keys."""
+    """Base class of an environment's sections. Sections are immutable.
+
+    They convert no types and reject unknown keys.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -161,7 +164,7 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """The settings of one function, after defaults, overrides and the environment's caps."""
+    """The settings of one function, after the environment's defaults, overrides and limits."""
 
     memory_size: int
     """Memory in MB."""
@@ -189,8 +192,9 @@ class Lambdas(Section):
     """Settings of single functions, by name."""
 
     def function_value(self, function: FunctionName, setting: str) -> int | None:
-        """Returns a setting of a function: from the environment's file, else from the
-        specification, else None.
+        """Returns a setting of a function from the environment's file.
+
+        The default is the specification's value, or None if the specification has none.
         """
         for source in (self.functions, DOCUMENTED_FUNCTIONS):
             value: int | None = getattr(source.get(function, FunctionOverrides()), setting)
@@ -352,7 +356,10 @@ class State(Section):
 
 
 class Capabilities(Section):
-    """Features of the target cloud. All are on by default, as on AWS. Emulators lack some."""
+    """Features of the target cloud. All are on by default, because AWS has all of them.
+
+    Emulators lack some.
+    """
 
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
@@ -483,7 +490,7 @@ class Environment(Section):
             return values
         accounts = values.get("allowed_account_ids")
         account = accounts[0] if isinstance(accounts, list) and accounts else None
-        # An invalid account id is reported separately.
+        # The model reports an invalid account id separately.
         suffix = account if isinstance(account, str) and account.isdigit() else "unknown"
         location = {
             "bucket": f"{PREFIX}-terraform-state-{suffix}",

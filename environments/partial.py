@@ -34,7 +34,8 @@ def _build_section(
     for name, field in model.model_fields.items():
         here = (*location, name)
         inner = _find_section_class(field.annotation)
-        # A list with an invalid element is removed. A nested section keeps its valid values.
+        # A list with an invalid element is removed as a whole. A nested section keeps its valid
+        # values.
         depth = None if inner and get_origin(field.annotation) is not list else len(here)
         if location in invalid or any(item[:depth] == here for item in invalid):
             section.__dict__.pop(name, None)

@@ -66,7 +66,8 @@ def broken_rules(environment: Environment, *, is_incomplete: bool = False) -> li
         except AttributeError:
             if not is_incomplete:
                 raise
-            # The rule needs a value that was removed because it is invalid (reported separately).
+            # The rule needs a value that was removed because it is invalid. Validation reports that
+            # value separately.
     return broken
 
 
@@ -163,7 +164,9 @@ def _check_nat_gateways(environment: Environment) -> Violations:
 
 
 def _check_private_network(environment: Environment) -> Violations:
-    """Checks that the VPC has a NAT gateway, which chat needs to send frames to clients."""
+    """Checks that the VPC has a NAT gateway. The chat function needs it to send frames to
+    clients.
+    """
     if environment.capabilities.private_network and environment.network.nat_gateways == 0:
         yield (
             "network.nat_gateways: 0: at least 1, because chat runs in the VPC and reaches the"

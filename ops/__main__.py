@@ -48,9 +48,7 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
-    """Makes programs bypass the HTTP proxy for this machine's loopback addresses, by changing
-    `variables`.
-    """
+    """Changes `variables` so that programs reach loopback addresses without an HTTP proxy."""
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in variables.get(name, "").split(",") if host]
         if hosts != ["*"]:

@@ -25,7 +25,7 @@ FOLDER = FILE.parent
 
 
 def main() -> None:
-    """Writes the list."""
+    """Writes the list to ops/embedded/emulator/internals.json."""
     FILE.write_text(json.dumps(list_internals(), indent=2, sort_keys=True) + "\n")
 
 
@@ -59,7 +59,7 @@ def find_names(file: Path) -> Iterator[str]:
 
 
 def _chain(node: ast.AST) -> list[str]:
-    """Returns the parts of an expression such as `a.b.c`, or an empty list."""
+    """Returns the names in an expression such as `a.b.c`, or [] for other expressions."""
     if isinstance(node, ast.Name):
         return [node.id]
     if isinstance(node, ast.Attribute) and (parts := _chain(node.value)):
@@ -68,7 +68,10 @@ def _chain(node: ast.AST) -> list[str]:
 
 
 def _members(name: str) -> Iterator[str]:
-    """Yields the name, unless it is a module or a member of a value such as a dictionary."""
+    """Yields the name.
+
+    Yields nothing for a module, and for a member of a value such as a dictionary.
+    """
     if "." not in name:
         return
     owner = resolve(name.rpartition(".")[0])

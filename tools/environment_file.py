@@ -53,7 +53,7 @@ def docstrings() -> dict[str, dict[str, str]]:
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema of an environment file."""
     texts, result = docstrings(), Environment.model_json_schema()
-    # The file's name is the environment's name, and the location of the state has defaults.
+    # An environment file may not contain its name, and need not contain the location of the state.
     del result["properties"]["name"]
     result["required"] = [key for key in result["required"] if key not in {"name", "state"}]
     del result["$defs"]["State"]["required"]
@@ -78,7 +78,7 @@ def _reference(value: Mapping[str, Any]) -> str:
 
 
 def _with_variables(value: dict[str, Any]) -> dict[str, Any]:
-    """Allows a variable wherever the model expects a text."""
+    """Changes each schema of a text so that it also accepts a variable (`${NAME}`)."""
     if "anyOf" in value:
         return {**value, "anyOf": [_with_variables(item) for item in value["anyOf"]]}
     if value.get("type") == "array":
@@ -103,7 +103,7 @@ def page() -> str:
 def _sections(
     document: Mapping[str, Any], section: Mapping[str, Any], path: str
 ) -> Iterator[tuple[str, str]]:
-    """Yields the path and name of each section below a section."""
+    """Yields the path and the class name of each section inside a section of the model."""
     for key, value in section["properties"].items():
         inner = {
             name
@@ -147,7 +147,7 @@ def _default(value: Mapping[str, Any]) -> str:
 
 
 def _values(value: Mapping[str, Any]) -> str:
-    """Returns the allowed values in words."""
+    """Returns the values that a key allows, as Markdown text."""
     texts = []
     for part in _parts(value):
         if part == VARIABLE or part.get("type") == "null":

@@ -34,7 +34,7 @@ def read_versions(lock: dict[str, Any]) -> Versions:
 
 
 def compare(before: Versions, after: Versions) -> Iterator[str]:
-    """Yields one line for each package that was added, removed or moved to another version."""
+    """Yields one line for each package that was added, removed, or changed to another version."""
     for name in sorted(before.keys() | after.keys()):
         old, new = before.get(name), after.get(name)
         if old != new:

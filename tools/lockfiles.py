@@ -13,7 +13,10 @@ from typing import Any
 
 
 def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
-    """Removes sources and index names from a Pipfile.lock, or URLs from a package-lock.json."""
+    """Returns a lock file without package index addresses.
+
+    Removes the sources and index names of a Pipfile.lock, and the URLs of a package-lock.json.
+    """
     if "_meta" in lock:
         lock["_meta"]["sources"] = []
         entries = [
@@ -22,7 +25,7 @@ def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
     else:
         entries = list(lock["packages"].values())
     for entry in entries:
-        # npm does not need `funding` to install.
+        # npm does not need `funding` to install packages. Its URLs are removed too.
         for key in ("index", "resolved", "funding"):
             entry.pop(key, None)
     return lock

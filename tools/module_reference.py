@@ -52,7 +52,7 @@ class Source:
 
     @cached_property
     def resources(self) -> dict[str, str]:
-        """Returns the Terraform type of each imported resource class, by its name here."""
+        """Returns the Terraform type of each imported resource class, by the class's local name."""
         return {
             alias.asname or alias.name: _terraform_type(node.module or "")
             for node in ast.walk(self.tree)
@@ -152,7 +152,7 @@ class ConstructClass:
     def created(self) -> tuple[list[str], list[str]]:
         """Returns the Terraform types and the names of other constructs that the class creates.
 
-        A class that extends another creates what that one creates.
+        Includes what its base classes create.
         """
         calls: set[str] = set()
         pending: list[ast.AST] = [self.node]
@@ -214,13 +214,19 @@ def constructs() -> list[ConstructClass]:
 
 
 def _is_resource(name: str, module: str) -> bool:
-    """Returns whether a class is a resource. CDKTF appends A to some names."""
+    """Returns True if a class is a Terraform resource.
+
+    CDKTF appends A to the names of some resource classes.
+    """
     resource = module.removeprefix(PROVIDER).replace("_", "")
     return name.lower() in {resource, f"{resource}a"}
 
 
 def _examples(sources: Iterable[Source], names: set[str]) -> Iterator[tuple[str, str]]:
-    """Yields the statement that creates each construct, the shortest one last."""
+    """Yields the statements that create each construct.
+
+    For each construct, the shortest one is last.
+    """
     calls = [
         (node.func.id, textwrap.dedent(_lines(source.text, node)))
         for source in sources

@@ -22,7 +22,7 @@ ENVIRONMENT, ACCOUNT, REGION = "environmentname", "999988887777", "xx-region-9"
 
 
 def documents() -> Mapping[str, str]:
-    """Returns dev's policies as JSON, by file name.
+    """Returns the policies of the environment dev as JSON, by file name.
 
     The policies contain the placeholders `<environment>`, `<account>` and `<region>`.
     """

@@ -58,7 +58,7 @@ def types_document(
     """
     resources = schema["provider_schemas"][PROVIDER]["resource_schemas"]
     by_name = schemas_by_name(resources, registry)
-    # An entry of types.yml names the schemas of a type whose name differs.
+    # types.yml names the schemas of a type if their names do not correspond to the type's name.
     mapped = {**{type_: (name,) for type_, name in by_name.items()}, **mapped_schemas()}
     return {
         "provider": version,
@@ -77,7 +77,7 @@ def types_document(
 def _facts(
     attributes: Mapping[str, Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
-    """Returns the attributes with a special role, without the roles that no attribute has."""
+    """Returns the attributes for each role, such as secret. Omits roles that no attribute has."""
     facts = {
         "computed": {
             path
@@ -97,7 +97,8 @@ def _facts(
             for pointer in schema.get(key, ()):
                 names = [name for name in pointer.split("/")[2:] if name != "*"]
                 path = spellings.get(".".join(names).lower())
-                # Many properties that AWS never returns are options, such as ApplyImmediately.
+                # Properties that AWS never returns are secret only if their names say so. Many
+                # others are options, such as ApplyImmediately.
                 if path and (key != WRITE_ONLY or _is_secret(path, attributes[path])):
                     facts[role].add(path)
     return {role: sorted(paths) for role, paths in facts.items() if paths}
@@ -117,7 +118,7 @@ def _attributes(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str,
 
 
 def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the reason why each broad managed policy is broad, and the names of the others."""
+    """Returns each broad managed policy with the reason, and the names of all other policies."""
     breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
     return {
         "policies": {name: why for name, why in sorted(breadths.items()) if why},

@@ -38,7 +38,9 @@ def read_requirements(lock: Path = LOCK) -> str:
 
 
 def key(requirements: str) -> str:
-    """Returns a name that differs if the packages, Python or the platform differ."""
+    """Returns a name for the set of packages. It changes with the packages, Python or the
+    platform.
+    """
     kind = f"{sys.implementation.cache_tag}-{sys.platform}"
     return f"{kind}-{hashlib.sha256(requirements.encode()).hexdigest()[:16]}"
 

@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--only", help="Run only the faults whose names contain this text.")
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
-    # SIGTERM, which CI sends at its timeout, must run the `finally` below, as Ctrl-C does.
+    # CI sends SIGTERM at its timeout. The `finally` below must run then, as after Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = KILLS if arguments.short else EVERY_FAULT
     faults = [fault for fault in chosen if (arguments.only or "") in fault.name]

@@ -80,7 +80,7 @@ def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
 
 
 def wrong_statistics(crew: Crew) -> list[str]:
-    """Returns the statistics in the crew's profiles that differ from the number of stored items."""
+    """Returns the statistics in the users' profiles that differ from the number of stored items."""
     posts = _items(crew, "/v1/posts", authorId=crew.author.user_id)
     comments = _items(crew, f"/v1/posts/{crew.commented}/comments")
     expected = {
@@ -101,7 +101,7 @@ def wrong_statistics(crew: Crew) -> list[str]:
 
 
 def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
-    """Returns the log files and log groups that contain a secret of the crew's users."""
+    """Returns the logs that contain a password, token or code of the crew's users."""
     secrets = [crew.platform.read_signing_key()[1]]
     for person in (crew.author, crew.reader):
         secrets += [person.password, person.access_token, person.refresh_token]

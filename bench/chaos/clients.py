@@ -49,14 +49,15 @@ class RefusedError(Exception):
 
 
 class UnfinishedError(RefusedError):
-    """An earlier attempt of the write has begun, and its lease has not ended yet."""
+    """The function that handles an earlier attempt of the write has not finished yet."""
 
 
 class Crew:
     """Two users, their chat room, and one client for each kind of write (post, like, message...).
 
     A client repeats a write with the same idempotency key until the platform acknowledges it. If a
-    function was killed during the write, that takes up to 35 s, so `finish` repeats it later.
+    function was killed during the write, the platform rejects attempts for up to 35 s, so `finish`
+    repeats the write later.
 
     Args:
         pause: seconds between two writes of a client.
@@ -106,7 +107,10 @@ class Crew:
                 self._socket.close()
 
     def finish(self) -> list[str]:
-        """Repeats the writes whose functions were killed. Returns those that still fail."""
+        """Repeats the writes during which a function was killed.
+
+        Returns the writes that still fail.
+        """
         deadline = time.monotonic() + PATIENCE
         left = self._unfinished
         while left and time.monotonic() < deadline:
@@ -116,7 +120,7 @@ class Crew:
         return [f"{kind} {key}" for kind, key in left]
 
     def silent_kinds(self, since: float) -> set[str]:
-        """Returns the kinds of write without an acknowledged write that began after `since`."""
+        """Returns the kinds of write of which none that began after `since` was acknowledged."""
         return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
 
     def all_written_at(self, since: float) -> float:
@@ -177,7 +181,7 @@ class Crew:
         """Writes once, and returns True if the platform acknowledged it.
 
         Raises:
-            UnfinishedError: an earlier attempt holds the lease of the write.
+            UnfinishedError: the function of an earlier attempt has not finished.
         """
         begun = time.time()
         try:
@@ -213,7 +217,7 @@ class Crew:
         self.platform.reset_rate_limits()
         registered = self.api.post("/v1/auth/register", person)
         if registered.status == 409:
-            # An earlier attempt registered the address, but its mail may be lost.
+            # An earlier attempt may have registered the address, but its mail may be lost.
             registered = self.api.post("/v1/auth/resend-confirmation", address)
             _expect(registered, 202)
         else:
@@ -221,7 +225,7 @@ class Crew:
         code = self.platform.read_mailed_code(address["email"])
         confirmed = self.api.post("/v1/auth/confirm", {**address, "code": code})
         if confirmed.status == 400:
-            # An earlier attempt may have confirmed the address, and only its response was lost.
+            # An earlier attempt may have confirmed the address, but its response was lost.
             login = {**address, "password": self.author.password}
             confirmed = self.api.post("/v1/auth/login", login)
         _expect(confirmed, 200)

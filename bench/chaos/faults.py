@@ -1,4 +1,4 @@
-"""The faults of the chaos suite."""
+"""The faults that the chaos suite causes, such as killed processes and a full disk."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ JUMP = 3600
 
 @dataclass(frozen=True)
 class Fault:
-    """A way to break the platform."""
+    """A fault: a way to break the platform."""
 
     name: str
     breaks: Callable[[Machine, Changes], float]
@@ -73,7 +73,7 @@ def _fill_disk(machine: Machine, _: Changes, *, kills: bool = False) -> float:
 
 
 class _Clock:
-    """Moves the platform's clock by a number of seconds, and back."""
+    """A fault that moves the platform's clock by a number of seconds, and back."""
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
@@ -106,7 +106,7 @@ PHASES: dict[str, Callable[[Up], bool]] = {
 
 
 def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]:
-    """Returns a function that starts an `ops up` with changes, and kills processes in a phase.
+    """Returns a fault that starts an `ops up` with changes, and kills processes during a phase.
 
     Args:
         phase: the key in PHASES.

@@ -130,11 +130,11 @@ class Machine:
         running = self.cloud.running()
         for name in names:
             os.kill(running[name].pid, signal.SIGKILL)
-        # A start would otherwise find a process that is still running.
+        # A start would find a process that has not ended yet, and keep it.
         wait_for(lambda: not self.cloud.running().keys() & set(names), interval=0.01)
 
     def kill_workers(self) -> None:
-        """Kills all processes that execute functions."""
+        """Kills all processes that run Lambda functions."""
         for child in psutil.Process(self.cloud.running()["aws"].pid).children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 child.kill()
@@ -194,7 +194,7 @@ class Machine:
 
     @contextmanager
     def _restarted_with(self, variables: Mapping[str, str]) -> Iterator[None]:
-        """Restarts the services with more environment variables, and later without."""
+        """Restarts the services with additional variables, and at the end without them."""
         environment = processes.base_environment
 
         def with_clock(root: Root) -> dict[str, str]:

@@ -98,7 +98,8 @@ def run(
                 platform, machine, changes, fault, load=load, result=result
             )
         except KeyboardInterrupt:
-            # The results of the other faults are still worth printing.
+            # The interrupted fault has no result. The results of the other faults are still
+            # printed.
             results.remove(result)
             break
         except Exception as error:
@@ -112,7 +113,8 @@ def run(
         )
     for result in results:
         if result.fault in crews:
-            # Checks again, because a later fault can also lose the writes of an earlier crew.
+            # The data is checked again, because a later fault can also lose the writes of an
+            # earlier crew.
             crew, at = crews[result.fault]
             result.unfinished = crew.finish()
             result.findings = check(crew, [at])

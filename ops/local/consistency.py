@@ -84,8 +84,10 @@ class StateConsistency:
                 report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
 
     def apply(self, apply: Callable[[], T]) -> T:
-        """Runs an apply. Records before it that the embedded AWS and the state may differ, and
-        removes the record after a normal end.
+        """Runs an apply.
+
+        Records before it that the embedded AWS and the state may differ, and removes the record
+        after a normal end.
         """
         was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)

@@ -142,9 +142,7 @@ class Smoke:
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
-        """Checks that an invalid ticket is rejected, then sends the frames over a connection with a
-        valid ticket.
-        """
+        """Checks that an invalid ticket is rejected, then sends the frames with a valid ticket."""
         reason = self._reason_not_to_send(socket.ticket, variables)
         if reason:
             return [_not_sent(service, CONNECT, reason)]

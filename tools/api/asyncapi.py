@@ -154,7 +154,7 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
 def _message(
     schemas: Schemas, type_: Any, summary: str | None = None, **constants: str
 ) -> dict[str, Any]:
-    """Returns the message of a type, in which some fields have constant values."""
+    """Returns the AsyncAPI message of a type, with the constant values of its fields."""
     schema = schemas.of(type_)
     return {
         "summary": summary or schemas.resolve(schema)["description"],

@@ -153,14 +153,15 @@ class _Changes:
 def _compare(
     name: str, old: _Schema, new: _Schema, is_request: bool, compared: frozenset[str]
 ) -> Iterator[str]:
-    """Yields the changes between two schemas. Clients write requests, and read other values.
+    """Yields the breaking changes between two schemas.
 
-    The stricter schema must accept no other values than the looser one. In a request that is the
-    old one, because old clients still send its values, and in other values the new one.
+    Old clients send requests, so the new schema must accept each request that the old one accepts.
+    The new server sends all other values, so the old schema must accept each value that the new one
+    accepts.
     """
     key = f"{old.value} {new.value}"
     if key in compared:
-        return  # a type that contains itself
+        return  # the type contains itself and is being compared already
     compared |= {key}
     strict, loose = (old, new) if is_request else (new, old)
     for option in strict.options:
@@ -168,7 +169,7 @@ def _compare(
         for other in loose.options:
             pair = (option, other) if is_request else (other, option)
             found.append(list(_compare_options(name, *pair, is_request, compared)))
-        # The most similar option explains the change best.
+        # Of all options of the schema, the one with the fewest changes explains the change best.
         yield from min(found, key=len)
 
 
@@ -184,7 +185,7 @@ def _compare_options(
     strict, loose = (before, after) if is_request else (after, before)
     fields = before.get("properties", {}), after.get("properties", {})
     for field in loose.get("required", ()):
-        is_missing = not is_request and field not in fields[1]  # reported as removed
+        is_missing = not is_request and field not in fields[1]  # the caller reports it as removed
         if field not in strict.get("required", ()) and not is_missing:
             yield f"{name}.{field} {'is required' if is_request else 'can be missing'}"
     for field, schema in fields[0].items():
@@ -200,7 +201,7 @@ def _compare_options(
 
 
 def _type(schema: Json) -> str | None:
-    """Returns the type of a schema. A list of texts implies the type `string`."""
+    """Returns the type of a schema. For a list of allowed texts, this is `string`."""
     is_text = all(isinstance(value, str) for value in schema.get("enum", [None]))
     found: str | None = schema.get("type", "string" if is_text else None)
     return found
@@ -221,7 +222,10 @@ def _compare_limits(name: str, before: Json, after: Json, is_request: bool) -> I
 
 
 def _resolve(document: Json, value: Json) -> Json:
-    """Returns the part of the document that a reference names, or the value itself."""
+    """Returns the part of the document that a `$ref` names.
+
+    Returns a value without `$ref` unchanged.
+    """
     while "$ref" in value:
         part: Json = document
         for name in value["$ref"].removeprefix("#/").split("/"):

@@ -73,7 +73,7 @@ def _list_stored(directory: Path) -> set[Path]:
 
 
 def release_documents(directory: Path = DIRECTORY) -> None:
-    """Makes the written descriptions those of the last release, without declared changes."""
+    """Makes the current descriptions those of the last release, and deletes declared changes."""
     (directory / RELEASED).mkdir(exist_ok=True)
     for name in ("openapi.json", "asyncapi.json"):
         (directory / RELEASED / name).write_bytes((directory / name).read_bytes())
@@ -83,7 +83,8 @@ def release_documents(directory: Path = DIRECTORY) -> None:
 def find_undeclared_changes(directory: Path = DIRECTORY) -> tuple[list[str], list[str]]:
     """Returns the breaking changes that are not declared, and the declared ones that do not exist.
 
-    Compares the written descriptions with those of the last release.
+    Compares the descriptions in docs/api with those of the last release. Breaking changes are
+    declared in breaking-changes.md.
     """
     changes = [
         change

@@ -92,7 +92,7 @@ def describe_rest_api(operations: Sequence[Operation] | None = None) -> dict[str
         "tags": [{"name": service} for service in dict.fromkeys(o.service for o in operations)],
         "paths": dict(paths),
         "components": {
-            # The fields of a query are parameters.
+            # Types of queries are omitted, because their fields are parameters.
             "schemas": {
                 name: schema for name, schema in schemas.components.items() if name not in queries
             },
@@ -252,7 +252,7 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the schema of an optional parameter, which is missing rather than null."""
+    """Removes null from the schema of an optional parameter, which is never null."""
     if schema.get("default", ...) is not None:
         return dict(schema)
     (present,) = (option for option in schema["anyOf"] if option != {"type": "null"})

@@ -43,7 +43,7 @@ def list_operations() -> Iterator[Operation]:
 
 
 def read_operation(service: str, route: Route, method: Callable[..., Any]) -> Operation:
-    """Returns the operation of a route, which this method implements."""
+    """Returns the operation of a route. `method` implements it."""
     summary, _, description = (inspect.getdoc(method) or "").partition("\n\n")
     return Operation(service, route, summary, " ".join(description.split()), read_response(method))
 

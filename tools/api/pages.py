@@ -21,7 +21,7 @@ _LONGEST_PATTERN = 40
 
 
 def render_pages(openapi: Json, asyncapi: Json) -> dict[str, str]:
-    """Returns the text of each page by its name."""
+    """Returns the text of each reference page by the page's name."""
     rest, messages = _Pages(openapi), _Pages(asyncapi)
     services = [tag["name"] for tag in openapi["tags"]]
     pages = {f"{service}.md": rest.service(service) for service in services}
@@ -32,7 +32,7 @@ def render_pages(openapi: Json, asyncapi: Json) -> dict[str, str]:
 
 
 class _Pages:
-    """The pages of one document."""
+    """Renders the pages of one document."""
 
     def __init__(self, document: Json) -> None:
         self._document = document
@@ -172,7 +172,7 @@ class _Pages:
         yield from ("", *_example(message["examples"][0]["payload"]))
 
     def _nested_types(self, shown: set[str]) -> Iterator[str]:
-        """Yields the types that the types on the page refer to."""
+        """Yields the types that are not on the page yet, but that its types refer to."""
         pending, found = shown, set(shown)
         while pending:
             pending = _references([self._schemas[name] for name in pending]) - found
@@ -208,7 +208,7 @@ class _Pages:
 
     def _rule(self, schema: Json) -> str:
         """Returns the rule for a value, which the schema's description states after `must`."""
-        # The rule of a named type is on the page of types.
+        # The rule of a named type is omitted, because it is on the page of types.
         rules = [option.get("description", "") for option in schema.get("anyOf", [schema])]
         return "; ".join(rule for rule in rules if rule.startswith("must"))
 

@@ -18,11 +18,11 @@ _NAMED = {"Id": Id, "Timestamp": Timestamp, "Timezone": Timezone}
 """Types other than Structs that are components, because many Structs use them."""
 
 _PYTHON_SYNTAX = [
-    # ECMA 262, which JSON Schema uses, has other escapes than Python.
+    # JSON Schema uses the regular expressions of ECMA 262, whose escapes differ from Python's.
     (re.compile(r"\\Z"), "$"),
     (re.compile(r"\\U0*([0-9a-fA-F]+)"), r"\\u{\1}"),
     (re.compile(r"\\(?=[\"'`])"), ""),
-    # Python's \w and \d contain all letters and digits of Unicode.
+    # In Python, \w and \d match all letters and digits of Unicode.
     (re.compile(r"\[\^\\W\\d_\]"), r"\\p{L}"),
     (re.compile(r"\[\^\\W_\)?\]"), r"[\\p{L}\\p{N}]"),
 ]
@@ -63,7 +63,10 @@ class Schemas:
         return dict(self.components[name] if name else schema)
 
     def example(self, schema: Mapping[str, Any], name: str = "text") -> Any:
-        """Returns a value that the schema accepts. `name` is the field's, for texts without one."""
+        """Returns a value that the schema accepts.
+
+        `name` is the field's name, for texts without an example.
+        """
         schema = self.resolve(schema)
         for choices in ("examples", "enum"):
             if choices in schema:
@@ -100,7 +103,8 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema of msgspec with ECMA's patterns and with the names that clients use."""
     converted: dict[str, Any] = {}
     for key, value in schema.items():
-        # A title repeats the name of the component. A property named `title` is not a string.
+        # A title repeats the name of the component, so it is omitted. The value of a property named
+        # `title` is not a string.
         if key == "title" and isinstance(value, str):
             continue
         match key, value:
@@ -122,7 +126,7 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refer(value: Any, named: Mapping[str, Any]) -> Any:
-    """Replaces schemas that equal a component by references to it."""
+    """Replaces each schema that equals a component by a reference to the component."""
     for name, schema in named.items():
         if value == schema:
             return {"$ref": REFERENCE + name}
@@ -148,7 +152,7 @@ def _ecma_pattern(pattern: str) -> str:
 
 
 def _describe(text: str, properties: Mapping[str, Any]) -> str:
-    """Returns a docstring with the names and values of JSON in place of Python's."""
+    """Returns a docstring with JSON's names and values (`authorId`, null) instead of Python's."""
 
     def encoded(match: re.Match[str]) -> str:
         first, *others = match[1].split("_")

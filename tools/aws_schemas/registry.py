@@ -84,7 +84,7 @@ def mapped_schemas() -> Mapping[str, tuple[str, ...]]:
 
 
 def schemas_by_name(types: Iterable[str], schemas: Iterable[str]) -> Mapping[str, str]:
-    """Returns the schema whose name corresponds to the name of a Terraform type, by type.
+    """Returns the schema of each Terraform type whose name corresponds to the schema's name.
 
     Args:
         types: the types that the provider's schema contains.
@@ -101,7 +101,7 @@ def schemas_by_name(types: Iterable[str], schemas: Iterable[str]) -> Mapping[str
 
 
 def _names(service: str, resource: str) -> Iterable[str]:
-    """Yields the names, in lower case and without underscores, that Terraform may use."""
+    """Yields names that Terraform may use for a resource, in lower case and without underscores."""
     # AWS::RDS::DBCluster is aws_rds_cluster, and AWS::Backup::BackupVault is aws_backup_vault.
     shorter = re.sub(rf"^({service}|DB|Cache)(?=[A-Z])", "", resource)
     resources = {resource, shorter}

@@ -29,7 +29,7 @@ html_theme = "furo"
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
-# The pages load nothing from other hosts.
+# The pages load these scripts from the site itself, because they load nothing from other hosts.
 html_static_path = ["diagrams.js", "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"]
 html_js_files = ["mermaid.tiny.js", "diagrams.js"]
 
@@ -37,7 +37,7 @@ _SECTION = re.compile(r"^## (.+)$|\]\(([^)#]+)\.md\)", re.MULTILINE)
 
 
 class Diagram(SphinxDirective):
-    """Writes a Mermaid block as the element that Mermaid draws in the browser."""
+    """Renders a Mermaid block as an HTML element that Mermaid's script replaces by the diagram."""
 
     has_content = True
 
@@ -70,7 +70,7 @@ def _add_navigation(app: Sphinx, page: str, source: list[str]) -> None:
 
 
 def _navigation_pages(*_: object) -> list[str]:
-    """Returns the pages that Sphinx builds every time, because other files change them."""
+    """Returns the pages that Sphinx must build every time, as they depend on other files."""
     return [root_doc, *INDEXES]
 
 

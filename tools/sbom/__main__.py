@@ -84,7 +84,7 @@ def read_licences(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def main() -> None:
-    """Writes the documents and the page."""
+    """Writes the bills of materials to .build/sbom, and docs/licences.md."""
     OUT.mkdir(parents=True, exist_ok=True)
     rows = []
     for part, document in (("functions", describe_functions()), ("site", describe_site())):

@@ -197,8 +197,9 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files. Browsers must revalidate those whose content changed under the same
-        name.
+        """Returns the files.
+
+        Browsers must revalidate those whose content changed under the same name.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.

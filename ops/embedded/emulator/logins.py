@@ -74,8 +74,9 @@ def _is_master(cluster: Any, user: str, password: str) -> bool:
 
 
 def allow_cache_login(user: str, password: str) -> str:
-    """Accepts an IAM token for a user of a replication group. Returns the user's access string (its
-    permissions in ElastiCache's notation).
+    """Accepts an IAM token for a user of a replication group.
+
+    Returns the user's access string (its permissions in ElastiCache's notation).
 
     Raises:
         LoginRefusedError: The login is not allowed.

@@ -79,9 +79,7 @@ def ignore_claimed_transport(application: Application) -> Application:
 
 
 def treat_internal_calls_as_secure() -> None:
-    """Allows all calls between services, even if a policy requires TLS and the client did not use
-    TLS.
-    """
+    """Allows calls between services that have no TLS, even if a policy requires TLS."""
     iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL)
     base: Any = iam_evaluator.EvalContext
 
@@ -111,8 +109,7 @@ def redirect_to_port(port: int) -> None:
 
 
 def show_sites_without_tls(application: Application, tls_port: int, plain_port: int) -> Application:
-    """Adds an address without TLS for each distribution, which browsers open without the
-    certificate authority.
+    """Adds an address without TLS for each distribution, for browsers without the authority.
 
     `http://LABEL.plain.localhost:PORT` returns the files of `LABEL.cloudfront.localhost` and
     replaces the platform's addresses in them by addresses without TLS.
