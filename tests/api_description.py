@@ -34,7 +34,7 @@ _HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Correlatio
 
 
 class Document:
-    """A description with references, and validators of its schemas."""
+    """An API description, with its references resolved and with validators of its schemas."""
 
     def __init__(self, document: Json) -> None:
         self.content = document
@@ -85,7 +85,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Described:
-    """An operation of the REST API, as the description defines it."""
+    """An operation of the REST API, as the OpenAPI document describes it."""
 
     method: str
     path: str
@@ -181,7 +181,7 @@ class ApiDescription:
             for path, methods in document["paths"].items()
             for method, content in methods.items()
         ]
-        # A path with a literal segment precedes one with a parameter.
+        # In this order, a path with a literal segment precedes one with a parameter.
         ordered = sorted(document["paths"], key=lambda path: path.replace("{", "\uffff"))
         self._templates = [(path, path.strip("/").split("/")) for path in ordered]
         self._by_route = {(o.method, o.path): o for o in self.operations}

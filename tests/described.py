@@ -21,7 +21,7 @@ _FRAMES = {type_.__struct_config__.tag: type_ for type_ in SERVER_FRAMES}
 
 
 def is_declared(operation: Operation) -> bool:
-    """Returns True unless the operation is a fake of a test, whose body can be anything."""
+    """Returns True unless the operation is a fake of a test, which declares no type."""
     return "Any" not in str(get_type_hints(operation).get("return", Any))
 
 

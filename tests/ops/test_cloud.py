@@ -112,7 +112,7 @@ def test_locating_an_environment_needs_no_credentials(
 
 
 @pytest.mark.parametrize("is_embedded", [True, False])
-def test_the_embedded_aws_is_reached_whatever_the_shell_says_about_aws(
+def test_aws_settings_of_the_shell_do_not_affect_calls_to_the_embedded_aws(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_embedded: bool
 ) -> None:
     config = tmp_path / "config"

@@ -2,8 +2,8 @@
 
 The reference lists, for each action, the types of resource that IAM checks, and the condition keys
 that a request contains. An action without types of resource needs a statement for `*`. A condition
-on a key that a request never contains is never met. All other conditions are assumed to be met:
-other tests check their values.
+on a key that a request never contains is never met. All other conditions are assumed to be met,
+because other tests check their values.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, A
 
 STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
 ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
-# The documentation requires recovery in prod, and staging uses all mechanisms of prod.
+# The documentation requires recovery in prod, and says that staging uses all mechanisms of prod.
 RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": PerEnv(False, True, True)}
 
 TABLES = [

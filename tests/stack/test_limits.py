@@ -454,7 +454,7 @@ def test_each_limit_check_fails_if_its_limit_is_exceeded(
         check(stack)
 
 
-def test_each_check_has_a_fault() -> None:
+def test_each_limit_check_is_tested_with_a_fault() -> None:
     checks = {
         check
         for name, check in globals().items()

@@ -1,4 +1,4 @@
-"""Ties each fault on AWS in docs/operations/what-survives.md to prod's mechanism against it."""
+"""Tests that prod has a mechanism against each fault on AWS in docs/operations/what-survives.md."""
 
 from __future__ import annotations
 

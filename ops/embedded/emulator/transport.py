@@ -65,9 +65,7 @@ def close_idle_connections_soon() -> None:
 
 
 def ignore_claimed_transport(application: Application) -> Application:
-    """Removes the header X-Forwarded-Proto from requests. ministack would trust it, although any
-    client can send it.
-    """
+    """Removes the header X-Forwarded-Proto, which any client can send but ministack would trust."""
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] == "http":

@@ -30,7 +30,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def front_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the output of Vite for a copy of the front end, with generated types of the API."""
+    """Returns Vite's output for a copy of the front end, which has generated types of the API."""
     directory = tmp_path_factory.mktemp("front-end") / "source"
     shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("node_modules"))
     packages = SOURCE / "node_modules"

@@ -20,7 +20,7 @@ NETWORK_ERRORS = ("Failed to load resource", "WebSocket connection to")
 
 @dataclass
 class WatchedPage:
-    """An open page with the records of its whole life."""
+    """An open page, and what it recorded since it was opened."""
 
     page: Page
     hosts: set[str]

@@ -61,7 +61,10 @@ def plain_address(platform: Platform) -> str:
 
 @contextmanager
 def browser_with(authority: Path) -> Iterator[Browser]:
-    """Starts a Chromium that accepts the certificates of one authority, which needs no set-up."""
+    """Starts a Chromium that accepts the certificates of one authority.
+
+    The authority is not installed.
+    """
     certificate = x509.load_pem_x509_certificate(authority.read_bytes())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode()

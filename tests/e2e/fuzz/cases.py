@@ -69,7 +69,7 @@ RAW_BODIES: tuple[bytes, ...] = (
 
 
 class Case(Struct, frozen=True):
-    """A request before its `Known` values are chosen.
+    """A request in which the values of each `Known` (see values.py) are not chosen yet.
 
     A path parameter is a Known, or text that is percent-encoded already. A body is JSON, or bytes
     that are sent unchanged.

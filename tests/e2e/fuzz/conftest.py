@@ -1,4 +1,4 @@
-"""The world of the fuzz tests: callers, and providers of the ai service that always respond."""
+"""Fixtures of the fuzz tests: the callers, and fake language models that always respond."""
 
 from __future__ import annotations
 

@@ -25,7 +25,8 @@ T = TypeVar("T")
 
 OPERATIONS = sorted(
     ApiDescription.load().operations,
-    # What the first requests create, the later ones use and the last ones delete.
+    # In this order, the first requests create objects, later ones use them, and the last ones
+    # delete them.
     key=lambda operation: (
         operation.method == "DELETE",
         operation.method != "POST",

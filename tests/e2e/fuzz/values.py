@@ -118,7 +118,7 @@ class Values:
         if "enum" in schema:
             return st.sampled_from(schema["enum"])
         if "anyOf" in schema:
-            # Hypothesis prefers the first alternatives.
+            # Hypothesis prefers the first alternatives, so null comes last.
             options = sorted(schema["anyOf"], key=lambda option: option.get("type") == "null")
             return st.one_of([self.of(option, name) for option in options])
         return _STRATEGIES[schema["type"]](self, schema, name)

@@ -58,7 +58,10 @@ _ORIGIN = ("caller", "service")
 
 
 def _origin(operation: Described, caller: str) -> dict[str, str]:
-    """Returns the context of a response: an upload, for example, serves one user and service."""
+    """Returns the caller and the service of a response.
+
+    An uploaded file, for example, can be used only by both.
+    """
     return dict(zip(_ORIGIN, (caller, operation.service), strict=True))
 
 
@@ -126,8 +129,8 @@ class World:
         for name, person in self._people.items():
             self.memory.learn({"userId": person.user_id}, {})
             self.memory.learn({"email": person.email, "password": person.password}, {})
-            # Learns the categories, for example. The first read of a profile also creates it, and
-            # only users with a profile can be invited.
+            # These requests return values for later requests, such as the categories. The first
+            # read of a profile also creates it, and only users with a profile can be invited.
             for operation in self._description.operations:
                 if operation.method == "GET" and "{" not in operation.path:
                     response = self._api.get(operation.path, token=self._tokens[name])
@@ -167,7 +170,7 @@ class World:
         assume(head < HEAD_LIMIT)
         response, seconds = self._send(operation.method, url, headers, body)
         if seconds > SLOW and not self.is_busy():
-            # A slow request is slow each time.
+            # If the request was slow by chance, it is fast the second time.
             response, seconds = self._send(operation.method, url, headers, body)
         self.slowest = max(self.slowest, seconds)
         defects = [*self._defects(operation.method, path, response, seconds)]

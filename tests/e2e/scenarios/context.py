@@ -1,4 +1,4 @@
-"""What the scenarios of a function use: users, AWS clients and the function's log."""
+"""The users, AWS clients and log lines that the scenario of a function uses."""
 
 from __future__ import annotations
 

@@ -344,7 +344,8 @@ def test_a_connection_receives_nothing_5_s_after_its_session_ended(
                 Api(platform.api_url).post, "/v1/auth/logout", {}, token=token
             )
             response.expect(204)
-            await asyncio.sleep(5)  # the longest time that the contract allows
+            # The longest time in which an ended session may still receive messages.
+            await asyncio.sleep(5)
             await first.send(room, "2")
             await wait_until(lambda: second.closed)
             assert list_texts(second, room) == ["1"]

@@ -85,11 +85,12 @@ CREATE_ACTIONS = [
     "rds:ModifyDBClusterParameterGroup",
     "wafv2:AssociateWebACL",
     "wafv2:PutLoggingConfiguration",
-    # The policies allow these with the boundary, which the embedded AWS does not check.
+    # The policies allow these actions only with the boundary, which the embedded AWS does not
+    # check.
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:PutRolePolicy",
-    # The policies allow these by tag, which the embedded AWS ignores.
+    # The policies allow these actions by tag, which the embedded AWS ignores.
     "ec2:AssociateRouteTable",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
@@ -124,7 +125,7 @@ DELETE_ACTIONS = [
     "rds:DeleteDBSubnetGroup",
     "wafv2:DeleteLoggingConfiguration",
     "wafv2:DisassociateWebACL",
-    # The policies allow these by tag, which the embedded AWS ignores.
+    # The policies allow these actions by tag, which the embedded AWS ignores.
     "ec2:DeleteFlowLogs",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # the function uses the system clock
+FUTURE = NOW * 2  # not expired, because the function uses the system clock
 USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
 QUOTA = 500_000

@@ -146,7 +146,7 @@ def test_concurrent_messages_get_consecutive_numbers(
 
 
 def forget_response(world: World) -> None:
-    """Leaves what a function leaves that is killed before it stores its response."""
+    """Creates the state that remains if a function is killed before it stores its response."""
     for item in world.items("idempotency"):
         if "answer" in item:
             key = {"idempotency_key": {"S": item["idempotency_key"]}}

@@ -30,7 +30,7 @@ from tests.lambdas.support import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FUTURE = int(NOW * 2)  # the function uses the system clock
+FUTURE = int(NOW * 2)  # not expired, because the function uses the system clock
 Call = Callable[..., LambdaResponse]
 HOSTILE = (
     "'; DROP TABLE posts; --",
@@ -422,7 +422,7 @@ def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
 
 
 def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response[Any]) -> None:
-    """Leaves what a killed function leaves when its lease has ended."""
+    """Creates the state that remains of a killed function when its lease has ended."""
     idempotency._end_lease(record, attempt)
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # the function uses the system clock
+FUTURE = NOW * 2  # not expired, because the function uses the system clock
 OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
 OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
 ANONYMOUS = Caller("ghost", "of-ghost", frozenset(), frozenset(CAPABILITIES), int(FUTURE))

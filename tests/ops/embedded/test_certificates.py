@@ -64,7 +64,7 @@ def test_an_expired_certificate_is_refused_until_it_is_renewed(root: Root) -> No
         handshake(old.server, old.authority, "localhost")
 
 
-def test_the_authority_is_replaced_before_it_expires_before_its_certificates(root: Root) -> None:
+def test_the_authority_is_replaced_if_new_certificates_would_outlast_it(root: Root) -> None:
     old = certificates(root, SERVER_LIFETIME - LIFETIME)
     old.renew()
     authority = old.authority.read_bytes()

@@ -141,7 +141,7 @@ def small_server(tmp_path: Path) -> Iterator[Server]:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     with small_disk(tmp_path, 100 * 1024**2):
-        # Prepared without the check for 2 GiB of free space.
+        # The root is prepared without the check for 2 GiB of free space.
         root = Root(tmp_path)
         root.logs.mkdir()
         result = Server(root)
@@ -209,7 +209,7 @@ def cloud_root() -> Iterator[Root]:
 def test_damaged_data_of_the_cache_and_the_database_is_replaced_and_kept(
     cloud_root: Root, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The cache without being asked, because its data is only valid for minutes."""
+    """The cache's data is replaced without `--reset`, because it is valid only for minutes."""
     cloud = EmbeddedCloud(cloud_root)
     cloud.start()
     cloud.stop()

@@ -1,4 +1,4 @@
-"""Tests that an update of ministack cannot change unnoticed what the corrections replace."""
+"""Tests that an update of ministack cannot silently change code that the corrections replace."""
 
 from __future__ import annotations
 

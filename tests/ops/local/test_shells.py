@@ -1,4 +1,4 @@
-"""Starts the platform from a checkout with an unusual path, in a shell full of foreign settings."""
+"""Starts the platform from an unusual path, in a shell with settings of other programs."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def checkout() -> Iterator[Path]:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1200)
-def test_foreign_settings_and_letters_do_not_stop_the_platform(
+def test_the_platform_starts_despite_foreign_settings_and_non_ascii_paths(
     checkout: Path, tmp_path: Path
 ) -> None:
     config = tmp_path / ".aws" / "config"

@@ -330,7 +330,7 @@ def _renamed(draw: Draw, operator: str) -> str:
 
 @st.composite
 def chains(draw: Draw) -> tuple[list[Block], bool]:
-    """Generates policies, each a change of the one before, and whether they belong to a resource.
+    """Generates a chain of changed policies, and whether they belong to a resource.
 
     All pairs of policies in a chain differ in few elements.
     """

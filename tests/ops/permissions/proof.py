@@ -1,4 +1,4 @@
-"""Holds the comparison of policies against an independent simulator of IAM."""
+"""Compares the results of the policy comparison with those of an independent IAM simulator."""
 
 from __future__ import annotations
 

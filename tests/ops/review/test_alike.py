@@ -1,4 +1,4 @@
-"""Tests the groups of changes that mean the same, and the sentences about them."""
+"""Tests the groups of changes with the same meaning, and the sentences about them."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_values_of_other_types_are_different() -> None:
     assert len(alike_changes(reviewed(*changes))) == 3
 
 
-def test_what_differing_reasons_have_in_common_is_said_once() -> None:
+def test_the_common_part_of_differing_reasons_appears_once() -> None:
     def policy(name: str) -> str:
         statement = {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}"}
         return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -154,7 +154,7 @@ def test_safe_changes_are_one_group_although_their_values_differ() -> None:
         ),
     ],
 )
-def test_a_sentence_says_what_happens(change: Block, sentence: str) -> None:
+def test_a_sentence_states_what_happens_to_the_resources(change: Block, sentence: str) -> None:
     assert sentences(change) == [sentence]
 
 
@@ -182,7 +182,7 @@ def grave_and_safe() -> Review:
     )
 
 
-def test_only_the_changes_that_carry_the_verdict_are_to_decide() -> None:
+def test_only_groups_with_the_most_severe_verdicts_need_a_decision() -> None:
     groups = alike_changes(grave_and_safe())
     assert [(len(group.changes), group.verdict) for group in groups] == [
         (2, Verdict.IRREVERSIBLE),

@@ -31,7 +31,7 @@ def test_checkov_is_used_where_it_is_installed_and_a_new_plan_is_for_aws(
     assert uses(False) is False
 
 
-def test_the_option_without_an_installation_is_an_error(tmp_path: Path) -> None:
+def test_requesting_checkov_without_an_installation_is_an_error(tmp_path: Path) -> None:
     plan = document()
     with pytest.raises(OperatorError, match="is not installed at .*: run `make test`"):
         with_checkov(review(read_plan(plan), "dev"), plan, checkov=tmp_path / "checkov")

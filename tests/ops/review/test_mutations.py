@@ -1,4 +1,4 @@
-"""Each rule has a case that fails without the rule, so no rule can be lost unnoticed."""
+"""Tests that each rule has a case that fails without it, so that no rule is lost unnoticed."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def unnoticed(rules: Rules, expectations: Iterable[tuple[Expectation, set[str]]]
 
 
 def test_each_function_of_the_rules_has_a_rule() -> None:
-    """So each of them has a case too."""
+    """Each function therefore also has a case."""
     rules = load_rules().rules
     assert {rule.check for rule in rules} - {None} == set(get_args(CheckName)) == CHECKS.keys()
     assert {rule.policy for rule in rules} - {None} == set(get_args(PolicyChange))

@@ -1,4 +1,4 @@
-"""Tests the report of a plan in a real browser, and the time that a large_plan plan takes."""
+"""Tests the report of a plan in a real browser, and the duration of a large plan's review."""
 
 from __future__ import annotations
 

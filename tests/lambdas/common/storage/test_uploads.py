@@ -1,4 +1,4 @@
-"""Uploads, against an in-process S3."""
+"""Uploads, tested with an in-process S3."""
 
 import base64
 import json

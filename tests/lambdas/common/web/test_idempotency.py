@@ -1,4 +1,4 @@
-"""Idempotency-Key, against an in-process DynamoDB."""
+"""Idempotency-Key, tested with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -19,7 +19,7 @@ CreateTable = Callable[..., str]
 
 
 class KilledError(BaseException):
-    """Stands for the end of the function's process."""
+    """Raised to simulate that the function's process is killed."""
 
 
 class Work:

@@ -180,7 +180,7 @@ class MemoryS3:
         return {}
 
 
-def test_only_the_changed_20_of_2000_files_travel(cloud: Cloud, tmp_path: Path) -> None:
+def test_only_the_20_changed_files_of_2000_are_uploaded(cloud: Cloud, tmp_path: Path) -> None:
     s3, clock = MemoryS3(), FakeClock()
     fake = FakeCloud(cloud.environment, {}, clients={"s3": s3})
     publisher = Publisher(fake, OUTPUTS, make_ledger(fake, clock))
