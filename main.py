@@ -34,8 +34,8 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    # This import starts Node, which takes a second. It comes after the checks, so that their errors
-    # appear at once.
+    # This import starts Node. It comes after the checks, so that their errors appear without a
+    # delay.
     try:
         from modules.app import synthesize  # noqa: PLC0415
     except ImplementationError as error:
@@ -58,7 +58,6 @@ def _load(names: Sequence[str]) -> list[Environment]:
 
 
 if __name__ == "__main__":
-    # The garbage collector saves nothing here: all objects live until the program ends a few
-    # seconds later.
+    # The garbage collector would free nothing, because all objects live until the program ends.
     gc.disable()
     main()

@@ -59,7 +59,7 @@ FOREVER = 2**40
 
 
 def create_router(database: Database, logger: Logger) -> Router:
-    """Returns the function's router, connected to a database."""
+    """Returns the catalog function's router, which uses the database."""
 
     def unused() -> Any:
         raise AssertionError("Listing and searching must not call AWS")

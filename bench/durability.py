@@ -39,7 +39,7 @@ CALLS = 60
 
 
 class Target:
-    """A running embedded AWS to measure, with a table and a queue."""
+    """An embedded AWS whose CPU time is measured, with a table and a queue for the calls."""
 
     def __init__(self, process: Process, authority: Path) -> None:
         self._process, self._authority = process, authority

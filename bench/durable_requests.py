@@ -51,7 +51,7 @@ SETTLING = 2.0
 
 
 class Target:
-    """A platform whose embedded AWS can turn its durability off."""
+    """A platform whose embedded AWS can turn its durability (journal and saves) off and on."""
 
     def __init__(self, root: Root, aws: psutil.Process) -> None:
         self._aws = aws
@@ -118,7 +118,7 @@ def main() -> None:
     arguments = parser.parse_args()
     ratios, seconds = [], []
     with switchable(Root(arguments.root.resolve())) as target:
-        # This block is a warm-up: the first requests start the functions' processes.
+        # The first block is a warm-up, in which the processes of the functions start.
         target.run()
         for _ in range(arguments.pairs):
             durable = target.run()

@@ -64,7 +64,7 @@ The frame that it posts contains its start time.
 
 
 class Bench:
-    """A platform with signed-in chat users."""
+    """A running platform with signed-in chat users."""
 
     def __init__(self, platform: Platform) -> None:
         platform.reset_rate_limits()
@@ -247,7 +247,10 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
 async def measure(
     bench: Bench, rounds: int, sizes: Sequence[int], listeners: Sequence[int]
 ) -> dict[str, Any]:
-    """Returns all results. Prints each to standard error as soon as it is known."""
+    """Measures fan-out and throughput.
+
+    Returns all results, and prints each to standard error as soon as it is known.
+    """
     results: dict[str, Any] = {"fanOut": [], "throughput": []}
     for size in sizes:
         results["fanOut"].append(await fan_out(bench, size, rounds))

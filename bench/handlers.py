@@ -58,7 +58,7 @@ class Stopwatch:
         self.outside = 0.0
 
     def install(self) -> None:
-        """Wraps all calls in OUTSIDE for the rest of the process."""
+        """Wraps all calls in OUTSIDE, so that they are timed for the rest of the process."""
         for module_name, name, methods in OUTSIDE:
             module = importlib.import_module(module_name)
             owner = getattr(module, name) if methods else module
@@ -121,7 +121,7 @@ class Session:
             headers=sent,
             query=query,
             authorizer=None if token else context,
-            source_ip=str(uuid.uuid4()),  # avoids the rate limits per IP address
+            source_ip=str(uuid.uuid4()),  # a new address avoids the rate limits per IP address
         )
         outside, begun = self._stopwatch.outside, time.perf_counter()
         response = self._handle(event, None)

@@ -149,7 +149,7 @@ class Client:
 
 
 def samples(root: Root, rate: Rate, begun: float) -> Sample:
-    """Measures all processes and files of the platform."""
+    """Returns the current use of memory, files and disk by all processes of the platform."""
     aws = EmbeddedCloud(root).running()["aws"].pid
     memory = {}
     descriptors = 0

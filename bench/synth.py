@@ -54,7 +54,7 @@ SETTINGS = {
 
 @dataclass(frozen=True)
 class Run:
-    """The measurements of one synthesis."""
+    """The duration, peak memory and output of one synthesis."""
 
     seconds: float
     python_mib: float

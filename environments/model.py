@@ -215,7 +215,7 @@ class CapacityRange(Section):
 
 
 class DynamoDb(Section):
-    """Billing and protection of the tables."""
+    """The billing mode and the protection of the DynamoDB tables."""
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     """Billing per request, or for capacity that scales with the load."""
@@ -292,7 +292,7 @@ class Network(Section):
 
 
 class Monitoring(Section):
-    """Metrics and logs."""
+    """Settings of metrics, and the retention of logs."""
 
     detailed_metrics: bool = False
     """Metrics per route, Performance Insights of the database, and alarms of each table."""

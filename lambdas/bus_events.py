@@ -148,7 +148,7 @@ class CommentCreated(PostEventData, frozen=True, kw_only=True):
 
 
 class CommentDeleted(PostEventData, frozen=True, kw_only=True):
-    """A comment was deleted, by itself or with its post."""
+    """A comment was deleted, alone or with its post."""
 
     comment_id: Id
     parent_id: Id | None

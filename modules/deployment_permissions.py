@@ -726,8 +726,9 @@ class DeploymentPermissions:
     def _roles(self) -> list[str]:
         """Returns the ARNs of all roles that must have the boundary.
 
-        A pattern such as `*-role-<environment>` would include roles of other projects. A role that
-        can change the trust policy of another role can also assume it.
+        The ARNs are complete, because a pattern such as `*-role-<environment>` would include roles
+        of other projects. A role that can change the trust policy of another role can also assume
+        that role.
         """
         return [
             self._role(name)
@@ -792,7 +793,7 @@ def read_only(statements: Sequence[Statement]) -> list[Statement]:
 
 def _read_actions(action: str) -> list[str]:
     service, _, name = action.partition(":")
-    if service == "apigateway":  # its actions are HTTP methods
+    if service == "apigateway":  # the actions of API Gateway are HTTP methods
         return [f"{service}:GET"]
     if name == "*":
         return [f"{service}:{verb}*" for verb in READING]

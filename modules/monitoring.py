@@ -102,7 +102,7 @@ class Monitoring(Construct):
         self._alerts_topic_arn = alerts_topic_arn
         self._monitored = monitored
         self._cache_nodes = [
-            # ElastiCache names the nodes of a replication group without shards like this.
+            # ElastiCache numbers the nodes of a replication group without shards in this way.
             f"{monitored.cache_replication_group_id}-{number:03}"
             for number in range(1, environment.elasticache.replicas + 2)
         ]

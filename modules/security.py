@@ -154,9 +154,9 @@ class Security(Construct):
                     conditions={"StringEquals": {"aws:SourceAccount": account}},
                 ),
                 Statement(
-                    # No condition: EventBridge sends no source account to an encrypted topic (SNS
-                    # developer guide, key management), so its events would be dropped. The policies
-                    # of topics and queues restrict the rules instead.
+                    # The statement has no condition: EventBridge sends no source account to an
+                    # encrypted topic (SNS developer guide, key management), so a condition would
+                    # drop its events. The policies of topics and queues restrict the rules instead.
                     sid="Events",
                     actions=use,
                     resources=["*"],

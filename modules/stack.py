@@ -381,7 +381,8 @@ class PlatformStack(TerraformStack):
         for artifact in self._artifacts.values():
             artifact.copy_to(directory)
         write_secrets(directory, self.names)
-        # A separate file, because CDKTF writes incorrect HCL if a stack overrides this block.
+        # The block is in a separate file, because CDKTF writes incorrect HCL if a stack overrides
+        # the block.
         (directory / "versions.tf").write_text(
             f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
         )

@@ -72,9 +72,11 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
-    # One item per tag of a post. An index on the posts table could list a post under one tag only.
+    # The table has one item per tag of a post. An index on the posts table could list a post under
+    # one tag only.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
-    # Counters are separate, because each change of a post rewrites its entries in the indexes.
+    # Counters are in a separate table, because each change of a post rewrites its entries in the
+    # indexes.
     TableDefinition(service="post", resource="counters", hash_key="item_id"),
     TableDefinition(
         service="ai",

@@ -68,9 +68,9 @@ def _chain(node: ast.AST) -> list[str]:
 
 
 def _members(name: str) -> Iterator[str]:
-    """Yields the name.
+    """Yields the name if internals.json should list it.
 
-    Yields nothing for a module, and for a member of a value such as a dictionary.
+    Omits modules, and members of values such as dictionaries.
     """
     if "." not in name:
         return

@@ -91,7 +91,7 @@ def _with_variables(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def page() -> str:
-    """Returns the reference page, in Markdown."""
+    """Returns the reference page of the environment files, in Markdown."""
     document = schema()
     lines = [INTRODUCTION, *_table(document)]
     for path, name in _sections(document, document, ""):
@@ -130,7 +130,7 @@ def _parts(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _table(section: Mapping[str, Any]) -> list[str]:
-    """Returns the table of a section's keys."""
+    """Returns a Markdown table of the keys in a section."""
     required = section.get("required", ())
     lines = ["| key | values | default | meaning |", "| --- | --- | --- | --- |"]
     for key, value in section["properties"].items():
@@ -183,7 +183,7 @@ def _range(part: Mapping[str, Any]) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Returns the content of both generated files."""
+    """Returns the content of the schema and of the reference page, by path."""
     return {SCHEMA: json.dumps(schema(), indent=2) + "\n", PAGE: page()}
 
 

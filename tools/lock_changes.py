@@ -42,7 +42,7 @@ def compare(before: Versions, after: Versions) -> Iterator[str]:
 
 
 def main() -> None:
-    """Prints the changes of each file."""
+    """Prints the version changes of each lock file."""
     for name in sys.argv[1:]:
         committed = subprocess.run(
             ["git", "show", f"HEAD:./{name}"], capture_output=True, text=True, check=False

@@ -100,7 +100,7 @@ class ConstructClass:
         }
 
     def entries(self, section: str) -> dict[str, str]:
-        """Returns the described names of a section."""
+        """Returns the names that a section describes, with their descriptions."""
         result: dict[str, str] = {}
         names: list[str] = []
         for line in self.sections.get(section, "").splitlines():

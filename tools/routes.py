@@ -44,7 +44,7 @@ def headers_of(route: Route) -> str:
 
 
 def document() -> str:
-    """Returns the page, in Markdown."""
+    """Returns the page of routes, in Markdown."""
     lines = [INTRODUCTION]
     for service, routes in route_tables().items():
         lines += [

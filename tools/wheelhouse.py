@@ -98,7 +98,7 @@ def _pip(arguments: Sequence[str], requirements: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs the command named by the first argument."""
+    """Runs `key`, `save` or `install`, which the first argument names."""
     requirements = read_requirements()
     match arguments:
         case ["key"]:

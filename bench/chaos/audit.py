@@ -20,7 +20,7 @@ ALLOWED_LOSS = 1.0
 
 @dataclass
 class Findings:
-    """The result of one check."""
+    """The differences that one check of the stored data found."""
 
     acknowledged: int = 0
     lost: list[str] = field(default_factory=list)

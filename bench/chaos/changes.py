@@ -26,7 +26,7 @@ class Changes:
     """Additional resources of the stack, in a separate Terraform file that `next` replaces."""
 
     def __init__(self, root: Root, aws: Callable[[str], Any]) -> None:
-        """`aws` returns a boto3 client of a service."""
+        """`aws` returns the boto3 client of a service."""
         self._file: Path = root.cdktf_out / "stacks" / "local" / f"{PREFIX}.tf.json"
         self._aws = aws
         self._generation = 0

@@ -45,7 +45,7 @@ class Write:
 
 
 class RefusedError(Exception):
-    """The platform did not acknowledge a write."""
+    """The platform did not acknowledge a write: there was no response, or an error."""
 
 
 class UnfinishedError(RefusedError):

@@ -130,7 +130,7 @@ class Machine:
         running = self.cloud.running()
         for name in names:
             os.kill(running[name].pid, signal.SIGKILL)
-        # A start would find a process that has not ended yet, and keep it.
+        # `ops up` would keep a process that has not ended yet.
         wait_for(lambda: not self.cloud.running().keys() & set(names), interval=0.01)
 
     def kill_workers(self) -> None:

@@ -31,7 +31,7 @@ class ApiKeys:
         self._cache: dict[str, tuple[str | None, float]] = {}
 
     def get(self, provider: str) -> str | None:
-        """Returns the provider's key, or None if no key is stored."""
+        """Returns the provider's API key, or None if no key is stored."""
         key, expires_at = self._cache.get(provider, (None, 0.0))
         if self._clock() >= expires_at:
             key = self._read(self._parameters[provider])

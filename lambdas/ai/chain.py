@@ -36,8 +36,9 @@ JITTER = (0.1, 0.5)
 
 
 class InvalidCompletionError(Exception):
-    """The completion does not match the required schema. The error message does not contain the
-    completion.
+    """The completion does not match the required schema.
+
+    The error message does not contain the completion.
     """
 
 
@@ -65,10 +66,10 @@ class NoCompletionError(Exception):
 
 
 class Keys(Protocol):
-    """The providers' API keys."""
+    """The interface that reads the providers' API keys."""
 
     def get(self, provider: str) -> str | None:
-        """Returns the provider's key, or None if no key is stored."""
+        """Returns the provider's API key, or None if no key is stored."""
 
     def forget(self, provider: str) -> None:
         """Discards the cached key."""

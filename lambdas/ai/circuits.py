@@ -39,7 +39,7 @@ class Circuits(Protocol):
         """
 
     def record_success(self, provider: str, circuit: Circuit) -> None:
-        """Closes the circuit."""
+        """Closes the provider's circuit."""
 
     def record_failure(self, provider: str) -> None:
         """Counts a failure, and opens the circuit after THRESHOLD consecutive failures."""

@@ -134,7 +134,10 @@ class DynamoConversations:
 
 
 def conversation_id_of(creation: Creation) -> str:
-    """Returns the id of the conversation that a request starts. Later ids sort after it."""
+    """Returns the id of the conversation that a request starts.
+
+    The ids of later conversations are greater.
+    """
     return f"{creation.started_at:012x}{creation.id[:24]}"
 
 

@@ -78,7 +78,7 @@ class Gemini:
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
         response = post_json(self._url, self._document(prompt), {"x-goog-api-key": key}, timeout)
-        # Gemini reports an invalid API key like this. It returns 401 only for OAuth tokens.
+        # Gemini reports an invalid API key with status 400. It returns 401 only for OAuth tokens.
         if response.status == 400 and b"API_KEY_INVALID" in response.body:
             raise ProviderError(Failure.KEY_REFUSED)
         return self._read(read_document(response, _Response), prompt)

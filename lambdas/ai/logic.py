@@ -232,7 +232,8 @@ class AiService:
             usage = result.completion
             self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
-            # The completion is already stored. The reservation expires after `quota.LEASE` seconds.
+            # The error is only logged, because the completion is already stored. The reservation
+            # expires after `quota.LEASE` seconds.
             self._logger.exception("recording the used tokens failed")
         return result
 

@@ -59,7 +59,7 @@ class Moderate(Body, frozen=True, kw_only=True):
 
 
 class Usage(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The numbers of tokens that the provider counted."""
+    """The numbers of tokens of a call, as the provider counted them."""
 
     input_tokens: int
     output_tokens: int
@@ -84,7 +84,7 @@ class SummaryView(ModelDetails, frozen=True, kw_only=True):
 
 
 class TranslationView(ModelDetails, frozen=True, kw_only=True):
-    """`source_language` is None if the model did not report it."""
+    """A translated text. `source_language` is None if the model did not report it."""
 
     translation: str
     source_language: str | None

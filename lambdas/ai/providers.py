@@ -143,7 +143,7 @@ def create_completion(
 
 
 class Provider(Protocol):
-    """A provider's HTTP API."""
+    """The client of a provider's HTTP API."""
 
     @property
     def name(self) -> str: ...

@@ -69,7 +69,8 @@ class DynamoQuota:
         if self._add(reservation):
             return reservation
         day = self._table.get(_key(reservation)) or {}
-        if reservation.lease in day:  # the earlier write succeeded, and boto3 repeated it
+        # boto3 repeated the write, although the first write had succeeded.
+        if reservation.lease in day:
             return reservation
         if self._reclaim(reservation, day) and self._add(reservation):
             return reservation

@@ -98,7 +98,7 @@ class _Exchange:
     def abandon(self) -> None:
         """Interrupts the thread, which then closes the connection."""
         self._abandoned.set()
-        with suppress(OSError, AttributeError):  # not connected yet, or already closed
+        with suppress(OSError, AttributeError):  # the connection is not open yet, or already closed
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _exchange(self) -> None:
@@ -107,7 +107,7 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # some bytes are missing otherwise
+        elif not response.length:  # not if the connection was closed before all bytes arrived
             self.response = HttpResponse(
                 response.status, body, _seconds(response.getheader("Retry-After"))
             )

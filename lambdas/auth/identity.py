@@ -22,15 +22,16 @@ _GROUP_ROLES = (MODERATOR, ADMIN)
 # Errors of limits that Cognito enforces only for existing users. They reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
 
-# Errors that the caller sees as "invalid code", because they would reveal whether a user exists.
+# The caller gets "invalid code" for these errors, which would otherwise reveal whether a user
+# exists.
 _CODE_ERRORS = (
     "CodeMismatchException",
     "ExpiredCodeException",
     "UserNotFoundException",
     "UserNotConfirmedException",
-    "NotAuthorizedException",  # already confirmed
+    "NotAuthorizedException",  # the user is already confirmed
     "AliasExistsException",
-    "InvalidParameterException",  # no verified address, or a malformed code
+    "InvalidParameterException",  # the user has no verified address, or the code is malformed
     *_PER_USER_LIMITS,
 )
 
@@ -119,7 +120,8 @@ class CognitoIdentity:
                 ],
             )
         except self._cognito.exceptions.CodeDeliveryFailureException:
-            # Cognito has created the user, who can request another code.
+            # Cognito has created the user. Only the email failed, and the user can request another
+            # code.
             self._log_delivery_failure("sign_up")
             user = self._cognito.admin_get_user(UserPoolId=self._pool, Username=email)
             return _attributes(user["UserAttributes"])["sub"]
@@ -161,7 +163,7 @@ class CognitoIdentity:
         ):
             self._sign_in(email, password)
         user = self.find(email)
-        if user is None:  # deleted or disabled after the password check
+        if user is None:  # the user was deleted or disabled after the password check
             raise wrong
         return user
 
@@ -229,7 +231,8 @@ class CognitoIdentity:
         """Suppresses errors that would reveal whether an email is registered or confirmed."""
         hidden = {
             "UserNotFoundException",
-            "InvalidParameterException",  # already confirmed, or no verified address
+            # The user is already confirmed, or has no verified address.
+            "InvalidParameterException",
             "NotAuthorizedException",  # the user is disabled
             "CodeDeliveryFailureException",
             *_PER_USER_LIMITS,

@@ -137,7 +137,7 @@ class User(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TokenPair(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`expires_in` is the access token's lifetime in seconds."""
+    """The two tokens of a session. `expires_in` is the access token's lifetime in seconds."""
 
     access_token: str
     refresh_token: str

@@ -23,7 +23,7 @@ class RefreshToken(Struct, frozen=True):
 
     @property
     def digest(self) -> str:
-        """The hash that the sessions table stores."""
+        """The hash of the token, which the sessions table stores."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 

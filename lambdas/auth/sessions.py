@@ -73,7 +73,9 @@ class SessionStore(Protocol):
         """Deletes the user's sessions except `keep`. Raises Problem 503 if some remain."""
 
     def were_revoked(self, user_id: str) -> bool:
-        """Returns True if `revoke_all` was called for the user in the last REVOCATION_LIFETIME."""
+        """Returns True if `revoke_all` was called for the user in the last REVOCATION_LIFETIME
+        seconds.
+        """
 
 
 class DynamoSessionStore:
@@ -111,7 +113,7 @@ class DynamoSessionStore:
             lambda: self._table.update(
                 _key(before.session_id),
                 "SET " + ", ".join(f"{name} = :{name}" for name in changes),
-                # A deleted item has no generation, so this cannot recreate a revoked session.
+                # A deleted item has no generation, so the write cannot recreate a revoked session.
                 condition="generation = :before",
                 values={":before": before.generation, **{f":{n}": v for n, v in changes.items()}},
             )

@@ -38,7 +38,8 @@ class Authorizer:
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
         except InvalidTokenError:
-            # API Gateway returns 401 for exactly this message, and 500 for any other error.
+            # API Gateway returns 401 for exactly the message "Unauthorized", and 500 for any other
+            # error.
             raise Exception("Unauthorized") from None
         # The policy is cached per token for all routes, so it must allow the whole stage.
         api_and_stage = "/".join(event["methodArn"].split("/")[:2])

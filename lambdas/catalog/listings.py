@@ -45,7 +45,7 @@ class Listing(NewListing, frozen=True, kw_only=True):
 
 
 class Changes(Struct, frozen=True, kw_only=True):
-    """New values of columns. UNSET keeps the value."""
+    """New values of a listing's columns. UNSET keeps the current value."""
 
     title: str | UnsetType = UNSET
     description: str | UnsetType = UNSET

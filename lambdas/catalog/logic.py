@@ -93,7 +93,7 @@ class CatalogService:
         logger: Logger,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`image_url` returns the URL of an image's key."""
+        """`image_url` returns the URL of an image for its S3 key."""
         self._store = store
         self._events = events
         self._relay = relay
@@ -467,7 +467,7 @@ class CatalogService:
 
 
 def _changes(listing: Listing, body: UpdateListing, images: list[str] | UnsetType) -> Changes:
-    """Returns the columns whose values the request changes."""
+    """Returns the new values of the columns that the request changes."""
     price = body.price
     wanted: dict[str, Any] = {
         "title": body.title,

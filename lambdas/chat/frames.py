@@ -140,11 +140,11 @@ class Frames:
         try:
             self._presence.disconnect(client)
         except CacheUnavailableError:
-            # This is harmless: the connection's entries in the cache expire.
+            # Failing is harmless, because the connection's entries in the cache expire.
             self._logger.warning("connection not removed: cache unavailable")
 
     def _handle_frame(self, client: Client, body: str) -> str:
-        """Handles one frame. Returns `ok` or the error's code."""
+        """Handles one frame. Returns `ok`, or the code of the error that was sent to the client."""
         request_id: str | None = None
         size = len(body.encode(errors="surrogatepass"))
         try:

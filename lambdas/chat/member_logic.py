@@ -306,12 +306,13 @@ class MemberService:
         self._members.end(
             member, event, pair=standing.room.pair, replacement=replacement, new_owner=new_owner
         )
-        # The connections are removed before the announcement, so that the former member misses it.
+        # The user's connections are removed before the announcement, so that they do not receive
+        # it.
         self._broadcast.evict(member.room_id, reason, member.user_id)
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
-        # Otherwise, a muted user could send any text as a user name by joining and leaving.
+        # A muted user could otherwise send any text as a user name by joining and leaving.
         name = UNKNOWN_NAME
         if member.may_broadcast:
             name = self._people.member_names([member], None)[member.user_id]

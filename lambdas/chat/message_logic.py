@@ -287,7 +287,7 @@ class MessageService:
             frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
-            # Otherwise, a muted user could send any text as a user name by removing reactions.
+            # A muted user could otherwise send any text as a user name by removing reactions.
             frame["displayName"] = UNKNOWN_NAME
             if standing.require_member().may_broadcast:
                 frame["displayName"] = self._people.public_name(caller)

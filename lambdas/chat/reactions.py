@@ -62,7 +62,7 @@ class ReactionStore:
             "OR (NOT contains(emojis, :emoji) AND size(emojis) < :most)",
             names={"#timestamp": "timestamp"},
             values={
-                # These keys add the item to MESSAGES_INDEX, where the removal of a room finds it.
+                # With these keys, the removal of a room finds the item in MESSAGES_INDEX.
                 ":index": secondary_partition(message.room_id),
                 ":key": key,
                 ":emojis": {emoji},

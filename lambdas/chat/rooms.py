@@ -224,7 +224,8 @@ class RoomStore:
             )
             if not room or not head:
                 return
-            # Fails if the room was deleted, or its last message or pair changed, since the read.
+            # The condition fails if the room was deleted, or its last message or pair changed,
+            # after the read.
             with suppress(ConditionFailedError):
                 self._transactions.write(self._removal(convert(room, Room), head["seq"], now))
                 return

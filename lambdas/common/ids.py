@@ -5,7 +5,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
-# The services' ids have 32 to 36 characters. DynamoDB limits keys to 1,024 or 2,048 bytes.
+# The services' ids have 32 to 36 characters. DynamoDB limits sort keys to 1,024 bytes, and
+# partition keys to 2,048.
 _FORMAT = r"[A-Za-z0-9_-]{1,64}"
 
 Id = Annotated[

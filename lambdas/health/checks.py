@@ -45,14 +45,14 @@ class Checks:
 
     def get_results(self) -> dict[str, str]:
         """Returns OK, FAILED or TIMED_OUT for each check, within the deadline."""
-        with self._lock:  # callers that wait get the results of the first caller
+        with self._lock:  # callers that wait here get the results of the first caller
             if self._monotonic() - self._checked_at >= self._max_age:
                 self._results = self._run()
                 self._checked_at = self._monotonic()
             return dict(self._results)
 
     def _run(self) -> dict[str, str]:
-        # A check that still hangs is not started again, because its thread cannot be stopped.
+        # A check that still hangs is not started again, because a thread cannot be stopped.
         hung = {name: future for name, future in self._hung.items() if not future.done()}
         futures = {
             name: hung.get(name) or _start(name, check) for name, check in self._checks.items()

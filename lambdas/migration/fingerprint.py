@@ -12,7 +12,7 @@ _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-# The checksum of a row covers all its columns. The hash of its key selects one of 256 buckets.
+# The checksum covers all columns of a row. The hash of the row's key selects one of 256 buckets.
 _FINGERPRINT = """
 SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*),
     sum(hashtextextended(r.content, 0))::text

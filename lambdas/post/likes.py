@@ -101,7 +101,7 @@ class DynamoLikeStore:
             condition="likes = :likes",
             values={":likes": likes},
         )
-        # A failed condition means that another attempt has stored the event.
+        # If the condition fails, another attempt has already stored the event.
         with suppress(ConditionFailedError):
             self._transactions.write({"count": clear, "event": event_of(likes)})
 

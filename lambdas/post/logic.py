@@ -118,7 +118,8 @@ class PostService:
             if self._posts.replace(before, after):
                 self._images.remove(set(before.images) - set(images))
                 break
-            # Another request changed the post. The next attempt checks If-Match again.
+            # Another request changed the post, so the copies of the new images are deleted. The
+            # next attempt checks If-Match again.
             self._images.remove(set(images) - set(before.images))
         return self._view_for(caller, after, self._engagement(caller, [after])[post_id])
 
@@ -141,7 +142,7 @@ class PostService:
     def _like(self, caller: Caller, post_id: str, *, liked: bool) -> None:
         post = self._find(post_id)
         if self._likes.read_engagement([post_id], caller.user_id)[post_id].liked == liked:
-            return  # Checking first is cheaper than a transaction that fails.
+            return  # reading first is cheaper than a transaction that fails
         event_type, change = (
             ("PostLiked", self._likes.add) if liked else ("PostUnliked", self._likes.remove)
         )

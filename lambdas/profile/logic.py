@@ -37,7 +37,8 @@ _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},
     "bio": {"bio": None},
     "avatar": {"avatar_url": None},
-    "location": {"location": None, "timezone": None},  # a time zone reveals the location
+    # A time zone reveals the location, so it is hidden too.
+    "location": {"location": None, "timezone": None},
     "social_links": {"social_links": {}},
 }
 """For each privacy setting, the values that replace the hidden fields. The setting
@@ -129,7 +130,8 @@ class ProfileService:
                 lambda profile: structs.replace(profile, avatar_key=stored.key),
                 _avatar_changed,
             )
-        except Problem:  # after any other error, the profile may already refer to the picture
+        # After any other error, the picture is kept, because the profile may already refer to it.
+        except Problem:
             self._remove(stored.key)
             raise
         if before.avatar_key:

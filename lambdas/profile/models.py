@@ -127,7 +127,8 @@ DEFAULT_PRIVACY = Privacy(
     display_name=DISPLAY_NAME_VISIBILITY,
     bio="public",
     avatar="public",
-    # Hidden from anonymous users, because these fields reveal a person's whereabouts and accounts.
+    # Location and links are hidden from anonymous users, because they reveal a person's whereabouts
+    # and accounts.
     location="authenticated",
     social_links="authenticated",
     activity_status=ACTIVITY_VISIBILITY,
@@ -147,7 +148,7 @@ class Preferences(Body, frozen=True, kw_only=True):
     language: Annotated[
         str,
         Meta(
-            max_length=35,  # BCP 47, 4.4.1
+            max_length=35,  # the maximum length in BCP 47, 4.4.1
             pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\Z",
             description="must be a language tag, such as en or pt-BR",
             examples=["en"],

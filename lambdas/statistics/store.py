@@ -45,7 +45,7 @@ class StatisticsStore:
         profile = make_profile(
             self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
         )
-        # A profile read may have created the profile before this event arrived.
+        # A read of the profile may have created it before this event arrived.
         if profile["joined_at"] != joined_at:
             self._profiles.update(
                 {"user_id": user_id},

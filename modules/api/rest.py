@@ -49,7 +49,8 @@ BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][
 COMPRESSED_FROM = 1024
 """Minimum bytes of a response to compress. Smaller responses fit in one packet anyway."""
 
-# Never log the caller: together with the path, this would reveal an anonymous author.
+# The log must not contain the caller. Together with the path, the caller would reveal an anonymous
+# author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",

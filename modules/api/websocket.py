@@ -48,7 +48,8 @@ ROUTES = (CONNECT, "$disconnect", "$default", *ACTIONS)
 TICKET = "route.request.querystring.ticket"
 """The query parameter with the ticket. Browsers cannot set headers when opening a WebSocket."""
 
-# Never log the principal: with the time of an anonymous message, it would reveal its author.
+# The log must not contain the principal. Together with the time of an anonymous message, it would
+# reveal the author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
@@ -69,8 +70,9 @@ ACCESS_LOG_FIELDS = {
 
 
 class WebSocketApi(Construct):
-    """The WebSocket API. Call `add_routes` last: the routes need the chat function, which itself
-    needs the API's id.
+    """The WebSocket API.
+
+    Call `add_routes` last: the routes need the chat function, which itself needs the API's id.
 
     AWS WAF does not support WebSocket APIs. Throttling and tickets protect the stage instead.
 

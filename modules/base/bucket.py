@@ -98,7 +98,8 @@ class Bucket(Construct):
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
-        # Refers to the ownership controls, because CloudFront can log only after they allow ACLs.
+        # The domain name refers to the ownership controls, because CloudFront can log only after
+        # they allow ACLs.
         self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,

@@ -248,7 +248,8 @@ class LambdaFunction(Construct):
                         "ec2:AssignPrivateIpAddresses",
                         "ec2:UnassignPrivateIpAddresses",
                     ],
-                    resources=["*"],  # Lambda requires it: the interfaces do not exist yet
+                    # Lambda requires all resources, because the interfaces do not exist yet.
+                    resources=["*"],
                 )
             )
         return statements

@@ -37,7 +37,7 @@ class Ai(Service):
                 "DAILY_QUOTA": str(ai.daily_quota),
             },
             access=[
-                # Query: one user's conversations.
+                # Query lists the conversations of one user.
                 table_access(
                     tables["ai-conversations"], "GetItem", "Query", "PutItem", "DeleteItem"
                 ),

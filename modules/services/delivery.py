@@ -124,7 +124,8 @@ class Delivery(Construct):
                     "BatchWriteItem",
                     index_sid="BesideMessages",
                 ),
-                # BatchGetItem here and below determines which listeners may receive a frame.
+                # BatchGetItem, here and in the next statement, determines which listeners may
+                # receive a frame.
                 table_access(tables["chat-members"], "BatchGetItem", "Query", "BatchWriteItem"),
                 table_access(tables["auth-sessions"], "BatchGetItem"),
                 table_access(tables["platform-authors"], "BatchWriteItem"),

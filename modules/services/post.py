@@ -64,7 +64,8 @@ class Post(Service):
                     "ConditionCheckItem",
                     index_sid="TimelineAndAuthors",
                 ),
-                # BatchWriteItem here and below deletes the dependent data of a deleted post.
+                # BatchWriteItem, here and in the next statements, deletes the dependent data of a
+                # deleted post.
                 table_access(
                     tables["post-tags"], "Query", "PutItem", "DeleteItem", "BatchWriteItem"
                 ),
@@ -107,7 +108,8 @@ class Post(Service):
                         "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
                     ),
                 ),
-                # One event per batch: deleting a popular post's data can take a whole invocation.
+                # A batch has only one event, because deleting a popular post's data can take a
+                # whole invocation.
                 queue_source("deletions", deletions, batch_size=1),
             ],
         )

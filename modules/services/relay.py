@@ -99,7 +99,8 @@ class Relay(Construct):
                 stream_source(
                     "stream",
                     outbox,
-                    # Excludes REMOVE records: the relay deletes events that it published.
+                    # The relay deletes events that it has published, so REMOVE records are
+                    # excluded.
                     pattern={"eventName": ["INSERT"]},
                     failures=retries,
                 ),

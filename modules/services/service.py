@@ -122,8 +122,8 @@ def _bus_access(service: str, platform: ServicePlatform) -> Access:
         sid="Events",
         actions=["events:PutEvents"],
         resources=[platform.bus_arn],
-        # Prevents impersonating another service. PutEvents always has a source. IfExists is for the
-        # embedded AWS (for local use), which does not evaluate this condition.
+        # The condition prevents impersonating another service. PutEvents always has a source.
+        # IfExists is for the embedded AWS (for local use), which does not evaluate this condition.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )
     return Access({"EVENT_BUS_NAME": platform.bus_name}, [publish])

@@ -38,7 +38,7 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can arrive again within this time: an operator can replay the archive, and the
+        # Within this time, an event can arrive again: an operator can replay the archive, and the
         # event can wait in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(

@@ -120,7 +120,7 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Typer reads the names from here to suggest one for a misspelled command.
+        # Typer suggests one of these names for a misspelled command.
         self.commands = dict.fromkeys(self._entries, TyperCommand(None))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature

@@ -95,7 +95,7 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
             raise
     else:
         return False
-    # S3 rejects the LocationConstraint us-east-1, its default region.
+    # S3 rejects the LocationConstraint us-east-1, because us-east-1 is the default region.
     location = (
         {}
         if region == GLOBAL_REGION

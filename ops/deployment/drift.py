@@ -38,7 +38,7 @@ def compare_with_state(
     outputs(cloud)
     refuse_locked_state(cloud)
     stack = prepare_stack(cloud, root, out)
-    # The plan is never applied, so this command takes no lock and needs no permission to lock.
+    # The plan is never applied, so `ops drift` takes no lock and needs no permission to lock.
     options = ["-refresh-only", "-lock=false", *targets(read_state(cloud) or {})]
     with stack.temporary_plan("drift", options) as plan:
         shown = stack.show(plan.file)

@@ -56,7 +56,8 @@ def destroy_environment(
         report(f"{environment.name} has no resources to remove")
         _forget_platform(cloud, root)
         return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
-    # An earlier failed removal may have deleted the outputs, so this reads the resources.
+    # The topics come from the resources, because an earlier failed removal may have deleted the
+    # outputs.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     topic = topics.get(topic_name("alerts", environment.name))
     notifier = Notifier(cloud, topic, cloud.operator)
@@ -94,7 +95,7 @@ def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        # If the topic is already deleted, this only prints an error to the terminal.
+        # If the topic is already deleted, the notifier only prints an error to the terminal.
         notifier.publish(
             "failed", News("removal", [counts, str(error)[:2000] or "stopped by the operator"])
         )
@@ -150,7 +151,7 @@ def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
                             )
                     deleted += len(versions)
                     progress.show(f"emptying {bucket}: {deleted} deleted")
-            except s3.exceptions.NoSuchBucket:  # deleted by an earlier removal
+            except s3.exceptions.NoSuchBucket:  # an earlier removal deleted the bucket
                 continue
             if deleted:
                 report(f"Emptied {bucket} ({deleted} versions)")

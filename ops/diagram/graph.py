@@ -118,7 +118,9 @@ class _Reader:
         return None if kind is None or (kind.where and kind.where not in item.block) else kind
 
     def nodes(self) -> Iterator[Node]:
-        """Yields the nodes: one for each resource, folded type and group of merged resources."""
+        """Yields the nodes. A node represents one resource, or several that drawing.yml
+        combines.
+        """
         gathered: dict[str, list[Resource]] = {}
         for item in sorted(
             self._resources.values(), key=lambda item: (item.construct.path, item.address)

@@ -55,7 +55,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Line:
-    """The connection between two groups. The first group is not right of the second one."""
+    """The connection between two groups.
+
+    The first group is in the same column as the second one, or left of it.
+    """
 
     pair: Pair
     points: tuple[Point, ...]
@@ -128,7 +131,7 @@ def arrange(frames: Sequence[Frame], pairs: Iterable[Pair], width: float) -> Lay
     lefts = [number * column_width + sum(widths[:number]) for number in range(len(used))]
     for number, left in enumerate(lefts):
         inside = [lane for lane in lanes if lane.gutter == number]
-        # In this order, fewer lines cross each other.
+        # This order causes fewer crossings of lines.
         inside.sort(key=lambda lane: (not lane.is_upward, lane.start * (lane.is_upward or -1)))
         for index, lane in enumerate(inside):
             lane.x = left + column_width + MARGIN + index * distance

@@ -97,7 +97,7 @@ def _add_group(root: ET.Element, box: Box, drawn: Bundled, id_: str) -> None:
             _add_node(group, node, box, row + number, id_)
         row += number + 1
     for number, link in enumerate(drawn.links(box)):
-        # The connecting line ends at the middle of this row.
+        # The line to the connected group ends at the middle of the row.
         middle = box.height / ROW - len(box.rows) + number
         label = f"{link.arrow} {link.title} ({len(link.bundle.connections)})"
         text = _write(group, label, box, middle - 0.5, css="muted")

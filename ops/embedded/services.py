@@ -215,7 +215,8 @@ class Database(Service):
     """
 
     name = "database"
-    stop_signal = signal.SIGINT  # fast shutdown: closes the connections and writes all data
+    # SIGINT is PostgreSQL's fast shutdown: it closes the connections and writes all data.
+    stop_signal = signal.SIGINT
 
     def __init__(self, root: Root, processes: Processes, programs: Path | None = None) -> None:
         super().__init__(root, processes)
@@ -310,7 +311,7 @@ class Database(Service):
             if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=IAM_ROLE):
                 connection.run(f"CREATE ROLE {IAM_ROLE}")
                 connection.run(f"GRANT {IAM_ROLE} TO {DATABASE_MASTER} WITH ADMIN OPTION")
-                # Migrations grant this role to the roles that they create. Roles that exist already
+                # Migrations grant rds_iam to the roles that they create. Roles that exist already
                 # get it here.
                 for [role] in connection.run(
                     "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (:s, :m)",

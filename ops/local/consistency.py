@@ -103,7 +103,7 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # These states describe the previous embedded AWS. The next apply would store them in the
+        # The state files describe the previous embedded AWS. The next apply would store them in the
         # new one.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()

@@ -112,7 +112,7 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
-                # Saves before this point are missed, so the message is printed only now.
+                # The watcher misses files that are saved before this point.
                 if not announced:
                     announced = True
                     report(

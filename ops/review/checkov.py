@@ -59,7 +59,7 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
             f"checkov is not installed at {checkov}:"
             " run `make test` once to install it, or use --no-checkov"
         )
-    # This plan changes nothing. Checkov's findings for it are those that exist already.
+    # In this plan, nothing changes. Checkov therefore reports the findings that exist already.
     before = {
         **document,
         "planned_values": (document.get("prior_state") or {}).get("values", {}),

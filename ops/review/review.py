@@ -238,8 +238,8 @@ def _policies(
     for attribute in dict.fromkeys([*change.before, *change.after]):
         before, after = change.before.get(attribute), change.after.get(attribute)
         if after is UNKNOWN:
-            # The policy is unknown before the apply, because it refers to a resource that the apply
-            # creates.
+            # The policy refers to a resource that the apply creates, so the policy is unknown
+            # before the apply.
             if attribute in POLICY_ATTRIBUTES and (
                 change.action is Action.CREATE or is_policy(before)
             ):

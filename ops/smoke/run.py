@@ -33,7 +33,7 @@ _VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 @dataclass(frozen=True)
 class Check:
-    """The result of one request."""
+    """The result of checking one response."""
 
     service: str
     request: str

@@ -38,7 +38,7 @@ class HttpRequest:
 
 @dataclass(frozen=True)
 class Response:
-    """The response to a request."""
+    """The response to a smoke test's request."""
 
     status: int
     """The HTTP status. 0 if there was no response."""
@@ -52,7 +52,7 @@ Exchange = Callable[[Mapping[str, Any]], Response]
 
 
 class Transport(Protocol):
-    """Sends requests to a service."""
+    """The interface that sends smoke test requests to a service."""
 
     def send(self, suite: Suite, request: HttpRequest) -> Response:
         """Sends a request. Does not raise if the service fails, but sets `Response.error`."""
@@ -121,7 +121,7 @@ class Http:
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
-        # This import is here because releases use this module but need no WebSocket client.
+        # Releases use this module but need no WebSocket client, so only this function imports it.
         from websockets.exceptions import InvalidStatus, WebSocketException  # noqa: PLC0415
         from websockets.sync.client import connect  # noqa: PLC0415
 

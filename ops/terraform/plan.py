@@ -264,7 +264,7 @@ class Plan:
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:
-        """The resources that the plan changes."""
+        """The planned changes, without resources that stay the same."""
         return tuple(change for change in self.resources if change.action is not Action.NONE)
 
 

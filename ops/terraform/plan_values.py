@@ -141,7 +141,7 @@ def _at(shape: Any, key: Any) -> Any:
 
 @dataclass(frozen=True)
 class Difference:
-    """An attribute whose value changes."""
+    """An attribute whose value changes, with both values."""
 
     path: str
     """The path of the value, for example `ttl.enabled`, or `rule[name=rate].action` in a list."""

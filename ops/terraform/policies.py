@@ -376,7 +376,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
                 )
-                # This check avoids computing the difference, which is slow for thousands of
+                # Without this check, the difference is computed, which is slow for thousands of
                 # actions.
                 if statement.actions not in covered:
                     left |= statement.actions.difference(*covered)

@@ -342,7 +342,7 @@ class Terraform:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 text=True,
-                # Ctrl-C must reach only this process, whose `_Stop` then interrupts Terraform.
+                # Ctrl-C must not reach Terraform directly. `_Stop` interrupts Terraform.
                 process_group=0,
             )
             stop = _Stop(process, self._guard)

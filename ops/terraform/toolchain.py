@@ -167,7 +167,7 @@ def terraform_variables(
     configured = result.pop("TF_CLI_CONFIG_FILE", "")
     home = Path(variables.get("HOME", "~")).expanduser()
     for candidate in (Path(configured) if configured else None, home / ".terraformrc"):
-        # Path.is_file raises an error in a folder that this user may not read.
+        # Path.is_file would raise an error in a folder that this user may not read.
         if candidate and os.path.isfile(candidate):  # noqa: PTH113
             return result | {"TF_CLI_CONFIG_FILE": str(candidate)}
     data_home = Path(variables.get("XDG_DATA_HOME") or home / ".local/share")
@@ -277,7 +277,7 @@ def node_variables() -> dict[str, str]:
     return {
         "JSII_NODE": node,
         "PATH": path,
-        # Without this, CDKTF checks for new versions and logs an error when offline.
+        # Without this variable, CDKTF checks for new versions and logs an error when offline.
         "CHECKPOINT_DISABLE": "1",
         "NODE_OPTIONS": f"{QUIET_NODE} {options}".strip(),
     }

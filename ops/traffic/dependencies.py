@@ -23,7 +23,7 @@ SHORTEST = 6
 """Minimum length of an identifier to search for in values. Shorter ones may match by chance."""
 WITHOUT_USE = frozenset(
     {
-        "aws_s3_object",  # A code package: Lambda keeps a copy for each version
+        "aws_s3_object",  # Lambda keeps a copy of the code package for each version
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -90,7 +90,7 @@ def removals(plan: Mapping[str, Any], functions: Functions) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Change:
-    """A change of a managed resource."""
+    """A planned change of a managed resource."""
 
     address: str
     type: str

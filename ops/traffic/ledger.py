@@ -322,7 +322,8 @@ class Lock:
                 if not self.ledger.renew(self):
                     return
             except (ClientError, BotoCoreError):
-                continue  # The next renewal retries. `check` raises an error if the lock was lost.
+                # The next renewal tries again. If the lock was lost, `check` raises an error.
+                continue
 
 
 def _is_failed_condition(error: ClientError) -> bool:

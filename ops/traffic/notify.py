@@ -41,7 +41,7 @@ class Notifier:
         self._operator = operator
 
     def publish(self, state: State, news: News) -> None:
-        """Publishes one message."""
+        """Publishes one notification. Only prints an error if that fails."""
         if self._client is None:
             return
         subject = f"{self._environment}: {news.what} {state}"

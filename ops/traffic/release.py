@@ -44,7 +44,7 @@ class RolledBackError(OperatorError):
 
 @dataclass(frozen=True)
 class Settings:
-    """Options of a release."""
+    """Options of a release: canary weight and bake period."""
 
     weight: int = WEIGHT
     """Percentage of traffic for new versions during the bake period."""
@@ -147,7 +147,7 @@ class Releaser:
             return self.functions.route(self.functions.live(live.service), serving)
 
     def _close(self, record: Record, live: Live) -> None:
-        """Records the outcome of a killed command."""
+        """Records the outcome of a release or rollback whose command was killed."""
         if record.kind == "rollback":
             self._allocations.restore(record.service)
         command = f"An earlier {record.kind} of {record.service}"
@@ -372,7 +372,7 @@ class Releaser:
             raise
 
     def record_applied(self, before: Mapping[str, Live]) -> list[Record]:
-        """Records the traffic that an apply has shifted since `before`."""
+        """Records the traffic shifts that an apply has made since `before`."""
         records = []
         for service, old in before.items():
             now = self.functions.live(service)

@@ -22,7 +22,7 @@ LEADING = ("timestamp", "level", "location", "message")
 
 @dataclass(frozen=True)
 class Line:
-    """One log event."""
+    """One line of a log."""
 
     timestamp: int
     """Milliseconds since the epoch."""

@@ -65,7 +65,7 @@ class Comparison:
         return not self.differing and (self.compared > 0 or self.groups == 0)
 
     def line(self) -> str:
-        """Returns the result in one line."""
+        """Returns the result of the comparison in one line."""
         verdict = (
             "equal"
             if self.same
@@ -82,7 +82,7 @@ class Comparison:
 def compare(
     what: str, before: Fingerprint, after: Fingerprint, copy: Fingerprint, seconds: float
 ) -> Comparison:
-    """Compares a copy with its original.
+    """Compares the fingerprint of a copy with those of its original.
 
     Args:
         before: The original before the restored point in time.

@@ -46,7 +46,7 @@ class Secret:
     description: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns the metadata for `--json`."""
+        """Returns the metadata as the JSON object that `--json` prints."""
         changed = (
             self.changed.astimezone(UTC).isoformat(timespec="seconds") if self.changed else None
         )
@@ -106,7 +106,7 @@ class Secrets:
         return self.store(name, UNSET)
 
     def is_set(self, name: str) -> bool:
-        """Returns True if the secret has a value."""
+        """Returns True if the secret has a value, not only a placeholder."""
         return self._describe(name).state == "set"
 
     def rotate(self, name: str, *, leaked: bool = False, force: bool = False) -> int | None:

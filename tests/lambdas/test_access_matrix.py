@@ -107,7 +107,7 @@ CALLERS: Mapping[str, Any] = {
     "moderator": caller("user", "moderator"),
     "admin": caller("user", "admin"),
 }
-EXPECTED = {  # statuses in the order of CALLERS
+EXPECTED = {  # statuses by route, in the order of CALLERS
     "public": (200, 200, 200, 200, 200),
     "all": (401, 200, 200, 200, 200),
     "users": (401, 403, 200, 200, 200),

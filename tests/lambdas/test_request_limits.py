@@ -229,7 +229,8 @@ def test_a_name_with_a_bidirectional_override_is_rejected(model: type[Struct], n
     assert [c for c in BIDIRECTIONAL if not _rejects(model, name, f"exe.{c}gpj")] == []
 
 
-# A cursor is compared with its signature, and an action with the names of the actions.
+# Cursors and actions need no limit, because they must equal a signed value or the name of an
+# action.
 @pytest.mark.parametrize(("model", "name"), _text_fields({"cursor", "action"}))
 def test_every_text_has_a_maximum_length(model: type[Struct], name: str) -> None:
     assert _rejects(model, name, "x" * 20_001)
@@ -242,7 +243,7 @@ def test_all_passwords_and_email_addresses_are_normalized() -> None:
         for field in structs.fields(model)
         if field.name == "email" or "password" in field.name
     }
-    types.pop("Notifications.email")  # a preference
+    types.pop("Notifications.email")  # this is a preference, not an address
     assert {name.partition(".")[0] for name in types} >= {"Register", "Login", "ChangePassword"}
     for name, found in types.items():
         normal = Email if name.endswith("email") else Password

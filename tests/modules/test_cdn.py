@@ -149,7 +149,7 @@ def test_distributions_add_security_headers(prod: Synthesized) -> None:
         assert headers["content_type_options"] == {"override": True}
         assert headers["frame_options"]["frame_option"] == "DENY"
         assert headers["strict_transport_security"]["access_control_max_age_sec"] >= 31_536_000
-        # Other subdomains may not support TLS.
+        # Other subdomains may not support TLS, so the header must not apply to them.
         assert headers["strict_transport_security"]["include_subdomains"] is False
     assert _policy(prod, "media") == {"default-src": ["'none'"], "sandbox": []}
 

@@ -109,7 +109,8 @@ def test_the_workflow_roles_policies_are_within_iams_limits(dev: Synthesized) ->
     for policy in policies:
         assert len("".join(policy["policy"].split())) <= MAX_POLICY_LENGTH
     attached = [item["role"] for item in dev.all("aws_iam_role_policy_attachment")]
-    assert max(attached.count(role) for role in attached) <= 10  # IAM's limit per role
+    # IAM allows 10 managed policies per role.
+    assert max(attached.count(role) for role in attached) <= 10
 
 
 def test_the_plan_role_of_pull_requests_can_only_read_the_state(dev: Synthesized) -> None:
@@ -196,7 +197,7 @@ def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_n
 def test_the_deploy_role_can_manage_the_log_group_named_after_a_websocket_apis_id(
     dev: Synthesized,
 ) -> None:
-    group = "/aws/apigateway/2b782fa8/dev"  # the name in modules/api/websocket.py
+    group = "/aws/apigateway/2b782fa8/dev"  # modules/api/websocket.py gives the group such a name
     statements = _statements(dev, "deploy").values()
     logs = [
         _listed(item["Resource"])

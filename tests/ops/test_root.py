@@ -60,7 +60,7 @@ def test_directory_without_write_permission_is_reported(
 ) -> None:
     monkeypatch.setattr(
         "os.access", lambda *_: False
-    )  # the user root can write to read-only directories
+    )  # the user root can write even to read-only directories
     with pytest.raises(
         OperatorError, match="is not writable: choose another directory with --root$"
     ):

@@ -212,7 +212,7 @@ def function(name: str) -> list[Documented]:
         "RATE_LIMIT_ENABLED": PerEnv("false", "true", "true"),
     }
     facts = {
-        "runtime": "python3.13",  # corrected: AWS retired go1.x
+        "runtime": "python3.13",  # corrected, because AWS has retired go1.x
         "architectures": ["arm64"],
         "memory_size": MEMORY.get(name, 512),
         "timeout": TIMEOUT.get(name, 30),
@@ -220,7 +220,7 @@ def function(name: str) -> list[Documented]:
         "tracing_config.mode": "Active",
         "role": Reference(
             "aws_iam_role", {"name": f"{name}-role-{{env}}"}
-        ),  # corrected: one role per function
+        ),  # corrected: each function has a separate role
         **{
             f"environment.variables.{key}": value
             for key, value in {**common, **VARIABLES[name]}.items()
@@ -576,7 +576,7 @@ DOCUMENTED: list[Documented] = [
 COUNTS = [
     Count(
         "aws_rds_cluster_instance", {"instance_class": "db.serverless"}, PerEnv(1, 1, 2)
-    ),  # production: Multi-AZ
+    ),  # Multi-AZ in production
     Count("aws_rds_cluster_instance", {}, PerEnv(1, 1, 2)),
     Count("aws_nat_gateway", {}, PerEnv(1, 1, 3)),
     Count(
@@ -585,7 +585,8 @@ COUNTS = [
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
     Count("aws_lambda_function", {}, len(FUNCTIONS)),
     Count("aws_lambda_provisioned_concurrency_config", {}, PerEnv(0, len(SERVICES), len(SERVICES))),
-    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),  # no default address
+    # No email address receives alerts by default.
+    Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),
     Count("aws_appautoscaling_target", {}, 0),  # tables are billed on demand
     Count("aws_route53_zone", {}, 0),  # the zone exists outside the stack
     Count("aws_iam_user", {}, 0),

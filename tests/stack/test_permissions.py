@@ -209,7 +209,7 @@ def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
             ),
             {"application-autoscaling:TagResource", "application-autoscaling:UntagResource"},
         ),
-        # This statement names another table.
+        # The changed statement names another table.
         (
             modify("Tables", resources=["arn:aws:dynamodb:us-east-1:123456789012:table/other"]),
             {"dynamodb:CreateTable", "dynamodb:DeleteTable", "dynamodb:UpdateTimeToLive"},

@@ -32,7 +32,7 @@ def render_pages(openapi: Json, asyncapi: Json) -> dict[str, str]:
 
 
 class _Pages:
-    """Renders the pages of one document."""
+    """Renders the reference pages of one document."""
 
     def __init__(self, document: Json) -> None:
         self._document = document

@@ -54,7 +54,8 @@ class AudienceReader:
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                if connection.session_id:  # an older version of the code wrote entries with ""
+                # Entries of an older version of the code have the session "".
+                if connection.session_id:
                     session = {"session_id": connection.session_id}
                     reads[_session(connection)] = self._sessions, session
                 member = {"room_id": room_id, "user_id": connection.user_id}

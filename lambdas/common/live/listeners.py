@@ -28,7 +28,7 @@ thousands of frames in this time."""
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # always in a connection's set of rooms, because the cache deletes empty sets
+_ALIVE = ""  # a member of every connection's set of rooms, because the cache deletes empty sets
 
 
 class Connection(Struct, frozen=True):
@@ -74,7 +74,8 @@ class LiveRooms:
                 pipe.expire(_rooms_key(connection), LIFETIME)
                 for room_id in rooms:
                     if room_id != _ALIVE:
-                        # With xx, this does not add a connection that was just removed.
+                        # xx updates only existing members, so a connection that was just removed is
+                        # not added again.
                         pipe.zadd(_room_key(room_id), self._member(connection), xx=True)
                         pipe.expire(_room_key(room_id), LIFETIME)
                 pipe.execute()

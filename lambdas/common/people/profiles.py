@@ -113,7 +113,7 @@ class ProfileReader:
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
-            # The profile's name replaces it below if a profile exists.
+            # If a profile exists, its name replaces this name below.
             names[viewer.user_id] = viewer.display_name
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()
@@ -146,5 +146,5 @@ class ProfileReader:
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items
-            if item and "display_name" in item  # statistics may exist before the profile
+            if item and "display_name" in item  # an item without a profile can have statistics
         }

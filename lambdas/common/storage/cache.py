@@ -67,8 +67,8 @@ def create_cache(
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
         decode_responses=True,
-        # One retry by default, for connections that the server has closed. redis-py's default of
-        # ten retries could take longer than the function's timeout.
+        # By default, a call is retried once, because the server may have closed the connection.
+        # redis-py's default of ten retries could take longer than the function's timeout.
         retry=Retry(NoBackoff(), retries),
         **secured,
     )

@@ -23,8 +23,8 @@ _FIRST_PAUSE, _LONGEST_PAUSE, _ATTEMPTS = 0.02, 1.0, 12
 pauses take up to 7 s in total, on average 3.5 s: enough for 100 writers of one counter."""
 
 _RETRYABLE = {
-    "TransactionConflictException",  # error of a single write
-    "TransactionConflict",  # this and the next are cancellation reasons of a transaction
+    "TransactionConflictException",  # the error code of a single write
+    "TransactionConflict",  # this and the next code are reasons for canceling a transaction
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 }

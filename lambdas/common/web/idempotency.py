@@ -136,7 +136,7 @@ class Idempotency:
             "body": response.body,
             "headers": response.headers,
         }
-        # Fails if another attempt took over after the lease expired.
+        # The condition fails if another attempt took over after the lease expired.
         with suppress(ConditionFailedError):
             self._table.update(
                 {"idempotency_key": record},

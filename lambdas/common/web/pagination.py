@@ -93,6 +93,6 @@ class Cursors:
 
 def _mac(key: Key, payload: bytes, query: PageQuery, scope: str) -> bytes:
     filters = {k: v for k, v in msgspec.to_builtins(query).items() if k not in {"limit", "cursor"}}
-    # Encoding the parts as one JSON array separates them unambiguously.
+    # As parts of one JSON array, the values are separated unambiguously.
     bound = msgspec.json.encode((scope, filters, payload), order="deterministic")
     return hmac.digest(key.secret, bound, hashlib.sha256)[:_MAC_SIZE]

@@ -113,7 +113,8 @@ class RouteTable:
             methods = self._templates.setdefault(tuple(route.path.strip("/").split("/")), {})
             assert route.method not in methods, f"{route.method} {route.path} is defined twice"
             methods[route.method] = route
-        # False sorts first, so a template with a literal segment precedes one with a parameter.
+        # False sorts before True, so a template with a literal segment precedes one with a
+        # parameter.
         self._ordered = sorted(
             self._templates, key=lambda template: [_is_parameter(s) for s in template]
         )

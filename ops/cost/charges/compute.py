@@ -14,7 +14,7 @@ DEFAULT_MEMORY = 128
 
 @charged("aws_lambda_function", "invocations", "duration_ms")
 def function(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields requests and GB-seconds."""
+    """Yields the charges for requests and GB-seconds."""
     yield Line("lambda.requests", month.used["invocations"])
     seconds = month.used["invocations"] * month.used["duration_ms"] / 1000
     yield Line(f"lambda.duration.{architecture(resource)}", seconds * memory(resource))
@@ -22,7 +22,9 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the GB-seconds of provisioned concurrency: executions x GB of memory x seconds."""
+    """Yields the charge for provisioned concurrency, in GB-seconds: executions x GB of memory x
+    seconds.
+    """
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
     )
@@ -44,7 +46,7 @@ def architecture(resource: BillableResource) -> str:
 
 @charged("aws_api_gateway_stage", "traces")
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charge for X-Ray traces if the stage has tracing on.
+    """Yields the charge for X-Ray traces if tracing is enabled for the stage.
 
     Other services continue these traces and add no charge.
     """

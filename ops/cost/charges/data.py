@@ -11,7 +11,7 @@ from ops.cost.resources import BillableResource
 
 @charged("aws_dynamodb_table", "reads", "writes", "storage_gb", "stream_reads")
 def table(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields request units or capacity, storage, point-in-time recovery and stream reads."""
+    """Yields the charges for request units or capacity, storage, recovery and stream reads."""
     if resource.value("table_class", "STANDARD") != "STANDARD":
         raise UnpricedError(f"no price for table class {resource.value('table_class')}")
     if resource.value("billing_mode", "PROVISIONED") == "PAY_PER_REQUEST":
@@ -33,7 +33,7 @@ def table(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_rds_cluster", "storage_gb", "io", "backup_gb")
 def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields storage, I/O, backups, and the secret in which RDS stores the master password."""
+    """Yields the charges for storage, I/O, backups, and the secret with the master password."""
     if not str(resource.value("engine")).startswith("aurora"):
         raise UnpricedError(f"no price for engine {resource.value('engine')}")
     if resource.value("storage_type"):
@@ -47,7 +47,7 @@ def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_rds_cluster_instance", "acu")
 def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the minimum capacity as a fixed charge, and usage between minimum and maximum."""
+    """Yields a fixed charge for the minimum capacity, and a usage charge for capacity above it."""
     if resource.value("instance_class") != "db.serverless":
         raise UnpricedError(f"no price for instance class {resource.value('instance_class')}")
     cluster = month.resources.named(
@@ -63,7 +63,7 @@ def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_elasticache_replication_group", "backup_gb")
 def cache(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields node hours and snapshots."""
+    """Yields the charges for node hours and snapshots."""
     kind = "elasticache.valkey" if resource.value("engine") == "valkey" else "elasticache"
     price = f"{kind}.{resource.value('node_type')}"
     if price not in load_prices().prices:
@@ -87,7 +87,7 @@ def parameter(resource: BillableResource, _: Month) -> Iterator[Line]:
 
 @charged("aws_cognito_user_pool", "active_users")
 def user_pool(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields monthly active users at the price of the pool's tier."""
+    """Yields the charge for monthly active users. The pool's tier determines the price."""
     price = f"cognito.{resource.value('user_pool_tier', 'ESSENTIALS')}"
     if price not in load_prices().prices:
         raise UnpricedError(f"no price for tier {resource.value('user_pool_tier')}")
@@ -96,7 +96,7 @@ def user_pool(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_kms_key", "requests")
 def key(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the key's monthly price and the requests to the key."""
+    """Yields the charges for the key and for requests to the key."""
     kind = resource.value("customer_master_key_spec", "")
     if kind not in ("SYMMETRIC_DEFAULT", ""):
         raise UnpricedError(f"no price for keys of type {kind}")

@@ -10,14 +10,14 @@ from ops.cost.resources import BillableResource
 
 @charged("aws_route53_record", "queries")
 def record(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields queries. Queries of alias records are free."""
+    """Yields the charge for queries. Queries of alias records are free."""
     if not resource.values_at("alias"):
         yield Line("route53.queries", month.used["queries"])
 
 
 @charged("aws_wafv2_web_acl", "requests")
 def firewall(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the web ACL, its rules and rule groups, and the inspected requests."""
+    """Yields the charges for the web ACL, its rules and rule groups, and inspected requests."""
     yield Line("waf.acl", 1, fixed=True)
     yield Line("waf.rule", len(resource.values_at("rule")), fixed=True)
     yield Line("waf.requests", month.used["requests"])

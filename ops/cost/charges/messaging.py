@@ -10,7 +10,7 @@ from ops.cost.resources import BillableResource
 
 @charged("aws_sns_topic", "requests")
 def topic(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields publish requests. Deliveries to queues and functions are free."""
+    """Yields the charge for publish requests. Deliveries to queues and functions are free."""
     if resource.value("fifo_topic"):
         raise UnpricedError("no price for FIFO topics")
     yield Line("sns.requests", month.used["requests"])
@@ -18,7 +18,7 @@ def topic(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_sqs_queue", "requests")
 def queue(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields send, receive and delete requests, including empty receives."""
+    """Yields the charge for send, receive and delete requests, including empty receives."""
     yield Line(
         "sqs.fifo_requests" if resource.value("fifo_queue") else "sqs.requests",
         month.used["requests"],

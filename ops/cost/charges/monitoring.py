@@ -13,7 +13,7 @@ HIGH_RESOLUTION = 60
 
 @charged("aws_cloudwatch_metric_alarm")
 def alarm(resource: BillableResource, _: Month) -> Iterator[Line]:
-    """Yields the metrics of the alarm."""
+    """Yields the charge for the metrics of the alarm."""
     periods = [
         period
         for period in [

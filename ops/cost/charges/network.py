@@ -10,7 +10,9 @@ from ops.cost.resources import BillableResource
 
 @charged("aws_vpc_endpoint", "data_gb")
 def endpoint(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields hours per subnet and processed data. Gateway endpoints are free."""
+    """Yields the charges for hours per subnet and for processed data. Gateway endpoints are
+    free.
+    """
     kind = resource.value("vpc_endpoint_type", "Gateway")
     if kind == "Gateway":
         return

@@ -205,7 +205,8 @@ class Saver:
             try:
                 task()
             except Exception as error:
-                # The log is on the same disk, so this fails too if the disk is full.
+                # If the disk is full, writing to the log fails too, because the log is on the same
+                # disk.
                 with suppress(OSError):
                     print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
                 if self._reserve.has_space() or not self._reserve.free():

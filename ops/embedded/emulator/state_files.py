@@ -117,7 +117,8 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
     try:
         # A collection would copy the memory that the process shares with the server.
         gc.disable()
-        # Closes the inherited sockets: a connection that the server closes would stay open here.
+        # The child closes the inherited sockets. Otherwise, a connection that the server closes
+        # would stay open here.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         # ministack copies the state before writing. Nothing can change it here, so this saves time.
         copy.deepcopy = share  # type: ignore[assignment]

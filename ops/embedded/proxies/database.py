@@ -61,7 +61,7 @@ async def _login(
     proxy: Proxy, user: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> tuple[str, str] | None:
     """Requests and checks the password. Returns None, or the SQLSTATE and message of an error."""
-    writer.write(b"R" + struct.pack("!II", 8, 3))  # the message AuthenticationCleartextPassword
+    writer.write(b"R" + struct.pack("!II", 8, 3))  # the message is AuthenticationCleartextPassword
     await writer.drain()
     kind = await reader.readexactly(1)
     password = (await _read_message(reader))[4:].rstrip(b"\0").decode(errors="replace")
@@ -71,7 +71,7 @@ async def _login(
     try:
         await proxy.decide(service="database", **login)
     except LoginRefusedError:
-        # This is the message of Aurora, which checks tokens with PAM.
+        # Aurora checks tokens with PAM, and sends this message.
         return "28000", f'PAM authentication failed for user "{user}"'
     except urllib3.exceptions.HTTPError:
         return "57P03", "the embedded AWS does not respond, so the login cannot be checked"

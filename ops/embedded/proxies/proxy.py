@@ -72,7 +72,7 @@ class Proxy:
         )
         content = json.loads(response.data)
         if response.status != 200:
-            with suppress(OSError):  # The disk of the log is full
+            with suppress(OSError):  # the disk of the log can be full
                 print(f"{login['user']}: {content}", flush=True)
             raise LoginRefusedError(content)
         return content

@@ -28,7 +28,7 @@ LONGEST_VALUE = 20_000
 
 @dataclass(frozen=True)
 class Bar:
-    """The bar that shows how the cost of one service changes."""
+    """A bar that shows how a plan changes the cost of one service."""
 
     service: str
     before: float

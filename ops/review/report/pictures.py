@@ -30,7 +30,7 @@ have one, and one more box stands for the others."""
 
 @dataclass(frozen=True)
 class Shape:
-    """A node, with the changes of its resources."""
+    """A node of the picture, with the changes of its resources."""
 
     node: Node
     changes: tuple[Judged, ...] = ()
@@ -97,7 +97,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Panel:
-    """A group of nodes with its position."""
+    """A group of nodes, with its position in the picture."""
 
     name: str
     title: str

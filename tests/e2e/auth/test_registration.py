@@ -129,7 +129,7 @@ def test_an_address_can_register_20_times_an_hour(platform: Platform, api: Api) 
     for _ in range(20):
         api.post(
             REGISTER, {**VALID_BODY, "email": "no-address"}
-        ).list_invalid_fields()  # validation precedes the rate limit
+        ).list_invalid_fields()  # fields are validated before the rate limit is checked
     people = [Person(platform, api) for _ in range(20)]
     for person in people:
         person.register()

@@ -66,7 +66,7 @@ def test_every_route_and_event_works_with_the_deployed_roles(
     context = ScenarioContext(platform, function)
     succeeded = [name for run_scenario in SCENARIOS[function] for name in run_scenario(context)]
     if function in route_tables():
-        routes = [name for name in succeeded if " /" in name]  # the other names are events
+        routes = [name for name in succeeded if " /" in name]  # names without a path are events
         assert sorted(routes) == sorted(
             f"{route.method} {route.path}" for route in route_tables()[function]
         )
@@ -98,7 +98,7 @@ def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool
         for run_scenario in SCENARIOS[context.function]:
             for _ in run_scenario(context):
                 pass
-    except AssertionError:  # the test above shows that it succeeds with the complete role
+    except AssertionError:  # another test shows that the scenario succeeds with the complete role
         return True
     # Some failures do not fail a call, such as an event whose first publication failed.
     return any(action in line for line in context.find_refusals() for action in actions)

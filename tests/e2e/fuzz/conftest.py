@@ -27,8 +27,10 @@ def world(platform: Platform) -> Iterator[World]:
         for name in KEYS:
             Secrets(platform.cloud).store(name, KEY)
         ScenarioContext(
-            platform, "ai"
-        ).restart_function()  # a missing key is cached for some seconds
+            platform,
+            "ai",
+            # Without a restart, the function caches for some seconds that the key is missing.
+        ).restart_function()
         yield World(platform)
         for provider in providers:
             provider.violations.clear()

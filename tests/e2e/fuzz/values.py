@@ -143,7 +143,7 @@ class Values:
             if "\ud800" not in text and validator.is_valid(text)
         ]
         known_name = NAMES_OF.get(name, name)
-        if known_name == "key" or not texts:  # no other text is the key of an upload
+        if known_name == "key" or not texts:  # only texts named `key` are keys of uploads
             return known(known_name)
         refers = name in NAMES_OF or name.endswith(("Id", "key", "oken", "code"))
         return known(known_name) | st.sampled_from(texts) if refers else st.sampled_from(texts)

@@ -204,7 +204,8 @@ class World:
     def _path(self, case: Case, context: dict[str, str]) -> str:
         """Returns the path with its query, and adds the known ids of the path to `context`."""
         parameters = {}
-        # The last parameter is the most specific: its object also has the ids of the others.
+        # The last path parameter is the most specific. Its object also has the ids of the other
+        # parameters.
         for name, given in reversed(case.path.items()):
             if isinstance(given, Known):
                 context[name] = self.memory.choose(given, context)
@@ -240,7 +241,7 @@ class World:
     def _learn_code(self, request: Mapping[str, Any]) -> None:
         """Remembers the code that a request may have caused to be mailed."""
         email = request.get("email")
-        with suppress(OperatorError):  # no code was mailed
+        with suppress(OperatorError):  # the request caused no mail with a code
             if email is not None:
                 code = self.platform.read_mailed_code(email)
                 self.memory.learn({"email": email, "code": code}, {})
@@ -258,7 +259,7 @@ class World:
         self, method: str, path: str, response: urllib3.BaseHTTPResponse, seconds: float
     ) -> Iterator[str]:
         status, content = response.status, response.data
-        # A hostile id can lead to another operation, or to none.
+        # A malformed id can make the path that of another operation, or of none.
         if self._description.find(method, path) is None and status not in _NOWHERE:
             yield f"the status {status} is not documented for addresses without an operation"
         yield from self._description.defects(method, path, status, response.headers, content)

@@ -121,7 +121,7 @@ def test_a_killed_release_leaves_the_old_version_live_and_the_next_release_succe
 
     _, stderr = checkout.run_ops(
         "release", "local", "health", status=1
-    )  # a concurrent release is rejected
+    )  # a concurrent release is rejected while another one holds the lock
     assert "local is being changed: release of health by" in stderr
     assert read_alias(platform) == (before, {version: 0.25})
 
@@ -312,7 +312,8 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
         stdout, stderr = clean_checkout.run_ops(*command)
         print(f"promotion took {time.monotonic() - begun:.1f} s")
     result = json.loads(stdout)
-    assert "Gate tests: passed at" in stderr  # suites run once per commit
+    # The suite ran in an earlier promotion of the same commit.
+    assert "Gate tests: passed at" in stderr
     assert "Gate integration: running" in stderr
     assert "Applied: " in stderr
     released = read_history(platform)[0]

@@ -12,7 +12,7 @@ AUTH = "/v1/auth"
 def run_scenario(context: ScenarioContext) -> Iterator[str]:
     person, api = context.create_person(), context.api
     person.register()
-    person.register()  # replaces the unconfirmed registration
+    person.register()  # the second registration replaces the unconfirmed first one
     yield f"POST {AUTH}/register"
     api.post(f"{AUTH}/resend-confirmation", {"email": person.email}).expect(202)
     yield f"POST {AUTH}/resend-confirmation"

@@ -60,7 +60,7 @@ class Listener:
             except ConnectionClosed as error:
                 raise AssertionError("the connection was closed") from error
             else:
-                if frame.get("type") in types:  # errors of API Gateway itself have none
+                if frame.get("type") in types:  # errors of API Gateway itself have no type
                     return frame
         raise AssertionError(f"no frame of {types} arrived")
 
@@ -75,7 +75,7 @@ class RoomCalls:
         )
         context.api.call("GET", "/v1/profile", token=self.eve.token).expect(
             200
-        )  # creates her profile, without which nobody can invite her
+        )  # creates the profile of the third user, who could not be invited without it
         self.key = uuid.uuid4().hex
         self.room = ""
 

@@ -68,7 +68,8 @@ def stored_keys(platform: Platform, response_without_key: Any) -> Iterator[None]
     """Stores keys as an operator, and clears them at the end."""
     for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
-    ScenarioContext(platform, "ai").restart_function()  # the missing key is cached for some seconds
+    # Without a restart, the function caches for some seconds that the key is missing.
+    ScenarioContext(platform, "ai").restart_function()
     yield
     clear_keys(platform)
 
@@ -225,7 +226,8 @@ def test_the_quota_is_exact_for_concurrent_calls(
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
-        # Starts eight processes in advance, because this takes long and provider calls time out.
+        # Eight processes are started in advance. Starting them takes long, and calls of providers
+        # time out.
         list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         wait_for(lambda: sum(future.done() for future in running) >= 5)

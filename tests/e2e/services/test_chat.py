@@ -378,8 +378,8 @@ def test_clients_rejoin_after_the_cache_was_flushed(
             with platform.cache() as cache:
                 for key in cache.scan_iter("chat:*"):
                     cache.delete(key)
-            await first.send(room, "1")  # the error is not_joined, so the client joins again
-            await second.request("ping")  # the response is resync, so the client joins again
+            await first.send(room, "1")  # the server returns not_joined, so the client joins again
+            await second.request("ping")  # the server returns resync, so the client joins again
             await wait_until(lambda: list_texts(second, room) == ["1"])
             await first.send(room, "2")
             await wait_until(
@@ -490,7 +490,7 @@ def test_messages_are_stored_and_health_reports_503_without_the_cache(
                 await asyncio.to_thread(wait_for, lambda: api.get("/health").status == 503)
             finally:
                 await asyncio.to_thread(EmbeddedCloud(root).start)
-            # The connections still exist, and the stored messages are delivered to them.
+            # The connections still exist, and receive the stored messages.
             await wait_until(lambda: list_texts(second, room) == ["1"], 60)
             await first.send(room, "2")
             await wait_until(

@@ -57,7 +57,7 @@ def test_hanging_dependencies_are_reported_within_the_limit(platform: Platform, 
     }
     assert duration < RESPONSE_LIMIT
     assert wait_for(lambda: api.get("/health").status == 200)
-    time.sleep(MAX_AGE)  # wait until no result is cached
+    time.sleep(MAX_AGE)  # wait until the cached results have expired
 
 
 def measure(api: Api) -> tuple[ApiResponse, float]:

@@ -232,7 +232,7 @@ def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
     picture = create_png(16)
     signed = mine.sign_upload(picture)
     assert signed["key"].startswith(f"uploads/profile/{owner.user_id}/")
-    # The form is for this key, this type and this size.
+    # The form is valid only for this key, type and size.
     assert mine.post_file(signed, picture + b"x") in {400, 403}
     assert mine.post_file(signed, picture[:-1]) in {400, 403}
     assert mine.post_file(signed, picture, key=f"avatars/{uuid.uuid4().hex}") == 403
@@ -241,7 +241,7 @@ def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
     assert mine.post_file(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
     assert mine.call("PUT", "/avatar", {"key": signed["key"]}).list_invalid_fields() == {
         "key"
-    }  # nothing has been uploaded yet
+    }  # nothing has been uploaded for this key
     assert mine.post_file(signed, picture) == 204
 
     profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)

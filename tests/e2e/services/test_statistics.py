@@ -187,12 +187,13 @@ def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
     with change_queue_attributes(events.platform, WORK, VisibilityTimeout="1"):
         with Role(events.platform, "statistics").remove_actions("Profiles"):
             events.publish(liked, liked)
-            # Two or more, because other tests cause messages too.
+            # Two or more messages, because other tests cause messages too.
             wait_for(lambda: events.count_messages(WORK_DLQ) >= 2 or None, seconds=60)
         assert events.read_counts(author) == (0, 0, 0)
         assert redrive() >= 2
         events.wait_for_counts(author, (0, 0, 1))
-        # An invalid event does not block others, and returns after each redrive.
+        # The invalid event does not block the others. It returns to the dead-letter queue after
+        # each redrive.
         events.send(WORK, "{", json.dumps(create_event("PostCreated", author)))
         events.wait_for_counts(author, (1, 0, 1))
         wait_for(lambda: events.count_messages(WORK_DLQ) >= 1 or None, seconds=60)
@@ -216,7 +217,7 @@ def test_events_that_are_no_longer_in_the_stream_are_published_from_the_table(
         change_queue_attributes(events.platform, RETRIES, DelaySeconds="0"),
     ):
         events.store_in_outbox("PostCreated", author=author, stored_at=time.time() - 86_400)
-        events.send(RETRIES, "{}")  # the message that the schedule sends
+        events.send(RETRIES, "{}")  # the schedule sends the same message
         events.wait_for_counts(author, (1, 0, 0))
     assert not events.count_in_outbox(author)
 

@@ -349,7 +349,8 @@ def collect_alerts(platform: Platform) -> Iterator[list[Any]]:
         QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1
     ).get("Messages"):
         message = json.loads(received[0]["Body"])
-        if "state" in message.get("MessageAttributes", {}):  # not set by alarms and budgets
+        # Alarms and budgets do not set this attribute.
+        if "state" in message.get("MessageAttributes", {}):
             messages.append(message)
         sqs.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])
     sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])

@@ -134,7 +134,7 @@ def test_the_profile_name_replaces_the_account_name(
     dynamodb.put_item(TableName=environ["DYNAMODB_TABLE_PROFILES"], Item=pack(profile))
     assert document(call("GET", "/me", token=first["accessToken"]))["displayName"] == "Ann of Tea"
     assert login(call)["user"]["displayName"] == "Ann of Tea"
-    # Other services learn a user's name from the session.
+    # Other services read the user's name from the session.
     assert call("POST", "/refresh", {"refreshToken": first["refreshToken"]})["statusCode"] == 200
     sessions = dynamodb.scan(TableName=environ["DYNAMODB_TABLE_SESSIONS"])["Items"]
     assert {session["display_name"]["S"] for session in sessions} == {"Ann of Tea"}

@@ -338,7 +338,8 @@ def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
     world.clock.advance(3600)
     assert world.service.refresh(renewed)
     assert refused(world, stale) == "invalid_refresh_token"
-    assert len(world.sessions.items) == 2  # a token with a removed key does not revoke its session
+    # A token whose signing key was removed does not revoke its session.
+    assert len(world.sessions.items) == 2
 
 
 def test_a_repeated_refresh_returns_a_token_with_the_same_signing_key(world: World) -> None:

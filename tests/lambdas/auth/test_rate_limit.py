@@ -54,7 +54,7 @@ def test_an_attempt_stops_counting_when_it_leaves_the_window(
         limiter.count(LIMIT, "address", "email")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (429, "30")
     clock.advance(30)
-    limiter.count(LIMIT, "address", "email")  # only the first has left the window
+    limiter.count(LIMIT, "address", "email")  # only the first attempt has left the window
     with pytest.raises(Problem):
         limiter.count(LIMIT, "address", "email")
 
@@ -122,13 +122,13 @@ def test_an_attempt_waits_for_a_limited_time(
     limiter: RateLimiter, sleeper: Sleeper, clock: FakeClock
 ) -> None:
     for _ in range(LIMIT.attempts):
-        limiter.begin(LIMIT, "a")  # this attempt does not end
+        limiter.begin(LIMIT, "a")  # this attempt stays without an outcome
     with pytest.raises(Problem) as refused:
         limiter.begin(LIMIT, "a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
     assert 9 < sum(sleeper.pauses) < 12
     clock.advance(35)
-    limiter.begin(LIMIT, "a")  # attempts without an outcome count as crashed
+    limiter.begin(LIMIT, "a")  # an attempt without an outcome no longer counts after its lease
 
 
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:

@@ -105,7 +105,8 @@ def test_no_frame_item_or_log_line_names_the_author_of_an_anonymous_message(
             "send_message", roomId=room_id, content=content, isAnonymous=True, clientMessageId="c"
         )
     socket.send("typing_start", roomId=room_id, isAnonymous=True)
-    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)  # frames go through the queue
+    # All frames go through the queue, as in a large room.
+    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     second = author.send(room_id, isAnonymous=True, replyTo=f"{room_id}-1")
     path = f"/rooms/{room_id}/messages/{second['messageId']}"
     ok(author.call("PATCH", path, {"content": "edited"}))

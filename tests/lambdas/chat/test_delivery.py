@@ -171,9 +171,10 @@ def test_a_lost_queued_frame_is_sent_later(
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
-    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1  # received here, so the frame is lost
+    # The message is received here, so the frame is lost.
+    assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1
     notify(world, world.stream(message_id))
-    for _ in range(2):  # the frame may still be queued, so the function waits
+    for _ in range(2):  # the queued frame may still arrive, so the function checks again later
         assert retry(world) == 1
         assert listener.take() == []
     assert 0 < cache.ttl(f"chat:delivery:{message_id}:1") <= QUEUED_LIFETIME

@@ -466,7 +466,7 @@ def test_listeners_notified_of_online_are_notified_of_offline_later(
     else:
         socket.send("leave_room", roomId=room_id)
     assert [frame["status"] for frame in listeners[0].take()] == ["offline"]
-    assert listeners[1].take() == []  # the visitor did not see bob online either
+    assert listeners[1].take() == []  # bob was not announced as online to the visitor either
     again = bob.connect()
     again.join(room_id)
     again.close()
@@ -554,13 +554,13 @@ def test_a_closed_connection_is_removed_at_once(
 def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
-    slow, sender = sockets  # the slow connection joined first, and is first in line
+    slow, sender = sockets  # the slow connection joined first, so frames are posted to it first
     quick = threading.Semaphore(0)
     post = world.gateway.post
 
     def post_last(connection_id: str, frame: bytes) -> Any:
         if connection_id == slow.connection_id:
-            for _ in range(2):  # the ack, and the frame of the other connection
+            for _ in range(2):  # the ack, and the frame that the other connection receives too
                 assert quick.acquire(timeout=20), "the slow connection delays the others"
             return post(connection_id, frame)
         outcome = post(connection_id, frame)
@@ -607,7 +607,7 @@ def test_clients_join_again_after_the_cache_is_flushed(
     )
     assert sockets[0].send("ping", roomId=room_id)["code"] == "not_joined"
     ann.send(room_id, "1")
-    # A client that only listens learns from its ping that it must join again.
+    # A client that sends nothing but pings receives a resync frame, and joins again.
     assert sockets[1].send("ping")["type"] == "ack"
     assert sockets[1].take() == [{"type": "resync"}]
     assert sockets[1].send("ping")["type"] == "ack"

@@ -302,7 +302,7 @@ def test_members_download_attachments_from_signed_urls(
     created = upload(world, ann, room_id)
     assert created.keys() == {"upload", "key", "attachmentId"}
     path = f"/rooms/{room_id}/attachments/{created['attachmentId']}"
-    problem(ann.call("GET", path), 404)  # no message contains it yet
+    problem(ann.call("GET", path), 404)  # no message contains the attachment yet
     message = ann.send(room_id, attachments=[created["key"]], type="file")
     assert message["attachments"] == [
         {

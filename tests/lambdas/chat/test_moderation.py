@@ -44,7 +44,7 @@ def test_a_user_who_returns_after_leaving_is_still_muted(
     members = document(ok(ann.call("GET", f"/rooms/{room_id}/members")))["items"]
     assert [item["userId"] for item in members] == ["ann"]
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] is None
-    # The public room is still listed, but not as one of the user's own.
+    # The public room is still listed, but among the other rooms, not the user's own.
     [listed] = document(ok(bob.call("GET", "/rooms")))["items"]
     assert (listed["roomId"], listed["role"]) == (room_id, None)
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "not_a_member")
@@ -88,7 +88,7 @@ def test_a_ban_and_a_mute_can_change_in_one_request(
     assert (muted["role"], muted["isMuted"]) == (None, True)
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
-    # Lifting the ban of a member who is not banned has no effect; the other changes have.
+    # Lifting a ban has no effect if the member is not banned. The other changes take effect.
     changed = set_member(ann, room_id, ban=False, mute=False, role="moderator")
     assert (changed["role"], changed["isMuted"]) == ("moderator", False)
 
@@ -203,7 +203,8 @@ def test_a_direct_room_stays_for_the_other_user_if_one_leaves(
     ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(ann.call("GET", f"/rooms/{room_id}/messages"), 403, "not_a_member")
     assert document(ok(ann.call("GET", "/rooms")))["items"] == []
-    # Bob keeps the room with its messages, owns it, and can have a new direct room with Ann.
+    # Bob keeps the room and its messages, becomes its owner, and can have a new direct room with
+    # Ann.
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] == "owner"
     assert len(document(ok(bob.call("GET", f"/rooms/{room_id}/messages")))["items"]) == 1
     other = bob.create_room("direct")

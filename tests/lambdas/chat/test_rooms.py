@@ -308,7 +308,7 @@ def test_banned_users_lose_access_and_cannot_return(
 ) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    for person in (bob, eve):  # a member, and a user who never joined
+    for person in (bob, eve):  # bob is a member, and eve never joined
         assert (
             document(ok(ann.call("PATCH", member(room_id, person), {"ban": True})))["role"]
             == "banned"

@@ -217,7 +217,7 @@ def test_a_crash_releases_the_lock(files: Files) -> None:
     files.write(_0001_a=A)
     crashed = files.postgres.connect(database=files.database)
     crashed.run(f"SELECT pg_advisory_lock({LOCK})")
-    crashed._usock.shutdown(2)  # the function is killed
+    crashed._usock.shutdown(2)  # closes the connection, as killing the function does
     assert files.migrate().applied == ("0001_a",)
 
 

@@ -584,7 +584,8 @@ def test_an_avatar_is_uploaded_set_replaced_and_deleted(
     assert [
         item["Key"] for item in s3.list_objects_v2(Bucket="avatars", Prefix="avatars/")["Contents"]
     ] == [
-        second.removeprefix("https://cdn.example.com/")  # the replaced avatar is deleted
+        # The object of the replaced avatar is deleted.
+        second.removeprefix("https://cdn.example.com/")
     ]
     for _ in range(2):
         assert call("DELETE", "/avatar")["statusCode"] == 204

@@ -76,7 +76,7 @@ def test_a_profile_changed_since_it_was_read_is_not_replaced(
     found = store.find("u")
     assert found is not None
     assert found.bio == "first"
-    assert events(dynamodb) == 1  # the failed change published no event
+    assert events(dynamodb) == 1  # the failed change published no further event
 
 
 def test_replacing_a_profile_keeps_concurrently_counted_statistics(

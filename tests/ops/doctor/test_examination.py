@@ -133,7 +133,7 @@ MOTO_LACKS = {
 def test_command_prints_findings_and_exits_with_1_on_a_failure(
     root: Root, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")  # not the account id of moto
+    monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")  # this is not the id of moto's account
     arguments = ["doctor", "dev", "--root", str(root)]
     result = CliRunner().invoke(app, [*arguments, "--json"])
     finding = json.loads(result.stdout)[-1]

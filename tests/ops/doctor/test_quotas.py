@@ -32,7 +32,7 @@ def create_vpcs(count: int, environment: str) -> None:
 
 
 def test_vpcs_of_others_count_towards_the_quota(cloud: Cloud) -> None:
-    create_vpcs(3, "other")  # the default VPC is the fourth
+    create_vpcs(3, "other")  # with the default VPC, there are four
     result = check(cloud, "VPCs")
     assert (result.status, result.detail) == ("ok", "dev needs 1, others use 4, the quota is 5")
     create_vpcs(1, "other")
@@ -48,7 +48,8 @@ def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Clou
 
 
 def test_quota_that_cannot_be_read_counts_as_the_default_with_a_warning(cloud: Cloud) -> None:
-    ec2 = boto3.client("ec2", region_name="us-east-1")  # moto has quotas of VPCs only
+    # Moto returns only the quotas of VPCs, not of addresses.
+    ec2 = boto3.client("ec2", region_name="us-east-1")
     result = check(cloud, "Elastic IP addresses")
     assert (result.status, "AWS's default" in result.detail) == ("ok", True)
     for _ in range(5):

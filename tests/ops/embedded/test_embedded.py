@@ -164,7 +164,7 @@ def test_connections_that_clients_closed_are_released(
         connection.close()
     wait_for(lambda: open_descriptors() < before + 10, seconds=5)
 
-    # These clients close the connection before the response.
+    # These clients close their connections before the response arrives.
     for _ in range(20):
         with socket.create_connection((host, int(port))) as early:
             early.sendall(b"GET /_ministack/health HTTP/1.1\r\nHost: localhost\r\n\r\n")

@@ -97,7 +97,8 @@ class FakeLambda:
         RevisionId: str,
     ) -> dict[str, Any]:
         self.before_update()
-        self.get_alias(FunctionName=FunctionName, Name=Name)  # ends a completed shift
+        # Reading the alias completes a pending traffic shift.
+        self.get_alias(FunctionName=FunctionName, Name=Name)
         alias = self.aliases[FunctionName]
         if RevisionId != str(alias["revision"]):
             raise ClientError(

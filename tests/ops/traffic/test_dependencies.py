@@ -45,7 +45,8 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),  # short values are not compared
+        # Short values are not compared with the configuration.
+        ("aws_sns_topic", ["delete"], {"id": "ro"}, False),
     ],
 )
 def test_resource_that_the_live_version_refers_to_cannot_be_destroyed(
@@ -94,7 +95,8 @@ def test_permission_is_removed_only_after_the_code_that_uses_it(
     plan["resource_changes"].append(
         change("aws_lambda_function", ["update"], {"function_name": "auth-lambda"})
     )
-    assert len(list(removals(plan, functions))) == 1  # the plan publishes a newer version
+    # The plan publishes a version that is newer than the live one.
+    assert len(list(removals(plan, functions))) == 1
     wider = change(
         "aws_iam_role_policy", ["update"], narrower["change"]["after"], narrower["change"]["before"]
     )

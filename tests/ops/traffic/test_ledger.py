@@ -100,7 +100,7 @@ def test_a_forced_command_takes_the_lock_and_stops_its_holder(ledger: Ledger) ->
         with pytest.raises(LockLostError):
             first.check()
         first.over.set()
-    # The first holder does not delete the lock that it lost.
+    # The first holder has lost the lock, so it does not delete the lock of the second one.
     with ledger.locked("deploy", "eve"):
         pass
 

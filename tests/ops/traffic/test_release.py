@@ -121,11 +121,11 @@ def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
 @pytest.mark.parametrize(
     ("figures", "before", "bad"),
     [
-        (Figures(1000, 9, 0, 100), 100, False),  # less than 1 %
+        (Figures(1000, 9, 0, 100), 100, False),  # fewer than 1 % of the requests failed
         (Figures(1000, 6, 6, 100), 100, True),
         (Figures(4, 1, 0, 100), 100, True),
-        (Figures(100, 0, 0, 1900), 100, False),  # below SLOW_FLOOR
-        (Figures(100, 0, 0, 5000), 3000, False),  # not twice as slow
+        (Figures(100, 0, 0, 1900), 100, False),  # the latency is below SLOW_FLOOR
+        (Figures(100, 0, 0, 5000), 3000, False),  # the latency is less than twice the old version's
         (Figures(100, 0, 0, 6100), 3000, True),
         (Figures(0, 0, 0, 0), 0, False),
     ],

@@ -252,7 +252,7 @@ def test_restored_dump_equals_the_database_including_owners(
     with postgres.database(migrated) as name:
         fill(postgres, name, 500)
         try:
-            for _ in range(2):  # the second run replaces the first copy
+            for _ in range(2):  # the second run replaces the copy of the first one
                 restore_copy(postgres.address, name, f"{name}_drill", tmp_path)
             sql = "SELECT count(*), sum(hashtextextended(l::text, 0)) FROM catalog.listings l"
             assert postgres.run(sql, f"{name}_drill") == postgres.run(sql, name)

@@ -70,7 +70,7 @@ def test_each_finding_that_is_not_listed_or_no_longer_occurs_is_reported(
             {"actions": ["update"], "before": {"a": 1, "b": 2}, "after": {"a": 1, "b": 3}},
             {"aws_x.b"},
         ),
-        # The replacement makes all other attributes differ too.
+        # Replacing the resource makes all other attributes differ too.
         (
             {
                 "actions": ["delete", "create"],

@@ -328,7 +328,7 @@ def test_the_page_can_be_printed(page: Page) -> None:
     assert page.locator(".filters").is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.decision:not([open])").count() == 0
-    # A page of paper is 718 pixels wide, without its margins. Lines need more.
+    # Without its margins, a page of paper is 718 pixels wide. The lines need more.
     page.set_viewport_size({"width": 718, "height": 1000})
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
     assert page.locator(".map .lines").is_hidden()

@@ -41,7 +41,7 @@ class PinView(Struct, frozen=True, kw_only=True, rename="camel"):
 class PinApi:
     def pin_post(self, request: Request) -> Response[PinView]:
         """Pins a post to the author's profile."""
-        raise NotImplementedError  # nothing calls it: the tests only describe the operation
+        raise NotImplementedError  # the tests only describe the operation and never call it
 
 
 NAME, PATH = "PUT /v1/posts/{postId}/pin", "/v1/posts/{postId}/pin"

@@ -63,7 +63,7 @@ def test_requests_are_equal_to_those_of_boto3(gateway: ApiGateway, stage: str) -
         aws_session_token="token",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    for _ in range(5):  # repeat until both are signed in the same second
+    for _ in range(5):  # repeat until both clients have signed in the same second
         FakeStage.seen.clear()
         client.post_to_connection(ConnectionId=CONNECTION_ID, Data=b"{}")
         assert gateway.post(CONNECTION_ID, b"{}") == "sent"

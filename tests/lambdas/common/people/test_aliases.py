@@ -65,7 +65,7 @@ def test_regenerating_an_alias_again_with_the_same_id_changes_nothing(
     assert after.alias_id == "id-1" != before.alias_id
     assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
     find = aliases._find
-    found = [before]  # the next attempt reads the alias before the first attempt replaces it
+    found = [before]  # the second attempt reads the alias before the first attempt replaces it
     monkeypatch.setattr(aliases, "_find", lambda key: found.pop() if found else find(key))
     assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
     assert aliases.get_or_create("user-1", "post", "p-1") == after
@@ -100,7 +100,7 @@ def test_an_alias_does_not_reveal_the_user(dynamodb: "DynamoDBClient", aliases: 
 def test_no_two_aliases_of_a_context_have_the_same_name(
     aliases: AliasStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Few names, so that most attempts repeat one.
+    # With only one animal, most attempts choose a name that is taken.
     monkeypatch.setattr(names, "ANIMALS", ("Panda",))
     monkeypatch.setattr("secrets.randbelow", lambda _below: random.randrange(6))  # noqa: S311
     found = [aliases.get_or_create(f"user-{n}", "post", "p-1").display_name for n in range(3)]

@@ -132,7 +132,7 @@ def test_any_percent_encoded_text_is_decoded_as_one_segment(text: str) -> None:
     try:
         encoded = "".join(f"%{byte:02X}" for byte in text.encode())
     except UnicodeEncodeError:
-        return  # a lone surrogate cannot be encoded
+        return  # a lone surrogate cannot be encoded as UTF-8
     assert request("GET", f"/v1/auth/sessions/{encoded}").segments[-1] == text
 
 

@@ -114,12 +114,12 @@ def test_repeating_a_running_request_returns_409_until_its_lease_expires(
 
     def overlapping(request: Request) -> Response[Any]:
         assert refusal(idempotency, post(), work).code == "request_in_progress"
-        clock.advance(LEASE)  # this attempt outlasts the lease
+        clock.advance(LEASE)  # the first attempt takes longer than its lease
         assert idempotency.run(post(), work).body == {"number": 1}
         return Response(body={"number": "late"})
 
     idempotency.run(post(), overlapping)
-    # The late response does not replace the stored one.
+    # The response of the first attempt, which is late, does not replace the stored one.
     assert idempotency.run(post(), work).body == {"number": 1}
 
 

@@ -51,5 +51,6 @@ def test_a_session_contains_the_display_name(
         TableName=name, Item=pack({**item, "session_id": "named", "display_name": "Ada"})
     )
     reader = SessionReader(dynamodb, name, clock)
-    assert reader.find("s", "u") == ActiveSession("")  # stored before sessions had names
+    # An older version of the code stored sessions without a name.
+    assert reader.find("s", "u") == ActiveSession("")
     assert reader.find("named", "u") == ActiveSession("Ada")

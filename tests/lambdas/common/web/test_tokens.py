@@ -77,7 +77,7 @@ def test_issued_token_is_verified(clock: FakeClock) -> None:
 
 
 def test_the_sign_helper_creates_valid_tokens() -> None:
-    # If this failed, the invalid tokens below could be rejected for the wrong reason.
+    # Otherwise, the invalid tokens below could be rejected for another reason.
     assert verifier().verify(sign(CLAIMS)).user_id == "u"
 
 
@@ -109,7 +109,8 @@ def test_invalid_tokens_are_rejected(token: str) -> None:
 @given(st.data())
 def test_a_token_with_one_changed_character_is_rejected(data: st.DataObject) -> None:
     token = sign(CLAIMS)
-    # The signature's last character has two unused bits, so another one can decode to equal bytes.
+    # The last character of a signature has two unused bits, so two characters can stand for equal
+    # bytes.
     at = data.draw(st.integers(0, len(token) - 2))
     other = data.draw(
         st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.").filter(
@@ -173,7 +174,7 @@ def test_forged_key_ids_do_not_cause_a_read_per_request(clock: FakeClock) -> Non
     for kid in range(50):
         with pytest.raises(InvalidTokenError):
             verify(sign(CLAIMS, secret=b"x" * 32, kid=str(kid)))
-    assert keys.reads == 3  # the newest, the previous one, and once a possible successor
+    assert keys.reads == 3  # the newest key, the previous key, and one read for the next id
 
 
 def test_a_rotated_key_is_used_for_signing_within_the_maximum_age(clock: FakeClock) -> None:
