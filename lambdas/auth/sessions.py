@@ -73,9 +73,7 @@ class SessionStore(Protocol):
         """Deletes the user's sessions except `keep`. Raises Problem 503 if some remain."""
 
     def were_revoked(self, user_id: str) -> bool:
-        """Returns True if `revoke_all` was called for the user in the last REVOCATION_LIFETIME
-        seconds.
-        """
+        """Returns True if `revoke_all` was called within the last REVOCATION_LIFETIME seconds."""
 
 
 class DynamoSessionStore:

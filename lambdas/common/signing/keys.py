@@ -85,10 +85,10 @@ class KeyRing:
         return self._previous
 
     def _is_new_successor(self, kid: int) -> bool:
-        """Returns True if `kid` follows the newest id and was not checked before: the key may have
-        been rotated.
+        """Returns True if `kid` follows the newest id and was not checked before.
 
-        Later checks of the same id return False, so that forged tokens cause one lookup at most.
+        The key may have been rotated. Later checks of the same id return False, so that forged
+        tokens cause at most one lookup.
         """
         assert self._newest is not None
         if kid != self._newest.kid + 1 or kid == self._successor_seen:

@@ -22,9 +22,7 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charge for provisioned concurrency, in GB-seconds: executions x GB of memory x
-    seconds.
-    """
+    """Yields the charge for provisioned concurrency: executions x GB of memory x seconds."""
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
     )
