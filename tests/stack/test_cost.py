@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from environments import environment_names
+from ops.__main__ import app
 from ops.cost.bill import Bill, make_bill
 from ops.cost.budget import budget_warnings
 from ops.cost.charges import CHARGES
 from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResources, stack_resources
 from ops.cost.usage import load_usage, samples
+from ops.review.review import review
+from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import read_synthesized
+from tests.ops.review.documents import stack_plan
 
 HOURS = 730
 
@@ -84,6 +91,31 @@ def test_a_budget_below_the_idle_cost_is_reported(synthesized: Path) -> None:
     [warning] = budget_warnings(documented, make_bill(documented, usage), usage)
     assert warning.startswith("multitask-platform-prod: the estimate for an idle month is 8")
     assert "an alert at 80.00 of 100.00 USD: raise budget.monthly_usd" in warning
+
+
+def test_a_review_reports_a_budget_below_the_idle_cost(synthesized: Path) -> None:
+    stack = read_synthesized(synthesized / "prod")
+    [budget] = [item for item in stack.resources.values() if item.type == "aws_budgets_budget"]
+    plan = read_plan(stack_plan(stack, {budget.address: {**budget.block, "limit_amount": "100"}}))
+    notes = review(plan, "prod", stack, usage=load_usage("idle")).notes
+    assert [note for note in notes if "raise budget.monthly_usd" in note]
+
+
+def test_synthesis_reports_a_budget_below_the_idle_cost(
+    synthesized: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write_stack_with_low_budget(names: Sequence[str], out: Path, *_: object) -> None:
+        directory = out / "stacks" / names[0]
+        directory.mkdir(parents=True)
+        document = json.loads((synthesized / names[0] / "cdk.tf.json").read_text())
+        for budget in document["resource"]["aws_budgets_budget"].values():
+            budget["limit_amount"] = "100"
+        (directory / "cdk.tf.json").write_text(json.dumps(document))
+
+    monkeypatch.setattr("ops.commands.environment.synthesize", write_stack_with_low_budget)
+    result = CliRunner().invoke(app, ["synth", "prod", "--out", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "Warning: multitask-platform-prod: the estimate for an idle month" in result.stderr
 
 
 def test_usage_files_name_existing_resources(synthesized: Path) -> None:
