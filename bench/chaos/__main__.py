@@ -15,10 +15,12 @@ import json
 import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from bench.chaos.faults import EVERY_FAULT, KILLS
+from bench.chaos.faults import DISKS, EVERY_FAULT, KILLS
 from bench.chaos.machine import small_disk
 from bench.chaos.rounds import Result, run, run_up
 from ops.local.platform import stop_platform
@@ -45,20 +47,9 @@ def table(results: list[Result]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument(
-        "--short", action="store_true", help="Run only the six faults that kill a process."
-    )
-    parser.add_argument("--only", help="Run only the faults whose names contain this text.")
-    parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
-    arguments = parser.parse_args()
-    # CI sends SIGTERM at its timeout. The `finally` below must run then, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    chosen = KILLS if arguments.short else EVERY_FAULT
-    faults = [fault for fault in chosen if (arguments.only or "") in fault.name]
+@contextmanager
+def temporary_platform() -> Iterator[Root]:
+    """Starts a platform on a small disk, and deletes both at the end."""
     with tempfile.TemporaryDirectory(prefix="multitask-chaos-") as directory:
         Path(directory).chmod(0o755)
         with small_disk(Path(directory), DISK):
@@ -67,9 +58,37 @@ def main() -> None:
             try:
                 print("Starting a platform", file=sys.stderr, flush=True)
                 run_up(root)
-                results = run(root, faults)
+                yield root
             finally:
                 stop_platform(root, purge=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="Run only the six faults that kill a process."
+    )
+    parser.add_argument("--only", help="Run only the faults whose names contain this text.")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        help="Break the running platform in this directory instead of a temporary one. Skips the"
+        " faults that fill the disk.",
+    )
+    parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
+    arguments = parser.parse_args()
+    # CI sends SIGTERM at its timeout. The platform must be stopped then, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    chosen = KILLS if arguments.short else EVERY_FAULT
+    faults = [fault for fault in chosen if (arguments.only or "") in fault.name]
+    if arguments.root:
+        faults = [fault for fault in faults if fault not in DISKS]
+        results = run(Root(arguments.root.resolve()), faults)
+    else:
+        with temporary_platform() as root:
+            results = run(root, faults)
     problems = {result.fault: found for result in results if (found := result.problems())}
     if arguments.json:
         output = [{**asdict(result), "problems": result.problems()} for result in results]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
 from bench.chaos.audit import Findings, check, logged_secrets, wait_for_statistics
@@ -111,10 +111,20 @@ def run(
             file=sys.stderr,
             flush=True,
         )
+    with suppress(KeyboardInterrupt):
+        _check_again(crews, results, statistics_timeout)
+    return results
+
+
+def _check_again(
+    crews: dict[str, tuple[Crew, float]], results: list[Result], statistics_timeout: float
+) -> None:
+    """Finishes and checks the writes of all crews, and waits until their statistics are right.
+
+    A later fault can also lose the writes of an earlier crew.
+    """
     for result in results:
         if result.fault in crews:
-            # The data is checked again, because a later fault can also lose the writes of an
-            # earlier crew.
             crew, at = crews[result.fault]
             result.unfinished = crew.finish()
             result.findings = check(crew, [at])
@@ -123,7 +133,6 @@ def run(
     )
     for result in results:
         result.statistics = wrong.get(result.fault, [])
-    return results
 
 
 def run_under_load(

@@ -10,18 +10,20 @@ from typing import Annotated
 
 import typer
 
-from ops.cloud import connect
+from ops.cloud import EMBEDDED, connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
 from ops.console import print_result, report
-from ops.deployment.deploy import deploy_environment
+from ops.deployment.deploy import Collaborators, deploy_environment
 from ops.deployment.drift import compare_with_state
 from ops.deployment.promote import GATES, Promotion, promote_commit
 from ops.deployment.remove import destroy_environment
 from ops.deployment.site.operations import publish_under_lock
 from ops.doctor.examination import examine
 from ops.errors import OperatorError
-from ops.root import PROJECT
+from ops.local.platform import state_consistency
+from ops.review.run import stacks_directory
+from ops.root import PROJECT, Root
 from ops.terraform.runner import PlanFile, describe_counts
 from ops.terraform.state import outputs
 from ops.traffic.release import BAKE, WEIGHT
@@ -61,13 +63,15 @@ def deploy(
     as_json: JsonOption = False,
 ) -> None:
     """Deploy an environment: infrastructure, migrations, functions and site. Safe to repeat."""
+    cloud = connect(environment, root)
     result = deploy_environment(
-        connect(environment, root),
+        cloud,
         root,
-        PROJECT / "cdktf.out",
+        stacks_directory(cloud, root).parent,
         plan_confirmation(environment, yes),
         settings=settings(weight, bake, promote),
         examined=not skip_doctor,
+        collaborators=deployment_collaborators(environment, root),
     )
     print_result(result, [f"{environment} is healthy at {result['apiUrl']}"], as_json=as_json)
 
@@ -133,7 +137,8 @@ def drift(
     environment: EnvironmentArgument, root: RootOption = ROOT, as_json: JsonOption = False
 ) -> None:
     """Report changes made outside Terraform since the last apply. Exit status 2 means drift."""
-    differences = compare_with_state(connect(environment, root), root, PROJECT / "cdktf.out")
+    cloud = connect(environment, root)
+    differences = compare_with_state(cloud, root, stacks_directory(cloud, root).parent)
     lines = [f"{item.kind:<8} {item.address} {', '.join(item.attributes)}" for item in differences]
     print_result(differences, lines, as_json=as_json)
     report(f"{len(differences)} resources differ" if differences else "No drift")
@@ -156,7 +161,8 @@ def remove(
         if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
             raise OperatorError(f"Not removed, because the input was not {environment}")
 
-    result = destroy_environment(connect(environment, root), root, PROJECT / "cdktf.out", confirm)
+    cloud = connect(environment, root)
+    result = destroy_environment(cloud, root, stacks_directory(cloud, root).parent, confirm)
     heading = f"Removed {result['removed']} resources of {environment}. Kept:"
     kept = [f"  {line}" for line in result["kept"]]
     print_result(result, [heading, *kept], as_json=as_json)
@@ -203,6 +209,17 @@ def publish_site(
         cloud, outputs(cloud), directory, immutable=immutable, roll_back=rollback
     )
     print_result(result, [str(result)], as_json=as_json)
+
+
+def deployment_collaborators(environment: str, root: Root) -> Collaborators:
+    """Returns the functions that a deployment calls.
+
+    For the embedded AWS, they record an apply that is killed, so that the next `ops up` adopts the
+    resources that it created.
+    """
+    if environment != EMBEDDED:
+        return Collaborators()
+    return Collaborators(run_apply=state_consistency(root).apply)
 
 
 def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]:

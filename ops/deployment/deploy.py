@@ -24,7 +24,7 @@ from ops.functions.packages import package
 from ops.functions.versions import MIGRATION, Functions, Live
 from ops.root import Root
 from ops.terraform.preparation import prepare_stack
-from ops.terraform.runner import PlanFile, Terraform, describe_counts
+from ops.terraform.runner import Apply, PlanFile, Terraform, describe_counts
 from ops.terraform.state import outputs_or_none
 from ops.traffic.dependencies import refuse_removals
 from ops.traffic.ledger import Ledger, Lock
@@ -35,9 +35,16 @@ DEPLOYMENT = "#stage"
 """The ledger key under which deployments are recorded."""
 
 
+def _run(apply: Callable[[], Apply]) -> Apply:
+    return apply()
+
+
 @dataclass(frozen=True)
 class Collaborators:
     """The functions that a deployment calls. Tests pass fakes."""
+
+    run_apply: Callable[[Callable[[], Apply]], Apply] = _run
+    """Calls its argument, which applies the plan. `local` also records an interrupted apply."""
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
@@ -114,7 +121,7 @@ class _Deployment:
             notifier = Notifier(self._cloud, topic_of(outputs or {}), self._cloud.operator)
             with announced(notifier, news):
                 self._lock.check()
-                applied = stack.apply(plan)
+                applied = self._collaborators.run_apply(lambda: stack.apply(plan))
                 report(f"Applied: {describe_counts(applied.counts)}")
                 return self._finish(applied.outputs, applied.counts, before)
 

@@ -28,6 +28,7 @@ from ops.local.last_apply import LastApply
 from ops.root import Root, read_json, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption
 from ops.terraform.lookups import find_id
+from ops.terraform.preparation import stack_log
 from ops.terraform.runner import Apply, Terraform, TerraformError, describe_counts
 from ops.terraform.state import (
     copy_state,
@@ -95,7 +96,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         steps = Steps()
         embedded = EmbeddedCloud(root)
         end_adoption(_directory(root))
-        consistency = StateConsistency(root, _directory(root), embedded.reset_aws)
+        consistency = state_consistency(root)
         started = embedded.start(reset=reset)
         if started.aws_may_lack_changes:
             consistency.doubt()
@@ -135,6 +136,11 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         result = complete(root, embedded, cloud, values, steps, migrate=migrate)
         last.record(cloud)
         return result
+
+
+def state_consistency(root: Root) -> StateConsistency:
+    """Returns the record whether Terraform's state may differ from the embedded AWS."""
+    return StateConsistency(root, _directory(root), EmbeddedCloud(root).reset_aws)
 
 
 def complete(
@@ -256,12 +262,16 @@ def _remember_created(root: Root) -> dict[str, str]:
     Stores them, because the next run of Terraform overwrites the log and may be killed too.
     """
     file = _created_file(root)
-    created = {**(read_json(file) or {}), **created_ids(_log(root))}
+    logs = (_log(root), stack_log(root, EMBEDDED))
+    created: dict[str, str] = read_json(file) or {}
+    for log in sorted(filter(Path.exists, logs), key=lambda log: log.stat().st_mtime):
+        created |= created_ids(log)
     write_json(file, created)
     return created
 
 
 def _log(root: Root) -> Path:
+    """The log of Terraform in `ops up`."""
     return root.logs / "terraform.jsonl"
 
 

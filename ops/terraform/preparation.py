@@ -19,8 +19,13 @@ def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
         terraform(root),
         out / "stacks" / name,
         {**terraform_variables(root, cloud.inherited_variables()), **cloud.variables},
-        root.logs / f"terraform-{name}.jsonl",
+        stack_log(root, name),
     )
+
+
+def stack_log(root: Root, environment: str) -> Path:
+    """Returns the log of Terraform in commands other than `ops up`."""
+    return root.logs / f"terraform-{environment}.jsonl"
 
 
 def prepare_stack(cloud: Cloud, root: Root, out: Path, *, locks: bool = True) -> Terraform:

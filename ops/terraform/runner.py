@@ -333,7 +333,8 @@ class Terraform:
         return result.stdout
 
     def _follow(self, arguments: list[str], state: Apply) -> Apply:
-        with self._log.open("w") as log, Progress() as progress:
+        # Writes each line at once: a killed command would lose buffered ids of new resources.
+        with self._log.open("w", buffering=1) as log, Progress() as progress:
             process = subprocess.Popen(
                 [self._executable, *arguments],
                 cwd=self.directory,

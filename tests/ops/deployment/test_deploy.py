@@ -15,14 +15,15 @@ import typer
 from typer.testing import CliRunner
 
 from ops.cloud import Cloud
-from ops.commands.deployment import plan_confirmation
+from ops.commands.deployment import deployment_collaborators, plan_confirmation
 from ops.deployment.deploy import Collaborators, deploy_environment
 from ops.doctor.result import Finding
 from ops.errors import OperatorError
-from ops.root import Root
+from ops.local.platform import state_consistency
+from ops.root import Root, write_json
 from ops.smoke import Suite
 from ops.smoke.person import People
-from ops.terraform.runner import PlanFile
+from ops.terraform.runner import PlanFile, TerraformKilledError
 from ops.traffic.release import Releaser, Settings
 from tests.ops.clouds import FakeCloud, store_state
 from tests.ops.terraform.fakes import FakeTerraform
@@ -113,6 +114,7 @@ class World:
         *,
         declined: bool = False,
         examined: bool = False,
+        collaborators: Collaborators | None = None,
     ) -> dict[str, Any]:
         environment = self.cloud.environment.model_copy(update={"release_strategy": strategy})
         self.cloud = replace(self.cloud, environment=environment)
@@ -129,7 +131,8 @@ class World:
             confirm,
             settings=Settings(bake=10, interval=10),
             examined=examined,
-            collaborators=Collaborators(
+            collaborators=replace(
+                collaborators or Collaborators(),
                 examine=self.examine,
                 prepare_stack=lambda *_: self.terraform,
                 package=self.package_functions,
@@ -313,6 +316,25 @@ def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world:
     assert world.full_shifts == []
     assert world.terraform.plan_files() == []
     assert world.topic.messages == []
+
+
+def test_a_killed_apply_is_recorded_for_the_embedded_aws(root: Root, world: World) -> None:
+    write_json(root.path / "fit.json", {"doubtful": False, "applied": True})
+    during: list[bool] = []
+
+    def be_killed() -> None:
+        during.append(state_consistency(root).is_doubtful)
+        raise TerraformKilledError("killed")
+
+    world.terraform.before_apply = be_killed
+    for environment, is_doubtful in (("dev", False), ("local", True)):
+        with pytest.raises(TerraformKilledError):
+            world.deploy(root, collaborators=deployment_collaborators(environment, root))
+        assert state_consistency(root).is_doubtful == is_doubtful
+    assert during == [False, True]
+    world.terraform.before_apply = world.publish_versions
+    world.deploy(root, collaborators=deployment_collaborators("local", root))
+    assert not state_consistency(root).is_doubtful
 
 
 @pytest.mark.parametrize("yes", [False, True])
