@@ -152,12 +152,12 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
 
 
 def _message(
-    schemas: Schemas, type_: Any, summary: str | None = None, **constants: str
+    schemas: Schemas, type_: Any, description: str | None = None, **constants: str
 ) -> dict[str, Any]:
     """Returns the AsyncAPI message of a type, with the constant values of its fields."""
     schema = schemas.of(type_)
     return {
-        "summary": summary or schemas.resolve(schema)["description"],
+        "description": description or schemas.resolve(schema)["description"],
         "payload": {"allOf": [schema, _properties(constants)]} if constants else schema,
         "examples": [{"payload": {**schemas.example(schema), **constants}}],
     }

@@ -191,7 +191,8 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.service}_{route.operation}",
         "tags": [operation.service],
-        "summary": operation.summary,
+        # A summary is plain text. Only a description is CommonMark.
+        "summary": operation.summary.replace("`", ""),
     }
     if operation.description:
         described["description"] = operation.description

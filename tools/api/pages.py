@@ -138,12 +138,12 @@ class _Pages:
             yield from ("", f"### {action}", "")
             yield from self._payload(channel[action])
             ack = channel[f"{action}.ack"]
-            yield from ("", *_wrap(f"The response is `error` or this `ack`. {ack['summary']}"), "")
+            yield from ("", *_wrap(f"The response is `error` or this `ack`. {ack['description']}"), "")
             yield from self._payload(ack)
         yield from ("", "## Frames from the server")
         for reference in operations["announce"]["messages"]:
             name = reference["$ref"].rpartition("/")[2]
-            yield from ("", f"### {name}", "", *_wrap(channel[name]["summary"]), "")
+            yield from ("", f"### {name}", "", *_wrap(channel[name]["description"]), "")
             yield from self._payload(channel[name])
         yield from self._nested_types(_references(self._document["channels"]["socket"]))
 
@@ -157,7 +157,7 @@ class _Pages:
         shown: set[str] = set()
         for name, message in self._document["channels"]["bus"]["messages"].items():
             source = message["headers"]["properties"]["source"]["enum"][0]
-            yield from ("", f"## {name}", "", *_wrap(message["summary"]), "")
+            yield from ("", f"## {name}", "", *_wrap(message["description"]), "")
             yield from (f"Source: `{source}`. For example:", "")
             yield from _example(message["examples"][0]["payload"])
             yield ""

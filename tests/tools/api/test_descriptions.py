@@ -72,6 +72,7 @@ def test_an_operation_has_a_summary_and_declares_its_response(
 ) -> None:
     operation = operation_of(openapi, name)
     assert operation["summary"].endswith(".")
+    assert "`" not in operation["summary"], "a summary is plain text"
     (success,) = (status for status in operation["responses"] if status < "4")
     has_body = "content" in operation["responses"][success]
     assert has_body == (success in {"200", "201"}) or name in {
