@@ -69,6 +69,18 @@ def test_a_change_of_a_member_is_applied_after_a_concurrent_one(
         ok(ann.call("DELETE", path), 204)
 
 
+def test_a_user_leaves_despite_a_concurrent_mute_which_stays(
+    ann: ChatUser, bob: ChatUser, room_id: str, world: World
+) -> None:
+    def change() -> None:
+        ok(ann.call("PATCH", f"/rooms/{room_id}/members/{bob.user_id}", {"mute": True}))
+
+    with interleaved(world, "TransactWriteItems", change):
+        ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
+    ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
+    problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
+
+
 def test_an_edit_is_applied_after_a_concurrent_one(
     bob: ChatUser, room_id: str, world: World
 ) -> None:
