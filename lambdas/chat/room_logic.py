@@ -111,12 +111,13 @@ class RoomService:
             name=room.name if body.name is UNSET else body.name,
             description=room.description if body.description is UNSET else body.description,
         )
-        try:
-            changed = self._rooms.change(changed, max_members)
-        except RoomFullError:
-            raise Problem.conflict(
-                "The room has more members than maxMembers.", "room_full"
-            ) from None
+        if changed != room or max_members is not UNSET:
+            try:
+                changed = self._rooms.change(changed, max_members)
+            except RoomFullError:
+                raise Problem.conflict(
+                    "The room has more members than maxMembers.", "room_full"
+                ) from None
         return self.view(changed, standing.membership)
 
     def delete(self, caller: Caller, room_id: str) -> None:

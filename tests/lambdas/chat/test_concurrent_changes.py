@@ -40,13 +40,13 @@ def room_id(ann: ChatUser, bob: ChatUser) -> str:
 def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
-    def change() -> None:
-        ok(ann.call("PATCH", f"/rooms/{room_id}", {"description": "Other"}))
+    def change(description: str) -> None:
+        ok(ann.call("PATCH", f"/rooms/{room_id}", {"description": description}))
 
-    with interleaved(world, "TransactWriteItems", change):
+    with interleaved(world, "TransactWriteItems", lambda: change("Other")):
         room = document(ok(ann.call("PATCH", f"/rooms/{room_id}", {"name": "New"})))
     assert (room["name"], room["description"], room["version"]) == ("New", "Other", 3)
-    with interleaved(world, "TransactWriteItems", change):
+    with interleaved(world, "TransactWriteItems", lambda: change("Another")):
         body = {"name": "Newer"}
         response = ann.call("PATCH", f"/rooms/{room_id}", body, headers={"If-Match": '"3"'})
     problem(response, 412)
@@ -109,6 +109,14 @@ def test_an_edit_that_changes_nothing_creates_no_version(
     message = bob.send(room_id, "Same")
     path = f"/rooms/{room_id}/messages/{message['messageId']}"
     assert document(ok(bob.call("PATCH", path, {"content": "Same"}))) == message
+
+
+def test_a_change_of_a_room_to_the_same_values_creates_no_version(
+    ann: ChatUser, room_id: str
+) -> None:
+    room = document(ok(ann.call("GET", f"/rooms/{room_id}")))
+    for body in ({}, {"name": room["name"], "description": room["description"]}):
+        assert document(ok(ann.call("PATCH", f"/rooms/{room_id}", body))) == room
 
 
 @pytest.mark.parametrize(("type_", "limit"), [("public", None), ("group", 50)])
