@@ -138,7 +138,11 @@ class _Pages:
             yield from ("", f"### {action}", "")
             yield from self._payload(channel[action])
             ack = channel[f"{action}.ack"]
-            yield from ("", *_wrap(f"The response is `error` or this `ack`. {ack['description']}"), "")
+            yield from (
+                "",
+                *_wrap(f"The response is `error` or this `ack`. {ack['description']}"),
+                "",
+            )
             yield from self._payload(ack)
         yield from ("", "## Frames from the server")
         for reference in operations["announce"]["messages"]:
