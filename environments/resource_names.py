@@ -73,3 +73,8 @@ def topic_name(purpose: str, environment: str) -> str:
 def database_name(environment: str) -> str:
     """Returns the name of the PostgreSQL database."""
     return f"{PREFIX}_{environment}"
+
+
+def access_log_group(api: str, environment: str) -> str:
+    """Returns the log group with the access log of an API (`api` for REST, or `websocket`)."""
+    return f"/aws/apigateway/{resource_name('platform', api, environment)}"

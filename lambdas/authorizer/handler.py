@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from functools import cache
+from time import perf_counter
 from typing import Any
 
 from lambdas.common.clients import Clients
@@ -27,9 +28,24 @@ class Authorizer:
         self._logger = logger
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        if event["type"] == "TOKEN":
-            return self._authorize_token(event)
-        return self._authorize_ticket(event)
+        started = perf_counter()
+        # The event of a token contains no request id. The access log has the id of its trace.
+        self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
+        outcome = "Unauthorized"
+        try:
+            if event["type"] == "TOKEN":
+                result = self._authorize_token(event)
+            else:
+                result = self._authorize_ticket(event)
+            outcome = result["policyDocument"]["Statement"][0]["Effect"]
+            return result
+        finally:
+            # Without the user: together with the request, it would reveal an anonymous author.
+            self._logger.info(
+                "authorized",
+                outcome=outcome,
+                duration_ms=round((perf_counter() - started) * 1000, 1),
+            )
 
     def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Checks the token's signature and expiry, but not its session.
@@ -37,7 +53,8 @@ class Authorizer:
         API Gateway caches the result, so the services must check the session for each request."""
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
-        except InvalidTokenError:
+        except InvalidTokenError as error:
+            self._logger.info("token rejected", reason=str(error))
             # API Gateway returns 401 for exactly the message "Unauthorized", and 500 for any other
             # error.
             raise Exception("Unauthorized") from None

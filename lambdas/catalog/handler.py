@@ -165,6 +165,7 @@ class CatalogFunction:
     def __call__(self, event: Event, context: object) -> dict[str, Any]:
         if event.get("source") != SCHEDULE:
             return self._router(event, context)
+        self._logger.set_correlation_id(None)
         swept = 0
         try:
             for outcome in self._relay.sweep():

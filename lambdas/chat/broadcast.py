@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import structs
 
 from lambdas.common.clock import new_id
 from lambdas.common.live.chat_messages import Frame
@@ -48,6 +49,8 @@ class DeliveryQueues:
 
     def deliver(self, delivery: Delivery) -> bool:
         """Queues a delivery. The queue keeps the order of a room's deliveries."""
+        correlation_id = self._logger.get_correlation_id()
+        delivery = structs.replace(delivery, correlation_id=correlation_id)
         return self._send(
             QueueUrl=self._deliveries_url,
             MessageBody=msgspec.json.encode(delivery).decode(),

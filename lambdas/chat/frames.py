@@ -111,6 +111,7 @@ class Frames:
             route=context["routeKey"],
             connection_id=context["connectionId"],
             outcome=outcome,
+            caller=client.caller.kind,
             duration_ms=round((time.perf_counter() - started) * 1000, 1),
         )
         return _ACCEPTED

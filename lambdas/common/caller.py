@@ -35,6 +35,11 @@ class Caller(Struct, frozen=True):
     def is_anonymous(self) -> bool:
         return not self.roles
 
+    @property
+    def kind(self) -> str:
+        """`anonymous` or `registered`, for logs. Roles are omitted: they could reveal an author."""
+        return "anonymous" if self.is_anonymous else "registered"
+
     def to_context(self) -> dict[str, str]:
         """Returns the authorizer context. API Gateway passes only strings to the functions."""
         return {

@@ -55,7 +55,10 @@ class DeliveryService:
         try:
             self._fanout.deliver(deliveries)
         except CacheUnavailableError:
-            self._logger.warning("not delivered: cache unavailable", count=len(deliveries))
+            for delivery in deliveries:
+                self._logger.warning(
+                    "not delivered: cache unavailable", correlation_id=delivery.correlation_id
+                )
 
     def schedule_checks(self, stored: Iterable[StoredVersion]) -> None:
         """Queues a check (`redeliver_lost`) of each stored version that is not recorded as sent."""

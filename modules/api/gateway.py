@@ -11,6 +11,7 @@ from cdktf_cdktf_provider_aws.lambda_permission import LambdaPermission
 from constructs import Construct
 
 from environments import Environment
+from environments.resource_names import access_log_group
 from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
@@ -49,7 +50,7 @@ def log_stage(
     scope: Construct,
     *,
     environment: Environment,
-    name: str,
+    api: str,
     fields: Mapping[str, str],
     execution_log: str,
     service: str,
@@ -61,7 +62,7 @@ def log_stage(
     Args:
         scope: The construct of the API.
         environment: The environment, which sets the retention of logs.
-        name: The API's name.
+        api: `api` for the REST API, or `websocket`.
         fields: The `$context` variable for each key of an access log line.
         execution_log: The name that API Gateway requires for the execution log. The stage depends
             on this log group: API Gateway would create a missing group without a retention period.
@@ -73,7 +74,7 @@ def log_stage(
         Construct(scope, "access-log"),
         "group",
         environment=environment,
-        name=f"/aws/apigateway/{name}",
+        name=access_log_group(api, environment.name),
         service="platform",
     )
     execution = LogGroup(

@@ -58,6 +58,7 @@ ACCESS_LOG_FIELDS = {
     # contain the correlation id.
     "traceId": "xrayTraceId",
     "time": "requestTime",
+    "timeEpoch": "requestTimeEpoch",
     "method": "httpMethod",
     "resourcePath": "resourcePath",
     "path": "path",  # without the query, which may contain cursors and search terms
@@ -271,7 +272,7 @@ class RestApi(Construct):
         logging = log_stage(
             self,
             environment=environment,
-            name=self.name,
+            api="api",
             fields=ACCESS_LOG_FIELDS,
             execution_log=f"API-Gateway-Execution-Logs_{self.api_id}/{self.stage_name}",
             service="platform",

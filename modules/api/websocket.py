@@ -54,6 +54,7 @@ ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
     "time": "requestTime",
+    "timeEpoch": "requestTimeEpoch",
     "event": "eventType",
     "route": "routeKey",
     "connectionId": "connectionId",
@@ -202,7 +203,7 @@ class WebSocketApi(Construct):
         logging = log_stage(
             self,
             environment=environment,
-            name=self._name,
+            api="websocket",
             fields=ACCESS_LOG_FIELDS,
             execution_log=f"/aws/apigateway/{self.api_id}/{self.stage_name}",
             service="chat",

@@ -28,6 +28,7 @@ from ops.console import out, report
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import Functions
+from ops.inspection.lines import RUNTIME, choose_colours
 from ops.local.platform import StartedPlatform, start_platform
 from ops.root import PROJECT, Root
 from ops.terraform.outside_changes import EMULATED
@@ -46,13 +47,8 @@ DEBOUNCE = 50
 TICK = 200
 """Milliseconds between checks of the keyboard."""
 APPLY, QUIT = "a", "q"
-PLAIN_COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
-COLOURS = (*PLAIN_COLOURS, *(f"bright_{colour}" for colour in PLAIN_COLOURS))
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
 """Suffixes of watched files. Editors also write temporary files."""
-
-RUNTIME_LINES = ("START ", "END ", "REPORT ", "INIT_START ")
-"""Prefixes of the lines that Lambda writes for each invocation. They are hidden."""
 
 
 @dataclass(frozen=True)
@@ -96,10 +92,8 @@ class LiveDevelopment:
     def run(self) -> None:
         """Watches files until `q` or Ctrl-C."""
         stopped = threading.Event()
-        for number, service in enumerate(sorted(self._functions.names)):
-            threading.Thread(
-                target=self._stream, args=(service, COLOURS[number % len(COLOURS)]), daemon=True
-            ).start()
+        for service, colour in choose_colours(self._functions.names).items():
+            threading.Thread(target=self._stream, args=(service, colour), daemon=True).start()
         waiting: set[str] = set()
         announced = False
         with keyboard() as pressed:
@@ -172,7 +166,7 @@ class LiveDevelopment:
         while True:
             try:
                 for line in follow(self._cloud, service, start):
-                    if not line.message.startswith(RUNTIME_LINES):
+                    if not line.message.startswith(RUNTIME):
                         out.print(Text.assemble((f"{service:<10} ", colour), line.as_text()))
             except (OperatorError, ClientError, BotoCoreError):
                 # The log group does not exist before the first invocation, or the embedded AWS is

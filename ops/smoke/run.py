@@ -28,7 +28,7 @@ CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403
 """The HTTP status for an invalid ticket (API contract)."""
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
+VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 
 @dataclass(frozen=True)
@@ -111,9 +111,9 @@ class Smoke:
             return _not_sent(suite.service, request.call, reason)
         http_request = HttpRequest(
             request.method,
-            _resolved(request.path, variables),
-            _resolved(request.headers, variables),
-            _resolved(request.body, variables),
+            resolve(request.path, variables),
+            resolve(request.headers, variables),
+            resolve(request.body, variables),
             self._people.token(request.as_),
         )
         begun = self._clock()
@@ -129,7 +129,7 @@ class Smoke:
 
     def _event(self, direct: DirectTransport, suite: Suite, event: Event) -> Check:
         begun = self._clock()
-        filled = event.model_copy(update={"event": _resolved(event.event, self._people.variables)})
+        filled = event.model_copy(update={"event": resolve(event.event, self._people.variables)})
         response = direct.invoke(suite, filled)
         raised, error = response.error or None, ""
         if raised != event.error:
@@ -152,7 +152,7 @@ class Smoke:
             name = f"{CONNECT}, invented ticket"
             checks = [self._result(service, name, begun, response, error)]
         begun = self._clock()
-        with transport.open(str(_resolved(socket.ticket, variables))) as (response, exchange):
+        with transport.open(str(resolve(socket.ticket, variables))) as (response, exchange):
             error = _status_error({UPGRADED}, response)
             checks.append(self._result(service, CONNECT, begun, response, error))
             if not error:
@@ -169,7 +169,7 @@ class Smoke:
         if reason:
             return _not_sent(service, name, reason)
         begun = self._clock()
-        response = exchange({**_resolved(frame.send, variables), "requestId": uuid.uuid4().hex})
+        response = exchange({**resolve(frame.send, variables), "requestId": uuid.uuid4().hex})
         if response.status == 0:
             error = f"no response ({response.error}), expected {frame.expect}"
         else:
@@ -187,7 +187,7 @@ class Smoke:
     def _reason_not_to_send(
         self, text: str, variables: Mapping[str, Any], *, final: bool = False
     ) -> str | None:
-        missing = next((name for name in _VARIABLE.findall(text) if name not in variables), None)
+        missing = next((name for name in VARIABLE.findall(text) if name not in variables), None)
         if missing:
             return f"no earlier response set {missing}"
         return OUT_OF_TIME if not final and self._clock() > self._deadline else None
@@ -208,18 +208,18 @@ def _status_error(statuses: Collection[int], response: Response) -> str:
     return f"returned {response.status}{f' {code}' if code else ''}, expected {expected}"
 
 
-def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
+def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
     """Resolves variables in a value. A value that is only a variable keeps its type."""
     if isinstance(value, dict):
-        return {key: _resolved(item, variables) for key, item in value.items()}
+        return {key: resolve(item, variables) for key, item in value.items()}
     if isinstance(value, list):
-        return [_resolved(item, variables) for item in value]
+        return [resolve(item, variables) for item in value]
     if not isinstance(value, str):
         return value
-    whole = _VARIABLE.fullmatch(value)
+    whole = VARIABLE.fullmatch(value)
     if whole:
         return variables[whole[1]]
-    return _VARIABLE.sub(lambda match: str(variables[match[1]]), value)
+    return VARIABLE.sub(lambda match: str(variables[match[1]]), value)
 
 
 def _value_at(value: Any, path: str) -> Any:

@@ -209,7 +209,7 @@ def rest_event(suite: Suite, request: HttpRequest) -> dict[str, Any]:
     if request.token:
         headers["Authorization"] = f"Bearer {request.token}"
     base = suite.path or path
-    authorizer = {} if suite.public or not request.token else _context(request.token)
+    authorizer = {} if suite.public or not request.token else authorizer_context(request.token)
     return {
         "resource": base if path == base else base + "/{proxy+}",
         "path": path,
@@ -232,7 +232,7 @@ def rest_event(suite: Suite, request: HttpRequest) -> dict[str, Any]:
     }
 
 
-def _context(token: str) -> dict[str, str]:
+def authorizer_context(token: str) -> dict[str, str]:
     """Returns the context that the authorizer would pass for a valid token."""
     payload = token.split(".")[1]
     claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))

@@ -1,15 +1,19 @@
-"""Reads a service's log lines from CloudWatch Logs."""
+"""Reads log lines of functions and APIs from CloudWatch Logs."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from botocore.exceptions import ClientError
+
+from environments.resource_names import access_log_group
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
@@ -18,6 +22,13 @@ POLL_INTERVAL = 2.0
 """Seconds between two requests in follow mode."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LEADING = ("timestamp", "level", "location", "message")
+GATEWAY = "gateway"
+"""The service of the lines in the access logs of API Gateway."""
+PARALLEL = 8
+"""Log groups that are read at the same time."""
+OVERLAP = 10_000
+"""Milliseconds. CloudWatch Logs delivers events some seconds out of order, so each request of the
+follow mode reads this period again."""
 
 
 @dataclass(frozen=True)
@@ -27,26 +38,29 @@ class Line:
     timestamp: int
     """Milliseconds since the epoch."""
     message: str
+    service: str = ""
+    """The function, or GATEWAY."""
 
     def as_json(self) -> str:
         """Returns the event as a JSON object. If the message is JSON, it is nested as an object."""
-        return json.dumps(
-            {"timestamp": self._time(), "message": self._fields() or self.message.rstrip()}
-        )
+        service = {"service": self.service} if self.service else {}
+        message = self.fields() or self.message.rstrip()
+        return json.dumps({**service, "timestamp": self._time(), "message": message})
 
     def as_text(self) -> str:
         """Returns a line with time, level, message and other fields.
 
         If the message is not JSON, the line has only the time and the message.
         """
-        fields = self._fields()
+        fields = self.fields()
         if fields is None:
             return f"{self._time()} {self.message.rstrip()}"
         rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in LEADING)
         level, message = fields.get("level", ""), fields.get("message", "")
         return f"{self._time()} {level:<7} {message} {rest}".rstrip()
 
-    def _fields(self) -> dict[str, Any] | None:
+    def fields(self) -> dict[str, Any] | None:
+        """Returns the message's JSON object, or None if the message is not one."""
         try:
             value = json.loads(self.message)
         except json.JSONDecodeError:
@@ -82,29 +96,58 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     Raises:
         OperatorError: The environment has no such function.
     """
-    for event in _events(cloud.client("logs"), log_group(cloud, service), start):
-        yield Line(event["timestamp"], event["message"])
+    yield from _lines(cloud.client("logs"), log_group(cloud, service), start, service)
 
 
 def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """Yields the lines since `start`, then new lines until interrupted."""
-    client, group = cloud.client("logs"), log_group(cloud, service)
-    seen: dict[Any, int] = {}
+    group = _FollowedGroup(cloud.client("logs"), log_group(cloud, service), start, service)
     while True:
-        for event in _events(client, group, start):
-            # Events of the embedded AWS have no event id.
-            key = event.get("eventId") or (
-                event.get("logStreamName"),
-                event["timestamp"],
-                event["message"],
-            )
-            if key not in seen:
-                seen[key] = event["timestamp"]
-                yield Line(event["timestamp"], event["message"])
-        # CloudWatch delivers events some seconds out of order, so each request reads 10 s again.
-        start = max(start, max(seen.values(), default=start) - 10_000)
-        seen = {key: timestamp for key, timestamp in seen.items() if timestamp >= start}
+        yield from group.poll()
         time.sleep(POLL_INTERVAL)
+
+
+def search(
+    cloud: Cloud, groups: Mapping[str, str], start: int, pattern: str | None = None
+) -> list[Line]:
+    """Returns the lines of several log groups since `start`, oldest first.
+
+    Args:
+        groups: The service of each log group. A missing group has no lines.
+        pattern: A filter pattern of CloudWatch Logs. The embedded AWS ignores patterns of JSON.
+    """
+    client = cloud.client("logs")
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        found = pool.map(
+            lambda item: _existing(lambda: _lines(client, item[0], start, item[1], pattern)),
+            groups.items(),
+        )
+        return sorted((line for lines in found for line in lines), key=lambda line: line.timestamp)
+
+
+def follow_groups(
+    cloud: Cloud,
+    groups: Mapping[str, str],
+    start: int,
+    pattern: str | None = None,
+    *,
+    interval: float = POLL_INTERVAL,
+) -> Iterator[list[Line]]:
+    """Yields the lines of several log groups since `start`, then new lines until interrupted.
+
+    Yields one list per request of all groups, oldest first, also if there are no new lines. The
+    next request follows after `interval` seconds. For the other arguments, see `search`.
+    """
+    client = cloud.client("logs")
+    followed = [
+        _FollowedGroup(client, group, start, service, pattern) for group, service in groups.items()
+    ]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        while True:
+            found = pool.map(lambda group: _existing(group.poll), followed)
+            lines = [line for lines in found for line in lines]
+            yield sorted(lines, key=lambda line: line.timestamp)
+            time.sleep(interval)
 
 
 def log_group(cloud: Cloud, service: str) -> str:
@@ -122,7 +165,69 @@ def log_group(cloud: Cloud, service: str) -> str:
     return groups[service]
 
 
-def _events(client: Any, group: str, start: int) -> list[dict[str, Any]]:
-    pages = client.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=start)
+def all_log_groups(cloud: Cloud) -> dict[str, str]:
+    """Returns the service of each log group: of all functions, and of the APIs (GATEWAY)."""
+    environment = cloud.environment.name
+    return {
+        **{group: service for service, group in outputs(cloud)["log_groups"].items()},
+        **{access_log_group(api, environment): GATEWAY for api in ("api", "websocket")},
+    }
+
+
+class _FollowedGroup:
+    """A log group whose new events are read repeatedly."""
+
+    def __init__(
+        self, client: Any, group: str, start: int, service: str, pattern: str | None = None
+    ) -> None:
+        self._client, self._group, self._service = client, group, service
+        self._start, self._pattern = start, pattern
+        self._seen: dict[Any, int] = {}
+
+    def poll(self) -> list[Line]:
+        """Returns the lines that no earlier call returned."""
+        lines = []
+        for event in _events(self._client, self._group, self._start, self._pattern):
+            # Events of the embedded AWS have no event id.
+            key = event.get("eventId") or (
+                event.get("logStreamName"),
+                event["timestamp"],
+                event["message"],
+            )
+            if key not in self._seen:
+                self._seen[key] = event["timestamp"]
+                lines.append(Line(event["timestamp"], event["message"], self._service))
+        newest = max(self._seen.values(), default=self._start)
+        self._start = max(self._start, newest - OVERLAP)
+        self._seen = {key: time for key, time in self._seen.items() if time >= self._start}
+        return lines
+
+
+def _existing(read_lines: Callable[[], list[Line]]) -> list[Line]:
+    """Returns the lines, or none if the log group does not exist."""
+    try:
+        return read_lines()
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return []
+
+
+def _lines(
+    client: Any, group: str, start: int, service: str, pattern: str | None = None
+) -> list[Line]:
+    return [
+        Line(event["timestamp"], event["message"], service)
+        for event in _events(client, group, start, pattern)
+    ]
+
+
+def _events(
+    client: Any, group: str, start: int, pattern: str | None = None
+) -> list[dict[str, Any]]:
+    options = {"filterPattern": pattern} if pattern else {}
+    pages = client.get_paginator("filter_log_events").paginate(
+        logGroupName=group, startTime=start, **options
+    )
     events = [event for page in pages for event in page["events"]]
     return sorted(events, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))

@@ -1,9 +1,11 @@
 """Sends frames (WebSocket messages) to the connections of a room in parallel threads."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from http import HTTPStatus
+from time import perf_counter
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
 
@@ -37,11 +39,15 @@ SESSION_ENDED = "session_ended"
 
 
 class Delivery(Struct, frozen=True, rename="camel"):
-    """A frame to send to a room. If `name` is set, the cache records `name` as sent."""
+    """A frame to send to a room. If `name` is set, the cache records `name` as sent.
+
+    `correlation_id` is the id of the request that caused the frame, if another function sends it.
+    """
 
     room_id: str
     frame: Frame
     name: str | None = None
+    correlation_id: str | None = None
 
 
 class Gateway(Protocol):
@@ -157,6 +163,7 @@ class Fanout:
             room_id: self._live.connections(room_id)
             for room_id in dict.fromkeys(d.room_id for d in deliveries)
         }
+        started = perf_counter()
         audience = self._audience.check(listeners)
         pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
         for delivery in deliveries:
@@ -165,12 +172,36 @@ class Fanout:
                 future = self._pool.submit(self._gateway.post, connection.connection_id, data)
                 pending[future] = (connection, delivery)
         wait(pending)
+        self._log(deliveries, pending, round((perf_counter() - started) * 1000, 1))
         self._disconnect(
             connection for future, (connection, _) in pending.items() if future.result() == "gone"
         )
         self._resync((target for future, target in pending.items() if future.result() == "failed"))
         self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
         self._expel(audience)
+
+    def _log(
+        self,
+        deliveries: Sequence[Delivery],
+        posts: Mapping["Future[Outcome]", tuple[Connection, Delivery]],
+        duration_ms: float,
+    ) -> None:
+        """Logs the number of connections by outcome for each delivery that had any."""
+        outcomes: dict[int, Counter[Outcome]] = {}
+        for future, (_, delivery) in posts.items():
+            outcomes.setdefault(id(delivery), Counter())[future.result()] += 1
+        for delivery in deliveries:
+            if counts := outcomes.get(id(delivery)):
+                self._logger.info(
+                    "frames sent",
+                    room_id=delivery.room_id,
+                    frame_type=delivery.frame["type"],
+                    correlation_id=delivery.correlation_id or self._logger.get_correlation_id(),
+                    sent=counts["sent"],
+                    gone=counts["gone"],
+                    failed=counts["failed"],
+                    duration_ms=duration_ms,
+                )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
         """Removes a user's connections from a room. None means all users. Notifies clients.

@@ -1,13 +1,27 @@
 """Handlers for functions that consume SQS messages one by one."""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
+
+import msgspec
 
 from lambdas.common.logs import Logger
 
 Batch = dict[str, Any]
 Consume = Callable[[Batch], Any]
+
+
+class _Detail(msgspec.Struct, frozen=True, rename="camel"):
+    correlation_id: str | None = None
+
+
+class _Body(msgspec.Struct, frozen=True, rename="camel"):
+    """The members of a message's body that may contain a correlation id: of events, or its own."""
+
+    detail: _Detail = _Detail()
+    correlation_id: str | None = None
 
 
 class BatchFailedError(Exception):
@@ -37,17 +51,37 @@ def consume_messages(batch: Batch, handle: Callable[[bytes], None], logger: Logg
     """
     failures = []
     for record in batch["Records"]:
+        started, body = time.time(), record["body"].encode()
+        logger.set_correlation_id(_correlation_id(body))
+        fields = {
+            "message_id": record["messageId"],
+            "receive_count": record["attributes"]["ApproximateReceiveCount"],
+            "queue": record.get("eventSourceARN", "").rpartition(":")[2],
+        }
+        if sent := record["attributes"].get("SentTimestamp"):
+            fields["queued_ms"] = round(started * 1000) - int(sent)
         try:
-            handle(record["body"].encode())
+            handle(body)
         except Exception:
-            message_id = record["messageId"]
-            receive_count = record["attributes"]["ApproximateReceiveCount"]
-            logger.exception(
-                "message not handled", message_id=message_id, receive_count=receive_count
-            )
-            failures.append({"itemIdentifier": message_id})
+            logger.exception("message not handled", duration_ms=_since(started), **fields)
+            failures.append({"itemIdentifier": record["messageId"]})
+        else:
+            logger.info("message handled", duration_ms=_since(started), **fields)
     if len(failures) == len(batch["Records"]):
         raise BatchFailedError(
             f"None of the {len(failures)} messages could be handled: see the log"
         )
     return {"batchItemFailures": failures}
+
+
+def _correlation_id(body: bytes) -> str | None:
+    """Returns the correlation id of the request that caused a message. None if it has none."""
+    try:
+        message = msgspec.json.decode(body, type=_Body)
+    except msgspec.MsgspecError:
+        return None
+    return message.detail.correlation_id or message.correlation_id
+
+
+def _since(started: float) -> float:
+    return round((time.time() - started) * 1000, 1)

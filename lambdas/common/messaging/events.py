@@ -35,6 +35,13 @@ class Event(Struct, frozen=True, kw_only=True):
     detail: str
 
 
+class _Origin(Struct, frozen=True, rename="camel"):
+    """The part of an event's detail that logs contain."""
+
+    correlation_id: str | None = None
+    occurred_at: str | None = None
+
+
 class _Failure(Struct, frozen=True):
     """The reason why an event was not published. `text` is the error message of EventBridge."""
 
@@ -85,7 +92,7 @@ class EventPublisher:
         self._logger = logger
 
     def publish(self, events: Sequence[Event]) -> set[str]:
-        """Sends up to 10 events. Logs the events that failed, and returns their ids.
+        """Sends up to 10 events. Logs their outcome, and returns the ids of those that failed.
 
         Retries an event once if EventBridge reports a temporary failure of that event. The boto3
         client retries calls that fail as a whole.
@@ -104,14 +111,19 @@ class EventPublisher:
                 del failures[event.event_id]
             failures |= self._put(temporary)
         for event in events:
+            origin = msgspec.json.decode(event.detail, type=_Origin)
+            fields: dict[str, Any] = {
+                "event_id": event.event_id,
+                "event_type": event.event_type,
+                "correlation_id": origin.correlation_id,
+                "occurred_at": origin.occurred_at,
+            }
             if failure := failures.get(event.event_id):
                 self._logger.error(
-                    "event not published",
-                    event_id=event.event_id,
-                    event_type=event.event_type,
-                    reason=failure.code,
-                    error=failure.text,
+                    "event not published", reason=failure.code, error=failure.text, **fields
                 )
+            else:
+                self._logger.info("event published", **fields)
         return set(failures)
 
     def _put(self, events: Sequence[Event]) -> dict[str, _Failure]:

@@ -65,10 +65,14 @@ class Request:
         self._event = event
         context = event.get("requestContext") or {}
         self.method: str = event["httpMethod"].upper()
+        self.id: str | None = context.get("requestId")
+        """API Gateway's id, which its access log contains too."""
         self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
         self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
         self.route = ""
         """The template of the matched route, set by the router. Logged instead of the path."""
+        self.problem: str | None = None
+        """The code of the problem that the response reports, set by the router. Logged."""
         self.path_parameters: Mapping[str, str] = {}
         self.authenticated: Caller | None = None
         self.anonymous = False

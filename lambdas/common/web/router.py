@@ -179,21 +179,26 @@ class Router:
             method=request.method,
             route=request.route,
             status=result["statusCode"],
+            code=request.problem,
             duration_ms=round((perf_counter() - started) * 1000, 1),
             user_id=None
             if request.anonymous or not request.authenticated
             else request.authenticated.user_id,
+            caller=request.authenticated.kind if request.authenticated else "nobody",
+            api_request_id=request.id,
         )
         return result
 
     def _respond(self, request: Request) -> dict[str, Any]:
         try:
             return self._dispatch(request).to_event()
-        except Problem as problem:
-            return Response.of(problem).to_event()
+        except Problem as error:
+            problem = error
         except Exception as error:
             self._logger.exception("the request failed")
-            return Response.of(problem_of(error)).to_event()
+            problem = problem_of(error)
+        request.problem = problem.code
+        return Response.of(problem).to_event()
 
     def _dispatch(self, request: Request) -> Response[Any]:
         methods, request.path_parameters = self._table.match(request.segments)

@@ -6,7 +6,6 @@ import base64
 import binascii
 import json
 import time
-import uuid
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -23,6 +22,8 @@ from ministack.services import (
     elasticache,
     waf,
 )
+
+from .request_logs import current_id
 
 
 def follow_alias_of_websockets() -> None:
@@ -93,7 +94,7 @@ def render_ids_of_mock_responses() -> None:
 
     def invoke_and_render(integration: Any) -> tuple[int, dict[str, str], bytes]:
         status, headers, body = invoke(integration)
-        return status, headers, body.replace(b"$context.requestId", str(uuid.uuid4()).encode())
+        return status, headers, body.replace(b"$context.requestId", current_id().encode())
 
     apigateway_v1._invoke_mock_v1 = invoke_and_render
 

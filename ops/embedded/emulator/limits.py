@@ -18,7 +18,7 @@ from ministack.services import (
 INTERVAL = 30.0
 """Seconds between two checks."""
 LOG_STREAMS = 50
-"""Streams per log group. Each worker process of a function writes to a separate stream."""
+"""Streams per log group. Each version of a function writes to a separate stream every day."""
 LOG_EVENTS = 2000
 """Events per log stream."""
 GROUP_EVENTS = 10_000

@@ -29,6 +29,7 @@ from .journal import Journal
 from .log_settings import store_log_settings
 from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
+from .request_logs import log_requests
 from .saving import Saver, add_save_request
 from .trace_groups import add_trace_groups
 from .transport import serve_with_tls
@@ -60,6 +61,7 @@ def correct() -> None:
     store_response_bodies()
     bound_workers()
     keep_workers_after_errors()
+    log_requests()
     persist_before_acknowledging()
     state = Path(persistence.STATE_DIR)
     journal = Journal(state.parent / "journal")

@@ -75,7 +75,25 @@ def test_entries_that_fail_temporarily_are_retried_once(logger: Logger, logged: 
     assert publisher.publish(create_events("A", "B", "C")) == {"id-C"}
     assert [len(call) for call in bridge.calls] == [3, 2]
     assert bridge.types() == ["A", "B"]
-    assert [line["event_id"] for line in logged()] == ["id-C"]
+    assert [(line["message"], line["event_id"]) for line in logged()] == [
+        ("event published", "id-A"),
+        ("event published", "id-B"),
+        ("event not published", "id-C"),
+    ]
+
+
+def test_a_published_event_is_logged_with_the_request_that_caused_it(
+    logger: Logger, logged: Logged
+) -> None:
+    publish_directly(FakeEventBridge(), logger)
+    logger.set_correlation_id("of-the-relay")
+    [line] = logged()
+    assert line["message"] == "event published"
+    assert (line["correlation_id"], line["occurred_at"], line["event_type"]) == (
+        "trace-1",
+        "2027-01-15T08:00:00.000Z",
+        "UserLoggedIn",
+    )
 
 
 def test_rejected_entries_are_not_retried(logger: Logger) -> None:

@@ -1,0 +1,1 @@
+"""Reads what an environment is doing: requests, waterfalls, queues, and invocations by hand."""

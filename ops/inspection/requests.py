@@ -1,0 +1,122 @@
+"""The latest REST requests and WebSocket frames of an environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from ops.cloud import Cloud
+from ops.inspection.lines import LogLine, parse_line
+from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, all_log_groups, follow_groups, search
+
+REQUEST, FRAME = "request", "frame"
+"""The messages of the log lines that functions write at the end of each request and frame."""
+ENDS = f'{{ $.message = "{REQUEST}" || $.message = "{FRAME}" || $.requestId = * }}'
+"""The filter pattern of these lines, and of all lines of access logs."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request of the REST API, or a frame of the WebSocket API."""
+
+    time: int
+    """The time of the response in milliseconds since the epoch."""
+    kind: Literal["request", "frame"]
+    service: str
+    """The function, or `gateway` if API Gateway itself sent the response."""
+    method: str
+    """Empty for frames."""
+    route: str
+    status: str
+    """The HTTP status. For frames, `ok` or the code of the error."""
+    failed: bool
+    """True if the platform is the cause: a status of 500 or more, or a failed invocation."""
+    duration: float | None
+    """Milliseconds in the function. In API Gateway, if it sent the response."""
+    caller: str
+    """`registered`, `anonymous`, `nobody` (not authenticated), or empty if unknown."""
+    correlation_id: str
+
+
+def read_requests(cloud: Cloud, start: int) -> list[Request]:
+    """Returns the requests and frames since `start` (milliseconds since the epoch), oldest first.
+
+    Raises:
+        OperatorError: The environment has not been deployed.
+    """
+    lines = search(cloud, all_log_groups(cloud), start, ENDS)
+    return _requests(parse_line(line) for line in lines)
+
+
+def follow_requests(
+    cloud: Cloud, start: int, *, interval: float = POLL_INTERVAL
+) -> Iterator[list[Request]]:
+    """Yields the requests and frames since `start`, then new ones until interrupted.
+
+    Yields a list every `interval` seconds, also if it is empty.
+
+    Raises:
+        OperatorError: The environment has not been deployed.
+    """
+    for lines in follow_groups(cloud, all_log_groups(cloud), start, ENDS, interval=interval):
+        yield _requests(parse_line(line) for line in lines)
+
+
+def _requests(lines: Iterable[LogLine]) -> list[Request]:
+    found = (_of_gateway(line) if line.service == GATEWAY else _of_function(line) for line in lines)
+    return sorted((item for item in found if item), key=lambda item: item.time)
+
+
+def _of_function(line: LogLine) -> Request | None:
+    if line.message not in {REQUEST, FRAME} or "route" not in line.fields:
+        return None
+    status = line.field("status") or line.field("outcome")
+    return Request(
+        time=line.time,
+        kind="request" if line.message == REQUEST else "frame",
+        service=line.service,
+        method=line.field("method"),
+        route=line.field("route"),
+        status=status,
+        failed=is_failure(status),
+        duration=number(line.field("duration_ms")),
+        caller=line.field("caller"),
+        correlation_id=line.field("correlation_id"),
+    )
+
+
+def _of_gateway(line: LogLine) -> Request | None:
+    """Returns a request to which API Gateway itself responded. None for all other requests."""
+    # A mock integration takes less than a millisecond, an invocation of a function never does.
+    has_invoked = line.field("integrationLatency") not in {"", "0"}
+    if has_invoked and not line.field("integrationError"):
+        return None
+    is_frame = "route" in line.fields
+    return Request(
+        time=line.time,
+        kind="frame" if is_frame else "request",
+        service=GATEWAY,
+        method=line.field("method"),
+        route=line.field("route") or line.field("resourcePath") or line.field("path"),
+        status=line.field("status"),
+        failed=is_failure(line.field("status")) or bool(line.field("integrationError")),
+        duration=number(line.field("latency")),
+        caller="nobody" if line.field("status") == "401" else "",
+        correlation_id=line.field("requestId"),
+    )
+
+
+def is_failure(status: str) -> bool:
+    """Returns True for an HTTP status, or an error code of a frame, that the platform caused."""
+    return status in {"internal_error", "dependency_unavailable"} or (
+        status.isdecimal() and int(status) >= 500
+    )
+
+
+def number(text: str) -> float | None:
+    """Returns a number from a log line, or None if there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
