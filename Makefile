@@ -29,7 +29,7 @@ OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
 .DEFAULT_GOAL := help
-.PHONY: help setup cdktn installed up down dev status logs synth test nightly types docs lint audit sbom lock
+.PHONY: help setup cdktn installed up down dev status logs synth generate test nightly types docs lint audit sbom lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -81,6 +81,9 @@ logs: installed  ## Show the latest log lines of one service
 
 synth: setup  ## Write the Terraform files of all environments to cdktf.out/stacks/
 	@$(OPS) synth
+
+generate: setup  ## Write the documentation, schemas and policies that follow from the code
+	@$(BIN)/python -m tools.generate
 
 test: setup $(TEST_TOOLS)  ## Run the tests on two workers; ARGS are arguments for pytest
 	$(BIN)/python -m pytest -n 2 $(ARGS)

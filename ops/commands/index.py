@@ -102,6 +102,7 @@ ENTRIES = (
     Entry("apply", "review:apply", REVIEW, "ops apply prod --reviewed prod.plan"),
     Entry("cost", "cost:cost", REVIEW, "ops cost prod --usage 1m"),
     Entry("diagram", "diagram:diagram", REVIEW, "ops diagram prod --format svg -o prod.svg"),
+    Entry("new", "new:app", DEVELOP, "ops new service notes"),
     Entry("environment", "environment_file:app", DEVELOP, "ops environment new qa --like staging"),
     Entry("dev", "local:dev", DEVELOP, "ops dev"),
     Entry("logs", "environment:logs", DEVELOP, "ops logs chat --follow"),

@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lambdas.route_tables import SERVICES as ALL_SERVICES
+
 ENVIRONMENTS = ("dev", "staging", "prod")
 COMMON_RULES = "rule.name=AWSManagedRulesCommonRuleSet"
 SERVICES = ("auth", "profile", "chat", "post", "catalog", "ai")
 FUNCTIONS = (*SERVICES, "authorizer", "health", "migration", "relay", "statistics", "delivery")
+ADDED = tuple(name for name in ALL_SERVICES if name not in FUNCTIONS)
+"""Services that the specification does not contain, for example those of `ops new service`."""
 
 
 @dataclass(frozen=True)
@@ -583,8 +587,12 @@ COUNTS = [
         "aws_vpc_security_group_ingress_rule", {"security_group_id": security_group("database")}, 3
     ),
     Count("aws_subnet", {"map_public_ip_on_launch": True}, 0),
-    Count("aws_lambda_function", {}, len(FUNCTIONS)),
-    Count("aws_lambda_provisioned_concurrency_config", {}, PerEnv(0, len(SERVICES), len(SERVICES))),
+    Count("aws_lambda_function", {}, len(FUNCTIONS) + len(ADDED)),
+    Count(
+        "aws_lambda_provisioned_concurrency_config",
+        {},
+        PerEnv(0, len(SERVICES) + len(ADDED), len(SERVICES) + len(ADDED)),
+    ),
     # No email address receives alerts by default.
     Count("aws_sns_topic_subscription", {"protocol": "email"}, 0),
     Count("aws_appautoscaling_target", {}, 0),  # tables are billed on demand
@@ -622,7 +630,10 @@ PROVIDER = {
 }
 """Arguments of every AWS provider."""
 
-BEHIND_AUTHORIZER = ("/v1/profile", "/v1/chat", "/v1/posts", "/v1/catalog", "/v1/ai")
+BEHIND_AUTHORIZER = (
+    *("/v1/profile", "/v1/chat", "/v1/posts", "/v1/catalog", "/v1/ai"),
+    *(f"/v1/{service}" for service in ADDED),
+)
 """Paths whose requests, except preflights, need a token."""
 
 ROUTES = {

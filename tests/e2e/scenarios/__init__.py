@@ -1,35 +1,24 @@
 """Scenarios of the functions: generators that call all routes and send all events."""
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pkgutil import iter_modules
 
-from tests.e2e.scenarios import (
-    ai,
-    auth,
-    authorizer,
-    catalog,
-    chat,
-    delivery,
-    health,
-    migration,
-    post,
-    profile,
-    relay,
-    statistics,
-)
 from tests.e2e.scenarios.context import Scenario
 
+
+def _scenarios(function: str) -> Sequence[Scenario]:
+    module = import_module(f"{__name__}.{function}")
+    return [
+        value
+        for name, value in vars(module).items()
+        if name.startswith("run_") and value.__module__ == module.__name__
+    ]
+
+
 SCENARIOS: Mapping[str, Sequence[Scenario]] = {
-    "ai": [ai.run_scenario],
-    "auth": [auth.run_scenario],
-    "authorizer": [authorizer.run_scenario],
-    "catalog": [catalog.run_scenario, catalog.run_sweep],
-    "chat": [chat.run_scenario],
-    "delivery": [delivery.run_scenario],
-    "health": [health.run_scenario],
-    "migration": [migration.run_scenario],
-    "post": [post.run_scenario],
-    "profile": [profile.run_scenario],
-    "relay": [relay.run_scenario],
-    "statistics": [statistics.run_scenario],
+    module.name: _scenarios(module.name)
+    for module in iter_modules(__path__)
+    if module.name != "context"
 }
-"""The scenarios by function."""
+"""The scenarios by function: the functions `run_*` of the module with its name."""

@@ -1,0 +1,1 @@
+"""Generates code for new parts of the platform."""
