@@ -122,10 +122,10 @@ def copy_state(cloud: Cloud, file: Path) -> None:
 
 
 def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
-    """Replaces a damaged state by its newest readable version, and deletes a damaged lock.
+    """Replaces a damaged or missing state by its newest readable version. Deletes a damaged lock.
 
     Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
-    lock is one that is not JSON.
+    lock is one that is not JSON. A state is missing if only its copy exists.
 
     Args:
         directory: The directory in which the damaged state is kept.
@@ -140,23 +140,27 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     if _is_damaged(cloud, lock):
         s3.delete_object(Bucket=state.bucket, Key=lock)
         report("Removed a state lock that cannot be read")
-    if not _is_damaged(cloud, state.key):
+    if _is_damaged(cloud, state.key):
+        directory.mkdir(parents=True, exist_ok=True)
+        kept = directory / f"{time.time_ns()}.tfstate"
+        body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
+        with kept.open("wb") as file, suppress(BotoCoreError):
+            # Reading a truncated object raises an error before its declared length.
+            file.writelines(body.iter_chunks())
+        problem, remains = "is damaged", f". Kept the damaged state as {kept}"
+    elif copy.exists() and read_state(cloud) is None:
+        problem, remains = "is missing", ""
+    else:
         return False
-    directory.mkdir(parents=True, exist_ok=True)
-    kept = directory / f"{time.time_ns()}.tfstate"
-    body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
-    with kept.open("wb") as file, suppress(BotoCoreError):
-        # Reading a truncated object raises an error before its declared length.
-        file.writelines(body.iter_chunks())
     candidates = [_newest_version(cloud), (read_json(copy), "the copy of the last apply")]
     readable = [(content, source) for content, source in candidates if content]
     if readable:
         content, source = max(readable, key=lambda candidate: candidate[0].get("serial", 0))
         s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(content).encode())
-        report(f"Terraform's state is damaged: restored {source}. Kept the damaged state as {kept}")
+        report(f"Terraform's state {problem}: restored {source}{remains}")
     else:
         s3.delete_object(Bucket=state.bucket, Key=state.key)
-        report(f"Terraform's state is damaged and has no earlier version. Kept the state as {kept}")
+        report(f"Terraform's state {problem} and has no earlier version{remains}")
     return True
 
 

@@ -202,6 +202,19 @@ def test_a_damaged_state_is_replaced_by_the_copy_if_that_is_newer(
     assert outputs(stored) == {"number": 2}
 
 
+def test_a_missing_state_is_replaced_by_the_copy(stored: Cloud, tmp_path: Path) -> None:
+    put_object(stored, "", {"serial": 2, "outputs": {"number": {"value": 2}}})
+    copy_state(stored, tmp_path / "copy")
+    state = stored.environment.state
+    stored.client("s3").delete_object(Bucket=state.bucket, Key=state.key)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
+    assert outputs(stored) == {"number": 2}
+
+
+def test_a_state_that_was_never_stored_is_not_missing(stored: Cloud, tmp_path: Path) -> None:
+    assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy")
+
+
 def test_a_damaged_state_without_an_earlier_version_is_kept_and_deleted(
     stored: Cloud, tmp_path: Path
 ) -> None:
