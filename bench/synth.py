@@ -5,7 +5,6 @@
 The variants run the same main.py in turn:
 
 - `lazy` imports only the provider's modules that are used, and `ordinary` imports all of them.
-- `plain-jsii` is `lazy` without the changes in modules/provider/kernel.py.
 - `cdktn` is `lazy` with CDK Terrain, if `make cdktn` has installed it.
 
 Before the measurement, each variant runs once to package the functions and to compile modules.
@@ -43,7 +42,7 @@ runpy.run_path("main.py", run_name="__main__")
 """
 BASELINE = "lazy"
 CDKTN = PROJECT / "tools" / "cdktn" / ".venv" / "bin" / "python"
-VARIANTS = (BASELINE, "plain-jsii", "ordinary", *(["cdktn"] if CDKTN.exists() else []))
+VARIANTS = (BASELINE, "ordinary", *(["cdktn"] if CDKTN.exists() else []))
 SETTINGS = {
     variant: {"PLATFORM_CDK": "cdktn"}
     if variant == "cdktn"

@@ -4,13 +4,11 @@ The bindings are 2,137 generated Python modules and as many JavaScript ones. A s
 but a normal import loads all. After `load_lazily`, importing
 `cdktf_cdktf_provider_aws.<resource>` loads only that resource: in Python, an empty parent package
 replaces the package's `__init__`; in Node, preload.cjs turns the requires of the index file into
-getters. `load_lazily` also removes three delays of jsii: the second Node process that relays every
-message (runtime.cjs), the wait while Node loads an assembly, and the wait for a reference that was
-already read (both in kernel.py).
+getters. `load_lazily` also removes jsii's second Node process, which relays every message
+(runtime.cjs).
 
 The synthesized Terraform is the same. If the provider or jsii has an unexpected structure, the
-normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import,
-and PLATFORM_PROVIDER_IMPORT=plain-jsii omits only the changes in kernel.py.
+normal import is used, with a warning. PLATFORM_PROVIDER_IMPORT=ordinary forces the normal import.
 
 PLATFORM_CDK=cdktn runs the same sources on CDK Terrain, the maintained fork of CDKTF. Its packages
 are then imported under CDKTF's names (docs/decisions/0095-cdk-terrain.md).
@@ -29,8 +27,6 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
-
-from modules.provider.kernel import reduce_waits
 
 CORE = "cdktf"
 PACKAGE = "cdktf_cdktf_provider_aws"
@@ -105,8 +101,7 @@ def load_lazily() -> bool:
         # Only imports of the CDK may fail. Commands import this package too, but use no construct.
         sys.meta_path.insert(0, _Unavailable(error))
         return False
-    mode = os.environ.get("PLATFORM_PROVIDER_IMPORT")
-    if mode == "ordinary":
+    if os.environ.get("PLATFORM_PROVIDER_IMPORT") == "ordinary":
         _import_all(selected)
         return False
     spec = importlib.util.find_spec(selected.bindings)
@@ -122,8 +117,6 @@ def load_lazily() -> bool:
         _import_all(selected)
         return False
     _preload_in_node()
-    if mode != "plain-jsii":
-        reduce_waits()
     if selected.core != CORE:
         sys.modules[CORE] = importlib.import_module(selected.core)
     sys.modules[PACKAGE] = _bare_package(spec)

@@ -8,14 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import pytest
-from jsii._kernel.providers import process
 
 from modules import provider
-from modules.provider import kernel
 from ops.root import PROJECT
 from ops.terraform.toolchain import node_variables
 
@@ -173,99 +170,3 @@ def test_a_jsii_runtime_with_an_unexpected_structure_runs_unchanged_with_a_warni
     done = _runtime(tmp_path, 'console.log("passes messages on")')
     assert done.stdout == "passes messages on\n"
     assert "an unexpected structure" in done.stderr
-
-
-def test_python_does_not_wait_until_jsii_assemblies_are_loaded() -> None:
-    program = """
-import modules, cdktf
-from jsii._runtime import kernel
-node = kernel.provider._process
-print(len(node._pending))
-cdktf.App()
-print(len(node._pending))
-"""
-    assert _python(program).stdout.split() == ["3", "0"], "first message, 2 assemblies"
-
-
-def test_the_first_jsii_call_fails_if_an_assembly_cannot_be_loaded() -> None:
-    program = """
-import modules, cdktf
-from jsii._runtime import kernel
-kernel.load("@example/absent", "1.0.0", "/absent.tgz")
-try:
-    cdktf.App()
-except RuntimeError as error:
-    print(error)
-"""
-    output = _python(program).stdout
-    assert "could not load an assembly" in output
-    assert "absent.tgz" in output
-
-
-def test_references_are_cached_and_changeable_properties_are_not() -> None:
-    program = """
-import modules, cdktf
-from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
-stack = cdktf.TerraformStack(cdktf.App(), "test")
-queue = SqsQueue(stack, "queue", name="first", tags={"a": "1"})
-print(queue.arn == queue.arn, queue.name == queue.name, queue.tags_input)
-queue.tags = {"a": "2"}
-queue.name = "second"
-arn = queue.arn
-queue.policy = arn
-print(queue.policy_input == arn)
-queue.reset_policy()
-print(queue.name == queue.name, queue.name_input, queue.tags_input, queue.policy_input)
-cdktf.TerraformOutput(stack, "name", value=queue.name)
-print('"value": "${aws_sqs_queue.queue.name}"' in cdktf.Testing.synth(stack))
-"""
-    assert _python(program).stdout.splitlines() == [
-        "True True {'a': '1'}",
-        "True",
-        "True second {'a': '2'} None",
-        "True",
-    ]
-
-
-def test_a_python_jsii_with_an_unexpected_structure_is_not_patched_with_a_warning(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(process, "_NodeProcess", object)
-    with pytest.warns(UserWarning, match="an unexpected structure"):
-        assert kernel.reduce_waits() is False
-    assert process._NodeProcess is object
-
-
-def test_another_version_of_jsii_is_not_patched_with_a_warning(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Unpatched(process._NodeProcess):
-        pass
-
-    monkeypatch.setattr(process, "_NodeProcess", Unpatched)
-    monkeypatch.setattr(kernel, "KNOWN_VERSION", "1.141.0")
-    with pytest.warns(UserWarning, match=rf"jsii is {version('jsii')}, not 1\.141\.0"):
-        assert kernel.reduce_waits() is False
-    assert process._NodeProcess is Unpatched
-
-
-def test_a_stack_is_the_same_with_an_unpatched_jsii() -> None:
-    program = """
-import sys, modules
-from modules.provider import kernel
-from cdktf import App, TerraformStack, Testing
-from cdktf_cdktf_provider_aws.sqs_queue import SqsQueue
-from jsii._runtime import kernel as runtime
-stack = TerraformStack(App(), "test")
-SqsQueue(stack, "copy", name=SqsQueue(stack, "queue", name="a").arn)
-print(type(runtime.provider._process).__name__, Testing.synth(stack))
-"""
-    patched = _python(program).stdout.partition(" ")
-    unpatched = _python(program, PLATFORM_PROVIDER_IMPORT="plain-jsii").stdout.partition(" ")
-    assert (patched[0], unpatched[0]) == ("DeferringProcess", "_NodeProcess")
-    assert json.loads(patched[2]) == json.loads(unpatched[2])
-
-
-def test_the_patched_version_of_jsii_is_the_locked_one() -> None:
-    lock = json.loads((PROJECT / "Pipfile.lock").read_text())
-    assert lock["synthesis"]["jsii"]["version"] == f"=={kernel.KNOWN_VERSION}"
