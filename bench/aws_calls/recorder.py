@@ -1,0 +1,105 @@
+"""Calls routes, frames and events, and keeps the largest counts of each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from bench.aws_calls.counter import Counts
+from bench.aws_calls.platform import Person, Platform
+from lambdas.route_tables import route_tables
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
+"""Data with the signature of a PNG. Services check only the signature."""
+
+
+class Recorder:
+    """The counts of a round, by `METHOD /route`, `frame <action>` or `event <name>`."""
+
+    def __init__(self, platform: Platform, *, page: int, is_counting: bool) -> None:
+        """`page` is the number of items on a page of a list.
+
+        Without `is_counting`, the round only warms up the functions.
+        """
+        self.platform = platform
+        self.page = page
+        self.counts: dict[str, Counts] = {}
+        self._is_counting = is_counting
+        self._idempotent = {
+            f"{route.method} {route.path}"
+            for routes in route_tables().values()
+            for route in routes
+            if route.idempotent
+        }
+
+    def call(self, caller: Person | None, route: str, body: object = None, **more: Any) -> Any:
+        """Calls a route such as `GET /v1/posts/{postId}`, and returns the JSON of the response.
+
+        Args:
+            more: `query` and `token`. Other arguments are the route's path parameters.
+        """
+        method, path = route.split(" ")
+        query, token = more.pop("query", None), more.pop("token", None)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if route in self._idempotent:
+            headers["Idempotency-Key"] = uuid.uuid4().hex
+        return self.count(
+            route,
+            lambda: self.platform.request(
+                caller.caller if caller else None,
+                method,
+                path.format(**more),
+                body,
+                query=query,
+                headers=headers,
+            ),
+        )
+
+    def frame(self, person: Person, connection: str, action: str, **members: Any) -> None:
+        """Sends a frame, or with the action `connect` or `disconnect` such an event."""
+        is_frame = action not in {"connect", "disconnect"}
+        body = {"action": action, "requestId": "r", **members} if is_frame else None
+        event_type = "MESSAGE" if is_frame else action.upper()
+        self.count(
+            f"frame {action}",
+            lambda: self.platform.frame(person, connection, event_type, body),
+        )
+
+    def count(self, name: str, work: Callable[[], Any]) -> Any:
+        """Runs `work`, and keeps the largest number of each count of all calls with this name."""
+        if not self._is_counting:
+            return work()
+        with self.platform.counter.counting() as counts:
+            result = work()
+        self.counts.setdefault(name, Counts()).keep_largest(counts)
+        return result
+
+    def rename(self, name: str, new: str) -> None:
+        """Keeps the counts so far under another name."""
+        if name in self.counts:
+            self.counts[new] = self.counts.pop(name)
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Counts nothing in a `with` block, which only prepares data."""
+        before, self._is_counting = self._is_counting, False
+        try:
+            yield
+        finally:
+            self._is_counting = before
+
+    @property
+    def limit(self) -> dict[str, str]:
+        """The query that limits a list to a page."""
+        return {"limit": str(self.page)}
+
+    def upload(self, bucket: str, form: Mapping[str, Any]) -> str:
+        """Stores a picture under the key of a signed form. Returns the key."""
+        key: str = form["key"]
+        fields = form["upload"]["fields"]
+        self.platform.s3.put_object(
+            Bucket=bucket, Key=key, Body=PNG, ContentType=fields["Content-Type"]
+        )
+        return key
