@@ -101,6 +101,7 @@ ENTRIES = (
     Entry("review", "review:review", REVIEW, "ops review prod --format html -o review.html"),
     Entry("apply", "review:apply", REVIEW, "ops apply prod --reviewed prod.plan"),
     Entry("cost", "cost:cost", REVIEW, "ops cost prod --usage 1m"),
+    Entry("capacity", "capacity:capacity", REVIEW, "ops capacity prod --users 1000000"),
     Entry("diagram", "diagram:diagram", REVIEW, "ops diagram prod --format svg -o prod.svg"),
     Entry("new", "new:app", DEVELOP, "ops new service notes"),
     Entry("environment", "environment_file:app", DEVELOP, "ops environment new qa --like staging"),

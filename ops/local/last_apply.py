@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ops.cloud import Cloud
 from ops.embedded.services import Database
 from ops.root import PROJECT, Root, read_json, write_json
+from ops.terraform.source_digest import digest, source_files
 from ops.terraform.state import state_digest
 
 SOURCES = (
@@ -40,7 +40,7 @@ class LastApply:
         self._file = root.path / "applied.json"
         self._control = root.path / Database.name / "global" / "pg_control"
         self._stack = stack
-        self._sources = digest(_source_files(project))
+        self._sources = digest(source_files(project, SOURCES))
 
     def is_current(self, cloud: Cloud) -> bool:
         """Returns True if the inputs, Terraform's state and the database are the same."""
@@ -62,20 +62,3 @@ class LastApply:
             # and needs all migrations.
             "database": self._control.read_bytes()[:8].hex() if self._control.exists() else None,
         }
-
-
-def digest(files: Iterable[Path]) -> str:
-    """Returns a digest of the paths and contents of files."""
-    result = hashlib.sha256()
-    for file in sorted(files):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        result.update(f"{file} {content}\n".encode())
-    return result.hexdigest()
-
-
-def _source_files(project: Path) -> Iterator[Path]:
-    for source in SOURCES:
-        path = project / source
-        for file in [path] if path.is_file() else path.rglob("*"):
-            if file.is_file() and "__pycache__" not in file.parts:
-                yield file

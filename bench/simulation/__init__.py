@@ -1,0 +1,1 @@
+"""Simulates the three hardest paths event by event, to check the arithmetic of `ops capacity`."""

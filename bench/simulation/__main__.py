@@ -1,0 +1,35 @@
+"""Compares `ops capacity` with a simulation of a large room, the timeline and an outage.
+
+    python -m bench.simulation [prod]
+
+Needs no running platform. Prints the figures of both and their difference.
+"""
+
+from __future__ import annotations
+
+from bench import create_parser
+from bench.simulation.comparison import compare
+from ops.capacity.calls import load_rows
+from ops.capacity.forecast import Forecast
+from ops.capacity.model import load_model
+from ops.capacity.quotas import load_quotas
+from ops.capacity.stack import read_stack
+from ops.console import report
+from ops.terraform.kept_stacks import read_kept_stack
+
+
+def main() -> None:
+    parser = create_parser(__doc__)
+    parser.add_argument("environment", nargs="?", default="prod")
+    stack = read_stack(read_kept_stack(parser.parse_args().environment, report))
+    quotas = load_quotas()
+    forecast = Forecast(stack, load_model(), quotas, load_rows())
+    print("| figure | model | simulation | difference |\n| --- | --- | --- | --- |")
+    for item in compare(forecast, quotas):
+        print(
+            f"| {item.what} | {item.model:,.4g} | {item.simulation:,.4g} | {item.difference:+.1%} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

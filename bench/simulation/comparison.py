@@ -1,0 +1,137 @@
+"""Compares the model's figures with those of the simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from bench.simulation.paths import (
+    Room,
+    Storm,
+    Timeline,
+    simulate_room,
+    simulate_storm,
+    simulate_timeline,
+)
+from ops.capacity.forecast import Forecast
+from ops.capacity.load import POSTS
+from ops.capacity.quotas import Quotas
+
+SEED = 1
+CONNECTS = (
+    "POST /v1/chat/tickets",
+    "frame connect",
+    "GET /v1/chat/rooms",
+)
+"""What chat handles once for each user after an outage."""
+REFRESH = "POST /v1/auth/refresh"
+TIMELINE_UNITS = 1.0
+"""Write units of a post in the timeline's index."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One figure of both."""
+
+    what: str
+    model: float
+    simulation: float
+
+    @property
+    def difference(self) -> float:
+        """The relative difference of the simulation from the model."""
+        return self.simulation / self.model - 1
+
+
+def compare(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
+    """Yields the figures of the three paths, below and above the point where each breaks."""
+    yield from _room(forecast, quotas)
+    yield from _timeline(forecast, quotas)
+    yield from _storm(forecast, quotas)
+
+
+def _room(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
+    times, cores = forecast.model.times, forecast.loads.cores("delivery")
+    listeners, duration = 150, 150
+    seconds = forecast.loads.posting("delivery", listeners)
+    for share in (0.5, 0.8):
+        room = Room(
+            share / seconds,
+            listeners,
+            times.post_ms.value / cores / 1000,
+            times.post_round_trip_ms.value / 1000,
+            POSTS,
+            quotas.value("apigateway.requests"),
+        )
+        result = simulate_room(room, duration, SEED)
+        yield Comparison(
+            f"large room at {share:.0%}: seconds of delivery for each message",
+            seconds,
+            result.busy_seconds,
+        )
+    overloaded = Room(
+        2 / seconds, listeners, room.post_cpu, room.round_trip, POSTS, room.posts_per_second
+    )
+    result = simulate_room(overloaded, duration, SEED)
+    yield Comparison(
+        "large room, overloaded: messages per second", 1 / seconds, result.delivered_per_second
+    )
+
+
+def _timeline(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
+    shards = forecast.stack.shards
+    partition = quotas.value("dynamodb.partition_writes")
+    allowed = shards * partition / TIMELINE_UNITS
+    for share in (0.8, 1.5):
+        result = simulate_timeline(
+            Timeline(share * allowed, shards, TIMELINE_UNITS, partition), 5, SEED
+        )
+        yield Comparison(
+            f"timeline at {share:.0%}: posts stored per second",
+            min(share, 1.0) * allowed,
+            result.stored_per_second,
+        )
+
+
+def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
+    for users in (30_000, 100_000, 200_000):
+        yield Comparison(
+            f"outage with {users:,} daily users: seconds until all are connected",
+            forecast.recovery_seconds(users),
+            simulate_storm(_storm_of(forecast, quotas, users), SEED),
+        )
+    # Without Cognito's quotas, the executions of chat are what clients wait for.
+    users = 300_000
+    storm = replace(
+        _storm_of(forecast, quotas, users), refreshing_share=0.0, connections_per_second=1e9
+    )
+    used = forecast.point(users).storm.concurrency["chat"] / storm.chat_executions
+    yield Comparison(
+        f"outage with {users:,} daily users who need not refresh: seconds",
+        storm.spread * max(1.0, used),
+        simulate_storm(storm, SEED),
+    )
+
+
+def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
+    """Returns the storm that the model describes."""
+    model, loads, functions = forecast.model, forecast.loads, forecast.stack.functions
+    rooms = int(model.population.rooms_joined_per_session.value)
+    online = users * model.online_share
+    spread = model.outage.seconds_to_reconnect.value
+    connecting = sum(loads.duration(name) for name in CONNECTS)
+    # The rest of the executions announces in each room who is online.
+    whole = forecast.point(users).storm.concurrency["chat"] * spread / online
+    return Storm(
+        int(online),
+        spread,
+        model.outage.share_that_refreshes.value,
+        rooms,
+        quotas.value("apigateway.connections"),
+        quotas.value("cognito.UserResourceRead"),
+        functions["chat"].reserved or quotas.value("lambda.concurrency"),
+        functions["auth"].reserved or quotas.value("lambda.concurrency"),
+        connecting,
+        (whole - connecting) / rooms,
+        loads.duration(REFRESH),
+    )

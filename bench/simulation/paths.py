@@ -1,0 +1,202 @@
+"""The three hardest paths: a large room, the timeline's shards, and a storm after an outage."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+"""Seconds between a client's attempts: they double, with a random share, up to the longest."""
+BATCH = 10
+"""Frames that a delivery receives at once."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room whose messages one message group of the FIFO queue orders."""
+
+    messages_per_second: float
+    listeners: int
+    post_cpu: float
+    """Seconds that a post occupies the function's share of a core."""
+    round_trip: float
+    """Mean seconds that a post waits for API Gateway."""
+    workers: int
+    """Parallel posts."""
+    posts_per_second: float
+    """The quota of API Gateway. A rejected post is repeated once as a `resync` frame."""
+
+
+@dataclass(frozen=True)
+class RoomResult:
+    """What a simulated room has done."""
+
+    busy_seconds: float
+    """Seconds of delivery for each message."""
+    delivered_per_second: float
+    backlog: int
+    """Messages that wait at the end."""
+
+
+def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
+    """Simulates messages that arrive at random, and deliveries of one batch after the other."""
+    simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
+    throttle = Throttle(simulation, room.posts_per_second)
+    state = {"waiting": 0, "delivered": 0, "is_busy": False}
+    busy = [0.0]
+
+    def arrive() -> Process:
+        while True:
+            yield rng.expovariate(room.messages_per_second)
+            state["waiting"] += 1
+            if not state["is_busy"]:
+                state["is_busy"] = True
+                simulation.start(deliver())
+
+    def post(cpu: Queue) -> float:
+        """Returns the seconds until a post is answered."""
+        attempts = 1 if throttle.take() else 2
+        wait = sum(rng.expovariate(1 / room.round_trip) for _ in range(attempts))
+        return cpu.work(attempts * room.post_cpu) + wait
+
+    def deliver() -> Process:
+        while state["waiting"]:
+            taken = min(BATCH, state["waiting"])
+            state["waiting"] -= taken
+            begun, cpu = simulation.now, Queue(simulation)
+            ends = [0.0] * room.workers
+            for _ in range(taken * room.listeners):
+                # The worker that is free first posts its next frame.
+                free_in = ends[0] - simulation.now
+                if free_in > 0:
+                    yield free_in
+                heapq.heapreplace(ends, simulation.now + post(cpu))
+            yield max(0.0, max(ends) - simulation.now)
+            state["delivered"] += taken
+            busy[0] += simulation.now - begun
+        state["is_busy"] = False
+
+    simulation.start(arrive())
+    simulation.run(seconds)
+    delivered = int(state["delivered"])
+    return RoomResult(busy[0] / max(1, delivered), delivered / seconds, int(state["waiting"]))
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """Writes to the timeline's index, whose shards are partitions."""
+
+    posts_per_second: float
+    shards: int
+    units_per_post: float
+    units_per_second: float
+    """The quota of a partition."""
+    attempts: int = 2
+    """Attempts of a function before it responds with an error (lambdas/common/clients.py)."""
+
+
+@dataclass(frozen=True)
+class TimelineResult:
+    """The shares of posts that were stored or rejected, and the posts stored per second."""
+
+    stored_per_second: float
+    rejected_share: float
+
+
+def simulate_timeline(timeline: Timeline, seconds: float, seed: int) -> TimelineResult:
+    """Simulates posts that arrive at random and are spread over the shards at random."""
+    simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
+    rate = timeline.units_per_second
+    partitions = [Throttle(simulation, rate, rate / 10) for _ in range(timeline.shards)]
+    counts = {"stored": 0, "rejected": 0}
+
+    def store() -> Process:
+        partition = rng.choice(partitions)
+        for attempt in range(timeline.attempts):
+            if partition.take(timeline.units_per_post):
+                counts["stored"] += 1
+                return
+            if attempt + 1 < timeline.attempts:
+                yield rng.uniform(0, 1)
+        counts["rejected"] += 1
+
+    def arrive() -> Process:
+        while True:
+            yield rng.expovariate(timeline.posts_per_second)
+            simulation.start(store())
+
+    simulation.start(arrive())
+    simulation.run(seconds)
+    total = counts["stored"] + counts["rejected"]
+    return TimelineResult(counts["stored"] / seconds, counts["rejected"] / max(1, total))
+
+
+@dataclass(frozen=True)
+class Storm:
+    """Users who connect again after an outage."""
+
+    users: int
+    spread: float
+    """Seconds within which the clients make their first attempt."""
+    refreshing_share: float
+    rooms: int
+    connections_per_second: float
+    group_reads_per_second: float
+    """Cognito's quota for reading groups, which each refresh does once."""
+    chat_executions: float
+    auth_executions: float
+    connect_seconds: float
+    """Seconds that chat needs for a ticket, a connection and the reads that follow."""
+    join_seconds: float
+    refresh_seconds: float
+
+
+def simulate_storm(storm: Storm, seed: int) -> float:
+    """Returns the seconds until every user is connected and in all rooms."""
+    simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
+    connections = Throttle(simulation, storm.connections_per_second)
+    groups = Throttle(simulation, storm.group_reads_per_second)
+    chat, auth = Slots(storm.chat_executions), Slots(storm.auth_executions)
+    finished = [0.0]
+
+    def attempt(step: Callable[[], Process]) -> Process:
+        """Repeats a step until it succeeds. A step that yields nothing was rejected."""
+        pause = FIRST_PAUSE
+        while True:
+            process = step()
+            waited = False
+            for wait in process:
+                waited = True
+                yield wait
+            if waited:
+                return
+            yield rng.uniform(pause / 2, pause)
+            pause = min(LONGEST_PAUSE, 2 * pause)
+
+    def execute(slots: Slots, seconds: float, throttle: Throttle | None = None) -> Process:
+        """Runs a function, unless all its executions are in use or the throttle rejects it."""
+        if not slots.take():
+            return
+        if throttle is not None and not throttle.take():
+            # The function has called Cognito, which rejected the call.
+            slots.free()
+            return
+        yield rng.uniform(0.5, 1.5) * seconds
+        slots.free()
+
+    def user() -> Process:
+        if rng.random() < storm.refreshing_share:
+            yield from attempt(lambda: execute(auth, storm.refresh_seconds, groups))
+        yield from attempt(lambda: execute(chat, storm.connect_seconds, connections))
+        for _ in range(storm.rooms):
+            yield from attempt(lambda: execute(chat, storm.join_seconds))
+        finished[0] = max(finished[0], simulation.now)
+
+    for _ in range(storm.users):
+        simulation.start(user(), rng.uniform(0, storm.spread))
+    simulation.run()
+    return finished[0]

@@ -1,0 +1,64 @@
+"""Reads YAML files into strict models, and reports every error with file, key and value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ops.errors import OperatorError
+
+
+class Strict(BaseModel):
+    """A part of a file. Unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+T = TypeVar("T", bound=Strict)
+
+
+def read_yaml(file: Path) -> dict[str, Any]:
+    """Returns the mapping in a file.
+
+    Raises:
+        OperatorError: The file does not exist, is not YAML, or contains no mapping.
+    """
+    try:
+        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise OperatorError(f"Cannot read {file}: {error}") from error
+    except yaml.YAMLError as error:
+        raise OperatorError(f"{file}: invalid YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise OperatorError(f"{file}: expected a mapping of keys to values")
+    return document
+
+
+def validated(model: type[T], document: Mapping[str, Any], file: Path) -> T:
+    """Returns the model of a document.
+
+    Raises:
+        OperatorError: The document is invalid. The message has one line for each error.
+    """
+    try:
+        return model.model_validate(document)
+    except ValidationError as error:
+        raise OperatorError(
+            "\n".join(
+                f"{file}: {'.'.join(map(str, item['loc'])) or 'file'}:"
+                f" {item['input']!r}: {_reason(item)}"
+                for item in error.errors()
+            )
+        ) from error
+
+
+def _reason(item: Any) -> str:
+    if item["type"] == "extra_forbidden":
+        return "unknown key: remove it, or correct its spelling"
+    if item["type"] == "missing":
+        return "missing key: add it"
+    return str(item["msg"]).removeprefix("Value error, ")

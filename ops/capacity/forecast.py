@@ -1,0 +1,118 @@
+"""Computes the utilisation of every limit, and the number of users at which it breaks."""
+
+from __future__ import annotations
+
+import bisect
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ops.capacity import data_limits, service_limits
+from ops.capacity.calls import Row
+from ops.capacity.hot_keys import HotKeys
+from ops.capacity.limits import Inputs, Limit, Point
+from ops.capacity.load import Loads
+from ops.capacity.model import Model
+from ops.capacity.quotas import Quotas
+from ops.capacity.stack import Stack
+from ops.capacity.traffic import peak_traffic, storm_traffic
+
+AFTER_OUTAGE = " after an outage"
+"""The ending of the names of limits whose demand is that of an outage."""
+FEWEST, MOST = 1.0, 1e9
+STEPS_PER_DECADE = 40
+"""Numbers of users for which the loads are computed. Between them, demands are interpolated."""
+
+
+@dataclass(frozen=True)
+class Use:
+    """The use of a limit at a number of users."""
+
+    limit: Limit
+    demand: float
+    breaks_at: float | None
+    """Daily active users. None if even MOST users do not break the limit."""
+
+    @property
+    def utilisation(self) -> float:
+        """The demand as a share of the capacity."""
+        return self.demand / self.limit.capacity if self.limit.capacity else math.inf
+
+
+class Forecast:
+    """The limits of an environment under a model of use."""
+
+    def __init__(self, stack: Stack, model: Model, quotas: Quotas, rows: Mapping[str, Row]) -> None:
+        self.stack, self.model = stack, model
+        self.loads = Loads(model, rows, stack, quotas)
+        self._rows = rows
+        inputs = Inputs(stack, quotas, model, rows, self.loads)
+        self.limits: tuple[Limit, ...] = (
+            *service_limits.limits(inputs),
+            *data_limits.limits(inputs),
+            *HotKeys(inputs).limits(),
+        )
+
+    def point(self, users: float) -> Point:
+        """Returns the loads at a number of daily active users."""
+        peak = peak_traffic(self.model, self._rows, users, self.stack.authorizer_seconds)
+        storm = storm_traffic(self.model, users)
+        return Point(users, self.loads.of(peak), self.loads.of(storm))
+
+    def uses(self, users: float) -> list[Use]:
+        """Returns the use of each limit, those that break first at the front."""
+        point = self.point(users)
+        uses = [Use(limit, limit.demand(point), self._breaks_at(limit)) for limit in self.limits]
+        return sorted(uses, key=lambda use: (use.breaks_at or math.inf, -use.utilisation))
+
+    def first_break(self) -> float | None:
+        """Returns the number of users at which the first limit breaks."""
+        return min(
+            (found for limit in self.limits if (found := self._breaks_at(limit))), default=None
+        )
+
+    def recovery_seconds(self, users: float) -> float:
+        """Returns the seconds after an outage until all users who were online are connected again.
+
+        Clients that are rejected try again, so the limit with the highest utilisation decides.
+        """
+        point = self.point(users)
+        spread = self.model.outage.seconds_to_reconnect.value
+        used = [
+            limit.demand(point) / limit.capacity
+            for limit in self.limits
+            if limit.name.endswith(AFTER_OUTAGE) and limit.capacity
+        ]
+        return spread * max(1.0, *used)
+
+    def series(self, limit: Limit, users: Sequence[float]) -> Iterator[float]:
+        """Yields the utilisation of a limit at each number of users."""
+        for count in users:
+            point = self._points[min(bisect.bisect_left(self._users, count), len(self._users) - 1)]
+            yield limit.demand(point) / limit.capacity if limit.capacity else math.inf
+
+    @cached_property
+    def _users(self) -> list[float]:
+        decades = math.log10(MOST / FEWEST)
+        steps = round(decades * STEPS_PER_DECADE)
+        return [FEWEST * 10 ** (step * decades / steps) for step in range(steps + 1)]
+
+    @cached_property
+    def _points(self) -> list[Point]:
+        return [self.point(users) for users in self._users]
+
+    def _breaks_at(self, limit: Limit) -> float | None:
+        """Returns the fewest users whose demand exceeds the capacity.
+
+        Demands grow with the number of users, so the place is found by bisection.
+        """
+        position = bisect.bisect_right(self._points, limit.capacity, key=limit.demand)
+        if position == 0:
+            return FEWEST
+        if position == len(self._points):
+            return None
+        below, above = self._points[position - 1 : position + 1]
+        low, high = limit.demand(below), limit.demand(above)
+        share = (limit.capacity - low) / (high - low)
+        return below.users + share * (above.users - below.users)

@@ -1,0 +1,104 @@
+"""Defines a limit: what it allows, what a number of users demands, and what moves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from ops.capacity.calls import Row
+from ops.capacity.load import Load, Loads
+from ops.capacity.model import Model
+from ops.capacity.quotas import Quota, Quotas
+from ops.capacity.stack import Stack
+
+Kind = Literal["setting", "quota", "design"]
+
+
+@dataclass(frozen=True)
+class Point:
+    """The loads at a number of users."""
+
+    users: float
+    peak: Load
+    """At the peak of an average day."""
+    storm: Load
+    """When all users who are online connect again after an outage."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What moves a limit."""
+
+    kind: Kind
+    text: str
+    """The key in the environment file, the quota to request, or the change of the design."""
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A limit of the environment or of AWS."""
+
+    name: str
+    capacity: float
+    unit: str
+    source: str
+    """The quota in quotas.yml, or the argument in the stack."""
+    demand: Callable[[Point], float]
+    change: Change
+    is_verified: bool = True
+    """False if the capacity was not found in AWS's documentation."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the limits are made from."""
+
+    stack: Stack
+    quotas: Quotas
+    model: Model
+    rows: Mapping[str, Row]
+    loads: Loads
+
+    def quota(self, name: str) -> Quota:
+        return self.quotas.quotas[name]
+
+    def by_quota(
+        self,
+        name: str,
+        quota_name: str,
+        demand: Callable[[Point], float],
+        *,
+        times: float = 1,
+        change: Change | None = None,
+    ) -> Limit:
+        """Returns the limit of a quota.
+
+        Args:
+            times: What the quota's value is multiplied with, such as the number of gateways.
+            change: The default is to request a higher quota.
+        """
+        quota = self.quota(quota_name)
+        return Limit(
+            name,
+            quota.value * times,
+            quota.unit,
+            f"quota {quota_name}",
+            demand,
+            change or request(quota),
+            quota.verified,
+        )
+
+
+def request(quota: Quota) -> Change:
+    """Returns the change that requests a higher quota."""
+    code = f" ({quota.code})" if quota.code else ""
+    return Change("quota", f"request a higher quota: {quota.name}{code}")
+
+
+def setting(key: str) -> Change:
+    return Change("setting", f"raise {key} in the environment file")
+
+
+def design(text: str) -> Change:
+    return Change("design", text)

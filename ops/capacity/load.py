@@ -1,0 +1,159 @@
+"""Computes what traffic uses: AWS calls, capacity units, concurrent executions, posts."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ops.capacity.calls import PER_LISTENER, Row
+from ops.capacity.model import Model, Times
+from ops.capacity.quotas import Quotas
+from ops.capacity.stack import Stack
+from ops.capacity.traffic import (
+    AUTHORIZE_TICKET,
+    AUTHORIZE_TOKEN,
+    CHECK,
+    COUNT,
+    DELIVER,
+    MESSAGES,
+    PUBLISH,
+    SIGNALS,
+    Audience,
+    Traffic,
+)
+
+POST = "execute-api.PostToConnection"
+POSTS = 32
+"""Maximum parallel posts of a function (lambdas/common/live/fanout.py)."""
+_EVENTS = {
+    PUBLISH: "relay",
+    COUNT: "statistics",
+    DELIVER: "delivery",
+    CHECK: "delivery",
+    AUTHORIZE_TOKEN: "authorizer",
+    AUTHORIZE_TICKET: "authorizer",
+}
+_MODEL_CALLS = ("ask", "summarize", "translate", "moderate")
+
+
+@dataclass(frozen=True)
+class Load:
+    """What traffic uses per second."""
+
+    traffic: Traffic
+    calls: Mapping[str, float]
+    """AWS calls by `service.Operation`."""
+    units: Mapping[str, float]
+    """DynamoDB capacity units by `table reads` or `table/index writes`."""
+    cache: float
+    """Commands to the cache."""
+    statements: float
+    invocations: Mapping[str, float]
+    """Invocations by function."""
+    concurrency: Mapping[str, float]
+    """Concurrent executions by function."""
+
+    @property
+    def posts(self) -> float:
+        """Posts to connections."""
+        return self.calls.get(POST, 0.0)
+
+
+def function_of(name: str) -> str:
+    """Returns the function that handles a row of calls.yml."""
+    if name.startswith("event "):
+        return _EVENTS[name]
+    if name.startswith("frame "):
+        return "chat"
+    part = name.split("/")[2] if "/v1/" in name else "health"
+    return "post" if part == "posts" else part
+
+
+class Loads:
+    """Computes loads of one environment."""
+
+    def __init__(self, model: Model, rows: Mapping[str, Row], stack: Stack, quotas: Quotas) -> None:
+        self._model, self._rows, self._stack = model, rows, stack
+        self._mb_per_core = quotas.value("lambda.mb_per_core")
+
+    def cores(self, function: str) -> float:
+        """Returns the share of a core that a function has. Python uses at most one."""
+        return min(1.0, self._stack.functions[function].memory_mb / self._mb_per_core)
+
+    def duration(self, name: str, row: Row | None = None) -> float:
+        """Returns the seconds that a request takes, without posts to further listeners."""
+        row = row or self._rows[name]
+        times = self._model.times
+        calls = {call: count for call, count in row.calls.items() if call != POST}
+        cpu = times.handler_ms.value + sum(calls.values()) * times.call_cpu_ms.value
+        waiting = sum(count * _latency(call, times) for call, count in calls.items())
+        waiting += row.cache * times.cache_ms.value + row.statements * times.statement_ms.value
+        if name.startswith("POST /v1/ai/") and name.endswith(_MODEL_CALLS):
+            waiting += times.language_model_ms.value
+        seconds = (cpu / self.cores(function_of(name)) + waiting) / 1000
+        return seconds + self.posting(function_of(name), row.calls.get(POST, 0))
+
+    def posting(self, function: str, posts: float) -> float:
+        """Returns the seconds in which a function posts a frame to some connections."""
+        if posts <= 0:
+            return 0.0
+        times = self._model.times
+        cpu = posts * times.post_ms.value / self.cores(function)
+        round_trips = math.ceil(posts / POSTS) * times.post_round_trip_ms.value
+        return max(cpu, round_trips) / 1000
+
+    def of(self, traffic: Traffic) -> Load:
+        """Returns what traffic uses."""
+        calls: dict[str, float] = defaultdict(float)
+        units: dict[str, float] = defaultdict(float)
+        invocations: dict[str, float] = defaultdict(float)
+        concurrency: dict[str, float] = defaultdict(float)
+        cache = statements = 0.0
+
+        def add(row: Row, rate: float) -> None:
+            nonlocal cache, statements
+            for call, count in row.calls.items():
+                calls[call] += rate * count
+            for key, value in row.units.items():
+                units[key] += rate * value
+            cache += rate * row.cache
+            statements += rate * row.statements
+
+        for name, rate in traffic.rates.items():
+            function = function_of(name)
+            # Consumers handle batches, so an invocation handles several events.
+            batch = self._batch(name)
+            add(self._rows[name], rate)
+            invocations[function] += rate / batch
+            concurrency[function] += rate * self.duration(name) / batch
+        listener = self._rows[PER_LISTENER]
+        for audience in traffic.audiences:
+            for function, messages in self._announcements(traffic, audience):
+                extra = max(0.0, audience.listeners - 1)
+                add(listener, messages * extra)
+                concurrency[function] += messages * self.posting(function, extra)
+            if audience.is_queued:
+                calls["sqs.SendMessage"] += traffic.messages * audience.share
+        return Load(traffic, calls, units, cache, statements, invocations, concurrency)
+
+    def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:
+        """Returns how many frames per second each function sends to rooms of this size."""
+        messages = sum(traffic.rates.get(name, 0.0) for name in MESSAGES) * audience.share
+        if audience.is_queued:
+            return [("delivery", messages)]
+        signals = sum(traffic.rates.get(name, 0.0) for name in SIGNALS) * audience.share
+        return [("chat", messages + signals)]
+
+    def _batch(self, name: str) -> int:
+        """Returns the most records of a batch that contains this event."""
+        source = {PUBLISH: "relay/stream", CHECK: "delivery/stream"}.get(name)
+        return self._stack.event_sources[source].batch_size if source else 1
+
+
+def _latency(call: str, times: Times) -> float:
+    service = call.partition(".")[0]
+    if service == "dynamodb":
+        return times.dynamodb_ms.value
+    return times.cognito_ms.value if service == "cognito-idp" else times.other_call_ms.value

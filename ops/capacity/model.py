@@ -1,0 +1,190 @@
+"""Loads the model of use, model.yml, or another file that replaces parts of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from ops.capacity.calls import load_rows
+from ops.capacity.document import Strict, read_yaml, validated
+from ops.errors import OperatorError
+
+FILE = Path(__file__).with_name("model.yml")
+DAY = 86_400
+"""Seconds."""
+
+
+class Number(Strict):
+    """A number with the name of its source."""
+
+    value: float = Field(ge=0)
+    source: str
+
+
+class Population(Strict):
+    """The users. Sessions and minutes are those of a daily active user."""
+
+    peak_to_mean: Number
+    monthly_users_per_daily_user: Number
+    sessions: Number
+    session_minutes: Number
+    rooms_joined_per_session: Number
+
+
+class Room(Strict):
+    """Rooms of one size."""
+
+    members: int = Field(ge=1)
+    share: float = Field(ge=0, le=1)
+    """The share of all messages that are sent in rooms of this size."""
+    source: str
+
+
+class Hot(Strict):
+    """The loads of single keys."""
+
+    room_members: Number
+    room_messages_per_member: Number
+    post_likes: Number
+    post_hours: Number
+    seller_share: Number
+    releases_per_hour: Number
+    repeats_per_second: Number
+
+
+class Outage(Strict):
+    """The clients' behaviour after an outage."""
+
+    seconds_to_reconnect: Number
+    share_that_refreshes: Number
+
+
+class Times(Strict):
+    """Milliseconds of CPU time (the first three) and of waiting."""
+
+    handler_ms: Number
+    post_ms: Number
+    call_cpu_ms: Number
+    dynamodb_ms: Number
+    cognito_ms: Number
+    other_call_ms: Number
+    post_round_trip_ms: Number
+    cache_ms: Number
+    statement_ms: Number
+    language_model_ms: Number
+
+
+class DatabaseUse(Strict):
+    """What a statement costs the database."""
+
+    statement_cpu_ms: Number
+    cores_per_capacity_unit: Number
+
+
+class CacheUse(Strict):
+    """What the cache does."""
+
+    commands_per_second: Number
+    bytes_per_connection: Number
+
+
+class Sizes(Strict):
+    """Kilobytes and requests of the content network."""
+
+    response_kb: Number
+    log_kb_per_request: Number
+    upload_kb: Number
+    media_kb_per_request: Number
+    media_requests_per_request: Number
+
+
+class Model(Strict):
+    """What one daily active user does on an average day."""
+
+    name: str
+    sources: Mapping[str, str]
+    population: Population
+    requests: Mapping[str, Number]
+    frames: Mapping[str, Number]
+    rooms: tuple[Room, ...]
+    hot: Hot
+    outage: Outage
+    times: Times
+    database: DatabaseUse
+    cache: CacheUse
+    sizes: Sizes
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Model:
+        total = sum(room.share for room in self.rooms)
+        if not math.isclose(total, 1, abs_tol=1e-6):
+            raise ValueError(f"the shares of `rooms` add up to {total:g}, not to 1")
+        return self
+
+    @property
+    def online_share(self) -> float:
+        """The share of daily users who are connected at the peak, at most 1."""
+        people = self.population
+        minutes = people.sessions.value * people.session_minutes.value
+        return min(1.0, minutes / (24 * 60) * people.peak_to_mean.value)
+
+
+def load_model(file: Path | None = None) -> Model:
+    """Returns the built-in model, with the values of `file` in place of its own.
+
+    Raises:
+        OperatorError: The file is missing or invalid. Names each key with its value.
+    """
+    document = read_yaml(FILE)
+    if file:
+        document = _merged(document, read_yaml(file))
+    model = validated(Model, document, file or FILE)
+    problems = list(_unknown_names(document))
+    if problems:
+        raise OperatorError("\n".join(f"{file or FILE}: {problem}" for problem in problems))
+    return model
+
+
+def _merged(below: Any, above: Any) -> Any:
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+
+
+def _unknown_names(document: Mapping[str, Any]) -> Iterator[str]:
+    """Yields the requests, frames and sources that do not exist."""
+    rows = load_rows()
+    for section, prefix in (("requests", ""), ("frames", "frame ")):
+        known = [name.removeprefix(prefix) for name in rows if name.startswith(prefix or _METHODS)]
+        for name, number in document[section].items():
+            if name not in known:
+                close = get_close_matches(name, known, 1)
+                hint = f"did you mean {close[0]}?" if close else "see ops/capacity/calls.yml"
+                yield f"{section}.{name}: {number!r}: no such {section.removesuffix('s')}: {hint}"
+    for path, value in _numbers(document, ""):
+        if value["source"] not in document["sources"]:
+            yield (
+                f"{path}.source: {value['source']!r}: no such source: use one of"
+                f" {', '.join(document['sources'])}, or add it to `sources`"
+            )
+
+
+_METHODS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ")
+
+
+def _numbers(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yields every part that has a source, with its path."""
+    if isinstance(value, dict):
+        if "source" in value:
+            yield path, value
+        else:
+            for key, part in value.items():
+                yield from _numbers(part, f"{path}.{key}" if path else key)
+    elif isinstance(value, list):
+        for index, part in enumerate(value):
+            yield from _numbers(part, f"{path}.{index}")

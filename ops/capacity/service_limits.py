@@ -1,0 +1,188 @@
+"""The limits of API Gateway, Lambda and Cognito."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from ops.capacity.limits import Change, Inputs, Limit, Point, design, request, setting
+from ops.capacity.load import Load
+from ops.capacity.traffic import is_route
+
+COGNITO = {
+    "UserAuthentication": ("AdminInitiateAuth",),
+    "UserCreation": ("SignUp", "ConfirmSignUp"),
+    "UserAccountRecovery": ("ForgotPassword", "ConfirmForgotPassword", "ChangePassword"),
+    "UserRead": ("AdminGetUser",),
+    "UserResourceRead": ("AdminListGroupsForUser",),
+}
+"""The operations that functions call, by the category that limits them together."""
+MAILED = ("register", "resend-confirmation", "forgot-password")
+"""Requests of the auth service for which Cognito sends a mail."""
+
+
+def limits(inputs: Inputs) -> Iterator[Limit]:
+    yield from _apis(inputs)
+    yield from _functions(inputs)
+    yield from _cognito(inputs)
+
+
+def _apis(inputs: Inputs) -> Iterator[Limit]:
+    throttles = "lambdas.reserved_concurrency, from which the throttles of both APIs follow,"
+    yield inputs.by_quota(
+        "requests, frames and posts of all APIs",
+        "apigateway.requests",
+        lambda point: point.peak.traffic.rest + point.peak.traffic.frames + point.peak.posts,
+    )
+    yield inputs.by_quota(
+        "requests, frames and posts of all APIs after an outage",
+        "apigateway.requests",
+        lambda point: point.storm.traffic.rest + point.storm.traffic.frames + point.storm.posts,
+    )
+    yield inputs.by_quota(
+        "new WebSocket connections",
+        "apigateway.connections",
+        lambda point: point.peak.traffic.rates["frame connect"],
+    )
+    yield inputs.by_quota(
+        "new WebSocket connections after an outage",
+        "apigateway.connections",
+        lambda point: point.storm.traffic.rates["frame connect"],
+    )
+    for method in sorted({_method(name) for name in inputs.model.requests}):
+        yield Limit(
+            f"throttle of ANY {method}",
+            inputs.stack.rest.rate,
+            "requests/s",
+            "stack rest-api/settings throttling_rate_limit",
+            partial(_method_rate, method),
+            setting(throttles),
+        )
+    for frame in ("send_message", "join_room", "mark_read"):
+        yield Limit(
+            f"throttle of the WebSocket route {frame}",
+            inputs.stack.websocket.rate,
+            "frames/s",
+            "stack websocket-api/stage throttling_rate_limit",
+            partial(_larger_rate, f"frame {frame}"),
+            setting(throttles),
+        )
+
+
+def _method(route: str) -> str:
+    """Returns the resource of API Gateway that serves a route."""
+    parts = route.split(" ")[1].split("/")
+    base = "/".join(parts[:3])
+    return base if len(parts) == 3 else f"{base}/{{proxy+}}"
+
+
+def _method_rate(method: str, point: Point) -> float:
+    return sum(
+        rate
+        for name, rate in point.peak.traffic.rates.items()
+        if is_route(name) and _method(name) == method
+    )
+
+
+def _larger_rate(name: str, point: Point) -> float:
+    return max(load.traffic.rates.get(name, 0.0) for load in (point.peak, point.storm))
+
+
+def _functions(inputs: Inputs) -> Iterator[Limit]:
+    functions = inputs.stack.functions
+    reserved = {name: f.reserved for name, f in functions.items() if f.reserved is not None}
+    account = inputs.quota("lambda.concurrency")
+    shared = [name for name in functions if name not in reserved]
+    per_environment = inputs.quota("lambda.requests_per_environment").value
+    key = "lambdas.reserved_concurrency"
+    for name, count in reserved.items():
+        change = setting(
+            f"lambdas.functions.{name}.reserved_concurrency" if name == "auth" else key
+        )
+        source = f"stack {name}/function reserved_concurrent_executions"
+        for load, ending in (("peak", ""), ("storm", " after an outage")):
+            demand = partial(_concurrency, name, load)
+            yield Limit(
+                f"concurrent executions of {name}{ending}",
+                count,
+                "executions",
+                source,
+                demand,
+                change,
+            )
+        yield Limit(
+            f"invocations of {name}",
+            count * per_environment,
+            "invocations/s",
+            f"{source} times quota lambda.requests_per_environment",
+            partial(_invocations, name),
+            change,
+        )
+    for load, ending in (("peak", ""), ("storm", " after an outage")):
+        yield Limit(
+            f"concurrent executions that {', '.join(sorted(shared))} share{ending}",
+            max(0.0, account.value - sum(reserved.values())),
+            account.unit,
+            "quota lambda.concurrency without the reserved executions",
+            partial(_shared_concurrency, shared, load),
+            request(account),
+        )
+    yield inputs.by_quota(
+        "environments that chat starts in 10 s after an outage",
+        "lambda.scaling",
+        lambda point: point.storm.concurrency.get("chat", 0.0),
+        change=design("let clients wait a random time of minutes before they connect again"),
+    )
+
+
+def _load(point: Point, name: str) -> Load:
+    return point.peak if name == "peak" else point.storm
+
+
+def _concurrency(function: str, load: str, point: Point) -> float:
+    return _load(point, load).concurrency.get(function, 0.0)
+
+
+def _invocations(function: str, point: Point) -> float:
+    return point.peak.invocations.get(function, 0.0)
+
+
+def _shared_concurrency(functions: list[str], load: str, point: Point) -> float:
+    return sum(_load(point, load).concurrency.get(name, 0.0) for name in functions)
+
+
+def _cognito(inputs: Inputs) -> Iterator[Limit]:
+    for category, operations in COGNITO.items():
+        quota = inputs.quota(f"cognito.{category}")
+        change = (
+            request(quota)
+            if quota.adjustable
+            else design("keep what these requests read in a table of the platform")
+        )
+        for load, ending in (("peak", ""), ("storm", " after an outage")):
+            yield inputs.by_quota(
+                f"Cognito's {category}{ending}",
+                f"cognito.{category}",
+                partial(_operations, operations, load),
+                change=change,
+            )
+    if inputs.stack.own_mail:
+        yield inputs.by_quota(
+            "mails with Cognito's own sender",
+            "cognito.emails",
+            lambda point: point.users * _mails(inputs),
+            change=Change(
+                "setting", "set mail_identity_arn in the environment file, to send mails with SES"
+            ),
+        )
+
+
+def _operations(operations: tuple[str, ...], load: str, point: Point) -> float:
+    calls = _load(point, load).calls
+    return sum(calls.get(f"cognito-idp.{operation}", 0.0) for operation in operations)
+
+
+def _mails(inputs: Inputs) -> float:
+    requests = inputs.model.requests
+    routes = (f"POST /v1/auth/{name}" for name in MAILED)
+    return sum(requests[route].value for route in routes if route in requests)

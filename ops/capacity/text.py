@@ -1,0 +1,84 @@
+"""Renders a forecast as text, a table and JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from ops.capacity.forecast import MOST, Use
+from ops.capacity.quotas import Quotas
+from ops.cost.bill import Bill
+
+
+def people(users: float | None) -> str:
+    """Returns a number of users with three significant digits, for example `185,000`."""
+    if users is None:
+        return f"over {MOST:,.0f}"
+    if users < 1000:
+        return f"{users:,.0f}"
+    digits = 2 - math.floor(math.log10(users))
+    return f"{round(users, digits):,.0f}"
+
+
+def share(value: float) -> str:
+    """Returns a formatted utilisation, for example `0.4 %` or `250 %`."""
+    return f"{value:.1%}".replace("%", " %") if value < 0.1 else f"{value:,.0%}".replace("%", " %")
+
+
+def amount(value: float) -> str:
+    """Returns a number with at most one decimal place."""
+    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.2g}"
+
+
+def use_table(uses: Sequence[Use]) -> Table:
+    """Returns a table of the use of limits."""
+    table = Table("limit", box=None, pad_edge=False)
+    for title in ("demand", "capacity", "used", "breaks at"):
+        table.add_column(title, justify="right")
+    for use in uses:
+        limit = use.limit
+        mark = "" if limit.is_verified else " ?"
+        table.add_row(
+            limit.name,
+            amount(use.demand),
+            f"{amount(limit.capacity)} {limit.unit}{mark}",
+            share(use.utilisation),
+            people(use.breaks_at),
+            style="bold" if use.utilisation > 1 else None,
+        )
+    return table
+
+
+def changes(uses: Sequence[Use]) -> list[str]:
+    """Returns the change that moves each limit, in the same order, without repetitions."""
+    texts = dict.fromkeys(f"{use.limit.change.kind}: {use.limit.change.text}" for use in uses)
+    return [f"{number}. {text}" for number, text in enumerate(texts, 1)]
+
+
+def document(
+    users: float, uses: Sequence[Use], first: float | None, bill: Bill, quotas: Quotas
+) -> dict[str, Any]:
+    """Returns a forecast as a JSON-serializable document."""
+    return {
+        "users": users,
+        "quotasRead": quotas.read.isoformat(),
+        "firstBreakAt": first and math.floor(first),
+        "usdPerMonth": round(bill.usd, 2),
+        "limits": [
+            {
+                "name": use.limit.name,
+                "demand": round(use.demand, 4),
+                "capacity": use.limit.capacity,
+                "unit": use.limit.unit,
+                "utilisation": None if math.isinf(use.utilisation) else round(use.utilisation, 6),
+                "breaksAt": use.breaks_at and math.floor(use.breaks_at),
+                "source": use.limit.source,
+                "verified": use.limit.is_verified,
+                "change": {"kind": use.limit.change.kind, "text": use.limit.change.text},
+            }
+            for use in uses
+        ],
+    }

@@ -1,0 +1,145 @@
+"""Computes the requests, frames and events per second, from the model of use."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from ops.capacity.calls import Row
+from ops.capacity.model import DAY, Model
+
+INLINE_LIMIT = 100
+"""Listeners of a room up to which the chat function itself posts (lambdas/chat/broadcast.py)."""
+TICKET, ANNOUNCED = "POST /v1/chat/tickets", ("frame typing_start", "frame typing_stop")
+MESSAGES = (
+    "frame send_message",
+    "POST /v1/chat/rooms/{roomId}/messages",
+    "POST /v1/chat/rooms/{roomId}/messages with an attachment",
+)
+SIGNALS = (*ANNOUNCED, "frame mark_read", "frame join_room", "frame disconnect")
+"""Frames that announce something to rooms of up to INLINE_LIMIT listeners."""
+COUNTED = (
+    "PUT /v1/posts/{postId}/like",
+    "DELETE /v1/posts/{postId}/like",
+    "POST /v1/posts",
+    "POST /v1/posts/{postId}/comments",
+    "POST /v1/auth/register",
+)
+"""Requests whose events the statistics function counts."""
+PUBLISH, COUNT = "event publish from the outbox", "event count a statistic"
+AUTHORIZE_TOKEN, AUTHORIZE_TICKET = "event authorize a token", "event authorize a ticket"
+DELIVER, CHECK = "event deliver a frame", "event check a stored message"
+OUTBOX_UNITS = 2
+"""Write units of an event of up to 1 KB, which is part of a transaction."""
+
+Rates = Mapping[str, float]
+"""Requests, frames and events per second, by row of calls.yml."""
+
+
+@dataclass(frozen=True)
+class Audience:
+    """The listeners of a message, for rooms of one size."""
+
+    share: float
+    """The share of messages."""
+    listeners: float
+
+    @property
+    def is_queued(self) -> bool:
+        return self.listeners > INLINE_LIMIT
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What arrives per second."""
+
+    rates: Rates
+    audiences: tuple[Audience, ...]
+
+    @property
+    def messages(self) -> float:
+        return sum(self.rates.get(name, 0.0) for name in MESSAGES)
+
+    @property
+    def rest(self) -> float:
+        """Requests of the REST API per second."""
+        return sum(rate for name, rate in self.rates.items() if is_route(name))
+
+    @property
+    def frames(self) -> float:
+        """Messages from clients to the WebSocket API per second, with connects."""
+        return sum(rate for name, rate in self.rates.items() if name.startswith("frame "))
+
+
+def is_route(name: str) -> bool:
+    return not name.startswith(("frame ", "event "))
+
+
+def peak_traffic(
+    model: Model, rows: Mapping[str, Row], users: float, authorizer_seconds: float
+) -> Traffic:
+    """Returns the traffic at the peak of an average day.
+
+    Args:
+        users: Daily active users.
+        authorizer_seconds: The time for which a token's authorization is cached.
+    """
+    people = model.population
+    factor = users * people.peak_to_mean.value / DAY
+    sessions = people.sessions.value
+    day = {name: number.value for name, number in model.requests.items()}
+    day |= {f"frame {name}": number.value for name, number in model.frames.items()}
+    day |= {
+        TICKET: sessions,
+        AUTHORIZE_TICKET: sessions,
+        "frame connect": sessions,
+        "frame disconnect": sessions,
+        "frame join_room": sessions * people.rooms_joined_per_session.value,
+    }
+    rates = {name: value * factor for name, value in day.items()}
+    requests = sum(rate for name, rate in rates.items() if is_route(name))
+    # A token of a user who is online is authorized once in each period of the cache.
+    tokens = users * model.online_share / authorizer_seconds if authorizer_seconds else requests
+    rates[AUTHORIZE_TOKEN] = min(tokens, requests)
+    audiences = tuple(_audiences(model, users))
+    _add_events(rates, rows, audiences)
+    return Traffic(rates, audiences)
+
+
+def storm_traffic(model: Model, users: float) -> Traffic:
+    """Returns the traffic after an outage, when all users who are online connect again."""
+    per_second = users * model.online_share / model.outage.seconds_to_reconnect.value
+    rooms = model.population.rooms_joined_per_session.value
+    rates = {
+        TICKET: per_second,
+        AUTHORIZE_TICKET: per_second,
+        AUTHORIZE_TOKEN: per_second,
+        "frame connect": per_second,
+        "frame join_room": per_second * rooms,
+        "POST /v1/auth/refresh": per_second * model.outage.share_that_refreshes.value,
+        "GET /v1/chat/rooms": per_second,
+        "GET /v1/chat/rooms/{roomId}/messages": per_second * rooms,
+    }
+    return Traffic(rates, tuple(_audiences(model, users)))
+
+
+def _audiences(model: Model, users: float) -> Iterator[Audience]:
+    for room in model.rooms:
+        members = min(float(room.members), users)
+        yield Audience(room.share, max(1.0, members * model.online_share))
+
+
+def _add_events(
+    rates: dict[str, float], rows: Mapping[str, Row], audiences: tuple[Audience, ...]
+) -> None:
+    """Adds the events that the requests cause."""
+    stored: dict[str, float] = defaultdict(float)
+    for name, rate in rates.items():
+        units = rows[name].units.get("platform-outbox writes", 0.0)
+        stored[PUBLISH] += rate * units / OUTBOX_UNITS
+    stored[COUNT] = sum(rates.get(name, 0.0) for name in COUNTED)
+    messages = sum(rates.get(name, 0.0) for name in MESSAGES)
+    stored[DELIVER] = messages * sum(a.share for a in audiences if a.is_queued)
+    stored[CHECK] = messages
+    rates.update(stored)

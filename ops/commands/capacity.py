@@ -1,0 +1,118 @@
+"""Command capacity: computes which limit an environment meets first, and at how many users."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ops.commands.options import EnvironmentArgument, JsonOption
+from ops.console import out, print_json, print_line, report
+from ops.terraform.stack_document import Synthesized
+
+FIRST = 10
+"""Limits that the text and the picture show."""
+
+
+def capacity(  # noqa: PLR0917 - typer takes options as arguments
+    environment: EnvironmentArgument,
+    users: Annotated[
+        float | None,
+        typer.Option("--users", metavar="N", min=1, max=1e9, help="Daily active users."),
+    ] = None,
+    usage: Annotated[
+        Path | None,
+        typer.Option(
+            "--usage",
+            metavar="FILE",
+            help="Model of use: a file with numbers that replace those of ops/capacity/model.yml.",
+        ),
+    ] = None,
+    find: Annotated[
+        bool,
+        typer.Option("--find", help="Use the largest number of users that breaks no limit."),
+    ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option("--picture", metavar="FILE", help="Draw the first limits as an SVG."),
+    ] = None,
+    all_limits: Annotated[
+        bool, typer.Option("--all", help="List every limit, not only the first ten.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute the limits that an environment meets first, at how many users, and the month's cost.
+
+    The limits come from the synthesized stack and from AWS's documented quotas, the demand from
+    the model of use and the measured AWS calls of each route.
+    """
+    from ops.terraform.kept_stacks import read_kept_stack  # noqa: PLC0415 - slow to import
+
+    if (users is None) != find:
+        raise typer.BadParameter("use either --users N or --find")
+    show(
+        read_kept_stack(environment, report),
+        users,
+        usage=usage,
+        picture=picture,
+        all_limits=all_limits,
+        as_json=as_json,
+    )
+
+
+def show(
+    synthesized: Synthesized,
+    users: float | None,
+    *,
+    usage: Path | None = None,
+    picture: Path | None = None,
+    all_limits: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Prints the forecast of a stack.
+
+    Args:
+        users: Daily active users. None for the largest number that breaks no limit.
+    """
+    # Only this command needs these modules.
+    from ops.capacity import text  # noqa: PLC0415
+    from ops.capacity.calls import load_rows  # noqa: PLC0415
+    from ops.capacity.forecast import Forecast  # noqa: PLC0415
+    from ops.capacity.model import load_model  # noqa: PLC0415
+    from ops.capacity.month import month_usage  # noqa: PLC0415
+    from ops.capacity.picture import svg  # noqa: PLC0415
+    from ops.capacity.quotas import load_quotas  # noqa: PLC0415
+    from ops.capacity.stack import read_stack  # noqa: PLC0415
+    from ops.cost.bill import make_bill  # noqa: PLC0415
+    from ops.cost.resources import stack_resources  # noqa: PLC0415
+
+    model, quotas = load_model(usage), load_quotas()
+    forecast = Forecast(read_stack(synthesized), model, quotas, load_rows())
+    first = forecast.first_break()
+    count = users if users is not None else max(1.0, (first or 1e9) // 1)
+    uses = forecast.uses(count)
+    bill = make_bill(stack_resources(synthesized), month_usage(forecast, count))
+    title = f"{synthesized.environment} at {text.people(count)} daily active users"
+    if picture:
+        picture.write_text(svg(forecast, uses[:FIRST], count, title), encoding="utf-8")
+        report(f"Wrote {picture}")
+    if as_json:
+        print_json(text.document(count, uses, first, bill, quotas))
+        return
+    shown = uses if all_limits else uses[:FIRST]
+    print_line(f"{title}. The first limit breaks at {text.people(first)}.")
+    out.print(text.use_table(shown))
+    print_line("\nTo move these limits:")
+    for line in text.changes(shown):
+        print_line(line)
+    seconds = forecast.recovery_seconds(count)
+    print_line(f"\nAfter an outage, everybody is connected again within about {seconds:,.0f} s.")
+    print_line(
+        f"The month costs {bill.usd:,.0f} USD: {bill.fixed_usd:,.0f} fixed and"
+        f" {bill.used_usd:,.0f} for the use."
+    )
+    print_line(
+        f"Model: {model.name}. Quotas of {quotas.region}, read {quotas.read:%Y-%m-%d}."
+        " A question mark: not found in AWS's documentation."
+    )

@@ -1,0 +1,57 @@
+"""Keeps synthesized stacks, for commands that only read them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from environments import EnvironmentFileError, load_environment
+from ops.errors import OperatorError
+from ops.root import PROJECT
+from ops.terraform.source_digest import digest, source_files
+from ops.terraform.stack_document import Synthesized, read_synthesized
+from ops.terraform.synthesis import synthesize
+
+DIRECTORY = PROJECT / ".build" / "stacks"
+SOURCES = ("environments", "modules", "lambdas", "web", "main.py", "cdktf.json", "Pipfile.lock")
+"""What main.py reads. Settings of the environment file may come from variables."""
+
+
+def read_kept_stack(
+    name: str,
+    announce: Callable[[str], None],
+    *,
+    directory: Path = DIRECTORY,
+    synthesize: Callable[[list[str], Path, Mapping[str, str]], None] = synthesize,
+) -> Synthesized:
+    """Returns the stack of an environment. Synthesizes it only if its sources have changed.
+
+    Args:
+        announce: Receives a message before synthesis, which takes seconds.
+        directory: Where the stacks are kept, one for each environment.
+
+    Raises:
+        OperatorError: The environment does not exist, its file is invalid, or synthesis failed.
+    """
+    try:
+        environment = load_environment(name).model_dump_json()
+    except EnvironmentFileError as error:
+        raise OperatorError(str(error)) from error
+    key = hashlib.sha256(
+        f"{digest(source_files(PROJECT, SOURCES))} {environment}".encode()
+    ).hexdigest()
+    kept, stamp = directory / name, directory / name / "sources"
+    if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
+        announce(f"Synthesizing {name}, because its sources have changed")
+        directory.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=directory) as temporary:
+            synthesize([name], Path(temporary), dict(os.environ))
+            made = Path(temporary) / "stacks" / name
+            (made / "sources").write_text(key, encoding="utf-8")
+            shutil.rmtree(kept, ignore_errors=True)
+            made.replace(kept)
+    return read_synthesized(kept)

@@ -1,0 +1,63 @@
+"""A stack like prod's, for tests of the arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from ops.capacity.calls import load_rows
+from ops.capacity.forecast import Forecast
+from ops.capacity.limits import Limit
+from ops.capacity.model import load_model
+from ops.capacity.quotas import load_quotas
+from ops.capacity.stack import EventSource, Function, Stack, Table, Throttle
+
+RESERVED = {"auth": 20, "profile": 100, "chat": 100, "post": 100, "catalog": 100, "ai": 100}
+SHARED = ("authorizer", "delivery", "health", "relay", "statistics")
+
+
+def make_stack(**changes: Any) -> Stack:
+    """Returns a stack with prod's sizes, and with these changes."""
+    tables = {key.split(" ")[0].split("/")[0] for row in load_rows().values() for key in row.units}
+    stack = Stack(
+        environment="prod",
+        region="us-east-1",
+        functions={
+            name: Function(name, 1024 if name == "chat" else 512, 30, RESERVED.get(name), 0)
+            for name in (*RESERVED, *SHARED)
+        },
+        tables={name: Table(name, None, None, ()) for name in sorted(tables)},
+        rest=Throttle(1000, 2000),
+        websocket=Throttle(1000, 2000),
+        authorizer_seconds=300,
+        event_sources={
+            name: EventSource(name, name.partition("/")[0], 50, 1, is_stream=True)
+            for name in ("relay/stream", "delivery/stream")
+        },
+        fast_fifo=False,
+        shards=4,
+        aurora_units=(2, 16),
+        aurora_instances=2,
+        cache_node="cache.t4g.small",
+        nat_gateways=3,
+        distributions=2,
+        own_mail=True,
+    )
+    return replace(stack, **changes)
+
+
+def make_forecast(**changes: Any) -> Forecast:
+    return Forecast(make_stack(**changes), load_model(), load_quotas(), load_rows())
+
+
+def limit(forecast: Forecast, name: str) -> Limit:
+    """Returns the limit whose name begins with `name`."""
+    [found] = [limit for limit in forecast.limits if limit.name.startswith(name)]
+    return found
+
+
+def breaks_at(forecast: Forecast, name: str) -> float | None:
+    """Returns the users at which the limit whose name begins with `name` breaks."""
+    found = limit(forecast, name)
+    [use] = [use for use in forecast.uses(1000) if use.limit is found]
+    return use.breaks_at

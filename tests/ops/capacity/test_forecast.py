@@ -1,0 +1,179 @@
+"""The arithmetic: rates, units, concurrency, limits, hot keys and the place where they break."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ops.capacity.calls import load_rows
+from ops.capacity.forecast import STEPS_PER_DECADE
+from ops.capacity.model import load_model
+from ops.capacity.month import month_usage
+from ops.capacity.quotas import load_quotas
+from ops.capacity.stack import Table
+from ops.capacity.traffic import MESSAGES, PUBLISH, peak_traffic, storm_traffic
+from ops.cost.bill import check_usage
+from tests.ops.capacity.stacks import breaks_at, limit, make_forecast, make_stack
+
+USERS = 86_400.0
+"""With these users and a peak factor of 3, something done once a day happens 3 times a second."""
+
+
+def test_rates_are_those_of_the_peak() -> None:
+    traffic = peak_traffic(load_model(), load_rows(), USERS, 300)
+    assert traffic.rates["GET /v1/posts"] == pytest.approx(8 * 3)
+    assert traffic.rates["frame connect"] == pytest.approx(4 * 3)
+    assert traffic.rates["frame join_room"] == pytest.approx(4 * 3 * 3)
+    # 4 sessions of 12 minutes, times 3 at the peak: a tenth of the users are online.
+    assert traffic.rates["event authorize a token"] == pytest.approx(USERS / 10 / 300)
+
+
+def test_every_event_of_the_outbox_is_published() -> None:
+    rows = load_rows()
+    traffic = peak_traffic(load_model(), rows, USERS, 300)
+    stored = sum(
+        rate * rows[name].units.get("platform-outbox writes", 0) / 2
+        for name, rate in traffic.rates.items()
+        if not name.startswith("event ")
+    )
+    assert traffic.rates[PUBLISH] == pytest.approx(stored)
+
+
+def test_after_an_outage_all_who_are_online_connect_within_a_minute() -> None:
+    traffic = storm_traffic(load_model(), 600_000)
+    assert traffic.rates["frame connect"] == pytest.approx(60_000 / 60)
+    assert traffic.rates["frame join_room"] == pytest.approx(3 * 60_000 / 60)
+
+
+def test_units_and_executions_follow_from_the_rows() -> None:
+    forecast, rows = make_forecast(), load_rows()
+    peak = forecast.point(USERS).peak
+    lists = rows["GET /v1/posts"].units["post-counters reads"]
+    assert peak.units["post-counters reads"] >= 24 * lists
+    row = rows["GET /v1/posts"]
+    cores = 512 / 1769
+    calls = sum(row.calls.values())
+    seconds = ((0.6 + calls * 1.15) / cores + calls * 6) / 1000
+    assert forecast.loads.duration("GET /v1/posts") == pytest.approx(seconds)
+
+
+def test_a_message_costs_a_post_and_two_reads_for_each_listener() -> None:
+    forecast = make_forecast()
+    model = load_model()
+    traffic = peak_traffic(model, load_rows(), 1e6, 300)
+    posts = forecast.point(1e6).peak.posts
+    large = sum(
+        room.share * (room.members * model.online_share - 1)
+        for room in model.rooms
+        if room.members * model.online_share > 100
+    )
+    messages = sum(traffic.rates.get(name, 0) for name in MESSAGES)
+    assert posts > messages * large
+    assert forecast.point(1e6).peak.units["chat-members reads"] > messages * large
+
+
+def test_posting_is_limited_by_the_share_of_a_core_or_by_round_trips() -> None:
+    loads = make_forecast().loads
+    assert loads.posting("delivery", 1000) == pytest.approx(1000 * 0.65 * 1769 / 512 / 1000)
+    assert loads.posting("delivery", 1) == pytest.approx(0.015)
+    assert loads.posting("delivery", 0) == 0
+
+
+def test_demands_never_fall_when_users_are_added() -> None:
+    forecast = make_forecast()
+    points = [forecast.point(10.0**power) for power in range(9)]
+    for each in forecast.limits:
+        demands = [each.demand(point) for point in points]
+        for below, above in itertools.pairwise(demands):
+            assert above >= below - 1e-9, each.name
+
+
+def test_a_limit_breaks_where_its_demand_reaches_its_capacity() -> None:
+    forecast = make_forecast()
+    for use in forecast.uses(1000):
+        if use.breaks_at is not None and use.breaks_at > 1:
+            demand = use.limit.demand(forecast.point(use.breaks_at))
+            # Between two computed numbers of users, demands are interpolated.
+            assert demand == pytest.approx(use.limit.capacity, rel=2 / STEPS_PER_DECADE)
+
+
+def test_the_limits_are_sorted_by_the_place_where_they_break() -> None:
+    forecast = make_forecast()
+    found = [use.breaks_at for use in forecast.uses(1e6) if use.breaks_at is not None]
+    assert found == sorted(found)
+    assert forecast.first_break() == found[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("throttle of ANY /v1/posts/{proxy+}", {"rest": replace(make_stack().rest, rate=2000.0)}),
+        ("timeline: writes of a shard", {"shards": 8}),
+        ("connections of the NAT gateways", {"nat_gateways": 6}),
+        ("CPU of Aurora's writer", {"aurora_units": (2, 32)}),
+        ("memory of the cache", {"cache_node": "cache.t4g.medium"}),
+    ],
+)
+def test_a_larger_setting_moves_its_limit(name: str, changes: dict[str, Any]) -> None:
+    before, after = make_forecast(), make_forecast(**changes)
+    name = next(each.name for each in before.limits if each.name.startswith(name))
+    users, moved = breaks_at(before, name), breaks_at(after, name)
+    assert users is not None
+    assert moved is None or moved > 1.9 * users
+
+
+def test_more_shards_do_not_help_readers_of_the_timeline() -> None:
+    name = "timeline: reads of a shard"
+    assert breaks_at(make_forecast(), name) == breaks_at(make_forecast(shards=64), name)
+
+
+def test_a_provisioned_table_is_limited_by_its_own_capacity() -> None:
+    tables = {**make_stack().tables, "post-posts": Table("post-posts", 5, 7, ())}
+    forecast = make_forecast(tables=tables)
+    assert limit(forecast, "read units of the table post-posts").capacity == 5
+    assert limit(forecast, "write units of the table post-posts").capacity == 7
+
+
+def test_an_own_sender_of_mails_breaks_first() -> None:
+    own, ses = make_forecast(), make_forecast(own_mail=False)
+    assert own.uses(1000)[0].limit.source == "quota cognito.emails"
+    # 0.015 mails a day for each user.
+    assert own.first_break() == pytest.approx(50 / 0.015, rel=0.01)
+    assert all(each.source != "quota cognito.emails" for each in ses.limits)
+
+
+def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
+    forecast = make_forecast()
+    room = limit(forecast, "hot room: time to post one frame")
+    small, large, larger = (room.demand(forecast.point(n)) for n in (50_000, 100_000, 1e7))
+    assert small == pytest.approx(large / 2, rel=0.01)
+    assert large == larger
+
+
+def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
+    forecast = make_forecast()
+    likes = limit(forecast, "hot post: writes of its likes")
+    # A million likes within 6 hours, with two units of each table for each like.
+    assert likes.demand(forecast.point(1e7)) == pytest.approx(1e6 / 21_600 * 2)
+    assert likes.capacity == load_quotas().value("dynamodb.partition_writes")
+
+
+def test_recovery_takes_as_long_as_the_busiest_limit_needs() -> None:
+    forecast = make_forecast()
+    assert forecast.recovery_seconds(1000) == 60
+    # Cognito reads 50 groups per second, and half of the users refresh.
+    assert forecast.recovery_seconds(400_000) == pytest.approx(400_000 / 10 / 2 / 50)
+
+
+def test_the_month_has_quantities_that_the_bill_knows() -> None:
+    forecast = make_forecast()
+    check_usage(month_usage(forecast, 1000))
+    small, large = month_usage(forecast, 1e6), month_usage(forecast, 2e6)
+    assert large.requests == pytest.approx(2 * small.requests)
+    path = "post/function/function"
+    assert large.of("aws_lambda_function", path)["invocations"] == pytest.approx(
+        2 * small.of("aws_lambda_function", path)["invocations"]
+    )

@@ -1,0 +1,55 @@
+"""The model agrees with a simulation of the three hardest paths."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.simulation.comparison import compare
+from bench.simulation.engine import Process, Queue, Simulation, Throttle
+from ops.capacity.quotas import load_quotas
+from tests.ops.capacity.stacks import make_forecast
+
+AGREEMENT = 0.15
+
+
+def test_the_model_and_the_simulation_agree() -> None:
+    comparisons = list(compare(make_forecast(), load_quotas()))
+    assert {item.what.split()[0] for item in comparisons} == {"large", "timeline", "outage"}
+    wrong = {item.what: item for item in comparisons if abs(item.difference) > AGREEMENT}
+    assert wrong == {}
+
+
+def test_processes_continue_in_the_order_of_time() -> None:
+    simulation, seen = Simulation(), list[str]()
+
+    def process(name: str, wait: float) -> Process:
+        yield wait
+        seen.append(f"{name} at {simulation.now:g}")
+
+    simulation.start(process("late", 2))
+    simulation.start(process("early", 1))
+    simulation.run(until=1.5)
+    assert seen == ["early at 1"]
+    simulation.run()
+    assert seen == ["early at 1", "late at 2"]
+
+
+def test_a_queue_handles_one_piece_of_work_after_the_other() -> None:
+    queue = Queue(Simulation())
+    assert (queue.work(1), queue.work(2), queue.busy) == (1, 3, 3)
+
+
+def test_a_throttle_admits_its_rate() -> None:
+    simulation = Simulation()
+    throttle, admitted = Throttle(simulation, 10), list[float]()
+
+    def process() -> Process:
+        for _ in range(1000):
+            if throttle.take():
+                admitted.append(simulation.now)
+            yield 0.01
+
+    simulation.start(process())
+    simulation.run()
+    # 10 tokens at the beginning, and 10 per second for 10 seconds.
+    assert len(admitted) == pytest.approx(110, abs=1)

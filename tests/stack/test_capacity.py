@@ -1,0 +1,57 @@
+"""`ops capacity` on the synthesized stacks of all environments."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from environments import environment_names, load_environment
+from ops.capacity.stack import read_stack
+from ops.commands.capacity import show
+from ops.terraform.stack_document import read_synthesized
+
+LONGEST = 2.0
+"""Seconds of CPU time in which the command responds."""
+
+
+@pytest.mark.parametrize("name", environment_names())
+def test_the_command_responds_within_two_seconds(
+    synthesized: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, picture = time.process_time(), tmp_path / "picture.svg"
+    show(read_synthesized(synthesized / name), 1e6, picture=picture, as_json=True)
+    assert time.process_time() - begun < LONGEST
+    document = json.loads(capsys.readouterr().out)
+    assert len(document["limits"]) > 100
+    assert document["firstBreakAt"] == document["limits"][0]["breaksAt"]
+    assert document["usdPerMonth"] > 1000
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
+@pytest.mark.parametrize("name", environment_names())
+def test_the_settings_are_those_of_the_environment_file(synthesized: Path, name: str) -> None:
+    stack, environment = read_stack(read_synthesized(synthesized / name)), load_environment(name)
+    assert stack.shards == environment.dynamodb.timeline_shards
+    assert stack.aurora_units == (environment.rds.min_capacity, environment.rds.max_capacity)
+    assert stack.aurora_instances == environment.rds.instances
+    assert stack.cache_node == environment.elasticache.node_type
+    assert stack.nat_gateways == environment.network.nat_gateways
+    for function in ("chat", "post", "auth", "authorizer"):
+        found = stack.functions[function]
+        assert found.reserved == environment.reserved_concurrency(function)
+    assert stack.rest.rate == 10 * environment.lambdas.reserved_concurrency
+    assert stack.event_sources["relay/stream"].is_stream
+    assert not stack.event_sources["delivery/frames-source"].is_stream
+
+
+def test_text_names_the_first_limits_and_what_moves_them(
+    synthesized: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(read_synthesized(synthesized / "prod"), None)
+    text = capsys.readouterr().out
+    assert "To move these limits:" in text
+    assert "setting: set mail_identity_arn in the environment file" in text
+    assert "The month costs" in text
