@@ -16,7 +16,6 @@ from ops.root import PROJECT
 from tests.documented_codes import documented_codes, raised_codes
 from tools.policies import documents as policies
 from tools.policies import documents_of as policies_of
-from tools.routes import document
 
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
@@ -31,11 +30,6 @@ def anchors(path: Path) -> set[str]:
     """Returns the anchors that GitHub derives from the headings of a document."""
     headings = HEADING.findall(FENCED.sub("", path.read_text()))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
-def test_the_routes_page_matches_the_services() -> None:
-    stored = (PROJECT / "docs" / "routes.md").read_text()
-    assert stored == document(), "run: python -m tools.routes > docs/routes.md"
 
 
 @pytest.mark.parametrize(
