@@ -87,7 +87,7 @@ class Target:
 
 @contextmanager
 def switchable(root: Root) -> Iterator[Target]:
-    """Restarts the embedded AWS of a running platform with SWITCHED, and as usual at the end."""
+    """Restarts the embedded AWS of a platform as the program SWITCHED, and as usual at the end."""
     cloud, processes = EmbeddedCloud(root), Processes(root)
     running = cloud.running()["aws"]
     processes.stop(running)

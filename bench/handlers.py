@@ -134,7 +134,7 @@ class Session:
 def measure(
     platform: Platform, service: str, rounds: int, stopwatch: Stopwatch
 ) -> Mapping[str, list[float]]:
-    """Returns the seconds of each route's calls. Discards a warm-up round."""
+    """Returns the durations of each route's calls in seconds, without those of a warm-up round."""
     session = Session(platform, service, stopwatch)
     scenario: Callable[[Caller], None] = SCENARIOS[service]
     scenario(session)

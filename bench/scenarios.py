@@ -28,7 +28,7 @@ class Caller(Protocol):
 
 
 def upload(form: Mapping[str, Any]) -> None:
-    """Uploads PNG with a signed form that a service returned."""
+    """Uploads a PNG with a signed form that a service returned."""
     urllib3.request("POST", form["url"], fields={**form["fields"], "file": ("picture", PNG)})
 
 

@@ -122,7 +122,7 @@ def write_site(site: Path) -> None:
 
 
 def change_site(site: Path) -> None:
-    """Replaces CHANGED / 2 assets, whose names change with their hash, and CHANGED / 2 pages."""
+    """Changes CHANGED files: half are assets, whose names then change, and half are pages."""
     for number in range(CHANGED // 2):
         (site / "assets" / f"chunk-{number:07d}a.js").unlink()
         (site / "assets" / f"chunk-{number:07d}b.js").write_text(f"// changed {number}\n" * 1000)

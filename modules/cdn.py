@@ -307,7 +307,7 @@ class Cdn(Construct):
 def _allow_reading(
     distribution: CloudfrontDistribution, sid: str, actions: Sequence[str], resource: str
 ) -> Statement:
-    """Allows one distribution to read a resource."""
+    """Returns the bucket policy's statement that allows one distribution to read a resource."""
     return Statement(
         sid=sid,
         actions=actions,

@@ -219,7 +219,7 @@ class Messaging(Construct):
             )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
-        """Allows an AWS service to publish for resources of this account."""
+        """Returns the statement that allows a service to publish for resources of this account."""
         return _publish(
             service,
             {
@@ -271,7 +271,10 @@ class Messaging(Construct):
 
 
 def notification_filter(events: Sequence[str]) -> str:
-    """Returns a filter for the message body, because EventBridge sets no message attributes."""
+    """Returns a subscription's filter for these events.
+
+    The filter is for the body of messages, because EventBridge sets no message attributes.
+    """
     return json.dumps({"detail-type": list(events)})
 
 

@@ -95,7 +95,7 @@ TABLES: tuple[TableDefinition, ...] = (
     ),
     # The authors of anonymous posts, comments and messages. Only permission checks read them.
     TableDefinition(service="platform", resource="authors", hash_key="item_id"),
-    # Events that are not published yet. No TTL, because they must not expire.
+    # Events that are not published yet. The table has no TTL, because these events must not expire.
     TableDefinition(service="platform", resource="outbox", hash_key="event_id", stream=True),
     TableDefinition(
         service="platform", resource="releases", hash_key="service", range_key="released_at"

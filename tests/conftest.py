@@ -97,7 +97,7 @@ def find_scope(nodeid: str) -> str:
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped
-    """Runs each scope on one worker, in the order of the collection. Replaces xdist's groups."""
+    """Runs each scope (see `find_scope`) on one worker, in the order of the collection."""
 
     def __init__(self, config: pytest.Config, log: Producer) -> None:
         super().__init__(config, log)

@@ -15,7 +15,9 @@ _RAISERS = re.compile(r"Problem(\.\w+)?|cls|self\._refuse")
 
 
 def documented_codes(*pages: str) -> frozenset[str]:
-    """Returns the words in code font of these pages, and of the page about all routes."""
+    """Returns the words in code font on these pages of docs/api, and on its page about all
+    routes.
+    """
     texts = [(API / f"{page}.md").read_text(encoding="utf-8") for page in ("README", *pages)]
     return frozenset(re.findall(r"`([a-z_]+)`", "\n".join(texts)))
 
@@ -32,7 +34,9 @@ def raised_codes(folder: Path) -> set[str]:
 
 
 def _arguments(node: ast.AST) -> Iterator[ast.Constant]:
-    """Yields the constant arguments of calls of Problem, and the defaults of parameters `code`."""
+    """Yields the constants that are arguments of `Problem(...)`, or defaults of parameters named
+    `code`.
+    """
     values: list[ast.expr] = []
     if isinstance(node, ast.Call) and _RAISERS.fullmatch(ast.unparse(node.func)):
         values = [*node.args, *(keyword.value for keyword in node.keywords)]

@@ -37,7 +37,7 @@ SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_c
 
 
 def chosen_programs() -> Path:
-    """Returns the directory with the programs of the version to test."""
+    """Returns the directory with the programs of the PostgreSQL version that the tests use."""
     if os.environ.get(PRODUCTION_VARIABLE) != "production":
         return postgres_programs()
     assert PRODUCTION_PROGRAMS.exists(), "run `make nightly`, which installs tools/postgresql"

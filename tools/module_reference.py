@@ -63,7 +63,10 @@ class Source:
 
     @cached_property
     def helpers(self) -> dict[str, ast.FunctionDef | ast.ClassDef]:
-        """Returns the functions and private classes, whose resources belong to their callers."""
+        """Returns the module's functions and private classes.
+
+        The resources that they create count for their callers.
+        """
         return {
             node.name: node
             for node in self.tree.body

@@ -63,7 +63,10 @@ class Authorizer:
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
 
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Redeems a ticket. Returns Deny (status 403) if it is invalid."""
+        """Redeems a ticket.
+
+        Returns the policy for the connection, which is Deny (status 403) if the ticket is invalid.
+        """
         try:
             ticket = self._tickets.redeem(
                 (event.get("queryStringParameters") or {}).get("ticket") or ""

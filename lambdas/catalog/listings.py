@@ -251,8 +251,8 @@ WISHLIST_AFTER = _wishlist(f"AND (created_at, listing_id) < ({_TIME}, :after_id:
 class _Order(Struct, frozen=True):
     """A sort order by `column`.
 
-    `position` is the SQL expression of the column's value in a page's position, which is JSON.
-    `bound` is the SQL expression that converts this value back.
+    The position of a page is JSON and contains the column's value: `position` is the SQL expression
+    that converts the value to JSON, and `bound` the one that converts it back.
     """
 
     column: str

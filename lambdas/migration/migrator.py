@@ -66,7 +66,7 @@ class Result(Struct, frozen=True, rename="camel"):
 
 
 class Record(Protocol):
-    """The record of migrations outside the database."""
+    """The interface that keeps a record of migrations outside the database."""
 
     def applied(self, migration: Applied) -> None: ...
 
@@ -170,7 +170,8 @@ class Migrator:
             raise MigrationError(
                 f"{late[0]}.sql: {latest} is already applied: give this file a higher number"
             )
-        # After a rollback, an older version of the functions runs with the newer schema.
+        # Unknown migrations are not an error: after a rollback, an older version of the functions
+        # runs with the newer schema.
         unknown = tuple(row.migration_id for row in applied if row.migration_id not in known)
         return Result(done, pending, unknown)
 

@@ -66,8 +66,8 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # The function writes a copy of the record for operators. It reads the record in the
-                # database.
+                # This table has a copy of the record of migrations, for operators. The function
+                # itself reads the record in the database.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),
             ],

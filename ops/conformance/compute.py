@@ -103,22 +103,29 @@ def grant_permission(aws: Aws) -> None:
     expect([statement["Sid"] for statement in policy["Statement"]], ["api"])
 
 
-@check("apigateway", "A mock integration responds over HTTP on a deployed stage")
-def respond_with_mock(aws: Aws) -> None:
+def _create_method(aws: Aws) -> dict[str, str]:
+    """Creates a REST API whose root has the method GET. Returns the arguments that name it."""
     gateway = aws.client("apigateway")
     api = gateway.create_rest_api(name=aws.new_name())["id"]
     aws.resources.callback(gateway.delete_rest_api, restApiId=api)
     root = gateway.get_resources(restApiId=api)["items"][0]["id"]
     method = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
     gateway.put_method(**method, authorizationType="NONE")
+    return method
+
+
+@check("apigateway", "A mock integration responds over HTTP on a deployed stage")
+def respond_with_mock(aws: Aws) -> None:
+    gateway = aws.client("apigateway")
+    method = _create_method(aws)
     gateway.put_integration(
         **method, type="MOCK", requestTemplates={"application/json": '{"statusCode": 200}'}
     )
     gateway.put_method_response(**method, statusCode="200")
     body = {"application/json": '{"message": "mock"}'}
     gateway.put_integration_response(**method, statusCode="200", responseTemplates=body)
-    gateway.create_deployment(restApiId=api, stageName="v1")
-    url = f"{gateway.meta.endpoint_url}/restapis/{api}/v1/_user_request_/"
+    gateway.create_deployment(restApiId=method["restApiId"], stageName="v1")
+    url = f"{gateway.meta.endpoint_url}/restapis/{method['restApiId']}/v1/_user_request_/"
     with urllib3.PoolManager(ca_certs=aws.authority) as pool:
         response = pool.request("GET", url, timeout=10)
     expect((response.status, response.json()), (200, {"message": "mock"}))
@@ -127,11 +134,7 @@ def respond_with_mock(aws: Aws) -> None:
 @check("apigateway", "The integration of a mock method has no HTTP method")
 def omit_method_of_mock(aws: Aws) -> None:
     gateway = aws.client("apigateway")
-    api = gateway.create_rest_api(name=aws.new_name())["id"]
-    aws.resources.callback(gateway.delete_rest_api, restApiId=api)
-    root = gateway.get_resources(restApiId=api)["items"][0]["id"]
-    method = {"restApiId": api, "resourceId": root, "httpMethod": "GET"}
-    gateway.put_method(**method, authorizationType="NONE")
+    method = _create_method(aws)
     gateway.put_integration(**method, type="MOCK")
     expect("httpMethod" in gateway.get_integration(**method), False)
 

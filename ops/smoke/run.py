@@ -47,7 +47,7 @@ class Check:
 
 
 class Smoke:
-    """Runs suites.
+    """Runs suites of smoke tests.
 
     Args:
         transport: sends the requests.

@@ -3,6 +3,7 @@
 import functools
 import io
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -90,6 +91,14 @@ def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
 def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
     """Returns the lines of the log."""
     return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
+
+
+@pytest.fixture
+def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """Captures a function's standard output, including that of its start."""
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", stream)
+    return stream
 
 
 @pytest.fixture

@@ -23,19 +23,8 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
     ann, bob = context.get_user("Ann Example"), context.get_user("Bob Example")
     word = f"word{uuid.uuid4().hex[:8]}"
 
-    def call(
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        status: int = 200,
-        user: User = ann,
-        key: str = "",
-    ) -> Any:
-        headers = {"Idempotency-Key": key} if key else {}
-        return context.api.call(
-            method, CATALOG + path, body, token=user.token, headers=headers
-        ).expect(status)
+    def call(method: str, path: str, body: object = None, *, user: User = ann, **more: Any) -> Any:
+        return context.call(user, method, CATALOG + path, body, **more)
 
     signed = call(
         "POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201

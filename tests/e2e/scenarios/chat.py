@@ -85,21 +85,10 @@ class RoomCalls:
         return f"{ROOMS}/{self.room}"
 
     def call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        status: int = 200,
-        user: User | None = None,
-        idempotency_key: str = "",
+        self, method: str, path: str, body: object = None, *, user: User | None = None, **more: Any
     ) -> Any:
         """Sends a request as Ann, or as `user`."""
-        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
-        token = (user or self.ann).token
-        return self.context.api.call(
-            method, CHAT + path, body, token=token, headers=headers
-        ).expect(status)
+        return self.context.call(user or self.ann, method, CHAT + path, body, **more)
 
     def open_socket(self, user: User) -> Listener:
         """Opens a WebSocket as this user."""
@@ -121,9 +110,9 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
 def create_room(calls: RoomCalls) -> Iterator[str]:
     """Creates a room and adds members."""
     call, body = calls.call, {"name": "A room", "type": "public"}
-    call("POST", ROOMS, {}, status=422, idempotency_key=calls.key)
-    calls.room = call("POST", ROOMS, body, status=201, idempotency_key=calls.key)["roomId"]
-    assert call("POST", ROOMS, body, status=201, idempotency_key=calls.key)["roomId"] == calls.room
+    call("POST", ROOMS, {}, status=422, key=calls.key)
+    calls.room = call("POST", ROOMS, body, status=201, key=calls.key)["roomId"]
+    assert call("POST", ROOMS, body, status=201, key=calls.key)["roomId"] == calls.room
     call("POST", ROOMS, body, status=201)
     yield f"POST {CHAT}{ROOMS}"
     page = call("GET", f"{ROOMS}?limit=1")

@@ -62,6 +62,25 @@ class ScenarioContext:
         self.platform.reset_rate_limits()
         return Person(self.platform, self.api)
 
+    def call(
+        self,
+        user: User,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        status: int = 200,
+        key: str = "",
+    ) -> Any:
+        """Sends a request as a user, and returns the JSON body of the response.
+
+        Args:
+            status: the expected status.
+            key: the Idempotency-Key, or nothing.
+        """
+        headers = {"Idempotency-Key": key} if key else {}
+        return self.api.call(method, path, body, token=user.token, headers=headers).expect(status)
+
     def client(self, service: str) -> Any:
         """Returns a boto3 client of the embedded AWS with the root key."""
         return self.platform.aws(service)

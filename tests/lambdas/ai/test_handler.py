@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -49,14 +48,6 @@ USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
 QUOTA = 500_000
 ASK = {"question": "tell-tale question"}
-
-
-@pytest.fixture
-def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures the function's standard output, including that of its start."""
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
-    return stream
 
 
 @pytest.fixture

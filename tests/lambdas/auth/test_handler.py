@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from contextlib import redirect_stdout
 from typing import Any
@@ -24,14 +23,6 @@ from tests.lambdas.support import (
 EMAIL, PASSWORD = "ann@example.com", "Passw0rd!"
 ORIGIN = "https://app.example.com"
 Call = Callable[..., LambdaResponse]
-
-
-@pytest.fixture
-def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures the function's standard output, including that of its start."""
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
-    return stream
 
 
 @pytest.fixture

@@ -414,6 +414,14 @@ def eve(world: World) -> ChatUser:
 
 
 @pytest.fixture
+def room_id(ann: ChatUser, bob: ChatUser) -> str:
+    """A public room with the owner ann and the member bob."""
+    id_ = ann.create_room("public")
+    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
+    return id_
+
+
+@pytest.fixture
 def visitor(world: World) -> ChatUser:
     """An anonymous user."""
     return world.user("visitor", anonymous=True)

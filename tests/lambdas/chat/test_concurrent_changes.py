@@ -30,13 +30,6 @@ def interleaved(world: World, operation: str, change: Callable[[], object]) -> I
     assert changed, "the other change was not made"
 
 
-@pytest.fixture
-def room_id(ann: ChatUser, bob: ChatUser) -> str:
-    id_ = ann.create_room("public")
-    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
-    return id_
-
-
 def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
     ann: ChatUser, room_id: str, world: World
 ) -> None:

@@ -19,14 +19,6 @@ MESSAGE = {
 }  # fmt: skip
 
 
-@pytest.fixture
-def room_id(ann: ChatUser, bob: ChatUser) -> str:
-    """A public room with the owner ann and the member bob."""
-    id_ = ann.create_room("public")
-    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
-    return id_
-
-
 def history(viewer: ChatUser, room_id: str, **query: Any) -> Any:
     return document(ok(viewer.call("GET", f"/rooms/{room_id}/messages", **query)))
 

@@ -15,13 +15,6 @@ HIDDEN = {"privacy": {"displayName": "private"}}
 
 
 @pytest.fixture
-def room_id(ann: ChatUser, bob: ChatUser) -> str:
-    id_ = ann.create_room("public")
-    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
-    return id_
-
-
-@pytest.fixture
 def listener(ann: ChatUser, room_id: str) -> Socket:
     socket = ann.connect()
     socket.join(room_id)

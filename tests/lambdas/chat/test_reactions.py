@@ -18,13 +18,6 @@ ALL_EMOJI = [t for t, entry in EMOJI_DATA.items() if entry["status"] == STATUS["
 
 
 @pytest.fixture
-def room_id(ann: ChatUser, bob: ChatUser) -> str:
-    id_ = ann.create_room("public")
-    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
-    return id_
-
-
-@pytest.fixture
 def path(ann: ChatUser, room_id: str) -> str:
     return f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions"
 

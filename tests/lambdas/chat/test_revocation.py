@@ -13,13 +13,6 @@ from tests.lambdas.support import FakeClock
 
 
 @pytest.fixture
-def room_id(ann: ChatUser, bob: ChatUser) -> str:
-    id_ = ann.create_room("public")
-    ok(bob.call("POST", f"/rooms/{id_}/join", {}))
-    return id_
-
-
-@pytest.fixture
 def listener(bob: ChatUser, room_id: str) -> Socket:
     """A connection of bob that only listens."""
     socket = bob.connect()

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -43,14 +42,6 @@ HOSTILE = (
     "\N{RIGHT-TO-LEFT MARK}evil\N{GRINNING FACE}",
     "%00%0d%0aSet-Cookie: x=1",
 )
-
-
-@pytest.fixture
-def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures what the function writes to stdout."""
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
-    return stream
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import io
 import json
-import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -50,14 +49,6 @@ INJECTIONS = [
     '{"$ne": null}',
     "名前 👩‍👩‍👧",
 ]
-
-
-@pytest.fixture
-def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures the function's standard output, including that of its start."""
-    stream = io.StringIO()
-    monkeypatch.setattr(sys, "stdout", stream)
-    return stream
 
 
 @pytest.fixture

@@ -58,7 +58,8 @@ def prepare(
     document["terraform"]["backend"] = {"local": {"path": "terraform.tfstate"}}
     document.pop("output", None)
     for provider in document["provider"]["aws"]:
-        # The provider would repeat calls that the emulator does not implement for minutes.
+        # With more retries, the provider would spend minutes on calls that the emulator does not
+        # implement.
         provider["max_retries"] = 1
     for name in without:
         type_, argument = name.split(".")
