@@ -18,7 +18,7 @@ from ops.diagram.svg import svg
 from ops.root import PROJECT
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
-from tools import environment_file, module_reference, policies, routes
+from tools import environment_file, module_reference, policies
 from tools.api import documents
 
 ARCHITECTURE = PROJECT / "docs" / "architecture"
@@ -28,7 +28,6 @@ def main(*, with_diagrams: bool) -> None:
     texts = {
         **environment_file.files(),
         **{policies.DIRECTORY / name: text for name, text in policies.documents().items()},
-        PROJECT / "docs" / "routes.md": routes.document(),
         **(diagrams() if with_diagrams else {}),
     }
     for path, text in texts.items():
