@@ -93,6 +93,18 @@ def test_a_ban_and_a_mute_can_change_in_one_request(
     assert (changed["role"], changed["isMuted"]) == ("moderator", False)
 
 
+def test_a_user_who_was_never_a_member_can_be_banned_and_muted(
+    ann: ChatUser, eve: ChatUser, room_id: str
+) -> None:
+    path = f"/rooms/{room_id}/members/{eve.user_id}"
+    ban = document(ok(ann.call("PATCH", path, {"ban": True, "mute": True})))
+    assert (ban["role"], ban["isMuted"]) == ("banned", True)
+    problem(eve.call("POST", f"/rooms/{room_id}/join", {}), 403, "banned")
+    ok(ann.call("PATCH", path, {"ban": False}))
+    ok(eve.call("POST", f"/rooms/{room_id}/join", {}))
+    problem(eve.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
+
+
 def test_a_request_cannot_ban_a_user_and_grant_a_role(ann: ChatUser, room_id: str) -> None:
     path = f"/rooms/{room_id}/members/bob"
     response = ann.call("PATCH", path, {"ban": True, "role": "admin"})

@@ -112,7 +112,8 @@ def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> Non
     body = UpdateComment(content="Changed")
     changed = world.discussion.update(BOB, post_id, made.comment_id, body, ANY)
     assert (changed.content, changed.version, changed.is_edited) == ("Changed", 13, True)
-    assert world.discussion.update(BOB, post_id, made.comment_id, UpdateComment(), ANY) == changed
+    for same in (UpdateComment(), body):
+        assert world.discussion.update(BOB, post_id, made.comment_id, same, ANY) == changed
     stale = IfMatch(frozenset({'"1"'}))
     assert (
         refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status
