@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -85,6 +86,11 @@ async def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
 
 def list_texts(client: ChatClient, room: str) -> list[str]:
     return [message["content"] for message in client.messages[room]]
+
+
+async def wait_for_texts(client: ChatClient, room: str, *texts: str) -> None:
+    """Waits until these are the client's messages in the room."""
+    await wait_until(lambda: list_texts(client, room) == [*texts])
 
 
 def list_signals(client: ChatClient, type_: str) -> list[dict[str, Any]]:
@@ -328,27 +334,85 @@ def test_a_connection_is_closed_when_its_client_sends_after_the_session_ended(
     run_with_timeout(scenario())
 
 
-def test_a_connection_receives_nothing_5_s_after_its_session_ended(
-    platform: Platform, room: str, ann: ChatUser
+def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
+    platform: Platform, ann: ChatUser, bob: ChatUser
 ) -> None:
+    """One user has several sessions and rooms. Each ends in another way, except the current one."""
     platform.reset_rate_limits()
-    person = ChatUser(platform, Person.sign_up(platform, Api(platform.api_url)))
-    ann.invite(room, person)
+    api = Api(platform.api_url)
+    account = Person.sign_up(platform, api)
+
+    def sign_in() -> ChatUser:
+        person = copy.copy(account)
+        person.log_in()
+        return ChatUser(platform, person)
+
+    current, logged_out, deleted, elsewhere = (sign_in() for _ in range(4))
+    reasons = {ann.create_room(): reason for reason in ("left", "removed", "banned", "deleted")}
+    left, removed, banned, gone = reasons
+    kept = ann.create_room()
+    for room in (*reasons, kept):
+        ann.invite(room, current, bob)
+
+    def end_all() -> None:
+        member, token = f"members/{current.user_id}", current.person.access_token
+        current.call("DELETE", f"/rooms/{left}/leave").expect(204)
+        ann.call("DELETE", f"/rooms/{removed}/{member}").expect(204)
+        ann.call("PATCH", f"/rooms/{banned}/{member}", {"ban": True}).expect(200)
+        ann.call("DELETE", f"/rooms/{gone}").expect(204)
+        api.post("/v1/auth/logout", {}, token=logged_out.person.access_token).expect(204)
+        path = f"/v1/auth/sessions/{deleted.person.session_id}"
+        api.call("DELETE", path, token=token).expect(204)
+        passwords = {"currentPassword": account.password, "newPassword": "Other-horse-2"}
+        api.post("/v1/auth/change-password", passwords, token=token).expect(204)
 
     async def scenario() -> None:
-        async with open_in_room(room, ann, person) as (first, second):
-            await first.send(room, "1")
-            await wait_until(lambda: list_texts(second, room) == ["1"])
-            token = person.person.access_token
-            response = await asyncio.to_thread(
-                Api(platform.api_url).post, "/v1/auth/logout", {}, token=token
-            )
-            response.expect(204)
-            # The longest time in which an ended session may still receive messages.
-            await asyncio.sleep(5)
-            await first.send(room, "2")
-            await wait_until(lambda: second.closed)
-            assert list_texts(second, room) == ["1"]
+        async with open_in_room(kept, current, logged_out, deleted, elsewhere, bob) as clients:
+            listener, *ended, witness = clients
+            for room in reasons:
+                await listener.join(room)
+                await witness.join(room)
+            for room in (*reasons, kept):
+                await asyncio.to_thread(ann.send_message, room, "1")
+                await wait_for_texts(witness, room, "1")
+            for client in clients:
+                await wait_for_texts(client, kept, "1")
+            for room in reasons:
+                await wait_for_texts(listener, room, "1")
+            await asyncio.to_thread(end_all)
+            await asyncio.sleep(5)  # the longest time that the contract allows
+            for room in (left, removed, banned, kept):
+                await asyncio.to_thread(ann.send_message, room, "2")
+                await wait_for_texts(witness, room, "1", "2")
+            await wait_for_texts(listener, kept, "1", "2")
+            await wait_until(lambda: all(client.closed for client in ended))
+            assert [list_texts(client, kept) for client in ended] == [["1"]] * 3
+            assert [list_texts(listener, room) for room in reasons] == [["1"]] * 4
+            told = [
+                (frame["roomId"], frame["reason"])
+                for frame in listener.signals
+                if frame["type"] == "room_left"
+            ]
+            assert sorted(told) == sorted(reasons.items())
+
+    run_with_timeout(scenario())
+
+
+def test_a_connection_loses_the_rights_of_a_role_at_once(ann: ChatUser, bob: ChatUser) -> None:
+    room = ann.create_room("announcement")
+    ann.invite(room, bob)
+    member = f"/rooms/{room}/members/{bob.user_id}"
+
+    async def scenario() -> None:
+        async with open_in_room(room, ann, bob) as (first, second):
+            await asyncio.to_thread(ann.call, "PATCH", member, {"role": "moderator"})
+            await second.send(room, "1")
+            await asyncio.to_thread(ann.call, "PATCH", member, {"role": "member"})
+            with pytest.raises(ChatError, match="moderators_only"):
+                await second.send(room, "2")
+            # Members of any role can read.
+            await first.send(room, "3")
+            await wait_for_texts(second, room, "1", "3")
 
     run_with_timeout(scenario())
 
