@@ -168,15 +168,13 @@ def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) ->
 
 def test_a_user_has_one_alias_per_post(world: World, post_id: str, hidden_id: str) -> None:
     first, second = (comment(world, post_id, is_anonymous=True) for _ in range(2))
-    assert (
-        first.author_name
-        == second.author_name
-        == world.aliases["id-of-Bob", "comment", post_id].display_name
-    )
+    alias = world.aliases["id-of-Bob", "comment", post_id]
+    assert first.author_name == second.author_name == alias.display_name
+    assert first.alias_id == second.alias_id == alias.alias_id
     assert comment(world, hidden_id, is_anonymous=True).author_name != first.author_name
     assert "authorId" not in msgspec.to_builtins(first)
     event = world.events[-2]
-    assert event["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id
+    assert event["actor"] == alias.alias_id
     assert "Bob" not in str(event)
 
 

@@ -231,6 +231,7 @@ def test_an_anonymous_post_shows_an_alias_and_does_not_reveal_its_author(world: 
         seen = msgspec.to_builtins(world.service.get(viewer, made.post_id))
         assert "authorId" not in seen
         assert (seen["authorName"], seen["isAnonymous"]) == (alias.display_name, True)
+        assert seen["aliasId"] == alias.alias_id
         assert "Ann" not in str(seen)
     assert world.posts.items[made.post_id].author_id is None
     assert world.events[0] == {

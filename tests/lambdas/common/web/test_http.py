@@ -155,4 +155,5 @@ def test_responses_have_json_and_cache_headers() -> None:
     assert (response["statusCode"], response["body"]) == (201, '{"a":"é"}')
     assert response["headers"]["Content-Type"] == "application/json"
     assert response["headers"]["Cache-Control"] == "no-store"
+    assert response["headers"]["X-Content-Type-Options"] == "nosniff"
     assert Response.no_content().to_event()["body"] == ""
