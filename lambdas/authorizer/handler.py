@@ -19,6 +19,10 @@ class AuthorizerSettings(Settings, frozen=True, kw_only=True):
     dynamodb_table_tickets: str
 
 
+class UnauthorizedError(Exception):
+    """The token is invalid."""
+
+
 class Authorizer:
     """Converts a token or ticket to an IAM policy, and to the context that services read."""
 
@@ -31,7 +35,7 @@ class Authorizer:
         started = perf_counter()
         # The event of a token contains no request id. The access log has the id of its trace.
         self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
-        outcome = "Unauthorized"
+        outcome = "failed"
         try:
             if event["type"] == "TOKEN":
                 result = self._authorize_token(event)
@@ -39,6 +43,12 @@ class Authorizer:
                 result = self._authorize_ticket(event)
             outcome = result["policyDocument"]["Statement"][0]["Effect"]
             return result
+        except UnauthorizedError:
+            outcome = "Unauthorized"
+            raise
+        except Exception:
+            self._logger.exception("authorizing failed")
+            raise
         finally:
             # Without the user: together with the request, it would reveal an anonymous author.
             self._logger.info(
@@ -57,7 +67,7 @@ class Authorizer:
             self._logger.info("token rejected", reason=str(error))
             # API Gateway returns 401 for exactly the message "Unauthorized", and 500 for any other
             # error.
-            raise Exception("Unauthorized") from None
+            raise UnauthorizedError("Unauthorized") from None
         # The policy is cached per token for all routes, so it must allow the whole stage.
         api_and_stage = "/".join(event["methodArn"].split("/")[:2])
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())

@@ -157,7 +157,7 @@ def _span(line: LogLine) -> Span | None:
     error = None
     if line.message in {"event not published", "message not handled"}:
         status, error = "failed", line.field("error") or "failed"
-    elif is_failure(status) or line.field("failed") not in {"", "0"}:
+    elif status == "failed" or is_failure(status) or line.field("failed") not in {"", "0"}:
         error = line.field("code") or status or "failed"
     hidden = {"service", "stage", "location", "xray_trace_id", "correlation_id", "method", "route"}
     return Span(

@@ -184,7 +184,7 @@ class Router:
             user_id=None
             if request.anonymous or not request.authenticated
             else request.authenticated.user_id,
-            caller=request.authenticated.kind if request.authenticated else "nobody",
+            caller=_caller_kind(request, result["statusCode"]),
             api_request_id=request.id,
         )
         return result
@@ -237,6 +237,13 @@ def failure(
     result = Response.of(Problem.internal()).to_event()
     result["headers"].update(_common_headers(request, cors_origins))
     return result
+
+
+def _caller_kind(request: Request, status: int) -> str | None:
+    """Returns the kind of the caller, or `nobody` without authentication. None if unknown."""
+    if request.authenticated:
+        return request.authenticated.kind
+    return None if status == HTTPStatus.FORBIDDEN else "nobody"
 
 
 def _common_headers(request: Request, cors_origins: Collection[str]) -> dict[str, str]:

@@ -98,3 +98,26 @@ def test_connections_are_denied_during_an_outage_which_is_logged(
     dynamodb.delete_table(TableName="ticket_hash-table")
     assert parts.connect({"ticket": "x"}) == ("Deny", {})
     assert re.search("ResourceNotFound", logged()[0]["exception"])
+
+
+def test_each_outcome_is_logged_without_the_user(
+    parts: Parts, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    token = parts.token()
+    parts.rest(f"Bearer {token}")
+    with pytest.raises(Exception, match="Unauthorized"):
+        parts.rest("Bearer invented")
+    with pytest.raises(KeyError):
+        parts.authorizer({"type": "TOKEN", "authorizationToken": f"Bearer {token}"})
+    ticket = {"type": "REQUEST", "methodArn": f"{API}/$connect"}
+    parts.authorizer({**ticket, "requestContext": {"requestId": "r-1"}})
+    lines = logged()
+    ends = [line for line in lines if line["message"] == "authorized"]
+    assert [line["outcome"] for line in ends] == ["Allow", "Unauthorized", "failed", "Deny"]
+    assert ends[3]["correlation_id"] == "r-1"
+    assert all(line["duration_ms"] >= 0 for line in ends)
+    [rejected] = [line for line in lines if line["message"] == "token rejected"]
+    assert rejected["reason"] == "malformed or forged"
+    assert [line["exception_name"] for line in lines if "exception" in line] == ["KeyError"]
+    assert token not in str(lines)
+    assert not any('"u"' in str(line) for line in ends)

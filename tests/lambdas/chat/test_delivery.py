@@ -184,6 +184,31 @@ def test_a_lost_queued_frame_is_sent_later(
     assert [frame["seq"] for frame in listener.take()] == [1]
 
 
+@pytest.mark.parametrize("limit", [0, 100], ids=["through the queue", "by the chat function"])
+def test_the_log_counts_the_connections_that_received_a_message(
+    ann: ChatUser,
+    room_id: str,
+    listener: Socket,
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    limit: int,
+) -> None:
+    monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", limit)
+    headers = {"X-Correlation-Id": "c-1"}
+    path, body = f"/rooms/{room_id}/messages", {"content": "Secret"}
+    caplog.clear()
+    ok(ann.call("POST", path, body, headers=headers), 201)
+    if records := world.queued("DELIVERIES_QUEUE_URL"):
+        ok(ann.call("GET", "/rooms", headers={"X-Correlation-Id": "another"}), 200)
+        world.deliver({"Records": records})
+    assert len(listener.take("new_message")) == 1
+    [line] = [vars(each) for each in caplog.records if each.getMessage() == "frames sent"]
+    assert (line["correlation_id"], line["frame_type"]) == ("c-1", "new_message")
+    assert (line["sent"], line["gone"], line["failed"]) == (1, 0, 0)
+    assert "Secret" not in str(line)
+
+
 def test_sending_succeeds_if_the_queue_fails(
     ann: ChatUser, room_id: str, listener: Socket, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lambdas.common.problems import Problem
-from lambdas.common.web.access import AUTHENTICATED, PUBLIC, Authenticator, from_authorizer
+from lambdas.common.web.access import AUTHENTICATED, PUBLIC, Authenticator, from_authorizer, role
 from lambdas.common.web.http import Request, Response
 from lambdas.common.web.router import Operation, Route, Router, RouteTable
 from tests.lambdas.support import (
@@ -30,6 +30,7 @@ ROUTES = (
     Route("POST", "/v1/things", PUBLIC, "post"),
     Route("GET", "/v1/mine", AUTHENTICATED, "mine"),
     Route("GET", "/v1/hidden", AUTHENTICATED, "hidden", anonymous=True),
+    Route("GET", "/v1/registered", role("user"), "mine"),
 )
 ORIGIN = "https://app.example.com"
 Call = Callable[..., LambdaResponse]
@@ -162,6 +163,27 @@ def test_correlation_id_is_returned_and_logged(
     assert line["correlation_id"] == "trace-1"
     assert (line["method"], line["route"], line["status"]) == ("GET", "/v1/things/{thingId}", 200)
     assert "secret-thing" not in json.dumps(line)
+
+
+def test_the_log_has_the_problem_the_kind_of_caller_and_the_id_of_the_access_log(
+    call: Call, logged: Callable[[], list[dict[str, Any]]]
+) -> None:
+    anonymous, registered = caller().to_context(), caller("user").to_context()
+    for path, context in (
+        ("/v1/mine", registered),
+        ("/v1/mine", anonymous),
+        ("/v1/nothing", None),
+        ("/v1/registered", anonymous),
+    ):
+        call("GET", path, authorizer=context)
+    lines = logged()
+    assert [(line.get("code"), line.get("caller")) for line in lines] == [
+        (None, "registered"),
+        (None, "anonymous"),
+        ("not_found", "nobody"),
+        ("anonymous_not_allowed", None),
+    ]
+    assert all(line["api_request_id"] for line in lines)
 
 
 def test_the_log_names_the_caller_unless_the_operation_is_anonymous(
