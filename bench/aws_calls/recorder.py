@@ -43,7 +43,7 @@ class Recorder:
         method, path = route.split(" ")
         query, token = more.pop("query", None), more.pop("token", None)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        if route in self._idempotent:
+        if route in self._idempotent and self._is_counting:
             headers["Idempotency-Key"] = uuid.uuid4().hex
         return self.count(
             route,

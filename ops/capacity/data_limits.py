@@ -72,9 +72,8 @@ def _messaging(inputs: Inputs) -> Iterator[Limit]:
 def _databases(inputs: Inputs) -> Iterator[Limit]:
     stack, model = inputs.stack, inputs.model
     least, most = stack.aurora_units
-    memory = most * inputs.quota("aurora.memory_gb_per_unit").value * 2**30
     allowed = min(
-        memory / inputs.quota("aurora.bytes_per_connection").value,
+        most * inputs.quota("aurora.connections_per_unit").value,
         inputs.quota("aurora.connections").value,
     )
     if least <= 0.5:
@@ -149,7 +148,10 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
         )
 
     def starts(point: Point) -> float:
-        executions = sum(point.storm.concurrency.values())
+        executions = sum(
+            max(0.0, count - stack.functions[name].provisioned)
+            for name, count in point.storm.concurrency.items()
+        )
         return PARAMETERS * executions / inputs.model.outage.seconds_to_reconnect.value
 
     yield inputs.by_quota(

@@ -130,7 +130,9 @@ def _functions(inputs: Inputs) -> Iterator[Limit]:
     yield inputs.by_quota(
         "environments that chat starts in 10 s after an outage",
         "lambda.scaling",
-        lambda point: point.storm.concurrency.get("chat", 0.0),
+        lambda point: max(
+            0.0, point.storm.concurrency.get("chat", 0.0) - functions["chat"].provisioned
+        ),
         change=design("let clients wait a random time of minutes before they connect again"),
     )
 
@@ -166,15 +168,17 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
                 partial(_operations, operations, load),
                 change=change,
             )
-    if inputs.stack.own_mail:
-        yield inputs.by_quota(
-            "mails with Cognito's own sender",
-            "cognito.emails",
-            lambda point: point.users * _mails(inputs),
-            change=Change(
-                "setting", "set mail_identity_arn in the environment file, to send mails with SES"
-            ),
+    own = inputs.stack.own_mail
+    yield inputs.by_quota(
+        "mails with Cognito's own sender" if own else "mails with SES",
+        "cognito.emails" if own else "ses.emails",
+        lambda point: point.users * _mails(inputs),
+        change=Change(
+            "setting", "set mail_identity_arn in the environment file, to send mails with SES"
         )
+        if own
+        else Change("quota", "request SES's production access, and a higher daily quota"),
+    )
 
 
 def _operations(operations: tuple[str, ...], load: str, point: Point) -> float:

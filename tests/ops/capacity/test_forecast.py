@@ -143,6 +143,17 @@ def test_an_own_sender_of_mails_breaks_first() -> None:
     # 0.015 mails a day for each user.
     assert own.first_break() == pytest.approx(50 / 0.015, rel=0.01)
     assert all(each.source != "quota cognito.emails" for each in ses.limits)
+    assert breaks_at(ses, "mails with SES") == pytest.approx(200 / 0.015, rel=0.01)
+
+
+def test_provisioned_environments_need_not_start_after_an_outage() -> None:
+    functions = make_stack().functions
+    warm = {**functions, "chat": replace(functions["chat"], provisioned=50)}
+    before, after = make_forecast(), make_forecast(functions=warm)
+    name = "environments that chat starts in 10 s after an outage"
+    point = before.point(1e6)
+    started = limit(before, name).demand(point)
+    assert limit(after, name).demand(point) == pytest.approx(started - 50)
 
 
 def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
