@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,6 +41,10 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     resources: Annotated[
         bool, typer.Option("--resources", help="List every charge of every resource.")
     ] = False,
+    advise: Annotated[
+        bool,
+        typer.Option("--advise", help="List settings with their price and what they buy."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Estimate the monthly cost of an environment by service or resource.
@@ -49,11 +54,13 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     from ops.cost.text import assumptions  # noqa: PLC0415 - only this command needs it
     from ops.cost.usage import load_usage  # noqa: PLC0415
 
-    if compare and plan:
-        raise typer.BadParameter("--compare and --plan cannot be combined")
+    if sum(map(bool, (compare, plan, advise))) > 1:
+        raise typer.BadParameter("--compare, --plan and --advise cannot be combined")
     used = load_usage(usage)
     if plan:
         document = _plan_difference(plan, used, as_json)
+    elif advise:
+        document = _environment_advice(environment, used, as_json)
     elif compare:
         document = _environment_difference(environment, compare, used, as_json)
     else:
@@ -75,6 +82,24 @@ def _environment_bill(environment: str, used: Any, resources: bool, quiet: bool)
         for note in text.notes(bill):
             print_line(note)
     return text.bill_document(bill, used)
+
+
+def _environment_advice(environment: str, used: Any, quiet: bool) -> dict[str, Any]:
+    from ops.cost import text  # noqa: PLC0415
+    from ops.cost.advice import advise  # noqa: PLC0415
+    from ops.cost.bill import make_bill  # noqa: PLC0415
+    from ops.cost.prices import load_prices  # noqa: PLC0415
+    from ops.cost.resources import stack_resources  # noqa: PLC0415
+
+    resources = stack_resources(_stacks([environment])[environment])
+    bill = make_bill(resources, used)
+    advice = advise(resources, bill, load_prices())
+    if not quiet:
+        out.print(text.by_service(bill))
+        print_line("\nUSD a month that other values would save:")
+        for line in text.advice_lines(advice):
+            print_line(line)
+    return {**text.bill_document(bill, used), "advice": [asdict(item) for item in advice]}
 
 
 def _environment_difference(environment: str, other: str, used: Any, quiet: bool) -> dict[str, Any]:

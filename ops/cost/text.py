@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.table import Table
 
+from ops.cost.advice import Advice
 from ops.cost.bill import CENT, Bill, Difference
 from ops.cost.prices import Prices, load_prices
 from ops.cost.usage import Usage
@@ -80,6 +81,16 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
         style="bold",
     )
     return table
+
+
+def advice_lines(advice: Sequence[Advice]) -> Iterator[str]:
+    """Yields two lines for each setting: what another value saves, and what it gives up."""
+    for item in advice:
+        yield (
+            f"{usd(item.saves):>9} {item.setting}: {item.instead} instead of {item.now},"
+            f" which costs {usd(item.usd)}"
+        )
+        yield f"{'':9} gives up {item.buys}"
 
 
 def notes(bill: Bill) -> Iterator[str]:

@@ -1,0 +1,258 @@
+"""Lists the settings that cost most, with what a cheaper value saves and what it gives up.
+
+The savings are computed from the bill of the stack. Nothing is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ops.cost.bill import CENT, Bill, Item
+from ops.cost.prices import Prices
+from ops.cost.resources import BillableResource, BillableResources
+from ops.cost.usage import HOURS
+
+LEAST_UNITS = 0.5
+"""Aurora's least capacity that does not pause."""
+WORKING_HOURS = 12 * 5 * 52 / 12
+"""Hours per month of a schedule from Monday to Friday, 12 hours a day."""
+KEPT_DAYS = 30
+SAMPLED = 0.05
+"""Share of requests that X-Ray's default rule records, after the first of each second."""
+_TABLE = "aws_dynamodb_table"
+_TABLE_ALARM = re.compile(r"^monitoring/.+-(system-errors|throttles)-alarm$")
+CACHE_NODES = ("cache.t4g.micro", "cache.t4g.small", "cache.t4g.medium")
+"""Node types with a price, the smallest first."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A cheaper value of a setting."""
+
+    setting: str
+    """The key in the environment file."""
+    now: str
+    usd: float
+    """What the setting costs a month."""
+    instead: str
+    saves: float
+    """US dollars a month. Negative if the other value costs more."""
+    buys: str
+    """What the present value buys."""
+
+
+def advise(resources: BillableResources, bill: Bill, prices: Prices) -> list[Advice]:
+    """Returns the settings, those that save most first."""
+    book = _Book(resources, bill, prices)
+    found = [advice for rule in _RULES for advice in rule(book)]
+    return sorted(
+        (advice for advice in found if advice.saves >= CENT), key=lambda advice: -advice.saves
+    )
+
+
+class _Book:
+    """Looks up resources and amounts of a bill."""
+
+    def __init__(self, resources: BillableResources, bill: Bill, prices: Prices) -> None:
+        self._resources, self._bill, self._prices = resources, bill, prices
+
+    def every(self, type_: str) -> list[BillableResource]:
+        return [item for item in self._resources.items if item.type == type_]
+
+    def value(self, type_: str, path: str) -> float:
+        """Returns the number at a path of the only resource of a type, or 0."""
+        return next((float(item.value(path, 0)) for item in self.every(type_)), 0.0)
+
+    def usd(self, *prices: str, where: Callable[[Item], bool] = lambda _: True) -> float:
+        """Returns the amount of all charges with these prices."""
+        return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
+
+    def price(self, name: str) -> float:
+        return self._prices.prices[name].usd(1)
+
+    def node_price(self, node: str) -> float:
+        return self.price(f"elasticache.valkey.{node}")
+
+
+def _aurora(book: _Book) -> Iterator[Advice]:
+    least = book.value("aws_rds_cluster", "serverlessv2_scaling_configuration.min_capacity")
+    instances = len(book.every("aws_rds_cluster_instance"))
+    usd = book.usd("aurora.capacity", where=lambda item: item.fixed)
+    if not instances or not least:
+        return
+    if least > LEAST_UNITS:
+        yield Advice(
+            "rds.min_capacity",
+            f"{least:g}",
+            usd,
+            f"{LEAST_UNITS:g}",
+            usd * (1 - LEAST_UNITS / least),
+            "buffers that are warm, and no wait while the cluster grows",
+        )
+    yield Advice(
+        "rds.min_capacity",
+        f"{least:g}",
+        usd,
+        "0",
+        usd,
+        "a database that is always ready: a paused cluster needs about 15 s for its first request",
+    )
+    if instances > 1:
+        yield Advice(
+            "rds.instances",
+            str(instances),
+            usd,
+            "1",
+            usd * (1 - 1 / instances),
+            "a failover within a minute, instead of minutes until a new instance starts",
+        )
+
+
+def _warm_functions(book: _Book) -> Iterator[Advice]:
+    usd = book.usd("lambda.provisioned.arm64", "lambda.provisioned.x86_64")
+    configured = book.every("aws_lambda_provisioned_concurrency_config")
+    count = sum(int(item.value("provisioned_concurrent_executions", 0)) for item in configured)
+    if not count:
+        return
+    buys = f"warm environments for the first {count} concurrent requests"
+    yield Advice("lambdas.provisioned_concurrency", f"{count} in all", usd, "0", usd, buys)
+    yield Advice(
+        "lambdas.provisioned_concurrency",
+        f"{count} in all",
+        usd,
+        "the same on working days for 12 hours, by a schedule of Application Auto Scaling",
+        usd * (1 - WORKING_HOURS / HOURS),
+        f"{buys} at night and on weekends",
+    )
+
+
+def _cache(book: _Book) -> Iterator[Advice]:
+    for group in book.every("aws_elasticache_replication_group"):
+        node, nodes = str(group.value("node_type")), int(group.value("num_cache_clusters", 1))
+        usd = book.usd(f"elasticache.valkey.{node}")
+        if nodes > 1:
+            yield Advice(
+                "elasticache.replicas",
+                str(nodes - 1),
+                usd,
+                "0",
+                usd * (1 - 1 / nodes),
+                "a failover, instead of no live delivery until a new node starts",
+            )
+        if node in CACHE_NODES[1:]:
+            smaller = CACHE_NODES[CACHE_NODES.index(node) - 1]
+            yield Advice(
+                "elasticache.node_type",
+                node,
+                usd,
+                smaller,
+                usd * (1 - book.node_price(smaller) / book.node_price(node)),
+                "memory and network for about twice the connections",
+            )
+
+
+def _network(book: _Book) -> Iterator[Advice]:
+    gateways = len(book.every("aws_nat_gateway"))
+    usd = book.usd("vpc.nat_hours", "vpc.public_address")
+    if gateways > 1:
+        yield Advice(
+            "network.nat_gateways",
+            str(gateways),
+            usd,
+            "1",
+            usd * (1 - 1 / gateways),
+            "outbound traffic of the other zones while one zone has failed",
+        )
+    endpoints = [
+        item
+        for item in book.every("aws_vpc_endpoint")
+        if item.value("vpc_endpoint_type") == "Interface"
+    ]
+    usd = book.usd("vpc.endpoint_hours")
+    if endpoints and gateways:
+        each = usd / len(endpoints)
+        data = each / (book.price("vpc.nat_data") - book.price("vpc.endpoint_data"))
+        yield Advice(
+            "network.interface_endpoints",
+            f"{len(endpoints)} services",
+            usd,
+            "none",
+            usd,
+            f"traffic that stays in AWS's network. An endpoint saves money from {data:,.0f} GB a"
+            " month",
+        )
+
+
+def _monitoring(book: _Book) -> Iterator[Advice]:
+    alarms = book.usd(
+        "cloudwatch.alarm", where=lambda item: bool(_TABLE_ALARM.match(item.construct.path))
+    )
+    if alarms:
+        yield Advice(
+            "monitoring.detailed_metrics",
+            "true",
+            alarms,
+            "false",
+            alarms,
+            "an alarm for each table, metrics of each route, and Performance Insights",
+        )
+    traces = book.usd("xray.traces")
+    yield Advice(
+        "X-Ray's sampling rule, which no key sets",
+        f"{SAMPLED:.0%} of requests",
+        traces,
+        "1%",
+        traces * (1 - 0.01 / SAMPLED),
+        "traces of rare requests",
+    )
+    days = max(
+        (
+            int(group.value("retention_in_days", 0))
+            for group in book.every("aws_cloudwatch_log_group")
+        ),
+        default=0,
+    )
+    usd = book.usd("cloudwatch.logs_storage")
+    if days > KEPT_DAYS:
+        yield Advice(
+            "monitoring.log_retention_days",
+            str(days),
+            usd,
+            str(KEPT_DAYS),
+            usd * (1 - KEPT_DAYS / days),
+            "logs of incidents that are found late",
+        )
+
+
+def _protection(book: _Book) -> Iterator[Advice]:
+    usd = book.usd("dynamodb.point_in_time_recovery")
+    tables = [bool(t.value("point_in_time_recovery.enabled")) for t in book.every(_TABLE)]
+    # Some tables always have it.
+    if sum(tables) > len(tables) / 2:
+        yield Advice(
+            "dynamodb.point_in_time_recovery",
+            "true",
+            usd,
+            "false",
+            usd,
+            "tables that can be restored to any second of 35 days",
+        )
+    limited = [
+        rule
+        for acl in book.every("aws_wafv2_web_acl")
+        for rule in acl.values_at("rule.statement.rate_based_statement")
+    ]
+    if limited:
+        yield Advice(
+            "rate_limiting",
+            "true",
+            book.price("waf.rule") * len(limited),
+            "false",
+            book.price("waf.rule") * len(limited),
+            "a limit of requests for each address, and of attempts to sign in",
+        )
+
+
+_RULES = (_aurora, _warm_functions, _cache, _network, _monitoring, _protection)

@@ -1,0 +1,130 @@
+"""Compares the savings of settings with amounts computed by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from ops.cost.advice import WORKING_HOURS, Advice, advise
+from ops.cost.prices import load_prices
+from ops.cost.resources import BillableResource, BillableResources
+from tests.ops.cost.test_bill import HOURS, bill, resource
+
+CLUSTER = {
+    "cluster_identifier": "c",
+    "engine": "aurora-postgresql",
+    "serverlessv2_scaling_configuration": {"min_capacity": 2, "max_capacity": 16},
+}
+INSTANCE = {"cluster_identifier": "c", "instance_class": "db.serverless"}
+
+
+def advice(*resources: BillableResource, **usage: dict[str, float]) -> list[Advice]:
+    return advise(
+        BillableResources(resources), bill(*resources, requests=0, **usage), load_prices()
+    )
+
+
+def savings(found: list[Advice]) -> dict[tuple[str, str], float]:
+    """Returns the savings by setting and other value."""
+    return {(item.setting, item.instead): item.saves for item in found}
+
+
+def test_aurora_costs_its_least_capacity_for_each_instance() -> None:
+    found = savings(
+        advice(
+            resource("aws_rds_cluster", "database/aurora", **CLUSTER),
+            resource("aws_rds_cluster_instance", "database/aurora-0", **INSTANCE),
+            resource("aws_rds_cluster_instance", "database/aurora-1", **INSTANCE),
+        )
+    )
+    whole = 2 * 2 * HOURS * 0.12
+    assert found["rds.min_capacity", "0"] == pytest.approx(whole)
+    assert found["rds.min_capacity", "0.5"] == pytest.approx(whole * 3 / 4)
+    assert found["rds.instances", "1"] == pytest.approx(whole / 2)
+
+
+def test_a_small_cluster_can_only_pause() -> None:
+    least = {"min_capacity": 0.5, "max_capacity": 1}
+    found = advice(
+        resource(
+            "aws_rds_cluster",
+            "database/aurora",
+            **{**CLUSTER, "serverlessv2_scaling_configuration": least},
+        ),
+        resource("aws_rds_cluster_instance", "database/aurora-0", **INSTANCE),
+    )
+    assert savings(found) == {("rds.min_capacity", "0"): pytest.approx(0.5 * HOURS * 0.12)}
+
+
+def test_provisioned_executions_can_follow_a_schedule() -> None:
+    found = savings(
+        advice(
+            resource(
+                "aws_lambda_function", "chat/function", function_name="chat", memory_size=1024
+            ),
+            resource(
+                "aws_lambda_provisioned_concurrency_config",
+                "chat/warm",
+                function_name="chat",
+                provisioned_concurrent_executions=5,
+            ),
+        )
+    )
+    whole = 5 * HOURS * 3600 * 0.0000041667
+    [(_, scheduled)] = [item for item in found if item[1] != "0"]
+    assert found["lambdas.provisioned_concurrency", "0"] == pytest.approx(whole)
+    assert found["lambdas.provisioned_concurrency", scheduled] == pytest.approx(
+        whole * (1 - WORKING_HOURS / HOURS)
+    )
+
+
+def test_the_network_names_the_traffic_from_which_an_endpoint_saves_money() -> None:
+    endpoint = {"vpc_endpoint_type": "Interface", "subnet_ids": ["a", "b", "c"]}
+    found = advice(
+        *(resource("aws_nat_gateway", f"networking/nat-{number}") for number in range(3)),
+        *(resource("aws_eip", f"networking/address-{number}") for number in range(3)),
+        resource("aws_vpc_endpoint", "networking/ssm-endpoint", **endpoint),
+        resource("aws_vpc_endpoint", "networking/s3", vpc_endpoint_type="Gateway"),
+    )
+    amounts = savings(found)
+    assert amounts["network.nat_gateways", "1"] == pytest.approx(2 * HOURS * (0.045 + 0.005))
+    hours = 3 * HOURS * 0.01
+    assert amounts["network.interface_endpoints", "none"] == pytest.approx(hours)
+    [text] = [item.buys for item in found if item.setting == "network.interface_endpoints"]
+    # An endpoint's traffic costs 0.035 USD less for each GB.
+    assert f"from {hours / 0.035:,.0f} GB a month" in text
+
+
+def test_a_cache_can_have_a_smaller_node_or_no_replica() -> None:
+    group = {"engine": "valkey", "node_type": "cache.t4g.small", "num_cache_clusters": 2}
+    found = savings(
+        advice(resource("aws_elasticache_replication_group", "database/cache", **group))
+    )
+    assert found == {
+        ("elasticache.replicas", "0"): pytest.approx(HOURS * 0.0256),
+        ("elasticache.node_type", "cache.t4g.micro"): pytest.approx(2 * HOURS * 0.0128),
+    }
+
+
+def test_logs_and_traces_cost_what_they_store() -> None:
+    found = savings(
+        advice(
+            resource("aws_cloudwatch_log_group", "auth/logs", retention_in_days=365),
+            resource("aws_api_gateway_stage", "rest-api/stage", xray_tracing_enabled=True),
+            resource("aws_cloudwatch_metric_alarm", "monitoring/posts-throttles-alarm", period=60),
+            aws_cloudwatch_log_group={"storage_gb": 100},
+            aws_api_gateway_stage={"traces": 1_000_000},
+        )
+    )
+    assert found["monitoring.log_retention_days", "30"] == pytest.approx(3 * (1 - 30 / 365))
+    assert found["X-Ray's sampling rule, which no key sets", "1%"] == pytest.approx(5 * 0.8)
+    assert found["monitoring.detailed_metrics", "false"] == pytest.approx(0.1)
+
+
+def test_the_largest_saving_is_first_and_nothing_is_advised_without_one() -> None:
+    assert advice(resource("aws_nat_gateway", "networking/nat-0")) == []
+    nodes = {"engine": "valkey", "node_type": "cache.t4g.micro", "num_cache_clusters": 3}
+    found = advice(
+        resource("aws_elasticache_replication_group", "database/cache", **nodes),
+        *(resource("aws_nat_gateway", f"networking/nat-{number}") for number in range(2)),
+    )
+    assert [item.setting for item in found] == ["network.nat_gateways", "elasticache.replicas"]
