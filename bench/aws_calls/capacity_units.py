@@ -2,7 +2,7 @@
 
 A read unit is a consistent read of 4 KB, and half a unit is an eventually consistent one. A write
 unit is a write of 1 KB, a transactional write takes two, and each index entry that changes takes
-another one.
+another unit.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from lambdas.common.live.fanout import Outcome
 
 @dataclass
 class Counts:
-    """What one request used."""
+    """The AWS calls, capacity units and other work that one request caused."""
 
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """AWS calls by `service.Operation`."""
@@ -41,7 +41,7 @@ class Counts:
         self.statements = max(self.statements, other.statements)
 
     def share_of(self, larger: Counts, parts: int) -> Counts:
-        """Returns the difference to larger counts, divided by `parts`. Rounds calls down."""
+        """Returns how much `larger` exceeds these counts, divided by `parts`. Rounds calls down."""
         return Counts(
             {name: (total - self.calls[name]) // parts for name, total in larger.calls.items()},
             {name: (total - self.units[name]) / parts for name, total in larger.units.items()},
@@ -65,7 +65,10 @@ ABSENT = frozenset({"ResendConfirmationCode"})
 
 
 class Counter:
-    """Counts into `current`, whichever thread makes a call. Counts nothing if it is None."""
+    """Adds each call to `current`, regardless of the thread that makes the call.
+
+    Counts nothing if `current` is None.
+    """
 
     def __init__(self) -> None:
         self.current: Counts | None = None

@@ -167,7 +167,8 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
         cache, database = enter(ValkeyServer()), enter(postgres.database(migrated))
         enter(patch.dict(os.environ, {**keys, "AWS_DEFAULT_REGION": REGION}))
         enter(contextlib.redirect_stdout(io.StringIO()))
-        # The ids of posts decide their shards of the timeline, and so the units of its queries.
+        # A fixed seed makes the ids of posts repeatable. They determine the shards of the timeline,
+        # and therefore the units of its queries.
         random = Random(1)  # noqa: S311
         enter(patch("uuid.uuid4", lambda: uuid.UUID(int=random.getrandbits(128), version=4)))
         enter(mock_aws())
@@ -181,7 +182,8 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
             "OPENAI_BASE_URL": gemini.base_url,
         }
         enter(patch.dict(os.environ, environ))
-        # Each delivery reads its listeners, as when functions serve many rooms.
+        # With this value, each delivery checks its listeners again, as if the function served many
+        # rooms.
         enter(patch.object(audience, "RECHECK", -1.0))
         enter(counter.installed())
         yield Platform(environ, counter, gemini)

@@ -58,7 +58,10 @@ class Recorder:
         )
 
     def frame(self, person: Person, connection: str, action: str, **members: Any) -> None:
-        """Sends a frame, or with the action `connect` or `disconnect` such an event."""
+        """Sends a frame.
+
+        The actions `connect` and `disconnect` send the event of that name instead.
+        """
         is_frame = action not in {"connect", "disconnect"}
         body = {"action": action, "requestId": "r", **members} if is_frame else None
         event_type = "MESSAGE" if is_frame else action.upper()
@@ -77,7 +80,7 @@ class Recorder:
         return result
 
     def rename(self, name: str, new: str) -> None:
-        """Keeps the counts so far under another name."""
+        """Moves the counts of one name to a new name."""
         if name in self.counts:
             self.counts[new] = self.counts.pop(name)
 

@@ -128,7 +128,7 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
     key = recorder.upload("attachments", form)
     image = {"content": "Look.", "type": "image", "attachments": [key]}
     call(f"POST {messages}", image, **at)
-    # Attachments cost extra calls, so these messages have a row of their own.
+    # Attachments cost extra calls, so these messages have a separate row.
     recorder.rename(f"POST {messages}", f"POST {messages} with an attachment")
     call(f"GET {files}/{{attachmentId}}", attachmentId=form["attachmentId"], **at)
     with recorder.paused():
@@ -153,7 +153,7 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
 
 
 def _frames(recorder: Recorder, person: Person, room_id: str) -> None:
-    """Sends every frame in a room with one listener, and a message to LISTENERS more."""
+    """Sends every frame in a room with one listener, then a message to LISTENERS more."""
     ticket = recorder.call(person, "POST /v1/chat/tickets", {})["ticket"]
     event = {
         "type": "REQUEST",
@@ -230,7 +230,7 @@ def _queued(body: object, ending: str = "") -> dict[str, Any]:
 
 
 def catalog(recorder: Recorder, person: Person, other: Person) -> None:
-    """Creates, changes and deletes a listing, and makes the calls of a buyer."""
+    """Creates, changes and deletes a listing, and calls the routes that a buyer uses."""
     v1 = "/v1/catalog"
     listings, one, wish = f"{v1}/listings", f"{v1}/listings/{{listingId}}", f"{v1}/wishlist"
 

@@ -1,1 +1,1 @@
-"""Simulates the three hardest paths event by event, to check the arithmetic of `ops capacity`."""
+"""Simulates the three paths that are hardest to compute, to check the results of `ops capacity`."""

@@ -31,7 +31,7 @@ TIMELINE_UNITS = 1.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure of both."""
+    """One figure, computed by the model and by the simulation."""
 
     what: str
     model: float
@@ -100,7 +100,7 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
             forecast.recovery_seconds(users),
             simulate_storm(_storm_of(forecast, quotas, users), SEED),
         )
-    # Without Cognito's quotas, the executions of chat are what clients wait for.
+    # This outage has no calls of Cognito, so clients wait for executions of chat.
     users = 300_000
     storm = replace(
         _storm_of(forecast, quotas, users), refreshing_share=0.0, connections_per_second=1e9
@@ -114,13 +114,13 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
-    """Returns the storm that the model describes."""
+    """Returns the parameters of the simulated storm, which are those of the model."""
     model, loads, functions = forecast.model, forecast.loads, forecast.stack.functions
     rooms = int(model.population.rooms_joined_per_session.value)
     online = users * model.online_share
     spread = model.outage.seconds_to_reconnect.value
     connecting = sum(loads.duration(name) for name in CONNECTS)
-    # The rest of the executions announces in each room who is online.
+    # The remaining executions announce in each room who is online.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
     return Storm(
         int(online),

@@ -66,7 +66,7 @@ class Slots:
 
 
 class Throttle:
-    """A token bucket, as API Gateway, Cognito and DynamoDB's partitions have it."""
+    """A token bucket, with which API Gateway, Cognito and DynamoDB's partitions limit requests."""
 
     def __init__(self, simulation: Simulation, rate: float, burst: float | None = None) -> None:
         """`burst` is the number of tokens that are kept (default: those of a second)."""

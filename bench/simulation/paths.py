@@ -58,7 +58,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
                 simulation.start(deliver())
 
     def post(cpu: Queue) -> float:
-        """Returns the seconds until a post is answered."""
+        """Returns the seconds until the response to a post arrives."""
         attempts = 1 if throttle.take() else 2
         wait = sum(rng.expovariate(1 / room.round_trip) for _ in range(attempts))
         return cpu.work(attempts * room.post_cpu) + wait

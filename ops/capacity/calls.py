@@ -14,7 +14,7 @@ PER_LISTENER = "per listener"
 
 
 class Row(Strict):
-    """What one request, frame or event uses (see bench/aws_calls)."""
+    """The AWS calls and the other work of one request, frame or event (see bench/aws_calls)."""
 
     calls: Mapping[str, int] = {}
     """AWS calls by `service.Operation`."""

@@ -1,4 +1,4 @@
-"""Computes the utilisation of every limit, and the number of users at which it breaks."""
+"""Computes the utilisation of every limit, and the number of users at which demand exceeds it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Forecast:
         return Point(users, self.loads.of(peak), self.loads.of(storm))
 
     def uses(self, users: float) -> list[Use]:
-        """Returns the use of each limit, those that break first at the front."""
+        """Returns the use of each limit. The limits that break first are first."""
         point = self.point(users)
         uses = [Use(limit, limit.demand(point), self._breaks_at(limit)) for limit in self.limits]
         return sorted(uses, key=lambda use: (use.breaks_at or math.inf, -use.utilisation))

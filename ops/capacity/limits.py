@@ -1,4 +1,4 @@
-"""Defines a limit: what it allows, what a number of users demands, and what moves it."""
+"""Defines a limit: its capacity, the demand of a number of users, and the change that raises it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Change:
-    """What moves a limit."""
+    """The change that raises a limit."""
 
     kind: Kind
     text: str
@@ -52,7 +52,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the limits are made from."""
+    """The values from which the limits are computed."""
 
     stack: Stack
     quotas: Quotas
@@ -75,7 +75,7 @@ class Inputs:
         """Returns the limit of a quota.
 
         Args:
-            times: What the quota's value is multiplied with, such as the number of gateways.
+            times: A factor for the quota's value, such as the number of gateways.
             change: The default is to request a higher quota.
         """
         quota = self.quota(quota_name)

@@ -1,4 +1,4 @@
-"""Computes what traffic uses: AWS calls, capacity units, concurrent executions, posts."""
+"""Computes the load of traffic: AWS calls, capacity units, concurrent executions and posts."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MODEL_CALLS = ("ask", "summarize", "translate", "moderate")
 
 @dataclass(frozen=True)
 class Load:
-    """What traffic uses per second."""
+    """The AWS calls, units, executions and posts that traffic causes per second."""
 
     traffic: Traffic
     calls: Mapping[str, float]
@@ -105,7 +105,7 @@ class Loads:
         return max(cpu, round_trips) / 1000
 
     def of(self, traffic: Traffic) -> Load:
-        """Returns what traffic uses."""
+        """Returns the load that traffic causes."""
         calls: dict[str, float] = defaultdict(float)
         units: dict[str, float] = defaultdict(float)
         invocations: dict[str, float] = defaultdict(float)

@@ -80,14 +80,14 @@ class Times(Strict):
 
 
 class DatabaseUse(Strict):
-    """What a statement costs the database."""
+    """The CPU time that a statement takes, and the CPU of a capacity unit."""
 
     statement_cpu_ms: Number
     cores_per_capacity_unit: Number
 
 
 class CacheUse(Strict):
-    """What the cache does."""
+    """The commands that the cache executes, and the memory that it needs."""
 
     commands_per_second: Number
     bytes_per_connection: Number

@@ -34,7 +34,7 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
             "requests": _month(_sign_ins(peak), model),
             f"requests{PER_REQUEST}": 0,
         },
-        # A frame is sent, received and deleted.
+        # Each frame causes three requests: it is sent, received and deleted.
         "delivery/frames/queue": {"requests": 3 * _month(peak.traffic.rates[DELIVER], model)},
     }
     resources = {

@@ -53,7 +53,7 @@ def use_table(uses: Sequence[Use]) -> Table:
 
 
 def changes(uses: Sequence[Use]) -> list[str]:
-    """Returns the change that moves each limit, in the same order, without repetitions."""
+    """Returns the change that raises each limit, in the same order, without repetitions."""
     texts = dict.fromkeys(f"{use.limit.change.kind}: {use.limit.change.text}" for use in uses)
     return [f"{number}. {text}" for number, text in enumerate(texts, 1)]
 

@@ -52,7 +52,7 @@ class Audience:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What arrives per second."""
+    """The requests, frames and events that arrive per second."""
 
     rates: Rates
     audiences: tuple[Audience, ...]

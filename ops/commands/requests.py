@@ -97,7 +97,9 @@ def tail(
 
 def invoke(
     environment: EnvironmentArgument,
-    service: Annotated[str, typer.Argument(help="Function.", autocompletion=complete_service)],
+    service: Annotated[
+        str, typer.Argument(help="Name of the function.", autocompletion=complete_service)
+    ],
     *,
     file: Annotated[
         Path | None,

@@ -1,1 +1,1 @@
-"""Reads what an environment is doing: requests, waterfalls, queues, and invocations by hand."""
+"""Reads the requests, steps and queues of an environment, and invokes functions by hand."""

@@ -56,7 +56,8 @@ def parse_line(line: Line) -> LogLine:
     fields = dict(fields)
     level, message = str(fields.pop("level", "")), str(fields.pop("message", ""))
     try:
-        # The embedded AWS stores the lines of an invocation with the time of its end.
+        # The line's own time is used, because the embedded AWS stores the lines of an invocation
+        # with the time of its end.
         time = int(datetime.fromisoformat(fields.pop("timestamp", "")).timestamp() * 1000)
     except (TypeError, ValueError):
         time = line.timestamp

@@ -1,4 +1,4 @@
-"""Reads the queues of an environment without receiving their messages for good."""
+"""Reads the queues of an environment, and leaves their messages in the queues."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def format_waterfall(waterfall: Waterfall) -> Iterator[Text]:
 
 
 def _bar(span: Span, waterfall: Waterfall) -> str:
-    """Returns a picture of the span's time within the whole time."""
+    """Returns a bar that shows when the span began and ended within the waterfall."""
     scale = WIDTH / max(waterfall.duration, 1)
     start = min(WIDTH - 1, int((span.start - waterfall.start) * scale))
     length = max(1, min(WIDTH - start, round(span.duration * scale)))

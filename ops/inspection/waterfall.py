@@ -120,7 +120,8 @@ def _collect(cloud: Cloud, correlation_id: str, start: int) -> list[LogLine]:
 
 
 def _find(cloud: Cloud, groups: dict[str, str], ids: Collection[str], start: int) -> list[LogLine]:
-    # One search per id: the embedded AWS does not support patterns with alternatives.
+    # Each id is searched for separately, because the embedded AWS does not support patterns with
+    # alternatives.
     found: Iterable[Line] = (
         line for id_ in ids for line in search(cloud, groups, start, f'"{id_}"')
     )
@@ -255,5 +256,5 @@ def _links(cloud: Cloud, correlation_id: str, traces: list[str]) -> dict[str, st
 
 
 def _escaped(text: str) -> str:
-    """Returns a text as the addresses of Logs Insights contain it: like a URL, but `*` for `%`."""
+    """Escapes a text for the URL of Logs Insights, which has `*` in place of `%`."""
     return quote(text, safe="").replace("%", "*")

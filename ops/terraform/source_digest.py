@@ -17,7 +17,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def source_files(project: Path, sources: Iterable[str]) -> Iterator[Path]:
-    """Yields the files of the project that are, or are in, `sources`."""
+    """Yields the files in `sources`, which are files and folders of the project."""
     for source in sources:
         path = project / source
         for file in [path] if path.is_file() else path.rglob("*"):

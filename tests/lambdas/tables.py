@@ -6,7 +6,10 @@ from modules.base.table import TableDefinition
 
 
 def table_arguments(definition: TableDefinition) -> dict[str, Any]:
-    """Returns the arguments that create a table with the name that has no environment."""
+    """Returns the arguments that create a table.
+
+    The name of the table does not contain an environment.
+    """
     keys = {definition.hash_key, definition.range_key}
     keys |= {key for index in definition.indexes for key in (index.hash_key, index.range_key)}
     arguments: dict[str, Any] = {

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Reserve:
-    """A file without content of use. Deleting it frees disk space for a save.
+    """A file of zeros that occupies disk space. Deleting it frees the space for a save.
 
     Args:
         file: the path of the file, on the same disk as the saved state.
@@ -34,7 +34,8 @@ class Reserve:
             if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
                 return
             try:
-                # Writes the bytes: some file systems reserve nothing for a hole in a file.
+                # Writing the bytes occupies the space. Some file systems reserve nothing for a hole
+                # in a file.
                 self._file.write_bytes(bytes(self._size))
             except OSError:
                 self._file.unlink(missing_ok=True)

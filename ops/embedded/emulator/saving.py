@@ -99,7 +99,7 @@ class Saver:
     def install(self) -> None:
         """Replaces the functions with which ministack loads and saves its state."""
         self._stores.record_changes()
-        # A save would delete packages that a simultaneous save refers to.
+        # Otherwise, a save would delete packages to which a simultaneous save refers.
         lambda_svc._prune_orphan_code_blobs = lambda _: None
         ministack.app._load_persisted_state = self._load_and_start
         ministack.app.save_all = lambda _: self._save_at_exit()
@@ -156,7 +156,7 @@ class Saver:
             asyncio.get_running_loop().call_later(POLLER_DELAY, ensure_poller)
 
     def _tracking(self, get_module: Callable[[str], Any]) -> Callable[[str], Any]:
-        """Returns a module loader that makes each module's handler report changes."""
+        """Returns a `get_module` whose modules have handlers that report changes."""
         tracked: set[str] = set()
 
         def get_tracked_module(name: str) -> Any:
@@ -186,9 +186,10 @@ class Saver:
         return handle_and_track
 
     def _require_space(self) -> None:
-        """Rejects a call on a full disk before it changes data in memory.
+        """Rejects a call before it changes data in memory if the disk is full.
 
-        A retry could otherwise find the change that the disk does not have, and succeed.
+        Otherwise, a retry of the call could find the change in memory, and succeed although the
+        change is not on the disk.
         """
         if not (self._reserve.is_full and self._reserve.has_space()):
             raise OSError(errno.ENOSPC, "The disk is full")
@@ -233,7 +234,7 @@ class Saver:
     def _save(self, everything: bool) -> None:
         if not self._changed and not everything:
             return
-        # Forks on the thread that executes calls, so that no call is half executed.
+        # Forking on the thread that executes calls ensures that no call is half executed.
         fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
         saves, segment = fork.result()
         self._complete(saves, segment)
@@ -298,7 +299,8 @@ class Saver:
                 errors.append(error)
                 for module, since in save.changes.items():
                     first = self._changed.setdefault(module, since)
-                    # A full save may have removed the segment with the first record.
+                    # The change is recorded again, because a full save may have removed the segment
+                    # with the first record.
                     with suppress(OSError):
                         self._journal.write(["changed", module, first])
             else:
@@ -345,7 +347,7 @@ def add_save_request(application: Application, path: str, saver: Saver) -> Appli
 
 
 def changes_data(method: str, path: str, action: str) -> bool:
-    """Returns True if a call can change data. Invocations change data by other calls."""
+    """Returns True if a call can change data. Invoking a function changes none by itself."""
     is_read = method in {"GET", "HEAD", "OPTIONS"} or action.startswith(READS)
     return not is_read and not path.endswith("/invocations")
 

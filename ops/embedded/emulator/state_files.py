@@ -48,7 +48,7 @@ class StateFiles:
             "__ministack_format__": persistence._state_format_version(name),
             "payload": state,
         }
-        # Not `json.dump`, which does not use the fast C encoder.
+        # `json.dump` would be slower, because it does not use the encoder in C.
         text = json.dumps(content, default=persistence._json_default)
         with self._partial(name, number).open("w") as output:
             output.write(text)
@@ -115,12 +115,13 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
     """Writes the state of the services and exits. Call it only in a forked process."""
     status = 1
     try:
-        # A collection would copy the memory that the process shares with the server.
+        # A garbage collection would copy the memory that the process shares with the server.
         gc.disable()
         # The child closes the inherited sockets. Otherwise, a connection that the server closes
         # would stay open here.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        # ministack copies the state before writing. Nothing can change it here, so this saves time.
+        # ministack copies the state before it writes the state. Nothing can change it in this
+        # process, so the copy is omitted.
         copy.deepcopy = share  # type: ignore[assignment]
         for name, get_state in services.items():
             state = get_state()

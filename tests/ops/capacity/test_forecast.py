@@ -1,4 +1,4 @@
-"""The arithmetic: rates, units, concurrency, limits, hot keys and the place where they break."""
+"""The arithmetic: rates, units, concurrency, limits, hot keys, and the users that break them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Copy:
         done = subprocess.run(
             ["git", "apply", "-"],
             cwd=self.path,
-            # The copy is not a repository, and may be inside one.
+            # The copy is not a repository, so git must not find one above the copy.
             env={**os.environ, "GIT_CEILING_DIRECTORIES": str(self.path.parent)},
             input=patch,
             capture_output=True,
