@@ -2,7 +2,7 @@
 
 import re
 from importlib import import_module
-from typing import Any
+from typing import Any, get_origin
 from unittest.mock import MagicMock
 
 import pytest
@@ -10,9 +10,11 @@ from msgspec import Struct
 
 from lambdas.common.web.access import AUTHENTICATED, PUBLIC
 from lambdas.common.web.http import Request
+from lambdas.common.web.pagination import Page, PageQuery
 from lambdas.common.web.router import Route
 from lambdas.route_tables import route_tables
 from tests.lambdas.support import caller, rest_event
+from tools.api.operations import list_operations
 
 ROUTES = [
     pytest.param(service, route, id=f"{route.method} {route.path}")
@@ -84,6 +86,18 @@ def test_every_authenticated_post_that_creates_something_accepts_an_idempotency_
     ]
     ignoring = {route.operation for route in posts if not route.idempotent}
     assert ignoring == CREATES_NOTHING
+
+
+def test_every_list_accepts_limit_and_cursor() -> None:
+    lists = {
+        operation.route.operation: operation.route.query
+        for operation in list_operations()
+        if get_origin(operation.response.body) is Page
+    }
+    # The tree of categories changes only with a migration, and is one page.
+    assert lists.pop("list_categories") is None
+    assert {"list_sessions", "list_posts", "list_messages"} <= lists.keys()
+    assert [name for name, query in lists.items() if not issubclass(query or int, PageQuery)] == []
 
 
 def test_the_documented_statuses_follow_from_the_route() -> None:
