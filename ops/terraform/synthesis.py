@@ -38,6 +38,8 @@ HCL = {"SYNTH_HCL_OUTPUT": "true"}
 _REFERENCES = re.compile(
     r"""^\s*(?:(?:depends_on|ignore_changes) = \[[^\]]*\]|provider = "aws\.\w+"$)""", re.MULTILINE
 )
+_TEXTS = re.compile(r"<<EOF\n(.*?\n)EOF$", re.DOTALL | re.MULTILINE)
+"""CDKTF's form of a text with several lines, which appends a newline to it."""
 _ENDS_OF_BLOCKS = re.compile(r"^\}\n(?=(?:resource|data|output|provider) )", re.MULTILINE)
 
 
@@ -71,14 +73,16 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
 
 
 def format_hcl(stack: Path, root: Root) -> None:
-    """Formats the HCL of a stack, and rewrites what Terraform warns about.
+    """Formats the HCL of a stack, and corrects what differs from the JSON or causes a warning.
 
-    CDKTF writes no indentation and no empty lines between blocks. It quotes the references of
-    `depends_on`, `ignore_changes` and `provider`, which is deprecated.
+    CDKTF writes no indentation and no empty lines between blocks. It appends a newline to each text
+    with several lines. It quotes the references of `depends_on`, `ignore_changes` and `provider`,
+    which is deprecated.
     """
     file = stack / "cdk.tf"
     text = file.read_text(encoding="utf-8")
     text = _REFERENCES.sub(lambda match: match[0].replace('"', ""), text)
+    text = _TEXTS.sub(_remove_appended_newline, text)
     file.write_text(_ENDS_OF_BLOCKS.sub("}\n\n", text), encoding="utf-8")
     result = subprocess.run(
         [str(terraform(root)), f"-chdir={stack}", "fmt", "-list=false"],
@@ -89,3 +93,9 @@ def format_hcl(stack: Path, root: Root) -> None:
     )
     if result.returncode:
         raise OperatorError(f"terraform cannot format {file}:\n{result.stderr.strip()}")
+
+
+def _remove_appended_newline(match: re.Match[str]) -> str:
+    text = match[1].removesuffix("\n")
+    # The last newline of a text in this form is part of the text.
+    return f"<<EOF\n{text}EOF" if text.endswith("\n") else f"chomp(<<EOF\n{text}\nEOF\n)"

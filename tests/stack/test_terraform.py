@@ -39,6 +39,21 @@ def test_hcl_is_valid_formatted_and_free_of_warnings(
     assert (hcl / environment / "cdk.tf").read_text().count("\n\nresource ") > 300
 
 
+def test_hcl_keeps_the_end_of_texts_with_several_lines(tmp_path: Path, root: Root) -> None:
+    """CDKTF writes both texts with one newline more than they have."""
+    texts = {"without": "first\nlast", "with": "first\nlast\n"}
+    (tmp_path / "cdk.tf").write_text(
+        "".join(
+            f'output "{name}" {{\nvalue = <<EOF\n{text}\nEOF\n}}\n' for name, text in texts.items()
+        )
+    )
+    format_hcl(tmp_path, root)
+    run(tmp_path, root, "init", "-input=false")
+    run(tmp_path, root, "apply", "-auto-approve", "-input=false")
+    outputs = json.loads(run(tmp_path, root, "output", "-json"))
+    assert {name: output["value"] for name, output in outputs.items()} == texts
+
+
 @pytest.fixture(scope="session")
 def embedded_stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
     """Synthesizes the stacks with the embedded AWS's account instead of their own."""
