@@ -202,7 +202,7 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Starts a temporary server. Stops it and deletes its data at the end."""
-    # PostgreSQL's system user cannot read pytest's own temporary directory.
+    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
     directory = Path(tempfile.mkdtemp(prefix="multitask-postgres-"))
     postgres = Postgres(directory)
     try:

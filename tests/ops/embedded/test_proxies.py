@@ -131,7 +131,7 @@ def _document(*statements: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    # PostgreSQL's system user cannot read pytest's own temporary directory.
+    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     addresses = EmbeddedCloud(root).start().addresses

@@ -213,7 +213,7 @@ class Plans:
 
 @pytest.fixture(scope="module")
 def plans() -> Iterator[Plans]:
-    # PostgreSQL's user cannot read pytest's own temporary directory.
+    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
     with (
         tempfile.TemporaryDirectory(prefix="multitask-") as directory,
         ThreadPoolExecutor(8) as workers,
