@@ -80,6 +80,7 @@ ENTRIES = (
     Entry("status", "local:status", MACHINE, "ops status"),
     Entry("code", "local:code", MACHINE, "ops code ada@example.com"),
     Entry("seed", "local:seed", MACHINE, "ops seed"),
+    Entry("console", "web_console:console", MACHINE, "ops console dev"),
     Entry("conformance", "conformance:conformance", MACHINE, "ops conformance --service sqs"),
     Entry("bootstrap", "environment:bootstrap", DEPLOY, "ops bootstrap dev"),
     Entry("doctor", "deployment:doctor", DEPLOY, "ops doctor prod"),

@@ -9,6 +9,7 @@ import typer
 from ops.cloud import EMBEDDED, connect
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
 from ops.console import print_result, report
+from ops.local.console_process import console_address
 from ops.local.mail import verification_code
 from ops.local.platform import start_platform, stop_platform
 from ops.local.status import read_status
@@ -38,8 +39,12 @@ def up(
         "AWS": "awsEndpoint",
     }
     lines = [f"{label:<10} {result.platform[key]}" for label, key in labels.items()]
+    console = console_address(root)
+    if console:
+        lines.append(f"{'Console':<10} {console}")
     lines.append(describe_trust(result.platform["authority"]))
-    print_result({**result.platform, "seconds": result.seconds}, lines, as_json=as_json)
+    document = {**result.platform, "seconds": result.seconds, "consoleUrl": str(console or "")}
+    print_result(document, lines, as_json=as_json)
 
 
 def describe_trust(authority: str) -> str:

@@ -31,7 +31,14 @@ STYLE = """\
 """
 
 
-def svg(graph: Graph, *, title: str, id_: str = "diagram") -> str:
+def svg(
+    graph: Graph,
+    *,
+    title: str,
+    id_: str = "diagram",
+    is_styled: bool = True,
+    desired_width: float = WIDTH,
+) -> str:
     """Returns the SVG of a graph.
 
     Pointing at a node, a line or a row shows its details: the combined nodes or the connections.
@@ -39,11 +46,14 @@ def svg(graph: Graph, *, title: str, id_: str = "diagram") -> str:
     Args:
         title: the accessible name of the diagram.
         id_: the prefix of element ids.
+        is_styled: whether the SVG contains its styles. A page that forbids inline styles has its
+            own.
+        desired_width: in pixels. The diagram is wider if its columns would be too narrow.
     """
     bodies = {
         group: ROW * (TITLE_ROWS + sum(_rows(group, graph).values())) for group in graph.groups
     }
-    drawn = bundle(graph, bodies, ROW, WIDTH)
+    drawn = bundle(graph, bodies, ROW, desired_width)
     width, height = drawn.layout.width + 2 * MARGIN, drawn.layout.height + 2 * MARGIN
     ET.register_namespace("", SVG)
     root = ET.Element(f"{{{SVG}}}svg", {
@@ -52,7 +62,8 @@ def svg(graph: Graph, *, title: str, id_: str = "diagram") -> str:
         "viewBox": f"{-MARGIN:g} {-MARGIN:g} {width:.0f} {height:.0f}",
     })  # fmt: skip
     _add(root, "title", title, id=f"{id_}-title")
-    _add(root, "style", STYLE)
+    if is_styled:
+        _add(root, "style", STYLE)
     marker = _add(_add(root, "defs"), "marker", id=f"{id_}-arrow", viewBox="0 0 8 8", refX="8",
         refY="4", markerWidth="8", markerHeight="8", markerUnits="userSpaceOnUse",
         orient="auto-start-reverse")  # fmt: skip

@@ -97,7 +97,12 @@ class EmbeddedCloud:
 
     def running(self) -> dict[str, Process]:
         """Returns the processes of the running services by service name."""
-        return {process.name: process for process in self._processes.all() if process.find()}
+        names = {service.name for service in self._services}
+        return {
+            process.name: process
+            for process in self._processes.all()
+            if process.name in names and process.find()
+        }
 
     def processes(self) -> list[dict[str, Any]]:
         """Returns the name, port and process ID of each service, and whether it is running."""
@@ -137,9 +142,9 @@ class EmbeddedCloud:
         started = [service for service in self._services if service.name not in running]
         # All ports are chosen before a service starts, because the embedded AWS reports the port of
         # the cache's proxy.
-        ports = {service.name: self._port(service.name) for service in started}
+        ports = {service.name: self.reserve_port(service.name) for service in started}
         if Aws.name in ports:
-            self._port(PLAIN_AWS)
+            self.reserve_port(PLAIN_AWS)
         for service in started:
             running[service.name] = service.start(ports[service.name])
         for service in started:
@@ -219,7 +224,8 @@ class EmbeddedCloud:
     def is_aws_running(self) -> bool:
         return Aws.name in self.running()
 
-    def _port(self, name: str) -> int:
+    def reserve_port(self, name: str) -> int:
+        """Returns the root's port for a program. Chooses another if a different program uses it."""
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
         if port is None or not is_free(port):
@@ -264,7 +270,7 @@ class EmbeddedCloud:
 
     def _kill_orphans(self) -> None:
         """Kills the processes that ran Lambda functions for an embedded AWS that has ended."""
-        recorded = {process.pid for process in self.running().values()}
+        recorded = {process.pid for process in self._processes.all() if process.find()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:
             try:

@@ -19,9 +19,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pg8000.native
 import psutil
-import redis
 import urllib3
 
 from environments.resource_names import DATABASE_MASTER, database_name
@@ -44,6 +42,8 @@ SAVE_PATH = "/_embedded/state"
 """The URL path of the request that makes server.py save the state of the embedded AWS."""
 LOGIN_PATH = "/_embedded/login"
 """The URL path of the request by which a proxy asks the embedded AWS whether to allow a login."""
+EVENTS_PATH = "/_embedded/events"
+"""The URL path of the request that returns the latest events in the archives."""
 SAVE_TIMEOUT = 30.0
 """Seconds. Saving usually takes 0.5 s."""
 DATABASE = database_name("local")
@@ -155,6 +155,7 @@ class Aws(Service):
             "S3_DATA_DIR": str(self.data / "s3"),
             "SAVE_PATH": SAVE_PATH,
             "LOGIN_PATH": LOGIN_PATH,
+            "EVENTS_PATH": EVENTS_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(ports.get(CacheProxy.name, 6379)),
             # These settings turn off servers that the platform does not use, and that would listen
@@ -291,12 +292,16 @@ class Database(Service):
         except (FileNotFoundError, IndexError, ValueError, psutil.NoSuchProcess):
             return
 
-    def _connect(self, port: int) -> pg8000.native.Connection:
+    def _connect(self, port: int) -> Any:
+        import pg8000.native  # noqa: PLC0415 - only the start needs it, and it takes memory
+
         return pg8000.native.Connection(
             SUPERUSER, host=LOOPBACK, port=port, database="postgres", timeout=5
         )
 
     def is_ready(self, port: int) -> bool:
+        import pg8000.native  # noqa: PLC0415
+
         try:
             self._connect(port).close()
         except (pg8000.Error, OSError):
@@ -304,6 +309,8 @@ class Database(Service):
         return True
 
     def prepare(self, port: int) -> None:
+        import pg8000.native  # noqa: PLC0415
+
         with closing(self._connect(port)) as connection:
             roles = connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=DATABASE_MASTER)
             if not roles:
@@ -342,6 +349,8 @@ class Cache(Service):
         )
 
     def is_ready(self, port: int) -> bool:
+        import redis  # noqa: PLC0415 - only the start needs it, and it takes memory
+
         try:
             with redis.Redis(host=LOOPBACK, port=port, socket_timeout=2) as client:
                 return bool(client.ping())

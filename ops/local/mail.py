@@ -22,18 +22,26 @@ def verification_code(root: Root, email: str) -> str:
         OperatorError: the platform is not running, no code was sent, or the text is not an email
             address.
     """
-    addresses = EmbeddedCloud(root).addresses()
-    if addresses is None:
-        raise OperatorError("The platform is not running on this machine: start it with `make up`")
-    with urllib3.PoolManager(ca_certs=addresses.authority) as pool:
-        response = pool.request("GET", f"{addresses.aws}/_ministack/ses/messages", timeout=10)
-    mails = [mail for account in response.json()["messages"].values() for mail in account]
-    code = latest_code(mails, email)
+    code = latest_code(read_mails(root), email)
     if code is None:
         raise OperatorError(
             f"No code was sent to {email}: register with that address, or request a new code"
         )
     return code
+
+
+def read_mails(root: Root) -> list[dict[str, Any]]:
+    """Returns all mails that the embedded AWS stored.
+
+    Raises:
+        OperatorError: The platform is not running.
+    """
+    addresses = EmbeddedCloud(root).addresses()
+    if addresses is None:
+        raise OperatorError("The platform is not running on this machine: start it with `make up`")
+    with urllib3.PoolManager(ca_certs=addresses.authority) as pool:
+        response = pool.request("GET", f"{addresses.aws}/_ministack/ses/messages", timeout=10)
+    return [mail for account in response.json()["messages"].values() for mail in account]
 
 
 def latest_code(mails: list[dict[str, Any]], email: str) -> str | None:

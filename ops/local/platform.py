@@ -24,6 +24,7 @@ from ops.embedded.services import Aws
 from ops.env_file import provider_keys
 from ops.functions.versions import MIGRATION
 from ops.local.consistency import StateConsistency
+from ops.local.console_process import start_console, stop_console
 from ops.local.last_apply import LastApply
 from ops.root import Root, read_json, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption
@@ -98,6 +99,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         end_adoption(_directory(root))
         consistency = state_consistency(root)
         started = embedded.start(reset=reset)
+        start_console(root)
         if started.aws_may_lack_changes:
             consistency.doubt()
         consistency.check(reset=reset)
@@ -206,6 +208,7 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
     if purge:
         root.check_ownership()
     with changing_platform(root):
+        stop_console(root)
         stopped = EmbeddedCloud(root).stop()
         if purge:
             shutil.rmtree(root.path)

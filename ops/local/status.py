@@ -8,6 +8,7 @@ from ops.cloud import EMBEDDED, connect
 from ops.deployment.health import get_health
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
+from ops.local.console_process import console_address
 from ops.root import Root
 from ops.terraform.state import outputs, resource_count
 
@@ -38,6 +39,8 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
     addresses = {name: values[f"{name}_url"] for name in ("api", "ws", "site")}
     if embedded:
         addresses["plain site"] = embedded.plain_site_url(addresses["site"])
+        if console := console_address(root):
+            addresses["console"] = str(console)
     return {
         **result,
         "addresses": addresses,

@@ -1,11 +1,13 @@
-"""Adds services and actions that ministack lacks, with IAM checks and saved state."""
+"""Adds services and actions that ministack lacks, and a request that lists archived events."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from heapq import nlargest
 from types import ModuleType
 from typing import Any
+from urllib.parse import parse_qs
 
 import ministack.app
 from ministack.core import iam_actions
@@ -16,6 +18,9 @@ from ministack.core.responses import (
     get_region,
     json_response,
 )
+from ministack.services import eventbridge
+
+from .calls import Application, Message
 
 Data = dict[str, Any]
 Action = Callable[[Data], Data]
@@ -103,3 +108,42 @@ async def _reject_action(*_: Any) -> Any:
 def build_arn(service: str, resource: str) -> str:
     """Returns the ARN of a resource in the account and region of the current call."""
     return f"arn:aws:{service}:{get_region()}:{get_account_id()}:{resource}"
+
+
+def latest_events(limit: int) -> list[dict[str, Any]]:
+    """Returns the latest events in all archives, newest first, with `detail` as a JSON value."""
+    events = [
+        event
+        for archive in list(eventbridge._archives._data.values())
+        # An archive appends its events, so the latest are at its end.
+        for event in archive.get("Events", [])[-limit:]
+    ]
+    return [
+        {
+            "id": event["EventId"],
+            "time": event["Time"],
+            "source": event["Source"],
+            "type": event["DetailType"],
+            "detail": json.loads(event["Detail"]),
+        }
+        for event in nlargest(limit, reversed(events), key=lambda event: int(event["Time"]))
+    ]
+
+
+def add_events_request(application: Application, path: str) -> Application:
+    """Adds a request (GET `path`) that returns archived events, which AWS can only replay.
+
+    Its parameter `limit` is the maximum number of events.
+    """
+
+    async def respond(scope: Message, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or (scope["method"], scope["path"]) != ("GET", path):
+            await application(scope, receive, send)
+            return
+        given = parse_qs(scope["query_string"].decode()).get("limit", ["100"])
+        content = json.dumps(latest_events(int(given[0]))).encode()
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": content})
+
+    return respond

@@ -8,6 +8,7 @@ from pathlib import Path
 import ministack.app
 from ministack.core import persistence
 
+from .additions import add_events_request
 from .autoscaling import add_autoscaling
 from .calls import deduplicate_calls
 from .connections import manage_connections, raise_descriptor_limit
@@ -69,6 +70,7 @@ def correct() -> None:
     saver.install()
     application = add_save_request(ministack.app.app, os.environ["SAVE_PATH"], saver)
     application = add_login_request(application, os.environ["LOGIN_PATH"])
+    application = add_events_request(application, os.environ["EVENTS_PATH"])
     ministack.app.app = deduplicate_calls(application)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
@@ -32,23 +33,31 @@ class WatchedPage:
     @classmethod
     def open(cls, browser: Browser, platform: Platform, path: str, *, width: int) -> WatchedPage:
         """Opens a page of the site and waits until it has loaded."""
+        addresses = (platform.api_url, platform.ws_url, platform.outputs["cdn_url"])
+        return cls.open_address(browser, platform.site_url + path, *addresses, width=width)
+
+    @classmethod
+    def open_address(
+        cls,
+        browser: Browser,
+        address: str,
+        *others: str,
+        width: int,
+        color_scheme: Literal["light", "dark"] = "light",
+    ) -> WatchedPage:
+        """Opens an address. Its page may send requests to its own host and those of `others`."""
         context = browser.new_context(
             viewport={"width": width, "height": HEIGHT},
             ignore_https_errors=True,
+            color_scheme=color_scheme,
         )
-        addresses = (
-            platform.site_url,
-            platform.api_url,
-            platform.ws_url,
-            platform.outputs["cdn_url"],
-        )
-        watched = cls(context.new_page(), {urlsplit(address).netloc for address in addresses})
+        watched = cls(context.new_page(), {urlsplit(item).netloc for item in (address, *others)})
         context.expose_function("reportViolation", watched._note_violation)
         context.add_init_script(REPORT_VIOLATIONS)
         watched.page.on("console", watched._note_message)
         watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
         watched.page.on("request", watched._note_request)
-        watched.page.goto(platform.site_url + path)
+        watched.page.goto(address)
         return watched
 
     def _note_violation(self, text: str) -> None:

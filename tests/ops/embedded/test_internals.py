@@ -10,7 +10,7 @@ import sys
 from ops.embedded.emulator.internals import FILE
 from ops.root import PROJECT
 
-ADDED_REQUESTS = {"add_save_request", "add_login_request"}
+ADDED_REQUESTS = {"add_save_request", "add_login_request", "add_events_request"}
 """These add requests of our own, which are no faults of ministack."""
 
 

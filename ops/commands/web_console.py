@@ -1,0 +1,56 @@
+"""Command console: shows an environment in the browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ops.cloud import EMBEDDED
+from ops.commands.options import ROOT, RootOption, complete_environment
+from ops.console import print_line
+from ops.embedded.ports import choose_port
+from ops.local.console_process import ConsoleAddress, console_address, local_token, new_token
+
+
+def console(
+    environment: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENVIRONMENT",
+            help="Name of an environment file in environments/.",
+            autocompletion=complete_environment,
+        ),
+    ] = EMBEDDED,
+    *,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write", help="Allow changes, such as redrives, also on AWS. Each is confirmed."
+        ),
+    ] = False,
+    port: Annotated[
+        int | None, typer.Option(help="Port on 127.0.0.1. The default is a free port.")
+    ] = None,
+    root: RootOption = ROOT,
+) -> None:
+    """Show an environment in a web console on this machine, until interrupted.
+
+    `ops up` has already started the console of the platform on this machine. This command then
+    prints its address.
+    """
+    running = console_address(root) if environment == EMBEDDED else None
+    if running and port is None:
+        print_line(str(running))
+        return
+    from ops.web_console.server import run_console  # noqa: PLC0415 - only this command needs it
+    from ops.web_console.source import Source  # noqa: PLC0415
+
+    token = local_token(root) if environment == EMBEDDED else new_token()
+    address = ConsoleAddress(port or choose_port(), token)
+    run_console(
+        Source(environment, root, write=write),
+        port=address.port,
+        token=address.token,
+        ready=lambda: print_line(str(address)),
+    )

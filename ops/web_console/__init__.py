@@ -1,0 +1,1 @@
+"""The web console: shows a running environment in a browser, on this machine only."""

@@ -1,0 +1,110 @@
+"""Admits only browsers of this machine that know the console's token, and sets their policies."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ops.embedded.ports import LOOPBACK
+
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none';"
+    " require-trusted-types-for 'script'; trusted-types 'none'"
+)
+"""The Content-Security-Policy of the console. It allows no inline code and no other host."""
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+PARAMETER = "token"
+"""The query parameter with the token in the address that the commands print."""
+READING = {"GET", "HEAD"}
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class Guard:
+    """ASGI middleware that rejects every request that is not from the console's own pages.
+
+    The check of the Host header defeats DNS rebinding, the check of Origin requests from other
+    sites. The token keeps out other users of this machine. The first request has it in its
+    address, later ones in a cookie that scripts cannot read.
+
+    Args:
+        port: The port of the console, which is part of Host and Origin.
+        token: The console's secret.
+    """
+
+    def __init__(self, app: ASGIApp, *, port: int, token: str) -> None:
+        self._app, self._token = app, token
+        self._hosts = {f"{LOOPBACK}:{port}", f"localhost:{port}"}
+        # Browsers send cookies to all ports of a host, so each console has a separate cookie.
+        self._cookie = f"console-{port}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes an admitted request on, and adds the security headers to every response."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            return
+        given = QueryParams(scope["query_string"]).get(PARAMETER)
+        rejection = self._rejection(scope, given)
+
+        async def send_protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+                if given and not rejection:
+                    headers.append(
+                        "Set-Cookie",
+                        f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/",
+                    )
+            await send(message)
+
+        await (rejection or self._app)(scope, receive, send_protected)
+
+    def _rejection(self, scope: Scope, given: str | None) -> Response | None:
+        """Returns the response to a request that is not admitted, otherwise None."""
+        headers = Headers(scope=scope)
+        host = headers.get("host", "")
+        if host not in self._hosts:
+            return _reject("This host name is not the console's: open the address with 127.0.0.1")
+        origin = headers.get("origin")
+        if origin not in {None, f"http://{host}"} or headers.get("sec-fetch-site") == "cross-site":
+            # A link on another page may open the console's start page, and nothing else.
+            is_navigation = headers.get("sec-fetch-mode") == "navigate" and scope["path"] == "/"
+            if scope["method"] not in READING or not is_navigation:
+                return _reject("Another site sent this request")
+        if scope["method"] not in READING:
+            if origin is None:
+                return _reject("A request that is not GET needs the header Origin")
+            if headers.get("content-type") != "application/json":
+                return _reject("A request that is not GET needs JSON")
+        cookie = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
+        if not self._is_token(given or cookie):
+            return _reject(
+                "The token is missing or wrong: open the address that `ops status` or `ops console`"
+                " prints",
+                HTTPStatus.UNAUTHORIZED,
+            )
+        return None
+
+    def _is_token(self, text: str) -> bool:
+        return hmac.compare_digest(text.encode(), self._token.encode())
+
+
+def _reject(text: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> Response:
+    return PlainTextResponse(f"{text}\n", status)

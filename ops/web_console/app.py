@@ -1,0 +1,253 @@
+"""The console's HTTP application: pages, data as JSON, live data as server-sent events."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import urllib3
+from anyio import to_thread
+from botocore.exceptions import BotoCoreError, ClientError
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from ops.errors import OperatorError
+from ops.inspection.invocations import invoke, list_examples
+from ops.inspection.lines import follow_lines
+from ops.inspection.queues import peek, read_queues
+from ops.inspection.requests import follow_requests
+from ops.inspection.waterfall import read_waterfall
+from ops.upkeep.redrive import SUFFIX, Redrive
+from ops.web_console import buckets, changes, functions, messages, stores, tables
+from ops.web_console.access import Guard
+from ops.web_console.confirmations import Confirmations
+from ops.web_console.live_map import LiveMap
+from ops.web_console.sensitive import hide
+from ops.web_console.source import Source
+
+STATIC = Path(__file__).parent / "static"
+HOUR = 3600_000
+"""Milliseconds."""
+ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
+"""Errors of the environment, which the page shows next to the data that it could load."""
+REPORT_POLICY = (
+    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+)
+"""The policy of the review's page: it has inline styles, and runs no script."""
+
+Action = Callable[[dict[str, Any]], Any]
+KEPT = (bytes, bytearray)
+"""Types that `hide` converts."""
+
+
+class Console:
+    """The routes of the console for one environment."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._map = LiveMap(source)
+        self._reports = changes.Reports(source)
+        self._confirmations = Confirmations()
+        self._changes: Mapping[str, tuple[Action, str]] = {
+            "invoke": (self._invoke, "Invoke {service} in {environment}"),
+            "redrive": (self._redrive, "Move the messages of {queue} back to their consumers"),
+            "event": (self._send_event, "Publish the event {type} on the bus of {environment}"),
+            "rollback": (self._roll_back, "Shift all traffic of {service} to version {to}"),
+        }
+        """Each change, and the text that its confirmation shows."""
+
+    def routes(self) -> list[Route | Mount]:
+        """Returns all routes. GET requests change nothing."""
+        source = self._source
+        reads: dict[str, Callable[..., Any]] = {
+            "status": self._status,
+            "map": self._map.values,
+            "functions": partial(functions.list_functions, source),
+            "functions/{service}": partial(functions.describe_function, source),
+            "functions/{service}/examples": list_examples,
+            "trace/{correlation_id}": self._trace,
+            "tables": partial(tables.list_tables, source),
+            "tables/{key}": partial(tables.read_items, source),
+            "buckets": partial(buckets.list_buckets, source),
+            "buckets/{bucket}": partial(buckets.list_objects, source),
+            "sql": partial(stores.list_relations, source),
+            "cache": partial(stores.list_keys, source),
+            "connections": partial(stores.list_connections, source),
+            "queues": self._queues,
+            "queues/{queue}": lambda queue: peek(source.cloud(), queue),
+            "events": partial(messages.list_events, source),
+            "mails": partial(messages.list_mails, source),
+            "releases": partial(changes.list_releases, source),
+            "reports/{name}": self._reports.get,
+        }
+        files: dict[str, Callable[..., Any]] = {
+            "map.svg": lambda: Response(self._map.picture(), media_type="image/svg+xml"),
+            "buckets/{bucket}/preview": partial(buckets.preview, source),
+            "buckets/{bucket}/download": partial(buckets.download, source),
+            "review.html": self._review,
+        }
+        posts: dict[str, Action] = {
+            "sql": lambda body: stores.query(source, str(body["sql"])),
+            "reports": lambda body: self._reports.run(str(body["name"]), time.time()),
+            **{name: partial(self._change, name) for name in self._changes},
+        }
+        return [
+            Route("/", _index),
+            *(Route(f"/api/{path}", _read(read)) for path, read in reads.items()),
+            *(Route(f"/api/{path}", _read(read)) for path, read in files.items()),
+            *(Route(f"/api/{path}", _post(act), methods=["POST"]) for path, act in posts.items()),
+            Route("/api/live/requests", self._live_requests),
+            Route("/api/live/lines", self._live_lines),
+            Mount("/", StaticFiles(directory=STATIC)),
+        ]
+
+    def _status(self) -> dict[str, Any]:
+        source, problem = self._source, None
+        status = {"environment": source.environment, "parts": source.parts(), "mayWrite": False}
+        try:
+            cloud = source.cloud()
+            status |= {"mayWrite": source.may_write, "region": cloud.environment.region}
+        except ERRORS as error:
+            problem = str(error)
+        ended = [part["name"] for part in source.parts() if not part["running"]]
+        if ended:
+            problem = f"Not running: {', '.join(ended)}. `make up` starts them again"
+        return {**status, "isLocal": source.is_local, "problem": problem}
+
+    def _trace(self, correlation_id: str, since: str = "") -> Any:
+        start = int(since) if since.isdecimal() else int(time.time() * 1000) - 24 * HOUR
+        return read_waterfall(self._source.cloud(), correlation_id, start)
+
+    def _queues(self) -> list[dict[str, Any]]:
+        return [
+            {**msgspec.to_builtins(state), "isDeadLetter": SUFFIX in state.queue}
+            for state in read_queues(self._source.cloud())
+        ]
+
+    def _review(self) -> Response:
+        page = self._reports.page("review")
+        headers = {"Content-Security-Policy": REPORT_POLICY}
+        return Response(page or b"", media_type="text/html", headers=headers)
+
+    def _change(self, action: str, body: dict[str, Any]) -> Any:
+        """Returns a question, or executes the change if the request has its confirmation."""
+        if not self._source.may_write:
+            raise OperatorError(
+                f"The console may only read {self._source.environment}: start it with `ops console"
+                f" {self._source.environment} --write`"
+            )
+        key = body.pop("confirmation", None)
+        execute, text = self._changes[action]
+        if self._confirmations.use(key, action, body):
+            return {"result": execute(body)}
+        question = text.format(**body, environment=self._source.environment)
+        return {"question": question, "confirmation": self._confirmations.issue(action, body)}
+
+    def _invoke(self, body: dict[str, Any]) -> Any:
+        return invoke(
+            self._source.cloud(), body["service"], body["event"], write=self._source.may_write
+        )
+
+    def _redrive(self, body: dict[str, Any]) -> Any:
+        return Redrive(self._source.cloud()).run(body["queue"])
+
+    def _send_event(self, body: dict[str, Any]) -> Any:
+        return messages.send_event(self._source, body["source"], body["type"], body["detail"])
+
+    def _roll_back(self, body: dict[str, Any]) -> Any:
+        from ops.traffic.release import roll_back_service  # noqa: PLC0415 - takes memory
+
+        return roll_back_service(self._source.cloud(), body["service"], body["to"])
+
+    async def _live_requests(self, request: Request) -> Response:
+        return _stream(lambda: follow_requests(self._source.cloud(), _since(request)))
+
+    async def _live_lines(self, request: Request) -> Response:
+        services = [name for name in request.query_params.get("services", "").split(",") if name]
+        return _stream(lambda: follow_lines(self._source.cloud(), services, _since(request)))
+
+
+def create_app(source: Source, *, port: int, token: str) -> Starlette:
+    """Returns the ASGI application. Only requests with the token reach its routes."""
+    return Starlette(
+        routes=Console(source).routes(),
+        middleware=[Middleware(Guard, port=port, token=token)],
+    )
+
+
+async def _index(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html")
+
+
+def _since(request: Request) -> int:
+    since = request.query_params.get("since", "")
+    return int(since) if since.isdecimal() else int(time.time() * 1000) - HOUR
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(hide(msgspec.to_builtins(value, builtin_types=KEPT, enc_hook=str)))
+
+
+async def _respond(work: Callable[[], Any]) -> Response:
+    """Returns the result of a function as JSON, or a problem that the page can show."""
+    try:
+        value = await to_thread.run_sync(work)
+    except (KeyError, TypeError, ValueError) as error:
+        return _problem(f"The request is not valid: {error}", HTTPStatus.BAD_REQUEST)
+    except ERRORS as error:
+        return _problem(str(error), HTTPStatus.BAD_GATEWAY)
+    if isinstance(value, Response):
+        return value
+    return Response(_encode(value), media_type="application/json")
+
+
+def _problem(text: str, status: HTTPStatus) -> Response:
+    return Response(_encode({"problem": text}), status, media_type="application/json")
+
+
+def _read(read: Callable[..., Any]) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        given = {**request.query_params, **request.path_params}
+        return await _respond(partial(read, **given))
+
+    return endpoint
+
+
+def _post(act: Action) -> Callable[[Request], Any]:
+    async def endpoint(request: Request) -> Response:
+        content = await request.body()
+        return await _respond(lambda: act(msgspec.json.decode(content, type=dict[str, Any])))
+
+    return endpoint
+
+
+def _stream(follow: Callable[[], Iterator[list[Any]]]) -> Response:
+    """Returns server-sent events with the lists of an iterator that waits for new data.
+
+    An error becomes the event `problem`, after which the browser connects again.
+    """
+
+    async def events() -> AsyncIterator[bytes]:
+        yield b"retry: 3000\n\n"
+        try:
+            iterator = await to_thread.run_sync(follow)
+            while True:
+                items = await to_thread.run_sync(
+                    partial(next, iterator, None), abandon_on_cancel=True
+                )
+                if items is None:
+                    return
+                yield b"data: " + _encode(items) + b"\n\n"
+        except ERRORS as error:
+            yield b"event: problem\ndata: " + _encode({"problem": str(error)}) + b"\n\n"
+
+    return StreamingResponse(events(), media_type="text/event-stream")

@@ -1,0 +1,103 @@
+"""S3 buckets: lists of objects, previews of pictures, and downloads."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Any
+
+from starlette.responses import RedirectResponse, Response, StreamingResponse
+
+from ops.errors import OperatorError
+from ops.web_console.source import Source
+
+SUFFIX = "_bucket"
+"""The ending of outputs that name buckets. The state bucket's contents are never shown."""
+STATE = "state_bucket"
+PAGE = 200
+"""Number of objects that one request lists."""
+EXPIRY = 300
+"""Seconds for which a presigned URL is valid."""
+LARGEST_PREVIEW = 5 * 1024 * 1024
+"""Bytes."""
+PICTURES = {
+    b"\x89PNG": "image/png",
+    b"\xff\xd8\xff": "image/jpeg",
+    b"GIF8": "image/gif",
+    b"RIFF": "image/webp",
+}
+"""The first bytes of pictures. SVG is not among them, because it can contain scripts."""
+
+
+def list_buckets(source: Source) -> dict[str, str]:
+    """Returns the buckets' names by purpose, without the state bucket."""
+    return {
+        key.removesuffix(SUFFIX): str(name)
+        for key, name in sorted(source.outputs().items())
+        if key.endswith(SUFFIX) and key != STATE
+    }
+
+
+def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "") -> dict[str, Any]:
+    """Returns the objects and folders under a prefix."""
+    arguments: dict[str, Any] = {
+        "Bucket": _name(source, bucket),
+        "Prefix": prefix,
+        "Delimiter": "/",
+        "MaxKeys": PAGE,
+    }
+    if after:
+        arguments["ContinuationToken"] = after
+    response = source.client("s3").list_objects_v2(**arguments)
+    return {
+        "folders": [item["Prefix"] for item in response.get("CommonPrefixes", [])],
+        "objects": [
+            {"key": item["Key"], "size": item["Size"], "modified": item["LastModified"].isoformat()}
+            for item in response.get("Contents", [])
+        ],
+        "next": response.get("NextContinuationToken"),
+    }
+
+
+def preview(source: Source, bucket: str, key: str) -> Response:
+    """Returns a picture.
+
+    Raises:
+        OperatorError: The object is larger than LARGEST_PREVIEW, or is not a picture.
+    """
+    response = source.client("s3").get_object(Bucket=_name(source, bucket), Key=key)
+    if response["ContentLength"] > LARGEST_PREVIEW:
+        raise OperatorError(f"{key} is larger than 5 MiB: download it")
+    content: bytes = response["Body"].read()
+    for start, kind in PICTURES.items():
+        if content.startswith(start):
+            return Response(content, media_type=kind)
+    raise OperatorError(f"{key} is not a PNG, JPEG, GIF or WebP picture: download it")
+
+
+def download(source: Source, bucket: str, key: str) -> Response:
+    """Returns an object as a download: on AWS, a redirect to a presigned URL.
+
+    The console reads objects of the embedded AWS itself, because browsers do not trust the
+    certificate of the presigned URL.
+    """
+    name, s3 = _name(source, bucket), source.client("s3")
+    file = PurePosixPath(key).name.encode("ascii", "replace").decode().replace('"', "'")
+    disposition = f'attachment; filename="{file}"'
+    if source.is_local:
+        body = s3.get_object(Bucket=name, Key=key)["Body"]
+        return StreamingResponse(
+            body.iter_chunks(),
+            media_type="application/octet-stream",
+            headers={"Content-Disposition": disposition},
+        )
+    parameters = {"Bucket": name, "Key": key, "ResponseContentDisposition": disposition}
+    return RedirectResponse(
+        s3.generate_presigned_url("get_object", Params=parameters, ExpiresIn=EXPIRY)
+    )
+
+
+def _name(source: Source, bucket: str) -> str:
+    buckets = list_buckets(source)
+    if bucket not in buckets:
+        raise OperatorError(f"There is no bucket {bucket}: use one of {', '.join(buckets)}")
+    return buckets[bucket]

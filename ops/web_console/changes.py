@@ -1,0 +1,128 @@
+"""Releases, and the slow commands whose results the console shows: review, drift and cost."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ops.errors import OperatorError
+from ops.root import PROJECT, read_json, write_json
+from ops.traffic.ledger import Ledger
+from ops.web_console.source import Source
+
+TIMEOUT = 600
+"""Seconds. A plan of an environment on AWS takes a few minutes."""
+DRIFT = 2
+"""The exit status of `ops drift` if there is drift."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report that a command writes."""
+
+    command: Sequence[str]
+    has_root: bool = True
+    """Whether the command has the option --root."""
+    statuses: frozenset[int] = frozenset({0})
+    """The exit statuses of success."""
+    is_page: bool = False
+    """Whether the command writes an HTML page. Others print JSON."""
+
+
+REPORTS: Mapping[str, Report] = {
+    "review": Report(("review", "--no-lock", "--no-checkov", "--format", "html"), is_page=True),
+    "drift": Report(("drift", "--json"), statuses=frozenset({0, DRIFT})),
+    "cost": Report(("cost", "--json"), has_root=False),
+}
+
+
+class Reports:
+    """The latest result of each command, kept in the root across restarts of the console.
+
+    The commands run as separate processes, so that their memory is released when they end.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._directory = source.root.path / "console" / source.environment
+        self._running = {name: threading.Lock() for name in REPORTS}
+
+    def get(self, name: str) -> dict[str, Any]:
+        """Returns the latest result of a command, or a result without `time` if there is none."""
+        stored = read_json(self._directory / f"{name}.json") or {}
+        return {**stored, "isRunning": self._running[name].locked()}
+
+    def page(self, name: str) -> bytes | None:
+        """Returns the HTML page that a command wrote, or None if there is none."""
+        file = self._directory / f"{name}.html"
+        return file.read_bytes() if file.exists() else None
+
+    def run(self, name: str, clock: float) -> dict[str, Any]:
+        """Runs a command and stores its result.
+
+        Args:
+            clock: The time of the result, in seconds since the epoch.
+
+        Raises:
+            OperatorError: The command failed, or it is already running.
+        """
+        report, lock = REPORTS[name], self._running[name]
+        if not lock.acquire(blocking=False):
+            raise OperatorError(f"`ops {name}` is already running: wait until it ends")
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            page = self._directory / f"{name}.html"
+            command = [sys.executable, "-m", "ops", report.command[0], self._source.environment]
+            command += report.command[1:]
+            command += ["--root", str(self._source.root.path)] if report.has_root else []
+            command += ["--output", str(page)] if report.is_page else []
+            done = subprocess.run(
+                command,
+                cwd=PROJECT,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+                env={**os.environ, "COLUMNS": "200"},
+            )
+            if done.returncode not in report.statuses:
+                lines = done.stderr.strip().splitlines()[-5:]
+                raise OperatorError(f"`ops {name}` failed: {' '.join(lines)}")
+            value = None if report.is_page else json.loads(done.stdout)
+            summary = done.stderr.strip().rpartition("\n")[2]
+            write_json(
+                self._directory / f"{name}.json",
+                {"time": clock, "value": value, "summary": summary},
+            )
+        finally:
+            lock.release()
+        return self.get(name)
+
+
+def list_releases(source: Source) -> list[dict[str, Any]]:
+    """Returns the latest traffic shifts of all functions, newest first."""
+    ledger = Ledger(source.cloud())
+    records = [
+        record for service in source.outputs()["functions"] for record in ledger.history(service, 5)
+    ]
+    records.sort(key=lambda record: record.released_at, reverse=True)
+    return [
+        {
+            "service": record.service,
+            "time": record.released_at,
+            "kind": record.kind,
+            "from": record.from_version,
+            "to": record.to_version,
+            "operator": record.who,
+            "commit": record.commit,
+            "outcome": record.outcome,
+            "reason": record.reason,
+        }
+        for record in records[:60]
+    ]

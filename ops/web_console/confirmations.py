@@ -1,0 +1,41 @@
+"""Makes every change a two-step request: the first returns a question, the second confirms it."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+VALID = 300.0
+"""Seconds for which a confirmation is valid."""
+
+
+class Confirmations:
+    """Confirmations that the console has issued and nobody has used.
+
+    Args:
+        clock: Returns seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._issued: dict[str, tuple[str, float]] = {}
+
+    def issue(self, action: str, request: Mapping[str, Any]) -> str:
+        """Returns a confirmation that is valid once, for exactly this action and request."""
+        now = self._clock()
+        self._issued = {key: item for key, item in self._issued.items() if item[1] > now}
+        key = secrets.token_urlsafe(16)
+        self._issued[key] = (_subject(action, request), now + VALID)
+        return key
+
+    def use(self, key: str | None, action: str, request: Mapping[str, Any]) -> bool:
+        """Returns True if the confirmation was issued for the request. It is then used up."""
+        subject, until = self._issued.pop(key or "", ("", 0.0))
+        return subject == _subject(action, request) and until > self._clock()
+
+
+def _subject(action: str, request: Mapping[str, Any]) -> str:
+    return json.dumps([action, request], sort_keys=True)

@@ -1,0 +1,172 @@
+"""The architecture's picture, and the live values that the map shows in it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from ops.diagram.graph import Graph, read_graph, view_of
+from ops.diagram.svg import svg
+from ops.inspection.queues import peek, read_queues
+from ops.root import PROJECT
+from ops.terraform.stack_document import read_synthesized
+from ops.terraform.synthesis import synthesize
+from ops.upkeep.redrive import SUFFIX
+from ops.web_console.source import Source
+
+VIEW = "live"
+"""The view of ops/diagram/drawing.yml that the map shows."""
+WIDTH = 1140.0
+"""Pixels. The picture fits beside the navigation of a page of 1440 pixels."""
+WINDOW = 60
+"""Seconds."""
+STATISTICS = {
+    "requests": ("Invocations", "Sum"),
+    "errors": ("Errors", "Sum"),
+    "throttles": ("Throttles", "Sum"),
+    "milliseconds": ("Duration", "Average"),
+}
+"""The metrics of Lambda functions."""
+AGE_INTERVAL = 20.0
+"""Seconds between two checks of a message's age in a dead-letter queue. Each counts as a receive.
+"""
+
+
+class LiveMap:
+    """The map of one environment.
+
+    Args:
+        clock: Returns seconds since the epoch.
+    """
+
+    def __init__(self, source: Source, clock: Callable[[], float] = time.time) -> None:
+        self._source, self._clock = source, clock
+        self._lock = threading.Lock()
+        self._drawn: tuple[float, str, dict[str, str]] | None = None
+        self._oldest: dict[str, tuple[float, int | None]] = {}
+
+    def picture(self) -> str:
+        """Returns the architecture as SVG. Draws it again after each synthesis."""
+        return self._draw()[1]
+
+    def _draw(self) -> tuple[float, str, dict[str, str]]:
+        source = self._source
+        parent = source.root.cdktf_out if source.is_local else PROJECT / "cdktf.out"
+        directory = parent / "stacks" / source.environment
+        file = directory / "cdk.tf.json"
+        with self._lock:
+            if not file.exists():
+                variables = {**os.environ, **source.cloud().variables}
+                synthesize([source.environment], parent, variables)
+            changed = file.stat().st_mtime
+            if self._drawn is None or self._drawn[0] != changed:
+                graph = view_of(read_graph(read_synthesized(directory)), VIEW)
+                title = f"Architecture of {source.environment}"
+                self._drawn = (
+                    changed,
+                    svg(graph, title=title, is_styled=False, desired_width=WIDTH),
+                    _pages(graph),
+                )
+            return self._drawn
+
+    def values(self) -> dict[str, Any]:
+        """Returns the live values, and the page that each node of the picture opens."""
+        return {
+            "pages": self._draw()[2],
+            "functions": self._functions(),
+            "queues": self._queues(),
+            "alarms": self._alarms(),
+        }
+
+    def _functions(self) -> dict[str, dict[str, float]]:
+        names: Mapping[str, str] = self._source.outputs()["functions"]
+        queries: list[dict[str, Any]] = []
+        places: dict[str, tuple[str, str]] = {}
+        for service, name in names.items():
+            for key, (metric, statistic) in STATISTICS.items():
+                id_ = f"m{len(queries)}"
+                places[id_] = (service, key)
+                queries.append(
+                    {
+                        "Id": id_,
+                        "MetricStat": {
+                            "Metric": {
+                                "Namespace": "AWS/Lambda",
+                                "MetricName": metric,
+                                "Dimensions": [{"Name": "FunctionName", "Value": name}],
+                            },
+                            "Period": WINDOW,
+                            "Stat": statistic,
+                        },
+                    }
+                )
+        now = self._clock()
+        response = self._source.client("cloudwatch").get_metric_data(
+            MetricDataQueries=queries,
+            StartTime=datetime.fromtimestamp(now - 2 * WINDOW, UTC),
+            EndTime=datetime.fromtimestamp(now, UTC),
+            ScanBy="TimestampDescending",
+        )
+        result: dict[str, dict[str, float]] = {service: {} for service in names}
+        for item in response["MetricDataResults"]:
+            service, key = places[item["Id"]]
+            if item["Values"]:
+                result[service][key] = item["Values"][0]
+        return result
+
+    def _queues(self) -> dict[str, dict[str, Any]]:
+        return {
+            state.queue: {
+                "visible": state.visible,
+                "inFlight": state.in_flight,
+                "isDeadLetter": SUFFIX in state.queue,
+                "oldest": self._oldest_message(state.queue, state.visible),
+            }
+            for state in read_queues(self._source.cloud())
+        }
+
+    def _oldest_message(self, queue: str, visible: int) -> int | None:
+        """Returns when the oldest dead letter was sent. A peek at other queues could move messages.
+
+        SQS moves a message to the dead-letter queue after a number of receives.
+        """
+        if not visible or SUFFIX not in queue:
+            self._oldest.pop(queue, None)
+            return None
+        checked, oldest = self._oldest.get(queue, (0.0, None))
+        if self._clock() - checked > AGE_INTERVAL:
+            messages = peek(self._source.cloud(), queue)
+            oldest = min((message.sent for message in messages), default=None)
+            self._oldest[queue] = (self._clock(), oldest)
+        return oldest
+
+    def _alarms(self) -> list[dict[str, str]]:
+        response = self._source.client("cloudwatch").describe_alarms(StateValue="ALARM")
+        return [
+            {"name": alarm["AlarmName"], "reason": alarm.get("StateReason", "")}
+            for alarm in response["MetricAlarms"]
+        ]
+
+
+def _pages(graph: Graph) -> dict[str, str]:
+    """Returns the console's page for each node id."""
+    pages = {
+        "aws_lambda_function": "functions/{}",
+        "aws_dynamodb_table": "data/tables/{}",
+        "aws_s3_bucket": "data/buckets",
+        "aws_rds_cluster": "data/sql",
+        "aws_elasticache_replication_group": "data/cache",
+        "aws_sqs_queue": "messages/queues/{}",
+        "aws_cloudwatch_event_bus": "messages/events",
+        "aws_cloudwatch_event_archive": "messages/events",
+        "aws_cognito_user_pool": "messages/mails",
+        "aws_apigatewayv2_api": "messages/connections",
+        "aws_api_gateway_rest_api": "requests",
+    }
+    return {
+        node.id: pages[node.type].format(node.label) for node in graph.nodes if node.type in pages
+    }

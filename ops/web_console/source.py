@@ -1,0 +1,172 @@
+"""The console's connection to its environment, which survives restarts of the platform."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+from botocore.config import Config
+
+from ops.cloud import EMBEDDED, Cloud, connect
+from ops.embedded import Addresses, EmbeddedCloud
+from ops.embedded.services import Aws
+from ops.errors import OperatorError
+from ops.root import Root
+from ops.terraform.state import attributes, outputs, state_digest
+
+TIMEOUTS = Config(
+    connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 2}
+)
+"""Seconds. The console reports an unreachable service instead of waiting for it."""
+FRESH = 15.0
+"""Seconds after which the console checks whether an apply has changed the state."""
+
+
+@dataclass(frozen=True)
+class ConsoleCloud(Cloud):
+    """A connection that creates each client once, because a client takes time and memory."""
+
+    @cached_property
+    def _clients(self) -> dict[tuple[Any, ...], Any]:
+        return {}
+
+    @cached_property
+    def _creation(self) -> threading.Lock:
+        return threading.Lock()
+
+    def client(
+        self, service: Any, region: str | None = None, settings: Config | None = None
+    ) -> Any:
+        """Returns a client with short timeouts."""
+        if settings:
+            return super().client(service, region, settings)
+        with self._creation:
+            key = (service, region)
+            if key not in self._clients:
+                self._clients[key] = super().client(service, region, TIMEOUTS)
+            return self._clients[key]
+
+
+def connect_with_cached_clients(environment: str, root: Root) -> Cloud:
+    """Connects to an environment as `ops.cloud.connect` does."""
+    cloud = connect(environment, root)
+    return ConsoleCloud(**{item.name: getattr(cloud, item.name) for item in fields(Cloud)})
+
+
+class Source:
+    """The environment that the console shows.
+
+    Args:
+        environment: Its name.
+        root: The directory of the platform on this machine.
+        write: Whether the operator allowed changes with `--write`.
+        connect: Connects to the environment.
+    """
+
+    def __init__(
+        self,
+        environment: str,
+        root: Root,
+        *,
+        write: bool = False,
+        connect: Callable[[str, Root], Cloud] = connect_with_cached_clients,
+    ) -> None:
+        self.environment, self.root, self._write = environment, root, write
+        self._connect = connect
+        self._lock = threading.RLock()
+        self._cloud: Cloud | None = None
+        self._server: object = None
+        self._outputs: dict[str, Any] = {}
+        self._policies: list[dict[str, Any]] = []
+        self._digest: str | None = None
+        self._checked = -FRESH
+
+    @property
+    def is_local(self) -> bool:
+        """True for the platform on this machine."""
+        return self.environment == EMBEDDED
+
+    @cached_property
+    def embedded(self) -> EmbeddedCloud | None:
+        """The embedded cloud, or None for an environment on AWS."""
+        return EmbeddedCloud(self.root) if self.is_local else None
+
+    @property
+    def addresses(self) -> Addresses | None:
+        """The addresses of the embedded cloud. None on AWS, and if one of its services ended."""
+        return self.embedded.addresses() if self.embedded else None
+
+    def parts(self) -> list[dict[str, Any]]:
+        """Returns the services of the embedded cloud, and whether each is running."""
+        return self.embedded.processes() if self.embedded else []
+
+    def cloud(self) -> Cloud:
+        """Returns the connection. Connects again after a restart of the embedded AWS.
+
+        Raises:
+            OperatorError: The platform does not run, or the credentials are not valid.
+        """
+        with self._lock:
+            server = None
+            if self.embedded:
+                server = self.embedded.running().get(Aws.name)
+                if server is None:
+                    raise OperatorError("The embedded AWS is not running: start it with `make up`")
+            if self._cloud is None or server != self._server:
+                self._cloud = self._connect(self.environment, self.root)
+                self._server, self._digest, self._checked = server, None, -FRESH
+            return self._cloud
+
+    def client(self, service: str) -> Any:
+        """Returns an AWS client."""
+        return self.cloud().client(service)
+
+    def outputs(self) -> Mapping[str, Any]:
+        """Returns the stack's outputs. Reads the state again only if it has changed."""
+        self._refresh()
+        return self._outputs
+
+    def policies(self) -> list[dict[str, Any]]:
+        """Returns the attributes of the policies of roles in Terraform's state."""
+        self._refresh()
+        return self._policies
+
+    def _refresh(self) -> None:
+        with self._lock:
+            cloud = self.cloud()
+            if time.monotonic() - self._checked < FRESH:
+                return
+            digest = state_digest(cloud)
+            if digest is None or digest != self._digest:
+                self._outputs = outputs(cloud)
+                self._policies = [
+                    {name: item.get(name) for name in ("role", "policy")}
+                    for item in attributes(cloud, "aws_iam_role_policy")
+                ]
+                self._digest = digest
+            self._checked = time.monotonic()
+
+    @property
+    def may_write(self) -> bool:
+        """True if the console may change the environment.
+
+        On AWS, and in an environment that keeps its data, only with `--write`.
+        """
+        if self._write:
+            return True
+        return self.is_local and not self.cloud().environment.retains_data
+
+    def name(self, kind: str, key: str) -> str:
+        """Returns the name of a table, queue or function from the outputs.
+
+        Raises:
+            OperatorError: The environment has no such resource.
+        """
+        names: Mapping[str, str] = self.outputs()[kind]
+        if key not in names:
+            raise OperatorError(f"{self.environment} has no {key}: use one of {', '.join(names)}")
+        return names[key]

@@ -1,0 +1,190 @@
+// Parts that several views use: data from the server, tables, times, JSON, confirmations.
+import { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState }
+  from "./vendor/preact.js";
+
+export { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState };
+
+const FAILED = "The console does not respond. It returns with `make up`.";
+
+// Sends a request. Throws an error whose message can be shown.
+export async function call(path, body) {
+  let response;
+  try {
+    response = await fetch(`/api/${path}`, body && {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  } catch {
+    throw new Error(FAILED);
+  }
+  const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
+  const value = isJson ? await response.json() : { problem: await response.text() };
+  if (!response.ok) throw new Error(value.problem);
+  return value;
+}
+
+export const query = (values) => new URLSearchParams(
+  Object.entries(values).filter(([, value]) => value),
+).toString();
+
+// Loads data, again every `seconds` while the page is visible. Keeps the last data on a problem.
+export function useData(path, seconds) {
+  const [state, setState] = useState({});
+  const load = async () => {
+    if (!path) return;
+    try {
+      const data = await call(path);
+      setState((old) => (old.path === path || !old.path) && ({ path, data }) || { path, data });
+    } catch (error) {
+      setState((old) => ({ path, data: old.path === path ? old.data : undefined,
+        problem: error.message }));
+    }
+  };
+  useEffect(() => {
+    load();
+    if (!seconds) return undefined;
+    const timer = setInterval(() => document.hidden || load(), seconds * 1000);
+    return () => clearInterval(timer);
+  }, [path, seconds]);
+  const current = state.path === path ? state : {};
+  return { ...current, reload: load };
+}
+
+// The state of the result of something that the user starts.
+export function useTask() {
+  const [state, setState] = useState({});
+  const run = async (work) => {
+    setState({ isRunning: true });
+    try {
+      setState({ result: await work() });
+    } catch (error) {
+      setState({ problem: error.message });
+    }
+  };
+  return { ...state, run };
+}
+
+// A change: shows the server's question, and repeats the request if the user confirms it.
+let ask;
+export async function change(action, body) {
+  const { question, confirmation } = await call(action, body);
+  if (!(await ask(question))) throw new Error("Not confirmed: nothing was changed.");
+  return (await call(action, { ...body, confirmation })).result;
+}
+
+export function Confirm() {
+  const [open, setOpen] = useState(null);
+  const dialog = useRef();
+  ask = (question) => new Promise((resolve) => setOpen({ question, resolve }));
+  useEffect(() => { if (open) dialog.current.showModal(); }, [open]);
+  const close = (value) => { open?.resolve(value); dialog.current.close(); setOpen(null); };
+  return html`<dialog ref=${dialog} aria-labelledby="question"
+    onCancel=${(event) => { event.preventDefault(); close(false); }}>
+    <p id="question">${open?.question}?</p>
+    <div class="row">
+      <button type="button" onClick=${() => close(false)}>Cancel</button>
+      <button type="button" class="primary" onClick=${() => close(true)}>Confirm</button>
+    </div>
+  </dialog>`;
+}
+
+export const Problem = ({ text }) => text && html`<p class="problem" role="alert">${text}</p>`;
+
+// A state of a view that has no rows yet.
+export function Loaded({ state, children, empty }) {
+  if (state.problem && !state.data) return html`<${Problem} text=${state.problem} />`;
+  if (!state.data) return html`<p class="quiet" aria-busy="true">Loading…</p>`;
+  const isEmpty = Array.isArray(state.data) && state.data.length === 0;
+  return html`<${Problem} text=${state.problem} />
+    ${isEmpty && empty ? html`<p class="quiet empty">${empty}</p>` : children}`;
+}
+
+export function clock(value) {
+  if (value === null || value === undefined || value === "") return "";
+  const date = new Date(value);
+  return Number.isNaN(date.getTime()) ? String(value) : date.toLocaleTimeString("en-GB",
+    { hour12: false }) + "." + String(date.getMilliseconds()).padStart(3, "0");
+}
+
+export function ago(value) {
+  if (!value) return "";
+  const seconds = Math.round((Date.now() - new Date(value)) / 1000);
+  const [size, unit] = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]]
+    .find(([length]) => Math.abs(seconds) >= length) ?? [1, "s"];
+  const amount = `${Math.round(Math.abs(seconds) / size)} ${unit}`;
+  return seconds < 0 ? `in ${amount}` : `${amount} ago`;
+}
+
+export const Ago = ({ time }) => html`<time datetime=${new Date(time).toISOString()}
+  title=${new Date(time).toISOString()}>${ago(time)}</time>`;
+
+export const milliseconds = (value) => value === null || value === undefined ? ""
+  : value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`;
+
+export function bytes(size) {
+  const unit = ["B", "KiB", "MiB", "GiB"].find((_, n) => size < 1024 ** (n + 1)) ?? "TiB";
+  const power = ["B", "KiB", "MiB", "GiB", "TiB"].indexOf(unit);
+  return `${(size / 1024 ** power).toFixed(power ? 1 : 0)} ${unit}`;
+}
+
+const text = (value) => typeof value === "string" ? value : JSON.stringify(value);
+
+// A table of objects. `columns` maps a heading to a key, or to a function of the row.
+export function Table({ rows, columns, label }) {
+  const cell = (row, column) => {
+    const value = typeof column === "function" ? column(row) : row[column];
+    if (value === null || value === undefined) return html`<span class="quiet">–</span>`;
+    return typeof value === "object" && (value.type || Array.isArray(value)) ? value : text(value);
+  };
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table>
+    <thead><tr>${Object.keys(columns).map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <tbody>${rows.map((row) => html`<tr>
+      ${Object.entries(columns).map(([, column]) => html`<td>${cell(row, column)}</td>`)}</tr>`)}
+    </tbody></table></div>`;
+}
+
+export const Json = ({ value, label = "JSON" }) => html`<pre class="code" tabindex="0"
+  role="region" aria-label=${label}>${typeof value === "string" ? value
+    : JSON.stringify(value, null, 2)}</pre>`;
+
+export const Facts = ({ values }) => html`<dl class="facts">${Object.entries(values)
+  .filter(([, value]) => value !== null && value !== undefined && value !== "")
+  .map(([name, value]) => html`<div><dt>${name}</dt><dd>${text(value)}</dd></div>`)}</dl>`;
+
+export const LEVELS = { ERROR: "bad", CRITICAL: "bad", WARNING: "warn" };
+
+export const Lines = ({ lines, label, withService }) => html`<ol class="lines" tabindex="0"
+  aria-label=${label}>${lines.map((line) => html`<li class=${LEVELS[line.level] ?? ""}>
+    <time>${clock(line.time)}</time>
+    ${withService && html`<b>${line.service}</b>`}
+    <span class="level">${line.level}</span>
+    <span>${line.message} <span class="quiet">${Object.entries(line.fields)
+      .map(([name, value]) => `${name}=${text(value)}`).join(" ")}</span></span></li>`)}</ol>`;
+
+export const Tabs = ({ base, names, current }) => html`<nav class="tabs" aria-label=${base}>
+  ${Object.entries(names).map(([key, name]) => html`<a href=${`#/${base}/${key}`}
+    aria-current=${key === current ? "page" : null}>${name}</a>`)}</nav>`;
+
+export const link = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
+
+// Follows server-sent events with lists, and connects again after a restart of the console.
+export function follow(path, since, onItems, onProblem) {
+  let source, timer, last = since, isEnded = false;
+  const open = () => {
+    source = new EventSource(`/api/live/${path}${path.includes("?") ? "&" : "?"}since=${last}`);
+    source.onmessage = (event) => {
+      const items = JSON.parse(event.data);
+      onProblem("");
+      if (items.length) last = Math.max(last, items[items.length - 1].time + 1);
+      onItems(items);
+    };
+    source.addEventListener("problem", (event) => onProblem(JSON.parse(event.data).problem));
+    source.onerror = () => {
+      source.close();
+      if (!isEnded) timer = setTimeout(open, 2000);
+    };
+  };
+  open();
+  return () => { isEnded = true; clearTimeout(timer); source.close(); };
+}

@@ -1,0 +1,119 @@
+// The architecture with live values. A click on a node opens its page.
+import { Loaded, Problem, Table, ago, html, link, milliseconds, useData, useEffect, useMemo,
+  useRef, useState } from "../ui.js";
+import { useRequests } from "./feed.js";
+
+const SVG = "http://www.w3.org/2000/svg";
+const MINUTE = 60_000;
+
+export function MapView() {
+  const values = useData("map", 5);
+  const { items } = useRequests();
+  const routes = useMemo(() => byRoute(items), [items, values.data]);
+  return html`<${Problem} text=${values.data && values.problem} />
+    <${Picture} values=${values.data} />
+    <${Loaded} state=${values}>${values.data && html`<div class="columns">
+      <section><h2>Routes in the last minute</h2>${routes.length === 0
+        ? html`<p class="quiet empty">No requests in the last minute.</p>`
+        : html`<${Table} label="Routes" rows=${routes} columns=${{
+          Route: (row) => html`<a href="#/requests">${row.route}</a>`, Requests: "count",
+          Failed: (row) => html`<span class=${row.failed ? "chip bad" : ""}>${row.failed}</span>`,
+          Slowest: (row) => milliseconds(row.slowest) }} />`}</section>
+      <section><h2>Functions</h2><${Table} label="Functions"
+        rows=${Object.entries(values.data.functions)} columns=${{
+          Function: ([name]) => html`<a href=${link("functions", name)}>${name}</a>`,
+          Invocations: ([, item]) => item.requests ?? 0,
+          Errors: ([, item]) => html`<span class=${item.errors ? "chip bad" : ""}>
+            ${item.errors ?? 0}</span>`,
+          Throttled: ([, item]) => html`<span class=${item.throttles ? "chip warn" : ""}>
+            ${item.throttles ?? 0}</span>`,
+          Average: ([, item]) => milliseconds(item.milliseconds) }} /></section>
+      <section><h2>Alarms</h2>${values.data.alarms.length === 0
+        ? html`<p class="done">No alarm.</p>`
+        : html`<ul class="plain">${values.data.alarms.map((alarm) => html`<li class="problem">
+          <b>${alarm.name}</b> ${alarm.reason}</li>`)}</ul>`}</section>
+    </div>`}</${Loaded}>`;
+}
+
+function byRoute(items) {
+  const rows = new Map();
+  for (const item of items.filter((each) => each.time > Date.now() - MINUTE)) {
+    const route = `${item.method || "WS"} ${item.route}`;
+    const row = rows.get(route) ?? { route, count: 0, failed: 0, slowest: 0 };
+    row.count += 1;
+    row.failed += item.failed ? 1 : 0;
+    row.slowest = Math.max(row.slowest, item.duration ?? 0);
+    rows.set(route, row);
+  }
+  return [...rows.values()].sort((one, other) => other.count - one.count);
+}
+
+function Picture({ values }) {
+  const box = useRef();
+  const [picture, setPicture] = useState(null);
+  const [problem, setProblem] = useState("");
+  useEffect(() => {
+    // The document of a request is parsed without HTML, so that Trusted Types allow it.
+    const request = new XMLHttpRequest();
+    request.responseType = "document";
+    request.onload = () => {
+      const root = request.responseXML?.documentElement;
+      if (request.status !== 200 || root?.localName !== "svg") {
+        setProblem("The picture of the architecture could not be drawn.");
+        return;
+      }
+      root.setAttribute("role", "group");
+      box.current.replaceChildren(document.adoptNode(root));
+      setPicture(root);
+    };
+    request.onerror = () => setProblem("The picture of the architecture could not be loaded.");
+    request.open("GET", "/api/map.svg");
+    request.send();
+  }, [Boolean(values)]);
+  useEffect(() => { if (picture && values) decorate(picture, values); }, [picture, values]);
+  return html`<${Problem} text=${problem} />
+    <div class="scroll map" ref=${box} tabindex="0" role="region" aria-label="Architecture"></div>`;
+}
+
+// Writes the live values into the boxes of the picture, and makes each box a link.
+function decorate(picture, values) {
+  for (const [id, page] of Object.entries(values.pages)) {
+    const node = picture.querySelector(`#diagram-${CSS.escape(id)}`);
+    if (!node) continue;
+    const name = page.split("/").at(-1);
+    const [text, state] = page.startsWith("functions/") ? ofFunction(values.functions[name])
+      : page.startsWith("messages/queues/") ? ofQueue(values.queues[name]) : ["", ""];
+    node.setAttribute("class", `node open ${state}`);
+    node.setAttribute("role", "link");
+    node.setAttribute("tabindex", "0");
+    node.setAttribute("aria-label", `${node.querySelector("text").textContent} ${text}`.trim());
+    node.onclick = () => { location.hash = `#/${page}`; };
+    node.onkeydown = (event) => { if (event.key === "Enter") node.onclick(); };
+    let value = node.querySelector(".value");
+    if (!value) {
+      const box = node.querySelector("rect");
+      value = document.createElementNS(SVG, "text");
+      value.setAttribute("class", "value");
+      value.setAttribute("text-anchor", "end");
+      value.setAttribute("x", Number(box.getAttribute("x")) + Number(box.getAttribute("width")) - 8);
+      value.setAttribute("y", node.querySelector("text").getAttribute("y"));
+      node.append(value);
+    }
+    value.textContent = text;
+  }
+}
+
+function ofFunction(item) {
+  if (!item?.requests) return ["", ""];
+  const parts = [`${item.requests}/min`, milliseconds(item.milliseconds)];
+  if (item.throttles) parts.unshift(`${item.throttles} throttled`);
+  if (item.errors) parts.unshift(`${item.errors} failed`);
+  return [parts.join(" · "), item.errors ? "bad" : item.throttles ? "warn" : "good"];
+}
+
+function ofQueue(item) {
+  const count = (item?.visible ?? 0) + (item?.inFlight ?? 0);
+  if (!count) return ["", ""];
+  const age = item.oldest ? ` · ${ago(item.oldest)}` : "";
+  return [`${count}${age}`, item.isDeadLetter ? "bad" : "good"];
+}

@@ -1,0 +1,266 @@
+"""The web console in Chromium, with the traffic of the other tests and of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from ops.embedded.ports import choose_port
+from ops.local.console_process import console_address
+from ops.root import PROJECT, Root
+from tests.browser import check_accessibility
+from tests.e2e.browser.watched_page import WatchedPage
+from tests.e2e.support.api_client import Api
+from tests.e2e.support.faults import Role
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.users import Person, User
+
+LOADED = 30_000
+"""Milliseconds in which a view loads and live data arrives, on a busy machine."""
+PAGES = (
+    "map",
+    "requests",
+    "functions",
+    "functions/chat",
+    "data/tables",
+    "data/tables/chat-rooms",
+    "data/buckets/avatars",
+    "data/sql",
+    "data/cache",
+    "messages/queues",
+    "messages/events",
+    "messages/mails",
+    "messages/connections",
+    "changes/releases",
+    "changes/cost",
+)
+
+OpenConsole = Callable[..., Page]
+Scheme = Literal["light", "dark"]
+
+
+@pytest.fixture(scope="module")
+def address(platform: Platform) -> Iterator[str]:
+    """Yields the address of the platform's console. Starts one if the platform has none."""
+    running = console_address(Root(platform.root))
+    if running:
+        yield str(running)
+        return
+    options = ["--port", str(choose_port()), "--root", str(platform.root)]
+    command = [sys.executable, "-m", "ops", "console", "local", *options]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as console:
+        assert console.stdout
+        yield console.stdout.readline().strip()
+        console.terminate()
+
+
+@pytest.fixture
+def open_console(browser: Browser, address: str) -> Iterator[OpenConsole]:
+    """Returns a function that opens a view of the console in a new browser context.
+
+    At the end, fails if a page violated its policy, threw an error or sent a request to another
+    host.
+    """
+    opened: list[WatchedPage] = []
+
+    def open_(view: str, *, width: int = 1440, scheme: Scheme = "light") -> Page:
+        watched = WatchedPage.open_address(
+            browser, f"{address}#/{view}", width=width, color_scheme=scheme
+        )
+        opened.append(watched)
+        return watched.page
+
+    yield open_
+    for watched in opened:
+        watched.page.context.close()
+        assert watched.violations == []
+        assert watched.errors == []
+        assert watched.foreign_hosts == set()
+
+
+def wait_until_loaded(page: Page) -> None:
+    expect(page.locator("main h1")).to_be_visible(timeout=LOADED)
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=LOADED)
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (360, "light")])
+def test_every_view_is_accessible_and_fits(
+    open_console: OpenConsole, person: Person, width: int, scheme: Scheme
+) -> None:
+    page = open_console("map", width=width, scheme=scheme)
+    for view in PAGES:
+        page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
+        wait_until_loaded(page)
+        expect(page.locator(".problem")).to_have_count(0)
+        check_accessibility(page)
+        overflow = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
+        assert overflow <= 0, f"{view} is {overflow} pixels too wide"
+
+
+def test_the_address_in_the_browser_loses_the_token(open_console: OpenConsole) -> None:
+    page = open_console("data")
+    wait_until_loaded(page)
+    assert "token" not in page.url
+    page.reload()
+    wait_until_loaded(page)
+    assert page.evaluate("() => document.cookie") == ""
+
+
+def test_the_map_shows_requests_and_opens_a_function(
+    open_console: OpenConsole, person: Person
+) -> None:
+    page = open_console("map")
+    auth = page.get_by_role("link", name="auth ", exact=False).filter(has_text="/min")
+    expect(auth.first).to_be_visible(timeout=70_000)
+    auth.first.press("Enter")
+    expect(page.get_by_role("heading", name="auth auth-lambda-local")).to_be_visible(timeout=LOADED)
+
+
+def test_requests_are_reached_with_the_keyboard(open_console: OpenConsole, person: Person) -> None:
+    page = open_console("map")
+    wait_until_loaded(page)
+    page.keyboard.press("2")
+    expect(page.get_by_role("heading", name="Requests")).to_be_visible()
+    page.get_by_label("Search").fill("/v1/auth/register")
+    first = page.locator(".rows a").first
+    expect(first).to_contain_text("POST /v1/auth/register", timeout=LOADED)
+    page.keyboard.press("Tab")
+    expect(first).to_be_focused()
+    page.keyboard.press("Enter")
+    waterfall = page.get_by_role("list", name="Waterfall")
+    expect(waterfall).to_contain_text("auth", timeout=LOADED)
+    # Log lines follow their span.
+    waterfall.locator("summary").filter(has_text="function").first.click()
+    expect(waterfall.get_by_label("Log lines of auth").first).to_contain_text("request")
+
+
+def test_ten_thousand_requests_need_few_elements(open_console: OpenConsole) -> None:
+    page = open_console("requests")
+    wait_until_loaded(page)
+    page.evaluate(
+        """async () => {
+            const { append } = await import("/views/feed.js");
+            append(Array.from({ length: 10000 }, (_, number) => ({ time: 1000 + number,
+                kind: "request", service: "post", method: "GET", route: `/v1/posts/${number}`,
+                status: "200", failed: false, duration: 5, caller: "registered",
+                correlation_id: `id-${number}` })));
+        }"""
+    )
+    expect(page.get_by_role("status")).to_contain_text("10000 of 10000 latest")
+    page.locator(".rows").evaluate("(rows) => { rows.scrollTop = rows.scrollHeight; }")
+    # New requests may have replaced the oldest ones.
+    expect(page.locator(".rows a").last).to_contain_text(re.compile(r"/v1/posts/\d{1,3}post"))
+    assert page.locator(".rows a").count() < 100
+    page.get_by_label("Search").fill("/v1/posts/7777")
+    expect(page.locator(".rows a")).to_have_count(1)
+
+
+# What a new user does first
+
+
+def test_a_user_finds_why_a_request_failed(
+    open_console: OpenConsole, platform: Platform, api: Api
+) -> None:
+    user, correlation_id = User.create(platform, "Grace"), uuid.uuid4().hex
+    role = Role(platform, "profile")
+    sid = next(sid for sid, item in role.statements.items() if "dynamodb:GetItem" in item["Action"])
+    page = open_console("requests")
+    with role.remove_actions(sid):
+        headers = {"X-Correlation-Id": correlation_id}
+        response = api.get("/v1/profile", token=user.token, headers=headers)
+        assert response.status >= 500
+    page.get_by_label("Status").select_option("failed")
+    page.locator(".rows a", has_text="/v1/profile").first.click(timeout=LOADED)
+    reason = page.get_by_role("alert").filter(has_text="profile failed")
+    expect(reason.first).to_contain_text("AccessDenied", timeout=LOADED)
+    expect(reason.first).to_contain_text("dynamodb")
+
+
+def test_a_user_reads_the_mail_with_the_verification_code(
+    open_console: OpenConsole, platform: Platform, api: Api
+) -> None:
+    page = open_console("map")
+    person = Person(platform, api)
+    person.register()
+    page.get_by_role("link", name="Messages").click()
+    page.get_by_role("link", name="Mails").click()
+    mail = page.locator("article", has_text=person.email)
+    expect(mail).to_contain_text(person.read_code(), timeout=LOADED)
+
+
+def test_a_user_sees_the_item_that_was_written(
+    open_console: OpenConsole, api: Api, person: Person
+) -> None:
+    content = f"<b>console</b> {uuid.uuid4().hex}"
+    post = api.post("/v1/posts", {"content": content}, token=person.access_token).expect(201)
+    page = open_console("map")
+    page.get_by_role("link", name="Data").click()
+    page.get_by_role("link", name="post-posts").click(timeout=LOADED)
+    page.get_by_label("post_id").fill(post["postId"], timeout=LOADED)
+    page.get_by_role("button", name="Query").click()
+    item = page.locator(".items li")
+    expect(item).to_have_count(1, timeout=LOADED)
+    item.locator("summary").click()
+    expect(item.get_by_label("Item")).to_contain_text(content)
+
+
+def test_a_user_redrives_a_dead_letter(open_console: OpenConsole, platform: Platform) -> None:
+    sqs = platform.aws("sqs")
+    url = sqs.get_queue_url(QueueName=platform.outputs["queues"]["relay-retries-dlq"])["QueueUrl"]
+    event_id = f"none-{uuid.uuid4().hex}"
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"eventId": event_id}))
+    page = open_console("map")
+    page.get_by_role("link", name="Messages").click()
+    queue = page.get_by_role("row").filter(has_text="relay-retries-dlq")
+    expect(queue.locator(".bad")).to_be_visible(timeout=LOADED)
+    queue.get_by_role("link").click()
+    expect(page.get_by_label("Body")).to_contain_text(event_id, timeout=LOADED)
+    redrive = page.get_by_role("button", name="Redrive")
+    redrive.click()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("alert")).to_contain_text("nothing was changed")
+    redrive.click()
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("status")).to_contain_text("1 redriven, 0 left", timeout=LOADED)
+    expect(page.locator("main")).to_contain_text("The queue is empty", timeout=LOADED)
+
+
+def test_a_user_invokes_a_function_with_an_example(open_console: OpenConsole) -> None:
+    page = open_console("functions/health")
+    wait_until_loaded(page)
+    page.get_by_role("button", name="Invoke").click()
+    page.get_by_role("button", name="Confirm").click()
+    result = page.get_by_role("status")
+    expect(result).to_contain_text("Succeeded in", timeout=LOADED)
+    expect(result.get_by_label("Result")).to_contain_text("200")
+
+
+def test_sql_can_read_but_not_write(open_console: OpenConsole) -> None:
+    page = open_console("data/sql")
+    sql, run = page.get_by_label("SQL"), page.get_by_role("button", name="Run")
+    sql.fill("SELECT count(*) AS listed FROM catalog.categories;")
+    run.click()
+    expect(page.get_by_role("columnheader", name="listed")).to_be_visible(timeout=LOADED)
+    for statement, reason in (
+        ("DELETE FROM catalog.wishes", "syntax error"),
+        ("SELECT 1; DELETE FROM catalog.wishes", "multiple commands"),
+        ("SELECT set_config('transaction_read_only', 'off', true)", "read-write mode"),
+        ("SELECT nextval('no_such')", "does not exist"),
+        ("SELECT pg_sleep(20)", "statement timeout"),
+        ("SELECT pg_read_file('/etc/passwd')", "permission denied"),
+    ):
+        sql.fill(statement)
+        run.click()
+        expect(page.get_by_role("alert")).to_contain_text(reason, timeout=LOADED)
+    sql.fill("SELECT generate_series(1, 1000)")
+    run.click()
+    expect(page.get_by_role("status").first).to_contain_text("200 rows", timeout=LOADED)
+    expect(page.get_by_role("status").first).to_contain_text("there are more")

@@ -1,0 +1,81 @@
+"""Changes need a confirmation, and are off unless the operator allowed them."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+from ops.cloud import Cloud
+from ops.root import Root
+from ops.web_console.confirmations import VALID, Confirmations
+from tests.ops.web_console.conftest import OUTPUTS, open_console, retaining
+
+QUEUES = OUTPUTS["queues"]
+
+
+@pytest.fixture
+def dead_letter() -> str:
+    """Returns the URL of the source queue of a dead letter."""
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES.values()}
+    sqs.send_message(QueueUrl=urls["relay-retries-dlq-dev"], MessageBody='{"eventId": "1"}')
+    return urls["relay-retries-dev"]
+
+
+def waiting(url: str) -> int:
+    sqs = boto3.client("sqs", region_name="us-east-1")
+    response = sqs.get_queue_attributes(
+        QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
+    )
+    return int(response["Attributes"]["ApproximateNumberOfMessages"])
+
+
+BODY = {"queue": "relay-retries"}
+
+
+def test_a_redrive_happens_only_after_its_confirmation(
+    deployed: Cloud, root: Root, dead_letter: str
+) -> None:
+    console = open_console(deployed, root, write=True)
+    asked = console.post("/api/redrive", BODY).json
+    assert asked["question"] == "Move the messages of relay-retries back to their consumers"
+    assert waiting(dead_letter) == 0
+    confirmed = {**BODY, "confirmation": asked["confirmation"]}
+    assert console.post("/api/redrive", confirmed).json["result"][0]["redriven"] == 1
+    assert waiting(dead_letter) == 1
+    again = console.post("/api/redrive", confirmed).json
+    assert "question" in again, "a confirmation is valid once"
+
+
+def test_a_confirmation_is_valid_only_for_its_own_request(
+    deployed: Cloud, root: Root, dead_letter: str
+) -> None:
+    console = open_console(deployed, root, write=True)
+    other = console.post("/api/redrive", {"queue": "relay-retries-dlq"}).json["confirmation"]
+    for confirmation in (other, "", "invented"):
+        response = console.post("/api/redrive", {**BODY, "confirmation": confirmation})
+        assert "question" in response.json
+    assert waiting(dead_letter) == 0
+
+
+def test_a_confirmation_expires() -> None:
+    now = [0.0]
+    confirmations = Confirmations(lambda: now[0])
+    key = confirmations.issue("redrive", BODY)
+    now[0] = VALID
+    assert not confirmations.use(key, "redrive", BODY)
+
+
+@pytest.mark.parametrize("keeps_data", [False, True])
+def test_an_environment_on_aws_is_read_only_without_the_option(
+    deployed: Cloud, root: Root, dead_letter: str, keeps_data: bool
+) -> None:
+    cloud = retaining(deployed) if keeps_data else deployed
+    console = open_console(cloud, root)
+    assert console.get("/api/status").json["mayWrite"] is False
+    for action in ("redrive", "invoke", "event", "rollback"):
+        response = console.post(f"/api/{action}", BODY)
+        assert response.status == 502
+        assert "--write" in response.json["problem"]
+    assert waiting(dead_letter) == 0
+    assert open_console(cloud, root, write=True).get("/api/status").json["mayWrite"] is True
