@@ -1,0 +1,117 @@
+"""Takes the pictures of docs/console.md from the platform on this machine.
+
+python -m tools.console_pictures [ROOT]
+
+Fills the platform with demonstration data, sends requests of which one fails, and puts a message
+into a dead-letter queue. Requires a Chromium on the PATH.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import urllib3
+from playwright.sync_api import Page, ViewportSize, sync_playwright
+
+from ops.cloud import EMBEDDED, Cloud, connect
+from ops.local.console_process import console_address
+from ops.root import DEFAULT_ROOT, PROJECT, Root
+from ops.seed import seed_community
+from ops.terraform.state import outputs
+
+IMAGES = PROJECT / "docs" / "images"
+SIZE: ViewportSize = {"width": 1280, "height": 800}
+LOADED = 60_000
+"""Milliseconds."""
+LARGEST = 150_000
+"""Bytes."""
+REQUESTS = 12
+
+
+@dataclass
+class Photographer:
+    """Takes pictures of the console."""
+
+    page: Page
+    directory: Path
+    taken: list[Path] = field(default_factory=list)
+
+    def take(self, name: str, view: str, prepare: Callable[[Page], object] = bool) -> None:
+        """Opens a view, waits for its data, and takes a picture.
+
+        Args:
+            prepare: Is called with the loaded page.
+        """
+        self.page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
+        self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOADED)
+        prepare(self.page)
+        # Live values arrive within a poll.
+        self.page.wait_for_timeout(6000)
+        file = self.directory / f"console-{name}.png"
+        self.page.screenshot(path=file)
+        assert file.stat().st_size <= LARGEST, f"{file} is larger than {LARGEST} bytes"
+        self.taken.append(file)
+
+
+def send_requests(cloud: Cloud) -> None:
+    """Sends requests of which some are rejected, and a message to a dead-letter queue."""
+    api = outputs(cloud)["api_url"]
+    with urllib3.PoolManager(ca_certs=cloud.authority) as pool:
+        for number in range(REQUESTS):
+            for path in ("/health", "/v1/posts", "/v1/catalog/listings", f"/v1/posts/{number}"):
+                pool.request("GET", api + path, retries=False, timeout=30)
+    sqs = cloud.client("sqs")
+    url = sqs.get_queue_url(QueueName=outputs(cloud)["queues"]["relay-retries-dlq"])["QueueUrl"]
+    sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"eventId": "lost"}))
+
+
+def take_pictures(root: Root, directory: Path) -> list[Path]:
+    """Takes all pictures and returns their files."""
+    cloud, address = connect(EMBEDDED, root), console_address(root)
+    assert address, "the console is not running: start it with `make up`"
+    seed_community(cloud)
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport=SIZE)
+        page.goto(f"{address}#/requests")
+        traffic = threading.Thread(target=send_requests, args=(cloud,))
+        traffic.start()
+        photographer = Photographer(page, directory)
+        traffic.join()
+        photographer.take("map", "map", lambda page: page.wait_for_selector(".node.good"))
+        photographer.take("requests", "requests")
+        photographer.take("waterfall", "requests", open_request)
+        photographer.take("functions", "functions/chat")
+        photographer.take("data", "data/tables/post-posts", open_item)
+        photographer.take("messages", "messages/queues")
+        photographer.take("changes", "changes/releases")
+        browser.close()
+    return photographer.taken
+
+
+def open_request(page: Page) -> None:
+    """Opens the latest request that wrote, because it has the most parts."""
+    page.get_by_label("Search").fill("POST")
+    page.locator(".rows a").first.click()
+    page.wait_for_selector(".waterfall", timeout=LOADED)
+    page.locator(".waterfall summary", has_text="function").first.click()
+
+
+def open_item(page: Page) -> None:
+    page.locator(".items summary").first.click()
+
+
+if __name__ == "__main__":
+    for picture in take_pictures(
+        Root(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROOT), IMAGES
+    ):
+        print(f"{picture.stat().st_size:>7}  {picture}")
