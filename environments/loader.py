@@ -28,7 +28,7 @@ class EnvironmentFileError(Exception):
     """
 
 
-class _Loader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """Loads YAML's safe subset.
 
     A repeated key is an error, because PyYAML would silently keep its last value.
@@ -74,7 +74,7 @@ def load_environment(
         )
     try:
         text = file.read_text(encoding="utf-8")
-        raw = yaml.load(text, Loader=_Loader)  # noqa: S506
+        raw = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506
     except yaml.MarkedYAMLError as error:
         raise EnvironmentFileError(_describe_syntax(file.name, error)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -100,7 +100,7 @@ def load_environment(
         broken = broken_rules(environment, is_incomplete=True)
     problems += broken
     if problems:
-        marks = dict(_find_marks(yaml.compose(text, Loader=_Loader), ()))
+        marks = dict(_find_marks(yaml.compose(text, Loader=UniqueKeyLoader), ()))
         raise EnvironmentFileError(
             "\n".join(f"{file.name}{_position(line, marks)}: {line}" for line in problems)
         )

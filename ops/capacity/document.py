@@ -9,13 +9,14 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from environments.loader import UniqueKeyLoader
 from ops.errors import OperatorError
 
 
 class Strict(BaseModel):
     """A part of a file. Unknown keys are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 T = TypeVar("T", bound=Strict)
@@ -28,7 +29,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
         OperatorError: The file does not exist, is not YAML, or contains no mapping.
     """
     try:
-        document = yaml.safe_load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
         raise OperatorError(f"Cannot read {file}: {error}") from error
     except yaml.YAMLError as error:

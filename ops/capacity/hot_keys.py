@@ -77,6 +77,20 @@ class HotKeys:
             lambda point: self.room_messages(point.users) * posting(point),
             fan_out,
         )
+        batch_size = inputs.stack.event_sources["delivery/frames-source"].batch_size
+
+        def batch(point: Point) -> float:
+            """Returns the frames that arrive while a frame is posted, which form a batch."""
+            return min(batch_size, max(1.0, self.room_messages(point.users) * posting(point)))
+
+        yield Limit(
+            "hot room: time to post the frames of a batch, which are posted again after a timeout",
+            delivery.timeout,
+            "s",
+            "stack delivery/frames-source batch_size and delivery/function timeout",
+            lambda point: batch(point) * posting(point),
+            fan_out,
+        )
         yield inputs.by_quota(
             "hot room: reads of its memberships (chat-members)",
             READS,

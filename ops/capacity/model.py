@@ -26,10 +26,16 @@ class Number(Strict):
     source: str
 
 
+class Positive(Number):
+    """A number by which something is divided."""
+
+    value: float = Field(gt=0)
+
+
 class Population(Strict):
     """The users. Sessions and minutes are those of a daily active user."""
 
-    peak_to_mean: Number
+    peak_to_mean: Positive
     monthly_users_per_daily_user: Number
     sessions: Number
     session_minutes: Number
@@ -51,7 +57,7 @@ class Hot(Strict):
     room_members: Number
     room_messages_per_member: Number
     post_likes: Number
-    post_hours: Number
+    post_hours: Positive
     seller_share: Number
     releases_per_hour: Number
     repeats_per_second: Number
@@ -60,7 +66,7 @@ class Hot(Strict):
 class Outage(Strict):
     """The clients' behaviour after an outage."""
 
-    seconds_to_reconnect: Number
+    seconds_to_reconnect: Positive
     share_that_refreshes: Number
 
 
@@ -70,12 +76,12 @@ class Times(Strict):
     handler_ms: Number
     post_ms: Number
     call_cpu_ms: Number
-    dynamodb_ms: Number
+    dynamodb_ms: Positive
     cognito_ms: Number
     other_call_ms: Number
     post_round_trip_ms: Number
     cache_ms: Number
-    statement_ms: Number
+    statement_ms: Positive
     language_model_ms: Number
 
 
@@ -83,13 +89,13 @@ class DatabaseUse(Strict):
     """The CPU time that a statement takes, and the CPU of a capacity unit."""
 
     statement_cpu_ms: Number
-    cores_per_capacity_unit: Number
+    cores_per_capacity_unit: Positive
 
 
 class CacheUse(Strict):
     """The commands that the cache executes, and the memory that it needs."""
 
-    commands_per_second: Number
+    commands_per_second: Positive
     bytes_per_connection: Number
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from environments import environment_names, load_environment
+from ops.capacity.calls import load_rows
 from ops.capacity.stack import read_stack
 from ops.commands.capacity import show
 from ops.terraform.stack_document import read_synthesized
@@ -45,6 +46,14 @@ def test_the_settings_are_those_of_the_environment_file(synthesized: Path, name:
     assert stack.rest.rate == 10 * environment.lambdas.reserved_concurrency
     assert stack.event_sources["relay/stream"].is_stream
     assert not stack.event_sources["delivery/frames-source"].is_stream
+
+
+def test_every_table_and_index_of_the_measured_calls_is_in_the_stack(synthesized: Path) -> None:
+    tables = read_stack(read_synthesized(synthesized / "prod")).tables
+    for row in load_rows().values():
+        for key in row.units:
+            table, _, index = key.partition(" ")[0].partition("/")
+            assert not index or index in tables[table].indexes
 
 
 def test_text_names_the_first_limits_and_what_moves_them(

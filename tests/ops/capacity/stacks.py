@@ -31,8 +31,13 @@ def make_stack(**changes: Any) -> Stack:
         websocket=Throttle(1000, 2000),
         authorizer_seconds=300,
         event_sources={
-            name: EventSource(name, name.partition("/")[0], 50, 1, is_stream=True)
-            for name in ("relay/stream", "delivery/stream")
+            **{
+                name: EventSource(name, name.partition("/")[0], 50, 1, is_stream=True)
+                for name in ("relay/stream", "delivery/stream")
+            },
+            "delivery/frames-source": EventSource(
+                "delivery/frames-source", "delivery", 10, 1, is_stream=False
+            ),
         },
         fast_fifo=False,
         shards=4,

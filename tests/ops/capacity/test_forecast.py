@@ -164,6 +164,17 @@ def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
     assert large == larger
 
 
+def test_a_room_with_a_backlog_exceeds_the_timeout_of_its_batches() -> None:
+    forecast = make_forecast()
+    one = limit(forecast, "hot room: time to post one frame")
+    batch = limit(forecast, "hot room: time to post the frames of a batch")
+    quiet, busy = forecast.point(10_000), forecast.point(100_000)
+    assert batch.demand(quiet) == one.demand(quiet)
+    # 22 s for a frame, while 3.9 more arrive.
+    assert batch.demand(busy) == pytest.approx(one.demand(busy) * 3.9, rel=0.01)
+    assert batch.demand(busy) > batch.capacity > one.demand(busy)
+
+
 def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
     forecast = make_forecast()
     likes = limit(forecast, "hot post: writes of its likes")

@@ -55,6 +55,15 @@ def test_a_file_replaces_single_numbers_of_the_built_in_model(tmp_path: Path) ->
             "rooms: [{members: 2, share: 0.5, source: assumption}]",
             "the shares of `rooms` add up to 0.5, not to 1",
         ),
+        (
+            "outage: {seconds_to_reconnect: {value: 0, source: assumption}}",
+            "outage.seconds_to_reconnect.value: 0: Input should be greater than 0",
+        ),
+        (
+            "hot: {post_likes: {value: .inf, source: assumption}}",
+            "hot.post_likes.value: inf: Input should be a finite number",
+        ),
+        ("frames: {}\nframes: {}", "the key 'frames' appears twice"),
         ("rooms: [", "invalid YAML"),
         ("[]", "expected a mapping of keys to values"),
     ],
