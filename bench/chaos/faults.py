@@ -146,6 +146,9 @@ KILLS = [
     Fault("kill Valkey", _kill("cache")),
 ]
 """The last two kill no function, so that all leases have ended at the end of a short run."""
+PROXIES = [
+    Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
+]
 INTERRUPTIONS = [
     *(Fault(f"kill `ops up`: {phase}", _interrupt(phase, "up")) for phase in PHASES),
     *(
@@ -181,4 +184,4 @@ CLOCKS = [
     for clock in [_Clock(seconds)]
 ]
 """Each fault moves the clock and moves it back, so time runs backwards once in each."""
-EVERY_FAULT = [*KILLS, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]
+EVERY_FAULT = [*KILLS, *PROXIES, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -247,6 +248,17 @@ def test_a_change_that_is_lost_in_a_kill_is_reported(server: Server) -> None:
     assert server.aws.take_recovery() is None
 
 
+def saved_modules(server: Server) -> set[str]:
+    """Returns the names of the modules for which the journal contains a complete save."""
+    records = [
+        record
+        for segment in (server.aws.data / "journal").iterdir()
+        for line in segment.read_text().splitlines()
+        for record in json.loads(line)
+    ]
+    return {module for kind, *rest in records if kind == "saved" for module in rest[0]}
+
+
 def test_a_change_during_a_call_that_delays_its_save_is_not_reported_as_lost(
     tmp_path: Path,
 ) -> None:
@@ -259,7 +271,7 @@ def test_a_change_during_a_call_that_delays_its_save_is_not_reported_as_lost(
         # Its save is due while the next call blocks the event loop.
         parameters.put_parameter(Name="/p", Value="1", Type="String")
         roles.create_role(RoleName="role", AssumeRolePolicyDocument="{}")
-        time.sleep(SAVE_SECONDS)
+        wait_for(lambda: "iam" in saved_modules(server), interval=0.05)
         server.kill()
         recovery = server.start()
         assert recovery is None or recovery.lost == {}
