@@ -305,7 +305,7 @@ class Saver:
                         self._journal.write(["changed", module, first])
             else:
                 if save.changes:
-                    self._journal.write(["saved", save.changes])
+                    self._journal.write(["saved", save.changes, time.time()])
             finally:
                 self._end(save)
         if errors:

@@ -6,16 +6,19 @@ import json
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench.chaos.changes import Changes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.local.consistency import StateConsistency
-from ops.root import write_json
+from ops.root import PROJECT, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption, import_id
+from ops.terraform.lookups import find_id
 from ops.terraform.runner import Terraform, TerraformKilledError, last_run
 from ops.terraform.toolchain import terraform, terraform_variables
 from tests.ops.embedded.servers import Server, running_server
@@ -46,6 +49,9 @@ def table(name: str) -> dict[str, Any]:
     }
 
 
+REVIEWED: dict[str, Any] = yaml.safe_load(
+    (PROJECT / "tests" / "stack" / "adoption.yml").read_text()
+)
 RESOURCES: dict[str, dict[str, Any]] = {
     "aws_dynamodb_table": {"items": table("items"), "others": table("others")},
     "aws_iam_role": {"role": {"name": "role", "assume_role_policy": json.dumps(TRUST)}},
@@ -121,6 +127,141 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     assert {resource["type"] for resource in state["resources"]} == RESOURCES.keys()
     with stack.temporary_plan("second") as plan:
         assert plan.counts == {"add": 0, "change": 0, "remove": 0}
+
+
+def replaceable_resources() -> dict[str, dict[str, Any]]:
+    """Returns one resource of each type that is `replaceable`, and the resources that they need."""
+    bucket = {"bucket": "${aws_s3_bucket.b.id}"}
+    rule = {"security_group_id": "${aws_security_group.g.id}", "ip_protocol": "-1"}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::000000000000:root"},
+        "Action": "s3:GetObject",
+        "Resource": "arn:aws:s3:::replaceable/*",
+    }
+    visibility = {"sampled_requests_enabled": False, "cloudwatch_metrics_enabled": False}
+    encryption = {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
+    resources: dict[str, dict[str, Any]] = {
+        "aws_vpc": {"cidr_block": "10.0.0.0/16"},
+        "aws_security_group": {"name": "g", "vpc_id": "${aws_vpc.b.id}"},
+        "aws_s3_bucket": {"bucket": "replaceable"},
+        "aws_iam_role": {"name": "replaceable", "assume_role_policy": json.dumps(TRUST)},
+        "aws_sqs_queue": {"name": "replaceable"},
+        "aws_cloudwatch_log_group": {"name": "aws-waf-logs-replaceable"},
+        "aws_wafv2_web_acl": {
+            "name": "replaceable",
+            "scope": "REGIONAL",
+            "default_action": {"allow": {}},
+            "visibility_config": {**visibility, "metric_name": "m"},
+        },
+    }
+    resources = {type_: {"b": values} for type_, values in resources.items()}
+    resources["aws_security_group"] = {"g": resources["aws_security_group"]["b"]}
+    replaceable = {
+        "aws_cloudwatch_dashboard": {"dashboard_name": "d", "dashboard_body": '{"widgets":[]}'},
+        "aws_cloudwatch_metric_alarm": {
+            "alarm_name": "a",
+            "comparison_operator": "GreaterThanThreshold",
+            "evaluation_periods": 1,
+            "metric_name": "m",
+            "namespace": "n",
+            "period": 60,
+            "statistic": "Sum",
+            "threshold": 1,
+        },
+        "aws_default_security_group": {"vpc_id": "${aws_vpc.b.id}"},
+        "aws_iam_role_policy": {
+            "name": "p",
+            "role": "${aws_iam_role.b.id}",
+            "policy": json.dumps(READ_OBJECTS),
+        },
+        "aws_lambda_function_event_invoke_config": {
+            "function_name": "replaceable",
+            "maximum_retry_attempts": 1,
+        },
+        "aws_s3_bucket_cors_configuration": {
+            **bucket,
+            "cors_rule": [{"allowed_methods": ["GET"], "allowed_origins": ["*"]}],
+        },
+        "aws_s3_bucket_lifecycle_configuration": {
+            **bucket,
+            "rule": [{"id": "r", "status": "Enabled", "filter": {}, "expiration": {"days": 1}}],
+        },
+        "aws_s3_bucket_logging": {**bucket, "target_bucket": "adopted", "target_prefix": "l/"},
+        "aws_s3_bucket_ownership_controls": {
+            **bucket,
+            "rule": {"object_ownership": "BucketOwnerEnforced"},
+        },
+        "aws_s3_bucket_policy": {
+            **bucket,
+            "policy": json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+        },
+        "aws_s3_bucket_public_access_block": {**bucket, "block_public_acls": True},
+        "aws_s3_bucket_server_side_encryption_configuration": {**bucket, "rule": [encryption]},
+        "aws_s3_bucket_versioning": {
+            **bucket,
+            "versioning_configuration": {"status": "Enabled"},
+        },
+        "aws_sns_topic": {"name": "t"},
+        "aws_sns_topic_subscription": {
+            "topic_arn": "${aws_sns_topic.r.arn}",
+            "protocol": "sqs",
+            "endpoint": "${aws_sqs_queue.b.arn}",
+        },
+        "aws_vpc_security_group_egress_rule": {**rule, "cidr_ipv4": "10.0.0.0/16"},
+        "aws_vpc_security_group_ingress_rule": {**rule, "cidr_ipv4": "10.0.0.0/16"},
+        "aws_wafv2_web_acl_logging_configuration": {
+            "resource_arn": "${aws_wafv2_web_acl.b.arn}",
+            "log_destination_configs": ["${aws_cloudwatch_log_group.b.arn}"],
+        },
+    }
+    assert replaceable.keys() == set(REVIEWED["replaceable"])
+    return resources | {type_: {"r": values} for type_, values in replaceable.items()}
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(1800)
+def test_replaceable_resources_that_the_state_lacks_are_created_again_without_a_copy(
+    server: Server, stack: Terraform
+) -> None:
+    role = server.client("iam").create_role(RoleName="f", AssumeRolePolicyDocument="{}")["Role"]
+    server.client("lambda").create_function(
+        FunctionName="replaceable",
+        Runtime="python3.12",
+        Handler="m.handler",
+        Role=role["Arn"],
+        Code={"ZipFile": b"PK\x05\x06" + bytes(18)},
+    )
+    server.client("s3").create_bucket(Bucket="adopted")
+    configuration = json.loads((stack.directory / "cdk.tf.json").read_text())
+    configuration["resource"] = replaceable_resources()
+    write_json(stack.directory / "cdk.tf.json", configuration)
+    stack.apply()
+    file = stack.directory / "terraform.tfstate"
+    state = json.loads(file.read_text())
+    before = copies(server)
+    kept = [item for item in state["resources"] if item["type"] not in REVIEWED["replaceable"]]
+    write_json(file, {**state, "resources": kept})
+    write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
+    consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
+    consistency.run(
+        lambda: consistency.apply(stack.apply),
+        lambda existing: adopt(stack, existing, {}, partial(find_id, server.client)),
+    )
+    assert copies(server) == before
+    state = json.loads(file.read_text())
+    assert {item["type"] for item in state["resources"]} == replaceable_resources().keys()
+
+
+def copies(server: Server) -> dict[str, int]:
+    """Returns the number of resources of the types of which AWS could keep several."""
+    rules = server.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
+    sns = server.client("sns")
+    return {
+        "rules": len(rules),
+        "topics": len(sns.list_topics()["Topics"]),
+        "subscriptions": len(sns.list_subscriptions()["Subscriptions"]),
+    }
 
 
 def store_state_in_s3(server: Server, stack: Terraform) -> None:
