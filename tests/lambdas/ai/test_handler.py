@@ -417,7 +417,7 @@ def test_concurrent_calls_are_admitted_up_to_the_quota(
     refused, all_decided = threading.Semaphore(0), threading.Event()
 
     def wait(exchange: Exchange) -> None:
-        all_decided.wait(20)
+        all_decided.wait(60)
         exchange.complete("Done.")
 
     gemini.behaviours = [wait]
@@ -434,7 +434,7 @@ def test_concurrent_calls_are_admitted_up_to_the_quota(
     with ThreadPoolExecutor(50) as pool:
         running = [pool.submit(one, number) for number in range(50)]
         for _ in range(43):
-            assert refused.acquire(timeout=20)
+            assert refused.acquire(timeout=60)
         all_decided.set()
         statuses = [future.result() for future in running]
     assert (statuses.count(200), statuses.count(429)) == (7, 43)

@@ -23,7 +23,7 @@ A = "CREATE SCHEMA shop AUTHORIZATION migration; SET ROLE migration;\nCREATE TAB
 B = "CREATE TABLE shop.b (id int);"
 
 
-def eventually(find: Callable[[], T], seconds: float = 10.0) -> T:
+def eventually(find: Callable[[], T], seconds: float = 20.0) -> T:
     """Calls `find` until it returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while not (found := find()):
@@ -179,22 +179,28 @@ def test_an_older_version_accepts_a_newer_schema(files: Files) -> None:
     assert files.migrate() == Result((), (), unknown=("0002_b",))
 
 
-def waiting(files: Files) -> bool:
+def count_waiting(files: Files) -> int:
     sql = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-    return bool(files.run(sql)[0][0])
+    return int(files.run(sql)[0][0])
 
 
-def test_a_concurrent_run_waits_for_the_first(files: Files) -> None:
-    files.write(_0001_a=A + "SELECT pg_sleep(0.5);", _0002_b=B)
+def test_a_concurrent_run_waits_for_the_first(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lambdas.migration.migrator.LOCK_TIMEOUT", 60)
+    files.write(_0001_a=A + "SELECT pg_advisory_xact_lock(1);", _0002_b=B)
     results: dict[str, Result] = {}
 
     def run(by: str) -> None:
         results[by] = files.migrate(by=by)
 
     threads = [threading.Thread(target=run, args=(by,)) for by in ("ada", "bob")]
-    for thread in threads:
-        thread.start()
-    eventually(lambda: waiting(files))
+    with closing(files.postgres.connect(database=files.database)) as other:
+        other.run("SELECT pg_advisory_lock(1)")
+        for thread in threads:
+            thread.start()
+        # The first run waits in its migration, the second one for the first.
+        eventually(lambda: count_waiting(files) == 2)
     for thread in threads:
         thread.join()
     applied = sorted(result.applied for result in results.values())
@@ -227,7 +233,7 @@ def test_a_migration_ends_before_the_functions_timeout(files: Files) -> None:
     with pytest.raises(
         MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"
     ):
-        files.migrate(seconds=MARGIN + 0.3)
+        files.migrate(seconds=MARGIN + 1)
     assert time.monotonic() - started < 5
     assert files.tables() == []
 
