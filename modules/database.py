@@ -42,8 +42,9 @@ class Database(Construct):
     Args:
         names: The environment's resource names.
         subnet_ids: The private subnets of Aurora and the cache, one for each availability zone.
-        database_security_group_id: The security group that the database's clients may reach.
-        cache_security_group_id: The security group that the cache's clients may reach.
+        database_security_group_id: The security group of the database. It accepts the database's
+            clients.
+        cache_security_group_id: The security group of the cache. It accepts the cache's clients.
 
     Attributes:
         tables: The DynamoDB tables by name without environment, for example `auth-sessions`.

@@ -423,7 +423,7 @@ def _function_rows(name: str) -> list[Row]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # The specification uses the sum of durations, which is not meaningful.
+        # The graph shows the average. The specification uses the sum, which is not meaningful.
         [
             "AWS/Lambda",
             "Duration",

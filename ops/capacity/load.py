@@ -147,7 +147,7 @@ class Loads:
         return [("chat", messages + signals)]
 
     def _batch(self, name: str) -> int:
-        """Returns the most records of a batch that contains this event."""
+        """Returns the maximum number of records in a batch of this event."""
         source = {PUBLISH: "relay/stream", CHECK: "delivery/stream"}.get(name)
         return self._stack.event_sources[source].batch_size if source else 1
 

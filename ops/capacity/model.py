@@ -20,7 +20,7 @@ DAY = 86_400
 
 
 class Number(Strict):
-    """A number with the name of its source."""
+    """A number of the model, with the name of the source that it comes from."""
 
     value: float = Field(ge=0)
     source: str

@@ -324,8 +324,8 @@ def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -
     try:
         adopted = adopt(stack, left, created)
     except TerraformError as error:
-        # Without the import blocks, the apply reports the resources that it cannot create because
-        # they exist.
+        # The import blocks are deleted, so the apply reports the resources that it cannot create
+        # because they exist.
         end_adoption(stack.directory)
         report(f"Resources that a killed apply created could not be adopted: {error}")
     else:
