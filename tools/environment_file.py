@@ -34,7 +34,7 @@ are in `environments/rules.py`; every command reports all errors with line and c
 
 
 def docstrings() -> dict[str, dict[str, str]]:
-    """Returns the docstrings by class and field. Under the field `""` is that of the class itself."""
+    """Returns the docstrings by class and field. The field `""` has that of the class itself."""
     result: dict[str, dict[str, str]] = {}
     for node in ast.parse(inspect.getsource(model)).body:
         if isinstance(node, ast.ClassDef):
