@@ -63,7 +63,7 @@ def get(address: ConsoleAddress, path: str) -> bytes:
 
 @contextmanager
 def open_map(address: ConsoleAddress) -> Iterator[None]:
-    """Reads during the block what an open page with the map reads."""
+    """Reads the same data as an open page with the map, while the `with` block runs."""
     closed = threading.Event()
 
     def poll() -> None:

@@ -51,7 +51,7 @@ class Photographer:
         self.page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOADED)
         prepare(self.page)
-        # Live values arrive within a poll.
+        # The page shows live values after its next poll.
         self.page.wait_for_timeout(6000)
         file = self.directory / f"console-{name}.png"
         self.page.screenshot(path=file)

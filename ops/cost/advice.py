@@ -229,7 +229,7 @@ def _monitoring(book: _Book) -> Iterator[Advice]:
 def _protection(book: _Book) -> Iterator[Advice]:
     usd = book.usd("dynamodb.point_in_time_recovery")
     tables = [bool(t.value("point_in_time_recovery.enabled")) for t in book.every(_TABLE)]
-    # Some tables always have it.
+    # Some tables have point-in-time recovery in every environment. The setting adds the others.
     if sum(tables) > len(tables) / 2:
         yield Advice(
             "dynamodb.point_in_time_recovery",

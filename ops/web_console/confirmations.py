@@ -32,7 +32,7 @@ class Confirmations:
         return key
 
     def use(self, key: str | None, action: str, request: Mapping[str, Any]) -> bool:
-        """Returns True if the confirmation was issued for the request. It is then used up."""
+        """Returns True if the confirmation was issued for the request. It cannot be used again."""
         subject, until = self._issued.pop(key or "", ("", 0.0))
         return subject == _subject(action, request) and until > self._clock()
 

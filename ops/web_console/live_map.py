@@ -130,9 +130,10 @@ class LiveMap:
         }
 
     def _oldest_message(self, queue: str, visible: int) -> int | None:
-        """Returns when the oldest dead letter was sent. A peek at other queues could move messages.
+        """Returns when the oldest message of a dead-letter queue was sent.
 
-        SQS moves a message to the dead-letter queue after a number of receives.
+        Peeks only at dead-letter queues: SQS moves a message of another queue to the dead-letter
+        queue after a number of receives.
         """
         if not visible or SUFFIX not in queue:
             self._oldest.pop(queue, None)

@@ -35,7 +35,7 @@ def correlation_id() -> str:
 
 
 def trace(platform: Platform, correlation_id: str, *kinds: str) -> dict[str, Span]:
-    """Returns the first span of each kind, when there is a span of all `kinds`."""
+    """Waits until each of `kinds` has a span. Returns the first span of each."""
     since = int((time.time() - 300) * 1000)
 
     def find() -> dict[str, Span]:
