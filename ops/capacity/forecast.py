@@ -20,8 +20,8 @@ from ops.capacity.traffic import peak_traffic, storm_traffic
 
 AFTER_OUTAGE = " after an outage"
 """The ending of the names of limits whose demand is that of an outage."""
-FEWEST, MOST = 1.0, 1e9
-STEPS_PER_DECADE = 40
+FEWEST, MOST = 100.0, 1e9
+STEPS_PER_DECADE = 20
 """Numbers of users for which the loads are computed. Between them, demands are interpolated."""
 
 

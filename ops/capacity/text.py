@@ -67,6 +67,7 @@ def document(
         "quotasRead": quotas.read.isoformat(),
         "firstBreakAt": first and math.floor(first),
         "usdPerMonth": round(bill.usd, 2),
+        "services": {name: round(part.usd, 2) for name, part in bill.services.items()},
         "limits": [
             {
                 "name": use.limit.name,

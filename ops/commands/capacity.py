@@ -78,7 +78,7 @@ def show(
     # Only this command needs these modules.
     from ops.capacity import text  # noqa: PLC0415
     from ops.capacity.calls import load_rows  # noqa: PLC0415
-    from ops.capacity.forecast import Forecast  # noqa: PLC0415
+    from ops.capacity.forecast import MOST, Forecast  # noqa: PLC0415
     from ops.capacity.model import load_model  # noqa: PLC0415
     from ops.capacity.month import month_usage  # noqa: PLC0415
     from ops.capacity.picture import svg  # noqa: PLC0415
@@ -90,7 +90,7 @@ def show(
     model, quotas = load_model(usage), load_quotas()
     forecast = Forecast(read_stack(synthesized), model, quotas, load_rows())
     first = forecast.first_break()
-    count = users if users is not None else max(1.0, (first or 1e9) // 1)
+    count = users if users is not None else (first or MOST) // 1
     uses = forecast.uses(count)
     bill = make_bill(stack_resources(synthesized), month_usage(forecast, count))
     title = f"{synthesized.environment} at {text.people(count)} daily active users"
@@ -98,7 +98,10 @@ def show(
         picture.write_text(svg(forecast, uses[:FIRST], count, title), encoding="utf-8")
         report(f"Wrote {picture}")
     if as_json:
-        print_json(text.document(count, uses, first, bill, quotas))
+        recovery = forecast.recovery_seconds(count)
+        print_json(
+            {**text.document(count, uses, first, bill, quotas), "recoverySeconds": round(recovery)}
+        )
         return
     shown = uses if all_limits else uses[:FIRST]
     print_line(f"{title}. The first limit breaks at {text.people(first)}.")
