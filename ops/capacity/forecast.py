@@ -11,15 +11,13 @@ from functools import cached_property
 from ops.capacity import data_limits, service_limits
 from ops.capacity.calls import Row
 from ops.capacity.hot_keys import HotKeys
-from ops.capacity.limits import Inputs, Limit, Point
+from ops.capacity.limits import AFTER_OUTAGE, Inputs, Limit, Point
 from ops.capacity.load import Loads
 from ops.capacity.model import Model
 from ops.capacity.quotas import Quotas
 from ops.capacity.stack import Stack
 from ops.capacity.traffic import peak_traffic, storm_traffic
 
-AFTER_OUTAGE = " after an outage"
-"""The ending of the names of limits whose demand is that of an outage."""
 FEWEST, MOST = 100.0, 1e9
 STEPS_PER_DECADE = 20
 """Numbers of users for which the loads are computed. Between them, demands are interpolated."""

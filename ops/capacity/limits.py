@@ -12,6 +12,8 @@ from ops.capacity.model import Model
 from ops.capacity.quotas import Quota, Quotas
 from ops.capacity.stack import Stack
 
+AFTER_OUTAGE = " after an outage"
+"""The ending of the names of limits whose demand is that of an outage."""
 Kind = Literal["setting", "quota", "design"]
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from ops.capacity.limits import Change, Inputs, Limit, Point, design, request, setting
+from ops.capacity.limits import AFTER_OUTAGE, Change, Inputs, Limit, Point, design, request, setting
 from ops.capacity.load import Load
-from ops.capacity.traffic import is_route
+from ops.capacity.traffic import TICKET, is_route
 
 COGNITO = {
     "UserAuthentication": ("AdminInitiateAuth",),
@@ -17,6 +17,8 @@ COGNITO = {
     "UserResourceRead": ("AdminListGroupsForUser",),
 }
 """The operations that functions call, by the category that limits them together."""
+LOADS = (("peak", ""), ("storm", AFTER_OUTAGE))
+"""The loads with which a limit is compared, and the ending of its name."""
 MAILED = ("register", "resend-confirmation", "forgot-password")
 """Requests of the auth service for which Cognito sends a mail."""
 
@@ -49,24 +51,27 @@ def _apis(inputs: Inputs) -> Iterator[Limit]:
         "apigateway.connections",
         lambda point: point.storm.traffic.rates["frame connect"],
     )
-    for method in sorted({_method(name) for name in inputs.model.requests}):
-        yield Limit(
-            f"throttle of ANY {method}",
-            inputs.stack.rest.rate,
-            "requests/s",
-            "stack rest-api/settings throttling_rate_limit",
-            partial(_method_rate, method),
-            setting(throttles),
-        )
-    for frame in ("send_message", "join_room", "mark_read"):
-        yield Limit(
-            f"throttle of the WebSocket route {frame}",
-            inputs.stack.websocket.rate,
-            "frames/s",
-            "stack websocket-api/stage throttling_rate_limit",
-            partial(_larger_rate, f"frame {frame}"),
-            setting(throttles),
-        )
+    change = setting(throttles)
+    for method in sorted({_method(name) for name in (*inputs.model.requests, TICKET)}):
+        for load, ending in LOADS:
+            yield Limit(
+                f"throttle of ANY {method}{ending}",
+                inputs.stack.rest.rate,
+                "requests/s",
+                "stack rest-api/settings throttling_rate_limit",
+                partial(_method_rate, method, load),
+                change,
+            )
+    for frame in (*inputs.model.frames, "join_room"):
+        for load, ending in LOADS:
+            yield Limit(
+                f"throttle of the WebSocket route {frame}{ending}",
+                inputs.stack.websocket.rate,
+                "frames/s",
+                "stack websocket-api/stage throttling_rate_limit",
+                partial(_frame_rate, frame, load),
+                change,
+            )
 
 
 def _method(route: str) -> str:
@@ -76,16 +81,16 @@ def _method(route: str) -> str:
     return base if len(parts) == 3 else f"{base}/{{proxy+}}"
 
 
-def _method_rate(method: str, point: Point) -> float:
+def _method_rate(method: str, load: str, point: Point) -> float:
     return sum(
         rate
-        for name, rate in point.peak.traffic.rates.items()
+        for name, rate in _load(point, load).traffic.rates.items()
         if is_route(name) and _method(name) == method
     )
 
 
-def _larger_rate(name: str, point: Point) -> float:
-    return max(load.traffic.rates.get(name, 0.0) for load in (point.peak, point.storm))
+def _frame_rate(frame: str, load: str, point: Point) -> float:
+    return _load(point, load).traffic.rates.get(f"frame {frame}", 0.0)
 
 
 def _functions(inputs: Inputs) -> Iterator[Limit]:
@@ -100,7 +105,7 @@ def _functions(inputs: Inputs) -> Iterator[Limit]:
             f"lambdas.functions.{name}.reserved_concurrency" if name == "auth" else key
         )
         source = f"stack {name}/function reserved_concurrent_executions"
-        for load, ending in (("peak", ""), ("storm", " after an outage")):
+        for load, ending in LOADS:
             demand = partial(_concurrency, name, load)
             yield Limit(
                 f"concurrent executions of {name}{ending}",
@@ -118,7 +123,7 @@ def _functions(inputs: Inputs) -> Iterator[Limit]:
             partial(_invocations, name),
             change,
         )
-    for load, ending in (("peak", ""), ("storm", " after an outage")):
+    for load, ending in LOADS:
         yield Limit(
             f"concurrent executions that {', '.join(sorted(shared))} share{ending}",
             max(0.0, account.value - sum(reserved.values())),
@@ -161,7 +166,7 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
             if quota.adjustable
             else design("keep what these requests read in a table of the platform")
         )
-        for load, ending in (("peak", ""), ("storm", " after an outage")):
+        for load, ending in LOADS:
             yield inputs.by_quota(
                 f"Cognito's {category}{ending}",
                 f"cognito.{category}",

@@ -56,8 +56,9 @@ def make_forecast(**changes: Any) -> Forecast:
 
 
 def limit(forecast: Forecast, name: str) -> Limit:
-    """Returns the limit whose name begins with `name`."""
-    [found] = [limit for limit in forecast.limits if limit.name.startswith(name)]
+    """Returns the limit with this name, or the only one whose name begins with `name`."""
+    exact = [limit for limit in forecast.limits if limit.name == name]
+    [found] = exact or [limit for limit in forecast.limits if limit.name.startswith(name)]
     return found
 
 
