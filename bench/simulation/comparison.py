@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from bench.simulation.paths import (
     Room,
+    Steps,
     Storm,
     Timeline,
     simulate_room,
@@ -16,15 +17,18 @@ from bench.simulation.paths import (
 from ops.capacity.forecast import Forecast
 from ops.capacity.load import POSTS
 from ops.capacity.quotas import Quotas
+from ops.capacity.traffic import TICKET
 
 SEED = 1
-CONNECTS = (
-    "POST /v1/chat/tickets",
+STEPS = (
+    "POST /v1/auth/refresh",
+    TICKET,
     "frame connect",
     "GET /v1/chat/rooms",
+    "frame join_room",
+    "GET /v1/chat/rooms/{roomId}/messages",
 )
-"""What chat handles once for each user after an outage."""
-REFRESH = "POST /v1/auth/refresh"
+"""What each user does after an outage, in the order of `Steps`."""
 TIMELINE_UNITS = 1.0
 """Write units of a post in the timeline's index."""
 
@@ -100,38 +104,38 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
             forecast.recovery_seconds(users),
             simulate_storm(_storm_of(forecast, quotas, users), SEED),
         )
-    # This outage has no calls of Cognito, so clients wait for executions of chat.
-    users = 300_000
-    storm = replace(
-        _storm_of(forecast, quotas, users), refreshing_share=0.0, connections_per_second=1e9
-    )
-    used = forecast.point(users).storm.concurrency["chat"] / storm.chat_executions
+    # Without tokens to refresh, clients wait for the throttles of chat.
+    users = 200_000
+    storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
     yield Comparison(
         f"outage with {users:,} daily users who need not refresh: seconds",
-        storm.spread * max(1.0, used),
+        forecast.recovery_seconds(users, without=("Cognito", "concurrent executions of auth")),
         simulate_storm(storm, SEED),
     )
 
 
 def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
-    """Returns the parameters of the simulated storm, which are those of the model."""
-    model, loads, functions = forecast.model, forecast.loads, forecast.stack.functions
+    """Returns the storm that the model describes."""
+    model, stack = forecast.model, forecast.stack
+    seconds = forecast.loads.duration
     rooms = int(model.population.rooms_joined_per_session.value)
     online = users * model.online_share
     spread = model.outage.seconds_to_reconnect.value
-    connecting = sum(loads.duration(name) for name in CONNECTS)
-    # The remaining executions announce in each room who is online.
+    steps = Steps(*(seconds(name) for name in STEPS))
+    # The rest of the executions announces in each room who is online.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
+    known = steps.ticket + steps.connect + steps.rooms + rooms * (steps.join + steps.messages)
+    steps = replace(steps, join=steps.join + (whole - known) / rooms)
     return Storm(
         int(online),
         spread,
         model.outage.share_that_refreshes.value,
         rooms,
+        stack.rest.rate,
+        stack.websocket.rate,
         quotas.value("apigateway.connections"),
         quotas.value("cognito.UserResourceRead"),
-        functions["chat"].reserved or quotas.value("lambda.concurrency"),
-        functions["auth"].reserved or quotas.value("lambda.concurrency"),
-        connecting,
-        (whole - connecting) / rooms,
-        loads.duration(REFRESH),
+        stack.functions["chat"].reserved or quotas.value("lambda.concurrency"),
+        stack.functions["auth"].reserved or quotas.value("lambda.concurrency"),
+        steps,
     )

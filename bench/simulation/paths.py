@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
@@ -136,6 +135,18 @@ def simulate_timeline(timeline: Timeline, seconds: float, seed: int) -> Timeline
 
 
 @dataclass(frozen=True)
+class Steps:
+    """Seconds that the functions need for what each user does after an outage."""
+
+    refresh: float
+    ticket: float
+    connect: float
+    rooms: float
+    join: float
+    messages: float
+
+
+@dataclass(frozen=True)
 class Storm:
     """Users who connect again after an outage."""
 
@@ -144,56 +155,47 @@ class Storm:
     """Seconds within which the clients make their first attempt."""
     refreshing_share: float
     rooms: int
+    rest_per_second: float
+    """The throttle of the REST method that serves chat."""
+    joins_per_second: float
+    """The throttle of the WebSocket route."""
     connections_per_second: float
     group_reads_per_second: float
     """Cognito's quota for reading groups, which each refresh does once."""
     chat_executions: float
     auth_executions: float
-    connect_seconds: float
-    """Seconds that chat needs for a ticket, a connection and the reads that follow."""
-    join_seconds: float
-    refresh_seconds: float
+    steps: Steps
 
 
 def simulate_storm(storm: Storm, seed: int) -> float:
     """Returns the seconds until every user is connected and in all rooms."""
     simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
+    rest = Throttle(simulation, storm.rest_per_second)
+    joins = Throttle(simulation, storm.joins_per_second)
     connections = Throttle(simulation, storm.connections_per_second)
     groups = Throttle(simulation, storm.group_reads_per_second)
     chat, auth = Slots(storm.chat_executions), Slots(storm.auth_executions)
     finished = [0.0]
 
-    def attempt(step: Callable[[], Process]) -> Process:
-        """Repeats a step until it succeeds. A step that yields nothing was rejected."""
+    def attempt(slots: Slots, throttle: Throttle, seconds: float) -> Process:
+        """Repeats a request until neither the throttle nor the function rejects it."""
         pause = FIRST_PAUSE
-        while True:
-            process = step()
-            waited = False
-            for wait in process:
-                waited = True
-                yield wait
-            if waited:
-                return
+        while not (throttle.take() and slots.take()):
             yield rng.uniform(pause / 2, pause)
             pause = min(LONGEST_PAUSE, 2 * pause)
-
-    def execute(slots: Slots, seconds: float, throttle: Throttle | None = None) -> Process:
-        """Runs a function, unless all its executions are in use or the throttle rejects it."""
-        if not slots.take():
-            return
-        if throttle is not None and not throttle.take():
-            # The function has called Cognito, which rejected the call.
-            slots.free()
-            return
         yield rng.uniform(0.5, 1.5) * seconds
         slots.free()
 
     def user() -> Process:
+        steps = storm.steps
         if rng.random() < storm.refreshing_share:
-            yield from attempt(lambda: execute(auth, storm.refresh_seconds, groups))
-        yield from attempt(lambda: execute(chat, storm.connect_seconds, connections))
+            yield from attempt(auth, groups, steps.refresh)
+        yield from attempt(chat, rest, steps.ticket)
+        yield from attempt(chat, connections, steps.connect)
+        yield from attempt(chat, rest, steps.rooms)
         for _ in range(storm.rooms):
-            yield from attempt(lambda: execute(chat, storm.join_seconds))
+            yield from attempt(chat, joins, steps.join)
+            yield from attempt(chat, rest, steps.messages)
         finished[0] = max(finished[0], simulation.now)
 
     for _ in range(storm.users):

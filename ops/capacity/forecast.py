@@ -70,17 +70,22 @@ class Forecast:
             (found for limit in self.limits if (found := self._breaks_at(limit))), default=None
         )
 
-    def recovery_seconds(self, users: float) -> float:
+    def recovery_seconds(self, users: float, *, without: tuple[str, ...] = ()) -> float:
         """Returns the seconds after an outage until all users who were online are connected again.
 
         Clients that are rejected try again, so the limit with the highest utilisation decides.
+
+        Args:
+            without: Beginnings of names of limits that do not matter.
         """
         point = self.point(users)
         spread = self.model.outage.seconds_to_reconnect.value
         used = [
             limit.demand(point) / limit.capacity
             for limit in self.limits
-            if limit.name.endswith(AFTER_OUTAGE) and limit.capacity
+            if limit.name.endswith(AFTER_OUTAGE)
+            and limit.capacity
+            and not limit.name.startswith(without)
         ]
         return spread * max(1.0, *used)
 
