@@ -17,7 +17,7 @@ from tests.ops.permissions.proof import prove
 
 
 def main() -> None:
-    """Compares the pairs of policies, and prints statistics about them."""
+    """Generates and compares pairs of policies, and prints statistics about them."""
     parser = create_parser(__doc__)
     parser.add_argument(
         "--pairs", type=int, default=100_000, help="pairs of policies to compare (default: 100000)"

@@ -133,8 +133,8 @@ class Backups(Construct):
                             "S3Prefix": f"{EXPORT_PREFIX}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
-                            # All retries of a run have the same token, so that DynamoDB starts
-                            # one export.
+                            # The token is the same for all retries of a scheduled export, so that
+                            # DynamoDB starts only one.
                             "ClientToken": "<aws.scheduler.execution-id>",
                         }
                     ),

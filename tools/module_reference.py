@@ -228,7 +228,7 @@ def _is_resource(name: str, module: str) -> bool:
 def _examples(sources: Iterable[Source], names: set[str]) -> Iterator[tuple[str, str]]:
     """Yields the statements that create each construct.
 
-    For each construct, the shortest one is last.
+    The longest statements come first, so that the shortest of each construct is its last.
     """
     calls = [
         (node.func.id, textwrap.dedent(_lines(source.text, node)))

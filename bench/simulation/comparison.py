@@ -104,7 +104,7 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
             forecast.recovery_seconds(users),
             simulate_storm(_storm_of(forecast, quotas, users), SEED),
         )
-    # Without tokens to refresh, clients wait for the throttles of chat.
+    # If no client has to refresh its token, only the throttles of chat delay the clients.
     users = 200_000
     storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
     yield Comparison(
@@ -115,14 +115,15 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
-    """Returns the storm that the model describes."""
+    """Returns the reconnections after an outage that the capacity model describes."""
     model, stack = forecast.model, forecast.stack
     seconds = forecast.loads.duration
     rooms = int(model.population.rooms_joined_per_session.value)
     online = users * model.online_share
     spread = model.outage.seconds_to_reconnect.value
     steps = Steps(*(seconds(name) for name in STEPS))
-    # The rest of the executions announces in each room who is online.
+    # The model also counts the executions that announce to each room who is online. Their time is
+    # part of the time for joining a room.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
     known = steps.ticket + steps.connect + steps.rooms + rooms * (steps.join + steps.messages)
     steps = replace(steps, join=steps.join + (whole - known) / rooms)

@@ -76,7 +76,7 @@ class Forecast:
         Clients that are rejected try again, so the limit with the highest utilisation decides.
 
         Args:
-            without: Beginnings of names of limits that do not matter.
+            without: Limits whose names begin with one of these are ignored.
         """
         point = self.point(users)
         spread = self.model.outage.seconds_to_reconnect.value

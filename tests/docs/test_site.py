@@ -35,7 +35,7 @@ def test_every_document_is_a_page(site: Path) -> None:
     assert pages <= {str(path.relative_to(site)) for path in site.glob("**/*.html")}
 
 
-def test_the_navigation_has_the_sections_of_the_index(site: Path) -> None:
+def test_the_navigation_has_the_sections_of_the_documentation_index(site: Path) -> None:
     sections = re.findall(r"^## (.+)$", (PROJECT / "docs" / "README.md").read_text(), re.MULTILINE)
     page = (site / "docs" / "operations" / "roll-back.html").read_text()
     captions = re.findall(r'class="caption-text">([^<]+)<', page)
