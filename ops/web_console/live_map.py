@@ -35,6 +35,21 @@ AGE_INTERVAL = 20.0
 """Seconds between two checks of a message's age in a dead-letter queue. Each counts as a receive.
 """
 
+PAGES = {
+    "aws_lambda_function": "functions/{}",
+    "aws_dynamodb_table": "data/tables/{}",
+    "aws_s3_bucket": "data/buckets",
+    "aws_rds_cluster": "data/sql",
+    "aws_elasticache_replication_group": "data/cache",
+    "aws_sqs_queue": "messages/queues/{}",
+    "aws_cloudwatch_event_bus": "messages/events",
+    "aws_cloudwatch_event_archive": "messages/events",
+    "aws_cognito_user_pool": "messages/mails",
+    "aws_apigatewayv2_api": "messages/connections",
+    "aws_api_gateway_rest_api": "requests",
+}
+"""The console's page for each type of node, with the node's name."""
+
 
 class LiveMap:
     """The map of one environment.
@@ -66,11 +81,8 @@ class LiveMap:
             if self._drawn is None or self._drawn[0] != changed:
                 graph = view_of(read_graph(read_synthesized(directory)), VIEW)
                 title = f"Architecture of {source.environment}"
-                self._drawn = (
-                    changed,
-                    svg(graph, title=title, is_styled=False, desired_width=WIDTH),
-                    _pages(graph),
-                )
+                picture = svg(graph, title=title, is_styled=False, desired_width=WIDTH)
+                self._drawn = (changed, picture, _pages(graph, source.outputs()["queues"]))
             return self._drawn
 
     def values(self) -> dict[str, Any]:
@@ -153,21 +165,21 @@ class LiveMap:
         ]
 
 
-def _pages(graph: Graph) -> dict[str, str]:
-    """Returns the console's page for each node id."""
-    pages = {
-        "aws_lambda_function": "functions/{}",
-        "aws_dynamodb_table": "data/tables/{}",
-        "aws_s3_bucket": "data/buckets",
-        "aws_rds_cluster": "data/sql",
-        "aws_elasticache_replication_group": "data/cache",
-        "aws_sqs_queue": "messages/queues/{}",
-        "aws_cloudwatch_event_bus": "messages/events",
-        "aws_cloudwatch_event_archive": "messages/events",
-        "aws_cognito_user_pool": "messages/mails",
-        "aws_apigatewayv2_api": "messages/connections",
-        "aws_api_gateway_rest_api": "requests",
-    }
+def _pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
+    """Returns the console's page for each node id.
+
+    Args:
+        queues: The queues' names by key. The picture shows a name without the environment.
+    """
+    keys = {_shorten(name, graph.environment): key for key, name in queues.items()}
     return {
-        node.id: pages[node.type].format(node.label) for node in graph.nodes if node.type in pages
+        node.id: PAGES[node.type].format(
+            keys.get(_shorten(node.label, graph.environment), node.label)
+        )
+        for node in graph.nodes
+        if node.type in PAGES
     }
+
+
+def _shorten(name: str, environment: str) -> str:
+    return name.replace(f"-{environment}", "").replace("-queue", "")

@@ -119,7 +119,7 @@ def test_the_map_shows_requests_and_opens_a_function(
 ) -> None:
     page = open_console("map")
     auth = page.get_by_role("link", name="auth ", exact=False).filter(has_text="/min")
-    expect(auth.first).to_be_visible(timeout=70_000)
+    expect(auth.first).to_be_visible(timeout=LOADED)
     auth.first.press("Enter")
     expect(page.get_by_role("heading", name="auth auth-lambda-local")).to_be_visible(timeout=LOADED)
 

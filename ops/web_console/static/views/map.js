@@ -6,21 +6,23 @@ import { useRequests } from "./feed.js";
 const SVG = "http://www.w3.org/2000/svg";
 const MINUTE = 60_000;
 
-export function MapView() {
-  const values = useData("map", 5);
+export function MapView({ status }) {
+  const values = useData("map", status.isLocal ? 5 : 60);
   const { items } = useRequests();
-  const routes = useMemo(() => byRoute(items), [items, values.data]);
+  const routes = useMemo(() => count(items, (item) => `${item.method || "WS"} ${item.route}`),
+    [items, values.data]);
+  const functions = useMemo(() => ofFunctions(values.data, items), [items, values.data]);
   return html`<${Problem} text=${values.data && values.problem} />
-    <${Picture} values=${values.data} />
+    <${Picture} values=${values.data && { ...values.data, functions }} />
     <${Loaded} state=${values}>${values.data && html`<div class="columns">
       <section><h2>Routes in the last minute</h2>${routes.length === 0
         ? html`<p class="quiet empty">No requests in the last minute.</p>`
         : html`<${Table} label="Routes" rows=${routes} columns=${{
-          Route: (row) => html`<a href="#/requests">${row.route}</a>`, Requests: "count",
-          Failed: (row) => html`<span class=${row.failed ? "chip bad" : ""}>${row.failed}</span>`,
+          Route: (row) => html`<a href="#/requests">${row.name}</a>`, Requests: "requests",
+          Failed: (row) => html`<span class=${row.errors ? "chip bad" : ""}>${row.errors}</span>`,
           Slowest: (row) => milliseconds(row.slowest) }} />`}</section>
       <section><h2>Functions</h2><${Table} label="Functions"
-        rows=${Object.entries(values.data.functions)} columns=${{
+        rows=${Object.entries(functions)} columns=${{
           Function: ([name]) => html`<a href=${link("functions", name)}>${name}</a>`,
           Invocations: ([, item]) => item.requests ?? 0,
           Errors: ([, item]) => html`<span class=${item.errors ? "chip bad" : ""}>
@@ -35,17 +37,31 @@ export function MapView() {
     </div>`}</${Loaded}>`;
 }
 
-function byRoute(items) {
+// Counts the requests of the last minute by a name.
+function count(items, name) {
   const rows = new Map();
   for (const item of items.filter((each) => each.time > Date.now() - MINUTE)) {
-    const route = `${item.method || "WS"} ${item.route}`;
-    const row = rows.get(route) ?? { route, count: 0, failed: 0, slowest: 0 };
-    row.count += 1;
-    row.failed += item.failed ? 1 : 0;
+    const row = rows.get(name(item))
+      ?? { name: name(item), requests: 0, errors: 0, slowest: 0, total: 0 };
+    row.requests += 1;
+    row.errors += item.failed ? 1 : 0;
     row.slowest = Math.max(row.slowest, item.duration ?? 0);
-    rows.set(route, row);
+    row.total += item.duration ?? 0;
+    row.milliseconds = row.total / row.requests;
+    rows.set(row.name, row);
   }
-  return [...rows.values()].sort((one, other) => other.count - one.count);
+  return [...rows.values()].sort((one, other) => other.requests - one.requests);
+}
+
+// The embedded AWS has no metrics of invocations by its APIs, so requests replace them.
+function ofFunctions(values, items) {
+  const rows = { ...values?.functions };
+  for (const row of count(items, (item) => item.service)) {
+    if (rows[row.name] && !(rows[row.name].requests > row.requests)) {
+      rows[row.name] = { ...rows[row.name], ...row };
+    }
+  }
+  return rows;
 }
 
 function Picture({ values }) {
