@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.table import Table
 
 from ops.capacity.forecast import MOST, Use
+from ops.capacity.memory import Choice
 from ops.capacity.quotas import Quotas
 from ops.cost.bill import Bill
 
@@ -48,6 +49,25 @@ def use_table(uses: Sequence[Use]) -> Table:
             share(use.utilisation),
             people(use.breaks_at),
             style="bold" if use.utilisation > 1 else None,
+        )
+    return table
+
+
+def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
+    """Returns a table of the present sizes of functions, and of the cheapest ones."""
+    table = Table("function", box=None, pad_edge=False)
+    titles = ("MB", "p99, ms", "USD", f"MB for {target_ms:g} ms", "p99, ms", "USD")
+    for title in titles:
+        table.add_column(title, justify="right")
+    for choice in choices:
+        now, cheapest = choice.now, choice.cheapest
+        other = (
+            (f"{cheapest.memory_mb:g}", amount(cheapest.p99_ms), f"{cheapest.usd:,.2f}")
+            if cheapest
+            else ("none", "", "")
+        )
+        table.add_row(
+            now.function, f"{now.memory_mb:g}", amount(now.p99_ms), f"{now.usd:,.2f}", *other
         )
     return table
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,15 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     all_limits: Annotated[
         bool, typer.Option("--all", help="List every limit, not only the first ten.")
     ] = False,
+    memory: Annotated[
+        float | None,
+        typer.Option(
+            "--memory",
+            metavar="MS",
+            min=1,
+            help="List the cheapest memory of each function whose p99 takes at most MS ms.",
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute the limits that an environment meets first, at how many users, and the month's cost.
@@ -57,6 +67,7 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
         usage=usage,
         picture=picture,
         all_limits=all_limits,
+        memory=memory,
         as_json=as_json,
     )
 
@@ -68,23 +79,27 @@ def show(
     usage: Path | None = None,
     picture: Path | None = None,
     all_limits: bool = False,
+    memory: float | None = None,
     as_json: bool = False,
 ) -> None:
     """Prints the forecast of a stack.
 
     Args:
         users: Daily active users. None for the largest number that breaks no limit.
+        memory: The milliseconds that 99 % of the requests may take, to compare sizes of memory.
     """
     # Only this command needs these modules.
     from ops.capacity import text  # noqa: PLC0415
     from ops.capacity.calls import load_rows  # noqa: PLC0415
     from ops.capacity.forecast import MOST, Forecast  # noqa: PLC0415
+    from ops.capacity.memory import choose  # noqa: PLC0415
     from ops.capacity.model import load_model  # noqa: PLC0415
     from ops.capacity.month import month_usage  # noqa: PLC0415
     from ops.capacity.picture import svg  # noqa: PLC0415
     from ops.capacity.quotas import load_quotas  # noqa: PLC0415
     from ops.capacity.stack import read_stack  # noqa: PLC0415
     from ops.cost.bill import make_bill  # noqa: PLC0415
+    from ops.cost.prices import load_prices  # noqa: PLC0415
     from ops.cost.resources import stack_resources  # noqa: PLC0415
 
     model, quotas = load_model(usage), load_quotas()
@@ -97,11 +112,17 @@ def show(
     if picture:
         picture.write_text(svg(forecast, uses[:FIRST], count, title), encoding="utf-8")
         report(f"Wrote {picture}")
+    choices = (
+        list(choose(forecast, count, memory, rows=load_rows(), quotas=quotas, prices=load_prices()))
+        if memory
+        else []
+    )
+    seconds = forecast.recovery_seconds(count)
     if as_json:
-        recovery = forecast.recovery_seconds(count)
-        print_json(
-            {**text.document(count, uses, first, bill, quotas), "recoverySeconds": round(recovery)}
-        )
+        document = text.document(count, uses, first, bill, quotas)
+        document["recoverySeconds"] = round(seconds)
+        document["memory"] = [asdict(choice) for choice in choices]
+        print_json(document)
         return
     shown = uses if all_limits else uses[:FIRST]
     print_line(f"{title}. The first limit breaks at {text.people(first)}.")
@@ -109,7 +130,9 @@ def show(
     print_line("\nTo move these limits:")
     for line in text.changes(shown):
         print_line(line)
-    seconds = forecast.recovery_seconds(count)
+    if memory:
+        print_line("")
+        out.print(text.memory_table(choices, memory))
     print_line(f"\nAfter an outage, everybody is connected again within about {seconds:,.0f} s.")
     print_line(
         f"The month costs {bill.usd:,.0f} USD: {bill.fixed_usd:,.0f} fixed and"

@@ -1,0 +1,57 @@
+"""The comparison of sizes of memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ops.capacity.calls import load_rows
+from ops.capacity.memory import Choice, _percentile, choose
+from ops.capacity.quotas import load_quotas
+from ops.cost.prices import load_prices
+from tests.ops.capacity.stacks import make_forecast
+
+TABLES: dict[str, Any] = {
+    "rows": load_rows(),
+    "quotas": load_quotas(),
+    "prices": load_prices(),
+}
+
+
+def choices(target_ms: float) -> dict[str, Choice]:
+    found = choose(make_forecast(), 1e6, target_ms, **TABLES)
+    return {choice.now.function: choice for choice in found}
+
+
+def test_the_cheapest_size_is_fast_enough() -> None:
+    for target in (50, 100, 300):
+        for choice in choices(target).values():
+            assert choice.cheapest is None or choice.cheapest.p99_ms <= target
+    assert choices(300)["profile"].cheapest is not None
+
+
+def test_a_stricter_target_never_needs_less_memory() -> None:
+    strict, loose = choices(60), choices(300)
+    for name, choice in strict.items():
+        other = loose[name].cheapest
+        if choice.cheapest:
+            assert other
+            assert other.memory_mb <= choice.cheapest.memory_mb
+
+
+def test_a_language_model_is_slower_than_any_size() -> None:
+    assert choices(300)["ai"].cheapest is None
+    assert choices(300)["ai"].now.p99_ms > 4000
+
+
+def test_less_memory_is_slower_and_cheaper() -> None:
+    found = choices(1e6)["authorizer"]
+    assert found.cheapest is not None
+    assert found.cheapest.p99_ms > found.now.p99_ms
+    assert found.cheapest.usd < found.now.usd
+
+
+def test_the_percentile_counts_requests() -> None:
+    assert _percentile([(0.1, 98), (0.2, 1.5), (9.0, 0.5)]) == pytest.approx(0.2)
+    assert _percentile([(0.1, 50), (0.2, 50)]) == pytest.approx(0.2)
