@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from environments import environment_names
 from ops.commands.options import EnvironmentArgument, JsonOption
 from ops.console import out, print_json, print_line, report
-from ops.errors import OperatorError
-from ops.terraform.stack_document import Synthesized, read_synthesized
-from ops.terraform.synthesis import synthesize
+from ops.terraform.kept_stacks import read_kept_stack
+from ops.terraform.stack_document import Synthesized
 
 
 def cost(  # noqa: PLR0917 - typer takes options as arguments
@@ -134,13 +130,4 @@ def _plan_difference(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
 
 
 def _stacks(names: list[str]) -> dict[str, Synthesized]:
-    """Synthesizes into a temporary directory, because cdktf.out may be the output of older code."""
-    unknown = [name for name in names if name not in environment_names()]
-    if unknown:
-        raise OperatorError(
-            f"Unknown environment {', '.join(unknown)}: use one of {', '.join(environment_names())}"
-        )
-    with tempfile.TemporaryDirectory() as directory:
-        report(f"Synthesizing {', '.join(names)}")
-        synthesize(names, Path(directory), dict(os.environ))
-        return {name: read_synthesized(Path(directory) / "stacks" / name) for name in names}
+    return {name: read_kept_stack(name, report) for name in names}
