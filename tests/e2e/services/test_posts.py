@@ -548,7 +548,7 @@ def test_an_anonymous_author_is_not_revealed(
     assert not [name for name in names if name in json.dumps(events)]
     aliases = {e["detail"]["actorId"] for e in events if e["detail-type"] != "PostLiked"}
     assert len(aliases) == 1
-    tables_with_authors = {"auth-sessions", "profile-aliases", "platform-authors"}
+    tables_with_authors = {"auth-sessions", "platform-authors"}
     for name in platform.outputs["tables"]:
         if name not in tables_with_authors:
             assert not [
