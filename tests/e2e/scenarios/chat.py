@@ -33,7 +33,10 @@ class Listener:
         self._context = context
         try:
             self.socket: ClientConnection = connect(
-                f"{context.platform.ws_url}?ticket={ticket}", proxy=None, legacy=True
+                f"{context.platform.ws_url}?ticket={ticket}",
+                proxy=None,
+                legacy=True,
+                ping_interval=None,
             )
         except InvalidStatus as error:
             raise AssertionError(str(error)) from error
