@@ -7,7 +7,8 @@ import re
 from typing import Any
 
 SECRET = re.compile(
-    r"token|password|secret|ticket|signature|credential|authorization|policy|cookie", re.IGNORECASE
+    r"token(?!Type)|password|secret|ticket|signature|credential|authorization|policy|cookie",
+    re.IGNORECASE,
 )
 """Matches the names of values that are not shown."""
 SECRET_TEXT = re.compile(

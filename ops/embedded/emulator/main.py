@@ -34,7 +34,7 @@ from .request_logs import log_requests
 from .saving import Saver, add_save_request
 from .trace_groups import add_trace_groups
 from .transport import serve_with_tls
-from .workers import bound_workers, keep_workers_after_errors
+from .workers import bound_workers, keep_workers_after_errors, read_logs_to_their_end
 
 
 def correct() -> None:
@@ -62,6 +62,7 @@ def correct() -> None:
     store_response_bodies()
     bound_workers()
     keep_workers_after_errors()
+    read_logs_to_their_end()
     log_requests()
     persist_before_acknowledging()
     state = Path(persistence.STATE_DIR)

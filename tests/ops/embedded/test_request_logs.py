@@ -72,3 +72,38 @@ def test_frames_are_logged_and_have_a_trace() -> None:
         print(*(message for message in messages if "RequestId" not in message))
     """)
     assert output.splitlines() == ["Root", "1", "Root", "line line it failed"]
+
+
+def test_all_lines_of_an_invocation_are_returned_with_its_response() -> None:
+    output = run("""
+        import io, time, zipfile
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+
+        def read_slowly(worker):
+            for line in worker._proc.stderr:
+                time.sleep(0.03)  # as on a busy machine
+                worker._stderr_queue.put(line.rstrip("\\n"))
+
+        lambda_runtime.Worker._read_stderr = read_slowly
+        workers.keep_workers_after_errors()
+        workers.read_logs_to_their_end()
+        package = io.BytesIO()
+        with zipfile.ZipFile(package, "w") as archive:
+            archive.writestr("m.py", "def handler(event, context):\\n"
+                "    print(event['n'])\\n    print('two')\\n    print('partial', end='')\\n"
+                "    return 1 / event['n']\\n")
+        arn = "arn:aws:lambda:us-east-1:000000000000:function:f"
+        config = {"FunctionArn": arn, "FunctionName": "f", "Handler": "m.handler",
+                  "Runtime": "python3.12", "Timeout": 20}
+        worker, _ = lambda_runtime.acquire_worker("f", config, package.getvalue())
+        for n in (1, 0, 2):
+            result = worker.invoke({"n": n}, "r")
+            print(result["status"], result["log"].split("\\n"))
+        worker.kill()
+    """)
+    assert output.splitlines() == [
+        "ok ['1', 'two', 'partial']",
+        "error ['0', 'two', 'partial']",
+        "ok ['2', 'two', 'partial']",
+    ]
