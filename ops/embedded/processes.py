@@ -41,7 +41,14 @@ def base_environment(root: Root) -> dict[str, str]:
     scratch = root.path / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
-    return {**kept, MARKER: str(root.path.resolve()), "TMPDIR": str(scratch)}
+    return {
+        **kept,
+        MARKER: str(root.path.resolve()),
+        "TMPDIR": str(scratch),
+        # AWS's SDK reads no settings of the user. The emulator needs the SDK to recognize services.
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
 
 
 class Processes:

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -105,6 +106,25 @@ def test_services_inherit_neither_python_path_nor_credentials(
     environment = base_environment(root)
     assert not {"PYTHONPATH", "AWS_SECRET_ACCESS_KEY"} & environment.keys()
     assert environment["TMPDIR"].startswith(str(root.path))
+
+
+def test_the_emulator_ignores_the_users_aws_settings(
+    root: Root, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / ".aws" / "config"
+    config.parent.mkdir()
+    config.write_text("[broken\n")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    # With unreadable settings, the emulator treats calls of additional services as S3 requests.
+    code = "from ministack.core.router import _is_aws_service_name as f; print(f('xray'))"
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        env=base_environment(root),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert result.stdout == "True\n"
 
 
 def test_a_port_with_a_listening_server_is_not_free() -> None:
