@@ -67,6 +67,25 @@ def _is_aws_error(error: Exception) -> bool:
     return isinstance(error, BotoCoreError | ClientError)
 
 
+FULL = {errno.ENOSPC, errno.EDQUOT}
+UNUSABLE_PATH = {
+    *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
+    *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
+}
+
+
+def _describe(error: OSError) -> str:
+    """Returns the message for an error that the operator can remedy. Raises other errors."""
+    if error.errno in FULL:
+        return f"The disk is full: free some space and run the command again ({error})"
+    if error.errno in UNUSABLE_PATH and error.filename is not None:
+        return (
+            f"{error.filename} cannot be used ({error.strerror}): check the path and its"
+            " permissions, and run the command again"
+        )
+    raise error
+
+
 def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
     """Runs a command.
 
@@ -85,9 +104,7 @@ def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        report(f"Error: The disk is full: free some space and run the command again ({error})")
+        report(f"Error: {_describe(error)}")
         sys.exit(1)
     except Exception as error:
         if not _is_aws_error(error):

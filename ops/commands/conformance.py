@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import boto3
@@ -14,11 +15,19 @@ from ops.console import print_result, report
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 
 
+def _check_url(url: str | None) -> str | None:
+    if url is not None and not re.fullmatch(r"https?://[^/\s]+/?", url):
+        raise typer.BadParameter(f"{url!r} is not a URL, such as http://127.0.0.1:4566")
+    return url
+
+
 def conformance(
     endpoint: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="URL of an AWS emulator; the default is the running platform's."
+            metavar="URL",
+            callback=_check_url,
+            help="URL of an AWS emulator; the default is the running platform's.",
         ),
     ] = None,
     services: Annotated[

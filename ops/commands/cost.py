@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.commands.options import EnvironmentArgument, JsonOption
+from ops.commands.options import EnvironmentArgument, JsonOption, check_environment
 from ops.console import out, print_json, print_line, report
 from ops.terraform.kept_stacks import read_kept_stack
 from ops.terraform.stack_document import Synthesized
@@ -24,13 +24,20 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     ] = "1m",
     compare: Annotated[
         str | None,
-        typer.Option("--compare", metavar="ENV", help="Another environment to compare with."),
+        typer.Option(
+            "--compare",
+            metavar="ENV",
+            help="Another environment to compare with.",
+            callback=check_environment,
+        ),
     ] = None,
     plan: Annotated[
         Path | None,
         typer.Option(
             "--plan",
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="Show the cost change of this plan (JSON from `terraform show -json`).",
         ),
     ] = None,

@@ -11,7 +11,13 @@ from typing import Annotated
 import typer
 
 from ops.cloud import EMBEDDED, connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.options import (
+    ROOT,
+    EnvironmentArgument,
+    JsonOption,
+    RootOption,
+    check_environment,
+)
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
 from ops.console import print_result, report
 from ops.deployment.deploy import Collaborators, deploy_environment
@@ -78,10 +84,18 @@ def deploy(
 
 def promote(
     source: Annotated[
-        str, typer.Argument(metavar="FROM", help="Environment that runs the commit.")
+        str,
+        typer.Argument(
+            metavar="FROM", help="Environment that runs the commit.", callback=check_environment
+        ),
     ],
     target: Annotated[
-        str, typer.Argument(metavar="TO", help="Next environment in the order dev, staging, prod.")
+        str,
+        typer.Argument(
+            metavar="TO",
+            help="Next environment in the order dev, staging, prod.",
+            callback=check_environment,
+        ),
     ],
     *,
     approved_by: Annotated[

@@ -11,10 +11,8 @@ from typing import Annotated
 
 import typer
 
-from environments import environment_names
 from ops.commands.options import EnvironmentArgument
 from ops.console import report
-from ops.errors import OperatorError
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
 
@@ -41,6 +39,8 @@ def diagram(
         typer.Option(
             "--into",
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="Update the diagrams in this document, such as docs/architecture/diagrams.md.",
         ),
     ] = None,
@@ -52,10 +52,8 @@ def diagram(
 
     views = load_drawing().views
     if view not in views:
-        raise OperatorError(f"Unknown view {view}: use one of {', '.join(views)}")
-    if environment not in environment_names():
-        raise OperatorError(
-            f"Unknown environment {environment}: use one of {', '.join(environment_names())}"
+        raise typer.BadParameter(
+            f"{view!r} is not a view: use one of {', '.join(views)}", param_hint="--view"
         )
     with tempfile.TemporaryDirectory() as directory:
         synthesize([environment], Path(directory), dict(os.environ))

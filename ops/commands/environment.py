@@ -17,6 +17,8 @@ from ops.commands.options import (
     EnvironmentOption,
     JsonOption,
     RootOption,
+    check_environment,
+    check_log_group,
     complete_service,
 )
 from ops.console import print_line, print_result, report
@@ -51,7 +53,10 @@ def bootstrap(
 
 def synth(
     environments: Annotated[
-        list[str] | None, typer.Argument(help="Environments to synthesize; the default is all.")
+        list[str] | None,
+        typer.Argument(
+            help="Environments to synthesize; the default is all.", callback=check_environment
+        ),
     ] = None,
     directory: Annotated[Path, typer.Option("--out", help="Output directory.")] = PROJECT
     / "cdktf.out",
@@ -70,6 +75,7 @@ def synth(
     from ops.cost.usage import load_usage  # noqa: PLC0415
 
     names = environments or environment_names()
+    directory.mkdir(parents=True, exist_ok=True)
     synthesize(names, directory.resolve(), HCL if hcl else {})
     if hcl:
         for name in names:
@@ -111,6 +117,7 @@ def logs(
         typer.Argument(
             help="Function: auth, profile, chat, post, catalog, ai, health, and others.",
             autocompletion=complete_service,
+            callback=check_log_group,
         ),
     ],
     *,

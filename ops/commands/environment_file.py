@@ -6,7 +6,12 @@ from typing import Annotated
 
 import typer
 
-from ops.commands.options import EnvironmentArgument, JsonOption, complete_environment
+from ops.commands.options import (
+    EnvironmentArgument,
+    JsonOption,
+    check_environment,
+    complete_environment,
+)
 from ops.console import print_line, print_result, report
 from ops.deployment.environment_file import compare_environments, create_environment
 
@@ -21,7 +26,9 @@ def new(
     like: Annotated[
         str,
         typer.Option(
-            help="Environment whose settings are copied.", autocompletion=complete_environment
+            help="Environment whose settings are copied.",
+            autocompletion=complete_environment,
+            callback=check_environment,
         ),
     ] = "dev",
 ) -> None:

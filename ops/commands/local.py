@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ops.cloud import EMBEDDED, connect
-from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption
+from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption, check_email
 from ops.console import print_result, report
 from ops.local.console_process import console_address
 from ops.local.mail import verification_code
@@ -109,7 +109,10 @@ def status(
 
 
 def code(
-    email: Annotated[str, typer.Argument(help="Email address that the code was sent to.")],
+    email: Annotated[
+        str,
+        typer.Argument(help="Email address that the code was sent to.", callback=check_email),
+    ],
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,9 +121,18 @@ def code(
     print_result({"email": email, "code": latest}, [latest], as_json=as_json)
 
 
+def _check_local(environment: str) -> str:
+    if environment != EMBEDDED:
+        raise typer.BadParameter(
+            f"{environment!r} must not have demonstration data: use {EMBEDDED}, or omit it"
+        )
+    return environment
+
+
 def seed(
     environment: Annotated[
-        str, typer.Argument(help="The environment. Only local is allowed.")
+        str,
+        typer.Argument(help="The environment. Only local is allowed.", callback=_check_local),
     ] = EMBEDDED,
     is_removal: Annotated[
         bool, typer.Option("--remove", help="Delete the people and everything that they created.")

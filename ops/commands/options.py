@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,6 +29,94 @@ def complete_service(incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def check_environment(value: Any) -> Any:
+    """Returns the names of environments that an argument or option contains.
+
+    Raises:
+        BadParameter: An environment has no file.
+    """
+    known = complete_environment("")
+    for name in value if isinstance(value, list | tuple) else [value]:
+        if name is not None and name not in known:
+            similar = difflib.get_close_matches(name, known, 1)
+            raise typer.BadParameter(
+                f"there is no environment {name!r}"
+                + (f", did you mean {similar[0]}?" if similar else f": use {_either(known)}")
+                + " `ops environment new` creates another one"
+            )
+    return value
+
+
+def check_function(value: str) -> str:
+    """Returns the name of a function.
+
+    Raises:
+        BadParameter: There is no such function.
+    """
+    return _check_name(value, complete_service(""))
+
+
+def check_functions(value: str) -> str:
+    """Returns the name of a function, or `all`.
+
+    Raises:
+        BadParameter: There is no such function.
+    """
+    return _check_name(value, [*complete_service(""), "all"])
+
+
+def check_log_group(value: Any) -> Any:
+    """Returns the names of functions, or `gateway` for the access logs.
+
+    Raises:
+        BadParameter: There is no such log group.
+    """
+    for name in [value] if isinstance(value, str) else value or ():
+        _check_name(name, [*complete_service(""), "gateway"])
+    return value
+
+
+def _check_name(value: str, known: list[str]) -> str:
+    if value not in known:
+        raise typer.BadParameter(f"{value!r} is not a function: use {_either(known)}")
+    return value
+
+
+def _either(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}."
+
+
+def check_email(value: str) -> str:
+    """Returns an email address.
+
+    Raises:
+        BadParameter: The services would reject the address.
+    """
+    from ops.accounts import account_address  # noqa: PLC0415 - only some commands need it
+    from ops.errors import OperatorError  # noqa: PLC0415
+
+    try:
+        account_address(value)
+    except OperatorError as error:
+        raise typer.BadParameter(str(error)) from error
+    return value
+
+
+def parse_whole_number(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
+    """Returns a parser of whole numbers in a range."""
+    upper = " upwards" if maximum is None else f" to {maximum}"
+
+    def parse(value: Any) -> int:
+        text = str(value)
+        if re.fullmatch(r"[0-9]{1,9}", text):
+            number = int(text)
+            if minimum <= number and (maximum is None or number <= maximum):
+                return number
+        raise typer.BadParameter(f"{text!r} is not a whole number from {minimum}{upper or ' up'}")
+
+    return parse
+
+
 RootOption = Annotated[
     Root,
     typer.Option(
@@ -44,6 +135,7 @@ EnvironmentArgument = Annotated[
         metavar="ENVIRONMENT",
         help="Name of an environment file in environments/.",
         autocompletion=complete_environment,
+        callback=check_environment,
     ),
 ]
 EnvironmentOption = Annotated[
@@ -53,6 +145,7 @@ EnvironmentOption = Annotated[
         metavar="ENVIRONMENT",
         help="Name of an environment file in environments/.",
         autocompletion=complete_environment,
+        callback=check_environment,
     ),
 ]
 ROOT = Root()

@@ -9,7 +9,13 @@ from typing import Annotated
 import typer
 
 from ops.cloud import connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.options import (
+    ROOT,
+    EnvironmentArgument,
+    JsonOption,
+    RootOption,
+    parse_whole_number,
+)
 from ops.console import print_result
 from ops.inspection import queues
 from ops.upkeep.redrive import BATCH
@@ -38,7 +44,12 @@ def peek(
     environment: EnvironmentArgument,
     queue: Annotated[str, typer.Argument(help="Queue, such as profile-events-dlq.")],
     limit: Annotated[
-        int, typer.Option(min=1, max=1000, help="Maximum number of messages to print.")
+        int,
+        typer.Option(
+            parser=parse_whole_number(1, 1000),
+            metavar="N",
+            help="Maximum number of messages to print, from 1 to 1000.",
+        ),
     ] = BATCH,
     root: RootOption = ROOT,
     as_json: JsonOption = False,

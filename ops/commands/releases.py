@@ -13,7 +13,9 @@ from ops.commands.options import (
     EnvironmentArgument,
     JsonOption,
     RootOption,
+    check_functions,
     complete_service,
+    parse_whole_number,
 )
 from ops.console import print_result, report
 from ops.smoke import Check
@@ -28,15 +30,37 @@ ServiceArgument = Annotated[
         metavar="SERVICE",
         help="Name of a function, such as auth, or `all`.",
         autocompletion=complete_service,
+        callback=check_functions,
     ),
 ]
 WeightOption = Annotated[
     int,
     typer.Option(
-        min=1, max=99, help="Percentage of traffic for new versions during the bake period."
+        parser=parse_whole_number(1, 99),
+        metavar="PERCENT",
+        help="Percentage of traffic for new versions during the bake period, from 1 to 99.",
     ),
 ]
-BakeOption = Annotated[str, typer.Option(help="Length of the bake period, such as 90s or 5m.")]
+
+
+def _seconds(bake: str) -> int:
+    match = re.fullmatch(r"(\d+)([sm])", bake)
+    if not match:
+        raise typer.BadParameter(
+            f"{bake!r} is not a duration: use seconds or minutes, for example 90s or 5m"
+        )
+    return int(match[1]) * (60 if match[2] == "m" else 1)
+
+
+def _check_bake(bake: str) -> str:
+    _seconds(bake)
+    return bake
+
+
+BakeOption = Annotated[
+    str,
+    typer.Option(callback=_check_bake, help="Length of the bake period, such as 90s or 5m."),
+]
 PromoteOption = Annotated[
     bool,
     typer.Option("--promote", help="Shift all traffic after the probes, without a bake period."),
@@ -44,21 +68,15 @@ PromoteOption = Annotated[
 
 
 def settings(weight: int, bake: str, promote: bool) -> Settings:
-    """Converts command options to release settings.
-
-    Raises:
-        BadParameter: `bake` is not a duration.
-    """
-    match = re.fullmatch(r"(\d+)([sm])", bake)
-    if not match:
-        raise typer.BadParameter(
-            f"{bake!r} is not a duration: use seconds or minutes, for example 90s or 5m",
-            param_hint="--bake",
-        )
-    seconds = int(match[1]) * (60 if match[2] == "m" else 1)
+    """Converts command options to release settings."""
+    seconds = _seconds(bake)
     # Checks run at an interval. A short bake period gets a shorter interval, so that it has at
     # least five checks.
     return Settings(weight, float(seconds), promote, min(Settings.interval, max(seconds / 5, 1.0)))
+
+
+def _check_version(version: str | None) -> str | None:
+    return None if version is None else str(parse_whole_number(1)(version))
 
 
 def release(
@@ -87,7 +105,11 @@ def rollback(
     *,
     to: Annotated[
         str | None,
-        typer.Option(metavar="N", help="Version number; the default is the previous version."),
+        typer.Option(
+            metavar="N",
+            callback=_check_version,
+            help="Version number; the default is the previous version.",
+        ),
     ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Take over the lock if another command holds it.")
@@ -118,7 +140,12 @@ def deploy_function(
 def prune(
     environment: EnvironmentArgument,
     keep: Annotated[
-        int, typer.Option(min=1, help="Number of versions to keep per function.")
+        int,
+        typer.Option(
+            parser=parse_whole_number(1),
+            metavar="N",
+            help="Number of versions to keep per function.",
+        ),
     ] = KEEP,
     root: RootOption = ROOT,
     as_json: JsonOption = False,

@@ -17,6 +17,8 @@ from ops.commands.options import (
     EnvironmentOption,
     JsonOption,
     RootOption,
+    check_function,
+    check_log_group,
     complete_service,
 )
 from ops.console import out, print_json, print_line, report
@@ -70,6 +72,7 @@ def tail(
         typer.Argument(
             help="Functions, or gateway for the access logs; the default is all.",
             autocompletion=complete_service,
+            callback=check_log_group,
         ),
     ] = None,
     since: SinceOption = "0s",
@@ -98,7 +101,10 @@ def tail(
 def invoke(
     environment: EnvironmentArgument,
     service: Annotated[
-        str, typer.Argument(help="Name of the function.", autocompletion=complete_service)
+        str,
+        typer.Argument(
+            help="Name of the function.", autocompletion=complete_service, callback=check_function
+        ),
     ],
     *,
     file: Annotated[

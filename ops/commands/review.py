@@ -49,6 +49,8 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         typer.Option(
             "--plan",
             metavar="FILE",
+            exists=True,
+            dir_okay=False,
             help="Plan from `terraform plan -out`, or its JSON; the default is a new plan.",
         ),
     ] = None,
@@ -164,7 +166,13 @@ def apply(
     environment: EnvironmentArgument,
     reviewed: Annotated[
         Path,
-        typer.Option("--reviewed", metavar="FILE", help="Plan that `ops review` reviewed."),
+        typer.Option(
+            "--reviewed",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            help="Plan that `ops review` reviewed.",
+        ),
     ],
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="Apply without asking for confirmation.")

@@ -7,14 +7,16 @@ from typing import Annotated
 import typer
 
 from ops.cloud import connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption, check_email
 from ops.console import print_result, report
 from ops.upkeep.users import Role, Users
 
 app = typer.Typer(
     help=__doc__, no_args_is_help=True, add_completion=False, rich_markup_mode="markdown"
 )
-EmailArgument = Annotated[str, typer.Argument(help="Email address of the user's account.")]
+EmailArgument = Annotated[
+    str, typer.Argument(help="Email address of the user's account.", callback=check_email)
+]
 TAKES_EFFECT = (
     "it takes effect at the next login or token refresh, within 15 minutes for an active user"
 )

@@ -72,12 +72,16 @@ def load_usage(name: str) -> Usage:
         raise OperatorError(
             f"The usage file {name} does not exist: use a path or one of {', '.join(samples())}"
         ) from error
-    except (ValidationError, yaml.YAMLError) as error:
-        raise OperatorError(f"{file}: {error}") from error
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise OperatorError(f"{file} is not a usage file: {error}") from error
 
 
 def _document(file: Path) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    if not isinstance(document, dict):
+        raise OperatorError(
+            f"{file} is not a usage file: write keys and values as in {SAMPLES}/{DEFAULT}.yml"
+        )
     like = document.pop("like", None)
     if like is None:
         return document
