@@ -7,21 +7,14 @@ from typing import Annotated
 import typer
 
 from ops.cloud import EMBEDDED
-from ops.commands.options import ROOT, RootOption, complete_environment
+from ops.commands.options import ROOT, EnvironmentArgument, RootOption, parse_whole_number
 from ops.console import print_line
 from ops.embedded.ports import choose_port
 from ops.local.console_process import ConsoleAddress, console_address, local_token, new_token
 
 
 def console(
-    environment: Annotated[
-        str,
-        typer.Argument(
-            metavar="ENVIRONMENT",
-            help="Name of an environment file in environments/.",
-            autocompletion=complete_environment,
-        ),
-    ] = EMBEDDED,
+    environment: EnvironmentArgument = EMBEDDED,
     *,
     write: Annotated[
         bool,
@@ -30,7 +23,12 @@ def console(
         ),
     ] = False,
     port: Annotated[
-        int | None, typer.Option(help="Port on 127.0.0.1. The default is a free port.")
+        int | None,
+        typer.Option(
+            parser=parse_whole_number(1, 65_535),
+            metavar="PORT",
+            help="Port on 127.0.0.1. The default is a free port.",
+        ),
     ] = None,
     root: RootOption = ROOT,
 ) -> None:

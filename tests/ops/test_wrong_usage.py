@@ -94,6 +94,8 @@ cost nowhere                            2 | 'nowhere' | {ENVIRONMENTS}
 cost dev --usage /etc/hostname          1 | /etc/hostname is not a usage file | 1m.yml
 cost dev --compare nowhere              2 | --compare | 'nowhere' | {ENVIRONMENTS}
 cost dev --plan /etc/hostname           1 | /etc/hostname is not a plan | terraform show -json
+console nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
+console local --port 70000              2 | --port | '70000' is not a whole number from 1 to 65535
 capacity dev                            2 | either --users N or --find
 capacity nowhere --find                 2 | 'nowhere' | {ENVIRONMENTS}
 diagram nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
