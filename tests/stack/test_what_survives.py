@@ -129,6 +129,14 @@ def check_deleted_table(stack: Stack, _: str) -> None:
         assert table["deletion_protection_enabled"] or name(table) in DISPOSABLE
 
 
+def check_deleted_database(stack: Stack, _: str) -> None:
+    [cluster] = stack.resources("aws_rds_cluster").values()
+    assert cluster["deletion_protection"]
+    assert cluster["final_snapshot_identifier"]
+    assert not cluster["skip_final_snapshot"]
+    assert at(cluster, "lifecycle.prevent_destroy")
+
+
 def check_deleted_object(stack: Stack, row: str) -> None:
     buckets = stack.resources("aws_s3_bucket")
     versioned = stack.find(
@@ -154,6 +162,23 @@ def check_deleted_pool(stack: Stack, _: str) -> None:
 
 def check_deleted_state(_: Stack, row: str) -> None:
     assert f"old versions for {NONCURRENT_STATE_DAYS} days" in row
+
+
+def check_encryption_key(stack: Stack, row: str) -> None:
+    [key] = stack.resources("aws_kms_key").values()
+    assert key["deletion_window_in_days"] == 30
+    assert "within 30 days" in row
+    for queue in stack.resources("aws_sqs_queue").values():
+        assert queue["kms_master_key_id"]
+    for type_ in ("aws_dynamodb_table", "aws_rds_cluster"):
+        for block in stack.resources(type_).values():
+            assert "kms_key_id" not in block
+            assert "kms_key_arn" not in block.get("server_side_encryption", {})
+
+
+def check_deleted_queue(stack: Stack, row: str) -> None:
+    [archive] = stack.resources("aws_cloudwatch_event_archive").values()
+    assert f"the last {archive['retention_days']} days" in row
 
 
 def check_signing_key(stack: Stack, _: str) -> None:
@@ -184,9 +209,12 @@ CHECKS: dict[str, Callable[[Stack, str], None]] = {
     "A bad release": check_bad_release,
     "A bad migration": check_bad_migration,
     "A deleted table": check_deleted_table,
+    "A deleted database": check_deleted_database,
     "A deleted object": check_deleted_object,
     "A deleted user pool": check_deleted_pool,
     "Deleted or damaged Terraform state": check_deleted_state,
+    "A deleted encryption key": check_encryption_key,
+    "A deleted queue": check_deleted_queue,
     "A leaked or lost signing key": check_signing_key,
     "An archived or failed event": check_failed_event,
 }
