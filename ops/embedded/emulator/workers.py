@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 import time
@@ -16,8 +17,11 @@ WORKERS = 14
 """Maximum number of workers. Each uses 50 to 66 MB of memory, and disk space for its package."""
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
+STARTING = max(2, os.cpu_count() or 2)
+"""Workers that start at the same time. Each needs a processor for about a second. If more compete,
+all of them start late, and functions exceed their timeouts."""
 SLOT_TIMEOUT = 20.0
-"""Seconds that an invocation waits if WORKERS invocations are already running."""
+"""Seconds that an invocation waits if WORKERS invocations are running or STARTING workers start."""
 AWS_CONCURRENCY = 1_000
 """The concurrency limit that GetAccountSettings reports: AWS's default for an account."""
 LOG_END = "\x00end of invocation "
@@ -34,6 +38,7 @@ def bound_workers() -> None:
     lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
     acquire_slot = lambda_svc._acquire_execution_slot
     acquire_worker = lambda_runtime.acquire_worker
+    acquiring = threading.Lock()
 
     def wait_for_slot(function: Any, config: Any) -> Any:
         deadline = time.monotonic() + SLOT_TIMEOUT
@@ -44,7 +49,14 @@ def bound_workers() -> None:
             time.sleep(SLOT_INTERVAL)
 
     def acquire_within_bound(name: str, config: Any, code: bytes, **options: Any) -> Any:
-        worker, reason = acquire_worker(name, config, code, **options)
+        deadline = time.monotonic() + SLOT_TIMEOUT
+        key = lambda_runtime._worker_key(name, config, options.get("qualifier", "$LATEST"))
+        while True:
+            with acquiring:
+                if can_acquire(key) or is_on_event_loop() or time.monotonic() > deadline:
+                    worker, reason = acquire_worker(name, config, code, **options)
+                    break
+            time.sleep(SLOT_INTERVAL)
         if reason == "spawn":
             end_surplus_workers()
         return worker, reason
@@ -120,6 +132,17 @@ def report_limits() -> Any:
 def is_on_event_loop() -> bool:
     """Returns True on the thread of the server's event loop, which must not block."""
     return asyncio._get_running_loop() is not None
+
+
+def can_acquire(key: Any) -> bool:
+    """Returns True if a function has an idle worker, or fewer than STARTING workers start."""
+    with lambda_runtime._lock:
+        pools = lambda_runtime._workers
+        if any(not worker.in_use for worker in pools.get(key, ())):
+            return True
+        workers = [worker for pool in pools.values() for worker in pool]
+        starting = [worker for worker in workers if worker.in_use and worker._cold]
+        return len(starting) < STARTING
 
 
 def end_surplus_workers() -> None:

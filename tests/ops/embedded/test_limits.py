@@ -85,7 +85,7 @@ def test_the_longest_idle_workers_are_stopped_above_the_limit() -> None:
 
         class Worker(SimpleNamespace):
             def __init__(self, name, *_):
-                super().__init__(name=name, config={}, in_use=False, last_used=0)
+                super().__init__(name=name, config={}, in_use=False, last_used=0, _cold=False)
 
         lambda_runtime._worker_class_for = lambda _: Worker
         workers.bound_workers()
@@ -100,6 +100,45 @@ def test_the_longest_idle_workers_are_stopped_above_the_limit() -> None:
         print(ended, sorted(w.name for pool in lambda_runtime._workers.values() for w in pool))
     """)
     assert output == "['a', 'c'] ['b', 'd', 'e']"
+
+
+def test_few_workers_start_at_once_and_waiting_invocations_reuse_them() -> None:
+    output = run("""
+        import threading, time
+        from types import SimpleNamespace
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.STARTING = 1
+        created = []
+
+        class Worker(SimpleNamespace):
+            def __init__(self, name, *_):
+                super().__init__(name=name, config={}, in_use=False, last_used=0, _cold=True)
+                created.append(self)
+                starting.append(sum(worker._cold for worker in created))
+
+        starting = []
+        lambda_runtime._worker_class_for = lambda _: Worker
+        workers.bound_workers()
+        config = {"FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f"}
+
+        def invoke():
+            worker, _ = lambda_runtime.acquire_worker("f", config, b"")
+            if worker._cold:
+                time.sleep(0.3)
+                worker._cold = False
+            lambda_runtime.release_worker(worker)
+
+        threads = [threading.Thread(target=invoke) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(max(starting), len(created))
+    """)
+    starting, created = map(int, output.split())
+    assert starting == 1
+    assert created < 8
 
 
 def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None:
