@@ -40,7 +40,7 @@ def format_waterfall(waterfall: Waterfall) -> Iterator[Text]:
             (span.status, "red" if span.error else ""),
         )
         if span.error:
-            yield Text.assemble(" " * 24, (f"failed: {span.error}", "red"))
+            yield Text.assemble(" " * 24, (f"error: {span.error}", "red"))
         for line in span.lines:
             if line.service != GATEWAY:
                 elapsed = f"{line.time - waterfall.start:+9.0f} ms"

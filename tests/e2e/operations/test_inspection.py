@@ -84,7 +84,7 @@ def test_a_failed_request_shows_why_it_failed(
     assert "AccessDenied" in str(spans["function"].error)
     assert "dynamodb:PutItem" in str(spans["function"].error)
     text = run_ops(platform.root, "trace", correlation_id)
-    assert "failed: " in text
+    assert "error: botocore" in text
     assert "\x1b[" not in text
 
 

@@ -180,7 +180,7 @@ def test_the_text_shows_steps_errors_and_lines(logged: LoggedEnvironment) -> Non
     logged.log("chat", 150, "frame not sent", "ERROR", correlation_id=ID, reason="Timeout")
     text = [line.plain for line in format_waterfall(trace(logged))]
     assert text[0].startswith("c-1 in dev: 6 steps in 170 ms, from 20")
-    assert any("failed: Timeout" in line for line in text)
+    assert any("error: Timeout" in line for line in text)
     assert any("+50 ms" in line and line.endswith("INFO     note") for line in text)
     assert any("statistics consumer   profile-events-queue-dev" in line for line in text)
 
