@@ -110,7 +110,7 @@ ENTRIES = (
     Entry("logs", "environment:logs", DEVELOP, "ops logs chat --follow"),
     Entry("tail", "requests:tail", DEVELOP, "ops tail local chat delivery"),
     Entry("trace", "requests:trace", DEVELOP, "ops trace 4f1c2a9e --env dev"),
-    Entry("invoke", "requests:invoke", DEVELOP, "ops invoke local post --example 'GET /v1/posts'"),
+    Entry("invoke", "requests:invoke", DEVELOP, "ops invoke local post --example limit=1"),
     Entry("deploy-function", "releases:deploy_function", DEVELOP, "ops deploy-function dev chat"),
     Entry("api", "api:api", DEVELOP, "ops api"),
     Entry("synth", "environment:synth", DEVELOP, "ops synth dev prod"),

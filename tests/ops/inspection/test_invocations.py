@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from environments import load_environment
 from ops.__main__ import app
 from ops.cloud import Cloud
+from ops.commands.index import ENTRIES
 from ops.errors import OperatorError
 from ops.inspection.invocations import find_example, invoke, list_examples
 from ops.smoke import load_suites
@@ -71,6 +73,12 @@ def test_an_example_is_found_by_a_unique_part_of_its_name() -> None:
         find_example("post", "GET")
     with pytest.raises(OperatorError, match="relay has no example 'x': use one of: an unknown"):
         find_example("relay", "x")
+
+
+def test_the_example_in_the_help_is_an_example_of_the_function() -> None:
+    [entry] = [entry for entry in ENTRIES if entry.name == "invoke"]
+    words = shlex.split(entry.example)
+    assert find_example(words[3], words[words.index("--example") + 1]).kind == "rest"
 
 
 def test_the_result_has_version_duration_and_lines(cloud: Cloud) -> None:
