@@ -85,10 +85,12 @@ def test_links_and_anchors_exist(path: Path) -> None:
     assert broken == []
 
 
-def test_the_readme_lists_every_decision() -> None:
+def test_the_readme_lists_every_decision_and_each_number_occurs_once() -> None:
     folder = PROJECT / "docs" / "decisions"
+    names = {file.name for file in folder.glob("0*.md")}
     listed = {target for target, _ in LINK.findall((folder / "README.md").read_text())}
-    assert listed == {file.name for file in folder.glob("0*.md")}
+    assert listed == names
+    assert len({name[:4] for name in names}) == len(names)
 
 
 @pytest.mark.parametrize("folder", ["api", "architecture", "operations"])
