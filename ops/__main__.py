@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    # An interrupt while the modules are imported ends the program without a traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import errno
 import os
 import sys
@@ -91,6 +97,8 @@ def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
 
     Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
     """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     accept_any_encoding()
     connect_to_loopback_directly(os.environ)
     try:

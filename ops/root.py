@@ -111,12 +111,23 @@ class Root:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes a JSON file atomically, so that readers never see a partial file."""
+    """Writes a JSON file atomically."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file atomically: readers, a full disk and an interrupt never leave a partial file.
+
+    Writes to a device, such as /dev/stdout, directly.
+    """
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        partial.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
 

@@ -10,6 +10,7 @@ import typer
 
 from ops.commands.options import EnvironmentArgument, JsonOption
 from ops.console import out, print_json, print_line, report
+from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
 
 FIRST = 10
@@ -110,7 +111,7 @@ def show(
     bill = make_bill(stack_resources(synthesized), month_usage(forecast, count))
     title = f"{synthesized.environment} at {text.people(count)} daily active users"
     if picture:
-        picture.write_text(svg(forecast, uses[:FIRST], count, title), encoding="utf-8")
+        write_text(picture, svg(forecast, uses[:FIRST], count, title))
         report(f"Wrote {picture}")
     choices = (
         list(choose(forecast, count, memory, rows=load_rows(), quotas=quotas, prices=load_prices()))

@@ -13,6 +13,7 @@ import typer
 
 from ops.commands.options import EnvironmentArgument
 from ops.console import report
+from ops.root import write_text
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
 
@@ -59,7 +60,7 @@ def diagram(
         synthesize([environment], Path(directory), dict(os.environ))
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))
     if into:
-        into.write_text(updated(into.read_text(encoding="utf-8"), graph), encoding="utf-8")
+        write_text(into, updated(into.read_text(encoding="utf-8"), graph))
         report(f"Updated the diagrams in {into}")
         return
     if form is Format.SVG:
@@ -69,7 +70,7 @@ def diagram(
     else:
         text = picture(graph, view)
     if output:
-        output.write_text(text, encoding="utf-8")
+        write_text(output, text)
         report(f"Wrote {output}")
     else:
         sys.stdout.write(text)

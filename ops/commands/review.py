@@ -15,6 +15,7 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import out, print_json, report
 from ops.errors import OperatorError
+from ops.root import write_text
 
 if TYPE_CHECKING:
     from ops.review.receipt import Receipt
@@ -136,7 +137,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
     if output:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
-            output.write_text(text, encoding="utf-8")
+            write_text(output, text)
         except OSError as error:
             raise OperatorError(f"{output} cannot be written: {error.strerror}") from error
         report(f"Wrote {output}: {result.summary}")

@@ -14,6 +14,7 @@ from environments import EnvironmentFileError, environment_names, load_environme
 from environments.loader import DIRECTORY
 from ops.cloud import EMBEDDED
 from ops.errors import OperatorError
+from ops.root import write_text
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
 
@@ -61,7 +62,7 @@ def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Pat
         raise OperatorError(f"{like} cannot be copied: use --like with one of {known}")
     text = source.read_text(encoding="utf-8")
     text = re.sub(rf"\b{like.upper()}_ACCOUNT_ID\b", f"{name.upper()}_ACCOUNT_ID", text)
-    file.write_text("".join(_renamed(text, like, name)), encoding="utf-8")
+    write_text(file, "".join(_renamed(text, like, name)))
     try:
         load_environment(name, directory=directory)
     except EnvironmentFileError as error:

@@ -192,16 +192,26 @@ def test_failure_prints_one_line_and_exits_with_status_1(
     [
         (OperatorError("why"), 1),
         (InterruptedRunError("stopped"), 130),
+        (KeyboardInterrupt(), 130),
         (OSError(errno.ENOSPC, "No space left on device"), 1),
+        (OSError(errno.EROFS, "Read-only file system", "/checkout/.build"), 1),
+        (PermissionError(errno.EACCES, "Permission denied", "/checkout/.local"), 1),
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "/folder/file"), 1),
     ],
+    ids=repr,
 )
-def test_errors_determine_the_exit_status(error: Exception, status: int) -> None:
+def test_errors_determine_the_exit_status(
+    error: BaseException, status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail() -> None:
         raise error
 
     with pytest.raises(SystemExit) as ended:
         main(fail)
     assert ended.value.code == status
+    message = capsys.readouterr().err
+    assert message.count("\n") == (0 if isinstance(error, KeyboardInterrupt) else 1)
+    assert str(getattr(error, "filename", None) or "") in message
 
 
 def test_wrong_arguments_exit_with_status_2(root: Root) -> None:

@@ -1,0 +1,90 @@
+"""Commands in unusual shells, on full disks, and interrupted at unusual moments."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ops.deployment.environment_file import create_environment
+from ops.root import PROJECT, write_text
+
+
+def test_a_command_needs_no_home_no_utf8_and_no_environment_of_its_own(tmp_path: Path) -> None:
+    variables = {
+        **os.environ,
+        "AWS_PROFILE": "missing",
+        "LANG": "C",
+        "LC_ALL": "C",
+        "PYTHONUTF8": "0",
+        "VIRTUAL_ENV": "/missing/environment",
+    }
+    del variables["HOME"]
+    done = subprocess.run(
+        [sys.executable, "-m", "ops", "synth", "local", "--out", str(tmp_path)],
+        cwd=PROJECT,
+        env=variables,
+        umask=0o077,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr.splitlines()[-1:]) == (0, [f"Wrote {tmp_path}/stacks"])
+    assert (tmp_path / "stacks" / "local" / "cdk.tf.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("module", ["typer", "ops.commands.index", "ops.commands.environment"])
+def test_an_interrupt_during_imports_prints_no_traceback(module: str) -> None:
+    code = (
+        "import os, runpy, signal, sys\n"
+        "class Interrupt:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == {module!r}:\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "sys.argv[1:] = ['synth', 'nowhere']\n"
+        "runpy.run_module('ops', run_name='__main__')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
+    )
+    # A shell shows the status of a program that the signal ended as 130 as well.
+    assert (done.returncode in {-signal.SIGINT, 130}, done.stderr) == (True, "")
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Makes the disk full, or interrupts the program, in the middle of each text file."""
+    write = Path.write_text
+
+    def write_half(path: Path, text: str, **options: str) -> int:
+        write(path, text[: len(text) // 2], **options)
+        raise error
+
+    monkeypatch.setattr(Path, "write_text", write_half)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()], ids=repr
+)
+def test_a_full_disk_and_an_interrupt_leave_no_partial_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "dev.yml").write_bytes((PROJECT / "environments" / "dev.yml").read_bytes())
+    fill_disk(monkeypatch, error)
+    with pytest.raises(type(error)):
+        write_text(tmp_path / "file", "after")
+    with pytest.raises(type(error)):
+        create_environment("qa", "dev", tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["dev.yml", "file"]
+    assert (tmp_path / "file").read_text() == "before"
+
+
+def test_a_device_is_written_directly() -> None:
+    with pytest.raises(OSError, match="No space left on device"):
+        write_text(Path("/dev/full"), "text")
