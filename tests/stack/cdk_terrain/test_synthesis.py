@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from environments import environment_names
 from ops.root import PROJECT
 from ops.terraform.toolchain import node_variables
 from tests.stack.stacks import files, fixed_variables, synthesize
@@ -38,6 +39,7 @@ def test_cdk_terrain_writes_the_same_stacks(synthesized: Path, tmp_path: Path) -
     pinned = json.loads((DIRECTORY / "package.json").read_text())["devDependencies"]["cdktn-cli"]
     assert manifest["version"] == pinned, "the stacks come from CDK Terrain"
     terrain, cdktf = read_stacks(stacks), read_stacks(synthesized)
+    assert {Path(name).parts[0] for name in cdktf} == set(environment_names())
     assert terrain.keys() == cdktf.keys()
     assert [name for name in cdktf if terrain[name] != cdktf[name]] == []
 

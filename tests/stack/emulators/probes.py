@@ -27,7 +27,11 @@ def create_client(service: str, variables: Mapping[str, str]) -> Any:
         variables["AWS_ACCESS_KEY_ID"], variables["AWS_SECRET_ACCESS_KEY"], region_name=REGION
     )
     create: Any = session.client
-    return create(service, endpoint_url=variables["AWS_ENDPOINT_URL"])
+    return create(
+        service,
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        verify=variables.get("AWS_CA_BUNDLE"),  # absent for moto, which serves plain HTTP
+    )
 
 
 def create_role(connect: Connect) -> None:
