@@ -27,6 +27,17 @@ def accept_any_encoding() -> None:
             stream.reconfigure(errors="replace")
 
 
+def format_duration(seconds: float) -> str:
+    """Returns a duration in seconds or, from two minutes, in minutes: `90 s`, `3 min`."""
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+
+
+def suggest(step: str) -> None:
+    """Prints what to do next to standard error, if a person reads it on a terminal."""
+    if err.is_terminal:
+        report(f"Next: {step}")
+
+
 def report(message: str) -> None:
     """Prints a progress message to standard error."""
     err.print(message, markup=False)
@@ -78,7 +89,10 @@ class Progress:
     def show(self, line: str) -> None:
         """Displays the current progress of the step."""
         if self._status:
-            self._status.update(line.replace("[", r"\["))
+            # The line must not wrap: the terminal could not erase all of it. A spinner precedes it.
+            width = max(err.width - len("⠋ "), 1)
+            shown = line if len(line) <= width else f"{line[: width - 1]}…"
+            self._status.update(shown.replace("[", r"\["))
         elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
             self._printed = time.monotonic()
             report(line)

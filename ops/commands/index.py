@@ -15,6 +15,8 @@ from typing import Any, ClassVar
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from ops.console import suggest
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -26,6 +28,8 @@ class Entry:
     panel: str
     """The heading of the command's panel in the help."""
     example: str
+    next_step: str = ""
+    """What to do after the command has succeeded. Can contain the command's arguments."""
 
     @property
     def _module(self) -> str:
@@ -44,7 +48,23 @@ class Entry:
             return typer.main.get_command(target)
         app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
         app.command(self.name, epilog=epilog)(target)
-        return typer.main.get_command(app)
+        command = typer.main.get_command(app)
+        if self.next_step:
+            command.callback = self._suggest_next_step(command.callback)
+        return command
+
+    def _suggest_next_step(self, execute: Any) -> Any:
+        def run(**arguments: Any) -> Any:
+            try:
+                result = execute(**arguments)
+            except typer.Exit as ended:
+                if ended.exit_code == 0:
+                    suggest(self.next_step.format(**arguments))
+                raise
+            suggest(self.next_step.format(**arguments))
+            return result
+
+        return run
 
     def summary(self) -> TyperCommand:
         """Returns a command that has only a help text, to list it without importing its module."""
@@ -75,22 +95,54 @@ MACHINE, DEPLOY, RELEASE, DATA, REVIEW, DEVELOP = (
 )
 
 ENTRIES = (
-    Entry("up", "local:up", MACHINE, "ops up"),
+    Entry(
+        "up",
+        "local:up",
+        MACHINE,
+        "ops up",
+        "ops seed (demonstration data), ops dev (deploys functions as you save them)",
+    ),
     Entry("down", "local:down", MACHINE, "ops down --purge"),
     Entry("status", "local:status", MACHINE, "ops status"),
     Entry("code", "local:code", MACHINE, "ops code ada@example.com"),
-    Entry("seed", "local:seed", MACHINE, "ops seed"),
+    Entry("seed", "local:seed", MACHINE, "ops seed", "ops status (prints the addresses)"),
     Entry("console", "web_console:console", MACHINE, "ops console dev"),
     Entry("conformance", "conformance:conformance", MACHINE, "ops conformance --service sqs"),
-    Entry("bootstrap", "environment:bootstrap", DEPLOY, "ops bootstrap dev"),
-    Entry("doctor", "deployment:doctor", DEPLOY, "ops doctor prod"),
-    Entry("deploy", "deployment:deploy", DEPLOY, "ops deploy dev --yes"),
-    Entry("promote", "deployment:promote", DEPLOY, "ops promote dev staging"),
+    Entry(
+        "bootstrap",
+        "environment:bootstrap",
+        DEPLOY,
+        "ops bootstrap dev",
+        "ops doctor {environment}",
+    ),
+    Entry("doctor", "deployment:doctor", DEPLOY, "ops doctor prod", "ops deploy {environment}"),
+    Entry("deploy", "deployment:deploy", DEPLOY, "ops deploy dev --yes", "ops smoke {environment}"),
+    Entry(
+        "promote",
+        "deployment:promote",
+        DEPLOY,
+        "ops promote dev staging",
+        "ops rollback {target} all (if an alarm fires)",
+    ),
     Entry("drift", "deployment:drift", DEPLOY, "ops drift prod"),
     Entry("remove", "deployment:remove", DEPLOY, "ops remove dev"),
-    Entry("publish-site", "deployment:publish_site", DEPLOY, "ops publish-site dev"),
-    Entry("release", "releases:release", RELEASE, "ops release staging chat --bake 5m"),
-    Entry("rollback", "releases:rollback", RELEASE, "ops rollback prod all"),
+    Entry(
+        "publish-site",
+        "deployment:publish_site",
+        DEPLOY,
+        "ops publish-site dev",
+        "ops publish-site {environment} --rollback (if the site is wrong)",
+    ),
+    Entry(
+        "release",
+        "releases:release",
+        RELEASE,
+        "ops release staging chat --bake 5m",
+        "ops rollback {environment} {service} (if an alarm fires)",
+    ),
+    Entry(
+        "rollback", "releases:rollback", RELEASE, "ops rollback prod all", "ops tail {environment}"
+    ),
     Entry("prune", "releases:prune", RELEASE, "ops prune prod --keep 5"),
     Entry("smoke", "releases:smoke", RELEASE, "ops smoke staging"),
     Entry("migrate", "database:migrate", DATA, "ops migrate dev --plan"),
@@ -100,7 +152,13 @@ ENTRIES = (
     Entry("secrets", "secrets:app", DATA, "ops secrets list prod"),
     Entry("user", "users:app", DATA, "ops user grant dev ada@example.com moderator"),
     Entry("review", "review:review", REVIEW, "ops review prod --format html -o review.html"),
-    Entry("apply", "review:apply", REVIEW, "ops apply prod --reviewed prod.plan"),
+    Entry(
+        "apply",
+        "review:apply",
+        REVIEW,
+        "ops apply prod --reviewed prod.plan",
+        "ops smoke {environment}",
+    ),
     Entry("cost", "cost:cost", REVIEW, "ops cost prod --usage 1m"),
     Entry("capacity", "capacity:capacity", REVIEW, "ops capacity prod --users 1000000"),
     Entry("diagram", "diagram:diagram", REVIEW, "ops diagram prod --format svg -o prod.svg"),
@@ -111,9 +169,21 @@ ENTRIES = (
     Entry("tail", "requests:tail", DEVELOP, "ops tail local chat delivery"),
     Entry("trace", "requests:trace", DEVELOP, "ops trace 4f1c2a9e --env dev"),
     Entry("invoke", "requests:invoke", DEVELOP, "ops invoke local post --example limit=1"),
-    Entry("deploy-function", "releases:deploy_function", DEVELOP, "ops deploy-function dev chat"),
+    Entry(
+        "deploy-function",
+        "releases:deploy_function",
+        DEVELOP,
+        "ops deploy-function dev chat",
+        "ops tail {environment}",
+    ),
     Entry("api", "api:api", DEVELOP, "ops api"),
-    Entry("synth", "environment:synth", DEVELOP, "ops synth dev prod"),
+    Entry(
+        "synth",
+        "environment:synth",
+        DEVELOP,
+        "ops synth dev prod",
+        "ops review ENVIRONMENT, ops cost ENVIRONMENT",
+    ),
     Entry("env", "environment:env", DEVELOP, 'eval "$(ops env local)"'),
 )
 """All commands, in the order of the help."""

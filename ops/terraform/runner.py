@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from ops.console import Progress, report
+from ops.console import Progress, format_duration, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.process_identity import find_process
 from ops.root import read_json, write_json
@@ -80,6 +80,8 @@ class Apply:
     """Addresses of resources that could not be imported because they do not exist."""
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
+    _began: float | None = None
+    """When the first action began."""
 
     def feed(self, message: Mapping[str, Any], now: float) -> None:
         """Processes one message, received at the monotonic time `now` (seconds)."""
@@ -94,6 +96,7 @@ class Apply:
         elif kind == "refresh_complete":
             self.refreshed += 1
         elif kind == "apply_start":
+            self._began = now if self._began is None else self._began
             self._active[message["hook"]["resource"]["addr"]] = now
         elif kind in {"apply_complete", "apply_errored"}:
             self._active.pop(message["hook"]["resource"]["addr"], None)
@@ -113,10 +116,16 @@ class Apply:
             self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
-        """Returns one line with the completed actions and the longest-running resource."""
+        """Returns one line with the completed actions, the estimated rest, and the longest action.
+
+        The estimate is the mean time of the completed actions.
+        """
         if self.planned is None:
             return f"terraform: reading ({self.refreshed} resources read)"
         text = f"terraform: {self.done} of {self.planned}"
+        if self.done and self._began is not None and self.done < self.planned:
+            rest = (now - self._began) / self.done * (self.planned - self.done)
+            text += f", about {format_duration(rest)} left"
         if self._active:
             address = min(self._active, key=self._active.__getitem__)
             text += f", waiting for {address} ({now - self._active[address]:.0f} s)"

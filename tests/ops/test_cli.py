@@ -8,16 +8,19 @@ import shlex
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
 from ops.__main__ import app, main
 from ops.commands.index import ENTRIES, Entry
+from ops.console import Progress
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
@@ -249,3 +252,42 @@ def test_make_before_setup_fails_with_a_hint_and_installs_nothing(
     assert "the toolchain is not installed: run `make setup` first" in result.stderr
     assert result.stderr.count("\n") == 1
     assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ENTRIES if entry.next_step])
+@pytest.mark.parametrize("status", [None, 0, 1])
+def test_a_command_that_succeeded_prints_the_next_step_on_a_terminal(
+    entry: Entry,
+    status: int | None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def execute(**_: Any) -> None:
+        if status is not None:
+            raise typer.Exit(status)
+
+    run_entry = entry._suggest_next_step(execute)
+    arguments = {parameter.name: f"a-{parameter.name}" for parameter in entry.load().params}
+    for is_terminal in (True, False):
+        monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=is_terminal))
+        with suppress(typer.Exit):
+            run_entry(**arguments)
+        printed = capsys.readouterr().err
+        assert bool(printed) == (is_terminal and status != 1)
+        assert not printed or printed.startswith("Next: ops ")
+        assert "{" not in printed
+
+
+def test_a_long_progress_line_stays_one_line_on_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    narrow = Console(stderr=True, soft_wrap=True, force_terminal=True, width=40)
+    monkeypatch.setattr("ops.console.err", narrow)
+    with Progress() as progress:
+        progress.show("terraform: 58 of 476, waiting for aws_s3_bucket.storage_artifacts " * 3)
+        assert progress._status
+        progress._status._live.refresh()
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    lines = re.split(r"[\r\n]+", shown)
+    assert "terraform: 58 of 476" in shown
+    assert max(map(len, lines)) <= 40

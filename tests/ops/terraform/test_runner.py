@@ -59,7 +59,10 @@ class TestApply:
             ]
         ):
             state.feed(message, float(at))
-        assert state.line(now=31.0) == "terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)"
+        # One of three actions took 30 s.
+        assert state.line(now=31.0) == (
+            "terraform: 1 of 3, about 60 s left, waiting for aws_sqs_queue.slow (30 s)"
+        )
 
     def test_progress_line_counts_refreshed_resources_before_the_plan(self) -> None:
         state = Apply()
