@@ -71,7 +71,7 @@ def measure_pairs(
 
 
 def ratio(measured: list[tuple[float, float]]) -> float:
-    """Returns the median of the ratios between the import times of the handler and of boto3."""
+    """Returns the median of the ratios of a handler's import time to that of boto3."""
     return statistics.median(own / boto3 for own, boto3 in measured)
 
 

@@ -23,7 +23,7 @@ ACCOUNT = "000000000000"
 
 @contextmanager
 def fresh_root() -> Iterator[Root]:
-    """Yields a temporary root (a local platform's directory). Stops the platform at the end."""
+    """Yields the directory of a temporary local platform. Stops the platform at the end."""
     with tempfile.TemporaryDirectory() as directory:
         root = Root(Path(directory) / "platform")
         root.prepare()

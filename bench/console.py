@@ -1,4 +1,4 @@
-"""Measures what the web console costs: start, memory, and time added to requests.
+"""Measures the web console: its start time, its memory, and the time it adds to other requests.
 
 python -m bench.console [ROOT]
 
@@ -30,7 +30,7 @@ ROUNDS = 20
 REQUESTS = 25
 """Requests per round."""
 PATHS = ("map.svg", "map", "functions", "functions/chat", "tables", "queues", "releases", "mails")
-"""What a visitor of all views reads."""
+"""The addresses that a visitor of all views reads."""
 
 
 @contextmanager
@@ -82,7 +82,7 @@ def open_map(address: ConsoleAddress) -> Iterator[None]:
     threads = [threading.Thread(target=target, daemon=True) for target in (poll, follow)]
     for thread in threads:
         thread.start()
-    # The first poll reads the last hour.
+    # Waits for the first poll, which reads the log lines of the last hour.
     time.sleep(4)
     yield
     closed.set()

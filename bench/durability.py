@@ -1,6 +1,6 @@
 """Measures the CPU time that the journal and the saves of the embedded AWS add to a call.
 
-Runs two embedded AWS, one of them without journal and saves. They receive the same block of calls
+Runs two embedded AWS, one of them without journal and saves. Both receive the same block of calls
 in turn, and each pair of blocks yields one ratio of CPU times. The CPU time includes the child
 processes that save. On a busy machine, CPU time varies less than the duration of a call.
 """
@@ -117,7 +117,7 @@ def main() -> None:
         type=int,
         default=20,
         help="Number of block pairs to run (a pair is one block of calls with and one without"
-        " durability). Default: 20.",
+        " durability). Default: 20 pairs.",
     )
     pairs = parser.parse_args().pairs
     with tempfile.TemporaryDirectory() as directory:

@@ -87,7 +87,7 @@ class Target:
 
 @contextmanager
 def switchable(root: Root) -> Iterator[Target]:
-    """Restarts the embedded AWS of a platform as the program SWITCHED, and as usual at the end."""
+    """Restarts a platform's embedded AWS as the program SWITCHED, and normally at the end."""
     cloud, processes = EmbeddedCloud(root), Processes(root)
     running = cloud.running()["aws"]
     processes.stop(running)
@@ -107,13 +107,18 @@ def switchable(root: Root) -> Iterator[Target]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="Directory of a running platform.")
+    parser.add_argument(
+        "--root",
+        type=Path,
+        required=True,
+        help="Directory of a running local platform, such as .local.",
+    )
     parser.add_argument(
         "--pairs",
         type=int,
         default=15,
         help="Number of block pairs to run (a pair is one block of requests with and one without"
-        " durability). Default: 15.",
+        " durability). Default: 15 pairs.",
     )
     arguments = parser.parse_args()
     ratios, seconds = [], []

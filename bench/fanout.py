@@ -1,4 +1,5 @@
-"""Measures delivery in one chat room, relative to the limit of the embedded API Gateway.
+"""Measures how fast one chat room delivers messages, relative to what the embedded API Gateway
+allows.
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
 last connection receives it. It is compared with the floor: a function that only posts the same
@@ -227,8 +228,8 @@ async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
                 try:
                     await send(index)
                 except (AssertionError, ChatError):
-                    # On a busy machine, calls to DynamoDB exceed their timeout of 1 s, and sending
-                    # fails.
+                    # On a busy machine, calls to DynamoDB exceed their timeout of 1 s, so some
+                    # messages cannot be sent.
                     continue
                 sent += 1
             return sent

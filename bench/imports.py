@@ -1,10 +1,12 @@
-"""Measures the import time of Powertools utilities against our modules that do the same.
+"""Measures the import time of Powertools utilities, and of this project's modules that replace
+them.
 
     python -m bench.imports [--runs 15] [--json]
 
-Each measurement uses a new interpreter, which first imports the modules that a function imports in
-both cases. The two measurements of a pair alternate, so that load on the machine affects both. The
-first pair is not counted, because Python compiles the modules then.
+Each measurement starts a new interpreter. It first imports the modules that a function imports both
+with Powertools and without. Measurements of a utility and of its replacement alternate, so that
+load on the machine affects both. The first two are not counted, because Python compiles the modules
+then.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from ops.root import PROJECT
 
 POWERTOOLS = "aws_lambda_powertools"
 EVERYWHERE = "import boto3, lambdas.common.logs, lambdas.common.storage.dynamodb"
-"""Imports that every function makes before, whether it uses Powertools or our module."""
+"""Statements that run before the measured import, because every function needs these modules."""
 
 PROGRAM = """\
 import time
@@ -33,7 +35,9 @@ print(time.perf_counter() - begun)
 
 @dataclass(frozen=True)
 class Pair:
-    """Import statements: of a library, of our replacement, and those to run before either."""
+    """Import statements of a Powertools utility, of its replacement, and of what runs before
+    either.
+    """
 
     library: str
     own: str
@@ -68,7 +72,10 @@ def import_seconds(before: str, measured: str) -> float:
 
 
 def measure(pair: Pair, runs: int) -> dict[str, float]:
-    """Measures library and replacement alternately. Returns median milliseconds and ratio."""
+    """Measures library and replacement alternately.
+
+    Returns their median milliseconds and their ratio.
+    """
     times = [
         (import_seconds(pair.before, pair.library), import_seconds(pair.before, pair.own))
         for _ in range(runs + 1)

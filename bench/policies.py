@@ -2,10 +2,10 @@
 
     python -m bench.policies [--pairs 100000]
 
-Generates pairs of policies. Fails if the simulator finds a request that only one policy of a pair
-allows, but `ops review` reports no difference. Also prints how often `ops review` reports a
-difference that no simulated request shows. Such a difference can be real, because not every request
-is simulated.
+Generates pairs of IAM policies (an old and a new one). Fails if the simulator finds a request that
+only one policy of a pair allows, but `ops review` reports no difference. Also prints how often `ops
+review` reports a difference that no simulated request shows. Such a difference can be real, because
+not every request is simulated.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from tests.ops.permissions.proof import prove
 
 
 def main() -> None:
-    """Generates and compares pairs of policies, and prints statistics about them."""
+    """Generates and compares pairs of IAM policies, and prints statistics of the comparisons."""
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--pairs", type=int, default=100_000, help="pairs of policies to compare (default: 100000)"
+        "--pairs",
+        type=int,
+        default=100_000,
+        help="number of pairs of IAM policies to compare (default: 100000)",
     )
     number: int = parser.parse_args().pairs
     begun = time.perf_counter()

@@ -1,8 +1,9 @@
 """Measures the time from a change of the embedded AWS until the change survives a kill.
 
-A client changes parameters and roles while the embedded AWS repeatedly saves all services, as it
-does every minute. The journal contains the time of each change and of its save. Changes of items,
-messages and archived events are not measured: they are in the journal before they are acknowledged.
+A client changes SSM parameters and IAM roles while the embedded AWS repeatedly saves the data of
+all services. Outside of this benchmark, it does so every minute. The journal contains the time of
+each change and of its save. Changes of DynamoDB items, SQS messages and archived events are not
+measured, because the journal contains them before they are acknowledged.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from pathlib import Path
 from tests.ops.embedded.servers import Server, running_server
 
 ROLES = 150
-"""Roles that exist before the measurement. The local platform has about 50, with more policies."""
+"""IAM roles that exist before the measurement. The local platform has about 50, with more
+policies.
+"""
 INTERVAL = 0.3
-"""Seconds between two pairs of changes."""
+"""Seconds between two changes of a parameter and a role."""
 FULL_SAVE_INTERVAL = 6.0
-"""Seconds between two saves of all services."""
+"""Seconds between two saves of the data of all services."""
 
 
 def save_delays(journal: Path, deadline: float) -> list[float]:
     """Reads the journal until the deadline, and returns the seconds from each change to its save.
 
-    A save of all services deletes old segments, so the journal is read continuously.
+    Saving all services deletes old files of the journal, so the journal is read continuously.
     """
     delays: dict[tuple[str, float], float] = {}
     while time.monotonic() < deadline:
@@ -46,7 +49,9 @@ def save_delays(journal: Path, deadline: float) -> list[float]:
 
 
 def change(server: Server, deadline: float) -> None:
-    """Changes parameters and roles, and saves all services in between."""
+    """Changes SSM parameters and IAM roles, and saves all services every FULL_SAVE_INTERVAL
+    seconds.
+    """
     parameters, roles = server.client("ssm"), server.client("iam")
     saved, number = time.monotonic(), 0
     while time.monotonic() < deadline:
@@ -62,7 +67,10 @@ def change(server: Server, deadline: float) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--seconds", type=float, default=60, help="Duration of the measurement. Default: 60."
+        "--seconds",
+        type=float,
+        default=60,
+        help="Duration of the measurement in seconds. Default: 60.",
     )
     arguments = parser.parse_args()
     with running_server() as server:

@@ -117,7 +117,10 @@ def post(session: Caller) -> None:
 
 
 def chat(session: Caller) -> None:
-    """Creates, uses and deletes a room with two members over REST. Frames use the same code."""
+    """Creates, uses and deletes a chat room with two members over REST.
+
+    WebSocket frames call the same code.
+    """
     call, rooms, one = session.call, "/v1/chat/rooms", "/v1/chat/rooms/{roomId}"
     members, messages, attachments = f"{one}/members", f"{one}/messages", f"{one}/attachments"
     member, message, reaction = (

@@ -1,4 +1,5 @@
-"""Measures the API reference in Chromium, and the publication of a site with 2,000 files.
+"""Measures how fast Chromium shows the API reference, and how fast a site of 2,000 files is
+published.
 
     python -m bench.site [--root .local] [--runs 5]
 
@@ -36,7 +37,10 @@ PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument(
-        "--root", type=Path, default=Path(".local"), help="directory of a running platform"
+        "--root",
+        type=Path,
+        default=Path(".local"),
+        help="directory of a running local platform (default: .local)",
     )
     parser.add_argument(
         "--runs", type=int, default=5, help="number of times that the page is loaded (default: 5)"

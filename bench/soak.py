@@ -1,4 +1,4 @@
-"""Measures whether memory, descriptors and disk of a local platform stay flat under load.
+"""Measures whether memory, descriptors and disk of a local platform stay constant under load.
 
 Users repeat a sequence of requests at a fixed rate: they sign in, create, read and delete posts,
 comments, listings, rooms and messages, and sign out. They delete what they created, so stored data
@@ -53,13 +53,13 @@ class Sample:
     seconds: float
     requests: int
     memory: float
-    """MB of all processes, shared memory counted once (PSS)."""
+    """MB of memory of all processes. Shared memory is counted once (PSS)."""
     aws_memory: float
-    """MB of the embedded AWS without the functions' processes."""
+    """MB of memory of the embedded AWS without the functions' processes."""
     descriptors: int
-    """Open files of all processes."""
+    """Open file descriptors of all processes."""
     disk: float
-    """Disk usage of the root (the platform's directory) in MB."""
+    """MB on disk in the local platform's directory."""
     processes: int
     load: float
     """The machine's load average over one minute."""
@@ -128,7 +128,7 @@ class Client:
             self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
         self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
         self._call("DELETE", f"/v1/chat/rooms/{room}")
-        # Each round opens a new connection. A server that does not close it would leak a
+        # Each repetition opens a new connection. A server that does not close it would leak a
         # descriptor.
         self._rate.wait()
         with urllib3.PoolManager() as pool:
@@ -202,15 +202,23 @@ def growth(values: list[float]) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--root", type=Path, required=True, help="The root of a running platform.")
     parser.add_argument(
-        "--rate", type=float, default=40, help="Number of requests per second. Default: 40."
+        "--root",
+        type=Path,
+        required=True,
+        help="Directory of a running local platform, such as .local.",
+    )
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=40,
+        help="Number of requests per second. Default: 40 per second.",
     )
     parser.add_argument(
         "--minutes",
         type=float,
         default=30,
-        help="Duration of the measurement in minutes. Default: 30.",
+        help="Duration of the measurement in minutes. Default: 30 minutes.",
     )
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()

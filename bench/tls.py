@@ -1,4 +1,5 @@
-"""Measures what TLS adds to a request of a function, to a call of AWS, and to a new connection.
+"""Measures the time that TLS adds to a request to a function, to a call of the embedded AWS, and to
+a new connection.
 
 Sends each request to a running platform over TLS and without TLS in turn. Each pair yields one
 difference and one ratio. The function is the health check, which responds from its cache.
@@ -33,7 +34,9 @@ def measure(request: Callable[[], object]) -> float:
 def compare(
     label: str, with_tls: Callable[[], object], without: Callable[[], object], pairs: int
 ) -> None:
-    """Prints the medians of both requests, of their difference and of their ratio."""
+    """Prints the median durations with and without TLS, and those of their differences and
+    ratios.
+    """
     for request in (with_tls, without):
         request()
     results = []

@@ -161,8 +161,8 @@ class Packager:
             if entry is None or entry["version"] != f"=={version}":
                 locked_version = "nothing" if entry is None else entry["version"].lstrip("=")
                 raise PackagingError(
-                    f"{pin}: {self._lock.name} has {locked_version}; change the pin, or the Pipfile"
-                    " and run `make lock`"
+                    f"The pin {pin} differs from {self._lock.name}, which has {locked_version}:"
+                    " change the pin, or change the Pipfile and run `make lock`"
                 )
             lines.append(" ".join([pin, *(f"--hash={value}" for value in sorted(entry["hashes"]))]))
         return lines

@@ -1,4 +1,4 @@
-"""Chromium for the tests of pages."""
+"""Starts Chromium for tests of web pages, and checks the accessibility of pages."""
 
 from __future__ import annotations
 

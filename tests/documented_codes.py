@@ -1,4 +1,4 @@
-"""The error codes that the code raises, and those that the pages of the API contract name."""
+"""Reads the error codes that the code raises, and those that the API pages in docs/api name."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ _RAISERS = re.compile(r"Problem(\.\w+)?|cls|self\._refuse")
 
 
 def documented_codes(*pages: str) -> frozenset[str]:
-    """Returns the words in code font on these pages of docs/api, and on its page about all
-    routes.
-    """
+    """Returns the words in code font in docs/api/README.md and in the named pages of docs/api."""
     texts = [(API / f"{page}.md").read_text(encoding="utf-8") for page in ("README", *pages)]
     return frozenset(re.findall(r"`([a-z_]+)`", "\n".join(texts)))
 

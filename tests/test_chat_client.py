@@ -12,7 +12,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.chat_client import ChatClient, GatewayError
 
 GATEWAY_ERROR = {"message": "Internal server error", "connectionId": "c", "requestId": "r"}
-"""What API Gateway sends if the function fails. `requestId` is not the client's."""
+"""The error that API Gateway sends if the function fails. `requestId` is not the client's."""
 
 
 async def fetch_nothing(room: str, after: int) -> list[dict[str, Any]]:

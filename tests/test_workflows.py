@@ -1,4 +1,4 @@
-"""Tests the syntax and security of GitHub's workflows, and the order of the environments."""
+"""Tests the GitHub workflows: their syntax, security, and the order in which they deploy."""
 
 from __future__ import annotations
 

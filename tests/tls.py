@@ -1,4 +1,4 @@
-"""TLS handshakes in memory."""
+"""Performs TLS handshakes in memory."""
 
 from __future__ import annotations
 

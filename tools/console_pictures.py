@@ -1,10 +1,4 @@
-"""Takes the pictures of docs/console.md from the platform on this machine.
-
-python -m tools.console_pictures [ROOT]
-
-Fills the platform with demonstration data, sends requests of which one fails, and puts a message
-into a dead-letter queue. Requires a Chromium on the PATH.
-"""
+"""Takes the pictures for docs/console.md from the platform on this machine."""
 
 from __future__ import annotations
 
@@ -28,15 +22,15 @@ from ops.terraform.state import outputs
 IMAGES = PROJECT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1280, "height": 800}
 LOADED = 60_000
-"""Milliseconds."""
+"""Milliseconds to wait until a page has loaded."""
 LARGEST = 150_000
-"""Bytes."""
+"""Maximum bytes of a picture."""
 REQUESTS = 12
 
 
 @dataclass
 class Photographer:
-    """Takes pictures of the console."""
+    """Opens the console's pages in a browser and takes pictures of them."""
 
     page: Page
     directory: Path
@@ -99,7 +93,7 @@ def take_pictures(root: Root, directory: Path) -> list[Path]:
 
 
 def open_request(page: Page) -> None:
-    """Opens the latest request that wrote, because it has the most parts."""
+    """Opens the latest request that wrote data, because its waterfall has the most steps."""
     page.get_by_label("Search").fill("POST")
     page.locator(".rows a").first.click()
     page.wait_for_selector(".waterfall", timeout=LOADED)

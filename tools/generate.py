@@ -1,4 +1,4 @@
-"""Generates the files that tests compare with the code: documentation, schemas and policies.
+"""Generates documentation, schemas and policies from the code. Tests fail if a file is outdated.
 
 python -m tools.generate [--without-diagrams]
 

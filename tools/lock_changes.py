@@ -1,4 +1,4 @@
-"""Reports which versions differ between the lock files and those of the last commit.
+"""Reports the package versions that differ between lock files and their last commit.
 
     python -m tools.lock_changes FILE...
 

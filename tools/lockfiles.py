@@ -1,7 +1,7 @@
 """Removes package index URLs from lock files: `python -m tools.lockfiles FILE...`.
 
-`make lock` runs this module. A lock file pins names, versions and hashes. The settings of the
-machine that installs the packages determine the package index.
+`make lock` runs this module. A lock file without URLs works with every package index: pip and npm
+take the URL of the index from the settings of the machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
     else:
         entries = list(lock["packages"].values())
     for entry in entries:
-        # npm does not need `funding` to install packages. Its URLs are removed too.
+        # npm does not need `funding`, which contains URLs of donation pages. It is deleted as well.
         for key in ("index", "resolved", "funding"):
             entry.pop(key, None)
     return lock

@@ -26,7 +26,7 @@ PAGES = PROJECT / "docs" / "modules"
 PROVIDER = "cdktf_cdktf_provider_aws."
 ROOTS = {"Construct", "TerraformStack"}
 COMMON = {"names": "The environment's resource names."}
-"""Descriptions of arguments that mean the same for all constructs."""
+"""Descriptions of arguments that have the same meaning in all constructs."""
 COMMAND = "`python -m tools.module_reference` generates this page from"
 _ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 
@@ -82,7 +82,7 @@ class ConstructClass:
     source: Source
     node: ast.ClassDef
     example: str = field(default="", compare=False)
-    """The place that creates it, or an empty text for base classes."""
+    """A statement that creates the construct. Empty for base classes."""
 
     @property
     def name(self) -> str:
@@ -121,7 +121,7 @@ class ConstructClass:
         return next((node for node in functions if node.name == "__init__"), None)
 
     def arguments(self) -> Iterator[tuple[str, str, str, str]]:
-        """Yields name, type, default (or "required") and description of each argument."""
+        """Yields the name, type, default (or "required") and description of each argument."""
         if self.constructor is None:
             return
         described, signature = self.entries("Args"), self.constructor.args

@@ -77,7 +77,7 @@ def types_document(
 def _facts(
     attributes: Mapping[str, Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
-    """Returns the attributes for each role, such as secret. Omits roles that no attribute has."""
+    """Returns the paths of attributes by category, such as secret. Omits empty categories."""
     facts = {
         "computed": {
             path

@@ -1,4 +1,4 @@
-"""Keeps the packages that commands on AWS need, so that a rollback needs no package index.
+"""Stores the Python packages of `ops`, so that a rollback on AWS needs no package index.
 
     python tools/wheelhouse.py key                       # prints a name for this set of packages
     python tools/wheelhouse.py save DIRECTORY            # downloads the packages
@@ -22,7 +22,7 @@ from typing import Any
 
 LOCK = Path(__file__).resolve().parent.parent / "Pipfile.lock"
 GROUP = "default"
-"""The group of Pipfile.lock without the embedded cloud and the tests."""
+"""The group of Pipfile.lock with the packages of `ops`, without embedded cloud and tests."""
 
 
 def read_requirements(lock: Path = LOCK) -> str:

@@ -40,7 +40,7 @@ def _value_size(value: Mapping[str, Any]) -> int:
 
 
 class UnitCounter:
-    """Computes the units of a call, with the tables' items before and after each write."""
+    """Computes the capacity units of a call from the tables' items before and after each write."""
 
     def __init__(self, call: Call) -> None:
         """`call` makes an uncounted DynamoDB call: operation name and parameters."""
@@ -76,7 +76,9 @@ class UnitCounter:
         return found
 
     def _index_writes(self, table: str, old: Item, new: Item) -> Iterator[tuple[str, int]]:
-        """Yields the number of entries that change in each index: 2 if an entry's key changes."""
+        """Yields how many entries a write changes in each index: 2 if the key of an entry
+        changes.
+        """
         for index in self.describe(table).get("GlobalSecondaryIndexes", []):
             names = [part["AttributeName"] for part in index["KeySchema"]]
             keys = [

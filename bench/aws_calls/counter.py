@@ -32,7 +32,7 @@ class Counts:
     """SQL statements, including those that begin and end transactions."""
 
     def keep_largest(self, other: Counts) -> None:
-        """Raises each count to that of `other` if it is larger."""
+        """Raises each count to that of `other` if the count of `other` is larger."""
         for name, calls in other.calls.items():
             self.calls[name] = max(self.calls[name], calls)
         for name, units in other.units.items():

@@ -1,4 +1,4 @@
-"""Measures a round of all scenarios, and reads and writes the file with the counts."""
+"""Measures the counts of all scenarios once, and reads and writes the file with the counts."""
 
 from __future__ import annotations
 

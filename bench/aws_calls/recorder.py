@@ -1,4 +1,4 @@
-"""Calls routes, frames and events, and keeps the largest counts of each."""
+"""Calls routes, frames and events, and keeps the largest counts of each over all its calls."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from lambdas.common.storage.dynamodb import unpack
 ROOMS = 8
 """Rooms of a user."""
 LISTENERS = 10
-"""Additional connections in a room, to measure what each listener costs."""
+"""Additional WebSocket connections in a room, to measure the calls that each listener adds."""
 PASSWORD, BETTER_PASSWORD = "Passw0rd!", "Better-horse-2"
 PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 WORDS = "Some words of a typical text. " * 10
@@ -153,7 +153,9 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
 
 
 def _frames(recorder: Recorder, person: Person, room_id: str) -> None:
-    """Sends every frame in a room with one listener, then a message to LISTENERS more."""
+    """Sends every kind of frame in a room with one listener, then a message to LISTENERS listeners
+    more.
+    """
     ticket = recorder.call(person, "POST /v1/chat/tickets", {})["ticket"]
     event = {
         "type": "REQUEST",

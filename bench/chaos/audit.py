@@ -38,7 +38,8 @@ class Findings:
 
 
 def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
-    """Compares the stored data of a crew's users with their acknowledged writes and counters.
+    """Compares the stored items of a crew's users with the acknowledged writes and with the
+    counters.
 
     Args:
         faults_at: the times of the faults in seconds since the epoch.

@@ -20,11 +20,11 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
 RETRY_INTERVAL = 0.2
-"""Seconds between two attempts of a write."""
+"""Seconds between two attempts of the same write."""
 RESPONSE_TIMEOUT = 15.0
 """Seconds to wait for the acknowledgement of a frame. A fault stops a process for 10 s."""
 PATIENCE = 60.0
-"""Seconds for which a client retries its last write after the round has ended."""
+"""Seconds for which clients retry their unfinished writes after the load has ended."""
 LISTING = {
     "description": "A listing",
     "price": {"amount": 100, "currency": "EUR"},
@@ -45,7 +45,7 @@ class Write:
 
 
 class RefusedError(Exception):
-    """The platform did not acknowledge a write: there was no response, or an error."""
+    """The platform did not acknowledge a write: it sent no response, or an error."""
 
 
 class UnfinishedError(RefusedError):

@@ -30,7 +30,7 @@ class Fault:
     breaks: Callable[[Machine, Changes], float]
     """Breaks the platform. Returns the time of the fault in seconds since the epoch."""
     needs_up: bool = True
-    """True if `ops up` repairs the platform. Otherwise it must recover without help."""
+    """True if only `ops up` repairs the platform. False if it must recover without a command."""
     setting: Callable[[Machine], AbstractContextManager[object]] | None = None
     """Prepares the machine before the clients start."""
 
@@ -145,7 +145,9 @@ KILLS = [
     Fault("kill PostgreSQL", _kill("database")),
     Fault("kill Valkey", _kill("cache")),
 ]
-"""The last two kill no function, so that all leases have ended at the end of a short run."""
+"""The last two faults of this list kill no function, so all leases have ended at the end of a short
+run.
+"""
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
 ]

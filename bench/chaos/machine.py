@@ -174,7 +174,8 @@ class Machine:
 
     @contextmanager
     def movable_clock(self) -> Iterator[Callable[[int], None]]:
-        """Restarts the services with a separate clock, and with the machine's clock at the end.
+        """Restarts the platform's services with a separate clock. Restarts them with the machine's
+        clock at the end.
 
         Yields a function that sets the offset of the separate clock in seconds.
         """
@@ -194,7 +195,9 @@ class Machine:
 
     @contextmanager
     def _restarted_with(self, variables: Mapping[str, str]) -> Iterator[None]:
-        """Restarts the services with additional variables, and at the end without them."""
+        """Restarts the platform's services with more environment variables, and at the end without
+        them.
+        """
         environment = processes.base_environment
 
         def with_clock(root: Root) -> dict[str, str]:

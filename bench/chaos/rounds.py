@@ -33,11 +33,13 @@ class Result:
     fault: str
     findings: Findings = field(default_factory=Findings)
     recovery: float = 0.0
-    """Seconds from the end of the fault, or from the start of `ops up`, until all writes work."""
+    """Seconds from the end of the fault, or from the start of `ops up`, until all writes
+    succeed.
+    """
     repair: float = 0.0
     """Seconds that `ops up` took."""
     reported: list[str] = field(default_factory=list)
-    """Lines of `ops up` about the recovery."""
+    """Lines about the recovery in the output of `ops up`."""
     statistics: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)

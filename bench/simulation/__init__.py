@@ -1,1 +1,1 @@
-"""Simulates the three paths that are hardest to compute, to check the results of `ops capacity`."""
+"""Simulates a large room, the timeline and an outage, to check the results of `ops capacity`."""

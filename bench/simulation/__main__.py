@@ -2,7 +2,7 @@
 
     python -m bench.simulation [prod]
 
-Needs no running platform. Prints the figures of both and their difference.
+Needs no running platform. Prints each figure as both compute it, and the difference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Compares the model's figures with those of the simulation."""
+"""Compares the figures of the capacity model with those of the simulation."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ STEPS = (
     "frame join_room",
     "GET /v1/chat/rooms/{roomId}/messages",
 )
-"""What each user does after an outage, in the order of `Steps`."""
+"""The requests and frames of each user after an outage, in the order of `Steps`."""
 TIMELINE_UNITS = 1.0
-"""Write units of a post in the timeline's index."""
+"""Write units that a post consumes in the timeline's index."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure, computed by the model and by the simulation."""
+    """One figure, such as a duration, computed by the capacity model and by the simulation."""
 
     what: str
     model: float
@@ -48,7 +48,7 @@ class Comparison:
 
 
 def compare(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
-    """Yields the figures of the three paths, below and above the point where each breaks."""
+    """Yields delivery times, stored posts and recovery times, below and above each limit."""
     yield from _room(forecast, quotas)
     yield from _timeline(forecast, quotas)
     yield from _storm(forecast, quotas)
@@ -115,7 +115,7 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
-    """Returns the reconnections after an outage that the capacity model describes."""
+    """Returns the simulation's parameters for the outage that the capacity model describes."""
     model, stack = forecast.model, forecast.stack
     seconds = forecast.loads.duration
     rooms = int(model.population.rooms_joined_per_session.value)

@@ -32,16 +32,16 @@ class Simulation:
 
 
 class Queue:
-    """A server that handles one piece of work after the other."""
+    """A server that handles one request at a time, in the order of their arrival."""
 
     def __init__(self, simulation: Simulation) -> None:
         self._simulation = simulation
         self._free_at = 0.0
         self.busy = 0.0
-        """The seconds of work so far."""
+        """The seconds that the server has worked so far."""
 
     def work(self, seconds: float) -> float:
-        """Queues work. Returns the seconds until it is done."""
+        """Queues a request of some seconds. Returns the seconds until it is done."""
         begin = max(self._simulation.now, self._free_at)
         self._free_at = begin + seconds
         self.busy += seconds
@@ -49,7 +49,9 @@ class Queue:
 
 
 class Slots:
-    """A function that runs at most `limit` executions, and rejects more."""
+    """A Lambda function that runs at most `limit` executions at the same time, and rejects
+    others.
+    """
 
     def __init__(self, limit: float) -> None:
         self.limit = limit
@@ -69,7 +71,7 @@ class Throttle:
     """A token bucket, with which API Gateway, Cognito and DynamoDB's partitions limit requests."""
 
     def __init__(self, simulation: Simulation, rate: float, burst: float | None = None) -> None:
-        """`burst` is the number of tokens that are kept (default: those of a second)."""
+        """`burst` is the maximum number of unused tokens (default: the tokens of one second)."""
         self._simulation, self._rate = simulation, rate
         self._burst = self._tokens = rate if burst is None else burst
         self._at = 0.0

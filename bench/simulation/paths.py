@@ -1,4 +1,4 @@
-"""The three hardest paths: a large room, the timeline's shards, and a storm after an outage."""
+"""Simulates a large chat room, the timeline's shards, and the reconnections after an outage."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between a client's attempts: they double, with a random share, up to the longest."""
 BATCH = 10
-"""Frames that a delivery receives at once."""
+"""Maximum number of frames that one invocation of the delivery function receives."""
 
 
 @dataclass(frozen=True)
 class Room:
-    """A room whose messages one message group of the FIFO queue orders."""
+    """A chat room. One message group of the FIFO queue orders its messages."""
 
     messages_per_second: float
     listeners: int
     post_cpu: float
-    """Seconds that a post occupies the function's share of a core."""
+    """Seconds of CPU time that a post to a connection takes on the function's share of a core."""
     round_trip: float
-    """Mean seconds that a post waits for API Gateway."""
+    """Mean seconds that a post to a connection waits for API Gateway."""
     workers: int
-    """Parallel posts."""
+    """Maximum number of parallel posts of one invocation."""
     posts_per_second: float
-    """The quota of API Gateway. A rejected post is repeated once as a `resync` frame."""
+    """The quota of API Gateway. A post that it rejects is repeated once as a `resync` frame."""
 
 
 @dataclass(frozen=True)
 class RoomResult:
-    """What a simulated room has done."""
+    """The delivery times and the throughput of a simulated room."""
 
     busy_seconds: float
-    """Seconds of delivery for each message."""
+    """Mean seconds of delivery for each message."""
     delivered_per_second: float
     backlog: int
-    """Messages that wait at the end."""
+    """Messages that wait in the queue at the end."""
 
 
 def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
@@ -57,7 +57,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
                 simulation.start(deliver())
 
     def post(cpu: Queue) -> float:
-        """Returns the seconds until the response to a post arrives."""
+        """Returns the seconds until API Gateway responds to a post to a connection."""
         attempts = 1 if throttle.take() else 2
         wait = sum(rng.expovariate(1 / room.round_trip) for _ in range(attempts))
         return cpu.work(attempts * room.post_cpu) + wait
@@ -69,7 +69,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
             begun, cpu = simulation.now, Queue(simulation)
             ends = [0.0] * room.workers
             for _ in range(taken * room.listeners):
-                # The worker that is free first posts its next frame.
+                # The worker that is free first posts the next frame.
                 free_in = ends[0] - simulation.now
                 if free_in > 0:
                     yield free_in
@@ -87,20 +87,22 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
 
 @dataclass(frozen=True)
 class Timeline:
-    """Writes to the timeline's index, whose shards are partitions."""
+    """Posts that are written to the timeline's index, in which each shard is a partition."""
 
     posts_per_second: float
     shards: int
     units_per_post: float
     units_per_second: float
-    """The quota of a partition."""
+    """DynamoDB's limit of write units per second for one partition."""
     attempts: int = 2
-    """Attempts of a function before it responds with an error (lambdas/common/clients.py)."""
+    """Attempts of each write before the function responds with an error
+    (lambdas/common/clients.py).
+    """
 
 
 @dataclass(frozen=True)
 class TimelineResult:
-    """The shares of posts that were stored or rejected, and the posts stored per second."""
+    """How many posts per second were stored, and the share of posts that was rejected."""
 
     stored_per_second: float
     rejected_share: float
@@ -136,7 +138,7 @@ def simulate_timeline(timeline: Timeline, seconds: float, seed: int) -> Timeline
 
 @dataclass(frozen=True)
 class Steps:
-    """Seconds that the functions need for what each user does after an outage."""
+    """Seconds that the functions need for each request of a user after an outage."""
 
     refresh: float
     ticket: float
@@ -148,7 +150,7 @@ class Steps:
 
 @dataclass(frozen=True)
 class Storm:
-    """Users who connect again after an outage."""
+    """The users who connect again after an outage, and the limits that delay them."""
 
     users: int
     spread: float
@@ -156,12 +158,12 @@ class Storm:
     refreshing_share: float
     rooms: int
     rest_per_second: float
-    """The throttle of the REST method that serves chat."""
+    """The throttle of the REST method that serves the chat routes, in requests per second."""
     joins_per_second: float
-    """The throttle of the WebSocket route."""
+    """The throttle of the WebSocket route `join_room`, in frames per second."""
     connections_per_second: float
     group_reads_per_second: float
-    """Cognito's quota for reading groups, which each refresh does once."""
+    """Cognito's quota for reading a user's groups, which each refresh of a token does once."""
     chat_executions: float
     auth_executions: float
     steps: Steps

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
-PASS = 1000
-"""Maximum items of one pass. Deleting them makes about 100 calls, which take a few seconds. The
-function's timeout is 30 seconds."""
+ITEMS_PER_PASS = 1000
+"""Maximum items that one invocation deletes. They need about 100 calls, which take a few seconds.
+The function's timeout is 30 seconds."""
 
 OBJECTS = 1000
 """Maximum objects of one pass. S3 limits both a list call and a delete call to this number."""
@@ -83,19 +83,19 @@ class RoomData:
         found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
         anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))
         self._authors.delete_many({"item_id": id_} for id_ in anonymous)
-        # Messages are deleted after their authors, so that a failed pass can be repeated.
+        # Messages are deleted after their authors, so that this method is safe to repeat.
         self._messages.delete_many({"message_id": item["message_id"]} for item in found)
 
     def remove_secondary_items(self, room_id: str) -> bool:
-        """Removes up to PASS items: reactions (with their counts) and attachment records."""
+        """Removes up to ITEMS_PER_PASS reactions (with their counts) and attachment records."""
         found = self._messages.query(
             "room_id = :room",
             {":room": secondary_partition(room_id)},
             index=MESSAGES_INDEX,
             attributes=("message_id",),
-            page_size=PASS,
+            page_size=ITEMS_PER_PASS,
         )
-        keys = list(islice(found, PASS))
+        keys = list(islice(found, ITEMS_PER_PASS))
         # A late reaction may have created the counts again after its message was removed. Counts
         # are found only through the keys of reactions, so they are deleted before the reactions.
         counted = {
@@ -106,15 +106,15 @@ class RoomData:
         return bool(keys)
 
     def remove_members(self, room_id: str) -> bool:
-        """Removes up to PASS members and bans."""
+        """Removes up to ITEMS_PER_PASS members and bans."""
         found = self._members.query(
             "room_id = :room",
             {":room": room_id},
             attributes=("room_id", "user_id"),
-            page_size=PASS,
+            page_size=ITEMS_PER_PASS,
             consistent=True,
         )
-        keys = list(islice(found, PASS))
+        keys = list(islice(found, ITEMS_PER_PASS))
         self._members.delete_many(keys)
         return bool(keys)
 
@@ -152,7 +152,7 @@ class RoomRemoval:
         """Runs one pass and queues the next one. After an error, the same pass must be retried."""
         data, room_id = self._data, removal.room_id
         if removal.seq > 0:
-            before = max(0, removal.seq - PASS)
+            before = max(0, removal.seq - ITEMS_PER_PASS)
             data.remove_messages(room_id, range(before + 1, removal.seq + 1))
             self._enqueue(PendingRemoval(room_id, before, removal.removed_at))
             return

@@ -17,7 +17,8 @@ class Profile(Service):
     Args:
         platform: The settings and resources that all services share.
         avatars: The bucket of users' pictures.
-        attachments: The bucket of other uploads. The function gets only the bucket's name.
+        attachments: The bucket of all uploads except avatars. The function gets its name, but no
+            permissions for it.
         cdn_domain: The domain that serves avatars, in the form host[:port].
     """
 

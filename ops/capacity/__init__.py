@@ -1,1 +1,3 @@
-"""Computes which limit an environment meets first, at how many users, and what that costs."""
+"""Computes which limit an environment exceeds first, at how many users, and what those users
+cost.
+"""

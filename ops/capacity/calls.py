@@ -1,4 +1,4 @@
-"""Loads the measured AWS calls of every route, frame and event, calls.yml."""
+"""Loads calls.yml, which contains the measured AWS calls of every route, frame and event."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ops.capacity.document import Strict, read_yaml, validated
 
 FILE = Path(__file__).with_name("calls.yml")
 PER_LISTENER = "per listener"
-"""The row with the costs of a further listener."""
+"""The row of calls.yml with the calls that each additional listener of a room causes."""
 
 
 class Row(Strict):
-    """The AWS calls and the other work of one request, frame or event (see bench/aws_calls)."""
+    """The measured AWS calls, capacity units, cache commands and SQL statements of one request."""
 
     calls: Mapping[str, int] = {}
     """AWS calls by `service.Operation`."""
@@ -30,5 +30,7 @@ class _Rows(Strict):
 
 @functools.cache
 def load_rows(file: Path = FILE) -> Mapping[str, Row]:
-    """Returns the rows by request, such as `GET /v1/posts`, `frame ping` or `event ...`."""
+    """Returns the rows of calls.yml by name, such as `GET /v1/posts`, `frame ping` or `event
+    ...`.
+    """
     return validated(_Rows, {"rows": read_yaml(file)}, file).rows

@@ -13,7 +13,9 @@ from ops.capacity.traffic import COUNT, PUBLISH
 PARAMETERS = 2
 """Parameters that an execution environment reads when it starts (signing and cursor key)."""
 EVENTS_PER_REQUEST, FIRST_PARTITIONS = 10, 4
-"""Events of a PutEvents request, and partitions of a new table that is billed on demand."""
+"""Events of a PutEvents request, and partitions of a new DynamoDB table that is billed on
+demand.
+"""
 
 
 def limits(inputs: Inputs) -> Iterator[Limit]:
@@ -182,7 +184,9 @@ def _table_units(table: str, kind: str, point: Point) -> float:
 
 
 def by_table(units: Mapping[str, float], kind: str) -> dict[str, float]:
-    """Returns the units of `reads` or `writes` by table, with those of its indexes."""
+    """Returns the units of `reads` or `writes` by table, each with the units of the table's
+    indexes.
+    """
     totals: dict[str, float] = defaultdict(float)
     for name, value in units.items():
         place, _, unit = name.partition(" ")

@@ -14,7 +14,7 @@ from ops.errors import OperatorError
 
 
 class Strict(BaseModel):
-    """A part of a file. Unknown keys are errors."""
+    """A part of a YAML file. Unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -23,7 +23,7 @@ T = TypeVar("T", bound=Strict)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
-    """Returns the mapping in a file.
+    """Returns the mapping that a YAML file contains.
 
     Raises:
         OperatorError: The file does not exist, is not YAML, or contains no mapping.

@@ -25,12 +25,14 @@ STEPS_PER_DECADE = 20
 
 @dataclass(frozen=True)
 class Use:
-    """The use of a limit at a number of users."""
+    """The utilisation of a limit by a number of users."""
 
     limit: Limit
     demand: float
     breaks_at: float | None
-    """Daily active users. None if even MOST users do not break the limit."""
+    """Daily active users at which the limit is exceeded. None if even MOST users do not exceed
+    it.
+    """
 
     @property
     def utilisation(self) -> float:
@@ -39,7 +41,7 @@ class Use:
 
 
 class Forecast:
-    """The limits of an environment under a model of use."""
+    """The limits of an environment, and their utilisation according to the model of use."""
 
     def __init__(self, stack: Stack, model: Model, quotas: Quotas, rows: Mapping[str, Row]) -> None:
         self.stack, self.model = stack, model
@@ -59,7 +61,10 @@ class Forecast:
         return Point(users, self.loads.of(peak), self.loads.of(storm))
 
     def uses(self, users: float) -> list[Use]:
-        """Returns the use of each limit. The limits that break first are first."""
+        """Returns the utilisation of each limit.
+
+        The limits that break at the fewest users are first.
+        """
         point = self.point(users)
         uses = [Use(limit, limit.demand(point), self._breaks_at(limit)) for limit in self.limits]
         return sorted(uses, key=lambda use: (use.breaks_at or math.inf, -use.utilisation))
@@ -108,7 +113,7 @@ class Forecast:
     def _breaks_at(self, limit: Limit) -> float | None:
         """Returns the fewest users whose demand exceeds the capacity.
 
-        Demands grow with the number of users, so the place is found by bisection.
+        Demands grow with the number of users, so that bisection finds this number.
         """
         position = bisect.bisect_right(self._points, limit.capacity, key=limit.demand)
         if position == 0:

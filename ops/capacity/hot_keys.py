@@ -14,7 +14,7 @@ MEASURED_SHARDS = 4
 RECHECK = 2.0
 """Seconds for which a delivery trusts the memberships it has read (common/live/audience.py)."""
 TRANSACTION = 2
-"""Times of a plain call that a transaction takes: it prepares and commits."""
+"""Duration of a transaction relative to that of a plain call: it prepares and commits."""
 LIKE, LIST, CREATE = "PUT /v1/posts/{postId}/like", "GET /v1/posts", "POST /v1/posts"
 SEND, ROOMS, CREATE_ROOM = "frame send_message", "GET /v1/chat/rooms", "POST /v1/chat/rooms"
 RATE, CONTACT = (f"POST /v1/catalog/listings/{{listingId}}/{end}" for end in ("ratings", "contact"))
@@ -50,7 +50,9 @@ class HotKeys:
         return min(hot.post_likes.value, users) / (hot.post_hours.value * 3600)
 
     def _transactions(self) -> float:
-        """Returns the transactions per second on one item, which run one after the other."""
+        """Returns the maximum transactions per second on one item, which run one after the
+        other.
+        """
         return 1000 / (TRANSACTION * self._model.times.dynamodb_ms.value)
 
     def _room(self) -> Iterator[Limit]:
@@ -80,7 +82,9 @@ class HotKeys:
         batch_size = inputs.stack.event_sources["delivery/frames-source"].batch_size
 
         def batch(point: Point) -> float:
-            """Returns the frames that arrive while a frame is posted, which form a batch."""
+            """Returns the number of frames in a batch: those that arrive while the previous frame
+            is posted.
+            """
             return min(batch_size, max(1.0, self.room_messages(point.users) * posting(point)))
 
         yield Limit(

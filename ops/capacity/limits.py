@@ -34,7 +34,9 @@ class Change:
 
     kind: Kind
     text: str
-    """The key in the environment file, the quota to request, or the change of the design."""
+    """The key in the environment file, the quota to request, or the change of the design that
+    raises it.
+    """
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Inputs:
-    """The values from which the limits are computed."""
+    """The stack, quotas and loads from which the limits are computed."""
 
     stack: Stack
     quotas: Quotas

@@ -1,4 +1,4 @@
-"""Computes the load of traffic: AWS calls, capacity units, concurrent executions and posts."""
+"""Computes the load that traffic causes: AWS calls, capacity units, executions and posts."""
 
 from __future__ import annotations
 
@@ -96,7 +96,9 @@ class Loads:
         return seconds + self.posting(function_of(name), row.calls.get(POST, 0))
 
     def posting(self, function: str, posts: float) -> float:
-        """Returns the seconds in which a function posts a frame to some connections."""
+        """Returns the seconds that a function takes to post a frame to this number of
+        connections.
+        """
         if posts <= 0:
             return 0.0
         times = self._model.times

@@ -1,4 +1,5 @@
-"""Compares memory sizes of functions: what a request then takes, and what the month costs.
+"""Compares memory sizes of functions: the duration of requests and the cost of a month with each
+size.
 
 Lambda gives a function a share of a core in proportion to its memory. Processor time therefore
 costs the same with every size, and waiting costs more with a larger one.
@@ -25,7 +26,7 @@ MB_PER_GB = 1024
 
 @dataclass(frozen=True)
 class Size:
-    """A function with a size of memory."""
+    """The duration of requests and the cost of a function with one memory size."""
 
     function: str
     memory_mb: float
@@ -37,7 +38,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Choice:
-    """The present size of a function, and the cheapest one that is fast enough."""
+    """The present memory size of a function, and the cheapest one that is fast enough."""
 
     now: Size
     cheapest: Size | None

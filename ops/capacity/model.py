@@ -20,20 +20,20 @@ DAY = 86_400
 
 
 class Number(Strict):
-    """A number of the model, with the name of the source that it comes from."""
+    """A number of the capacity model, with the name of the source that it comes from."""
 
     value: float = Field(ge=0)
     source: str
 
 
 class Positive(Number):
-    """A number by which something is divided."""
+    """A number greater than 0, because other numbers are divided by it."""
 
     value: float = Field(gt=0)
 
 
 class Population(Strict):
-    """The users. Sessions and minutes are those of a daily active user."""
+    """The numbers of users. Sessions and minutes are those of a daily active user."""
 
     peak_to_mean: Positive
     monthly_users_per_daily_user: Number
@@ -43,7 +43,7 @@ class Population(Strict):
 
 
 class Room(Strict):
-    """Rooms of one size."""
+    """The chat rooms of one size."""
 
     members: int = Field(ge=1)
     share: float = Field(ge=0, le=1)
@@ -52,7 +52,7 @@ class Room(Strict):
 
 
 class Hot(Strict):
-    """The loads of single keys."""
+    """The loads of the busiest single objects, such as one room, post or seller."""
 
     room_members: Number
     room_messages_per_member: Number
@@ -64,14 +64,14 @@ class Hot(Strict):
 
 
 class Outage(Strict):
-    """The clients' behaviour after an outage."""
+    """The behaviour of clients after an outage."""
 
     seconds_to_reconnect: Positive
     share_that_refreshes: Number
 
 
 class Times(Strict):
-    """Milliseconds of CPU time (the first three) and of waiting."""
+    """Milliseconds that requests take: CPU time (the first three fields), and waiting."""
 
     handler_ms: Number
     post_ms: Number
@@ -86,7 +86,7 @@ class Times(Strict):
 
 
 class DatabaseUse(Strict):
-    """The CPU time that a statement takes, and the CPU of a capacity unit."""
+    """The CPU time of a SQL statement, and the CPU cores of an Aurora capacity unit."""
 
     statement_cpu_ms: Number
     cores_per_capacity_unit: Positive
@@ -100,7 +100,7 @@ class CacheUse(Strict):
 
 
 class Sizes(Strict):
-    """Kilobytes and requests of the content network."""
+    """Kilobytes of responses, logs, uploads and media files, and media requests to CloudFront."""
 
     response_kb: Number
     log_kb_per_request: Number

@@ -50,7 +50,7 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
 
 
 def _replaced(assumed: Quantities, computed: Quantities) -> Quantities:
-    """Returns the assumed quantities of a resource with the computed ones in their place."""
+    """Returns a resource's assumed quantities, replaced by computed ones where these exist."""
     kept = {
         name: value
         for name, value in assumed.items()
@@ -60,7 +60,7 @@ def _replaced(assumed: Quantities, computed: Quantities) -> Quantities:
 
 
 def _month(peak_rate: float, model: Model) -> float:
-    """Returns how often something happens in a month, from its rate at the peak."""
+    """Returns how often an event with this rate at the peak happens in a month."""
     return peak_rate / model.population.peak_to_mean.value * SECONDS
 
 

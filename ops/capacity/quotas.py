@@ -24,7 +24,7 @@ class Quota(Strict):
     source: str
     """The name of a source in the table's `sources`."""
     code: str | None = None
-    """The code of Service Quotas."""
+    """The quota's code in Service Quotas."""
     verified: bool = True
     """False if the value was not found in AWS's documentation."""
 

@@ -18,7 +18,7 @@ COGNITO = {
 }
 """The operations that functions call, by the category that limits them together."""
 LOADS = (("peak", ""), ("storm", AFTER_OUTAGE))
-"""The loads with which limits are compared, each with the ending of the limits' names."""
+"""The loads that are compared with limits, each with the ending that it adds to limits' names."""
 MAILED = ("register", "resend-confirmation", "forgot-password")
 """Requests of the auth service for which Cognito sends a mail."""
 

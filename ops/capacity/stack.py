@@ -72,7 +72,7 @@ class Stack:
     shards: int
     """Shards of the timeline's index."""
     aurora_units: tuple[float, float]
-    """Minimum and maximum capacity units of an instance."""
+    """Minimum and maximum capacity units of an Aurora instance."""
     aurora_instances: int
     cache_node: str
     nat_gateways: int

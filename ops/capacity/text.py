@@ -35,7 +35,7 @@ def amount(value: float) -> str:
 
 
 def use_table(uses: Sequence[Use]) -> Table:
-    """Returns a table of the use of limits."""
+    """Returns a table with the demand, the capacity and the utilisation of each limit."""
     table = Table("limit", box=None, pad_edge=False)
     for title in ("demand", "capacity", "used", "breaks at"):
         table.add_column(title, justify="right")
@@ -54,7 +54,7 @@ def use_table(uses: Sequence[Use]) -> Table:
 
 
 def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
-    """Returns a table of the present sizes of functions, and of the cheapest ones."""
+    """Returns a table of the present memory sizes of functions, and of the cheapest ones."""
     table = Table("function", box=None, pad_edge=False)
     titles = ("MB", "p99, ms", "USD", f"MB for {target_ms:g} ms", "p99, ms", "USD")
     for title in titles:

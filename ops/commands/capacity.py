@@ -1,4 +1,4 @@
-"""Command capacity: computes which limit an environment meets first, and at how many users."""
+"""Command capacity: computes which limit an environment exceeds first, and at how many users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
 
 FIRST = 10
-"""Limits that the text and the picture show."""
+"""Maximum number of limits in the text and in the picture."""
 
 
 def capacity(  # noqa: PLR0917 - typer takes options as arguments
@@ -37,7 +37,9 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     ] = False,
     picture: Annotated[
         Path | None,
-        typer.Option("--picture", metavar="FILE", help="Draw the first limits as an SVG."),
+        typer.Option(
+            "--picture", metavar="FILE", help="Draw the limits that break first in this SVG file."
+        ),
     ] = None,
     all_limits: Annotated[
         bool, typer.Option("--all", help="List every limit, not only the first ten.")
@@ -48,7 +50,7 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
             "--memory",
             metavar="MS",
             min=1,
-            help="List the cheapest memory of each function whose p99 takes at most MS ms.",
+            help="List each function's cheapest memory size whose p99 latency is at most MS ms.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -87,7 +89,7 @@ def show(
 
     Args:
         users: Daily active users. None for the largest number that breaks no limit.
-        memory: The milliseconds that 99 % of the requests may take, to compare sizes of memory.
+        memory: The milliseconds that 99 % of the requests may take, to compare memory sizes.
     """
     # Only this command needs these modules.
     from ops.capacity import text  # noqa: PLC0415

@@ -221,7 +221,7 @@ def wait_until(read: Callable[[], Any]) -> Any:
     """Calls `read` until it returns a true value, and returns that.
 
     Raises:
-        ConformanceError: This did not happen within TIMEOUT.
+        ConformanceError: `read` returned no true value within TIMEOUT.
     """
     deadline = time.monotonic() + TIMEOUT
     while time.monotonic() < deadline:

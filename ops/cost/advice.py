@@ -15,7 +15,7 @@ from ops.cost.resources import BillableResource, BillableResources
 from ops.cost.usage import HOURS
 
 LEAST_UNITS = 0.5
-"""Aurora's least capacity that does not pause."""
+"""Minimum Aurora capacity units with which the database never pauses."""
 WORKING_HOURS = 12 * 5 * 52 / 12
 """Hours per month of a schedule from Monday to Friday, 12 hours a day."""
 KEPT_DAYS = 30
@@ -35,7 +35,7 @@ class Advice:
     """The key in the environment file."""
     now: str
     usd: float
-    """What the setting costs a month."""
+    """US dollars a month that the present value costs."""
     instead: str
     saves: float
     """US dollars a month. Negative if the other value costs more."""
@@ -44,7 +44,7 @@ class Advice:
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices) -> list[Advice]:
-    """Returns the settings, those that save most first."""
+    """Returns cheaper values of settings, those that save most first."""
     book = _Book(resources, bill, prices)
     found = [advice for rule in _RULES for advice in rule(book)]
     return sorted(

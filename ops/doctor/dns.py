@@ -11,7 +11,7 @@ RESOLVER = "https://dns.google/resolve"
 TYPES = {"NS": 2, "CAA": 257}
 """Numbers of record types (IANA, "DNS parameters")."""
 TIMEOUT = 5.0
-"""Seconds."""
+"""Seconds to wait for a response of the resolver."""
 
 Resolve = Callable[[str, str], list[str]]
 """Function that takes a name and a record type such as NS, and returns the records' data."""

@@ -1,4 +1,4 @@
-"""The result of a check."""
+"""Defines the result of a check."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from ops.terraform.toolchain import (
 
 
 def check_tools(root: Root) -> Iterator[Result]:
-    """Checks Terraform and Node."""
+    """Checks that Terraform and Node.js are available in supported versions."""
     version = installed_terraform()
     if version:
         yield ok(f"Terraform {version}")

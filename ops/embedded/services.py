@@ -45,7 +45,7 @@ LOGIN_PATH = "/_embedded/login"
 EVENTS_PATH = "/_embedded/events"
 """The URL path of the request that returns the latest events in the archives."""
 SAVE_TIMEOUT = 30.0
-"""Seconds. Saving usually takes 0.5 s."""
+"""Maximum seconds to wait for a save. Saving usually takes 0.5 s."""
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"

@@ -1,1 +1,1 @@
-"""Reads the requests, steps and queues of an environment, and invokes functions by hand."""
+"""Reads requests, their steps, and queues of an environment, and invokes functions on demand."""

@@ -1,4 +1,4 @@
-"""Invokes functions by hand, with the events of the smoke tests as examples."""
+"""Invokes functions on demand, with the events of the smoke tests as examples."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def masked(value: Any) -> Any:
 
 
 def parse_json(text: str) -> Any:
-    """Returns the value of a JSON text, or the text if it is not JSON."""
+    """Returns the value that a JSON text represents, or the text itself if it is not JSON."""
     try:
         return json.loads(text)
     except json.JSONDecodeError:

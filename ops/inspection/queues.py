@@ -1,4 +1,4 @@
-"""Reads the queues of an environment, and leaves their messages in the queues."""
+"""Reads the messages in an environment's queues without removing them."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from ops.inspection.waterfall import Span, Waterfall
 from ops.upkeep.logs import GATEWAY
 
 WIDTH = 24
-"""Columns of the picture of a span's time."""
+"""Columns of the bar that shows a span's time."""
 HIDDEN = {
     *("service", "stage", "location", "xray_trace_id", "traceId", "correlation_id"),
     *("exception", "exception_name", "stack_trace"),

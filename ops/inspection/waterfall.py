@@ -1,4 +1,6 @@
-"""Follows one correlation id through API Gateway, functions, events, queues and WebSockets."""
+"""Finds all steps with one correlation id in API Gateway, functions, events, queues and
+WebSockets.
+"""
 
 from __future__ import annotations
 
@@ -39,16 +41,16 @@ MARGIN = 5
 
 @dataclass(frozen=True)
 class Span:
-    """One step of a request or of its consequences."""
+    """One step of a request, or of the events and messages that the request caused."""
 
     kind: Kind
     service: str
     name: str
     """The route, the event's type, the queue, or the type of the frame."""
     start: int
-    """Milliseconds since the epoch."""
+    """The start of the step, in milliseconds since the epoch."""
     duration: float
-    """Milliseconds."""
+    """The duration of the step in milliseconds."""
     status: str
     error: str | None = None
     """Why the step failed. None if it did not fail."""
@@ -63,12 +65,12 @@ class Waterfall:
     environment: str
     correlation_id: str
     start: int
-    """Milliseconds since the epoch."""
+    """The start of the first step, in milliseconds since the epoch."""
     duration: float
-    """Milliseconds."""
+    """Milliseconds from the start of the first step to the end of the last one."""
     spans: list[Span]
     links: dict[str, str]
-    """Pages of the AWS console by their name. Empty for the embedded AWS."""
+    """Addresses of pages in the AWS console by link text. Empty for the embedded AWS."""
 
 
 def read_waterfall(cloud: Cloud, correlation_id: str, start: int) -> Waterfall:
@@ -216,7 +218,7 @@ def _unfinished(line: LogLine) -> Span:
 
 
 def _explained(span: Span) -> Span:
-    """Returns the span with the exception that its lines report as its error, if there is one."""
+    """Returns a copy of the span whose error is the exception in its log lines, if there is one."""
     lines = sorted(span.lines, key=lambda line: line.time)
     failed = [line for line in lines if line.level in {"ERROR", "CRITICAL"}]
     reasons = [_exception(line) for line in failed]
@@ -256,5 +258,5 @@ def _links(cloud: Cloud, correlation_id: str, traces: list[str]) -> dict[str, st
 
 
 def _escaped(text: str) -> str:
-    """Escapes a text for the URL of Logs Insights, which has `*` in place of `%`."""
+    """Escapes a text for the URL of CloudWatch Logs Insights, which has `*` in place of `%`."""
     return quote(text, safe="").replace("%", "*")

@@ -84,10 +84,10 @@ class StateConsistency:
                 report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
 
     def apply(self, apply: Callable[[], T]) -> T:
-        """Runs an apply.
+        """Runs `terraform apply`.
 
-        Records before it that the embedded AWS and the state may differ, and removes the record
-        after a normal end.
+        Before the apply, records that the embedded AWS and Terraform's state may differ. Removes
+        the record after a success, and after an error if there was no such record before.
         """
         was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
@@ -103,8 +103,8 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # The state files describe the previous embedded AWS. The next apply would store them in the
-        # new one.
+        # After a failed save, Terraform leaves errored.tfstate. It describes the data that is
+        # deleted here, and the next apply would store it in the new embedded AWS.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         copy = self._reset_aws()

@@ -342,7 +342,7 @@ def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: Embedd
 
 
 def _serve_code(cloud: Cloud, values: dict[str, Any], ledger: Ledger, lock: Lock) -> None:
-    """Shifts all traffic to the checkout's code, also after a killed release."""
+    """Shifts all traffic to the checkout's code, even if an earlier release was killed."""
     releaser = Releaser(cloud, values, ledger, lock, cloud.operator)
     releaser.repair_traffic()
     if cloud.environment.release_strategy == "all_at_once":

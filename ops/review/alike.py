@@ -15,9 +15,9 @@ from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import Difference
 
 CHANGING = frozenset({Action.UPDATE, Action.REPLACE, Action.SUPERSEDE})
-"""Actions whose attributes are compared. A new resource has a name of its own in any case."""
+"""Actions whose attributes are compared. New resources always differ, at least in their names."""
 NAMED = 3
-"""Maximum attributes that a sentence names."""
+"""Maximum number of attributes that a sentence names."""
 LONGEST_IN_SENTENCE = 40
 """Maximum characters of a value in a sentence. A sentence names no longer value."""
 PHRASES = {

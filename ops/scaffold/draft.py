@@ -20,7 +20,7 @@ _NOT_COPIED = shutil.ignore_patterns(
     ".git", ".venv", "node_modules", ".local", ".build", "cdktf.out", "__pycache__", ".*_cache"
 )
 _SHARED = (".venv", "node_modules", ".build/bytecode", ".build/dependencies")
-"""Folders that a copy shares with the checkout: installed packages, and caches."""
+"""Folders that the copy shares with the checkout: installed packages and caches."""
 _INTERRUPTS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 

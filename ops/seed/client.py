@@ -12,7 +12,7 @@ import urllib3
 from ops.errors import OperatorError
 
 SECONDS = 30.0
-"""API Gateway itself returns an error after 29."""
+"""Seconds to wait for a response. API Gateway itself returns an error after 29."""
 
 
 class Client:

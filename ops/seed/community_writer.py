@@ -1,4 +1,6 @@
-"""Creates what the community lacks, so that a repeated or interrupted run completes it."""
+"""Creates the people, posts and rooms that do not exist, so that an interrupted run can be
+repeated.
+"""
 
 from __future__ import annotations
 

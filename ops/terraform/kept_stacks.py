@@ -18,7 +18,7 @@ from ops.terraform.synthesis import synthesize
 
 DIRECTORY = PROJECT / ".build" / "stacks"
 SOURCES = ("environments", "modules", "lambdas", "web", "main.py", "cdktf.json", "Pipfile.lock")
-"""What main.py reads. Settings of the environment file may come from variables."""
+"""The files and folders that main.py reads. Environment files may also refer to variables."""
 
 
 def read_kept_stack(

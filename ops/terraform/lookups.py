@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 Client = Callable[[str], Any]
-"""Returns a boto3 client of a service."""
+"""A function that returns the boto3 client of a service."""
 Values = Mapping[str, Any]
 """The planned attributes of a resource."""
 

@@ -274,7 +274,7 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def shown(value: Any) -> Any:
-    """Returns a value for JSON output. A text replaces each masked or unknown value."""
+    """Returns a value for JSON output, with texts in place of masked and unknown values."""
     if isinstance(value, Mapping):
         return {key: shown(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -42,7 +42,7 @@ ELEMENTS = frozenset({
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
     "Condition",
 })  # fmt: skip
-"""The elements of a statement."""
+"""The allowed elements of a policy statement."""
 SHOWN = 6
 """Maximum number of actions that the text of a grant lists. The text counts the others."""
 

@@ -19,7 +19,7 @@ from ops.errors import OperatorError
 from ops.functions.versions import Functions, Live
 
 TIMEOUT = 900.0
-"""Seconds. The AWS provider's timeout for aws_lambda_provisioned_concurrency_config."""
+"""Seconds to wait for an allocation: the timeout of aws_lambda_provisioned_concurrency_config."""
 INTERVAL = 5.0
 """Seconds between two checks."""
 

@@ -23,7 +23,7 @@ SLOWER = 2.0
 SLOW_FLOOR = 2000.0
 """Milliseconds. A lower p99 latency is never too slow: first requests open connections."""
 METRIC_PERIOD = 60
-"""Seconds. The resolution of Lambda's metrics."""
+"""Seconds of one data point of Lambda's metrics."""
 FAILURES = "{ $.status >= 500 }"
 """CloudWatch Logs filter for log lines of requests that returned a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")

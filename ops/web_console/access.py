@@ -1,4 +1,4 @@
-"""Admits only browsers of this machine that know the console's token, and sets their policies."""
+"""Admits only browsers on this machine that know the console's token, and sets security headers."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ class Guard:
             return _reject("This host name is not the console's: open the address with 127.0.0.1")
         origin = headers.get("origin")
         if origin not in {None, f"http://{host}"} or headers.get("sec-fetch-site") == "cross-site":
-            # A link on another page may open the console's start page, and nothing else.
+            # A link on another site may open the console's start page, but no other address of the
+            # console.
             is_navigation = headers.get("sec-fetch-mode") == "navigate" and scope["path"] == "/"
             if scope["method"] not in READING or not is_navigation:
                 return _reject("Another site sent this request")

@@ -38,7 +38,7 @@ STATIC = Path(__file__).parent / "static"
 HOUR = 3600_000
 """Milliseconds."""
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
-"""Errors of the environment, which the page shows next to the data that it could load."""
+"""Errors of AWS or the platform. The page shows them next to the data that it could load."""
 REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 )
@@ -63,7 +63,9 @@ class Console:
             "event": (self._send_event, "Publish the event {type} on the bus of {environment}"),
             "rollback": (self._roll_back, "Shift all traffic of {service} to version {to}"),
         }
-        """Each change, and the text that its confirmation shows."""
+        """By name of the change: the function that executes it, and the text of its
+        confirmation.
+        """
 
     def routes(self) -> list[Route | Mount]:
         """Returns all routes. GET requests change nothing."""

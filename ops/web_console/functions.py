@@ -1,4 +1,4 @@
-"""The functions of an environment: traffic, versions, releases, configuration, permissions."""
+"""Lists functions with their traffic, versions, releases, configuration and permissions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ops.traffic.ledger import Ledger
 from ops.web_console.source import Source
 
 SHOWN = 10
-"""Number of versions that the console lists."""
+"""Number of a function's versions that the console lists."""
 
 
 def list_functions(source: Source) -> list[dict[str, Any]]:
@@ -38,7 +38,9 @@ def list_functions(source: Source) -> list[dict[str, Any]]:
 
 
 def describe_function(source: Source, service: str) -> dict[str, Any]:
-    """Returns a function's live version, latest versions with their releases, and permissions."""
+    """Returns a function's live version, latest versions with their releases, and IAM
+    permissions.
+    """
     outputs = source.outputs()
     source.name("functions", service)
     functions = Functions(source.cloud(), outputs["functions"])

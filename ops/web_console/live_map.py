@@ -1,4 +1,4 @@
-"""The architecture's picture, and the live values that the map shows in it."""
+"""Draws the architecture, and reads the current metrics that the map shows in the picture."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ STATISTICS = {
 }
 """The metrics of Lambda functions."""
 AGE_INTERVAL = 20.0
-"""Seconds between two checks of a message's age in a dead-letter queue. Each counts as a receive.
+"""Seconds between two reads of a dead-letter queue for its oldest message.
+
+Each counts as a receive.
 """
 
 PAGES = {
@@ -86,7 +88,7 @@ class LiveMap:
             return self._drawn
 
     def values(self) -> dict[str, Any]:
-        """Returns the live values, and the page that each node of the picture opens."""
+        """Returns the current metrics, and the console page that each node of the picture opens."""
         return {
             "pages": self._draw()[2],
             "functions": self._functions(),

@@ -1,4 +1,4 @@
-"""Events of the bus, and mails, of the platform on this machine; test events."""
+"""Lists the bus's events and the mails of the local platform, and sends test events."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def list_events(source: Source) -> list[dict[str, Any]]:
             " caused"
         )
     if addresses is None:
-        raise OperatorError("A part of the platform is not running: start it with `make up`")
+        raise OperatorError(
+            "A service of the local platform is not running: start it with `make up`"
+        )
     with urllib3.PoolManager(ca_certs=addresses.authority) as pool:
         response = pool.request("GET", f"{addresses.aws}{EVENTS_PATH}?limit={SHOWN}", timeout=10)
     events: list[dict[str, Any]] = response.json()

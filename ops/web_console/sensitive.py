@@ -22,7 +22,9 @@ _REFERENCE = re.compile(
 )
 """Names of values that only refer to a secret, such as JWT_SECRET_PARAMETER."""
 PRIVATE_TABLES = ("platform-authors", "platform-idempotency", "chat-tickets")
-"""Tables of which only the keys are shown: the authors of anonymous posts, and stored responses."""
+"""Tables of which the console shows only the keys: authors of anonymous posts, stored responses,
+tickets.
+"""
 
 
 def is_secret_name(name: str) -> bool:

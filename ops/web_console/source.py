@@ -21,14 +21,16 @@ from ops.terraform.state import attributes, outputs, state_digest
 TIMEOUTS = Config(
     connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 2}
 )
-"""Seconds. The console reports an unreachable service instead of waiting for it."""
+"""In seconds. The console reports an unreachable service instead of waiting for it."""
 FRESH = 15.0
 """Seconds after which the console checks whether an apply has changed the state."""
 
 
 @dataclass(frozen=True)
 class ConsoleCloud(Cloud):
-    """A connection that creates each client once, because a client takes time and memory."""
+    """A connection to an environment that creates each AWS client once, because that takes time and
+    memory.
+    """
 
     @cached_property
     def _clients(self) -> dict[tuple[Any, ...], Any]:
@@ -97,11 +99,15 @@ class Source:
 
     @property
     def addresses(self) -> Addresses | None:
-        """The addresses of the embedded cloud. None on AWS, and if one of its services ended."""
+        """The addresses of the embedded cloud. None on AWS, and if an embedded service has
+        ended.
+        """
         return self.embedded.addresses() if self.embedded else None
 
     def parts(self) -> list[dict[str, Any]]:
-        """Returns the services of the embedded cloud, and whether each is running."""
+        """Returns the services of the embedded cloud, each with the information whether it is
+        running.
+        """
         return self.embedded.processes() if self.embedded else []
 
     def cloud(self) -> Cloud:

@@ -1,4 +1,4 @@
-"""DynamoDB tables: items by key, by index, or the first items."""
+"""Reads DynamoDB tables: items by key, by index, or the first items."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.web_console.sensitive import PRIVATE_TABLES
 from ops.web_console.source import Source
 
 PAGE = 50
-"""Number of items that one request reads, so that a look at a large table costs little."""
+"""Number of items that one request reads. It limits the cost of looking at a large table."""
 
 
 def list_tables(source: Source) -> list[dict[str, Any]]:

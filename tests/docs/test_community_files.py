@@ -1,4 +1,4 @@
-"""Tests the files that GitHub, editors and Git hooks read: forms, container, hooks, changelog."""
+"""Tests the issue forms, the development container, the Git hooks and the changelog."""
 
 from __future__ import annotations
 

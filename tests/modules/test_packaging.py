@@ -78,8 +78,8 @@ def test_a_change_of_shared_code_changes_every_digest(tree: Path) -> None:
     ("line", "message"),
     [
         ("msgspec>=1", "pin one version"),
-        ("msgspec==2.0", "Pipfile.lock has 1.0"),
-        ("leftpad==1.0", "Pipfile.lock has nothing"),
+        ("msgspec==2.0", "differs from Pipfile.lock, which has 1.0"),
+        ("leftpad==1.0", "differs from Pipfile.lock, which has nothing"),
     ],
 )
 def test_a_pin_that_is_not_in_the_lock_file_is_rejected(

@@ -43,7 +43,7 @@ COMMANDS = (
     "ops.upkeep.logs",
     "ops.embedded",
 )
-"""What a rollback and its smoke tests import."""
+"""The modules that a rollback and its smoke tests import."""
 DEPLOYMENT = (
     *COMMANDS,
     "ops.commands.deployment",
@@ -80,7 +80,7 @@ def test_commands_import_only_packages_of_their_groups(
 
 
 def test_a_package_of_another_group_cannot_be_imported() -> None:
-    """Shows that the test above can fail."""
+    """Shows that test_commands_import_only_packages_of_their_groups can fail."""
     result = import_with("default", "ministack.app")
     assert "ministack is in no group of default" in result.stderr
 

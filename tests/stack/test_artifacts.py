@@ -94,6 +94,8 @@ def test_the_artifact_for_aws_has_the_same_packages_built_for_arm64(
 
 
 def test_the_auth_artifact_has_shared_objects(artifacts: dict[Platform, dict[str, Path]]) -> None:
-    """Shows that the architecture check above examines at least one file."""
+    """Shows that test_the_artifact_for_aws_has_the_same_packages_built_for_arm64 examines at least
+    one file.
+    """
     with zipfile.ZipFile(artifacts["aws"]["auth"]) as archive:
         assert any(name.endswith(".so") for name in archive.namelist())

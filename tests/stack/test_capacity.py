@@ -15,7 +15,7 @@ from ops.commands.capacity import show
 from ops.terraform.stack_document import read_synthesized
 
 LONGEST = 2.0
-"""Seconds of CPU time in which the command responds."""
+"""Maximum seconds of CPU time that the command takes."""
 
 
 @pytest.mark.parametrize("name", environment_names())

@@ -108,7 +108,7 @@ def test_stacks_contain_no_likely_secrets(synthesized: Path, environment: str) -
 
 
 def test_likely_secrets_are_detected() -> None:
-    """Shows that the test above can fail."""
+    """Shows that test_stacks_contain_no_likely_secrets can fail."""
     planted = {
         "a": {"master_password": "hunter2"},
         "b": ["AKIAIOSFODNN7EXAMPLE"],

@@ -100,7 +100,10 @@ def upgrade_cache(document: Block) -> None:
 
 
 def upgrade_to_stack(document: Block) -> None:
-    """Leaves the stack unchanged. The state has an older version."""
+    """Leaves the stack unchanged.
+
+    The test stores an older version of the cache in the state instead.
+    """
 
 
 def keep_longer(document: Block) -> None:

@@ -23,7 +23,9 @@ RETRIES = "delivery-retries-queue"
 
 
 def rows() -> dict[str, str]:
-    """Returns the rows of the table about AWS by the fault in the first column."""
+    """Returns the rows of the table about AWS in what-survives.md by the fault in the first
+    column.
+    """
     table = PAGE.read_text().partition("## Faults on AWS")[2].partition("\n## ")[0]
     return dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", table, re.MULTILINE))
 

@@ -1,4 +1,4 @@
-"""Tests the report on moved versions."""
+"""Tests the report on packages whose versions changed in a lock file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reference of the constructs is complete and matches the code."""
+"""Tests that the reference of the constructs is complete and matches the code."""
 
 from __future__ import annotations
 

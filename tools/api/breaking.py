@@ -14,7 +14,7 @@ _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(("minimum", "minLength", "minItems"), operator.ge),
     **dict.fromkeys(("pattern", "format"), operator.eq),
 }
-"""For each keyword, the relation of a stricter schema's value to that of a looser schema."""
+"""For each keyword: a function that compares the values of a stricter and a looser schema."""
 
 
 @dataclass(frozen=True)

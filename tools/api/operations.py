@@ -18,7 +18,7 @@ class Declared:
     """The response that the return annotation of an operation declares."""
 
     body: Any
-    """The type of the body, or None without one."""
+    """The type of the response's body. None without a body."""
     is_versioned: bool
     """True if the response has the header ETag."""
 

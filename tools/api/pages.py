@@ -13,9 +13,9 @@ Json = Mapping[str, Any]
 _NOTE = "`ops api` generates this page from [{name}](../{name})."
 _TYPES = "types.md"
 _TRACED = "X-Correlation-Id"
-"""The header of all requests and responses."""
+"""The header that all requests accept and all responses have."""
 _MOST_VALUES = 30
-"""The number of values that a page lists, for example not all time zones."""
+"""Maximum number of allowed values that a page lists. For more values, it states their number."""
 _LONGEST_PATTERN = 40
 """Characters. Longer patterns are described in words, and are in the document itself."""
 
@@ -211,7 +211,7 @@ class _Pages:
         return value
 
     def _rule(self, schema: Json) -> str:
-        """Returns the rule for a value, which the schema's description states after `must`."""
+        """Returns the rule for a value as the schema's description states it after `must`."""
         # The rule of a named type is omitted, because it is on the page of types.
         rules = [option.get("description", "") for option in schema.get("anyOf", [schema])]
         return "; ".join(rule for rule in rules if rule.startswith("must"))

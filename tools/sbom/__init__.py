@@ -1,1 +1,3 @@
-"""Lists what a release ships: packages of the functions and of the site, with their licences."""
+"""Lists the packages that a release contains, in the functions and the site, with their
+licences.
+"""

@@ -1,4 +1,4 @@
-"""Writes software bills of materials of everything that a release ships.
+"""Writes software bills of materials of the functions and the site.
 
     python -m tools.sbom
 

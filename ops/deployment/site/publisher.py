@@ -47,7 +47,7 @@ SHOWN = 10
 WORKERS = 16
 """Simultaneous requests to S3."""
 DELETED_AT_ONCE = 1000
-"""Keys in one request to delete them, S3's maximum."""
+"""Maximum number of keys in one DeleteObjects request of S3."""
 
 Item = TypeVar("Item")
 Files = Mapping[str, SiteFile]

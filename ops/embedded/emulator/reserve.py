@@ -29,7 +29,7 @@ class Reserve:
         return free_space(self._file.parent) >= self._minimum
 
     def fill(self) -> None:
-        """Reserves the space again, if the disk has enough of it."""
+        """Reserves the space again, if the disk has enough free space."""
         with self._lock:
             if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
                 return

@@ -96,7 +96,10 @@ class StateFiles:
                 package.unlink()
 
     def add_recovery(self, recovery: dict[str, Any]) -> None:
-        """Stores what a start recovered and lost. Adds the losses that nobody has reported yet."""
+        """Stores what a start recovered and lost.
+
+        Keeps earlier losses that nobody has reported yet.
+        """
         file = self._directory / RECOVERY
         with suppress(FileNotFoundError, ValueError):
             earlier = json.loads(file.read_text())

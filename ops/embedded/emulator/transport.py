@@ -15,13 +15,13 @@ from ministack.services import cloudfront
 from .calls import Application, Message
 
 INTERNAL = ("127.0.0.1", True)
-"""Address and security of what services do later, outside a request."""
+"""Source address and transport security of calls that services make outside of a request."""
 PLAIN_DOMAIN = ".plain.localhost"
 """Domain of the distributions' addresses for browsers that do not trust the authority."""
 CLOSING_SECONDS = 1.0
-"""Seconds that a closing connection with TLS waits for its client."""
+"""Seconds that the server waits for the client when it closes a connection with TLS."""
 OWN_HEADERS = {b"host", b"if-none-match", b"accept-encoding"}
-"""Request headers that would not match the rewritten file."""
+"""Request headers that are not forwarded, because they do not fit the rewritten file."""
 
 
 def serve_with_tls(host: str, tls_port: int, plain_port: int | None) -> None:

@@ -1,4 +1,4 @@
-"""The web console in Chromium, with the traffic of the other tests and of its own."""
+"""Tests the web console in Chromium, with requests of this module and of the other tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The status page and the API reference in Chromium, under the distribution's headers."""
+"""Tests the status page and the API reference in Chromium, with the headers that CloudFront
+sends.
+"""
 
 from __future__ import annotations
 

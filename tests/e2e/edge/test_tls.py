@@ -1,4 +1,4 @@
-"""TLS of the site, the REST API, the WebSocket API and the embedded AWS."""
+"""Tests TLS of the site, the REST API, the WebSocket API and the embedded AWS."""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ _ORIGIN = ("caller", "service")
 def _origin(operation: Described, caller: str) -> dict[str, str]:
     """Returns the caller and the service of a response.
 
-    An uploaded file, for example, can be used only by both.
+    For example, only the same caller can use an uploaded file, and only in the same service.
     """
     return dict(zip(_ORIGIN, (caller, operation.service), strict=True))
 
@@ -101,7 +101,7 @@ class Memory:
             found = closest or agreeing or found
         if not found:
             return UNKNOWN
-        # The latest are the most likely to exist still.
+        # The objects in the latest responses are the most likely to still exist.
         group = found[-1 - wanted.index % len(found)]
         context.update({name: text for name, text in group.items() if name not in context})
         return group[wanted.name]

@@ -91,7 +91,7 @@ def test_a_second_command_is_rejected_while_one_runs(own_platform: Platform) -> 
 
 
 SAVE_INTERVAL = 3.0
-"""Seconds. Within them, the embedded AWS saves a change, also on a busy machine."""
+"""Seconds within which the embedded AWS saves a change, even on a busy machine."""
 KILL_ALL = "kill all processes"
 LOAD_SECONDS = 1.5
 """Seconds of load before each kill."""
@@ -109,7 +109,7 @@ def handler(event, context):
     return {{**response, "headers": {{**response["headers"], "X-Saved": "{number}"}}}}
 """
 CHANGED_BUDGET = 137
-"""US dollars a month."""
+"""The monthly budget in US dollars that the test sets."""
 WaitForLine = Callable[[str], re.Match[str]]
 """Waits for a line that matches a pattern."""
 

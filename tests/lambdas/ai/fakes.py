@@ -10,7 +10,9 @@ from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError
 from tests.lambdas.support import FakeClock
 
 Outcome = str | ProviderError | Callable[[float], str]
-"""A text, an error to raise, or a function that returns the text for a timeout."""
+"""The result of a provider: a text, an error to raise, or a function that returns the text for a
+timeout.
+"""
 
 
 def failing(failure: Failure, retry_after: float | None = None) -> ProviderError:

@@ -180,7 +180,8 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(listings))}
 
 
-# Operators of searches, and characters that become several or none without accents and case.
+# The words contain search operators, and characters that become several characters or none when
+# accents and case are removed.
 @settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -1,4 +1,4 @@
-"""A stack like prod's, for tests of the arithmetic."""
+"""A stack like prod's, for tests of `ops capacity`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED = ("authorizer", "delivery", "health", "relay", "statistics")
 
 
 def make_stack(**changes: Any) -> Stack:
-    """Returns a stack with prod's sizes, and with these changes."""
+    """Returns a stack with the settings of prod, except for the given changes."""
     tables = {key.split(" ")[0].split("/")[0] for row in load_rows().values() for key in row.units}
     stack = Stack(
         environment="prod",

@@ -1,4 +1,6 @@
-"""The arithmetic: rates, units, concurrency, limits, hot keys, and the users that break them."""
+"""Tests how rates, units, concurrency and limits are computed, and at how many users limits
+break.
+"""
 
 from __future__ import annotations
 
@@ -170,7 +172,7 @@ def test_a_room_with_a_backlog_exceeds_the_timeout_of_its_batches() -> None:
     batch = limit(forecast, "hot room: time to post the frames of a batch")
     quiet, busy = forecast.point(10_000), forecast.point(100_000)
     assert batch.demand(quiet) == one.demand(quiet)
-    # 22 s for a frame, while 3.9 more arrive.
+    # Posting a frame takes 22 s, in which 3.9 more frames arrive.
     assert batch.demand(busy) == pytest.approx(one.demand(busy) * 3.9, rel=0.01)
     assert batch.demand(busy) > batch.capacity > one.demand(busy)
 

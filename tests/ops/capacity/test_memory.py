@@ -1,4 +1,4 @@
-"""The comparison of sizes of memory."""
+"""Tests the comparison of functions' memory sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model of use and the quotas: valid files, and each kind of error."""
+"""Tests the model of use and the quotas: valid files, and each kind of error."""
 
 from __future__ import annotations
 

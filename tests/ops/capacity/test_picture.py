@@ -1,4 +1,4 @@
-"""The picture of the utilisation, and the text."""
+"""Tests the SVG picture of the utilisation, and the text output of a forecast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model agrees with a simulation of the three hardest paths."""
+"""Tests that the capacity model agrees with the simulation in bench/simulation."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ def advice(*resources: BillableResource, **usage: dict[str, float]) -> list[Advi
 
 
 def savings(found: list[Advice]) -> dict[tuple[str, str], float]:
-    """Returns the savings by setting and other value."""
+    """Returns the savings by setting and by the value that would replace the present one."""
     return {(item.setting, item.instead): item.saves for item in found}
 
 

@@ -1,4 +1,4 @@
-"""Health checks."""
+"""Tests the health check that waits until a platform is healthy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The run of all checks, its report and its exit status."""
+"""Tests the run of all checks of `ops doctor`, its report and its exit status."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from ops.embedded.emulator.internals import FILE
 from ops.root import PROJECT
 
 ADDED_REQUESTS = {"add_save_request", "add_login_request", "add_events_request"}
-"""These add requests of our own, which are no faults of ministack."""
+"""Corrections that add requests of this project. They correct no fault of ministack."""
 
 
 def run_python(program: str) -> str:

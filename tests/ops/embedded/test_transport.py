@@ -29,7 +29,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def user(server: Server) -> boto3.Session:
-    """Returns a session of a user who may do everything. Bucket policies do not bind root here."""
+    """Returns a session of a user who may do everything. The embedded AWS does not apply bucket
+    policies to the root user.
+    """
     iam = server.client("iam")
     iam.create_user(UserName="user")
     allowed = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -138,7 +140,7 @@ def test_calls_between_services_count_as_secure(server: Server, user: boto3.Sess
 
 
 def test_the_embedded_aws_negotiates_http_1(server: Server) -> None:
-    """Its HTTP/2 is slower, and Go's client would prefer it."""
+    """The server's HTTP/2 is slower, and Go's client would prefer it."""
     context = ssl.create_default_context(cafile=server.authority)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with (

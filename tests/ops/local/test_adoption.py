@@ -301,7 +301,7 @@ def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is
 
 
 def repair(server: Server, stack: Terraform) -> None:
-    """Applies the stack like an `ops up` after a killed one."""
+    """Applies the stack as `ops up` does after another `ops up` was killed."""
     created = created_ids(log(server))
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))

@@ -37,7 +37,7 @@ FOREIGN = {
     "http_proxy": UNREACHABLE,
 }
 OPEN_FILES = 256
-"""The default limit of shells on macOS."""
+"""The default limit of open files in shells on macOS."""
 
 
 def _restrict() -> None:

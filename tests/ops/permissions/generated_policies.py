@@ -16,7 +16,7 @@ Block = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 CHAIN = 6
-"""Policies that are generated together."""
+"""Number of policies that are generated together."""
 ONE, OTHER = "111122223333", "444455556666"
 ACTIONS = (
     *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "dynamodb:GetItem"),

@@ -15,7 +15,7 @@ from tests.ops.permissions.generated_policies import CHAIN, Block, Requests, cha
 from tests.ops.permissions.simulator import Simulator
 
 REQUESTS = 48
-"""Requests per chain of policies."""
+"""Simulated requests for each chain of policies."""
 
 
 def prove(number: int, *, is_repeatable: bool) -> Counter[str]:

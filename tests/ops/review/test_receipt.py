@@ -1,4 +1,6 @@
-"""A plan can be applied only as it was reviewed, and only to the state it is based on."""
+"""Tests that a plan can be applied only as it was reviewed, and only to the state it is based
+on.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A draft reaches the checkout completely or not at all."""
+"""Tests that a draft reaches the checkout completely or not at all."""
 
 from __future__ import annotations
 
@@ -116,9 +116,9 @@ def test_a_missing_anchor_names_the_file_and_the_text_to_add(checkout: Path) -> 
         ("a-b", "is not a name for a service"),
         ("a" * 17, "is not a name for a service"),
         ("class", "is not a name for a service"),
-        ("auth", "is already the name"),  # a function
+        ("auth", "is already the name"),  # the name of a function
         ("posts", "is already the name"),  # a path
-        ("common", "is already the name"),  # a folder in lambdas/
+        ("common", "is already the name"),  # the name of a folder in lambdas/
         ("storage", "is already the name"),  # a module
         ("platform", "is already the name"),  # a prefix of tables
         ("environment", "is already the name"),  # its class would have the name of another one

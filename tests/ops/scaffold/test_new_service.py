@@ -82,7 +82,7 @@ class Copy:
 
 
 def section(title: str) -> str:
-    """Returns the text of a section of the page."""
+    """Returns the text of a section of docs/operations/add-something.md."""
     return re.split(r"^## ", PAGE.read_text(), flags=re.MULTILINE)[
         ["", "Add a service", "Add a table", "Add a route", "Add an alarm"].index(title)
     ]
@@ -97,7 +97,7 @@ def commands(title: str) -> list[str]:
 
 
 def generate_service(path: Path) -> Copy:
-    """Copies the checkout, and runs the page's command that generates a service."""
+    """Copies the checkout, and runs the documented command that generates a service."""
     copy_checkout(path)
     if (types := PROJECT / ".mypy_cache").exists():
         shutil.copytree(types, path / ".mypy_cache")
@@ -115,7 +115,7 @@ def generate_service(path: Path) -> Copy:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy of the checkout with all examples of the page."""
+    """A copy of the checkout with all examples of docs/operations/add-something.md."""
     copy = generate_service(tmp_path_factory.mktemp("checkout"))
     for title in ("Add a table", "Add a route", "Add an alarm"):
         assert patches(title)
@@ -128,7 +128,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 @pytest.fixture(scope="module")
 def resources(copy: Copy) -> dict[str, Any]:
-    """The resources of local in the copy, by type and name."""
+    """The resources of the environment `local` in the copy, by type and name."""
     copy.run("ops", "synth", "local", "--out", "synthesized")
     stack = copy.path / "synthesized" / "stacks" / "local" / "cdk.tf.json"
     document: dict[str, Any] = json.loads(stack.read_text())

@@ -1,4 +1,4 @@
-"""`ops deploy-function`."""
+"""Tests `ops deploy-function`."""
 
 from __future__ import annotations
 

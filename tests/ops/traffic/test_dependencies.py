@@ -1,4 +1,4 @@
-"""Resources and permissions that serving versions need and a plan removes."""
+"""Tests that plans are rejected that remove resources or permissions of serving versions."""
 
 from __future__ import annotations
 

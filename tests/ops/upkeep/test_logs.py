@@ -1,4 +1,4 @@
-"""Log lines of functions."""
+"""Tests how log lines of functions are read and printed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ops.upkeep.logs import Line, parse_since, read
 from tests.ops.clouds import store_state
 
 PAGE = 10_000
-"""Events that CloudWatch Logs returns at most in one response."""
+"""Maximum number of events in one response of CloudWatch Logs."""
 
 
 def test_json_message_is_printed_as_one_line() -> None:

@@ -1,4 +1,4 @@
-"""Redrives of dead-letter queues, on moto."""
+"""Tests redrives of dead-letter queues, on moto."""
 
 from __future__ import annotations
 

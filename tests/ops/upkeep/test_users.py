@@ -1,4 +1,4 @@
-"""Roles of users."""
+"""Tests how roles are granted to users and revoked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which requests the console admits, and the headers of its responses."""
+"""Tests which requests the console admits, and the headers of its responses."""
 
 from __future__ import annotations
 

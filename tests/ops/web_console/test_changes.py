@@ -1,4 +1,4 @@
-"""Changes need a confirmation, and are off unless the operator allowed them."""
+"""Tests that changes in the console need a confirmation, and on AWS the option --write."""
 
 from __future__ import annotations
 

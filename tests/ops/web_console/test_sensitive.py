@@ -1,4 +1,4 @@
-"""Secrets that the console replaces."""
+"""Tests that the console replaces secrets in the data that it shows."""
 
 from __future__ import annotations
 

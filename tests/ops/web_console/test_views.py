@@ -1,4 +1,4 @@
-"""The data of each view, on moto."""
+"""Tests the data of each view of the console, on moto."""
 
 from __future__ import annotations
 

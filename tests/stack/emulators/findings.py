@@ -1,4 +1,4 @@
-"""Compares what an emulator made of the stack with the reviewed findings in findings.yml."""
+"""Compares the errors and differences of an emulator with the reviewed findings in findings.yml."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ DOCUMENTATION = "https://docs.aws.amazon.com/"
 
 
 def compare(reading: Reading, reviewed: Findings) -> list[str]:
-    """Returns what the review does not list, and what it lists although it no longer occurs."""
+    """Returns the errors and differences that findings.yml does not list, or lists in vain.
+
+    An entry of findings.yml is in vain if its error or difference no longer occurs.
+    """
     listed: Mapping[str, Findings] = reviewed["errors"]
     problems = [
         f"not listed: {type_}: {message}"
@@ -47,7 +50,7 @@ def _is_listed(entry: Findings | None, message: str) -> bool:
 
 
 def list_entries(findings: Findings) -> Iterator[tuple[str, Findings]]:
-    """Returns all entries of all emulators with their names."""
+    """Yields each entry of findings.yml with its name, `emulator.section.name`."""
     for emulator, sections in findings.items():
         for section, entries in sections.items():
             for name, entry in entries.items():

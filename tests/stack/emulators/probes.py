@@ -15,7 +15,7 @@ from botocore.exceptions import ClientError
 from tests.stack.conftest import ACCOUNT
 
 Connect = Callable[[str], Any]
-"""Returns a boto3 client of a service."""
+"""A function that returns the boto3 client of a service."""
 Probe = Callable[[Connect], None]
 REGION = "us-east-1"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/probe"

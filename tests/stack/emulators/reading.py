@@ -20,12 +20,12 @@ from tests.terraform import run
 
 PARALLELISM = "-parallelism=10"
 MOST_PLANS = 5
-"""The number of plans after which a resource that cannot be read back is a fault of this code."""
+"""Maximum number of plans. If resources still cannot be read back then, this module has a fault."""
 
 
 @dataclass
 class Reading:
-    """What an emulator made of a stack."""
+    """The result of applying a stack to an emulator."""
 
     resources: int = 0
     """The number of resources in the stack."""
@@ -214,7 +214,8 @@ def list_differences(item: Mapping[str, Any]) -> dict[str, str]:
     change = item["change"]
     before, after = change["before"] or {}, change["after"] or {}
     forcing = {str(path[0]) for path in change.get("replace_paths", ())}
-    # An attribute that is unknown until the apply follows from another one: the cause is enough.
+    # An attribute that is unknown until the apply depends on another one. Reporting that one is
+    # enough.
     unknown = {name for name, value in (change["after_unknown"] or {}).items() if value is True}
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     action = " and ".join(change["actions"])

@@ -3,4 +3,4 @@
 LAPTOP = 1366
 """Pixels: the width of a small laptop screen."""
 SMALLEST_TEXT = 12
-"""Pixels."""
+"""Minimum font size in pixels."""

@@ -34,7 +34,7 @@ from tests.stack.pictures.screens import LAPTOP, SMALLEST_TEXT
 SCRIPT = "<script>document.title = 'run'</script>"
 """A value that the page must display, not execute."""
 PHONE = 360
-"""The width of a screen in pixels."""
+"""The width of a phone's screen in pixels."""
 WIDTHS = [PHONE, 800, 1151, 1152, LAPTOP, 2560]
 MEASURES = """() => {
     const box = (element) => element.getBoundingClientRect();
