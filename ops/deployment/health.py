@@ -16,6 +16,11 @@ TIMEOUT = 60.0
 """Seconds. The first response waits for a cold start and for new connections."""
 INTERVAL = 0.5
 """Seconds between requests."""
+REQUEST_TIMEOUT = 10.0
+"""Seconds to wait for a response."""
+START_TIMEOUT = 30.0
+"""Seconds to wait for the response of a platform that starts. API Gateway responds within 29 s.
+After a shorter time, the next request would start another worker of the function."""
 
 
 @dataclass(frozen=True)
@@ -33,16 +38,17 @@ class Health:
         return self.body if isinstance(self.body, str) else json.dumps(self.body, sort_keys=True)
 
 
-def get_health(url: str, authority: str | None = None) -> Health:
+def get_health(url: str, authority: str | None = None, timeout: float = REQUEST_TIMEOUT) -> Health:
     """Calls /health once. A failed request is returned as status 0.
 
     Args:
         authority: Path of a PEM file with the trusted certificate authorities. The default are the
             system's authorities.
+        timeout: Seconds.
     """
     try:
         with urllib3.PoolManager(ca_certs=authority) as pool:
-            response = pool.request("GET", url, timeout=10, retries=False, redirect=False)
+            response = pool.request("GET", url, timeout=timeout, retries=False, redirect=False)
     except urllib3.exceptions.HTTPError as error:
         return Health(0, str(error))
     text = response.data.decode(errors="replace")
@@ -64,7 +70,7 @@ def wait_until_healthy(url: str, authority: str | None = None, timeout: float = 
     """
     deadline = time.monotonic() + timeout
     with Progress() as progress:
-        while not (health := get_health(url, authority)).ok:
+        while not (health := get_health(url, authority, START_TIMEOUT)).ok:
             if time.monotonic() >= deadline:
                 raise OperatorError(
                     f"{url} is not healthy after {timeout:.0f} s:"
