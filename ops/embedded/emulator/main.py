@@ -34,7 +34,12 @@ from .request_logs import log_requests
 from .saving import Saver, add_save_request
 from .trace_groups import add_trace_groups
 from .transport import serve_with_tls
-from .workers import bound_workers, keep_workers_after_errors, read_logs_to_their_end
+from .workers import (
+    bound_workers,
+    end_invocations_at_stop,
+    keep_workers_after_errors,
+    read_logs_to_their_end,
+)
 
 
 def correct() -> None:
@@ -61,6 +66,7 @@ def correct() -> None:
     store_log_settings()
     store_response_bodies()
     bound_workers()
+    end_invocations_at_stop()
     keep_workers_after_errors()
     read_logs_to_their_end()
     log_requests()

@@ -10,6 +10,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+import hypercorn.asyncio.run
+from hypercorn.utils import ShutdownError
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
@@ -22,6 +24,9 @@ STARTING = max(2, os.cpu_count() or 2)
 all of them start late, and functions exceed their timeouts."""
 SLOT_TIMEOUT = 20.0
 """Seconds that an invocation waits if WORKERS invocations are running or STARTING workers start."""
+STOP_TIMEOUT = 5.0
+"""Seconds for which invocations continue after the signal to stop. The server saves its state when
+they have ended, and `ops down` kills it after 30 s."""
 AWS_CONCURRENCY = 1_000
 """The concurrency limit that GetAccountSettings reports: AWS's default for an account."""
 LOG_END = "\x00end of invocation "
@@ -64,6 +69,32 @@ def bound_workers() -> None:
     lambda_svc._acquire_execution_slot = wait_for_slot
     lambda_svc._get_account_settings = report_limits
     lambda_svc.acquire_worker = lambda_runtime.acquire_worker = acquire_within_bound
+
+
+def end_invocations_at_stop() -> None:
+    """Ends running invocations STOP_TIMEOUT seconds after the signal to stop the server.
+
+    hypercorn waits for their responses before it lets the server save its state.
+    """
+    raise_shutdown = hypercorn.asyncio.run.raise_shutdown  # type: ignore[attr-defined]
+
+    async def raise_and_end(*arguments: Any) -> None:
+        try:
+            await raise_shutdown(*arguments)
+        except ShutdownError:
+            timer = threading.Timer(STOP_TIMEOUT, end_all_workers)
+            timer.daemon = True
+            timer.start()
+            raise
+
+    hypercorn.asyncio.run.raise_shutdown = raise_and_end  # type: ignore[assignment,attr-defined]
+
+
+def end_all_workers() -> None:
+    """Ends all workers, so that their invocations fail."""
+    with lambda_runtime._lock:
+        workers = [worker for pool in lambda_runtime._workers.values() for worker in pool]
+    lambda_runtime.kill_workers(workers)
 
 
 def keep_workers_after_errors() -> None:

@@ -341,29 +341,66 @@ def test_a_save_of_all_services_does_not_delay_the_save_of_a_change(tmp_path: Pa
         assert server.client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "new"
 
 
+def package(code: str) -> bytes:
+    """Returns the zip file of a function whose code is in `handler.py`."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("handler.py", code)
+    return buffer.getvalue()
+
+
+def create_function(server: Server, name: str, code: str) -> None:
+    role = server.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]
+    server.client("lambda").create_function(
+        FunctionName=name,
+        Runtime="python3.12",
+        Role=role["Arn"],
+        Handler="handler.handler",
+        Timeout=60,
+        Code={"ZipFile": package(code)},
+    )
+
+
+def test_a_stop_ends_a_long_invocation_and_saves_all_services(server: Server) -> None:
+    started = server.root.path / "started"
+    code = f"""
+import pathlib, time
+
+def handler(event, context):
+    pathlib.Path({str(started)!r}).touch()
+    time.sleep(50)
+"""
+    create_function(server, "slow", code)
+    server.client("logs").create_log_group(logGroupName="saved-only-at-the-stop")
+    functions = server.client("lambda")
+    with ThreadPoolExecutor() as threads:
+        call = threads.submit(functions.invoke, FunctionName="slow")
+        wait_for(started.exists)
+        begun = time.monotonic()
+        server.stop()
+        # `Processes.stop` kills a server that does not stop within 30 s.
+        assert time.monotonic() - begun < 20
+        assert call.exception()
+    server.start()
+    groups = server.client("logs").describe_log_groups(logGroupNamePrefix="saved-only")
+    assert groups["logGroups"]
+
+
 def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(server: Server) -> None:
-    functions, roles = server.client("lambda"), server.client("iam")
-    role = roles.create_role(RoleName="function", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    for name in ("used", "unused"):
-        buffer = io.BytesIO()
-        with zipfile.ZipFile(buffer, "w") as package:
-            package.writestr("handler.py", f"def handler(event, context): return {name!r}")
-        functions.create_function(
-            FunctionName=name,
-            Runtime="python3.12",
-            Role=role,
-            Handler="handler.handler",
-            Code={"ZipFile": buffer.getvalue()},
-        )
+    functions = server.client("lambda")
     packages = server.aws.data / "state" / "lambda-blobs"
     server.aws.save(server.port)
-    assert len(list(packages.iterdir())) == 2
+    before = len(list(packages.glob("*")))
+    for name in ("used", "unused"):
+        create_function(server, name, f"def handler(event, context): return {name!r}")
+    server.aws.save(server.port)
+    assert len(list(packages.iterdir())) == before + 2
     functions.delete_function(FunctionName="unused")
     server.aws.save(server.port)
     server.aws.save(server.port)
     # The previous save, which a start uses if the newest is damaged, has only one function now.
     server.aws.save(server.port)
-    assert len(list(packages.iterdir())) == 1
+    assert len(list(packages.iterdir())) == before + 1
     server.kill()
     server.start()
     assert server.client("lambda").get_function(FunctionName="used")
