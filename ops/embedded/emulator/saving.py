@@ -45,7 +45,8 @@ RETRY_DELAY = 5.0
 RESERVED_SPACE = 16 * 1024**2
 """Bytes of free disk space below which calls that change data are rejected."""
 RESERVE_SIZE = 32 * 1024**2
-"""Bytes of disk space to reserve for saves. The state of the platform takes less than 2 MiB."""
+"""Bytes of disk space to reserve for saves. The state of the platform takes less than 2 MiB, and
+its logs at most about 15 MiB."""
 POLLER_DELAY = 1.0
 """Seconds after the start until queued messages invoke functions. The functions call this server,
 so it must be ready."""
