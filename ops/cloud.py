@@ -162,17 +162,20 @@ def embedded_variables(addresses: Addresses) -> dict[str, str]:
     }
 
 
-def connect(name: str, root: Root) -> Cloud:
+def connect(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
     """Connects to an environment and verifies that the credentials belong to its account.
 
     Assumes the role in <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN if one of them is set.
+
+    Args:
+        kind: The class of the result.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
             running, the credentials are invalid or belong to another account, or the role cannot
             be assumed.
     """
-    cloud = locate(name, root)
+    cloud = locate(name, root, kind)
     allowed = cloud.environment.allowed_account_ids
     if cloud.account not in allowed:
         raise OperatorError(
@@ -183,10 +186,13 @@ def connect(name: str, root: Root) -> Cloud:
     return cloud
 
 
-def locate(name: str, root: Root) -> Cloud:
+def locate(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
     """Connects to an environment without any check of the credentials, which may be missing.
 
     CDKTF synthesizes without credentials.
+
+    Args:
+        kind: The class of the result.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
@@ -206,7 +212,7 @@ def locate(name: str, root: Root) -> Cloud:
         environment = load_environment(name, variables={**os.environ, **variables})
     except EnvironmentFileError as error:
         raise OperatorError(str(error)) from error
-    cloud = Cloud(environment, variables or _region_variables(environment.region), endpoint)
+    cloud = kind(environment, variables or _region_variables(environment.region), endpoint)
     for variable in (f"{name.upper().replace('-', '_')}_{ROLE_VARIABLE}", ROLE_VARIABLE):
         if role := os.environ.get(variable):
             return _assume_role(role, variable, cloud)

@@ -1,4 +1,10 @@
-"""Takes the pictures for docs/console.md from the platform on this machine."""
+"""Takes the pictures of docs/console.md from the platform on this machine.
+
+python -m tools.console_pictures [ROOT [ADDRESS]]
+
+Fills the platform with demonstration data, sends requests of which one fails, and puts a message
+into a dead-letter queue. Requires a Chromium on the PATH.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +26,9 @@ from ops.seed import seed_community
 from ops.terraform.state import outputs
 
 IMAGES = PROJECT / "docs" / "images"
-SIZE: ViewportSize = {"width": 1280, "height": 800}
+SIZE: ViewportSize = {"width": 1440, "height": 700}
+SCALE = 0.85
+"""Pixels per CSS pixel. Documents show the pictures smaller than a screen does."""
 LOADED = 60_000
 """Milliseconds to wait until a page has loaded."""
 LARGEST = 150_000
@@ -65,17 +73,22 @@ def send_requests(cloud: Cloud) -> None:
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"eventId": "lost"}))
 
 
-def take_pictures(root: Root, directory: Path) -> list[Path]:
-    """Takes all pictures and returns their files."""
-    cloud, address = connect(EMBEDDED, root), console_address(root)
+def take_pictures(root: Root, directory: Path, address: str | None = None) -> list[Path]:
+    """Takes all pictures and returns their files.
+
+    Args:
+        address: The address of a console. The default is the one that `ops up` started.
+    """
+    cloud = connect(EMBEDDED, root)
+    address = address or str(console_address(root) or "")
     assert address, "the console is not running: start it with `make up`"
     seed_community(cloud)
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-lcd-text"]
         )
-        page = browser.new_page(viewport=SIZE)
+        page = browser.new_page(viewport=SIZE, device_scale_factor=SCALE)
         page.goto(f"{address}#/requests")
         traffic = threading.Thread(target=send_requests, args=(cloud,))
         traffic.start()
@@ -87,17 +100,23 @@ def take_pictures(root: Root, directory: Path) -> list[Path]:
         photographer.take("functions", "functions/chat")
         photographer.take("data", "data/tables/post-posts", open_item)
         photographer.take("messages", "messages/queues")
-        photographer.take("changes", "changes/releases")
+        photographer.take("changes", "changes/cost", run_report)
         browser.close()
     return photographer.taken
 
 
 def open_request(page: Page) -> None:
     """Opens the latest request that wrote data, because its waterfall has the most steps."""
-    page.get_by_label("Search").fill("POST")
+    page.get_by_label("Search").fill("POST /v1/posts")
     page.locator(".rows a").first.click()
     page.wait_for_selector(".waterfall", timeout=LOADED)
     page.locator(".waterfall summary", has_text="function").first.click()
+
+
+def run_report(page: Page) -> None:
+    """Estimates the cost, which takes about 10 s."""
+    page.get_by_role("button", name="Run").click()
+    page.wait_for_selector("table", timeout=LOADED)
 
 
 def open_item(page: Page) -> None:
@@ -105,7 +124,6 @@ def open_item(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    for picture in take_pictures(
-        Root(Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROOT), IMAGES
-    ):
+    given = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROOT
+    for picture in take_pictures(Root(given), IMAGES, *sys.argv[2:3]):
         print(f"{picture.stat().st_size:>7}  {picture}")

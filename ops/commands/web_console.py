@@ -46,8 +46,12 @@ def console(
 
     token = local_token(root) if environment == EMBEDDED else new_token()
     address = ConsoleAddress(port or choose_port(), token)
+    source = Source(environment, root, write=write)
+    if not source.is_local:
+        # Fails now if the credentials are wrong. The platform on this machine may start later.
+        source.cloud()
     run_console(
-        Source(environment, root, write=write),
+        source,
         port=address.port,
         token=address.token,
         ready=lambda: print_line(str(address)),

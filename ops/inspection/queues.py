@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,20 +49,29 @@ class Message:
     attributes: dict[str, str]
 
 
-def read_queues(cloud: Cloud) -> list[QueueState]:
+def read_queues(cloud: Cloud, names: Mapping[str, str] | None = None) -> list[QueueState]:
     """Returns the numbers of messages in all queues.
+
+    Args:
+        names: The queues' names by key. By default, they are read from the outputs.
 
     Raises:
         OperatorError: The environment has not been deployed.
     """
     sqs, states = cloud.client("sqs"), []
-    for queue, name in sorted(outputs(cloud)["queues"].items()):
-        url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    for queue, name in sorted((names or outputs(cloud)["queues"]).items()):
+        url = _queue_url(sqs, name)
         counts = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(COUNTS.values()))
         attributes = counts["Attributes"]
         numbers = {key: int(attributes.get(attribute, 0)) for key, attribute in COUNTS.items()}
         states.append(QueueState(queue, **numbers))
     return states
+
+
+@functools.lru_cache(maxsize=100)
+def _queue_url(sqs: Any, name: str) -> str:
+    """Returns a queue's URL. Keeps it for the console, which reads the queues again and again."""
+    return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
 
 
 def peek(cloud: Cloud, queue: str, limit: int = BATCH, *, wait: int = 1) -> list[Message]:

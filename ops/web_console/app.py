@@ -35,6 +35,8 @@ from ops.web_console.sensitive import hide
 from ops.web_console.source import Source
 
 STATIC = Path(__file__).parent / "static"
+REQUEST_INTERVAL = 3.0
+"""Seconds between two searches for new requests in the logs."""
 HOUR = 3600_000
 """Milliseconds."""
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
@@ -132,7 +134,7 @@ class Console:
     def _queues(self) -> list[dict[str, Any]]:
         return [
             {**msgspec.to_builtins(state), "isDeadLetter": SUFFIX in state.queue}
-            for state in read_queues(self._source.cloud())
+            for state in read_queues(self._source.cloud(), self._source.outputs()["queues"])
         ]
 
     def _review(self) -> Response:
@@ -171,7 +173,11 @@ class Console:
         return roll_back_service(self._source.cloud(), body["service"], body["to"])
 
     async def _live_requests(self, request: Request) -> Response:
-        return _stream(lambda: follow_requests(self._source.cloud(), _since(request)))
+        return _stream(
+            lambda: follow_requests(
+                self._source.cloud(), _since(request), interval=REQUEST_INTERVAL
+            )
+        )
 
     async def _live_lines(self, request: Request) -> Response:
         services = [name for name in request.query_params.get("services", "").split(",") if name]

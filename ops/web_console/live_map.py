@@ -140,7 +140,7 @@ class LiveMap:
                 "isDeadLetter": SUFFIX in state.queue,
                 "oldest": self._oldest_message(state.queue, state.visible),
             }
-            for state in read_queues(self._source.cloud())
+            for state in read_queues(self._source.cloud(), self._source.outputs()["queues"])
         }
 
     def _oldest_message(self, queue: str, visible: int) -> int | None:

@@ -40,5 +40,11 @@ async def _serve(
         loop.add_signal_handler(number, stop.set)
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     ready()
+
+    async def wait_for_stop() -> None:
+        await stop.wait()
+        # hypercorn cancels open streams, which asyncio would report as errors.
+        loop.set_exception_handler(lambda *_: None)
+
     app: Any = create_app(source, port=port, token=token)
-    await serve(app, config, shutdown_trigger=stop.wait)
+    await serve(app, config, shutdown_trigger=wait_for_stop)

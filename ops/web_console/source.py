@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -53,12 +53,6 @@ class ConsoleCloud(Cloud):
             return self._clients[key]
 
 
-def connect_with_cached_clients(environment: str, root: Root) -> Cloud:
-    """Connects to an environment as `ops.cloud.connect` does."""
-    cloud = connect(environment, root)
-    return ConsoleCloud(**{item.name: getattr(cloud, item.name) for item in fields(Cloud)})
-
-
 class Source:
     """The environment that the console shows.
 
@@ -75,7 +69,7 @@ class Source:
         root: Root,
         *,
         write: bool = False,
-        connect: Callable[[str, Root], Cloud] = connect_with_cached_clients,
+        connect: Callable[[str, Root, type[Cloud]], Cloud] = connect,
     ) -> None:
         self.environment, self.root, self._write = environment, root, write
         self._connect = connect
@@ -123,7 +117,7 @@ class Source:
                 if server is None:
                     raise OperatorError("The embedded AWS is not running: start it with `make up`")
             if self._cloud is None or server != self._server:
-                self._cloud = self._connect(self.environment, self.root)
+                self._cloud = self._connect(self.environment, self.root, ConsoleCloud)
                 self._server, self._digest, self._checked = server, None, -FRESH
             return self._cloud
 

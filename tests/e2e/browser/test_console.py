@@ -190,8 +190,8 @@ def test_a_user_reads_the_mail_with_the_verification_code(
     page = open_console("map")
     person = Person(platform, api)
     person.register()
-    page.get_by_role("link", name="Messages").click()
-    page.get_by_role("link", name="Mails").click()
+    page.get_by_role("link", name="Messages", exact=True).click()
+    page.get_by_role("link", name="Mails", exact=True).click()
     mail = page.locator("article", has_text=person.email)
     expect(mail).to_contain_text(person.read_code(), timeout=LOADED)
 
@@ -202,7 +202,7 @@ def test_a_user_sees_the_item_that_was_written(
     content = f"<b>console</b> {uuid.uuid4().hex}"
     post = api.post("/v1/posts", {"content": content}, token=person.access_token).expect(201)
     page = open_console("map")
-    page.get_by_role("link", name="Data").click()
+    page.get_by_role("link", name="Data", exact=True).click()
     page.get_by_role("link", name="post-posts").click(timeout=LOADED)
     page.get_by_label("post_id").fill(post["postId"], timeout=LOADED)
     page.get_by_role("button", name="Query").click()
@@ -218,7 +218,7 @@ def test_a_user_redrives_a_dead_letter(open_console: OpenConsole, platform: Plat
     event_id = f"none-{uuid.uuid4().hex}"
     sqs.send_message(QueueUrl=url, MessageBody=json.dumps({"eventId": event_id}))
     page = open_console("map")
-    page.get_by_role("link", name="Messages").click()
+    page.get_by_role("link", name="Messages", exact=True).click()
     queue = page.get_by_role("row").filter(has_text="relay-retries-dlq")
     expect(queue.locator(".bad")).to_be_visible(timeout=LOADED)
     queue.get_by_role("link").click()

@@ -82,7 +82,7 @@ function Invoke({ service, status }) {
           ${item.kind}: ${item.name}</option>`)}</select></label></div>
       <label>Event <textarea rows="8" spellcheck="false" value=${event}
         onInput=${(typed) => setEvent(typed.target.value)}></textarea></label>
-      <button class="primary" disabled=${task.isRunning || !status.mayWrite}>
+      <button class="primary" disabled=${task.isRunning || !event || !status.mayWrite}>
         ${task.isRunning ? "Running…" : "Invoke"}</button>
     </form>
     <${Problem} text=${task.problem || examples.problem} />

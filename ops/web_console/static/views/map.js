@@ -7,7 +7,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const MINUTE = 60_000;
 
 export function MapView({ status }) {
-  const values = useData("map", status.isLocal ? 5 : 60);
+  const values = useData("map", status.isLocal ? 6 : 60);
   const { items } = useRequests();
   const routes = useMemo(() => count(items, (item) => `${item.method || "WS"} ${item.route}`),
     [items, values.data]);

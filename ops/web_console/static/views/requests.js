@@ -53,8 +53,10 @@ function Rows({ items }) {
     addEventListener("resize", measure);
     return () => removeEventListener("resize", measure);
   }, []);
-  const first = Math.max(0, Math.floor(top / ROW) - MARGIN);
-  const visible = items.slice(first, first + Math.ceil(height / ROW) + 2 * MARGIN);
+  const count = Math.ceil(height / ROW) + 2 * MARGIN;
+  // A filter can make the list shorter than its scroll position.
+  const first = Math.max(0, Math.min(Math.floor(top / ROW) - MARGIN, items.length - count));
+  const visible = items.slice(first, first + count);
   const move = (event) => {
     const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
     const next = step && event.target.closest("li")?.[step]?.querySelector("a");
