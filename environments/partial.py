@@ -1,4 +1,4 @@
-"""Extracts the valid part of an invalid environment, so that rules.py can check it too."""
+"""Extracts the valid part of an invalid environment, so that rules.py can check that part."""
 
 from __future__ import annotations
 

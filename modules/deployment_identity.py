@@ -139,7 +139,8 @@ class DeploymentIdentity(Construct):
         length = len("".join(document.split()))
         if length > MAX_POLICY_LENGTH:
             raise ValueError(
-                f"policy {name}: {length} characters; IAM allows {MAX_POLICY_LENGTH}: split it"
+                f"The policy {name} has {length} characters, but IAM allows {MAX_POLICY_LENGTH}:"
+                " split it"
             )
         return IamPolicy(
             self, f"{resource}-policy", name=name, policy=document, tags=service_tag(SERVICE)

@@ -98,7 +98,7 @@ class Packager:
         """
         if not (self._source / function / "handler.py").is_file():
             raise PackagingError(
-                f"{self._source / function}: a function needs a folder with a handler.py"
+                f"{self._source / function} has no handler.py, which every function needs"
             )
         pins: set[str] = set()
         for folder in (SHARED, function):
@@ -109,7 +109,9 @@ class Packager:
                 if not pin:
                     continue
                 if pin.count("==") != 1:
-                    raise PackagingError(f"{file}: {pin}: pin one version with name==version")
+                    raise PackagingError(
+                        f"{file}: {pin} does not pin one version: use name==version"
+                    )
                 pins.add(pin.lower())
         return tuple(sorted(pins))
 

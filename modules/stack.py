@@ -396,7 +396,7 @@ class PlatformStack(TerraformStack):
             key=state.key,
             region=state.region,
             encrypt=True,
-            # In the embedded AWS (for local use), buckets do not have host names of their own.
+            # In the embedded AWS (for local use), buckets do not have separate host names.
             use_path_style=True if emulated else None,
             skip_credentials_validation=True if emulated else None,
             skip_metadata_api_check=True if emulated else None,

@@ -276,7 +276,7 @@ class Crew:
             response = json.loads(socket.recv(timeout=max(0.0, deadline - time.monotonic())))
             if response.get("requestId") == request:
                 if response["type"] != "ack":
-                    raise RefusedError(f"{action}: {response}")
+                    raise RefusedError(f"The frame {action} was not acknowledged: {response}")
                 return
 
 

@@ -235,7 +235,7 @@ class Frames:
 
         The acknowledgement and the announcement are sent in parallel.
         """
-        # Storing a message needs only the tables, so it also works if the cache is down.
+        # Storing a message needs only the tables, so it works even if the cache is down.
         with suppress(CacheUnavailableError):
             self._require_joined(client, frame.room_id)
         draft = Draft(

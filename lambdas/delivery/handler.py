@@ -74,7 +74,7 @@ class SqsRetryQueue:
         self._send(RetryMessage(stored=tuple(stored)))
 
     def continue_removal(self, rest: PendingRemoval) -> None:
-        """Queues the next pass that removes a deleted room's data. Propagates errors of SQS."""
+        """Queues the removal of a deleted room's remaining data. Propagates errors of SQS."""
         self._send(RetryMessage(rest=rest))
 
     def _send(self, message: RetryMessage) -> None:

@@ -1,4 +1,5 @@
-"""Removes the messages and other data of deleted rooms, in idempotent passes.
+"""Removes the messages and other data of deleted rooms. Each invocation removes a limited number of
+items (a pass), and is safe to repeat.
 
 The chat function deletes the room's own items and stores a marker in the messages table, in one
 transaction. The table's stream reports the marker, and the retry queue then triggers passes until
@@ -33,8 +34,8 @@ ITEMS_PER_PASS = 1000
 """Maximum items that one invocation deletes. They need about 100 calls, which take a few seconds.
 The function's timeout is 30 seconds."""
 
-OBJECTS = 1000
-"""Maximum objects of one pass. S3 limits both a list call and a delete call to this number."""
+OBJECTS_PER_PASS = 1000
+"""Maximum objects that one invocation deletes: the limit of an S3 list call or delete call."""
 
 SETTLING_TIME = 60
 """Seconds after a room's deletion for which passes are repeated. A function that read the room
@@ -119,10 +120,10 @@ class RoomData:
         return bool(keys)
 
     def remove_objects(self, room_id: str) -> bool:
-        """Removes up to OBJECTS attachments."""
+        """Removes up to OBJECTS_PER_PASS attachments."""
         s3, bucket = self._s3(), self._attachments
         found = s3.list_objects_v2(
-            Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS
+            Bucket=bucket, Prefix=attachment_prefix(room_id), MaxKeys=OBJECTS_PER_PASS
         )
         keys: list[ObjectIdentifierTypeDef] = [
             {"Key": item["Key"]} for item in found.get("Contents", [])
@@ -138,18 +139,20 @@ class RoomData:
 
 
 class RoomRemoval:
-    """Removes the data of deleted rooms, one pass per call."""
+    """Removes the data of deleted rooms, a limited number of items per call."""
 
     def __init__(
         self, data: RoomData, enqueue: Callable[[PendingRemoval], None], clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        """`enqueue` queues a removal's next pass, with a delay."""
+        """`enqueue` queues the next invocation for a removal, with a delay."""
         self._data = data
         self._enqueue = enqueue
         self._clock = clock
 
     def run_pass(self, removal: PendingRemoval) -> None:
-        """Runs one pass and queues the next one. After an error, the same pass must be retried."""
+        """Removes a part of a room's data and queues the removal of the rest. Safe to repeat after
+        an error.
+        """
         data, room_id = self._data, removal.room_id
         if removal.seq > 0:
             before = max(0, removal.seq - ITEMS_PER_PASS)

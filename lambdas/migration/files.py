@@ -74,7 +74,9 @@ def read_migrations(directory: Path = DIRECTORY) -> list[Migration]:
     migrations: list[Migration] = []
     for path in sorted(directory.iterdir()):
         if not _NAME.fullmatch(path.name):
-            raise MigrationError(f"{path.name}: rename the file like 0001_what_it_does.sql")
+            raise MigrationError(
+                f"{path.name} is not a migration's name: use a name such as 0001_what_it_does.sql"
+            )
         content = path.read_bytes()
         statements = tuple(split(content.decode()))
         migration = Migration(path.stem, hashlib.sha256(content).hexdigest(), statements)

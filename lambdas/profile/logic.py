@@ -37,7 +37,7 @@ _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},
     "bio": {"bio": None},
     "avatar": {"avatar_url": None},
-    # A time zone reveals the location, so it is hidden too.
+    # A time zone reveals the location, so the privacy setting of the location hides both.
     "location": {"location": None, "timezone": None},
     "social_links": {"social_links": {}},
 }

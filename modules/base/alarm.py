@@ -66,8 +66,8 @@ class Alarm(CloudwatchMetricAlarm):
         metrics = [Metric(metric, dimensions or {}), *plus]
         if len(metrics) > MAX_METRICS:
             raise ValueError(
-                f"{name}: {len(metrics)} metrics, but CloudWatch sums at most {MAX_METRICS}:"
-                " split the alarm"
+                f"The alarm {name} has {len(metrics)} metrics, but CloudWatch sums at most"
+                f" {MAX_METRICS}: split the alarm"
             )
         single = not plus
         percentile = statistic.startswith("p")

@@ -58,7 +58,9 @@ class Schedule(Construct):
     ) -> None:
         super().__init__(scope, id_)
         if ALERT_SID not in function.sids:
-            raise ValueError(f"{function.name} is scheduled: add failure_alerts(...) to its access")
+            raise ValueError(
+                f"{function.name} cannot report failed runs: add failure_alerts(...) to its access"
+            )
         name, alias = function.function.function_name, function.alias
         LambdaFunctionEventInvokeConfig(
             self,

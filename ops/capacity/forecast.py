@@ -18,7 +18,7 @@ from ops.capacity.quotas import Quotas
 from ops.capacity.stack import Stack
 from ops.capacity.traffic import peak_traffic, storm_traffic
 
-FEWEST, MOST = 100.0, 1e9
+FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
 """Numbers of users for which the loads are computed. Between them, demands are interpolated."""
 
@@ -30,9 +30,7 @@ class Use:
     limit: Limit
     demand: float
     breaks_at: float | None
-    """Daily active users at which the limit is exceeded. None if even MOST users do not exceed
-    it.
-    """
+    """Daily active users at which the limit is exceeded. None if MOST_USERS do not exceed it."""
 
     @property
     def utilisation(self) -> float:
@@ -102,9 +100,9 @@ class Forecast:
 
     @cached_property
     def _users(self) -> list[float]:
-        decades = math.log10(MOST / FEWEST)
+        decades = math.log10(MOST_USERS / FEWEST_USERS)
         steps = round(decades * STEPS_PER_DECADE)
-        return [FEWEST * 10 ** (step * decades / steps) for step in range(steps + 1)]
+        return [FEWEST_USERS * 10 ** (step * decades / steps) for step in range(steps + 1)]
 
     @cached_property
     def _points(self) -> list[Point]:
@@ -117,7 +115,7 @@ class Forecast:
         """
         position = bisect.bisect_right(self._points, limit.capacity, key=limit.demand)
         if position == 0:
-            return FEWEST
+            return FEWEST_USERS
         if position == len(self._points):
             return None
         below, above = self._points[position - 1 : position + 1]

@@ -19,7 +19,7 @@ class Function:
     timeout: float
     """Seconds."""
     reserved: int | None
-    """Reserved concurrent executions. None if it shares the account's unreserved ones."""
+    """Reserved concurrent executions. None if it shares the unreserved concurrency."""
     provisioned: int
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.table import Table
 
-from ops.capacity.forecast import MOST, Use
+from ops.capacity.forecast import MOST_USERS, Use
 from ops.capacity.memory import Choice
 from ops.capacity.quotas import Quotas
 from ops.cost.bill import Bill
@@ -17,7 +17,7 @@ from ops.cost.bill import Bill
 def people(users: float | None) -> str:
     """Returns a number of users with three significant digits, for example `185,000`."""
     if users is None:
-        return f"over {MOST:,.0f}"
+        return f"over {MOST_USERS:,.0f}"
     if users < 1000:
         return f"{users:,.0f}"
     digits = 2 - math.floor(math.log10(users))

@@ -63,7 +63,7 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     from ops.terraform.kept_stacks import read_kept_stack  # noqa: PLC0415 - slow to import
 
     if (users is None) != find:
-        raise typer.BadParameter("use either --users N or --find")
+        raise typer.BadParameter("exactly one of --users N and --find is required")
     show(
         read_kept_stack(environment, report),
         users,
@@ -94,7 +94,7 @@ def show(
     # Only this command needs these modules.
     from ops.capacity import text  # noqa: PLC0415
     from ops.capacity.calls import load_rows  # noqa: PLC0415
-    from ops.capacity.forecast import MOST, Forecast  # noqa: PLC0415
+    from ops.capacity.forecast import MOST_USERS, Forecast  # noqa: PLC0415
     from ops.capacity.memory import choose  # noqa: PLC0415
     from ops.capacity.model import load_model  # noqa: PLC0415
     from ops.capacity.month import month_usage  # noqa: PLC0415
@@ -108,7 +108,7 @@ def show(
     model, quotas = load_model(usage), load_quotas()
     forecast = Forecast(read_stack(synthesized), model, quotas, load_rows())
     first = forecast.first_break()
-    count = users if users is not None else (first or MOST) // 1
+    count = users if users is not None else (first or MOST_USERS) // 1
     uses = forecast.uses(count)
     bill = make_bill(stack_resources(synthesized), month_usage(forecast, count))
     title = f"{synthesized.environment} at {text.people(count)} daily active users"

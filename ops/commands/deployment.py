@@ -216,7 +216,7 @@ def publish_site(
     """
     if rollback and (directory or immutable):
         raise typer.BadParameter(
-            "Use --rollback alone: it restores the previous site", param_hint="--rollback"
+            "--rollback cannot be combined with a directory or --immutable", param_hint="--rollback"
         )
     cloud = connect(environment, root)
     result = publish_under_lock(

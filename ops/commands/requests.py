@@ -134,7 +134,7 @@ def invoke(
     and signatures in the result are masked. Exit status 1 means that the function raised an error.
     """
     if file and example:
-        raise typer.BadParameter("use either --event or --example", param_hint="--event")
+        raise typer.BadParameter("--event and --example cannot be combined", param_hint="--event")
     if not file and not example:
         _print_examples(service, as_json)
         return
@@ -173,5 +173,5 @@ def _read_event(file: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise OperatorError(f"{file} cannot be read as JSON: {error}") from error
     if not isinstance(event, dict):
-        raise OperatorError(f"{file} contains no JSON object: an event is an object")
+        raise OperatorError(f"{file} contains no JSON object, but an event must be one")
     return event

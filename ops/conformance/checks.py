@@ -228,7 +228,7 @@ def wait_until(read: Callable[[], Any]) -> Any:
         if value := read():
             return value
         time.sleep(0.1)
-    raise ConformanceError(f"no effect within {TIMEOUT:.0f} s")
+    raise ConformanceError(f"The call had no effect within {TIMEOUT:.0f} s")
 
 
 def expect(actual: Any, wanted: Any) -> None:

@@ -66,7 +66,7 @@ class _Book:
         return next((float(item.value(path, 0)) for item in self.every(type_)), 0.0)
 
     def usd(self, *prices: str, where: Callable[[Item], bool] = lambda _: True) -> float:
-        """Returns the amount of all charges with these prices."""
+        """Returns the US dollars of all charges with these prices for which `where` is true."""
         return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
 
     def price(self, name: str) -> float:

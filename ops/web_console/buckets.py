@@ -66,12 +66,14 @@ def preview(source: Source, bucket: str, key: str) -> Response:
     """
     response = source.client("s3").get_object(Bucket=_name(source, bucket), Key=key)
     if response["ContentLength"] > LARGEST_PREVIEW:
-        raise OperatorError(f"{key} is larger than 5 MiB: download it")
+        raise OperatorError(f"{key} has no preview, because it is larger than 5 MiB: download it")
     content: bytes = response["Body"].read()
     for start, kind in PICTURES.items():
         if content.startswith(start):
             return Response(content, media_type=kind)
-    raise OperatorError(f"{key} is not a PNG, JPEG, GIF or WebP picture: download it")
+    raise OperatorError(
+        f"{key} has no preview, because it is not a PNG, JPEG, GIF or WebP picture: download it"
+    )
 
 
 def download(source: Source, bucket: str, key: str) -> Response:

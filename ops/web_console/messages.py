@@ -67,7 +67,9 @@ def list_mails(source: Source) -> list[dict[str, Any]]:
         OperatorError: The environment is on AWS, or the platform is not running.
     """
     if not source.is_local:
-        raise OperatorError("AWS delivers mails to their recipients and keeps no copy")
+        raise OperatorError(
+            "Mails cannot be listed: AWS delivers them to their recipients and keeps no copy"
+        )
     mails = sorted(read_mails(source.root), key=lambda item: str(item["Timestamp"]), reverse=True)
     return [
         {

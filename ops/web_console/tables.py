@@ -12,7 +12,7 @@ from ops.inspection.masking import MASK
 from ops.web_console.sensitive import PRIVATE_TABLES
 from ops.web_console.source import Source
 
-PAGE = 50
+ITEMS_PER_PAGE = 50
 """Number of items that one request reads. It limits the cost of looking at a large table."""
 
 
@@ -49,7 +49,7 @@ def _keys(schema: dict[str, Any]) -> list[str]:
 def read_items(
     source: Source, key: str, *, index: str = "", hash_value: str = "", range_value: str = ""
 ) -> dict[str, Any]:
-    """Returns at most PAGE items of a table.
+    """Returns at most ITEMS_PER_PAGE items of a table.
 
     Args:
         index: The index to query. Empty for the table itself.
@@ -63,7 +63,7 @@ def read_items(
     keys = table["indexes"].get(index) if index else table["keys"]
     if keys is None:
         raise OperatorError(f"{key} has no index {index}: use one of {', '.join(table['indexes'])}")
-    arguments: dict[str, Any] = {"TableName": table["name"], "Limit": PAGE}
+    arguments: dict[str, Any] = {"TableName": table["name"], "Limit": ITEMS_PER_PAGE}
     if index:
         arguments["IndexName"] = index
     if hash_value:

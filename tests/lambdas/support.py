@@ -1,4 +1,4 @@
-"""Builders and fakes shared by the tests of the functions."""
+"""Builders and fakes that the tests of several functions use."""
 
 import json
 from collections.abc import Mapping

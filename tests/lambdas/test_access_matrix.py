@@ -122,7 +122,7 @@ CAPABILITY_OF_ROUTE = {
     ("catalog", "GET"): "read",
 }
 
-# Routes that create something and accept Idempotency-Key. Uploads and tokens do not.
+# Routes that accept Idempotency-Key, because they create something other than uploads and tokens.
 IDEMPOTENT = {
     "/v1/profile/alias/regenerate",
     "/v1/chat/rooms",

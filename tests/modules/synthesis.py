@@ -79,7 +79,9 @@ def synthesize(
 
 
 def function_platform(env: Environment, artifacts: Path) -> FunctionPlatform:
-    """Returns what all functions share. Each artifact is an empty file in `artifacts`."""
+    """Returns the settings and resources that all functions share. Each artifact is an empty file
+    in `artifacts`.
+    """
     packages = {}
     for function in get_args(FunctionName):
         path = artifacts / f"{function}.zip"

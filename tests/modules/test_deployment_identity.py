@@ -306,7 +306,7 @@ def test_a_policy_that_exceeds_the_length_limit_is_rejected() -> None:
     aliases = [f"site-{number}.multitask.com" for number in range(200)]
     with pytest.raises(
         ValueError,
-        match=r"policy platform-deploy-edge-dev: \d+ characters; IAM allows 6144: split it",
+        match=r"policy platform-deploy-edge-dev has \d+ characters, but IAM allows 6144",
     ):
         synthesize(
             _build,

@@ -1,4 +1,4 @@
-"""Monitoring: the dashboard, and the alarms on shared resources."""
+"""Tests the dashboard, and the alarms on shared resources."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ remove nowhere                          2 | 'nowhere' | {ENVIRONMENTS}
 publish-site nowhere                    2 | 'nowhere' | {ENVIRONMENTS}
 publish-site dev /missing               2 | DIRECTORY | '/missing' does not exist
 publish-site dev /etc/passwd            2 | DIRECTORY | '/etc/passwd' is a file
-publish-site dev . --rollback           2 | --rollback | Use --rollback alone
+publish-site dev . --rollback           2 | --rollback | cannot be combined
 release dev                             2 | Missing argument 'SERVICE' | ops release --help
 release dev nothing                     2 | SERVICE | 'nothing' {FUNCTIONS}
 release nowhere auth                    2 | 'nowhere' | {ENVIRONMENTS}
@@ -96,7 +96,7 @@ cost dev --compare nowhere              2 | --compare | 'nowhere' | {ENVIRONMENT
 cost dev --plan /etc/hostname           1 | /etc/hostname is not a plan | terraform show -json
 console nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
 console local --port 70000              2 | --port | '70000' is not a whole number from 1 to 65535
-capacity dev                            2 | either --users N or --find
+capacity dev                            2 | exactly one of --users N and --find
 capacity nowhere --find                 2 | 'nowhere' | {ENVIRONMENTS}
 diagram nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
 diagram dev --view everything           2 | --view | 'everything' | use one of all, overview

@@ -66,7 +66,7 @@ def register_target(data: Data) -> Data:
     target = _targets.get(identify(data))
     if target is None:
         if not {"MinCapacity", "MaxCapacity"} <= data.keys():
-            raise CallError("ValidationException", "A new target needs both capacities")
+            raise CallError("ValidationException", "A new target needs MinCapacity and MaxCapacity")
         target = _targets[identify(data)] = {
             "ScalableTargetARN": build_arn(SERVICE, f"scalable-target/{uuid.uuid4().hex}"),
             "CreationTime": time.time(),

@@ -154,7 +154,7 @@ def test_other_items_of_the_messages_table_are_ignored(
     for item in world.items("messages"):
         if "room_id" not in item:
             notify(world, world.stream(item["message_id"]))
-    # A change without a new version is ignored, too.
+    # The function also ignores changes of a message that do not increase its version.
     notify(
         world, world.stream(message_id, unpack(world.stream(message_id)["dynamodb"]["NewImage"]))
     )

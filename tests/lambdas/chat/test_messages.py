@@ -111,7 +111,7 @@ def test_history_is_newest_first_and_after_seq_is_oldest_first(
 def test_concurrent_messages_get_consecutive_numbers(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three times, another message is stored between the read and the write."""
+    """Before each of three writes, another message is stored after the room's head was read."""
     write, others = Transactions.write, ["c", "b", "a"]
 
     def write_after_another_message(self: Transactions, entries: Any) -> None:
@@ -138,7 +138,7 @@ def test_concurrent_messages_get_consecutive_numbers(
 
 
 def forget_response(world: World) -> None:
-    """Creates the state that remains if a function is killed before it stores its response."""
+    """Creates the state that a function leaves if it is killed before it stores its response."""
     for item in world.items("idempotency"):
         if "answer" in item:
             key = {"idempotency_key": {"S": item["idempotency_key"]}}

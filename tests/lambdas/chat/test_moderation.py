@@ -1,4 +1,6 @@
-"""Mutes and bans, also of users who left, and rooms in which only moderators can send."""
+"""Tests mutes and bans, including those of users who left, and rooms where only moderators can
+send.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,7 @@ def test_a_user_who_returns_after_leaving_is_still_muted(
     members = document(ok(ann.call("GET", f"/rooms/{room_id}/members")))["items"]
     assert [item["userId"] for item in members] == ["ann"]
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] is None
-    # The public room is still listed, but among the other rooms, not the user's own.
+    # The public room is still listed, but after the user's own rooms, among the other public rooms.
     [listed] = document(ok(bob.call("GET", "/rooms")))["items"]
     assert (listed["roomId"], listed["role"]) == (room_id, None)
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "not_a_member")
@@ -163,7 +165,7 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     listener.take()
     bob.set_profile(display_name="Buy my tea")
     problem(bob.call("PUT", reactions, {}), 403, code)
-    # A reaction from the time before the mute. The counts are irrelevant here.
+    # A reaction that was stored before the mute. This test does not read the counts.
     world.table("messages").put(
         {"message_id": reactions_id(message_id, "bob"), "emojis": {"👍"}, "timestamp": "t"}
     )

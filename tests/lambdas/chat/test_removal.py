@@ -28,7 +28,7 @@ TABLES = ("rooms", "members", "messages", "authors")
 def small_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes every removal take several passes, without waiting for concurrent writes."""
     monkeypatch.setattr(removal, "ITEMS_PER_PASS", 2)
-    monkeypatch.setattr(removal, "OBJECTS", 1)
+    monkeypatch.setattr(removal, "OBJECTS_PER_PASS", 1)
     monkeypatch.setattr(removal, "SETTLING_TIME", 0)
 
 
@@ -242,7 +242,7 @@ def test_a_removal_pass_is_repeated_until_all_objects_are_deleted(
 ) -> None:
     """S3 returns status 200 even if it could not delete some of the objects."""
     room_id = create_full_room(world, ann, bob)
-    monkeypatch.setattr(removal, "OBJECTS", 1000)
+    monkeypatch.setattr(removal, "OBJECTS_PER_PASS", 1000)
     monkeypatch.setattr(removal, "ITEMS_PER_PASS", 1000)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})

@@ -123,7 +123,7 @@ def test_an_unknown_room_returns_404(ann: ChatUser) -> None:
         ("DELETE", "/leave"),
     ):
         problem(ann.call(method, f"/rooms/nowhere{path}"), 404, "room_not_found")
-    # A counter item in the rooms table is not a room.
+    # The key of a counter item in the rooms table is not the id of a room.
     problem(ann.call("GET", f"/rooms/{ann.create_room()}%23seq"), 404)
 
 
@@ -200,7 +200,8 @@ def test_users_who_refuse_direct_messages_keep_their_existing_direct_rooms(
     for type_ in ("private", "group", "announcement"):
         response = ann.call("POST", member_list(ann.create_room(type_)), {"userId": "eve"})
         problem(response, 403, "direct_messages_refused")
-    # The setting does not apply to public rooms, or to users with an existing direct room.
+    # The setting does not apply to public rooms, or to users who already have a direct room
+    # together.
     invite(ann, ann.create_room("public"), eve)
     invite(ann, ann.create_room("group"), bob)
     eve.set_profile()

@@ -5,4 +5,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Checks nothing, because these tests define routes and events of their own."""
+    """Checks nothing, because these tests define routes and events that the platform does not
+    have.
+    """

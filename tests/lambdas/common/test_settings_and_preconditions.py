@@ -1,4 +1,4 @@
-"""Settings and preconditions."""
+"""Tests the parsing of environment variables, and the preconditions of requests (If-Match)."""
 
 import pytest
 

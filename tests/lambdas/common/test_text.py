@@ -1,4 +1,4 @@
-"""Normal forms, email addresses and passwords."""
+"""Tests the normal forms of texts, email addresses and passwords."""
 
 import unicodedata
 

@@ -37,7 +37,7 @@ def test_migrations_are_ordered_by_number_and_have_a_checksum(
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"first": "SELECT 1"}, "first.sql: rename the file like"),
+        ({"first": "SELECT 1"}, "first.sql is not a migration's name: use a name such as"),
         (
             {"_0001_a": "SELECT 1", "_0001_b": "SELECT 1"},
             "0001_b.sql: 0001_a.sql already has this number",

@@ -104,7 +104,7 @@ class FakePosts:
         self._world = world
         self.items: dict[str, Post] = {}
         self.conflicts = 0
-        """The number of following writes before which another request changes the post."""
+        """The number of later writes before which another request changes the post."""
         self.fails = False
 
     def find(self, post_id: str) -> Post | None:

@@ -414,7 +414,7 @@ def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
 
 
 def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response[Any]) -> None:
-    """Creates the state that remains of a killed function when its lease has ended."""
+    """Creates the state that a killed function leaves once its lease has ended."""
     idempotency._end_lease(record, attempt)
 
 

@@ -50,10 +50,10 @@ def test_several_metrics_are_summed() -> None:
         {"FunctionName": "b"},
     ]
     assert all((part["metric"]["stat"], part["metric"]["period"]) == ("Sum", 300) for part in parts)
-    # An alarm has either one metric or queries.
+    # An alarm has either one metric, or the argument metric_query.
     assert not {"metric_name", "namespace", "statistic", "period", "dimensions"} & set(alarm)
 
 
 def test_more_metrics_than_cloudwatch_can_sum_are_rejected() -> None:
-    with pytest.raises(ValueError, match="errors: 11 metrics, but CloudWatch sums at most 10"):
+    with pytest.raises(ValueError, match="errors has 11 metrics, but CloudWatch sums at most 10"):
         _alarm(plus=[Metric("Errors", {"FunctionName": str(number)}) for number in range(10)])

@@ -1,4 +1,4 @@
-"""Delivery of chat frames: its event sources, its permissions, and those of chat."""
+"""Tests the delivery of chat frames: its event sources, its permissions, and those of chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The base construct of services, tested with an additional service."""
+"""Tests the base construct of services with an additional service."""
 
 from __future__ import annotations
 

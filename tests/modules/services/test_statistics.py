@@ -1,4 +1,4 @@
-"""The consumer of the work queue."""
+"""Tests the statistics function, which consumes the work queue."""
 
 from __future__ import annotations
 

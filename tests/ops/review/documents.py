@@ -95,7 +95,7 @@ def large_plan(stack: Synthesized, least: int = 500) -> Block:
 
 
 def crowded_stack(number: int = 500) -> Synthesized:
-    """Returns a stack in which every resource has a box of its own, and refers to three others."""
+    """Returns a stack in which every resource has a separate box, and refers to three others."""
     random = Random(1)  # noqa: S311 - test data
     kinds = load_drawing().nodes
     types = [type_ for type_, kind in kinds.items() if not kind.folded]

@@ -1,4 +1,4 @@
-"""The true authors of anonymous items, tested with an in-process DynamoDB."""
+"""Tests the store of the users behind anonymous items, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Callers and the access rules of routes."""
+"""Tests which callers the access rules of routes admit."""
 
 import pytest
 

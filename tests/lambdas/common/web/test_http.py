@@ -1,4 +1,4 @@
-"""Requests from events, and responses to them."""
+"""Tests how events become requests, and how responses become results of a function."""
 
 import base64
 from typing import Any

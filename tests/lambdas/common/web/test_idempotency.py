@@ -119,7 +119,7 @@ def test_repeating_a_running_request_returns_409_until_its_lease_expires(
         return Response(body={"number": "late"})
 
     idempotency.run(post(), overlapping)
-    # The response of the first attempt, which is late, does not replace the stored one.
+    # The late response of the first attempt does not replace the stored response of the second one.
     assert idempotency.run(post(), work).body == {"number": 1}
 
 
@@ -158,7 +158,7 @@ def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
         raise KilledError
 
     def end_lease(*_: object) -> None:
-        """A killed function does nothing more."""
+        """Does nothing, as if the function was killed before it could end its lease."""
 
     first, second = post(), post()
     with pytest.MonkeyPatch.context() as patch:
@@ -191,7 +191,7 @@ def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
 
 
 @pytest.mark.parametrize("may_exist", [False, True])
-def test_a_resource_that_an_earlier_attempt_creates_after_the_search_is_returned(
+def test_find_or_create_returns_a_resource_that_an_earlier_attempt_creates_after_find(
     may_exist: bool,
 ) -> None:
     created: list[str] = []
@@ -214,7 +214,7 @@ def test_a_request_begins_although_the_response_of_dynamodb_was_lost(
     put = idempotency._table.put
 
     def put_twice(*arguments: Any, **more: Any) -> None:
-        """botocore repeats a write whose response was lost, and the condition fails."""
+        """Writes twice, as botocore does if a response was lost. The condition then fails."""
         put(*arguments, **more)
         put(*arguments, **more)
 

@@ -77,7 +77,8 @@ def test_issued_token_is_verified(clock: FakeClock) -> None:
 
 
 def test_the_sign_helper_creates_valid_tokens() -> None:
-    # Otherwise, the invalid tokens below could be rejected for another reason.
+    # This shows that the invalid tokens below are rejected for their difference from this valid
+    # token.
     assert verifier().verify(sign(CLAIMS)).user_id == "u"
 
 
