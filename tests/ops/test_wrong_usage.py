@@ -14,7 +14,7 @@ from ops.commands.index import ENTRIES
 from ops.root import Root
 
 ENVIRONMENTS = "use dev, local, prod or staging"
-FUNCTIONS = "is not a function: use ai, auth, authorizer, catalog"
+FUNCTIONS = "is not a function: use ai, auth, "
 DURATION = "is not a duration: use seconds or minutes, for example 90s or 5m"
 AGE = "is not a duration: use a number and s, m, h or d, such as 10m"
 ADDRESS = "is not an email address: use one such as ann@example.com"
