@@ -38,7 +38,9 @@ PATHS = ("map.svg", "map", "functions", "functions/chat", "tables", "queues", "r
 
 @contextmanager
 def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]]:
-    """Starts a console. Yields its process, its address and the seconds until its first page."""
+    """Starts a web console. Yields its process, its address and the seconds until its first
+    page.
+    """
     address = ConsoleAddress(choose_port(), local_token(root))
     options = ["--port", str(address.port), "--root", str(root.path)]
     begun = time.monotonic()

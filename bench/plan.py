@@ -21,7 +21,7 @@ from ops.terraform.toolchain import terraform
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Calls a function. Returns its duration in seconds."""
+    """Calls `work`. Returns its duration in seconds."""
     begun = time.perf_counter()
     work()
     return time.perf_counter() - begun

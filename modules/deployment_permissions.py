@@ -85,7 +85,7 @@ class DeploymentPermissions:
                 "apigateway:GET",
                 f"arn:aws:apigateway:{self.environment.region}::/account",
             ),
-            # These actions read settings and lists of the whole account.
+            # The actions of this statement read settings and lists of the whole account.
             _allow(
                 "CheckAccount",
                 "ec2:DescribeRegions DescribeAddresses DescribeVpcs s3:ListAllMyBuckets "
@@ -132,7 +132,7 @@ class DeploymentPermissions:
         site = f"arn:aws:s3:::{names.bucket('platform', 'frontend')}"
         return [
             _allow("ReadState", "s3:GetObject", key, f"{key}.tflock"),
-            # Without this permission, S3 returns 403 instead of 404 for a lock that does not exist.
+            # Without s3:ListBucket, S3 returns 403 instead of 404 for a lock that does not exist.
             _allow(
                 "SeeState",
                 "s3:ListBucket",
@@ -211,7 +211,8 @@ class DeploymentPermissions:
                 # The event sources invoke an alias, which is part of the ARN.
                 conditions={"ArnLike": {"lambda:FunctionArn": [functions, f"{functions}:*"]}},
             ),
-            # The ARNs contain ids, and these actions do not support lambda:FunctionArn.
+            # The ARNs of event sources contain ids, and the actions on tags do not support
+            # lambda:FunctionArn.
             _allow(
                 "TagEventSources",
                 "lambda:*agResource ListTags",
@@ -245,7 +246,7 @@ class DeploymentPermissions:
                     for rest in ("", ":*", "/*")
                 ),
             ),
-            # These actions have no resource-level permissions.
+            # The actions of the next statement have no resource-level permissions.
             _allow(
                 "LogSettings",
                 "logs:Describe* *LogDelivery ListLogDeliveries PutResourcePolicy *QueryDefinition",
@@ -266,7 +267,7 @@ class DeploymentPermissions:
                 "xray:*Group *agResource ListTagsForResource",
                 names.arn("xray", f"group/*-{environment}/*"),
             ),
-            # These actions have no resource-level permissions.
+            # The actions of the next statement have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "cloudwatch:DescribeAlarms sns:*SubscriptionAttributes Unsubscribe "
@@ -362,7 +363,7 @@ class DeploymentPermissions:
                 "*TagsFromResource ListTagsForResource",
                 names.arn("ssm", f"parameter{names.parameter('*')}"),
             ),
-            # These actions have no resource-level permissions.
+            # The actions of the next statement have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "application-autoscaling:Describe* ListTagsForResource cognito-idp:CreateUserPool "
@@ -620,7 +621,7 @@ class DeploymentPermissions:
                 "iam:CreateOpenIDConnectProvider",
                 self._global_arn("iam", f"oidc-provider/{GITHUB_ISSUER}"),
             ),
-            # These actions have no resource-level permissions.
+            # The actions of the next statement have no resource-level permissions.
             _allow(
                 "Unnamed",
                 "iam:ListOpenIDConnectProviders lambda:GetAccountSettings "
@@ -699,7 +700,7 @@ class DeploymentPermissions:
                 names.arn("logs", f"log-group:*-{environment}"),
                 names.arn("logs", f"log-group:*-{environment}:*"),
             ),
-            # These actions have no resource-level permissions.
+            # The actions of the next statement have no resource-level permissions.
             _allow(
                 "Runtime",
                 "xray:Put* cloudwatch:PutMetricData ec2:CreateNetworkInterface "

@@ -102,7 +102,8 @@ class Monitoring(Construct):
         self._alerts_topic_arn = alerts_topic_arn
         self._monitored = monitored
         self._cache_nodes = [
-            # ElastiCache numbers the nodes of a replication group without shards in this way.
+            # ElastiCache names the nodes of a replication group without shards `<group>-001`,
+            # `<group>-002` and so on.
             f"{monitored.cache_replication_group_id}-{number:03}"
             for number in range(1, environment.elasticache.replicas + 2)
         ]

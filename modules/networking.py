@@ -267,7 +267,10 @@ class Networking(Construct):
         )
 
     def _interface_endpoints(self) -> str | None:
-        """Creates the endpoints. Returns their security group's id, or None without endpoints."""
+        """Creates the VPC's interface endpoints.
+
+        Returns their security group's id, or None without endpoints.
+        """
         services = self._environment.network.interface_endpoints
         if not services:
             return None

@@ -265,7 +265,7 @@ class PlatformStack(TerraformStack):
         }
 
     def _add_monitoring(self) -> None:
-        """Creates the dashboards, the shared alarms and the budget."""
+        """Creates the dashboards, the alarms on shared resources, and the budget."""
         Monitoring(
             self,
             "monitoring",

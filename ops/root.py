@@ -47,7 +47,7 @@ class Root:
         return self.path / ".multitask-root"
 
     def prepare(self) -> None:
-        """Creates the directory. Marks a new or empty directory as created by the platform.
+        """Creates the root directory. Marks it as created by the platform if it is new or empty.
 
         Raises:
             OperatorError: The directory is not writable, or its disk is nearly full.

@@ -31,7 +31,7 @@ BIN = Path(sys.executable).parent
 
 
 def load(name: str) -> Any:
-    """Returns a workflow. Corrects the key `on`, which YAML reads as a boolean."""
+    """Returns the content of a workflow. Corrects the key `on`, which YAML reads as a boolean."""
     workflow = yaml.safe_load((GITHUB / "workflows" / f"{name}.yml").read_text())
     return {"on" if key is True else key: value for key, value in workflow.items()}
 

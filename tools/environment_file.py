@@ -183,7 +183,7 @@ def _range(part: Mapping[str, Any]) -> str:
 
 
 def files() -> dict[Path, str]:
-    """Returns the content of the schema and of the reference page, by path."""
+    """Returns the environment files' JSON Schema and reference page, by the path to write."""
     return {SCHEMA: json.dumps(schema(), indent=2) + "\n", PAGE: page()}
 
 

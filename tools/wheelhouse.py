@@ -26,7 +26,9 @@ GROUP = "default"
 
 
 def read_requirements(lock: Path = LOCK) -> str:
-    """Returns the group's packages as the text of a requirements file with hashes."""
+    """Returns the packages of GROUP in a Pipfile.lock as the text of a requirements file with
+    hashes.
+    """
     packages: dict[str, dict[str, Any]] = json.loads(lock.read_text(encoding="utf-8"))[GROUP]
     return "".join(
         f"{name}{entry['version']}"

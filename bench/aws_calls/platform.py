@@ -95,7 +95,7 @@ class Platform:
         return authorizer(event, None)
 
     def person(self, user_id: str) -> Person:
-        """Stores a session and a profile."""
+        """Stores a session and a profile of a user, and returns the user."""
         caller = Caller(user_id, f"session-{user_id}", frozenset({"user"}), frozenset(), FUTURE)
         person = Person(caller, f"Name of {user_id}")
         session = {
@@ -158,7 +158,9 @@ class Platform:
 
 @contextmanager
 def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
-    """Starts the functions. `migrated` is a database with the platform's schema."""
+    """Starts all Lambda functions in this process. `migrated` is a database with the platform's
+    schema.
+    """
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
     counter = Counter()
     with contextlib.ExitStack() as stack:
@@ -182,8 +184,8 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
             "OPENAI_BASE_URL": gemini.base_url,
         }
         enter(patch.dict(os.environ, environ))
-        # With this value, each delivery checks its listeners again, as if the function served many
-        # rooms.
+        # With RECHECK below 0, each delivery checks its listeners again, as if the function served
+        # many rooms.
         enter(patch.object(audience, "RECHECK", -1.0))
         enter(counter.installed())
         yield Platform(environ, counter, gemini)

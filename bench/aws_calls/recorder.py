@@ -58,7 +58,7 @@ class Recorder:
         )
 
     def frame(self, person: Person, connection: str, action: str, **members: Any) -> None:
-        """Sends a frame.
+        """Sends a WebSocket frame.
 
         The actions `connect` and `disconnect` send the event of that name instead.
         """

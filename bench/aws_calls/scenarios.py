@@ -128,7 +128,8 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
     key = recorder.upload("attachments", form)
     image = {"content": "Look.", "type": "image", "attachments": [key]}
     call(f"POST {messages}", image, **at)
-    # Attachments cost extra calls, so these messages have a separate row.
+    # Attachments cause extra AWS calls, so messages with attachments have a separate row in
+    # calls.yml.
     recorder.rename(f"POST {messages}", f"POST {messages} with an attachment")
     call(f"GET {files}/{{attachmentId}}", attachmentId=form["attachmentId"], **at)
     with recorder.paused():

@@ -145,7 +145,7 @@ class Crew:
     def send(
         self, person: Person, method: str, path: str, body: object = None, key: str = ""
     ) -> ApiResponse:
-        """Sends a request. Signs the person in again if the access token has expired."""
+        """Sends a REST request. Signs the person in again if the access token has expired."""
         headers = {"Idempotency-Key": key} if key else {}
         for _ in range(2):
             response = self.api.call(method, path, body, token=person.access_token, headers=headers)

@@ -28,7 +28,7 @@ class Fault:
 
     name: str
     breaks: Callable[[Machine, Changes], float]
-    """Breaks the platform. Returns the time of the fault in seconds since the epoch."""
+    """Causes the fault. Returns its time in seconds since the epoch."""
     needs_up: bool = True
     """True if only `ops up` repairs the platform. False if it must recover without a command."""
     setting: Callable[[Machine], AbstractContextManager[object]] | None = None

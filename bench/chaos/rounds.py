@@ -49,7 +49,7 @@ class Result:
     error: str = ""
 
     def problems(self, limit: float = RECOVERY_LIMIT) -> list[str]:
-        """Returns each reason why the platform failed the test."""
+        """Returns each reason why the platform did not pass the check after the fault."""
         findings = self.findings
         slow = [
             f"{what} took {seconds:.0f} s"

@@ -43,7 +43,7 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The relative difference of the simulation from the model."""
+        """The relative difference of the simulation's figure from the model's."""
         return self.simulation / self.model - 1
 
 

@@ -19,7 +19,7 @@ class Simulation:
         self._order = count()
 
     def start(self, process: Process, delay: float = 0.0) -> None:
-        """Lets a process begin after some seconds."""
+        """Lets a process begin after `delay` seconds."""
         heapq.heappush(self._waiting, (self.now + delay, next(self._order), process))
 
     def run(self, until: float = float("inf")) -> None:

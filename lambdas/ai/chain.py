@@ -169,9 +169,10 @@ class Chain:
         return outcome
 
     def _try(self, provider: Provider, key: str, prompt: Prompt, until: float) -> Completion:
-        """Returns a completion. Retries once after some failures (see `_pause`).
+        """Returns a provider's completion. Retries once after some failures (see `_pause`).
 
-        Raises ProviderError."""
+        Raises ProviderError.
+        """
         try:
             return provider.complete(prompt, key, self._timeout(until))
         except ProviderError as error:

@@ -87,7 +87,9 @@ class DynamoCircuits:
             self._open(provider)
 
     def _open(self, provider: str, before: Circuit | None = None) -> None:
-        """Opens the circuit. Raises ConditionFailedError if it has changed since `before`."""
+        """Opens a provider's circuit. Raises ConditionFailedError if it has changed since
+        `before`.
+        """
         values = {":until": self._now() + OPEN_TIME * 1000}
         if before:
             values[":read"] = before.opened_until

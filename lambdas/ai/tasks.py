@@ -137,7 +137,7 @@ def parse_text(text: str) -> str:
 
 
 def parse_translation(text: str) -> Translation:
-    """Parses a translation. Raises InvalidCompletionError."""
+    """Returns the translation that a completion contains. Raises InvalidCompletionError."""
     return _parse(text, Translation)
 
 

@@ -96,7 +96,7 @@ class _Exchange:
             self._connection.close()
 
     def abandon(self) -> None:
-        """Interrupts the thread, which then closes the connection."""
+        """Interrupts the thread that sends the request. The thread then closes the connection."""
         self._abandoned.set()
         with suppress(OSError, AttributeError):  # the connection is not open yet, or already closed
             self._connection.sock.shutdown(socket.SHUT_RDWR)

@@ -42,8 +42,9 @@ CHANGE_PASSWORD = Limit("change-password", 5, 60)
 # so they would reveal whether an email is registered.
 CONFIRM = Limit("confirm", 5, 300)
 RESET_PASSWORD = Limit("reset-password", 5, 300)
-# Limits calls per network address, because these routes send emails, and `register` also reveals
-# whether an email is registered. A whole office or school class may share one address.
+# Limits calls per network address, because the routes for registration and for codes send emails,
+# and `register` also reveals whether an email is registered. A whole office or school class may
+# share one address.
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)

@@ -143,7 +143,9 @@ class RateLimiter:
         return now
 
     def _read(self, key: str, limit: Limit, now: int) -> _Counter:
-        """Returns the counter. Omits crashed attempts, and attempts before the current window."""
+        """Returns the stored counter of a limit. Omits crashed attempts, and attempts before the
+        current window.
+        """
         item = self._table.get({"limit_key": key}) or {}
         return _Counter(
             item.get("revision", 0),
@@ -152,7 +154,9 @@ class RateLimiter:
         )
 
     def _write(self, key: str, counter: _Counter, expires_at: int) -> bool:
-        """Writes the counter. Returns False if another request wrote it since it was read."""
+        """Stores the counter of a limit. Returns False if another request wrote it since it was
+        read.
+        """
         values: dict[str, object] = {
             ":next": counter.revision + 1,
             ":attempts": list(counter.attempts),

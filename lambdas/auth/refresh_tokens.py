@@ -52,7 +52,7 @@ class RefreshTokens:
 
 def _derive(key: Key, session_id: str, generation: int) -> RefreshToken:
     claim = f"{session_id}.{generation}.{key.kid}"
-    # The prefix distinguishes these signatures from others made with the same key.
+    # The prefix `refresh-token:` distinguishes the signature from others made with the same key.
     mac = hmac.digest(key.secret, f"refresh-token:{claim}".encode(), hashlib.sha256)
     text = f"{claim}.{base64.urlsafe_b64encode(mac).decode().rstrip('=')}"
     return RefreshToken(session_id, generation, key.kid, text)

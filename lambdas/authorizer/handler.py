@@ -50,7 +50,8 @@ class Authorizer:
             self._logger.exception("authorizing failed")
             raise
         finally:
-            # Without the user: together with the request, it would reveal an anonymous author.
+            # The line omits the user: together with the request, the user would reveal an anonymous
+            # author.
             self._logger.info(
                 "authorized",
                 outcome=outcome,

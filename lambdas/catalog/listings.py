@@ -210,7 +210,7 @@ _MILLISECONDS = "floor(extract(epoch FROM created_at) * 1000)::bigint"
 
 
 def _entries(columns: str, table: str, key: str, condition: str) -> str:
-    # Both keys are descending, so that PostgreSQL reads the table's index backwards.
+    # Both sort keys are descending, so that PostgreSQL reads the table's index backwards.
     return f"""
     SELECT {columns}, {_MILLISECONDS} FROM catalog.{table}
     WHERE listing_id = :listing_id::uuid {condition}
@@ -383,7 +383,7 @@ class ListingStore:
         return listing
 
     def change(self, listing: Listing, changes: Changes, events: Sequence[Event]) -> Listing | None:
-        """Writes the changes. Returns None if the listing has changed since it was read.
+        """Writes the changes of a listing. Returns None if it has changed since it was read.
 
         Raises UnknownCategoryError.
         """
@@ -417,7 +417,7 @@ class ListingStore:
         comment: str | None,
         events: Sequence[Event],
     ) -> RatedListing | None:
-        """Adds a rating. Returns the rated listing, or None if it does not exist.
+        """Adds a rating to a listing. Returns the listing, or None if it does not exist.
 
         Raises AlreadyRatedError.
         """

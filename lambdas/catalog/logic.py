@@ -439,7 +439,9 @@ class CatalogService:
     def _page(
         self, entries: Sequence[ListEntry], query: PageQuery, scope: str
     ) -> Page[ListingView]:
-        """Returns a page. If more pages follow, `entries` has more than `query.limit` entries."""
+        """Returns a page of listings. If more pages follow, `entries` has more than `query.limit`
+        entries.
+        """
         page = entries[: query.limit]
         position = page[-1].position if len(entries) > query.limit else None
         return self._cursors.page(

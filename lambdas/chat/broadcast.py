@@ -48,7 +48,9 @@ class DeliveryQueues:
         self._logger = logger
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Queues a delivery. The queue keeps the order of a room's deliveries."""
+        """Queues a frame for the delivery function. The queue keeps the order of a room's
+        deliveries.
+        """
         correlation_id = self._logger.get_correlation_id()
         delivery = structs.replace(delivery, correlation_id=correlation_id)
         return self._send(

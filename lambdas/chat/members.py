@@ -136,7 +136,7 @@ class MemberStore:
         replacement: Member | None = None,
         new_owner: Member | None = None,
     ) -> None:
-        """Ends a membership.
+        """Ends a user's membership of a room.
 
         Args:
             member: The membership as it was read.

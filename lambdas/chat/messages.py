@@ -171,7 +171,7 @@ class MessageStore:
         return [convert(item, Message) for item in islice(items, limit)]
 
     def edit(self, message: Message, content: str) -> Message:
-        """Replaces the content. Raises ChangedError if the message has changed."""
+        """Replaces the content of a message. Raises ChangedError if the message has changed."""
         return self._change(
             message,
             "SET content = :content, is_edited = :true",

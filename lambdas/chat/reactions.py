@@ -62,7 +62,8 @@ class ReactionStore:
             "OR (NOT contains(emojis, :emoji) AND size(emojis) < :most)",
             names={"#timestamp": "timestamp"},
             values={
-                # With these keys, the removal of a room finds the item in MESSAGES_INDEX.
+                # The partition key in MESSAGES_INDEX, by which the removal of the room finds the
+                # item.
                 ":index": secondary_partition(message.room_id),
                 ":key": key,
                 ":emojis": {emoji},

@@ -10,7 +10,7 @@ from typing import Annotated
 from msgspec import Meta
 
 Clock = Callable[[], float]
-"""Returns the seconds since the epoch. It is `time.time` except in tests."""
+"""A function that returns the seconds since the epoch. It is `time.time` except in tests."""
 
 SYSTEM_CLOCK: Clock = time.time
 

@@ -63,7 +63,7 @@ class RetryMessage(Struct, frozen=True, rename="camel"):
 
 
 class SqsRetryQueue:
-    """The retry queue, which delivers messages after a delay."""
+    """The delivery function's retry queue, which delivers messages after a delay."""
 
     def __init__(self, sqs: "Callable[[], SQSClient]", url: str) -> None:
         """`sqs` returns the SQS client, and is called when the first message is sent."""

@@ -82,7 +82,7 @@ class Authorship:
         return item.author_id == caller.user_id
 
     def check_author(self, caller: Caller, item: Authored, item_id: str) -> None:
-        """Raises Problem 403 if the caller is not the author."""
+        """Raises Problem 403 if the caller is not the author of the item."""
         if not self.is_author(caller, item, item_id):
             raise Problem.forbidden("Only the author can change this.", "not_the_author")
 

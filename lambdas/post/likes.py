@@ -29,10 +29,12 @@ class LikeStore(Protocol):
     """Stores likes and reads counters."""
 
     def add(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Adds a like. Returns False if it exists already. Raises DeletedError."""
+        """Adds a user's like of a post. Returns False if it exists already. Raises DeletedError."""
 
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Deletes a like. Returns False if it does not exist. Raises DeletedError."""
+        """Deletes a user's like of a post. Returns False if it does not exist. Raises
+        DeletedError.
+        """
 
     def read_engagement(
         self, post_ids: Sequence[str], user_id: str | None

@@ -147,7 +147,8 @@ class WebSocketApi(Construct):
             authorizer_type="REQUEST",
             authorizer_uri=authorizer.alias.invoke_arn,
             identity_sources=[TICKET],
-            # Only HTTP APIs have these attributes, but the embedded AWS also returns them here.
+            # Only authorizers of HTTP APIs have these attributes, but the embedded AWS also returns
+            # them for WebSocket APIs.
             lifecycle=TerraformResourceLifecycle(
                 ignore_changes=["jwt_configuration", "authorizer_payload_format_version"]
             ),

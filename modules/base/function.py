@@ -233,7 +233,7 @@ class LambdaFunction(Construct):
             Statement(
                 sid="Traces",
                 actions=["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
-                resources=["*"],  # X-Ray has no resource-level permissions for these actions
+                resources=["*"],  # X-Ray has no resource-level permissions for sending traces
             ),
         ]
         if in_vpc:

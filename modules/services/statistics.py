@@ -38,8 +38,8 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # Within this time, an event can arrive again: an operator can replay the archive, and the
-        # event can wait in the queue and in the dead-letter queue.
+        # An event can arrive again as long as an operator can replay the archive, or while the
+        # event waits in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,

@@ -77,7 +77,7 @@ def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> st
 def _number(
     root: ET.Element, number: int, points: Sequence[tuple[float, float]], colour: str
 ) -> None:
-    """Writes the number of a line on it, at a height that no other line's number has."""
+    """Writes a line's number on the line, at a height where no other line has its number."""
     height = _y(10 ** (LEAST + number * (TOP - LEAST) / (len(COLOURS) + 1)))
     x, y = min(points, key=lambda point: abs(point[1] - height))
     _add(root, "circle", cx=x, cy=y, r=9, fill="#ffffff", stroke=colour)

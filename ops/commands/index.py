@@ -40,7 +40,7 @@ class Entry:
         return self.target.partition(":")[2]
 
     def load(self) -> Any:
-        """Imports the module and returns the command."""
+        """Imports the command's module and returns the command."""
         target = getattr(importlib.import_module(f"ops.commands.{self._module}"), self._attribute)
         epilog = f"Example: `{self.example}`"
         if isinstance(target, typer.Typer):
@@ -197,7 +197,7 @@ class LazyGroup(TyperGroup):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        # Typer suggests one of these names for a misspelled command.
+        # Typer suggests the name of one of these commands for a misspelled command.
         self.commands = dict.fromkeys(self._entries, TyperCommand(None))
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 - the base class's signature

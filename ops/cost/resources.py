@@ -85,7 +85,7 @@ def stack_resources(stack: Synthesized) -> BillableResources:
 def plan_resources(
     plan: Plan, stack: Synthesized | None = None
 ) -> tuple[BillableResources, BillableResources]:
-    """Returns the resources before and after a plan."""
+    """Returns the resources to price, before and after the changes of a plan."""
     sides: tuple[list[BillableResource], list[BillableResource]] = ([], [])
     for change in plan.resources:
         construct = (

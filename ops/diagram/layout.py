@@ -131,7 +131,7 @@ def arrange(frames: Sequence[Frame], pairs: Iterable[Pair], width: float) -> Lay
     lefts = [number * column_width + sum(widths[:number]) for number in range(len(used))]
     for number, left in enumerate(lefts):
         inside = [lane for lane in lanes if lane.gutter == number]
-        # This order causes fewer crossings of lines.
+        # Sorting the lanes in this way causes fewer crossings of lines.
         inside.sort(key=lambda lane: (not lane.is_upward, lane.start * (lane.is_upward or -1)))
         for index, lane in enumerate(inside):
             lane.x = left + column_width + MARGIN + index * distance

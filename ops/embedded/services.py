@@ -140,8 +140,8 @@ class Aws(Service):
             "MINISTACK_SSL_CERT": str(certificates.server.resolve()),
             "MINISTACK_SSL_KEY": str(certificates.server.resolve()),
             "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
-            # Functions inherit these variables. For other TLS connections, functions use the
-            # system's certificate authorities.
+            # Functions inherit the variables that begin with AWS_. For other TLS connections,
+            # functions use the system's certificate authorities.
             "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
             "AWS_CA_BUNDLE": str(certificates.authority.resolve()),
             "AUTH": "true",
@@ -158,8 +158,8 @@ class Aws(Service):
             "EVENTS_PATH": EVENTS_PATH,
             "REDIS_HOST": LOOPBACK,
             "REDIS_PORT": str(ports.get(CacheProxy.name, 6379)),
-            # These settings turn off servers that the platform does not use, and that would listen
-            # on all interfaces.
+            # SFTP and MQTT servers are turned off: the platform does not use them, and they would
+            # listen on all interfaces.
             "SFTP_ENABLED": "0",
             "IOT_MTLS_ENABLED": "0",
             "LOG_LEVEL": "WARNING",

@@ -56,7 +56,8 @@ class StateConsistency:
             self._reset()
 
     def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
-        """Runs a deployment. If it fails after a crash, imports existing resources and retries.
+        """Runs a deployment of the local platform. If it fails after a crash, imports existing
+        resources and retries.
 
         Args:
             deploy: Applies the stack.

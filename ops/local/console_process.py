@@ -48,7 +48,7 @@ def start_console(root: Root) -> ConsoleAddress:
 
 
 def stop_console(root: Root) -> bool:
-    """Stops the console. Returns True if it was running."""
+    """Stops the web console of the local platform. Returns True if it was running."""
     processes = Processes(root)
     process = processes.get(CONSOLE)
     if process is None:

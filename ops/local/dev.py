@@ -149,7 +149,8 @@ class LiveDevelopment:
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.shift_all(old, version, "function")
                     if self._saved.get(service) == old.version:
-                        # The previous save published this version, so no rollback needs it.
+                        # The last save of the same function published this version, so no rollback
+                        # needs it.
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:

@@ -47,7 +47,9 @@ class LastApply:
         return read_json(self._file) == self._describe(cloud)
 
     def record(self, cloud: Cloud) -> None:
-        """Records the inputs and the state. Call it after the apply and all later steps."""
+        """Records the inputs and the state of an apply. Call it after the apply and all later
+        steps.
+        """
         write_json(self._file, self._describe(cloud))
 
     def _describe(self, cloud: Cloud) -> dict[str, str | None]:

@@ -55,7 +55,9 @@ class Transport(Protocol):
     """The interface that sends smoke test requests to a service."""
 
     def send(self, suite: Suite, request: HttpRequest) -> Response:
-        """Sends a request. Does not raise if the service fails, but sets `Response.error`."""
+        """Sends a request of a smoke test. Does not raise if the service fails, but sets
+        `Response.error`.
+        """
 
 
 @runtime_checkable

@@ -97,5 +97,6 @@ def format_hcl(stack: Path, root: Root) -> None:
 
 def _remove_appended_newline(match: re.Match[str]) -> str:
     text = match[1].removesuffix("\n")
-    # The last newline of a text in this form is part of the text.
+    # The last newline of a heredoc is part of its text, so `chomp` removes it from a text without
+    # one.
     return f"<<EOF\n{text}EOF" if text.endswith("\n") else f"chomp(<<EOF\n{text}\nEOF\n)"

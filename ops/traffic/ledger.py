@@ -252,7 +252,7 @@ class Ledger:
         )
 
     def renew(self, lock: Lock) -> bool:
-        """Extends the lease. Returns False if another command holds the lock."""
+        """Extends the lease of a lock. Returns False if another command holds the lock."""
         try:
             self._dynamodb.update_item(
                 TableName=self.table,

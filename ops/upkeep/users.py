@@ -44,7 +44,7 @@ class Users:
         }
 
     def grant(self, email: str, role: Role) -> bool:
-        """Grants a role. Returns False if the user already had it."""
+        """Grants a role to a user. Returns False if the user already had the role."""
         name = self._find(email)["Username"]
         if role in self._granted(name):
             return False
@@ -54,7 +54,7 @@ class Users:
         return True
 
     def revoke(self, email: str, role: Role) -> bool:
-        """Revokes a role. Returns False if the user did not have it."""
+        """Revokes a role from a user. Returns False if the user did not have the role."""
         name = self._find(email)["Username"]
         if role not in self._granted(name):
             return False

@@ -70,7 +70,7 @@ class Console:
         """
 
     def routes(self) -> list[Route | Mount]:
-        """Returns all routes. GET requests change nothing."""
+        """Returns all routes of the console. GET requests change nothing."""
         source = self._source
         reads: dict[str, Callable[..., Any]] = {
             "status": self._status,

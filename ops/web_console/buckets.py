@@ -38,7 +38,7 @@ def list_buckets(source: Source) -> dict[str, str]:
 
 
 def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "") -> dict[str, Any]:
-    """Returns the objects and folders under a prefix."""
+    """Returns the objects and folders of a bucket under a prefix."""
     arguments: dict[str, Any] = {
         "Bucket": _name(source, bucket),
         "Prefix": prefix,
@@ -59,7 +59,7 @@ def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "")
 
 
 def preview(source: Source, bucket: str, key: str) -> Response:
-    """Returns a picture.
+    """Returns a picture that a bucket contains, for display in the console.
 
     Raises:
         OperatorError: The object is larger than LARGEST_PREVIEW, or is not a picture.

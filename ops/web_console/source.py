@@ -105,7 +105,8 @@ class Source:
         return self.embedded.processes() if self.embedded else []
 
     def cloud(self) -> Cloud:
-        """Returns the connection. Connects again after a restart of the embedded AWS.
+        """Returns the connection to the environment. Connects again after a restart of the embedded
+        AWS.
 
         Raises:
             OperatorError: The platform does not run, or the credentials are not valid.

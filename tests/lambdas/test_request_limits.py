@@ -243,7 +243,7 @@ def test_all_passwords_and_email_addresses_are_normalized() -> None:
         for field in structs.fields(model)
         if field.name == "email" or "password" in field.name
     }
-    types.pop("Notifications.email")  # this is a preference, not an address
+    types.pop("Notifications.email")  # `email` is a preference here, not an address
     assert {name.partition(".")[0] for name in types} >= {"Register", "Login", "ChangePassword"}
     for name, found in types.items():
         normal = Email if name.endswith("email") else Password

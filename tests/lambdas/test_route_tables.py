@@ -70,8 +70,8 @@ def test_an_operation_validates_the_models_that_its_route_declares(
 
 CREATES_NOTHING = {
     *("logout", "change_password", "join_room", "summarize", "translate", "moderate"),
-    # These operations store nothing that a repetition could duplicate: each request returns another
-    # token or signature.
+    # The operations for uploads and tickets store nothing that a repetition could duplicate: each
+    # request returns another token or signature.
     *("create_upload", "create_avatar_upload", "create_attachment_upload", "issue_ticket"),
 }
 """The operations of authenticated POST routes that ignore Idempotency-Key."""

@@ -165,7 +165,7 @@ def test_the_deploy_role_cannot_read_users_data(dev: Synthesized) -> None:
 def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_names(
     dev: Synthesized,
 ) -> None:
-    # Only statements with these Sids apply to all resources without a condition.
+    # Of the deploy role's statements, only these apply to all resources without a condition.
     deploy = _statements(dev, "deploy")
     unlimited = {
         sid

@@ -179,14 +179,15 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "ai": {
         "GEMINI_API_KEY_PARAMETER": "/multitask/{env}/gemini-api-key",
         "OPENAI_API_KEY_PARAMETER": "/multitask/{env}/openai-api-key",
-        # Corrected: the names of secrets, never their values.
+        # Corrected: variables contain the names of secrets, never their values.
         "GEMINI_API_KEY": None,
         "OPENAI_API_KEY": None,
     },
     "authorizer": {"JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret", "JWT_SECRET": None},
     "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
     "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
-    # Not documented: these functions process events and frames of the other functions.
+    # Not documented: the relay, delivery and statistics functions process events and frames of
+    # other functions.
     "relay": {
         "DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}",
         "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),

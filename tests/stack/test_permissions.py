@@ -153,7 +153,7 @@ def test_the_stacks_contain_exactly_the_types_that_modules_import(synthesized: P
 
 
 def test_the_extract_has_the_locked_version_and_all_schemas() -> None:
-    """`python -m tools.aws_schemas` regenerates the extract."""
+    """`python -m tools.aws_schemas` regenerates handlers.json, the extract of the schemas."""
     assert extract["package"] == locked_package()
     assert extract["handlers"].keys() == wanted_schemas()
 
@@ -199,7 +199,7 @@ def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
             modify("MakeCdn", resources=["arn:aws:cloudfront::123456789012:distribution/*"]),
             {"cloudfront:CreateDistribution", "cloudfront:CreateFunction"},
         ),
-        # Requests to tag resources do not contain this condition key.
+        # Requests to tag resources do not contain the condition key of this statement.
         (
             modify(
                 "TagTableCapacity",

@@ -185,7 +185,7 @@ def _compare_options(
     strict, loose = (before, after) if is_request else (after, before)
     fields = before.get("properties", {}), after.get("properties", {})
     for field in loose.get("required", ()):
-        # The loop below reports it as removed.
+        # The loop below reports a missing field as removed.
         is_missing = not is_request and field not in fields[1]
         if field not in strict.get("required", ()) and not is_missing:
             yield f"{name}.{field} {'is required' if is_request else 'can be missing'}"

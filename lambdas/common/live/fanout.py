@@ -54,7 +54,7 @@ class Gateway(Protocol):
     """Sends frames to WebSocket connections and closes them. The methods never raise."""
 
     def post(self, connection_id: str, frame: bytes) -> Outcome:
-        """Sends a frame. Returns `gone` if the connection is closed."""
+        """Sends a frame to a connection. Returns `gone` if the connection is closed."""
 
     def close(self, connection_id: str) -> None:
         """Closes a connection. Does nothing if it is already closed."""

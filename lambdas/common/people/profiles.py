@@ -113,7 +113,7 @@ class ProfileReader:
         wanted = set(user_ids)
         names = {user_id: (earlier or {}).get(user_id) or UNKNOWN_NAME for user_id in wanted}
         if viewer is not None and viewer.user_id in wanted and viewer.display_name:
-            # If a profile exists, its name replaces this name below.
+            # If the viewer has a profile, the name in the profile replaces this name below.
             names[viewer.user_id] = viewer.display_name
         return names | {
             user_id: profile.name_for(viewer) for user_id, profile in self.profiles(wanted).items()

@@ -42,7 +42,9 @@ class TicketStore:
         return ticket
 
     def redeem(self, ticket: str) -> Ticket | None:
-        """Redeems a ticket. Returns None if it is unknown, already used or expired."""
+        """Redeems a ticket for its user. Returns None if the ticket is unknown, already used or
+        expired.
+        """
         try:
             item = self._table.delete(
                 {"ticket_hash": _hash(ticket)},

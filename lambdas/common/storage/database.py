@@ -107,7 +107,7 @@ def connect(
     application: str,
     parameters: Mapping[str, str] | None = None,
 ) -> "pg8000.native.Connection":
-    """Opens a connection.
+    """Opens a connection to a database.
 
     If the server rejects the credentials, retries once with new ones, as RDS may have rotated them.
 

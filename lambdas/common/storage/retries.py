@@ -24,7 +24,7 @@ pauses take up to 7 s in total, on average 3.5 s: enough for 100 writers of one 
 
 _RETRYABLE = {
     "TransactionConflictException",  # the error code of a single write
-    "TransactionConflict",  # this and the next code are reasons for canceling a transaction
+    "TransactionConflict",  # like the codes below, a reason for canceling a transaction
     "ThrottlingError",
     "ProvisionedThroughputExceeded",
 }

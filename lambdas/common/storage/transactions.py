@@ -35,7 +35,7 @@ class Transactions:
         """
         items: Any = list(entries.values())
         try:
-            # botocore adds a client request token, so its own retries are idempotent.
+            # botocore adds a client request token, so the retries of botocore are idempotent.
             retry_conflicts(
                 lambda: self._dynamodb.transact_write_items(TransactItems=items), self._sleep
             )

@@ -213,7 +213,7 @@ class Router:
             if name not in route.texts and not is_id(value):
                 raise Problem.not_found()
         if request.method in WITH_BODY:
-            # Reading it rejects a malformed body, even if the operation ignores the body.
+            # Reading the JSON rejects a malformed body, even if the operation ignores the body.
             _ = request.json
         operation = self._operations[route.operation]
         if route.idempotent and self._idempotency:

@@ -107,7 +107,7 @@ class Publisher:
         return str(last.get("source", "")) if last else ""
 
     def publish(self, site: Site, source: str = "") -> Published:
-        """Uploads the new and changed files, and serves the site.
+        """Uploads the new and changed files of a site, and serves the site.
 
         Args:
             source: The directory, or nothing if the site is the one that comes with the project.

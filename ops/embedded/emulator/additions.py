@@ -41,7 +41,7 @@ def add_service(
     find_resource: Callable[[Data], str],
     **stores: AccountRegionScopedDict,
 ) -> None:
-    """Adds a service.
+    """Adds an AWS service to ministack.
 
     Args:
         name: the service's name in botocore, in IAM actions and in signatures.

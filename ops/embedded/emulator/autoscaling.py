@@ -122,7 +122,7 @@ def deregister_target(data: Data) -> Data:
 
 
 def put_policy(data: Data) -> Data:
-    """Stores or replaces a policy. Unlike AWS, creates no alarms."""
+    """Stores or replaces a scaling policy. Unlike AWS, creates no alarms."""
     find_target(data)
     key = (*identify(data), data["PolicyName"])
     known = _policies.get(key) or {
@@ -149,7 +149,7 @@ def describe_policies(data: Data) -> Data:
 
 
 def delete_policy(data: Data) -> Data:
-    """Deletes a policy."""
+    """Deletes a scaling policy."""
     if _policies.pop((*identify(data), data["PolicyName"]), None) is None:
         raise CallError("ObjectNotFoundException", f"No scaling policy {data['PolicyName']}")
     return {}

@@ -119,7 +119,7 @@ class Journal:
                 if os.write(self._descriptor, line) < len(line):
                     raise OSError("The disk is full")
             except OSError:
-                # Without this, the next line would be appended to the incomplete line.
+                # The next line would otherwise be appended to the incomplete line.
                 os.ftruncate(self._descriptor, self._size)
                 raise
             self._size += len(line)

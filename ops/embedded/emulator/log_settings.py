@@ -54,7 +54,7 @@ def store_saved_queries() -> None:
 
 
 def put_query(data: Data) -> Data:
-    """Stores a query. Replaces the one with the same id."""
+    """Stores a saved query. Replaces the saved query with the same id."""
     id_ = data.get("queryDefinitionId")
     if id_ and id_ not in _queries:
         raise CallError("ResourceNotFoundException", f"No query definition {id_}")
@@ -73,7 +73,7 @@ def describe_queries(data: Data) -> Data:
 
 
 def delete_query(data: Data) -> Data:
-    """Deletes a query."""
+    """Deletes a saved query."""
     if _queries.pop(data["queryDefinitionId"], None) is None:
         raise CallError(
             "ResourceNotFoundException", f"No query definition {data['queryDefinitionId']}"

@@ -43,7 +43,9 @@ class Reserve:
                 self.is_full = True
 
     def free(self) -> bool:
-        """Frees the space. Returns False if it was not reserved."""
+        """Deletes the file, so that its space becomes free. Returns False if no space was
+        reserved.
+        """
         with self._lock:
             was_full, self.is_full = self.is_full, False
             self._file.unlink(missing_ok=True)

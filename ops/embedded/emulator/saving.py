@@ -107,7 +107,7 @@ class Saver:
         ministack.app._get_module = self._tracking(ministack.app._get_module)
 
     async def save_all(self) -> None:
-        """Saves all services.
+        """Saves the data of all services.
 
         Raises:
             OSError: the state could not be written.
@@ -385,7 +385,8 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # The start before this line has reported earlier losses.
+            # The server writes `loaded` after a start. The start has reported the losses before
+            # this record.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 

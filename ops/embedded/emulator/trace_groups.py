@@ -85,7 +85,7 @@ def update_group(data: Data) -> Data:
 
 
 def delete_group(data: Data) -> Data:
-    """Deletes a group."""
+    """Deletes an X-Ray group."""
     del _groups[find_group(data)["GroupName"]]
     return {}
 

@@ -60,7 +60,9 @@ async def serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
 async def _login(
     proxy: Proxy, user: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> tuple[str, str] | None:
-    """Requests and checks the password. Returns None, or the SQLSTATE and message of an error."""
+    """Requests and checks a client's password. Returns None, or the SQLSTATE and message of an
+    error.
+    """
     writer.write(b"R" + struct.pack("!II", 8, 3))  # the message is AuthenticationCleartextPassword
     await writer.drain()
     kind = await reader.readexactly(1)

@@ -51,7 +51,7 @@ class Bar:
 
 
 def review_html(review: Review, stack: Synthesized | None) -> str:
-    """Returns the page. It loads no external resources and escapes all values.
+    """Returns the HTML page of a review. It loads no external resources and escapes all values.
 
     Args:
         stack: the stack to draw the diagram from. None omits the diagram.

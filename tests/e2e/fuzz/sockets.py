@@ -30,7 +30,7 @@ class Sockets:
             world.call("user", "POST", "/v1/chat/rooms", {"name": "Frames", "type": "public"})
             for _ in range(ROOMS)
         ]
-        # Otherwise, no frame would name these rooms.
+        # Frames name only rooms that the memory contains.
         world.memory.learn(self._rooms, {})
 
     def check(self, caller: str, frame: Json) -> None:

@@ -129,8 +129,8 @@ class World:
         for name, person in self._people.items():
             self.memory.learn({"userId": person.user_id}, {})
             self.memory.learn({"email": person.email, "password": person.password}, {})
-            # These requests return values for later requests, such as the categories. The first
-            # read of a profile also creates it, and only users with a profile can be invited.
+            # The list routes return values for later requests, such as the ids of categories. The
+            # first read of a profile also creates it, and only users with a profile can be invited.
             for operation in self._description.operations:
                 if operation.method == "GET" and "{" not in operation.path:
                     response = self._api.get(operation.path, token=self._tokens[name])

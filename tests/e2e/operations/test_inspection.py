@@ -1,4 +1,4 @@
-"""Follows requests through the platform, and reads its logs and queues."""
+"""Tests how requests are followed through the platform, and how its logs and queues are read."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def response_without_key(platform: Platform, member: Person, variables: dict[str
 
 @pytest.fixture(scope="module")
 def stored_keys(platform: Platform, response_without_key: Any) -> Iterator[None]:
-    """Stores keys as an operator, and clears them at the end."""
+    """Stores the providers' API keys as an operator, and clears them at the end."""
     for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
     # Without a restart, the function caches for some seconds that the key is missing.
@@ -105,7 +105,7 @@ def client(
     providers: tuple[FakeProvider, FakeProvider],
     stored_keys: None,
 ) -> Iterator[Client]:
-    """Returns a client. Both providers work and their circuits are closed."""
+    """Returns a client of the ai service. Both providers work and their circuits are closed."""
     for provider in providers:
         provider.behaviours = [say("Hello.")]
         provider.requests.clear()

@@ -241,7 +241,7 @@ def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
     assert mine.post_file(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
     assert mine.call("PUT", "/avatar", {"key": signed["key"]}).list_invalid_fields() == {
         "key"
-    }  # nothing has been uploaded for this key
+    }  # no file has been uploaded under the key yet
     assert mine.post_file(signed, picture) == 204
 
     profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)

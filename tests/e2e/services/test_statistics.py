@@ -192,7 +192,7 @@ def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
         assert events.read_counts(author) == (0, 0, 0)
         assert redrive() >= 2
         events.wait_for_counts(author, (0, 0, 1))
-        # The invalid event does not block the others. It returns to the dead-letter queue after
+        # The invalid event does not block the valid one. It returns to the dead-letter queue after
         # each redrive.
         events.send(WORK, "{", json.dumps(create_event("PostCreated", author)))
         events.wait_for_counts(author, (1, 0, 1))

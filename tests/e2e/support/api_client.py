@@ -33,7 +33,7 @@ class ApiResponse:
         return json.loads(self.body)
 
     def expect(self, status: int) -> Any:
-        """Checks the status. Returns the JSON body, or None if there is no body."""
+        """Checks the status of the response. Returns the JSON body, or None if there is no body."""
         assert self.status == status, (self.status, self.body)
         return self.json if self.body else None
 

@@ -85,12 +85,12 @@ CREATE_ACTIONS = [
     "rds:ModifyDBClusterParameterGroup",
     "wafv2:AssociateWebACL",
     "wafv2:PutLoggingConfiguration",
-    # The policies allow these actions only with the boundary, which the embedded AWS does not
+    # The policies allow changes of roles only with the boundary, which the embedded AWS does not
     # check.
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:PutRolePolicy",
-    # The policies allow these actions by tag, which the embedded AWS ignores.
+    # The policies allow actions on network resources by tag, which the embedded AWS ignores.
     "ec2:AssociateRouteTable",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
@@ -125,7 +125,7 @@ DELETE_ACTIONS = [
     "rds:DeleteDBSubnetGroup",
     "wafv2:DeleteLoggingConfiguration",
     "wafv2:DisassociateWebACL",
-    # The policies allow these actions by tag, which the embedded AWS ignores.
+    # The policies allow actions on network resources by tag, which the embedded AWS ignores.
     "ec2:DeleteFlowLogs",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",
@@ -349,7 +349,7 @@ def collect_alerts(platform: Platform) -> Iterator[list[Any]]:
         QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1
     ).get("Messages"):
         message = json.loads(received[0]["Body"])
-        # Alarms and budgets do not set this attribute.
+        # Messages of alarms and budgets do not have the attribute `state`.
         if "state" in message.get("MessageAttributes", {}):
             messages.append(message)
         sqs.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])

@@ -122,7 +122,7 @@ def test_an_attempt_waits_for_a_limited_time(
     limiter: RateLimiter, sleeper: Sleeper, clock: FakeClock
 ) -> None:
     for _ in range(LIMIT.attempts):
-        limiter.begin(LIMIT, "a")  # this attempt stays without an outcome
+        limiter.begin(LIMIT, "a")  # the attempt does not end
     with pytest.raises(Problem) as refused:
         limiter.begin(LIMIT, "a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")

@@ -286,7 +286,7 @@ class World:
 
 
 def ok(response: LambdaResponse, status: int = 200) -> LambdaResponse:
-    """Asserts the status and returns the response."""
+    """Asserts the status of a response, and returns the response."""
     assert response["statusCode"] == status, response
     return response
 

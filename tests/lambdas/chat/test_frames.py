@@ -560,7 +560,8 @@ def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
 
     def post_last(connection_id: str, frame: bytes) -> Any:
         if connection_id == slow.connection_id:
-            for _ in range(2):  # the ack, and the frame that the other connection receives too
+            # Waits for the posts of the ack, and of the frame to the other connection.
+            for _ in range(2):
                 assert quick.acquire(timeout=20), "the slow connection delays the others"
             return post(connection_id, frame)
         outcome = post(connection_id, frame)

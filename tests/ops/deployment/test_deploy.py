@@ -215,7 +215,7 @@ def test_all_at_once_deployment_records_the_traffic_shifts_of_the_apply(
 
 
 def test_all_at_once_deployment_replaces_manually_uploaded_code(root: Root, world: World) -> None:
-    # A plan does not contain this change, because the state still has the checkout's package.
+    # A plan does not contain the uploaded code, because the state still has the checkout's package.
     world.lambda_.code["a"]["3"] = b"code of ops deploy-function"
     world.deploy(root, "all_at_once")
     assert world.full_shifts == [("a", "4")]

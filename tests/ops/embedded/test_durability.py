@@ -268,7 +268,7 @@ def test_a_change_during_a_call_that_delays_its_save_is_not_reported_as_lost(
         parameters, roles = server.client("ssm"), server.client("iam")
         parameters.describe_parameters()
         roles.list_roles()
-        # Its save is due while the next call blocks the event loop.
+        # The parameter must be saved while the next call blocks the event loop.
         parameters.put_parameter(Name="/p", Value="1", Type="String")
         roles.create_role(RoleName="role", AssumeRolePolicyDocument="{}")
         wait_for(lambda: "iam" in saved_modules(server), interval=0.05)

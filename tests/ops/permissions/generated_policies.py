@@ -397,7 +397,7 @@ class Requests:
                     self._values.setdefault(key.lower(), []).extend(map(str, listed))
 
     def some(self, number: int) -> list[Block]:
-        """Returns the requests."""
+        """Returns `number` requests."""
         return [self._request(self._random.choice(self._changed)) for _ in range(number)]
 
     def _request(self, statement: Block) -> Block:

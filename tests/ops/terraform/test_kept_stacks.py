@@ -39,9 +39,9 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
         return str(stack.resources["aws_sqs_queue.queue"].block["name"])
 
     assert [read(), read()] == ["prod-1", "prod-1"]
-    # Another environment has its own stack.
+    # Each environment has a separate stack.
     assert read("dev") == "dev-2"
-    # The environment file reads this variable, so the stack is another one.
+    # The environment file reads ALERT_EMAIL, so the kept stack is no longer current.
     monkeypatch.setenv("ALERT_EMAIL", "alerts@example.com")
     assert [read(), read()] == ["prod-3", "prod-3"]
     assert len(announced) == synthesis.runs == 3

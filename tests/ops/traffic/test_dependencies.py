@@ -41,7 +41,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete", "create"], {"name": "auth-lambda-table-1"}, True),
         ("aws_dynamodb_table", ["create", "delete"], {"arn": "auth-lambda-table-1"}, True),
         ("aws_iam_role", ["delete"], {"name": "auth-lambda-role"}, True),
-        # Only a version without traffic refers to this table.
+        # Only a version without traffic refers to the table auth-lambda-table-2.
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
