@@ -24,13 +24,14 @@ WIDTH = 1140.0
 """Pixels. The picture fits beside the navigation of a page of 1440 pixels."""
 WINDOW = 60
 """Seconds."""
-STATISTICS = {
-    "requests": ("Invocations", "Sum"),
-    "errors": ("Errors", "Sum"),
-    "throttles": ("Throttles", "Sum"),
-    "milliseconds": ("Duration", "Average"),
-}
-"""The metrics of Lambda functions."""
+METRICS = (
+    ("functions", "requests", "AWS/Lambda", "FunctionName", "Invocations", "Sum"),
+    ("functions", "errors", "AWS/Lambda", "FunctionName", "Errors", "Sum"),
+    ("functions", "throttles", "AWS/Lambda", "FunctionName", "Throttles", "Sum"),
+    ("functions", "milliseconds", "AWS/Lambda", "FunctionName", "Duration", "Average"),
+    ("queues", "age", "AWS/SQS", "QueueName", "ApproximateAgeOfOldestMessage", "Maximum"),
+)
+"""Output with the names, key of the value, namespace, dimension, metric and statistic."""
 AGE_INTERVAL = 20.0
 """Seconds between two reads of a dead-letter queue for its oldest message.
 
@@ -84,40 +85,38 @@ class LiveMap:
                 graph = view_of(read_graph(read_synthesized(directory)), VIEW)
                 title = f"Architecture of {source.environment}"
                 picture = svg(graph, title=title, is_styled=False, desired_width=WIDTH)
-                self._drawn = (changed, picture, _pages(graph, source.outputs()["queues"]))
+                self._drawn = (changed, picture, find_pages(graph, source.outputs()["queues"]))
             return self._drawn
 
     def values(self) -> dict[str, Any]:
-        """Returns the current metrics, and the console page that each node of the picture opens."""
+        """Returns the live values, and the page that each node of the picture opens."""
+        metrics = self._metrics()
         return {
             "pages": self._draw()[2],
-            "functions": self._functions(),
-            "queues": self._queues(),
+            "functions": metrics["functions"],
+            "queues": self._queues(metrics["queues"]),
             "alarms": self._alarms(),
         }
 
-    def _functions(self) -> dict[str, dict[str, float]]:
-        names: Mapping[str, str] = self._source.outputs()["functions"]
-        queries: list[dict[str, Any]] = []
-        places: dict[str, tuple[str, str]] = {}
-        for service, name in names.items():
-            for key, (metric, statistic) in STATISTICS.items():
-                id_ = f"m{len(queries)}"
-                places[id_] = (service, key)
-                queries.append(
-                    {
-                        "Id": id_,
-                        "MetricStat": {
-                            "Metric": {
-                                "Namespace": "AWS/Lambda",
-                                "MetricName": metric,
-                                "Dimensions": [{"Name": "FunctionName", "Value": name}],
-                            },
-                            "Period": WINDOW,
-                            "Stat": statistic,
-                        },
-                    }
-                )
+    def _metrics(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Returns the latest values of METRICS by output and resource."""
+        outputs = self._source.outputs()
+        places: list[tuple[str, str, str]] = []
+        queries = []
+        for output, key, namespace, dimension, metric, statistic in METRICS:
+            for resource, name in outputs[output].items():
+                dimensions = [{"Name": dimension, "Value": name}]
+                stat = {
+                    "Metric": {
+                        "Namespace": namespace,
+                        "MetricName": metric,
+                        "Dimensions": dimensions,
+                    },
+                    "Period": WINDOW,
+                    "Stat": statistic,
+                }
+                queries.append({"Id": f"m{len(places)}", "MetricStat": stat})
+                places.append((output, resource, key))
         now = self._clock()
         response = self._source.client("cloudwatch").get_metric_data(
             MetricDataQueries=queries,
@@ -125,23 +124,30 @@ class LiveMap:
             EndTime=datetime.fromtimestamp(now, UTC),
             ScanBy="TimestampDescending",
         )
-        result: dict[str, dict[str, float]] = {service: {} for service in names}
+        result: dict[str, dict[str, dict[str, float]]] = {
+            output: {resource: {} for resource in outputs[output]}
+            for output in ("functions", "queues")
+        }
         for item in response["MetricDataResults"]:
-            service, key = places[item["Id"]]
+            output, resource, key = places[int(item["Id"][1:])]
             if item["Values"]:
-                result[service][key] = item["Values"][0]
+                result[output][resource][key] = item["Values"][0]
         return result
 
-    def _queues(self) -> dict[str, dict[str, Any]]:
-        return {
-            state.queue: {
+    def _queues(self, metrics: Mapping[str, Mapping[str, float]]) -> dict[str, dict[str, Any]]:
+        names = self._source.outputs()["queues"]
+        result = {}
+        for state in read_queues(self._source.cloud(), names):
+            age = metrics[state.queue].get("age")
+            result[state.queue] = {
                 "visible": state.visible,
                 "inFlight": state.in_flight,
                 "isDeadLetter": SUFFIX in state.queue,
-                "oldest": self._oldest_message(state.queue, state.visible),
+                "oldest": int((self._clock() - age) * 1000)
+                if age
+                else self._oldest_message(state.queue, state.visible),
             }
-            for state in read_queues(self._source.cloud(), self._source.outputs()["queues"])
-        }
+        return result
 
     def _oldest_message(self, queue: str, visible: int) -> int | None:
         """Returns when the oldest message of a dead-letter queue was sent.
@@ -167,7 +173,7 @@ class LiveMap:
         ]
 
 
-def _pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
+def find_pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
     """Returns the console's page for each node id.
 
     Args:
