@@ -75,9 +75,10 @@ def selected_implementation() -> Implementation:
         known = " or ".join(IMPLEMENTATIONS)
         raise ImplementationError(f"{SELECTOR} is {name!r}: set it to {known}, or unset it")
     if importlib.util.find_spec(implementation.core) is None:
+        target = "setup" if name == CORE else name
         raise ImplementationError(
             f"{SELECTOR} is {name}, but {sys.executable} has no package {implementation.core}:"
-            f' run `make {name}` once, then `ops synth`, or `eval "$(ops env <environment>)"`'
+            f' run `make {target}` once, then `ops synth`, or `eval "$(ops env <environment>)"`'
             " before other programs"
         )
     return implementation
