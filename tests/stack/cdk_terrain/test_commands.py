@@ -21,24 +21,25 @@ pytestmark = [pytest.mark.nightly, pytest.mark.timeout(1800)]
 CDKTN = PROJECT / "tools" / "cdktn" / "node_modules" / ".bin" / "cdktn"
 
 
-def read_exports(root: Root) -> dict[str, str]:
-    """Returns the variables that `ops env local` exports if CDK Terrain is selected."""
+def read_variables(root: Root) -> dict[str, str]:
+    """Returns a shell's variables after CDK Terrain was selected and `ops env local` evaluated."""
+    selected = {**os.environ, "PLATFORM_CDK": "cdktn"}
     printed = subprocess.run(
         [sys.executable, "-m", "ops", "env", "local", "--root", str(root.path)],
         cwd=PROJECT,
-        env={**os.environ, "PLATFORM_CDK": "cdktn"},
+        env=selected,
         capture_output=True,
         text=True,
         check=True,
     ).stdout
     exports = [line.removeprefix("export ") for line in printed.splitlines()]
-    return dict(shlex.split(line)[0].split("=", 1) for line in exports)
+    return {**selected, **dict(shlex.split(line)[0].split("=", 1) for line in exports)}
 
 
 def test_cdktn_synthesizes_deploys_and_destroys_the_local_stack(
     empty_cloud: Addresses, root: Root, tmp_path: Path
 ) -> None:
-    variables = {**os.environ, **read_exports(root), "CI": "true"}
+    variables = {**read_variables(root), "CI": "true"}
 
     def run_cdktn(*arguments: str) -> str:
         result = subprocess.run(
