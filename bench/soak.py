@@ -128,8 +128,8 @@ class Client:
             self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
         self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
         self._call("DELETE", f"/v1/chat/rooms/{room}")
-        # Each repetition opens a new connection. A server that does not close it would leak a
-        # descriptor.
+        # Each repetition opens a new connection. A server that does not close the connection would
+        # leak a descriptor.
         self._rate.wait()
         with urllib3.PoolManager() as pool:
             pool.request("GET", f"{self._platform.api_url}/health", retries=False)

@@ -280,7 +280,7 @@ class Security(Construct):
             self,
             f"{id_}-log",
             environment=self._environment,
-            name=f"aws-waf-logs-{name}",  # WAF requires this prefix
+            name=f"aws-waf-logs-{name}",  # WAF requires the prefix aws-waf-logs-
             service="platform",
         )
         condition = Wafv2WebAclLoggingConfigurationLoggingFilterFilterCondition

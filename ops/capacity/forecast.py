@@ -20,7 +20,10 @@ from ops.capacity.traffic import peak_traffic, storm_traffic
 
 FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
-"""Numbers of users for which the loads are computed. Between them, demands are interpolated."""
+"""Points at which loads are computed, for each factor of 10 in the number of users.
+
+Between them, demands are interpolated.
+"""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from ops.terraform.stack_document import Synthesized
 
 @dataclass(frozen=True)
 class Function:
-    """A Lambda function."""
+    """The settings of a Lambda function that limit its capacity."""
 
     name: str
     memory_mb: float

@@ -113,7 +113,7 @@ class Aws:
 
     @cached_property
     def queue(self) -> str:
-        """The URL of a queue."""
+        """The URL of a queue that several checks use."""
         return self.create_queue()
 
     def create_queue(self, **attributes: str) -> str:

@@ -40,7 +40,7 @@ class Advice:
     saves: float
     """US dollars a month. Negative if the other value costs more."""
     buys: str
-    """What the present value buys."""
+    """The benefit of the present value over a cheaper one."""
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices) -> list[Advice]:

@@ -18,7 +18,7 @@ from ops.errors import OperatorError
 NEW_DOMAIN_TIMEOUT = 45 * 60.0
 """Seconds to wait, counted from the creation of the domain or its last change of certificate."""
 INTERVAL = 10.0
-"""Seconds between two checks."""
+"""Seconds between two checks of the domain."""
 READY = "AVAILABLE"
 PENDING = "UPDATING", "PENDING"
 

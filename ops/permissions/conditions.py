@@ -241,7 +241,7 @@ def _booleans_imply(narrow: Condition, wide: Condition) -> bool:
 def networks(values: Iterable[str]) -> list[Network] | None:
     """Returns the address ranges, merged if they overlap, or None if a value is not a range.
 
-    A plain address counts as a range of one address. Like AWS, this ignores host bits.
+    A plain address counts as a range of one address. Like AWS, ignores host bits.
     """
     try:
         ranges = [ipaddress.ip_network(value.strip(), strict=False) for value in values]

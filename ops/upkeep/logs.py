@@ -204,7 +204,7 @@ class _FollowedGroup:
 
 
 def _existing(read_lines: Callable[[], list[Line]]) -> list[Line]:
-    """Returns the lines, or none if the log group does not exist."""
+    """Returns the lines that `read_lines` returns, or no lines if the log group does not exist."""
     try:
         return read_lines()
     except ClientError as error:

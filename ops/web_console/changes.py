@@ -17,7 +17,7 @@ from ops.traffic.ledger import Ledger
 from ops.web_console.source import Source
 
 TIMEOUT = 600
-"""Seconds. A plan of an environment on AWS takes a few minutes."""
+"""Maximum seconds that a command takes. A plan of an environment on AWS takes a few minutes."""
 DRIFT = 2
 """The exit status of `ops drift` if there is drift."""
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 ROWS = 200
 """Maximum number of rows of a query."""
 STATEMENT_TIMEOUT = 5
-"""Seconds."""
+"""Maximum seconds that a SQL statement of the console takes."""
 KEYS = 500
 """Maximum number of keys of the cache that one request lists."""
 CONNECTION, ROOM = "chat:connection:", "chat:room:"

@@ -1,4 +1,4 @@
-"""The environment model: valid files, and the errors for invalid ones."""
+"""Tests the environment model: valid files, and the errors for invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The JSON Schema of the environment files, which editors use."""
+"""Tests the JSON Schema of the environment files, which editors use."""
 
 from __future__ import annotations
 

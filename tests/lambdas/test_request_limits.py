@@ -1,4 +1,6 @@
-"""Rules that the requests of all services share, derived from route tables and request models."""
+"""Tests rules that the requests of all services share, derived from route tables and request
+models.
+"""
 
 import re
 from collections.abc import Collection, Iterator, Mapping

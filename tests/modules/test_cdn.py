@@ -1,4 +1,4 @@
-"""The CDN: both distributions, and who can read the buckets behind them."""
+"""Tests the CDN: both distributions, and who can read the buckets behind them."""
 
 from __future__ import annotations
 

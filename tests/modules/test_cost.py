@@ -1,4 +1,4 @@
-"""The cost module: budget and cost dashboard."""
+"""Tests the cost module: budget and cost dashboard."""
 
 from __future__ import annotations
 

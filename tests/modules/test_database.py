@@ -1,4 +1,4 @@
-"""The database module: tables, Aurora and the cache."""
+"""Tests the database module: tables, Aurora and the cache."""
 
 from __future__ import annotations
 

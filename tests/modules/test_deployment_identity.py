@@ -1,4 +1,4 @@
-"""The roles for GitHub workflows: who can assume them, and what they cannot do."""
+"""Tests the roles for GitHub workflows: who can assume them, and what they cannot do."""
 
 from __future__ import annotations
 
@@ -379,8 +379,9 @@ def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synth
 @pytest.mark.parametrize(
     "action",
     [
-        # API Gateway calls it for the distribution of an edge-optimized domain, which is AWS's
-        # (API Gateway developer guide, "Set up an edge-optimized custom domain name").
+        # API Gateway calls UpdateDistribution for the distribution of an edge-optimized domain,
+        # which belongs to AWS (API Gateway developer guide, "Set up an edge-optimized custom domain
+        # name").
         "cloudfront:UpdateDistribution",
         # The provider calls these before it deletes a security group or subnet in which Lambda
         # has left network interfaces. They have no tags.

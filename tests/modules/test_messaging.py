@@ -1,4 +1,4 @@
-"""The messaging module: bus, archive, rules, topics and the work queue."""
+"""Tests the messaging module: bus, archive, rules, topics and the work queue."""
 
 from __future__ import annotations
 

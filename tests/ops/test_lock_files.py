@@ -1,4 +1,4 @@
-"""Lock files without index addresses."""
+"""Tests that lock files contain no index addresses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands in unusual shells, on full disks, and interrupted at unusual moments."""
+"""Tests commands in unusual shells, on full disks, and interrupted at unusual moments."""
 
 from __future__ import annotations
 

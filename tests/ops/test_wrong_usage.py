@@ -1,4 +1,4 @@
-"""Wrong usages of all commands end with one message: where, which value, and what to do."""
+"""Tests that wrong usages of all commands end with one message: where, which value, what to do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`ops capacity` on the synthesized stacks of all environments."""
+"""Tests `ops capacity` on the synthesized stacks of all environments."""
 
 from __future__ import annotations
 

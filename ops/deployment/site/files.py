@@ -28,7 +28,9 @@ _HASH = re.compile(r"(?:^|[.-])(?P<hash>[0-9A-Za-z_-]{8}|[0-9a-f]{8,64}|[0-9A-Z]
 """A content hash at the end of a name: Vite writes index-DiwrgTda.js, webpack main.8e1d37fd.js."""
 _WORDS = re.compile(r"(?:[a-z]{2,})?(?:[A-Z]+[a-z]{2,})*[A-Z]*[0-9]*|[0-9]+x[0-9]+")
 """Words, numbers and sizes, which can be as long as a hash: darkMode, version2, 20261129, 512x1024.
-Taking a hash for a word costs one more request, and the opposite a year with an old file."""
+If a hash is taken for a word, browsers make one more request. If a word is taken for a hash, they
+keep an old file for a year.
+"""
 
 _TYPES = {
     ".avif": "image/avif",

@@ -52,7 +52,7 @@ def serve_with_tls(host: str, tls_port: int, plain_port: int | None) -> None:
 def close_idle_connections_soon() -> None:
     """Sets the time that a connection with TLS waits for its client when the server closes it.
 
-    asyncio's 30 seconds would delay each stop as long as the idle connection of a client.
+    By default, asyncio waits 30 seconds, so an idle client would delay each stop by that time.
     """
     start_server: Callable[..., Awaitable[asyncio.Server]] = asyncio.start_server
 

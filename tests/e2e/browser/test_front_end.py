@@ -1,4 +1,4 @@
-"""A front end built by Vite, published with `ops publish-site`, in Chromium.
+"""Tests a front end built by Vite, published with `ops publish-site`, in Chromium.
 
 Its pages call the APIs with the generated types, from the site's own origin.
 """

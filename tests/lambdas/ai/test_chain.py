@@ -1,4 +1,4 @@
-"""The chain of providers: order, time limits, retries, circuits and fallback."""
+"""Tests the chain of providers: order, time limits, retries, circuits and fallback."""
 
 import json
 from collections.abc import Callable

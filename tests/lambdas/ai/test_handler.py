@@ -1,4 +1,4 @@
-"""The whole ai function with API Gateway events, local providers and an in-process AWS."""
+"""Tests the whole ai function with API Gateway events, local providers and an in-process AWS."""
 
 import io
 import json

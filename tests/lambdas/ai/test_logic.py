@@ -1,4 +1,4 @@
-"""The logic of the ai service, with fakes: conversations, quota and errors."""
+"""Tests the logic of the ai service, with fakes: conversations, quota and errors."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,6 @@
-"""Both providers' clients, against local servers that check requests and simulate failures."""
+"""Tests both providers' clients, against local servers that check requests and simulate
+failures.
+"""
 
 import time
 from typing import Any

@@ -1,4 +1,4 @@
-"""Circuits, API keys, quota and conversations on an in-process AWS."""
+"""Tests circuits, API keys, quota and conversations on an in-process AWS."""
 
 import threading
 import uuid

@@ -1,4 +1,4 @@
-"""The whole auth function with API Gateway events, on an in-process AWS."""
+"""Tests the whole auth function with API Gateway events, on an in-process AWS."""
 
 import io
 import json

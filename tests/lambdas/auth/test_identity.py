@@ -1,4 +1,4 @@
-"""The Cognito user directory, with stubbed responses and errors."""
+"""Tests the Cognito user directory, with stubbed responses and errors."""
 
 import io
 import json

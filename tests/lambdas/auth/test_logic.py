@@ -1,4 +1,4 @@
-"""The logic of the auth service, without AWS."""
+"""Tests the logic of the auth service, without AWS."""
 
 import re
 from collections.abc import Callable

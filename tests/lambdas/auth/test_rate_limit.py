@@ -1,4 +1,4 @@
-"""Rate limits, tested with an in-process DynamoDB."""
+"""Tests rate limits, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

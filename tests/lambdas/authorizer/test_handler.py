@@ -1,4 +1,4 @@
-"""The authorizer's policies for tokens and tickets."""
+"""Tests the authorizer's policies for tokens and tickets."""
 
 import re
 from collections.abc import Callable

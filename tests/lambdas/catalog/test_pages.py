@@ -1,4 +1,4 @@
-"""Property tests: the pages of a list contain each matching listing once and in order."""
+"""Tests properties of pages of lists: they contain each matching listing once, and in order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The author of anonymous messages is stored only in the authors' table, and never shown."""
+"""Tests that only the authors' table stores the authors of anonymous messages, and nobody sees
+them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changes without If-Match during another change of the same resource."""
+"""Tests changes without If-Match during another change of the same resource."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The WebSocket API: joins, messages, typing, presence, and failures of cache and connections."""
+"""Tests the WebSocket API: joins, messages, typing, presence, and failures of cache and
+connections.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages by REST: history, numbers, edits, reactions, anonymity and attachments."""
+"""Tests messages by REST: history, numbers, edits, reactions, anonymity and attachments."""
 
 from __future__ import annotations
 

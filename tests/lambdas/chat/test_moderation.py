@@ -223,7 +223,7 @@ def test_a_direct_room_stays_for_the_other_user_if_one_leaves(
     assert len(document(ok(bob.call("GET", f"/rooms/{room_id}/messages")))["items"]) == 1
     other = bob.create_room("direct")
     ok(bob.call("POST", f"/rooms/{other}/members", {"userId": "ann"}), 201)
-    # When Bob leaves too, the room is deleted.
+    # When Bob also leaves, the room has no members and is deleted.
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(bob.call("GET", f"/rooms/{room_id}"), 404)
     assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other}

@@ -1,4 +1,4 @@
-"""Names in chat: the current names in the profiles, if the viewer may see them."""
+"""Tests names in chat: the profile's current name, if the viewer may see it."""
 
 from __future__ import annotations
 

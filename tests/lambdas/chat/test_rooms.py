@@ -1,4 +1,4 @@
-"""Rooms and members, and the permissions in each type of room."""
+"""Tests rooms and members, and the permissions in each type of room."""
 
 from __future__ import annotations
 

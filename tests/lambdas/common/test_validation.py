@@ -1,4 +1,4 @@
-"""Validation reports all invalid fields at once, by the names that the client used."""
+"""Tests that validation reports all invalid fields at once, by the names that the client used."""
 
 from typing import Annotated, Any
 

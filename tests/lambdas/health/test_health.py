@@ -1,4 +1,4 @@
-"""The health function: parallel checks, one deadline and cached results."""
+"""Tests the health function: parallel checks, one deadline and cached results."""
 
 import contextlib
 import ipaddress

@@ -1,4 +1,4 @@
-"""Migration files: names, order and the splitting into statements."""
+"""Tests migration files: names, order and the splitting into statements."""
 
 from __future__ import annotations
 

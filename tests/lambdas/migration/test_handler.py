@@ -1,4 +1,4 @@
-"""The migration function: events, results and the record in DynamoDB."""
+"""Tests the migration function: events, results and the record in DynamoDB."""
 
 from __future__ import annotations
 

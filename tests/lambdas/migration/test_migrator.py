@@ -1,4 +1,4 @@
-"""Migrations on a real PostgreSQL, with a master user who is not a superuser."""
+"""Tests migrations on a real PostgreSQL, with a master user who is not a superuser."""
 
 from __future__ import annotations
 

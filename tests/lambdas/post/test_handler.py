@@ -1,4 +1,4 @@
-"""The whole post function on an in-process AWS, with events of API Gateway and its queue."""
+"""Tests the whole post function on an in-process AWS, with events of API Gateway and its queue."""
 
 import io
 import json

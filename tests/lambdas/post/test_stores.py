@@ -1,4 +1,4 @@
-"""The stores of posts, comments and likes, and removal, on an in-process DynamoDB and S3."""
+"""Tests the stores of posts, comments and likes, and removal, on an in-process DynamoDB and S3."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any

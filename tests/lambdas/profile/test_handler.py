@@ -1,4 +1,4 @@
-"""The whole profile function with API Gateway events, on an in-process AWS."""
+"""Tests the whole profile function with API Gateway events, on an in-process AWS."""
 
 import io
 import json

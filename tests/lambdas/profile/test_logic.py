@@ -1,4 +1,4 @@
-"""The logic of the profile service with concurrent changes and failures, without AWS."""
+"""Tests the logic of the profile service with concurrent changes and failures, without AWS."""
 
 from collections.abc import Callable, Mapping
 from typing import Any

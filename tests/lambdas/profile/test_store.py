@@ -1,4 +1,4 @@
-"""The profile store on an in-process DynamoDB."""
+"""Tests the profile store on an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The REST API: routes, authorizer, errors, stage and domain."""
+"""Tests the REST API: routes, authorizer, errors, stage and domain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The WebSocket API: routes, ticket, stage and addresses."""
+"""Tests the WebSocket API: routes, ticket, stage and addresses."""
 
 from __future__ import annotations
 

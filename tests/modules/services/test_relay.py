@@ -1,4 +1,4 @@
-"""The relay: its event sources, permissions and alarms."""
+"""Tests the relay: its event sources, permissions and alarms."""
 
 from __future__ import annotations
 

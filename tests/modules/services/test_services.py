@@ -1,4 +1,4 @@
-"""The six services: the variables and permissions of their functions."""
+"""Tests the six services: the variables and permissions of their functions."""
 
 from __future__ import annotations
 

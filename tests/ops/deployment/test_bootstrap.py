@@ -1,4 +1,4 @@
-"""Bootstrap of an AWS account, on moto."""
+"""Tests the bootstrap of an AWS account, on moto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments of an environment."""
+"""Tests deployments of an environment."""
 
 from __future__ import annotations
 

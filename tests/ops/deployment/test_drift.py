@@ -1,4 +1,4 @@
-"""Drift: changes made outside Terraform."""
+"""Tests reports on drift: changes made outside Terraform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""New environment files, and comparisons of environments."""
+"""Tests how environment files are created, and how environments are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Migrations: requests to the migration function, and their results."""
+"""Tests migrations: requests to the migration function, and their results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Promotions: order, gates and approval."""
+"""Tests promotions: their order, gates and approval."""
 
 from __future__ import annotations
 

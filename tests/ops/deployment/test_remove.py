@@ -1,4 +1,4 @@
-"""Removal of an environment."""
+"""Tests the removal of an environment."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Clou
 
 
 def test_quota_that_cannot_be_read_counts_as_the_default_with_a_warning(cloud: Cloud) -> None:
-    # Moto returns only the quotas of VPCs, not of addresses.
+    # moto returns only the quotas of VPCs, not of addresses.
     ec2 = boto3.client("ec2", region_name="us-east-1")
     result = check(cloud, "Elastic IP addresses")
     assert (result.status, "AWS's default" in result.detail) == ("ok", True)

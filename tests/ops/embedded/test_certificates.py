@@ -1,4 +1,4 @@
-"""The authority and the certificates of an embedded cloud, and their renewal."""
+"""Tests the authority and the certificates of an embedded cloud, and their renewal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Logins to the embedded database and cache: TLS, and real tokens that the embedded IAM checks."""
+"""Tests logins to the embedded database and cache: TLS, and real tokens that the embedded IAM
+checks.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TLS and plain HTTP in front of the embedded AWS, and policies that require TLS."""
+"""Tests TLS and plain HTTP in front of the embedded AWS, and policies that require TLS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Example events, and invocations of a fake function."""
+"""Tests the examples of events, and invocations of a fake function."""
 
 from __future__ import annotations
 

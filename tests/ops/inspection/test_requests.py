@@ -1,4 +1,4 @@
-"""Lists of requests, and streams of log lines, on moto."""
+"""Tests the lists of requests and the streams of log lines, on moto."""
 
 from __future__ import annotations
 

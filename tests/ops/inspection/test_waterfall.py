@@ -1,4 +1,4 @@
-"""Waterfalls of log lines on moto."""
+"""Tests the waterfalls that log lines describe, on moto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The console's process: its start, its address and its stop. No platform is running."""
+"""Tests the console's process: its start, its address and its stop. No platform is running."""
 
 from __future__ import annotations
 

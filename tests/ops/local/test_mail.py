@@ -1,4 +1,4 @@
-"""Verification codes in mails."""
+"""Tests how verification codes are found in mails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of policies agrees with an independent simulator of IAM."""
+"""Tests that the comparison of policies agrees with an independent simulator of IAM."""
 
 from __future__ import annotations
 

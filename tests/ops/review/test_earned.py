@@ -1,4 +1,6 @@
-"""A change is safe only if a rule says why, and a type holds data unless it is known not to."""
+"""Tests that a change is safe only if a rule says why, and that types hold data unless known not
+to.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The generated data about the provider's types, AWS's actions and managed policies is current."""
+"""Tests that the generated data about provider types, actions and managed policies is current."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Smoke test requests to servers whose certificate is from a given authority."""
+"""Tests the requests of the smoke tests to servers with a certificate of a given authority."""
 
 from __future__ import annotations
 

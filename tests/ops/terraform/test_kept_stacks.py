@@ -1,4 +1,4 @@
-"""Stacks that are synthesized only after their sources have changed."""
+"""Tests that kept stacks are synthesized again only after their sources have changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Comparison of policies by meaning."""
+"""Tests that policies are compared by meaning."""
 
 from __future__ import annotations
 

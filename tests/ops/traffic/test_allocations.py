@@ -1,4 +1,4 @@
-"""Traffic shifts of functions with provisioned concurrency, which Lambda completes later."""
+"""Tests traffic shifts of functions with provisioned concurrency, which Lambda completes later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The release ledger and the environment's lock."""
+"""Tests the release ledger and the environment's lock."""
 
 from __future__ import annotations
 

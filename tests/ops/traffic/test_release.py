@@ -1,4 +1,4 @@
-"""Releases and rollbacks: the order of traffic shifts, and when a release is rolled back."""
+"""Tests releases and rollbacks: the order of traffic shifts, and when a release is rolled back."""
 
 from __future__ import annotations
 

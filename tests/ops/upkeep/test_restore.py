@@ -1,4 +1,4 @@
-"""The restore drill: comparison of the copies, their creation and their deletion."""
+"""Tests the restore drill: comparison of the copies, their creation and their deletion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The secrets commands, and the provider keys of the local platform."""
+"""Tests the secrets commands, and the provider keys of the local platform."""
 
 from __future__ import annotations
 

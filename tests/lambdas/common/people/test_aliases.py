@@ -1,4 +1,4 @@
-"""Aliases: stable, replaceable, and independent of the user."""
+"""Tests that aliases are stable, replaceable and independent of the user."""
 
 import random
 import re

@@ -1,4 +1,4 @@
-"""URLs of pictures."""
+"""Tests the URLs of pictures in CloudFront."""
 
 from lambdas.common.people.pictures import PictureSettings
 from lambdas.common.settings import read

@@ -1,4 +1,4 @@
-"""Profiles as other services read them."""
+"""Tests how other services read profiles."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

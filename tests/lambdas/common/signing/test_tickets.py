@@ -1,4 +1,4 @@
-"""WebSocket tickets, tested with an in-process DynamoDB."""
+"""Tests WebSocket tickets, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

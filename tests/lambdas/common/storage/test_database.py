@@ -1,4 +1,4 @@
-"""The connection of a function, on a real PostgreSQL."""
+"""Tests a function's connection to a real PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads and writes of tables, tested with an in-process DynamoDB."""
+"""Tests reads and writes of tables, with an in-process DynamoDB."""
 
 import re
 from collections.abc import Callable

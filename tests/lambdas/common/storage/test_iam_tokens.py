@@ -1,4 +1,4 @@
-"""IAM authentication tokens."""
+"""Tests the IAM authentication tokens for the database and the cache."""
 
 import datetime
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Transactions and their retries, tested with an in-process DynamoDB."""
+"""Tests transactions and their retries, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Uploads, tested with an in-process S3."""
+"""Tests uploads through signed forms, with an in-process S3."""
 
 import base64
 import json

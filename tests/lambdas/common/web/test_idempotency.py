@@ -1,4 +1,4 @@
-"""Idempotency-Key, tested with an in-process DynamoDB."""
+"""Tests the header Idempotency-Key, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -136,7 +136,9 @@ def test_after_an_error_of_the_caller_the_key_can_be_used_again(idempotency: Ide
 def test_the_attempt_after_a_failed_one_creates_the_same_resource(
     idempotency: Idempotency, error: Exception
 ) -> None:
-    """The failed attempt may have created it, for example if the response of DynamoDB was lost."""
+    """The failed attempt may have created the resource, for example if the response of DynamoDB was
+    lost.
+    """
     work = Work()
     work.error = error
     first, second = post(), post()

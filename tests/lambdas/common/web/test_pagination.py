@@ -1,4 +1,4 @@
-"""Only unchanged cursors of the same list are accepted."""
+"""Tests that only unchanged cursors of the same list are accepted."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Routing, error responses, and the headers of every response."""
+"""Tests routing, error responses, and the headers of every response."""
 
 import json
 from collections.abc import Callable

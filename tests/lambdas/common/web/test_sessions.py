@@ -1,4 +1,4 @@
-"""The reader of active sessions, tested with an in-process DynamoDB."""
+"""Tests the reader of active sessions, with an in-process DynamoDB."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Access tokens: only unchanged tokens signed with an accepted key are valid."""
+"""Tests access tokens: only unchanged tokens signed with an accepted key are valid."""
 
 import base64
 import json

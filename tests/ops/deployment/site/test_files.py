@@ -1,4 +1,4 @@
-"""Recognition of content-hashed names, content types, and directories that cannot be published."""
+"""Tests which names count as content-hashed, content types, and which directories are rejected."""
 
 from __future__ import annotations
 

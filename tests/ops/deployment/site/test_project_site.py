@@ -1,4 +1,4 @@
-"""The site that comes with the project, and when a deployment publishes it."""
+"""Tests the site that comes with the project, and when a deployment publishes it."""
 
 from __future__ import annotations
 

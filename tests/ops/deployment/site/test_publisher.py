@@ -1,4 +1,4 @@
-"""Publication and rollback of a built front end."""
+"""Tests the publication and the rollback of a built front end."""
 
 from __future__ import annotations
 
