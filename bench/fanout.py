@@ -274,7 +274,11 @@ def main() -> None:
         "--rounds", type=int, default=7, help="number of measured messages per size (default: 7)"
     )
     parser.add_argument(
-        "--sizes", type=int, nargs="+", default=SIZES, help="number of connections in the room"
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=SIZES,
+        help="numbers of connections in the room, one for each measurement (default: 1 10 100 500)",
     )
     parser.add_argument(
         "--no-throughput", action="store_true", help="do not measure the throughput"

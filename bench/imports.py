@@ -93,7 +93,7 @@ def main() -> None:
         "--runs",
         type=int,
         default=15,
-        help="measurements of each library and of its replacement (default: 15)",
+        help="number of measurements of each library and of its replacement (default: 15)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()

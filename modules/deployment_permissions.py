@@ -465,8 +465,7 @@ class DeploymentPermissions:
             domains = environment.domains
             own = [domains.api, domains.websocket, domains.cdn, domains.site, *domains.site_aliases]
             zone = f"arn:aws:route53:::hostedzone/{environment.hosted_zone_id}"
-            # The names are those of the environment's records, and of records that validate
-            # certificates.
+            # Names of the environment's records, and of records that validate certificates.
             records = [*own, *(f"_*.{name}" for name in own)]
             record_names = "route53:ChangeResourceRecordSetsNormalizedRecordNames"
             statements += [

@@ -145,7 +145,8 @@ class DynamoSessionStore:
 
 
 def _revocation_key(user_id: str) -> dict[str, str]:
-    # The index of sessions by user does not contain this item, because it has no `user_id`.
+    # The index of sessions by user does not contain the record of a revocation, which has no
+    # `user_id`.
     return {"session_id": f"revocation#{user_id}"}
 
 

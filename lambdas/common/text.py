@@ -72,7 +72,7 @@ class Email(str):
         """Raises ValueError if the value is not an email address."""
         if not isinstance(value, str):
             raise TypeError
-        # Normalized again, because lower() can return decomposed characters.
+        # The text is normalized again, because lower() can return decomposed characters.
         address = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", value).lower())
         local, at, domain = address.rpartition("@")
         # The categories C (control, format, unassigned ...) and Z (spaces) are not visible.

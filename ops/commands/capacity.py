@@ -21,7 +21,7 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     environment: EnvironmentArgument,
     users: Annotated[
         float | None,
-        typer.Option("--users", metavar="N", min=1, max=1e9, help="Daily active users."),
+        typer.Option("--users", metavar="N", min=1, max=1e9, help="Number of daily active users."),
     ] = None,
     usage: Annotated[
         Path | None,
@@ -33,7 +33,9 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     ] = None,
     find: Annotated[
         bool,
-        typer.Option("--find", help="Use the largest number of users that breaks no limit."),
+        typer.Option(
+            "--find", help="Use the largest number of daily active users that breaks no limit."
+        ),
     ] = False,
     picture: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
         typer.Option(
             "--compare",
             metavar="ENV",
-            help="Another environment to compare with.",
+            help="Another environment to compare the cost with.",
             callback=check_environment,
         ),
     ] = None,
@@ -46,7 +46,10 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
     ] = False,
     advise: Annotated[
         bool,
-        typer.Option("--advise", help="List settings with their price and what they buy."),
+        typer.Option(
+            "--advise",
+            help="List settings with their price, and what cheaper values save and give up.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:

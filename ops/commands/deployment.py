@@ -86,7 +86,9 @@ def promote(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="FROM", help="Environment that runs the commit.", callback=check_environment
+            metavar="FROM",
+            help="Environment whose commit is deployed to TO.",
+            callback=check_environment,
         ),
     ],
     target: Annotated[

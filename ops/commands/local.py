@@ -58,7 +58,9 @@ def describe_trust(authority: str) -> str:
 
 def down(
     root: RootOption = ROOT,
-    purge: Annotated[bool, typer.Option("--purge", help="Also delete all data.")] = False,
+    purge: Annotated[
+        bool, typer.Option("--purge", help="Also delete all data of the platform.")
+    ] = False,
 ) -> None:
     """Stop the platform on this machine and keep its data."""
     stopped = stop_platform(root, purge=purge)

@@ -112,7 +112,10 @@ def rollback(
         ),
     ] = None,
     force: Annotated[
-        bool, typer.Option("--force", help="Take over the lock if another command holds it.")
+        bool,
+        typer.Option(
+            "--force", help="Take over the environment's lock if another command holds it."
+        ),
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,

@@ -41,7 +41,9 @@ def list_(
 def set_(
     environment: EnvironmentArgument,
     name: NameArgument,
-    clear: Annotated[bool, typer.Option("--clear", help="Clear the stored value.")] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="Clear the stored value instead of storing one.")
+    ] = False,
     root: RootOption = ROOT,
 ) -> None:
     """Store a value, read from a prompt or standard input to keep it out of the shell history."""

@@ -19,7 +19,8 @@ def console(
     write: Annotated[
         bool,
         typer.Option(
-            "--write", help="Allow changes, such as redrives, also on AWS. Each is confirmed."
+            "--write",
+            help="Allow changes, such as redrives, even on AWS. Each change needs a confirmation.",
         ),
     ] = False,
     port: Annotated[

@@ -24,7 +24,10 @@ NAME = re.compile(r"[a-z][a-z0-9]{1,14}")
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting with different values. A value is None if the environment does not have it."""
+    """A setting whose values differ between two environments.
+
+    A value is None if the environment does not have it.
+    """
 
     key: str
     first: Any

@@ -15,7 +15,10 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 
 FIRST = ("authorizer",)
-"""Functions whose traffic is shifted first. New services may need a new authorizer's context."""
+"""Functions whose traffic is shifted first.
+
+A new version of a service may need the new authorizer's context.
+"""
 MIGRATION: Final = "migration"
 """The function that migrates the database. It has no traffic, so releases do not shift it."""
 UPDATE_TIMEOUT = 120.0

@@ -37,7 +37,10 @@ KNOWN = {
 """The variables that an event may contain. Other variables of the smoke tests come from responses.
 """
 SETTINGS = Config(read_timeout=70, retries={"total_max_attempts": 1})
-"""A repeated attempt would invoke the function twice. 60 s is the longest timeout of a function."""
+"""No retries, because a second attempt would invoke the function again.
+
+The read timeout exceeds the longest timeout of a function, 60 s.
+"""
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ def load_community() -> Community:
 
 
 def picture(name: str) -> bytes:
-    """Returns a picture as PNG."""
+    """Returns a picture of the community as PNG, by its name."""
     return (FOLDER / "pictures" / f"{name}.png").read_bytes()
 
 

@@ -52,7 +52,7 @@ class Problem(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def describe_rest_api(operations: Sequence[Operation] | None = None) -> dict[str, Any]:
-    """Returns the OpenAPI document of these operations, by default of all services."""
+    """Returns the OpenAPI document of the given operations (default: those of all services)."""
     operations = list(list_operations()) if operations is None else operations
     types = [
         *(

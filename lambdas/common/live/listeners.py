@@ -156,7 +156,7 @@ class LiveRooms:
         self._cache.run(work)
 
     def mark_queued(self, delivery: str) -> None:
-        """Records this delivery as queued, unless it is already recorded."""
+        """Records a delivery as queued in the cache, unless the delivery is recorded already."""
         self._cache.run(
             lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True)
         )

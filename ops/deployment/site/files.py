@@ -52,7 +52,9 @@ _TYPES = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
-"""Types that differ between versions of Python, or that Python does not know."""
+"""Media types by file suffix that differ between versions of Python, or that Python does not
+know.
+"""
 _TYPES_BY_NAME = {"apple-app-site-association": "application/json"}
 # `filenames=()` ignores the machine's own lists, so that every machine publishes the same types.
 _KNOWN_TYPES = mimetypes.MimeTypes(filenames=())

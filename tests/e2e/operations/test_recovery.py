@@ -98,7 +98,7 @@ LOAD_SECONDS = 1.5
 SAVE_LIMIT = 1.0
 """Seconds. The longest accepted time from saving a function to its first response."""
 LOAD_FACTOR = 3.0
-"""Factor for a busy machine. Other tests use both cores."""
+"""Factor for the limits of durations, because other tests use both cores at the same time."""
 HANDLER_WITH_HEADER = """
 
 _original_handler = handler
@@ -220,7 +220,7 @@ def test_the_state_lock_of_another_user_is_not_removed(own_platform: Platform) -
     description = file.read_text()
     result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
     s3.delete_object(Bucket=state.bucket, Key=key)
-    # The failed command deleted the file, but the platform still runs.
+    # The failed command deleted platform.json, but the platform still runs.
     file.write_text(description)
     assert result.returncode == 1
     assert "locked by ada@elsewhere" in result.stderr

@@ -119,7 +119,9 @@ def test_plain_requests_succeed_where_no_policy_requires_tls(
 
 
 def test_calls_between_services_count_as_secure(server: Server, user: boto3.Session) -> None:
-    """A topic delivers to a queue that requires TLS, even a message that was sent without."""
+    """A topic delivers a message to a queue that requires TLS, even if the message was sent without
+    TLS.
+    """
     sqs, sns = server.client("sqs"), server.client("sns")
     topic = sns.create_topic(Name="events")["TopicArn"]
     url = sqs.create_queue(QueueName="subscribed")["QueueUrl"]

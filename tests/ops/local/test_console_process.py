@@ -29,7 +29,7 @@ def started(root: Root) -> Iterator[ConsoleAddress]:
 
 
 def load(url: str, **headers: str) -> urllib3.BaseHTTPResponse | None:
-    """Returns the response, or None while no server listens."""
+    """Returns the response of an address, or None while no server listens."""
     try:
         return urllib3.request("GET", url, headers=headers, retries=False, timeout=10)
     except urllib3.exceptions.HTTPError:

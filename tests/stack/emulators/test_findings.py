@@ -120,6 +120,6 @@ def test_the_findings_contain_the_differences_of_the_embedded_aws() -> None:
 
 
 def test_a_difference_of_both_emulators_is_reviewed_as_such() -> None:
-    """A fault of the stack could cause the same difference in both."""
+    """A fault of the stack could cause the same difference in both emulators."""
     same = FINDINGS["moto"]["differences"].keys() & FINDINGS["ministack"]["differences"].keys()
     assert same <= FINDINGS["both"]["differences"].keys()

@@ -148,7 +148,9 @@ def test_assets_come_before_pages_and_the_index_is_last(world: World) -> None:
 
 
 class MemoryS3:
-    """The part of S3 that a publication uses, fast enough for thousands of files."""
+    """A fake of the part of S3 that a publication uses. It is fast enough for thousands of
+    files.
+    """
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
