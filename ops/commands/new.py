@@ -36,9 +36,9 @@ def service(
         print_line(str(file))
     report(
         f"Wrote the service {name}. Next:\n"
-        f"  make test ARGS=tests/lambdas/{name}   # runs its tests\n"
-        "  ops up                                # starts it on this machine\n"
-        "  ops smoke local                       # calls every route\n"
+        "  ops up                   # starts it on this machine\n"
+        "  ops smoke local          # calls every route\n"
+        f"  make test ARGS=tests/lambdas/{name}\n"
         f"Then change the table in modules/tables.py, the code in lambdas/{name} and its page"
         f" docs/api/{name}.md."
     )
