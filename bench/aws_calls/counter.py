@@ -20,7 +20,7 @@ from lambdas.common.live.fanout import Outcome
 
 @dataclass
 class Counts:
-    """The AWS calls, capacity units and other work that one request caused."""
+    """The AWS calls, capacity units, cache commands and SQL statements that one request caused."""
 
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """AWS calls by `service.Operation`."""

@@ -1,6 +1,6 @@
 """The requests of a round: every route at least once, and successful.
 
-Lists have one item more than a page, so that they also sign a cursor.
+Each list has one item more than a page, so that the response also contains a signed cursor.
 """
 
 from __future__ import annotations

@@ -29,7 +29,8 @@ html_theme = "furo"
 html_show_sphinx = False
 html_show_copyright = False
 html_copy_source = False
-# The pages load these scripts from the site itself, because they load nothing from other hosts.
+# The pages load diagrams.js and Mermaid from the site itself, because they load nothing from other
+# hosts.
 html_static_path = ["diagrams.js", "node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js"]
 html_js_files = ["mermaid.tiny.js", "diagrams.js"]
 
