@@ -90,8 +90,6 @@ def test_a_second_command_is_rejected_while_one_runs(own_platform: Platform) -> 
     assert f"(process {os.getpid()})" in result.stderr
 
 
-SAVE_INTERVAL = 3.0
-"""Seconds within which the embedded AWS saves a change, even on a busy machine."""
 KILL_ALL = "kill all processes"
 LOAD_SECONDS = 1.5
 """Seconds of load before each kill."""
@@ -280,33 +278,16 @@ def does_queue_exist(sqs: Any, name: str) -> bool:
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_a_killed_embedded_aws_is_restored(own_platform: Platform) -> None:
-    """Everything that was acknowledged before the kill exists after `ops up`."""
-    process = EmbeddedCloud(Root(own_platform.root)).running()["aws"]
-    person = Person.sign_up(own_platform, Api(own_platform.api_url))
-    time.sleep(SAVE_INTERVAL)
-    sqs = own_platform.aws("sqs")
-    queue = sqs.create_queue(QueueName=f"acknowledged-{uuid.uuid4().hex[:12]}")["QueueUrl"]
-    time.sleep(SAVE_INTERVAL)
-    sqs.send_message(QueueUrl=queue, MessageBody="kept")
-    os.kill(process.pid, signal.SIGKILL)
-    command = [sys.executable, "-m", "ops", "up", "--json", "--root", str(own_platform.root)]
-    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert f"aws (process {process.pid}) ended unexpectedly" in result.stderr
-    assert "were lost" not in result.stderr
-    assert json.loads(result.stdout)["outputs"] == own_platform.outputs
-    person.get_me().expect(200)
-    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
-    assert message["Body"] == "kept"
-
-
-@pytest.mark.nightly
 def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Platform) -> None:
     """Kills each process under uninterrupted load.
 
     Restarts the services like the first step of `ops up`, and runs the whole command once.
     """
     root = Root(own_platform.root)
+    person = Person.sign_up(own_platform, Api(own_platform.api_url))
+    sqs = own_platform.aws("sqs")
+    queue = sqs.create_queue(QueueName=f"acknowledged-{uuid.uuid4().hex[:12]}")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody="kept")
 
     def repair(root: Root, fault: Fault) -> list[str]:
         if fault.name == KILL_ALL:
@@ -328,3 +309,6 @@ def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Pl
     platform = read_json(root.platform_file)
     assert platform
     assert platform["outputs"] == own_platform.outputs
+    person.get_me().expect(200)
+    [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
+    assert message["Body"] == "kept"
