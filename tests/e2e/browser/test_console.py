@@ -222,14 +222,17 @@ def test_a_user_redrives_a_dead_letter(open_console: OpenConsole, platform: Plat
     queue = page.get_by_role("row").filter(has_text="relay-retries-dlq")
     expect(queue.locator(".bad")).to_be_visible(timeout=LOADED)
     queue.get_by_role("link").click()
-    expect(page.get_by_label("Body")).to_contain_text(event_id, timeout=LOADED)
+    # Another test may have left a message.
+    expect(page.get_by_label("Body").filter(has_text=event_id)).to_be_visible(timeout=LOADED)
     redrive = page.get_by_role("button", name="Redrive")
     redrive.click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_role("alert")).to_contain_text("nothing was changed")
     redrive.click()
     page.get_by_role("button", name="Confirm").click()
-    expect(page.get_by_role("status")).to_contain_text("1 redriven, 0 left", timeout=LOADED)
+    expect(page.get_by_role("status")).to_contain_text(
+        re.compile(r"[1-9]\d* redriven, 0 left"), timeout=LOADED
+    )
     expect(page.locator("main")).to_contain_text("The queue is empty", timeout=LOADED)
 
 

@@ -29,7 +29,7 @@ function Releases({ status }) {
         Outcome: (item) => item.reason ? `${item.outcome}: ${item.reason}` : item.outcome,
         Operator: "operator",
         Commit: "commit",
-        "": (item) => item.from && item.from !== item.to && status.mayWrite
+        Action: (item) => item.from && item.from !== item.to && status.mayWrite
           ? html`<button type="button" onClick=${() => rollBack(item)} disabled=${task.isRunning}
             aria-label=${`Roll ${item.service} back to version ${item.from}`}>Roll back</button>`
           : html`<span></span>`,
@@ -40,7 +40,7 @@ const EXPLAINED = {
   review: "Plans the stack and reviews each change. Takes about 10 s for the platform on this "
     + "machine, and minutes on AWS.",
   drift: "Compares the resources with Terraform's state.",
-  cost: "Estimates the monthly cost on AWS for a million requests a day.",
+  cost: "Estimates the monthly cost on AWS for a million requests a month.",
 };
 
 function Report({ name }) {
