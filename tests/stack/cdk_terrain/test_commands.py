@@ -65,4 +65,5 @@ def test_cdktn_synthesizes_deploys_and_destroys_the_local_stack(
     run_cdktn("output", "local", "--skip-synth", "--outputs-file", str(file))
     assert json.loads(file.read_text())["local"]["functions"]
     run_cdktn("destroy", "local", "--auto-approve", "--skip-provider-lock")
-    assert run(stack, root, "state", "list", variables=variables).split() == []
+    shown = json.loads(run(stack, root, "show", "-json", variables=variables))
+    assert not shown.get("values", {}).get("root_module", {}).get("resources")
