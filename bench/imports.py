@@ -72,9 +72,10 @@ def import_seconds(before: str, measured: str) -> float:
 
 
 def measure(pair: Pair, runs: int) -> dict[str, float]:
-    """Measures library and replacement alternately.
+    """Measures the import of a Powertools utility and of its replacement, alternately.
 
-    Returns their median milliseconds and their ratio.
+    Returns the median milliseconds of each, and the median ratio of the utility's time to the
+    replacement's. A ratio above 1 means that the replacement is faster.
     """
     times = [
         (import_seconds(pair.before, pair.library), import_seconds(pair.before, pair.own))

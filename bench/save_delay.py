@@ -29,9 +29,13 @@ FULL_SAVE_INTERVAL = 6.0
 
 
 def save_delays(journal: Path, deadline: float) -> list[float]:
-    """Reads the journal until the deadline, and returns the seconds from each change to its save.
+    """Reads the journal until the deadline.
 
-    Saving all services deletes old files of the journal, so the journal is read continuously.
+    Reads it continuously, because the embedded AWS deletes old journal files when it saves the data
+    of all services.
+
+    Returns:
+        The seconds between each change and the time when it was saved, sorted.
     """
     delays: dict[tuple[str, float], float] = {}
     while time.monotonic() < deadline:
@@ -49,8 +53,9 @@ def save_delays(journal: Path, deadline: float) -> list[float]:
 
 
 def change(server: Server, deadline: float) -> None:
-    """Changes SSM parameters and IAM roles, and saves all services every FULL_SAVE_INTERVAL
-    seconds.
+    """Changes SSM parameters and IAM roles until the deadline.
+
+    Saves the data of all services every FULL_SAVE_INTERVAL seconds.
     """
     parameters, roles = server.client("ssm"), server.client("iam")
     saved, number = time.monotonic(), 0

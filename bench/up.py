@@ -47,7 +47,7 @@ def terraform_alone() -> float:
 
 
 def up(root: Root) -> tuple[float, dict[str, float]]:
-    """Returns the seconds of one `ops up`, and the seconds of each step that it reports."""
+    """Runs `ops up` once. Returns its seconds, and the seconds of each step that it reports."""
     begun = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-m", "ops", "up", "--root", str(root.path), "--json"],

@@ -79,7 +79,7 @@ ErrorCode = Literal[
     "not_joined",
     "dependency_unavailable",
     "internal_error",
-    # Errors of frames that name a room
+    # Errors that every frame with a roomId can cause
     "room_not_found",
     "not_a_member",
     "banned",

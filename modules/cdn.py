@@ -150,7 +150,7 @@ class Cdn(Construct):
             ],
         )
         # With ListBucket, S3 returns 404 for a missing file instead of 403. Clients cannot list the
-        # bucket, because the function single-page rewrites the path / to /index.html.
+        # bucket, because the function `single-page` changes the path `/` to `/index.html`.
         frontend.allow(_allow_reading(site, "ReadSite", ["s3:GetObject"], f"{frontend.arn}/*"))
         frontend.allow(_allow_reading(site, "FindSite", ["s3:ListBucket"], frontend.arn))
         media = self._distribution(

@@ -63,7 +63,8 @@ class Messaging(Construct):
         bus_name, bus_arn: The name and ARN of the bus.
         rule_names: The names of the bus's rules.
         alerts_topic_arn: The topic for alarms and budgets, which sends emails to alert_email.
-        notifications_topic_arn: The topic for users' events. Subscriptions filter on the body.
+        notifications_topic_arn: The topic that receives every NotificationEvent. A subscription
+            filters the events by the message body.
         work_queue: The queue that receives STATISTICS_EVENTS.
         deletions_queue: The queue that receives DELETION_EVENTS.
         undelivered: The dead-letter queue of the rules. The rule and the error are in the message

@@ -30,7 +30,10 @@ class Circuit(Struct, frozen=True):
 
 class Circuits(Protocol):
     def list_available(self, providers: Sequence[str]) -> Mapping[str, Circuit]:
-        """Returns the circuits that are closed or whose `opened_until` has passed, in order."""
+        """Returns the circuits that are closed or whose `opened_until` has passed, by provider.
+
+        The order is that of `providers`.
+        """
 
     def try_enter(self, provider: str, circuit: Circuit) -> bool:
         """Returns True if this call may use the provider.

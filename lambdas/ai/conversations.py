@@ -44,7 +44,10 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """A conversation without messages. `expires_at` is in seconds since the epoch."""
+    """The data of a conversation except its messages.
+
+    `expires_at` is in seconds since the epoch.
+    """
 
     conversation_id: str
     title: str
@@ -146,7 +149,7 @@ def append_messages(
 ) -> Conversation:
     """Returns the conversation with new messages. Drops the oldest messages over the limits.
 
-    The messages replace those that an earlier attempt of the same request has stored.
+    If an earlier attempt of the same request stored messages, the new messages replace them.
     """
     messages = [*conversation.without_request(added[0].request_id if added else None), *added]
     size = sum(message.size for message in messages)

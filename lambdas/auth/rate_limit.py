@@ -45,11 +45,13 @@ class Attempt(Struct, frozen=True):
 
 
 class _Counter(Struct, frozen=True):
-    """The start times of counted and of running attempts, in milliseconds since the epoch."""
+    """The attempts of one subject. Times are in milliseconds since the epoch."""
 
     revision: int
     attempts: tuple[int, ...]
+    """When the attempts that count towards the limit started."""
     running: tuple[int, ...]
+    """When the attempts that have not ended started."""
 
 
 class RateLimiter:

@@ -79,7 +79,8 @@ class RoomData:
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
         """Removes messages, their reaction counts, and the authors of anonymous messages."""
         ids = [message_id(room_id, number) for number in numbers]
-        # Reading first is cheaper, because most counts and authors do not exist.
+        # Deleting an item that does not exist costs more than reading it. Most messages have no
+        # reaction counts, and only anonymous messages have an item in the authors table.
         keys = [{"message_id": id_} for message in ids for id_ in (counts_id(message), message)]
         found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
         anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))

@@ -125,7 +125,10 @@ def load_lazily() -> bool:
 
 
 def _import_all(selected: Implementation) -> None:
-    """Imports the packages completely, and makes them available under CDKTF's names."""
+    """Imports all modules of the selected CDK's two packages.
+
+    Also registers each module under CDKTF's name for it, because this project imports those names.
+    """
     for installed, name in ((selected.core, CORE), (selected.bindings, PACKAGE)):
         importlib.import_module(installed)
         for module in [*sys.modules]:

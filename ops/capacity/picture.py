@@ -34,7 +34,7 @@ STYLE = """\
 
 
 def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> str:
-    """Returns a picture of the limits that break first.
+    """Returns an SVG picture of the limits that are reached first as the number of users grows.
 
     Args:
         uses: At most ten limits, each of which becomes a line.

@@ -40,7 +40,9 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     picture: Annotated[
         Path | None,
         typer.Option(
-            "--picture", metavar="FILE", help="Draw the limits that break first in this SVG file."
+            "--picture",
+            metavar="FILE",
+            help="Write an SVG picture of the limits that are reached first to this file.",
         ),
     ] = None,
     all_limits: Annotated[

@@ -44,7 +44,7 @@ class Collaborators:
     """The functions that a deployment calls. Tests pass fakes."""
 
     run_apply: Callable[[Callable[[], Apply]], Apply] = _run
-    """Calls its argument, which applies the plan. `local` also records an interrupted apply."""
+    """Calls the function that applies the plan. In `local`, also records an interrupted apply."""
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack

@@ -33,8 +33,8 @@ def wait_for_domain(
 ) -> Health:
     """Calls /health at the custom domain until it returns 200.
 
-    Waits with the first call until API Gateway reports the domain as available: a DNS resolver
-    that is queried too early caches for minutes that the name does not exist.
+    Makes the first call only after API Gateway reports the domain as available. A DNS resolver that
+    is queried earlier does not find the name, and caches this result for minutes.
 
     Args:
         url: The URL of /health at the custom domain.

@@ -40,7 +40,7 @@ class Comparison:
 
     settings: list[Difference]
     resources: list[Difference]
-    """By type: the numbers of resources, for types whose numbers differ."""
+    """The numbers of resources of a type, for each type whose numbers differ."""
 
 
 def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Path:

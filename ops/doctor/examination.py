@@ -53,7 +53,11 @@ ACTION = re.compile(r"perform: ?([\w-]+:\w+)")
 def examine(
     name: str, root: Root, connect: Callable[[str, Root], Cloud] = connect
 ) -> list[Finding]:
-    """Runs all checks of an environment, or as many as its credentials allow."""
+    """Runs all checks of an environment.
+
+    If no connection is possible, runs only the checks of the installed tools. A check for which a
+    permission is missing becomes a warning.
+    """
     try:
         cloud = connect(name, root)
     except OperatorError as error:
@@ -64,7 +68,7 @@ def examine(
 
 
 def examine_cloud(cloud: Cloud, root: Root, checks: Mapping[str, Check] = CHECKS) -> list[Finding]:
-    """Runs all checks of an environment to which a command is connected."""
+    """Runs all checks of an environment through an open connection."""
     findings = _findings("tools", check_tools(root))
     for subject, check in checks.items():
         findings += _findings(subject, _results(check, cloud))

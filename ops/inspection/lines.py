@@ -18,7 +18,7 @@ COLOURS = (*PLAIN_COLOURS, *(f"bright_{colour}" for colour in PLAIN_COLOURS))
 
 
 def choose_colours(services: Iterable[str]) -> dict[str, str]:
-    """Returns a colour of a terminal for each service."""
+    """Returns the terminal colour in which each service's log lines are printed."""
     return dict(zip(sorted(set(services)), itertools.cycle(COLOURS), strict=False))
 
 

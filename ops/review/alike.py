@@ -19,14 +19,14 @@ CHANGING = frozenset({Action.UPDATE, Action.REPLACE, Action.SUPERSEDE})
 NAMED = 3
 """Maximum number of attributes that a sentence names."""
 LONGEST_IN_SENTENCE = 40
-"""Maximum characters of a value in a sentence. A sentence names no longer value."""
+"""Maximum characters of a value in a sentence. A sentence omits longer values."""
 PHRASES = {
     ("aws_cloudwatch_log_group", "retention_in_days"): ("keep", "{after} days instead of {before}"),
     ("aws_lambda_function", "memory_size"): ("get", "{after} MB of memory instead of {before}"),
     ("aws_lambda_function", "timeout"): ("time", "out after {after} s instead of {before}"),
 }
-"""Verb and object for numbers with a unit, by type and attribute. 0 has special meanings, so it
-has no phrase."""
+"""The verb and the object of a sentence about a number with a unit, by resource type and attribute.
+They are not used for 0, which has special meanings."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ class Alike:
     def why(self) -> str:
         """The reasons for the verdict in one line. Omits less severe reasons.
 
-        If a rule has different texts for the changes, contains what these texts have in common.
+        If a rule has different texts for the changes, shows the beginning that they share, or the
+        first text and the number of the others.
         """
         by_rule: dict[str, list[str]] = {}
         for reason in self.reasons:
@@ -187,7 +188,11 @@ def _frozen(value: Any) -> Hashable:
 
 
 def _in_common(texts: Sequence[str]) -> str:
-    """Returns the text before the colon that several texts share, or the first text."""
+    """Combines several texts into one.
+
+    Returns the beginning up to a colon if all texts share it. Otherwise returns the first text and
+    the number of the others.
+    """
     beginning, colon, _ = texts[0].partition(": ")
     if len(texts) == 1:
         return texts[0]

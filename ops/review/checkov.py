@@ -35,9 +35,10 @@ def uses_checkov(
     """Returns True if a review includes checkov's findings.
 
     Args:
-        chosen: the operator's choice, or None for the default: checkov is installed, the review
-            creates the plan, which takes longer than checkov does, and the plan is for AWS.
-        is_new_plan: True if the review creates the plan, False if it reads a plan file.
+        chosen: the operator's choice. If it is None, the review includes checkov's findings if it
+            creates the plan, the plan is for AWS, and checkov is installed.
+        is_new_plan: True if the review creates the plan, which takes longer than checkov does.
+            False if it reads a plan file.
         emulated: True if the environment uses an emulated AWS.
     """
     if chosen is not None:
@@ -59,7 +60,7 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
             f"checkov is not installed at {checkov}:"
             " run `make test` once to install it, or use --no-checkov"
         )
-    # In this plan, nothing changes. Checkov therefore reports the findings that exist already.
+    # This plan changes nothing, so checkov reports the findings that exist before the change.
     before = {
         **document,
         "planned_values": (document.get("prior_state") or {}).get("values", {}),

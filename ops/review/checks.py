@@ -1,4 +1,4 @@
-"""Implements checks, such as those of expiry rules, for which rules.yml has no fields."""
+"""Implements checks that the fields of rules.yml cannot express, such as those of expiry rules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ REBUILT_BY = ("hash_key", "range_key", "key_schema", "projection_type", "non_key
 """Attributes of an index that DynamoDB cannot update. The provider recreates the index instead."""
 
 PARENTS = ("bucket", "function_name", "resource_arn", "rest_api_id")
-"""Attributes that refer to the resource which another resource configures."""
+"""Attributes by which a resource refers to the resource that it configures, its parent."""
 
 Check = Callable[[Change, Context], Iterator[str]]
 

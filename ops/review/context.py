@@ -9,9 +9,10 @@ from typing import Any
 from ops.terraform.plan_values import UNKNOWN
 
 NAMES = {"aws_s3_bucket": "bucket", "aws_lambda_function": "function_name"}
-"""The attribute with the name under which other resources refer to a resource of a type.
+"""By resource type: the attribute by which other resources refer to a resource of this type.
 
-References to other types contain an id, which is unknown until the apply creates the resource.
+It contains a name. References to other types contain an id, which is unknown until the apply
+creates the resource.
 """
 
 

@@ -59,7 +59,7 @@ def opened(change: Change) -> Iterator[str]:
 
 
 def _is_moved(change: Change) -> bool:
-    """Returns True if the rule now belongs to another group, network ACL or list, not a new one."""
+    """Returns True if the rule moves to another group, network ACL or list that exists already."""
     return any(
         change.after.get(name) not in (None, UNKNOWN, change.before.get(name)) for name in OWNERS
     )

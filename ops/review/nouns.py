@@ -19,7 +19,8 @@ _SPELLINGS = {
 }  # fmt: skip
 _WORD = re.compile(rf"\b({'|'.join(sorted(map(re.escape, _SPELLINGS), key=len, reverse=True))})\b")
 _UNCOUNTED = re.compile(r"((?<!mapp)ing|access|data|encryption|[^aeiousy]s)$")
-"""Ends of names that have no other plural: several of them are `S3 bucket versioning resources`."""
+"""Ends of names that cannot take a plural ending. Their plural adds the word `resources`, as in
+`S3 bucket versioning resources`."""
 
 
 @functools.cache

@@ -254,7 +254,9 @@ def _policies(
 
 
 def _documents(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yields the path, the old and the new document of each policy inside two values.
+    """Finds the policies in an attribute's old and new value.
+
+    Yields the path of each policy, its old document and its new document.
 
     Policies can be nested, for example in a role's `inline_policy` blocks.
     """

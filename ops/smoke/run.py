@@ -142,7 +142,10 @@ class Smoke:
     def _socket(
         self, transport: SocketTransport, service: str, socket: Socket, variables: Mapping[str, Any]
     ) -> list[Check]:
-        """Checks that an invalid ticket is rejected, then sends the frames with a valid ticket."""
+        """Opens a WebSocket with an invalid ticket, and checks that API Gateway rejects it.
+
+        Then opens one with a valid ticket, sends the suite's frames and checks the responses.
+        """
         reason = self._reason_not_to_send(socket.ticket, variables)
         if reason:
             return [_not_sent(service, CONNECT, reason)]
@@ -209,7 +212,10 @@ def _status_error(statuses: Collection[int], response: Response) -> str:
 
 
 def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
-    """Resolves variables in a value. A value that is only a variable keeps its type."""
+    """Replaces the variables in a value, such as `${postId}`.
+
+    A text that is only a variable becomes the variable's value, which may be a number or an object.
+    """
     if isinstance(value, dict):
         return {key: resolve(item, variables) for key, item in value.items()}
     if isinstance(value, list):

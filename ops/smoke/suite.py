@@ -89,7 +89,7 @@ class Socket(_Section):
     """
 
     ticket: str
-    """The variable with the ticket with which the tests connect."""
+    """The variable that contains the ticket for the connection."""
     frames: list[Frame]
 
 

@@ -21,7 +21,8 @@ ERROR_RATE = 0.01
 SLOWER = 2.0
 """Maximum p99 latency of a new version, as a multiple of the old version's p99 latency."""
 SLOW_FLOOR = 2000.0
-"""Milliseconds. A lower p99 latency is never too slow: first requests open connections."""
+"""Milliseconds. A p99 latency below this limit never counts as too slow. The first requests are
+slow because they open connections."""
 METRIC_PERIOD = 60
 """Seconds of one data point of Lambda's metrics."""
 FAILURES = "{ $.status >= 500 }"

@@ -18,7 +18,7 @@ IDENTIFIERS = (
     *("arn", "id", "name", "bucket", "function_name", "group_name"),
     *("endpoint", "address", "domain_name", "url"),
 )
-"""Attributes of a resource that a function's configuration may contain to refer to it."""
+"""Attributes by which a function's configuration may refer to a resource."""
 SHORTEST = 6
 """Minimum length of an identifier to search for in values. Shorter ones may match by chance."""
 WITHOUT_USE = frozenset(

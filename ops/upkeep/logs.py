@@ -76,7 +76,7 @@ class Line:
 
 
 def parse_since(text: str, now: float | None = None) -> int:
-    """Returns the time before a duration such as `30s`, `10m`, `2h` or `1d`.
+    """Subtracts a duration such as `30s`, `10m`, `2h` or `1d` from the current time.
 
     Returns:
         Milliseconds since the epoch.

@@ -110,7 +110,10 @@ class Redrive:
             yield messages
 
     def _deliver_to(self, name: str) -> Callable[[Message], None]:
-        """Returns a function that sends a message to the queue from which it came."""
+        """Returns a function that sends a message to its source queue.
+
+        For events that a rule could not deliver, the function sends the event to its target.
+        """
         source = name.removesuffix(SUFFIX)
         if source not in self._queues:
             return self._deliver_to_target

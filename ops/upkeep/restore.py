@@ -157,7 +157,7 @@ def drill_table(cloud: Cloud, table: str) -> Comparison:
             f"table {table}",
             before,
             after,
-            _table_fingerprint(dynamodb, copy, named=table),
+            _table_fingerprint(dynamodb, copy, label=table),
             seconds,
         )
     finally:
@@ -258,8 +258,12 @@ def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator
         _remove_cluster(rds, copy)
 
 
-def _table_fingerprint(dynamodb: Any, table: str, named: str | None = None) -> Fingerprint:
-    """Returns a table's fingerprint. `named` replaces the table's name in the result."""
+def _table_fingerprint(dynamodb: Any, table: str, label: str | None = None) -> Fingerprint:
+    """Returns a table's fingerprint.
+
+    Args:
+        label: The table name in the result. By default, the name of the table.
+    """
     keys = [
         key["AttributeName"]
         for key in dynamodb.describe_table(TableName=table)["Table"]["KeySchema"]
@@ -271,7 +275,7 @@ def _table_fingerprint(dynamodb: Any, table: str, named: str | None = None) -> F
             count, checksum = buckets.get(bucket, (0, 0))
             buckets[bucket] = (count + 1, (checksum + _hash(item)) % 2**64)
     return {
-        named or table: {
+        label or table: {
             bucket: (count, str(checksum)) for bucket, (count, checksum) in buckets.items()
         }
     }

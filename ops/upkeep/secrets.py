@@ -83,7 +83,9 @@ class Secrets:
         ]
 
     def store(self, name: str, value: str) -> bool:
-        """Stores a supplied value. Returns False if the secret already had this value.
+        """Stores a value that an operator supplies.
+
+        Returns False if the secret already had this value.
 
         Raises:
             OperatorError: The value is invalid, or the platform generates this secret.
@@ -102,7 +104,10 @@ class Secrets:
         return True
 
     def clear(self, name: str) -> bool:
-        """Clears a supplied value. Returns False if there was none."""
+        """Replaces an operator's value with the placeholder UNSET.
+
+        Returns False if the secret already had the placeholder.
+        """
         return self.store(name, UNSET)
 
     def is_set(self, name: str) -> bool:

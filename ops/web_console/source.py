@@ -155,7 +155,8 @@ class Source:
     def may_write(self) -> bool:
         """True if the console may change the environment.
 
-        On AWS, and in an environment that keeps its data, only with `--write`.
+        Without `--write`, the console may change only a local environment whose `retains_data` is
+        False.
         """
         if self._write:
             return True

@@ -324,7 +324,7 @@ def _headers(components: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _refusals(route: Route) -> list[tuple[int, tuple[str, ...]]]:
-    """Returns the statuses of a route's errors, each with its codes."""
+    """Returns the HTTP statuses of a route's errors, each with the error codes it can have."""
     found: dict[int, list[str]] = defaultdict(list)
     for code, status in route.errors.items():
         found[status].append(code)

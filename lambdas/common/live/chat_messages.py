@@ -145,7 +145,7 @@ def message_id(room_id: str, seq: int) -> str:
 
 
 def counts_id(message_id: str) -> str:
-    """Returns the key of the item with a message's reaction counts, which no index contains."""
+    """Returns the key of the item with a message's reaction counts. No index contains this item."""
     return f"{message_id}#reactions"
 
 

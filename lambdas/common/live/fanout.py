@@ -41,7 +41,8 @@ SESSION_ENDED = "session_ended"
 class Delivery(Struct, frozen=True, rename="camel"):
     """A frame to send to a room. If `name` is set, the cache records `name` as sent.
 
-    `correlation_id` is the id of the request that caused the frame, if another function sends it.
+    `correlation_id` is the id of the request that caused the frame. It is set if the frame is sent
+    by another function than the one that handled the request.
     """
 
     room_id: str

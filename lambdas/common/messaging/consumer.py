@@ -18,7 +18,10 @@ class _Detail(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class _Body(msgspec.Struct, frozen=True, rename="camel"):
-    """The members of a message's body that may contain a correlation id: of events, or its own."""
+    """The parts of a message's body that may contain a correlation id.
+
+    An event has it in `detail`, other messages have it at the top level.
+    """
 
     detail: _Detail = _Detail()
     correlation_id: str | None = None

@@ -32,7 +32,10 @@ class PersonalPrivacy(Body, frozen=True, kw_only=True):
 
 
 def may_see(visibility: Visibility, owner_id: str, viewer: Caller | None) -> bool:
-    """Returns True if the viewer may see a field with this visibility. None means everybody."""
+    """Returns True if the viewer may see a field with this visibility.
+
+    If the viewer is None, returns True only if everybody may see the field.
+    """
     if visibility == "public":
         return True
     if viewer is None or viewer.is_anonymous:

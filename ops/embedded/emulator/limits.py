@@ -90,7 +90,10 @@ def trim_logs() -> None:
 
 
 def trim_streams() -> None:
-    """Deletes records above STREAM_RECORDS that all functions have read."""
+    """Deletes the oldest records of each table's stream until it has at most STREAM_RECORDS.
+
+    Keeps records that a function has not read yet.
+    """
     for key, records in dynamodb._stream_records.all_items():
         trimmed = dynamodb._stream_trimmed._data.get(key, 0)
         end = trimmed + len(records)

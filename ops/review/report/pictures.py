@@ -24,18 +24,18 @@ TITLE_ROWS = 2
 WIDTH = 1090.0
 """Width in pixels. It fits beside a scroll bar on a screen of 1152 pixels."""
 NODES_SHOWN = 12
-"""Maximum nodes of a kind in a group that have a box. If there are more, only nodes that change
-have one, and one more box stands for the others."""
+"""Maximum number of boxes for the nodes of one kind in a group. If there are more nodes, only nodes
+that change have a box, and one more box shows the number of the others."""
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A node of the picture, with the changes of its resources."""
+    """A node of the picture, with the changes to its resources."""
 
     node: Node
     changes: tuple[Judged, ...] = ()
     href: str = ""
-    """The page element of the most severe change."""
+    """A link to the most severe change on the page. Empty if the node does not change."""
 
     @property
     def label(self) -> str:
@@ -105,7 +105,8 @@ class Panel:
     box: Box
     links: tuple[Link, ...]
     inside: tuple[str, ...]
-    """The connections inside the group, which have no line."""
+    """The connections inside the group. The page lists them, and the picture has no lines for them.
+    """
 
     @property
     def shapes(self) -> tuple[Shape, ...]:

@@ -65,18 +65,20 @@ def explore(
 
 
 @all_operations
-def test_requests(world: World, operation: Described) -> None:
+def test_responses_match_the_openapi_description(world: World, operation: Described) -> None:
     explore(operation.name, cases(operation), world.check, FEW)
 
 
 @all_actions
-def test_frames(sockets: Sockets, action: str) -> None:
+def test_responses_to_frames_match_the_asyncapi_description(sockets: Sockets, action: str) -> None:
     _explore_frames(sockets, action, FEW)
 
 
 @pytest.mark.nightly
 @all_operations
-def test_many_requests(world: World, operation: Described) -> None:
+def test_responses_to_many_requests_match_the_openapi_description(
+    world: World, operation: Described
+) -> None:
     explore(operation.name, cases(operation), world.check, MANY)
 
 
@@ -90,7 +92,9 @@ def test_nearly_all_operations_had_a_valid_request(world: World) -> None:
 
 @pytest.mark.nightly
 @all_actions
-def test_many_frames(sockets: Sockets, action: str) -> None:
+def test_responses_to_many_frames_match_the_asyncapi_description(
+    sockets: Sockets, action: str
+) -> None:
     _explore_frames(sockets, action, MANY)
 
 

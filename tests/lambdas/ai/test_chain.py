@@ -122,7 +122,7 @@ def test_pauses_before_retries_have_jitter_and_respect_retry_after(setup: Setup)
     assert len(set(setup.pauses)) > 10
 
 
-def test_a_slow_provider_times_out_early_enough_for_the_next(setup: Setup) -> None:
+def test_a_slow_provider_times_out_early_enough_for_the_next_provider(setup: Setup) -> None:
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.TIMEOUT)], 100
     started = setup.clock()
     assert setup.next_provider() == "openai"

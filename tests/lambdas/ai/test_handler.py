@@ -314,7 +314,9 @@ def test_the_next_provider_is_called_after_a_failure(
     assert response["model"] == f"{MODEL}-2026-01-01"
 
 
-def test_a_provider_is_retried_after_a_short_retry_after(call: Call, gemini: FakeProvider) -> None:
+def test_a_provider_is_retried_if_its_retry_after_is_short(
+    call: Call, gemini: FakeProvider
+) -> None:
     gemini.behaviours = [status(429, retry_after="1"), say("After a while.")]
     started = time.monotonic()
     response = ok(call("POST", "/ask", ASK))

@@ -149,7 +149,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") == "key-1"
 
-    def test_a_replaced_key_is_read_after_expiry_or_forget(
+    def test_a_replaced_key_is_read_after_the_cached_one_expires_or_is_discarded(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         self.store(ssm, "key-1")

@@ -159,7 +159,7 @@ def test_passwords_are_changed_and_reset(call: Call, registered: str) -> None:
     assert login(call, "An0ther-one")
 
 
-def test_an_anonymous_user_reads_me_but_cannot_change_a_password(call: Call) -> None:
+def test_an_anonymous_user_can_read_their_user_but_cannot_change_a_password(call: Call) -> None:
     response = call("POST", "/anonymous", {})
     assert response["statusCode"] == 201
     anonymous = document(response)

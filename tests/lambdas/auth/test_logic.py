@@ -372,7 +372,7 @@ def test_logout_ends_this_session_or_all(world: World) -> None:
     assert world.events.types[-2:] == ["UserLoggedOut", "UserLoggedOut"]
 
 
-def test_sessions_lists_the_callers_sessions_last_used_first(world: World) -> None:
+def test_the_callers_sessions_are_listed_last_used_first(world: World) -> None:
     first = login(world)
     world.clock.advance(1)
     second = caller_of(world, login(world))

@@ -62,7 +62,7 @@ def test_a_change_of_a_member_is_applied_after_a_concurrent_one(
         ok(ann.call("DELETE", path), 204)
 
 
-def test_a_user_leaves_despite_a_concurrent_mute_which_stays(
+def test_a_user_muted_while_leaving_leaves_and_stays_muted(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     def change() -> None:

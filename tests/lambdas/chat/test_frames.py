@@ -130,7 +130,7 @@ def test_a_message_is_announced_if_the_sender_has_disconnected(
     assert len(bob.take("new_message")) == 1
 
 
-def test_writes_by_rest_are_announced_to_connections(
+def test_changes_through_the_rest_api_are_announced_to_connections(
     ann: ChatUser, bob: ChatUser, sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     message = ann.send(room_id)
@@ -338,7 +338,7 @@ def test_typing_signals_reach_others_at_a_limited_rate(
     assert ann.take() == []
 
 
-def test_read_marks_only_increase_up_to_the_last_message(
+def test_read_marks_never_decrease_or_exceed_the_last_message(
     sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     ann, bob = sockets
@@ -445,7 +445,7 @@ def test_presence_is_visible_according_to_the_activity_status(
 
 
 @pytest.mark.parametrize("how", ["leave_room", "close"])
-def test_listeners_notified_of_online_are_notified_of_offline_later(
+def test_listeners_who_saw_a_user_online_are_notified_when_the_user_goes_offline(
     world: World,
     ann: ChatUser,
     bob: ChatUser,
@@ -488,7 +488,7 @@ def test_a_user_listed_online_in_a_join_ack_is_announced_offline(
     assert [frame["status"] for frame in listener.take()] == ["offline"]
 
 
-def test_during_a_profile_outage_connections_can_close_but_joins_fail(
+def test_connections_can_close_but_joins_fail_while_profiles_cannot_be_read(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -622,7 +622,7 @@ def test_clients_join_again_after_the_cache_is_flushed(
     assert [frame["seq"] for frame in sockets[1].take("new_message")] == [2]
 
 
-def test_without_the_cache_messages_are_stored_and_acknowledged(
+def test_messages_are_stored_and_acknowledged_while_the_cache_is_down(
     ann: ChatUser,
     bob: ChatUser,
     sockets: tuple[Socket, Socket],

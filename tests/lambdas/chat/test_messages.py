@@ -340,7 +340,7 @@ def test_a_repeated_message_keeps_its_attachments(
     assert len(world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/")["Contents"]) == 1
 
 
-def test_uploads_are_limited_to_their_uploader_room_and_type(
+def test_an_attachment_must_have_the_room_uploader_and_type_of_its_upload(
     ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
     created = upload(world, ann, room_id)

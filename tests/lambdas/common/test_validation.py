@@ -78,7 +78,7 @@ def test_long_lists_and_wrong_types_are_reported() -> None:
     assert errors_of({**GOOD, "alternatives": "none"}).keys() == {"alternatives"}
 
 
-def test_text_becomes_numbers_only_with_from_text() -> None:
+def test_strings_are_parsed_as_numbers_only_if_from_text_is_set() -> None:
     values = {"amount": "5", "currency": "EUR"}
     assert validate(Price, values, from_text=True).amount == 5
     with pytest.raises(Problem):

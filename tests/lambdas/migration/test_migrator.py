@@ -208,7 +208,7 @@ def test_a_concurrent_run_waits_for_the_first(
     assert len({row[0] for row in files.run("SELECT applied_by FROM migration.applied")}) == 1
 
 
-def test_a_run_that_waits_too_long_reports_it_before_its_timeout(files: Files) -> None:
+def test_a_run_that_waits_too_long_for_the_lock_fails_before_its_timeout(files: Files) -> None:
     files.write(_0001_a=A)
     with closing(files.postgres.connect(database=files.database)) as other:
         other.run(f"SELECT pg_advisory_lock({LOCK})")

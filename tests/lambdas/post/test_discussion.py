@@ -188,7 +188,7 @@ def test_the_author_of_an_anonymous_post_comments_under_its_alias(
     assert "Ann" not in str(world.events)
 
 
-def test_an_anonymous_comment_on_ones_public_post_does_not_reveal_the_author(
+def test_an_anonymous_comment_on_the_authors_own_public_post_does_not_reveal_the_author(
     world: World, post_id: str
 ) -> None:
     own = comment(world, post_id, caller=ANN, is_anonymous=True)

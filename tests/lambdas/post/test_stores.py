@@ -222,7 +222,7 @@ def test_tags_ignore_case_and_follow_changes_of_the_post(world: World) -> None:
     assert numbers(world.posts.list_by_tag("straße", 10, None).posts) == [1]
 
 
-def test_posts_of_an_author_with_a_tag_are_found_in_several_reads(
+def test_a_search_by_author_and_tag_continues_after_several_reads(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.post.posts.AUTHOR_READ", 3)
@@ -237,7 +237,7 @@ def test_posts_of_an_author_with_a_tag_are_found_in_several_reads(
     assert (numbers(third.posts), third.position) == ([1], None)
 
 
-def test_a_post_is_replaced_only_in_the_version_that_was_read(world: World) -> None:
+def test_a_post_is_not_replaced_if_it_changed_since_it_was_read(world: World) -> None:
     post = world.post()
     changed = structs.replace(post, content="y", version=2)
     assert world.posts.replace(post, changed)

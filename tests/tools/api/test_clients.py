@@ -50,7 +50,7 @@ ROUTE = Route("PUT", PATH, role(USER), "pin_post", body=Pin, refusals={"post_not
 
 @pytest.fixture(scope="module")
 def description() -> ApiDescription:
-    """The description of all services with one more operation."""
+    """The OpenAPI description of all services' operations and of ROUTE."""
     added = read_operation("post", ROUTE, PinApi.pin_post)
     return ApiDescription(describe_rest_api([*list_operations(), added]))
 
@@ -93,7 +93,7 @@ def test_a_new_operation_has_no_smoke_request_yet(description: ApiDescription) -
     assert names - {operation.name for operation in found if operation} == {NAME}
 
 
-def test_the_generated_types_check_calls_also_of_a_new_operation(
+def test_the_generated_types_also_check_calls_of_a_new_operation(
     description: ApiDescription, tmp_path: Path
 ) -> None:
     document = tmp_path / "openapi.json"

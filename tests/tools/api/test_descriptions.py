@@ -104,7 +104,9 @@ def test_the_examples_are_valid(openapi: dict[str, Any], operation: Any, name: s
         validate(operation.route.query, values, from_text=True)
 
 
-def test_only_anonymous_authors_are_missing_in_types_of_responses(openapi: dict[str, Any]) -> None:
+def test_all_response_fields_except_authors_and_correlation_ids_are_required(
+    openapi: dict[str, Any],
+) -> None:
     """A field with a default would be optional for clients, although it is always present."""
     schemas = openapi["components"]["schemas"]
 
@@ -181,7 +183,7 @@ def test_every_action_has_an_acknowledgement_and_every_event_a_message() -> None
     assert len(published) == sum(map(len, EVENTS.values()))
 
 
-def test_no_event_but_user_registered_contains_text_that_a_user_wrote() -> None:
+def test_only_the_event_user_registered_contains_text_that_a_user_wrote() -> None:
     texts = {
         f"{event_type.__name__}.{field.encode_name}"
         for types in EVENTS.values()

@@ -228,7 +228,7 @@ def test_content_that_changes_between_check_and_copy_is_not_served(
     assert uploads.use("user-1", key, "served/")
 
 
-def test_a_missing_upload_is_reported_without_permission_to_list(
+def test_a_missing_upload_is_reported_even_if_s3_denies_access(
     s3: "S3Client", uploads: Uploads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(**_: Any) -> Any:
