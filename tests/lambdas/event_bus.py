@@ -11,8 +11,9 @@ UNAVAILABLE = EndpointConnectionError(endpoint_url="https://events")
 class FakeEventBridge:
     """Records calls and accepted entries.
 
-    If `failure` is an exception, each call raises it. If it is a mapping, it has the error codes of
-    refused entries by type. The first calls use one element of `next_failures` each instead.
+    If `failure` is an exception, each call raises it. If it is a mapping from event types to error
+    codes, entries of these types fail with their error code. Each of the first calls uses one
+    element of `next_failures` instead of `failure`.
     """
 
     def __init__(self, *next_failures: Exception | dict[str, str]) -> None:

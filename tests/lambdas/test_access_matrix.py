@@ -1,7 +1,8 @@
 """Checks the access to every route for every kind of caller against the API contract.
 
 The table is written by hand, because the code's own route tables are compared with it. The second
-column is the rule: `public` admits everyone, `all` every token, `users` only registered users.
+column is the access rule: `public` admits every request, `all` admits every valid token, and
+`users` admits only tokens of registered users.
 """
 
 from collections.abc import Mapping

@@ -53,7 +53,7 @@ def conversations_table(dynamodb: "DynamoDBClient") -> str:
 
 @pytest.fixture
 def usage(dynamodb: "DynamoDBClient", usage_table: str) -> Callable[[str, str], dict[str, int]]:
-    """Returns a function that reads the numbers of a user's item for a day."""
+    """Returns a function that reads the numeric attributes of a user's usage on a day."""
 
     def read(user_id: str, day: str) -> dict[str, int]:
         key = {"user_id": {"S": user_id}, "day": {"S": day}}

@@ -365,7 +365,7 @@ def test_translate_returns_both_languages(world: World) -> None:
         ({"new": True}, False, True),
     ],
 )
-def test_moderate_returns_all_categories_and_flags_if_one_applies(
+def test_a_moderation_result_has_all_categories_and_is_flagged_if_one_applies(
     world: World, categories: dict[str, bool], flagged: bool, expected: bool
 ) -> None:
     world.models.text = json.dumps({"flagged": flagged, "categories": categories})

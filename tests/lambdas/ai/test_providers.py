@@ -62,7 +62,9 @@ def failure(server: FakeProvider, behaviour: Behaviour, timeout: float = 5.0) ->
     return failed.value
 
 
-def test_complete_sends_the_prompt_and_returns_text_and_usage(server: FakeProvider) -> None:
+def test_complete_sends_the_prompt_and_returns_the_text_with_its_token_counts(
+    server: FakeProvider,
+) -> None:
     server.behaviours = [say("Hi — 你好 🙂")]
     found = complete(server)
     assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == (

@@ -91,7 +91,9 @@ def login(call: Call, password: str = PASSWORD) -> Any:
     return document(response)
 
 
-def test_register_login_refresh_and_logout(call: Call, registered: str) -> None:
+def test_a_user_can_register_and_log_in_and_refresh_and_log_out(
+    call: Call, registered: str
+) -> None:
     tokens = login(call)
     user = {"userId": registered, "email": EMAIL, "displayName": "Ann", "roles": ["user"]}
     assert tokens.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}
@@ -131,7 +133,7 @@ def test_the_profile_name_replaces_the_account_name(
     assert {session["display_name"]["S"] for session in sessions} == {"Ann of Tea"}
 
 
-def test_passwords_are_changed_and_reset(call: Call, registered: str) -> None:
+def test_a_password_can_be_changed_and_reset(call: Call, registered: str) -> None:
     access, other = login(call)["accessToken"], login(call)["accessToken"]
     wrong = call(
         "POST",

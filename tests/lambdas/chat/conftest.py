@@ -273,7 +273,7 @@ class World:
         ]
 
     def stream(self, message_id: str, before: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Returns the stream record of a message's current item, as a change of `before`."""
+        """Returns the stream record of the change from `before` to a message's current item."""
         key = {"message_id": {"S": message_id}}
         images = {"NewImage": self.dynamodb.get_item(TableName="messages", Key=key)["Item"]}
         if before:

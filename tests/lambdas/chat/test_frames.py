@@ -353,7 +353,7 @@ def test_read_marks_never_decrease_or_exceed_the_last_message(
     assert bob.send("mark_read", roomId=room_id, seq=0)["code"] == "invalid_fields"
 
 
-def test_typing_and_read_frames_of_an_anonymous_author_are_suppressed(
+def test_other_users_get_no_typing_or_read_frames_of_an_anonymous_author(
     sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     ann, bob = sockets
@@ -367,7 +367,7 @@ def test_typing_and_read_frames_of_an_anonymous_author_are_suppressed(
     assert "ann" not in json.dumps(frame)
 
 
-def test_anonymous_users_cause_no_presence_typing_or_read_frames(
+def test_other_users_get_no_presence_or_typing_or_read_frames_of_anonymous_users(
     ann: ChatUser, visitor: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("public")
@@ -475,7 +475,7 @@ def test_listeners_who_saw_a_user_online_are_notified_when_the_user_goes_offline
     assert listeners[0].take() == []
 
 
-def test_a_user_listed_online_in_a_join_ack_is_announced_offline(
+def test_a_user_whom_a_join_ack_listed_as_online_is_later_announced_as_offline(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)

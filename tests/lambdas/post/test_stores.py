@@ -171,7 +171,7 @@ def test_the_timeline_spans_shards_and_months(world: World) -> None:
     assert third.position is None
 
 
-def test_each_execution_environment_writes_a_month_once(
+def test_each_execution_environment_records_a_month_only_once(
     make_world: Callable[..., World], dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     updates: list[Any] = []

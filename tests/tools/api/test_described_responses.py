@@ -18,7 +18,7 @@ POST = "/v1/posts/some-id"
 
 
 def example(operation: Described, status: int) -> tuple[dict[str, str], Any]:
-    """Returns the headers and the body that a response needs at least."""
+    """Returns the described headers and the example body of a response."""
     response = operation.responses[status]
     described = {"ETag": '"1"', "Location": "https://example.com/a", "Retry-After": "1"}
     known = {**described, "WWW-Authenticate": "Bearer", "X-Correlation-Id": "id"}

@@ -193,7 +193,7 @@ def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
 
 
 @pytest.mark.parametrize("may_exist", [False, True])
-def test_find_or_create_returns_a_resource_that_an_earlier_attempt_creates_after_find(
+def test_find_or_create_finds_a_resource_that_an_earlier_attempt_creates_meanwhile(
     may_exist: bool,
 ) -> None:
     created: list[str] = []

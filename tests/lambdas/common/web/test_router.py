@@ -165,7 +165,7 @@ def test_correlation_id_is_returned_and_logged(
     assert "secret-thing" not in json.dumps(line)
 
 
-def test_the_log_has_the_problem_the_kind_of_caller_and_the_id_of_the_access_log(
+def test_log_lines_have_the_problem_code_and_the_kind_of_caller_and_the_access_log_id(
     call: Call, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     anonymous, registered = caller().to_context(), caller("user").to_context()
