@@ -119,7 +119,8 @@ def main() -> None:
         "--calls",
         type=int,
         default=300,
-        help="number of runs of each query, by the service and by the driver (default: 300)",
+        help="number of times that the catalog service and the PostgreSQL driver each run a query"
+        " (default: 300)",
     )
     arguments = parser.parse_args()
     session = boto3.Session("test", "test", region_name="us-east-1")

@@ -46,7 +46,7 @@ def start_cloud(root: Root, environment: str) -> Cloud:
 
 
 def initialize_terraform(root: Root, cloud: Cloud) -> Terraform:
-    """Returns a `Terraform` that is initialized for the cloud's environment."""
+    """Synthesizes a cloud's environment, and returns its stack after `terraform init`."""
     name = cloud.environment.name
     synthesize([name], root.cdktf_out, cloud.variables)
     stack = Terraform(

@@ -144,7 +144,7 @@ class Timed(NamedTuple):
 async def time_frame(
     clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
 ) -> Timed:
-    """Performs an action that sends one frame to every client in the room."""
+    """Performs an action that sends one frame to each client in the room. Returns the times."""
     before = [frames(client, room) for client in clients]
     called = time.time()
     doing = asyncio.ensure_future(act())

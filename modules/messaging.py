@@ -174,7 +174,7 @@ class Messaging(Construct):
         }
 
     def _topic(self, resource: str, publishers: Sequence[Statement]) -> str:
-        """Creates the topic `multitask-{resource}-{environment}` with an inline policy."""
+        """Creates the topic `multitask-{resource}-{environment}` with its access policy."""
         name = topic_name(resource, self._environment.name)
         arn = self._names.arn("sns", name)
         statements = [replace(publisher, resources=[arn]) for publisher in publishers]

@@ -156,7 +156,8 @@ class Security(Construct):
                 Statement(
                     # The statement has no condition: EventBridge sends no source account to an
                     # encrypted topic (SNS developer guide, key management), so a condition would
-                    # drop its events. The policies of topics and queues restrict the rules instead.
+                    # reject its events. Instead, the policies of topics and queues allow only this
+                    # platform's rules to send.
                     sid="Events",
                     actions=use,
                     resources=["*"],

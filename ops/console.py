@@ -33,7 +33,7 @@ def format_duration(seconds: float) -> str:
 
 
 def suggest(step: str) -> None:
-    """Prints what to do next to standard error, if a person reads it on a terminal."""
+    """Prints the suggested next step to standard error, if standard error is a terminal."""
     if err.is_terminal:
         report(f"Next: {step}")
 

@@ -59,7 +59,10 @@ def pytest_configure_node(node: WorkerController) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects tests marked `nightly` unless -m contains that marker. Orders the tests."""
+    """Deselects tests marked `nightly` unless -m contains that marker.
+
+    Sorts the tests so that the longest scopes begin first.
+    """
     if "nightly" not in config.option.markexpr:
         nightly = [item for item in items if item.get_closest_marker("nightly")]
         if nightly:

@@ -21,7 +21,7 @@ _FRAMES = {type_.__struct_config__.tag: type_ for type_ in SERVER_FRAMES}
 
 
 def is_declared(operation: Operation) -> bool:
-    """Returns True unless the operation is a fake of a test, which declares no type."""
+    """Returns True if the operation declares the type of its response. Fakes in tests do not."""
     return "Any" not in str(get_type_hints(operation).get("return", Any))
 
 

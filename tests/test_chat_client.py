@@ -1,4 +1,4 @@
-"""Tests how the chat client of the tests handles errors of API Gateway itself."""
+"""Tests how the tests' chat client handles errors that API Gateway returns, not the service."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def test_the_functions_pins_move_together_with_the_pipfile() -> None:
     assert set(rule["matchPackageNames"]) == {pin.partition("==")[0] for pin in read_pins()}
 
 
-def test_only_tests_and_actions_are_merged_without_a_review() -> None:
+def test_only_updates_of_test_tools_and_actions_are_merged_without_a_review() -> None:
     merged = [rule for rule in CONFIGURATION["packageRules"] if rule.get("automerge")]
     assert [rule["groupName"] for rule in merged] == ["tests and checks", "actions"]
     assert all("major" not in rule["matchUpdateTypes"] for rule in merged)

@@ -1,9 +1,10 @@
-"""Takes the pictures of docs/console.md from the platform on this machine.
+"""Takes the screenshots that docs/console.md shows, from the console of a platform on this machine.
 
 python -m tools.console_pictures [ROOT [ADDRESS]]
 
-Fills the platform with demonstration data, sends requests of which one fails, and puts a message
-into a dead-letter queue. Requires a Chromium on the PATH.
+ROOT is the directory of the platform, ADDRESS is the address of another console to photograph. The
+tool fills the platform with demonstration data, sends some requests, one of which fails, and puts a
+message into a dead-letter queue. Requires Chromium on the PATH.
 """
 
 from __future__ import annotations

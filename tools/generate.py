@@ -37,7 +37,7 @@ def main(*, with_diagrams: bool) -> None:
 
 
 def diagrams() -> dict[Path, str]:
-    """Returns the diagrams of prod, and the picture in README."""
+    """Returns the page with the diagrams of prod, and the SVG picture in README, by path."""
     with tempfile.TemporaryDirectory() as directory:
         synthesize(["prod"], Path(directory), {})
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / "prod"))

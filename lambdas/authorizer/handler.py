@@ -24,7 +24,10 @@ class UnauthorizedError(Exception):
 
 
 class Authorizer:
-    """Converts a token or ticket to an IAM policy, and to the context that services read."""
+    """Converts an access token, or a ticket that opens a WebSocket, to an IAM policy.
+
+    The policy is returned with the context that services read.
+    """
 
     def __init__(self, tokens: TokenVerifier, tickets: TicketStore, logger: Logger) -> None:
         self._tokens = tokens

@@ -155,7 +155,8 @@ def _bare_package(spec: ModuleSpec) -> ModuleType:
 
 def _preload_in_node() -> None:
     """Adds the preload to NODE_OPTIONS, which jsii's Node inherits. Keeps existing options."""
-    # JSON quoting matches how Node parses NODE_OPTIONS, which has no escapes for other letters.
+    # In NODE_OPTIONS, as in JSON, a backslash escapes quotation marks and backslashes. Node has no
+    # escapes for other letters, so `ensure_ascii` must be off.
     path = json.dumps(str(PRELOAD), ensure_ascii=False)
     option = f"--preserve-symlinks --require {path}"
     options = os.environ.get("NODE_OPTIONS", "")

@@ -37,6 +37,9 @@ def updated(document: str, graph: Graph) -> str:
 
 
 def picture(graph: Graph, name: str) -> str:
-    """Returns a view as Mermaid. Folded views have too many edges for labels, so they have none."""
+    """Returns a view as Mermaid text.
+
+    A folded view, which draws nodes of one kind as one node, has no labels: it has too many edges.
+    """
     view = load_drawing().views[name]
     return mermaid(view_of(graph, name), words=not view.folded)

@@ -105,8 +105,8 @@ class Draft:
         for file in files:
             if self._copied.get(file) != _modification(self._checkout / file):
                 raise OperatorError(
-                    f"{file} changed while this command was running: nothing was changed, run the"
-                    " command again"
+                    f"Another program has changed {file} while this command was running. This"
+                    " command has changed nothing: run it again"
                 )
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
         try:

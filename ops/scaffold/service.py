@@ -100,7 +100,7 @@ def _rename(text: str, name: str) -> str:
 
 
 def _register(draft: Draft, name: str) -> None:
-    """Adds the service to the lists of services that README names."""
+    """Adds the service to every list of services in the program and the tests."""
     draft.insert("environments/model.py", '    "authorizer",\n', f'    "{name}",\n')
     draft.insert("lambdas/route_tables.py", '"health")', f'"{name}", ')
     draft.insert(

@@ -89,7 +89,7 @@ class LiveMap:
             return self._drawn
 
     def values(self) -> dict[str, Any]:
-        """Returns the live values, and the page that each node of the picture opens."""
+        """Returns the current metrics and alarms, and the page that each node of the map opens."""
         metrics = self._metrics()
         return {
             "pages": self._draw()[2],

@@ -19,6 +19,6 @@ def test_versions_of_nested_npm_packages_are_read() -> None:
     assert read_versions({"packages": packages}) == {"@b/c": "1"}
 
 
-def test_moved_added_and_removed_packages_are_listed() -> None:
+def test_updated_added_and_removed_packages_are_listed() -> None:
     lines = list(compare({"a": "1", "b": "1", "c": "1"}, {"a": "2", "b": "1", "d": "1"}))
     assert lines == ["a: 1 -> 2", "c: 1 -> removed", "d: added -> 1"]

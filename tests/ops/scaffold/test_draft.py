@@ -87,7 +87,7 @@ def test_a_file_that_somebody_changed_meanwhile_is_not_replaced(checkout: Path) 
     with draft_of(checkout) as draft:
         change(draft)
         (checkout / "a" / "old").write_text("edited meanwhile")
-        with pytest.raises(OperatorError, match="a/old changed while this command was running"):
+        with pytest.raises(OperatorError, match="changed a/old while this command was running"):
             draft.publish()
     assert content(checkout) == {"a/old": "edited meanwhile", "kept": "kept"}
 
