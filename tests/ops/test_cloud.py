@@ -19,10 +19,13 @@ from ops.commands.index import ENTRIES
 from ops.root import Root
 
 SHARED, DEV = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
-ARGUMENTS = {"service": "all", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
+ARGUMENTS = {"service": "health", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
 """Values of required arguments of commands, by name. Other arguments are `dev`."""
+OPTIONS = {"invoke": ["--example", "health"]}
+"""Options without which a command does not access the environment, by command."""
 OFFLINE = {
     "api",
+    "capacity",
     "conformance",
     "environment",
     "synth",
@@ -33,6 +36,8 @@ OFFLINE = {
     "down",
     "dev",
     "code",
+    "new",
+    "seed",
 }
 """Commands that do not access an environment on AWS."""
 
@@ -83,7 +88,7 @@ def test_every_command_rejects_credentials_of_another_account(
     command: Any,
 ) -> None:
     monkeypatch.setenv("DEV_ACCOUNT_ID", "999999999999")
-    arguments = [*names, "--root", str(root.path)]
+    arguments = [*names, "--root", str(root.path), *OPTIONS.get(names[0], [])]
     for parameter in command.params:
         name = parameter.name or ""
         is_argument = parameter.param_type_name == "argument"
