@@ -1,4 +1,4 @@
-"""Commands bootstrap, synth, env and logs."""
+"""Commands bootstrap, synth, env, logs and environment."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from ops.commands.options import (
     RootOption,
     check_environment,
     check_log_group,
+    complete_environment,
     complete_service,
 )
 from ops.console import print_line, print_result, report
 from ops.deployment.bootstrap import bootstrap_account
+from ops.deployment.environment_file import compare_environments, create_environment
 from ops.root import PROJECT
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import HCL, format_hcl, program_variables, synthesize
@@ -32,6 +34,13 @@ from ops.terraform.toolchain import (
     terraform_variables,
 )
 from ops.upkeep.logs import follow, parse_since, read
+
+app = typer.Typer(
+    help="Create environment files, and compare environments.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+)
 
 
 def bootstrap(
@@ -141,3 +150,50 @@ def logs(
     cloud = connect(environment, root)
     for line in (follow if is_following else read)(cloud, service, start):
         print_line(line.as_json() if as_json else line.as_text())
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Name of the new environment.")],
+    like: Annotated[
+        str,
+        typer.Option(
+            help="Environment whose settings are copied.",
+            autocompletion=complete_environment,
+            callback=check_environment,
+        ),
+    ] = "dev",
+) -> None:
+    """Write a new environment file with the settings and comments of another one."""
+    print_line(str(create_environment(name, like)))
+    report(
+        f"Check the domains and the settings. Then:\n"
+        f"  export {name.upper()}_ACCOUNT_ID=...   # 12 digits\n"
+        f"  ops doctor {name}      # lists what the account lacks\n"
+        f"  ops bootstrap {name}   # once per account\n"
+        f"  ops deploy {name}\n"
+        f"A pipeline needs a GitHub environment {name} and a job in"
+        " .github/workflows/deploy.yml (docs/operations/pipelines.md)."
+    )
+
+
+@app.command()
+def diff(
+    first: EnvironmentArgument, second: EnvironmentArgument, as_json: JsonOption = False
+) -> None:
+    """Show the settings and the numbers of resources that differ between two environments."""
+    result = compare_environments(first, second)
+    rows = [
+        (item.key, _text(item.first), _text(item.second))
+        for item in [*result.settings, *result.resources]
+    ]
+    table = [("", first, second), *rows]
+    widths = [max(len(row[column]) for row in table) for column in (0, 1)]
+    lines = [f"{key:<{widths[0]}}  {one:<{widths[1]}}  {two}".rstrip() for key, one, two in table]
+    print_result(result, lines, as_json=as_json)
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return "-"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -93,7 +93,7 @@ class Recovery:
     lost: dict[str, float]
     """Services with lost changes, and the time of the first lost change (epoch seconds)."""
     damages: list[dict[str, Any]] = field(default_factory=list)
-    """Files that could not be loaded, with the fields of `emulator.loading.Damage`."""
+    """Files that could not be loaded, with the fields of `emulator.durability.loading.Damage`."""
 
     def lines(self) -> list[str]:
         """Returns the lines that describe the recovery to the operator."""

@@ -24,14 +24,14 @@ from .corrections import (
     return_tag_of_updated_functions,
     store_response_bodies,
 )
-from .durable_stores import DurableStores
+from .durability.durable_stores import DurableStores
+from .durability.journal import Journal
+from .durability.saving import Saver, add_save_request
 from .internals import verify
-from .journal import Journal
 from .log_settings import store_log_settings
 from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
 from .request_logs import log_requests
-from .saving import Saver, add_save_request
 from .trace_groups import add_trace_groups
 from .transport import serve_with_tls
 from .workers import (

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from environments import load_environment
 from ops.__main__ import app
 from ops.cloud import Cloud
-from ops.commands import database as command
+from ops.commands import upkeep as command
 from ops.deployment.migrations import Migrated, MigrationFunction, plan_migrations, run_migrations
 from ops.errors import OperatorError
 

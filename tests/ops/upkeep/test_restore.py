@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from environments import load_environment
 from ops.__main__ import app
 from ops.cloud import Cloud
-from ops.commands import database as command
+from ops.commands import upkeep as command
 from ops.embedded.copies import remove_copy, restore_copy
 from ops.errors import OperatorError
 from ops.root import Root

@@ -1,4 +1,4 @@
-"""Commands migrate and restore-drill: database migrations and a test of the backups."""
+"""Commands migrate, redrive and restore-drill."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from ops.cloud import connect
 from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
 from ops.console import print_result
 from ops.deployment.migrations import function_name, plan_migrations, run_migrations
+from ops.upkeep.redrive import Redrive
 from ops.upkeep.restore import drill
 
 
@@ -24,6 +25,23 @@ def migrate(
     result = (plan_migrations if plan else run_migrations)(cloud, function_name(cloud))
     pending = [f"pending   {name}" for name in result.pending] or ["Nothing is pending"]
     print_result(result, pending if plan else [result.line()], as_json=as_json)
+
+
+def redrive(
+    environment: EnvironmentArgument,
+    queue: Annotated[
+        str | None,
+        typer.Argument(
+            help="Queue, such as profile-events; the default is all dead-letter queues."
+        ),
+    ] = None,
+    root: RootOption = ROOT,
+    as_json: JsonOption = False,
+) -> None:
+    """Move messages from dead-letter queues back to their consumers. Safe to repeat."""
+    results = Redrive(connect(environment, root)).run(queue)
+    lines = [f"{item.queue:<28} {item.redriven} redriven, {item.left} left" for item in results]
+    print_result(results, lines, as_json=as_json)
 
 
 def restore_drill(

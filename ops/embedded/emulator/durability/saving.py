@@ -20,10 +20,10 @@ from urllib.parse import parse_qs
 import ministack.app
 from ministack.services import lambda_svc
 
-from .calls import Application, Message
+from ..calls import Application, Message
+from ..limits import bound_data
 from .durable_stores import DurableStores
 from .journal import Journal
-from .limits import bound_data
 from .loading import Damage, keep, load_all, load_service
 from .reserve import Reserve
 from .state_files import StateFiles, write_in_child
