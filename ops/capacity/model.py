@@ -141,7 +141,7 @@ class Model(Strict):
 
 
 def load_model(file: Path | None = None) -> Model:
-    """Returns the built-in model, with the values of `file` in place of its own.
+    """Returns the built-in model. Values in `file` replace those of the built-in model.
 
     Raises:
         OperatorError: The file is missing or invalid. Names each key with its value.

@@ -195,7 +195,7 @@ class LoggedWorker:
 
 
 def share_trace() -> None:
-    """Gives the authorizer and the function of a REST request the trace id of its access log."""
+    """Makes the authorizer and the function of a REST request use the trace of its access log."""
     create = lambda_svc._xray_trace_id_for_invocation
 
     def find_or_create(config: dict[str, Any], inbound: str | None = None) -> str | None:
