@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -303,3 +305,14 @@ def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> No
         [group] = cache.describe_replication_groups()["ReplicationGroups"]
         [node_group] = group["NodeGroups"]
         assert node_group["PrimaryEndpoint"]["Port"] == 20_001
+
+
+def test_connections_receive_no_session_tickets(server: Server) -> None:
+    """A ticket that arrives while a client sends its first request can make `ssl` lose it."""
+    tls = ssl.create_default_context(cafile=server.authority)
+    address = (LOOPBACK, server.port)
+    with tls.wrap_socket(socket.create_connection(address), server_hostname=LOOPBACK) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert client.recv(1)
+        assert client.version() == "TLSv1.3"
+        assert client.session is None or not client.session.has_ticket

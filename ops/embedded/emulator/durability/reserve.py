@@ -21,6 +21,8 @@ class Reserve:
         self._size = size
         self._minimum = minimum
         self._lock = threading.Lock()
+        self._partial = file.with_name(f"{file.name}.partial")
+        self._partial.unlink(missing_ok=True)
         self.is_full = file.exists() and file.stat().st_size == size
         """False if the space is not reserved, because the disk is or was full."""
 
@@ -36,11 +38,12 @@ class Reserve:
             try:
                 # Writing the bytes occupies the space. Some file systems reserve nothing for a hole
                 # in a file.
-                self._file.write_bytes(bytes(self._size))
+                self._partial.write_bytes(bytes(self._size))
             except OSError:
-                self._file.unlink(missing_ok=True)
+                self._partial.unlink(missing_ok=True)
             else:
                 self.is_full = True
+                self._partial.replace(self._file)
 
     def free(self) -> bool:
         """Deletes the file, so that its space becomes free. Returns False if no space was
