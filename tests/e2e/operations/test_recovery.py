@@ -50,6 +50,8 @@ def test_status_shows_processes_and_health(platform: Platform) -> None:
     }
     plain_site = status["addresses"].pop("plain site")
     assert re.fullmatch(r"http://\w+\.plain\.localhost:\d+", plain_site)
+    console = console_address(Root(platform.root))
+    assert status["addresses"].pop("console", None) == (str(console) if console else None)
     assert status["addresses"] == {
         "api": platform.api_url,
         "ws": platform.ws_url,
