@@ -25,6 +25,7 @@ from bench.chaos.__main__ import table
 from bench.chaos.faults import KILLS, Fault
 from bench.chaos.rounds import RECOVERY_LIMIT, run_under_load, run_up
 from ops.embedded import EmbeddedCloud
+from ops.local.console_process import console_address
 from ops.root import PROJECT, Root, read_json
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.commands import run_ops
