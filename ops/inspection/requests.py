@@ -115,7 +115,7 @@ def is_failure(status: str) -> bool:
 
 
 def number(text: str) -> float | None:
-    """Returns a number from a log line, or None if there is none."""
+    """Returns the number in a field of a log line, or None if the field is not a number."""
     try:
         return float(text)
     except ValueError:

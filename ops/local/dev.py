@@ -276,7 +276,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
 
 
 def syntax_error(function: str, folder: Path = LAMBDAS) -> str | None:
-    """Returns the first syntax error in a function's files, or None if there is none."""
+    """Returns the first syntax error in a function's files, or None if all are valid."""
     for file in sorted([*(folder / function).rglob("*.py"), *(folder / SHARED).rglob("*.py")]):
         try:
             _compile(file, file.stat().st_mtime_ns)

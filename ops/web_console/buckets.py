@@ -101,5 +101,5 @@ def download(source: Source, bucket: str, key: str) -> Response:
 def _name(source: Source, bucket: str) -> str:
     buckets = list_buckets(source)
     if bucket not in buckets:
-        raise OperatorError(f"There is no bucket {bucket}: use one of {', '.join(buckets)}")
+        raise OperatorError(f"The bucket {bucket} does not exist: use one of {', '.join(buckets)}")
     return buckets[bucket]

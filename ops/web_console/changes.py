@@ -54,12 +54,12 @@ class Reports:
         self._running = {name: threading.Lock() for name in REPORTS}
 
     def get(self, name: str) -> dict[str, Any]:
-        """Returns the latest result of a command, or a result without `time` if there is none."""
+        """Returns the latest result of a command. Without one, the result has no `time`."""
         stored = read_json(self._directory / f"{name}.json") or {}
         return {**stored, "isRunning": self._running[name].locked()}
 
     def page(self, name: str) -> bytes | None:
-        """Returns the HTML page that a command wrote, or None if there is none."""
+        """Returns the HTML page that a command wrote, or None if it has written no page."""
         file = self._directory / f"{name}.html"
         return file.read_bytes() if file.exists() else None
 

@@ -21,7 +21,7 @@ from ops.web_console.source import Source
 VIEW = "live"
 """The view of ops/diagram/drawing.yml that the map shows."""
 WIDTH = 1140.0
-"""Pixels. The picture fits beside the navigation of a page of 1440 pixels."""
+"""Width of the map in pixels. On a screen 1440 pixels wide, it fits next to the navigation."""
 WINDOW = 60
 """Seconds."""
 METRICS = (

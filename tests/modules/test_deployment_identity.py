@@ -197,7 +197,7 @@ def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_n
 def test_the_deploy_role_can_manage_the_log_group_named_after_a_websocket_apis_id(
     dev: Synthesized,
 ) -> None:
-    group = "/aws/apigateway/2b782fa8/dev"  # modules/api/websocket.py gives the group such a name
+    group = "/aws/apigateway/2b782fa8/dev"  # named as in modules/api/websocket.py
     statements = _statements(dev, "deploy").values()
     logs = [
         _listed(item["Resource"])

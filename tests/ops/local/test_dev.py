@@ -60,7 +60,7 @@ def test_changes_during_a_plan_cause_one_more_plan_and_the_operator_applies_it(
     runs = RunQueue()
     planning = Planning(root, prepare=lambda _: stack, deploy=deploy, start=runs.waiting.append)
     planning.apply()
-    assert runs.waiting == []  # there is no plan to apply yet
+    assert runs.waiting == []  # no plan has been made yet
     planning.begin()
     planning.begin()
     planning.begin()
