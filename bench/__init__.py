@@ -6,7 +6,7 @@ import argparse
 
 
 def create_parser(description: str | None) -> argparse.ArgumentParser:
-    """Returns a parser whose help shows the description with its line breaks."""
+    """Returns an argument parser whose help shows `description` with its line breaks."""
     return argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,13 +1,15 @@
 """Measures the zip size of every function and the import time of its handler relative to boto3.
 
-    python -m bench.artifacts [--runs 15] [--functions post auth] [--json]
+python -m bench.artifacts [--runs 15] [--functions post auth] [--json]
 
-A new interpreter that has only the artifact and the packages of the Lambda runtime imports the
-handler. Another new interpreter imports only boto3. The measurements alternate, so that load on the
-machine affects both. A ratio is the median over all pairs of measurements. The goal applies to the
-column `ratio`, for which handler and boto3 are both compiled to bytecode. The column `uncompiled`
-is the worst case: Lambda's function directory is read-only, so Python cannot store the artifact's
-bytecode, while boto3 is compiled.
+A new interpreter imports the handler. It can import only the function's artifact (the unpacked zip)
+and the packages of the Lambda runtime. Another new interpreter imports only boto3. The measurements
+alternate, so that load on the machine affects both. The ratio of a function is the median over all
+pairs of measurements.
+
+The goal is for the column `ratio`, which compares imports of bytecode. The column `uncompiled` is
+the worst case: Lambda's function directory is read-only, so Python cannot store the bytecode of the
+artifact, while boto3's bytecode exists.
 """
 
 from __future__ import annotations

@@ -53,9 +53,7 @@ CASES: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "search, common word": ({"q": "bike"}, {"sort": "relevance", "q": "bike"}),
     "search, newest": ({"q": "bike", "sort": "newest"}, {"sort": "newest", "q": "bike"}),
 }
-"""By name of the case: the query string of the HTTP call, and the equivalent arguments of
-`Search`.
-"""
+"""For each case: the query string of the HTTP call, and the equivalent arguments of `Search`."""
 
 FOREVER = 2**40
 

@@ -1,10 +1,10 @@
-"""Measures what the web console costs: start, memory, and work of the embedded AWS.
+"""Measures the web console's start time, its memory, and the load that it adds to the embedded AWS.
 
 python -m bench.console [ROOT]
 
 Needs the platform on this machine, to which nobody sends requests. The embedded AWS is one process
-and executes one call at a time, so the processor time that it spends on the console's reads is the
-time that they add to requests.
+and executes one call at a time. Other requests therefore wait while it executes the console's
+reads, for as long as these take processor time.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ops.root import DEFAULT_ROOT, PROJECT, Root
 
 STARTS = 5
 SECONDS = 20.0
-"""Length of the measurement of the embedded AWS's processor time."""
+"""Seconds for which the embedded AWS's processor time is measured."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
 PATHS = ("map.svg", "map", "functions", "functions/chat", "tables", "queues", "releases", "mails")
-"""The addresses that a visitor of all views reads."""
+"""The URL paths that a browser requests if a user opens all views."""
 
 
 @contextmanager
@@ -68,7 +68,7 @@ def get(address: ConsoleAddress, path: str) -> bytes:
 
 @contextmanager
 def open_map(address: ConsoleAddress) -> Iterator[None]:
-    """Reads during the block what an open page with the map reads."""
+    """Sends the requests of an open page with the map while the `with` block runs."""
     closed = threading.Event()
     cookie = {"Cookie": f"console-{address.port}={address.token}"}
     url = f"http://127.0.0.1:{address.port}/api/live/requests"
@@ -87,14 +87,14 @@ def open_map(address: ConsoleAddress) -> Iterator[None]:
     threads = [threading.Thread(target=target, daemon=True) for target in (poll, follow)]
     for thread in threads:
         thread.start()
-    # The first read returns the last hour.
+    # The first read of the logs returns the last hour, so the measurement begins after it.
     time.sleep(2 * POLL)
     yield
     closed.set()
 
 
 def measure_load(aws: psutil.Process) -> float:
-    """Returns the fraction of time that the embedded AWS was busy."""
+    """Returns the processor time of the embedded AWS per second, as a fraction of one processor."""
     before = aws.cpu_times()
     time.sleep(SECONDS)
     after = aws.cpu_times()

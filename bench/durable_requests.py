@@ -87,7 +87,10 @@ class Target:
 
 @contextmanager
 def switchable(root: Root) -> Iterator[Target]:
-    """Restarts a platform's embedded AWS as the program SWITCHED, and normally at the end."""
+    """Restarts a platform's embedded AWS with the start script SWITCHED.
+
+    Restarts it normally at the end.
+    """
     cloud, processes = EmbeddedCloud(root), Processes(root)
     running = cloud.running()["aws"]
     processes.stop(running)

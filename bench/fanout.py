@@ -2,9 +2,11 @@
 allows.
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
-last connection receives it. It is compared with the floor: a function that only posts the same
-frame to the same connections, once sequentially and once with as many threads as the platform. The
-measurements alternate.
+last connection receives it. The benchmark compares it with the floor, which is the time of a
+function that only sends the same frame to the same connections. The sequential floor sends one
+frame at a time, the parallel floor with as many threads as the platform. The measurements
+alternate.
+
 Afterwards, the benchmark measures how many messages per second one room accepts from several
 concurrent senders.
 """
@@ -58,9 +60,9 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""The code of the floor function. It uses no sessions, tables or cache.
+"""Code of the function that measures the floor. It uses no sessions, tables or cache.
 
-The frame that it posts contains its start time.
+The frame that it sends contains the time at which it started.
 """
 
 
@@ -88,7 +90,7 @@ class Bench:
         return room
 
     def post_frame(self, room: str, frame: dict[str, Any], workers: int) -> None:
-        """Invokes a function that only posts a frame to each connection in a room."""
+        """Invokes the floor function, which only sends a frame to each connection in a room."""
         members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
         event = {
             "endpoint": self._endpoint,
@@ -166,7 +168,10 @@ def frames(client: ChatClient, room: str) -> int:
 
 
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
-    """Measures fan-out. Returns median seconds, and the median ratio to the parallel floor."""
+    """Measures fan-out to `size` connections.
+
+    Returns median seconds, and the median ratio to the parallel floor.
+    """
     room = bench.create_room()
     clients = await open_connections(bench.people, room, size)
     await asyncio.sleep(1)  # wait until the room has announced that every client is online

@@ -5,8 +5,8 @@ them.
 
 Each measurement starts a new interpreter. It first imports the modules that a function imports both
 with Powertools and without. Measurements of a utility and of its replacement alternate, so that
-load on the machine affects both. The first two are not counted, because Python compiles the modules
-then.
+load on the machine affects both. The first two measurements are not counted, because Python
+compiles the modules during them.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ print(time.perf_counter() - begun)
 
 @dataclass(frozen=True)
 class Pair:
-    """Import statements of a Powertools utility, of its replacement, and of what runs before
-    either.
+    """A utility of Powertools and its replacement: the statements that import each, and the
+    statements that run before either.
     """
 
     library: str

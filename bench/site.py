@@ -29,7 +29,7 @@ from tests.browser import open_browser
 from tests.e2e.support.platform import Platform
 
 ASSETS, PAGES = 1500, 499
-"""The files of the measured site are these, and index.html."""
+"""Numbers of assets and of pages of the measured site, which also has an index.html."""
 CHANGED = 20
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"
 

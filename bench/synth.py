@@ -59,7 +59,9 @@ class Run:
     python_mib: float
     node_mib: float
     digest: str
-    """SHA-256 of the names and contents of all written files. CDK Terrain's differ in metadata."""
+    """SHA-256 of the names and contents of all written files. The digest of CDK Terrain differs,
+    because it writes other metadata.
+    """
 
 
 def synthesize(variant: str) -> Run:

@@ -34,7 +34,7 @@ def measure(request: Callable[[], object]) -> float:
 def compare(
     label: str, with_tls: Callable[[], object], without: Callable[[], object], pairs: int
 ) -> None:
-    """Prints the median durations with and without TLS, and those of their differences and
+    """Prints the median durations with and without TLS, and the medians of their differences and
     ratios.
     """
     for request in (with_tls, without):

@@ -136,7 +136,9 @@ class Cloud:
 
     @property
     def operator(self) -> str:
-        """The AWS identity and the user name (in CI: GitHub actor and run), for records."""
+        """The AWS identity and the user name (in CI: GitHub actor and run), for the ledger's
+        records.
+        """
         run = os.environ.get("GITHUB_RUN_ID")
         person = f"{os.environ.get('GITHUB_ACTOR')} in run {run}" if run else getpass.getuser()
         return f"{self.identity} ({person})"

@@ -29,7 +29,7 @@ from ops.terraform.state import outputs
 IMAGES = PROJECT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 700}
 SCALE = 0.85
-"""Pixels per CSS pixel. Documents show the pictures smaller than a screen does."""
+"""Pixels of the picture per CSS pixel. Documents show the pictures smaller than a screen does."""
 LOADED = 60_000
 """Milliseconds to wait until a page has loaded."""
 LARGEST = 150_000

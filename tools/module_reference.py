@@ -63,9 +63,9 @@ class Source:
 
     @cached_property
     def helpers(self) -> dict[str, ast.FunctionDef | ast.ClassDef]:
-        """Returns the module's functions and private classes.
+        """The functions and private classes of the module.
 
-        The resources that they create count for their callers.
+        A resource that one of them creates belongs to the constructs that call it.
         """
         return {
             node.name: node

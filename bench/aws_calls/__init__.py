@@ -1,1 +1,1 @@
-"""Counts the AWS calls of every route and event, which are the same on every run."""
+"""Counts the AWS calls that every route and event causes. The counts are the same on every run."""

@@ -1,8 +1,9 @@
-"""Counts the AWS calls of every route, frame and event, and writes ops/capacity/calls.yml.
+"""Counts the AWS calls of every route, WebSocket frame and event, and writes
+ops/capacity/calls.yml.
 
-    python -m bench.aws_calls
+python -m bench.aws_calls
 
-Needs no running platform. The functions run in this process, with an in-process AWS.
+Needs no running platform. The functions run in this process, with moto in place of AWS.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Computes the capacity units that DynamoDB charges for a call, by AWS's documented rules.
 
-A read unit is a consistent read of 4 KB, and half a unit is an eventually consistent one. A write
-unit is a write of 1 KB, a transactional write takes two, and each index entry that changes takes
-another unit.
+A strongly consistent read of 4 KB takes one read unit, an eventually consistent one half a unit. A
+write of 1 KB takes one write unit, a transactional write two, and each index entry that changes
+another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ READ_SIZE, WRITE_SIZE = 4096, 1024
 Call = Callable[..., Any]
 Item = Mapping[str, Any]
 Units = dict[str, float]
-"""Units by `table reads`, `table writes` and `table/index writes`."""
+"""Capacity units by `table reads`, `table writes` and `table/index writes`."""
 
 _WRITES = {"PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 
@@ -43,13 +43,19 @@ class UnitCounter:
     """Computes the capacity units of a call from the tables' items before and after each write."""
 
     def __init__(self, call: Call) -> None:
-        """`call` makes an uncounted DynamoDB call: operation name and parameters."""
+        """`call` makes a DynamoDB call that is not counted.
+
+        It takes the operation's name and parameters.
+        """
         self._call = call
         self._tables: dict[str, Any] = {}
         self.used: Units = defaultdict(float)
 
     def run(self, operation: str, parameters: Mapping[str, Any], work: Callable[[], Any]) -> Any:
-        """Runs a call, adds its units to `used`, and returns its response."""
+        """Runs `work`, which makes a call, and returns the response.
+
+        Adds the call's units to `used`.
+        """
         units = self.used
         writes = list(_writes(operation, parameters))
         before = [self._find(*_target(kind, write, self)) for kind, write in writes]
@@ -115,7 +121,7 @@ def _blocks(size: int) -> int:
 
 
 def _writes(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the writes of a call, each with its kind."""
+    """Yields the writes of a call, each preceded by its kind, such as `Put`."""
     if operation in _WRITES:
         yield _WRITES[operation], parameters
     elif operation == "TransactWriteItems":

@@ -1,4 +1,4 @@
-"""Counts AWS calls, capacity units, cache commands, SQL statements and posts to connections."""
+"""Counts AWS calls, capacity units, cache commands, SQL statements and sent WebSocket frames."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Counts:
 
 
 ABSENT = frozenset({"ResendConfirmationCode"})
-"""Operations that moto lacks. They are counted and return nothing."""
+"""Operations that moto does not support. They are counted and return nothing."""
 
 
 class Counter:
@@ -75,7 +75,7 @@ class Counter:
         self._lock = threading.Lock()
 
     def post(self, _connection_id: str, _frame: bytes) -> Outcome:
-        """Counts a post to a WebSocket connection instead of sending it."""
+        """Counts a frame that a function sends to a WebSocket connection. Does not send it."""
         self._add("execute-api.PostToConnection")
         return "sent"
 
@@ -130,7 +130,7 @@ class Counter:
 
     @contextmanager
     def counting(self) -> Iterator[Counts]:
-        """Yields new counts, which the calls in a `with` block increase."""
+        """Yields counts that start at 0, and adds the calls in a `with` block to them."""
         self.current = counts = Counts()
         try:
             yield counts

@@ -1,4 +1,6 @@
-"""Measures the counts of all scenarios once, and reads and writes the file with the counts."""
+"""Runs all scenarios and counts their calls. Reads and writes calls.yml, the file with the
+counts.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from tests.postgres import Postgres
 
 FILE = Path(__file__).parents[2] / "ops" / "capacity" / "calls.yml"
 PAGE = 20
-"""Items on a page of a list. It is the API's default page size."""
+"""Number of items on a page of a list: the API's default."""
 _HEADER = """\
 # What each request uses: AWS calls, DynamoDB capacity units, commands to the cache and SQL
 # statements. Written by `python -m bench.aws_calls`; a test fails if a request uses something else.
@@ -35,7 +37,7 @@ def measure(postgres: Postgres, migrated: str) -> dict[str, Any]:
     """
     with platform(postgres, migrated) as running:
         person, other = running.person("ann"), running.person("bob")
-        # The first round reads parameters and opens connections, which later requests reuse.
+        # The first calls read parameters and open connections, which later calls reuse.
         warm_up = Recorder(running, page=1, is_counting=False)
         recorder = Recorder(running, page=PAGE, is_counting=True)
         for each in (warm_up, recorder):
@@ -49,7 +51,7 @@ def measure(postgres: Postgres, migrated: str) -> dict[str, Any]:
 
 
 def read_calls(file: Path = FILE) -> dict[str, Any]:
-    """Returns the counts of the file, by request."""
+    """Returns the counts in the file, by request, frame and event."""
     calls: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     return calls
 

@@ -1,4 +1,4 @@
-"""Runs all functions in this process, with an in-process AWS and a real PostgreSQL and Valkey."""
+"""Runs all functions in this process, with moto in place of AWS, and real PostgreSQL and Valkey."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from tests.postgres import Postgres
 FUTURE = 4_000_000_000
 """Seconds since the epoch at which sessions expire."""
 SHARDS = 4
-"""Shards of the timeline, as in prod."""
+"""Number of shards of the timeline of posts, as in prod."""
 DATABASE_VARIABLES = ("RDS_ENDPOINT", "RDS_DATABASE", "RDS_USERNAME")
 
 
@@ -95,7 +95,7 @@ class Platform:
         return authorizer(event, None)
 
     def person(self, user_id: str) -> Person:
-        """Stores a session and a profile of a user, and returns the user."""
+        """Stores a session and a profile for a user, and returns the user."""
         caller = Caller(user_id, f"session-{user_id}", frozenset({"user"}), frozenset(), FUTURE)
         person = Person(caller, f"Name of {user_id}")
         session = {
@@ -139,7 +139,7 @@ class Platform:
         return json.loads(response["body"]) if response["body"] else None
 
     def frame(self, person: Person, connection_id: str, event_type: str, body: object) -> None:
-        """Sends an event of the WebSocket API."""
+        """Invokes the chat function with an event of the WebSocket API."""
         context = {
             "routeKey": "$default",
             "connectionId": connection_id,
@@ -192,7 +192,7 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
 
 
 def _create_resources() -> dict[str, str]:
-    """Creates the resources in the in-process AWS. Returns the functions' variables."""
+    """Creates the functions' resources in moto. Returns the functions' environment variables."""
     dynamodb = boto3.client("dynamodb", region_name=REGION)
     for definition in TABLES:
         dynamodb.create_table(**table_arguments(definition))

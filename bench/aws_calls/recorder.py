@@ -1,4 +1,4 @@
-"""Calls routes, frames and events, and keeps the largest counts of each over all its calls."""
+"""Sends requests, frames and events to the functions, and records the largest counts of each."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ PNG = b"\x89PNG\r\n\x1a\n" + bytes(1000)
 
 
 class Recorder:
-    """The counts of a round, by `METHOD /route`, `frame <action>` or `event <name>`."""
+    """Calls functions and records the counts, by `METHOD /route`, `frame <action>` or `event
+    <name>`.
+    """
 
     def __init__(self, platform: Platform, *, page: int, is_counting: bool) -> None:
         """`page` is the number of items on a page of a list.
 
-        Without `is_counting`, the round only warms up the functions.
+        Without `is_counting`, the calls are not counted.
         """
         self.platform = platform
         self.page = page
@@ -60,7 +62,7 @@ class Recorder:
     def frame(self, person: Person, connection: str, action: str, **members: Any) -> None:
         """Sends a WebSocket frame.
 
-        The actions `connect` and `disconnect` send the event of that name instead.
+        For the actions `connect` and `disconnect`, sends the event of a new or closed connection.
         """
         is_frame = action not in {"connect", "disconnect"}
         body = {"action": action, "requestId": "r", **members} if is_frame else None
@@ -71,7 +73,9 @@ class Recorder:
         )
 
     def count(self, name: str, work: Callable[[], Any]) -> Any:
-        """Runs `work`, and keeps the largest number of each count of all calls with this name."""
+        """Runs `work`, and records the largest value of each count over all calls with this
+        name.
+        """
         if not self._is_counting:
             return work()
         with self.platform.counter.counting() as counts:
@@ -86,7 +90,7 @@ class Recorder:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Counts nothing in a `with` block, which only prepares data."""
+        """Stops counting in a `with` block, which prepares data."""
         before, self._is_counting = self._is_counting, False
         try:
             yield
@@ -95,7 +99,7 @@ class Recorder:
 
     @property
     def limit(self) -> dict[str, str]:
-        """The query that limits a list to a page."""
+        """The query parameters that limit a list to one page."""
         return {"limit": str(self.page)}
 
     def upload(self, bucket: str, form: Mapping[str, Any]) -> str:

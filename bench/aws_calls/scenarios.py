@@ -1,4 +1,4 @@
-"""The requests of a round: every route at least once, and successful.
+"""The scenarios: successful requests that together call every route at least once.
 
 Each list has one item more than a page, so that the response also contains a signed cursor.
 """
@@ -14,9 +14,9 @@ from bench.aws_calls.recorder import PNG, Recorder
 from lambdas.common.storage.dynamodb import unpack
 
 ROOMS = 8
-"""Rooms of a user."""
+"""Maximum number of rooms that a user joins."""
 LISTENERS = 10
-"""Additional WebSocket connections in a room, to measure the calls that each listener adds."""
+"""Number of additional WebSocket connections in a room, to measure the calls that each adds."""
 PASSWORD, BETTER_PASSWORD = "Passw0rd!", "Better-horse-2"
 PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 WORDS = "Some words of a typical text. " * 10
@@ -154,8 +154,9 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
 
 
 def _frames(recorder: Recorder, person: Person, room_id: str) -> None:
-    """Sends every kind of frame in a room with one listener, then a message to LISTENERS listeners
-    more.
+    """Sends every kind of frame in a room with one listener.
+
+    Then sends a message to LISTENERS listeners more.
     """
     ticket = recorder.call(person, "POST /v1/chat/tickets", {})["ticket"]
     event = {
@@ -190,7 +191,7 @@ def _frames(recorder: Recorder, person: Person, room_id: str) -> None:
 
 
 def _deliveries(recorder: Recorder, message_id: str) -> None:
-    """Delivers a frame of the queue, and a record of the messages table's stream."""
+    """Invokes the delivery function with a queued frame, and with a record of a DynamoDB stream."""
     platform = recorder.platform
     room_id = message_id.rpartition(":")[0] or "room"
     body = {"roomId": room_id, "frame": {"type": "new_message"}, "name": uuid.uuid4().hex}
@@ -203,7 +204,7 @@ def _deliveries(recorder: Recorder, message_id: str) -> None:
 
 
 def events(recorder: Recorder, person: Person, _other: Person) -> None:
-    """Publishes an event of the outbox, and counts a post."""
+    """Publishes an event from the outbox, and makes the statistics function count a new post."""
     platform = recorder.platform
     stored = platform.dynamodb.scan(TableName="platform-outbox", Limit=1)["Items"]
     ids = [unpack(item)["event_id"] for item in stored]

@@ -24,7 +24,9 @@ class Findings:
 
     acknowledged: int = 0
     lost: list[str] = field(default_factory=list)
-    """Writes that were acknowledged more than ALLOWED_LOSS before the fault, or after it."""
+    """Writes that are not stored, although they were acknowledged after the fault, or more than
+    ALLOWED_LOSS seconds before it.
+    """
     lost_in_last_second: list[str] = field(default_factory=list)
     duplicates: list[str] = field(default_factory=list)
     gaps: list[str] = field(default_factory=list)
@@ -38,7 +40,7 @@ class Findings:
 
 
 def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
-    """Compares the stored items of a crew's users with the acknowledged writes and with the
+    """Compares the stored items of a crew (test users) with the acknowledged writes and the
     counters.
 
     Args:
@@ -168,7 +170,7 @@ def _messages(crew: Crew) -> list[dict[str, Any]]:
 
 
 def _users(platform: Platform) -> Counter[str]:
-    """Returns the number of confirmed users by email address without its domain."""
+    """Counts the confirmed users of the user pool by email address without its domain."""
     client = platform.aws("cognito-idp")
     pool = client.list_user_pools(MaxResults=10)["UserPools"][0]["Id"]
     pages = client.get_paginator("list_users").paginate(UserPoolId=pool)

@@ -1,4 +1,4 @@
-"""Changes the configuration, so that the next `ops up` adds, changes and removes resources."""
+"""Changes Terraform's configuration, so that `ops up` adds, changes and removes resources."""
 
 from __future__ import annotations
 

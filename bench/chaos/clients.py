@@ -22,7 +22,7 @@ from tests.e2e.support.users import Person
 RETRY_INTERVAL = 0.2
 """Seconds between two attempts of the same write."""
 RESPONSE_TIMEOUT = 15.0
-"""Seconds to wait for the acknowledgement of a frame. A fault stops a process for 10 s."""
+"""Seconds to wait for the acknowledgement of a frame. Some faults stop a process for 10 s."""
 PATIENCE = 60.0
 """Seconds for which clients retry their unfinished writes after the load has ended."""
 LISTING = {
@@ -38,7 +38,10 @@ class Write:
 
     kind: str
     key: str
-    """The unique text of the write, for example a post's content. The check finds it by this."""
+    """The unique text of the write, for example a post's content.
+
+    Stored items are found by this text.
+    """
     begun: float
     """Time at which the acknowledged attempt began, in seconds since the epoch."""
     acknowledged: float
@@ -120,7 +123,9 @@ class Crew:
         return [f"{kind} {key}" for kind, key in left]
 
     def silent_kinds(self, since: float) -> set[str]:
-        """Returns the kinds of write of which none that began after `since` was acknowledged."""
+        """Returns the kinds of write of which no attempt that began after `since` was
+        acknowledged.
+        """
         return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
 
     def all_written_at(self, since: float) -> float:

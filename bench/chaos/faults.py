@@ -1,4 +1,4 @@
-"""The faults that the chaos suite causes, such as killed processes and a full disk."""
+"""Defines the faults that the chaos suite causes, such as killed processes and a full disk."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ops.errors import OperatorError
 STOPPED = 10.0
 """Seconds for which a service is stopped, the disk is full or the clock is wrong."""
 JUMP = 3600
-"""Seconds by which the clock jumps."""
+"""Seconds by which a fault moves the clock."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault: a way to break the platform."""
+    """One way to break the platform."""
 
     name: str
     breaks: Callable[[Machine, Changes], float]
@@ -32,7 +32,7 @@ class Fault:
     needs_up: bool = True
     """True if only `ops up` repairs the platform. False if it must recover without a command."""
     setting: Callable[[Machine], AbstractContextManager[object]] | None = None
-    """Prepares the machine before the clients start."""
+    """Prepares the machine before the clients start, and restores it at the end."""
 
 
 def _kill(*names: str) -> Callable[[Machine, Changes], float]:
@@ -145,8 +145,10 @@ KILLS = [
     Fault("kill PostgreSQL", _kill("database")),
     Fault("kill Valkey", _kill("cache")),
 ]
-"""The last two faults of this list kill no function, so all leases have ended at the end of a short
-run.
+"""The last two faults kill no function.
+
+At the end of a short run, the platform therefore accepts repetitions of the writes during which a
+function was killed.
 """
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
@@ -185,5 +187,5 @@ CLOCKS = [
     for seconds in (JUMP, -JUMP)
     for clock in [_Clock(seconds)]
 ]
-"""Each fault moves the clock and moves it back, so time runs backwards once in each."""
+"""Each fault moves the clock and moves it back, so each sets the clock back once."""
 EVERY_FAULT = [*KILLS, *PROXIES, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

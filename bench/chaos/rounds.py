@@ -23,7 +23,7 @@ RECOVERY_TIMEOUT = 180.0
 RECOVERY_LIMIT = 60.0
 """Maximum seconds from the start of the repair until every kind of write succeeds."""
 STATISTICS_TIMEOUT = 240.0
-"""Seconds. SQS delivers a message whose consumer was killed again after up to 180 s."""
+"""Seconds. If a consumer is killed, SQS delivers its message again after up to 180 s."""
 
 
 @dataclass
@@ -181,7 +181,10 @@ def _run_one(
     load: float,
     result: Result,
 ) -> tuple[Crew, float]:
-    """Returns the crew, and the time of the fault in seconds since the epoch."""
+    """Causes one fault under load, and fills in its result.
+
+    Returns the crew, and the time of the fault in seconds since the epoch.
+    """
     since = time.time()
     with fault.setting(machine) if fault.setting else nullcontext():
         crew = Crew(platform)

@@ -41,7 +41,7 @@ class Queue:
         """The seconds that the server has worked so far."""
 
     def work(self, seconds: float) -> float:
-        """Queues a request of some seconds. Returns the seconds until it is done."""
+        """Queues a request that takes `seconds`. Returns the seconds until it is complete."""
         begin = max(self._simulation.now, self._free_at)
         self._free_at = begin + seconds
         self.busy += seconds

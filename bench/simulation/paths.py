@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""Seconds between a client's attempts: they double, with a random share, up to the longest."""
+"""The shortest and the longest pause of a client between two attempts, in seconds.
+
+Pauses double after each attempt, and vary at random between half and all of that time.
+"""
 BATCH = 10
 """Maximum number of frames that one invocation of the delivery function receives."""
 
@@ -21,13 +24,16 @@ class Room:
     messages_per_second: float
     listeners: int
     post_cpu: float
-    """Seconds of CPU time that a post to a connection takes on the function's share of a core."""
+    """Seconds of CPU time to send a frame to one connection, on the function's share of a core."""
     round_trip: float
-    """Mean seconds that a post to a connection waits for API Gateway."""
+    """Mean seconds until API Gateway responds to a frame for one connection."""
     workers: int
-    """Maximum number of parallel posts of one invocation."""
+    """Maximum number of frames that one invocation sends at the same time."""
     posts_per_second: float
-    """The quota of API Gateway. A post that it rejects is repeated once as a `resync` frame."""
+    """API Gateway's quota of frames per second.
+
+    A rejected frame is repeated once, as a `resync` frame.
+    """
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class RoomResult:
     """The delivery times and the throughput of a simulated room."""
 
     busy_seconds: float
-    """Mean seconds of delivery for each message."""
+    """Mean seconds that the delivery function works per message."""
     delivered_per_second: float
     backlog: int
     """Messages that wait in the queue at the end."""
@@ -57,7 +63,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
                 simulation.start(deliver())
 
     def post(cpu: Queue) -> float:
-        """Returns the seconds until API Gateway responds to a post to a connection."""
+        """Returns the seconds until API Gateway has responded to a frame for one connection."""
         attempts = 1 if throttle.take() else 2
         wait = sum(rng.expovariate(1 / room.round_trip) for _ in range(attempts))
         return cpu.work(attempts * room.post_cpu) + wait
@@ -69,7 +75,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
             begun, cpu = simulation.now, Queue(simulation)
             ends = [0.0] * room.workers
             for _ in range(taken * room.listeners):
-                # The worker that is free first posts the next frame.
+                # The worker that is free first sends the next frame.
                 free_in = ends[0] - simulation.now
                 if free_in > 0:
                     yield free_in
@@ -163,7 +169,10 @@ class Storm:
     """The throttle of the WebSocket route `join_room`, in frames per second."""
     connections_per_second: float
     group_reads_per_second: float
-    """Cognito's quota for reading a user's groups, which each refresh of a token does once."""
+    """Cognito's quota of reads of a user's groups per second.
+
+    Each refresh of a token reads them once.
+    """
     chat_executions: float
     auth_executions: float
     steps: Steps

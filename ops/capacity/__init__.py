@@ -1,3 +1,4 @@
-"""Computes which limit an environment exceeds first, at how many users, and what those users
-cost.
+"""Computes which limit an environment exceeds first, at how many users, and their monthly cost.
+
+A limit is an AWS quota, or a setting of the stack such as a reserved concurrency.
 """

@@ -1,4 +1,4 @@
-"""Loads calls.yml, which contains the measured AWS calls of every route, frame and event."""
+"""Loads calls.yml, the AWS calls that each route, WebSocket frame and event causes, as measured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ PER_LISTENER = "per listener"
 
 
 class Row(Strict):
-    """The measured AWS calls, capacity units, cache commands and SQL statements of one request."""
+    """What one request, frame or event causes: AWS calls, capacity units, cache commands,
+    statements.
+    """
 
     calls: Mapping[str, int] = {}
     """AWS calls by `service.Operation`."""
@@ -30,7 +32,8 @@ class _Rows(Strict):
 
 @functools.cache
 def load_rows(file: Path = FILE) -> Mapping[str, Row]:
-    """Returns the rows of calls.yml by name, such as `GET /v1/posts`, `frame ping` or `event
-    ...`.
+    """Returns the rows of calls.yml by the name of the request, frame or event.
+
+    Examples of names are `GET /v1/posts`, `frame ping` and `event ...`.
     """
     return validated(_Rows, {"rows": read_yaml(file)}, file).rows

@@ -1,4 +1,4 @@
-"""The limits of tables, databases, queues, events and the network."""
+"""Computes the limits of tables, databases, queues, events and the network."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from ops.capacity.load import POSTS
 from ops.capacity.traffic import COUNT, PUBLISH
 
 PARAMETERS = 2
-"""Parameters that an execution environment reads when it starts (signing and cursor key)."""
+"""Number of SSM parameters that an execution environment reads when it starts: the signing key and
+the cursor key.
+"""
 EVENTS_PER_REQUEST, FIRST_PARTITIONS = 10, 4
-"""Events of a PutEvents request, and partitions of a new DynamoDB table that is billed on
-demand.
+"""Maximum events in a PutEvents request, and the first partitions of a DynamoDB table that is
+billed on demand.
 """
 
 
@@ -128,7 +130,7 @@ def _databases(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _posting_functions(point: Point) -> float:
-    """Returns the concurrent executions of the functions that use the cache and post frames."""
+    """Returns the concurrent executions of the functions that use the cache and send frames."""
     return sum(point.peak.concurrency.get(name, 0.0) for name in ("chat", "delivery"))
 
 
@@ -184,8 +186,9 @@ def _table_units(table: str, kind: str, point: Point) -> float:
 
 
 def by_table(units: Mapping[str, float], kind: str) -> dict[str, float]:
-    """Returns the units of `reads` or `writes` by table, each with the units of the table's
-    indexes.
+    """Returns the units of each table, including those of its indexes.
+
+    `kind` is `reads` or `writes`.
     """
     totals: dict[str, float] = defaultdict(float)
     for name, value in units.items():

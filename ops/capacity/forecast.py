@@ -28,7 +28,7 @@ Between them, demands are interpolated.
 
 @dataclass(frozen=True)
 class Use:
-    """The utilisation of a limit by a number of users."""
+    """A limit, and the demand of a number of users that is compared with its capacity."""
 
     limit: Limit
     demand: float
@@ -56,7 +56,7 @@ class Forecast:
         )
 
     def point(self, users: float) -> Point:
-        """Returns the loads at a number of daily active users."""
+        """Returns the load that a number of daily active users causes."""
         peak = peak_traffic(self.model, self._rows, users, self.stack.authorizer_seconds)
         storm = storm_traffic(self.model, users)
         return Point(users, self.loads.of(peak), self.loads.of(storm))
@@ -79,7 +79,8 @@ class Forecast:
     def recovery_seconds(self, users: float, *, without: tuple[str, ...] = ()) -> float:
         """Returns the seconds after an outage until all users who were online are connected again.
 
-        Clients that are rejected try again, so the limit with the highest utilisation decides.
+        Clients that are rejected try again, so the limit with the highest utilisation determines
+        the time.
 
         Args:
             without: Limits whose names begin with one of these are ignored.

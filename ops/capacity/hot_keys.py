@@ -1,4 +1,7 @@
-"""The limits of single keys, whose load does not spread over partitions."""
+"""Computes the limits of single keys, such as one room or one post.
+
+The load of a single key cannot be spread over partitions.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,9 @@ from ops.capacity.limits import Inputs, Limit, Point, design, setting
 from ops.capacity.model import DAY
 
 PAGE = 20
-"""Posts on a page of the timeline in calls.yml."""
+"""Posts on a page of the timeline for which the calls in calls.yml were measured."""
 MEASURED_SHARDS = 4
-"""Shards of the timeline in calls.yml."""
+"""Shards of the timeline for which the calls in calls.yml were measured."""
 RECHECK = 2.0
 """Seconds for which a delivery trusts the memberships it has read (common/live/audience.py)."""
 TRANSACTION = 2
@@ -22,7 +25,7 @@ READS, WRITES = "dynamodb.partition_reads", "dynamodb.partition_writes"
 
 
 class HotKeys:
-    """Computes the load of the hottest key of each kind."""
+    """Computes the load of the most used key of each kind, such as the busiest room."""
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs = inputs
@@ -35,17 +38,17 @@ class HotKeys:
         yield from self._others()
 
     def room_listeners(self, users: float) -> float:
-        """Returns the listeners of the hottest room."""
+        """Returns the number of listeners in the busiest room."""
         return min(self._model.hot.room_members.value, users) * self._model.online_share
 
     def room_messages(self, users: float) -> float:
-        """Returns the messages per second in the hottest room."""
+        """Returns the messages per second in the busiest room."""
         hot, people = self._model.hot, self._model.population
         members = min(hot.room_members.value, users)
         return members * hot.room_messages_per_member.value * people.peak_to_mean.value / DAY
 
     def likes(self, users: float) -> float:
-        """Returns the likes per second of the hottest post."""
+        """Returns the likes per second of the most liked post."""
         hot = self._model.hot
         return min(hot.post_likes.value, users) / (hot.post_hours.value * 3600)
 
@@ -83,7 +86,7 @@ class HotKeys:
 
         def batch(point: Point) -> float:
             """Returns the number of frames in a batch: those that arrive while the previous frame
-            is posted.
+            is sent.
             """
             return min(batch_size, max(1.0, self.room_messages(point.users) * posting(point)))
 

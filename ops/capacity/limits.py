@@ -19,29 +19,29 @@ Kind = Literal["setting", "quota", "design"]
 
 @dataclass(frozen=True)
 class Point:
-    """The loads at a number of users."""
+    """The load that a number of daily active users causes."""
 
     users: float
     peak: Load
-    """At the peak of an average day."""
+    """The load at the peak of an average day."""
     storm: Load
-    """When all users who are online connect again after an outage."""
+    """The load when all users who are online connect again after an outage."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """The change that raises a limit."""
+    """How the capacity of a limit can be raised."""
 
     kind: Kind
     text: str
     """The key in the environment file, the quota to request, or the change of the design that
-    raises it.
+    raises the limit.
     """
 
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of the environment or of AWS."""
+    """A limit of the environment or of AWS, and the demand that is compared with it."""
 
     name: str
     capacity: float
@@ -76,7 +76,7 @@ class Inputs:
         times: float = 1,
         change: Change | None = None,
     ) -> Limit:
-        """Returns the limit of a quota.
+        """Returns a limit whose capacity is an AWS quota.
 
         Args:
             times: A factor for the quota's value, such as the number of gateways.

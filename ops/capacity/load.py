@@ -1,4 +1,4 @@
-"""Computes the load that traffic causes: AWS calls, capacity units, executions and posts."""
+"""Computes the load that traffic causes: AWS calls, capacity units, executions and sent frames."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ops.capacity.traffic import (
 
 POST = "execute-api.PostToConnection"
 POSTS = 32
-"""Maximum parallel posts of a function (lambdas/common/live/fanout.py)."""
+"""Maximum frames that a function sends at the same time (lambdas/common/live/fanout.py)."""
 _EVENTS = {
     PUBLISH: "relay",
     COUNT: "statistics",
@@ -40,7 +40,7 @@ _MODEL_CALLS = ("ask", "summarize", "translate", "moderate")
 
 @dataclass(frozen=True)
 class Load:
-    """The AWS calls, units, executions and posts that traffic causes per second."""
+    """The AWS calls, capacity units, executions and sent frames that traffic causes per second."""
 
     traffic: Traffic
     calls: Mapping[str, float]
@@ -57,12 +57,12 @@ class Load:
 
     @property
     def posts(self) -> float:
-        """Posts to connections."""
+        """Calls of PostToConnection per second. Each sends a frame to one WebSocket connection."""
         return self.calls.get(POST, 0.0)
 
 
 def function_of(name: str) -> str:
-    """Returns the function that handles a row of calls.yml."""
+    """Returns the function that handles a request, frame or event, by its name in calls.yml."""
     if name.startswith("event "):
         return _EVENTS[name]
     if name.startswith("frame "):
@@ -83,7 +83,10 @@ class Loads:
         return min(1.0, self._stack.functions[function].memory_mb / self._mb_per_core)
 
     def duration(self, name: str, row: Row | None = None) -> float:
-        """Returns the seconds that a request takes, without posts to further listeners."""
+        """Returns the seconds that a request takes.
+
+        Omits the frames to additional listeners of a room.
+        """
         row = row or self._rows[name]
         times = self._model.times
         calls = {call: count for call, count in row.calls.items() if call != POST}
@@ -96,7 +99,7 @@ class Loads:
         return seconds + self.posting(function_of(name), row.calls.get(POST, 0))
 
     def posting(self, function: str, posts: float) -> float:
-        """Returns the seconds that a function takes to post a frame to this number of
+        """Returns the seconds that a function takes to send a frame to this number of
         connections.
         """
         if posts <= 0:
@@ -141,7 +144,9 @@ class Loads:
         return Load(traffic, calls, units, cache, statements, invocations, concurrency)
 
     def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:
-        """Returns how many frames per second each function sends to rooms of this size."""
+        """Returns each function that sends frames to the audience's rooms, and its frames per
+        second.
+        """
         messages = sum(traffic.rates.get(name, 0.0) for name in MESSAGES) * audience.share
         if audience.is_queued:
             return [("delivery", messages)]

@@ -19,7 +19,9 @@ from ops.capacity.traffic import MESSAGES, Traffic
 from ops.cost.prices import Prices
 
 SIZES = (256, 384, 512, 768, 1024, 1536, 1769)
-"""MB. With less than 256, the functions' imports leave little memory."""
+"""Memory sizes to compare, in MB. With less than 256, the functions' imports leave little
+memory.
+"""
 PERCENTILE = 0.99
 MB_PER_GB = 1024
 
@@ -33,7 +35,7 @@ class Size:
     p99_ms: float
     """The time within which 99 % of the requests respond, without cold starts."""
     usd: float
-    """US dollars a month for the duration of executions."""
+    """US dollars a month for Lambda's charge on the duration of executions."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class Choice:
 
     now: Size
     cheapest: Size | None
-    """None if no size is fast enough."""
+    """The cheapest size that is fast enough, or None."""
 
 
 def choose(
@@ -80,7 +82,9 @@ def choose(
 
 
 def _durations(loads: Loads, traffic: Traffic, function: str) -> Iterator[tuple[float, float]]:
-    """Yields the seconds and the rate of each kind of request of a function."""
+    """Yields the duration in seconds of each kind of request of a function, and the requests per
+    second.
+    """
     for name, rate in traffic.rates.items():
         if function_of(name) != function or not rate:
             continue

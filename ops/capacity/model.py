@@ -1,4 +1,7 @@
-"""Loads the model of use, model.yml, or another file that replaces parts of it."""
+"""Loads the model of use: what users do and how often, from model.yml.
+
+Another file can replace parts of the model.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from ops.errors import OperatorError
 
 FILE = Path(__file__).with_name("model.yml")
 DAY = 86_400
-"""Seconds."""
+"""Seconds per day."""
 
 
 class Number(Strict):
@@ -163,7 +166,9 @@ def _merged(below: Any, above: Any) -> Any:
 
 
 def _unknown_names(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yields the requests, frames and sources that do not exist."""
+    """Yields an error for each request, frame or source that the model names but that does not
+    exist.
+    """
     rows = load_rows()
     for section, prefix in (("requests", ""), ("frames", "frame ")):
         known = [name.removeprefix(prefix) for name in rows if name.startswith(prefix or _METHODS)]
@@ -184,7 +189,7 @@ _METHODS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ")
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields every part that has a source, with its path."""
+    """Yields each number of the model that has a source, preceded by its path."""
     if isinstance(value, dict):
         if "source" in value:
             yield path, value

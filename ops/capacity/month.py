@@ -12,7 +12,7 @@ from ops.cost.usage import HOURS, PER_REQUEST, Quantities, Usage, load_usage
 SECONDS = HOURS * 3600
 """Seconds per month."""
 GB = 1024 * 1024
-"""Kilobytes."""
+"""Kilobytes in a gigabyte."""
 DATABASE_IDLE_UNITS = 0.5
 """Capacity units that Aurora uses without statements."""
 
@@ -60,12 +60,12 @@ def _replaced(assumed: Quantities, computed: Quantities) -> Quantities:
 
 
 def _month(peak_rate: float, model: Model) -> float:
-    """Returns how often an event with this rate at the peak happens in a month."""
+    """Converts a rate per second at the peak of a day to a number per month."""
     return peak_rate / model.population.peak_to_mean.value * SECONDS
 
 
 def _sign_ins(peak: Load) -> float:
-    """Returns the requests per second that may call the user pool."""
+    """Returns the requests per second that may call the Cognito user pool."""
     return sum(rate for name, rate in peak.traffic.rates.items() if "/v1/auth/" in name)
 
 

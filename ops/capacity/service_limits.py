@@ -1,4 +1,4 @@
-"""The limits of API Gateway, Lambda and Cognito."""
+"""Computes the limits of API Gateway, Lambda and Cognito."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ COGNITO = {
     "UserRead": ("AdminGetUser",),
     "UserResourceRead": ("AdminListGroupsForUser",),
 }
-"""The operations that functions call, by the category that limits them together."""
+"""Cognito operations that functions call, by category. Operations of a category share a quota."""
 LOADS = (("peak", ""), ("storm", AFTER_OUTAGE))
-"""The loads that are compared with limits, each with the ending that it adds to limits' names."""
+"""The loads that are compared with limits, and the ending that each adds to a limit's name."""
 MAILED = ("register", "resend-confirmation", "forgot-password")
 """Requests of the auth service for which Cognito sends a mail."""
 

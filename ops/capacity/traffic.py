@@ -10,7 +10,10 @@ from ops.capacity.calls import Row
 from ops.capacity.model import DAY, Model
 
 INLINE_LIMIT = 100
-"""Listeners of a room up to which the chat function itself posts (lambdas/chat/broadcast.py)."""
+"""Maximum listeners of a room to which the chat function itself sends frames.
+
+Frames to larger rooms are queued (lambdas/chat/broadcast.py).
+"""
 TICKET, ANNOUNCED = "POST /v1/chat/tickets", ("frame typing_start", "frame typing_stop")
 MESSAGES = (
     "frame send_message",
@@ -18,7 +21,7 @@ MESSAGES = (
     "POST /v1/chat/rooms/{roomId}/messages with an attachment",
 )
 SIGNALS = (*ANNOUNCED, "frame mark_read", "frame join_room", "frame disconnect")
-"""Frames that announce something to rooms of up to INLINE_LIMIT listeners."""
+"""Frames from clients that cause a frame to each listener of a room with few listeners."""
 COUNTED = (
     "PUT /v1/posts/{postId}/like",
     "DELETE /v1/posts/{postId}/like",
@@ -39,7 +42,7 @@ Rates = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Audience:
-    """The listeners of a message, for rooms of one size."""
+    """The rooms of one size: their share of all messages, and the listeners of each message."""
 
     share: float
     """The share of messages."""
@@ -68,7 +71,7 @@ class Traffic:
 
     @property
     def frames(self) -> float:
-        """Messages from clients to the WebSocket API per second, with connects."""
+        """Messages from clients to the WebSocket API per second, including new connections."""
         return sum(rate for name, rate in self.rates.items() if name.startswith("frame "))
 
 
@@ -99,7 +102,8 @@ def peak_traffic(
     }
     rates = {name: value * factor for name, value in day.items()}
     requests = sum(rate for name, rate in rates.items() if is_route(name))
-    # A token of a user who is online is authorized once in each period of the cache.
+    # API Gateway caches the authorizer's results, so it authorizes the token of an online user once
+    # per cache period.
     tokens = users * model.online_share / authorizer_seconds if authorizer_seconds else requests
     rates[AUTHORIZE_TOKEN] = min(tokens, requests)
     audiences = tuple(_audiences(model, users))

@@ -95,7 +95,7 @@ def promote(
         str,
         typer.Argument(
             metavar="TO",
-            help="Next environment in the order dev, staging, prod.",
+            help="Environment to deploy to: the next after FROM in the order dev, staging, prod.",
             callback=check_environment,
         ),
     ],

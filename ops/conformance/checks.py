@@ -198,7 +198,7 @@ def package_code(version: str) -> bytes:
     """Returns a zip with a function whose results contain `version`."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        # A fixed time makes the zips of equal code equal.
+        # A fixed modification time makes the zip files of equal code equal.
         archive.writestr(zipfile.ZipInfo("code.py"), CODE.replace("VERSION", version))
     return content.getvalue()
 

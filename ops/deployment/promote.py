@@ -34,7 +34,10 @@ SUITES: Mapping[str, Sequence[str]] = {
 The integration suite starts its own embedded platform.
 """
 GATES = (*SUITES, "smoke")
-"""All gates in order. `smoke` tests the source. The target is tested after the deployment."""
+"""All gates, which a commit must pass before its promotion, in order.
+
+The gate `smoke` tests the source environment. The target is tested after the deployment.
+"""
 
 
 @dataclass(frozen=True)
@@ -185,7 +188,8 @@ def _pass_gate(
     vouched = name in promotion.passed
     ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
     key = f"{here.commit}/{name}"
-    # The pipeline's gates and the smoke tests are not looked up in the ledger.
+    # Only passed test suites are reused. The smoke tests run before each promotion, and a
+    # pipeline's gates are recorded without having run here.
     kept = name in SUITES and not promotion.vouched
     recorded = ledger.get(GATE, key) if kept else None
     if recorded:

@@ -42,7 +42,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """A rule that finds a drawn resource, which represents a resource of a type without a box."""
+    """A rule for resources that have no box: it finds the drawn resource that represents them."""
 
     to: str
     by: str | None = None

@@ -87,7 +87,10 @@ class Layout:
 
 @dataclass
 class _Lane:
-    """The part of a line inside a gutter. Gutter 0 is right of column 0."""
+    """The part of a line inside a gutter, which is the space between two columns.
+
+    Gutter 0 is right of column 0.
+    """
 
     pair: Pair
     gutter: int

@@ -9,7 +9,9 @@ from ops.root import Root
 
 
 class Certificates:
-    """The certificate authority of a root. Other programs on the machine do not trust it.
+    """The certificate authority of a root, which is the directory of a local platform.
+
+    Other programs on the machine do not trust it.
 
     Args:
         clock: Returns the current time.

@@ -11,7 +11,10 @@ from ops.root import Root
 
 LOOPBACK = "127.0.0.1"
 CANDIDATES = range(20000, 30000)
-"""Lower than the ports that Linux (32768 up) and macOS (49152 up) use for outgoing connections."""
+"""The ports to choose from.
+
+They are lower than those that Linux (32768 up) and macOS (49152 up) use for outgoing connections.
+"""
 
 PLAIN_AWS = "aws-plain"
 """Name of the embedded AWS's port without TLS in the file of ports."""

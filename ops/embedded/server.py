@@ -1,6 +1,6 @@
 """Runs a package of this folder (argument 1) without the project on the import path.
 
-`services` starts this file as a program.
+`services.py` starts this file as a program.
 """
 
 from __future__ import annotations

@@ -70,7 +70,7 @@ def read_queues(cloud: Cloud, names: Mapping[str, str] | None = None) -> list[Qu
 
 @functools.lru_cache(maxsize=100)
 def _queue_url(sqs: Any, name: str) -> str:
-    """Returns a queue's URL. Keeps it for the console, which reads the queues again and again."""
+    """Returns a queue's URL. Caches it for the console, which reads the queues repeatedly."""
     return str(sqs.get_queue_url(QueueName=name)["QueueUrl"])
 
 

@@ -77,7 +77,7 @@ class StateConsistency:
             except TerraformError as error:
                 if not was_doubtful:
                     raise
-                # Each round adopts more resources, because Terraform finds some only after the
+                # Each retry adopts more resources, because Terraform finds some only after the
                 # adoption of others.
                 adopted = adopt(error.existing) if error.existing else []
                 if not adopted:

@@ -40,7 +40,7 @@ def start_console(root: Root) -> ConsoleAddress:
         CONSOLE,
         [*command, "--root", root.path.resolve()],
         port=address.port,
-        # With more arenas of malloc, threads keep more memory.
+        # Limits malloc of glibc to two arenas. With more arenas, threads keep more memory.
         environment={**base_environment(root), "MALLOC_ARENA_MAX": "2"},
         cwd=PROJECT,
     )

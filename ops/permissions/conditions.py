@@ -203,7 +203,7 @@ def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     these, those = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
-            # A case-insensitive value stands for several spellings, so case-sensitive values cannot
+            # A case-insensitive value matches several spellings, so case-sensitive values cannot
             # include it.
             larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
             if not folded:

@@ -59,7 +59,9 @@ def opened(change: Change) -> Iterator[str]:
 
 
 def _is_moved(change: Change) -> bool:
-    """Returns True if the rule moves to another group, network ACL or list that exists already."""
+    """Returns True if the rule moves to another security group, network ACL or prefix list that
+    exists.
+    """
     return any(
         change.after.get(name) not in (None, UNKNOWN, change.before.get(name)) for name in OWNERS
     )

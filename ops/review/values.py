@@ -81,7 +81,9 @@ def tls_version(policy: Any) -> tuple[int, int, int, int]:
 
 
 def _is_weaker_transport(before: Any, after: Any) -> bool:
-    """Returns True if a protocol without TLS replaces or joins one with TLS."""
+    """Returns True if a protocol without TLS replaces one with TLS, or is allowed in addition to
+    it.
+    """
     old, new = (
         {str(item).lower() for item in (value if isinstance(value, list) else [value])}
         for value in (before, after)

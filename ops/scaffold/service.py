@@ -16,7 +16,7 @@ TEMPLATE = Path(__file__).with_name("template")
 that nothing imports or checks them here."""
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,15}")
-"""X-Ray accepts 32 characters in `<name>-service-staging`."""
+"""Names that a service can have. X-Ray accepts 32 characters in `<name>-service-staging`."""
 
 
 def create_service(

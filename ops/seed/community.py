@@ -72,7 +72,7 @@ class Community(_Entry):
     """All demonstration data. People are referred to by their keys in `people`."""
 
     people: dict[str, dict[str, Any]]
-    """Bodies for PATCH /v1/profile."""
+    """Bodies for PATCH /v1/profile, by the key of the person."""
     rooms: tuple[Room, ...]
     posts: tuple[Post, ...]
     listings: tuple[Listing, ...]

@@ -84,12 +84,13 @@ class Statement:
         )
 
     def parsed_resources(self, *, certain: bool) -> list[str]:
-        """Returns the resources as patterns, with incomplete ARNs completed.
+        """Returns the resources as patterns, with `*` for the missing parts of incomplete ARNs.
+
+        AWS documents only for policies of users and roles that it completes ARNs.
 
         Args:
-            certain: AWS documents only for policies of users and roles that it completes ARNs. In
-                other policies, True leaves ARNs incomplete, so that a pattern matches less rather
-                than more, and False completes them.
+            certain: In other policies, True leaves ARNs incomplete, so that a pattern matches less
+                rather than more. False completes them.
         """
         return [
             globs.parsed(self._completed(item, certain=certain), variables=self.variables)
@@ -376,7 +377,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
                 )
-                # Without this check, the difference is computed, which is slow for thousands of
+                # Skips the difference if it is empty, because computing it is slow for thousands of
                 # actions.
                 if statement.actions not in covered:
                     left |= statement.actions.difference(*covered)
@@ -386,7 +387,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 
 
 def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
-    """Returns True if, among the actions of a pattern, the wide statement covers the narrow one.
+    """Returns True if the wide statement covers the narrow one for all actions of a pattern.
 
     Args:
         pattern: A pattern that matches no action of AWS's reference.

@@ -116,7 +116,8 @@ class Apply:
             self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
-        """Returns one line with the completed actions, the estimated rest, and the longest action.
+        """Returns one line with the completed actions, the estimated remaining time, and the
+        longest running action.
 
         The estimate is the mean time of the completed actions.
         """

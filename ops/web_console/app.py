@@ -38,7 +38,7 @@ STATIC = Path(__file__).parent / "static"
 REQUEST_INTERVAL = 3.0
 """Seconds between two searches for new requests in the logs."""
 HOUR = 3600_000
-"""Milliseconds."""
+"""Milliseconds in an hour."""
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
 """Errors of AWS or the platform. The page shows them next to the data that it could load."""
 REPORT_POLICY = (
@@ -48,7 +48,7 @@ REPORT_POLICY = (
 
 Action = Callable[[dict[str, Any]], Any]
 KEPT = (bytes, bytearray)
-"""Types that `hide` converts."""
+"""Types that `msgspec.to_builtins` leaves unchanged, because `hide` converts them."""
 
 
 class Console:
@@ -143,7 +143,9 @@ class Console:
         return Response(page or b"", media_type="text/html", headers=headers)
 
     def _change(self, action: str, body: dict[str, Any]) -> Any:
-        """Returns a question, or executes the change if the request has its confirmation."""
+        """Returns a question to the user, or executes the change if the request confirms the
+        question.
+        """
         if not self._source.may_write:
             raise OperatorError(
                 f"The console may only read {self._source.environment}: start it with `ops console"

@@ -18,7 +18,7 @@ PAGE = 200
 EXPIRY = 300
 """Seconds for which a presigned URL is valid."""
 LARGEST_PREVIEW = 5 * 1024 * 1024
-"""Bytes."""
+"""Maximum size of a picture that the console previews, in bytes."""
 PICTURES = {
     b"\x89PNG": "image/png",
     b"\xff\xd8\xff": "image/jpeg",

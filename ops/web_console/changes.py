@@ -24,7 +24,7 @@ DRIFT = 2
 
 @dataclass(frozen=True)
 class Report:
-    """A report that a command writes."""
+    """A command whose report the console shows."""
 
     command: Sequence[str]
     has_root: bool = True

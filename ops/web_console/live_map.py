@@ -23,7 +23,7 @@ VIEW = "live"
 WIDTH = 1140.0
 """Width of the map in pixels. On a screen 1440 pixels wide, it fits next to the navigation."""
 WINDOW = 60
-"""Seconds."""
+"""Period of the metrics that the map shows, in seconds."""
 METRICS = (
     ("functions", "requests", "AWS/Lambda", "FunctionName", "Invocations", "Sum"),
     ("functions", "errors", "AWS/Lambda", "FunctionName", "Errors", "Sum"),
@@ -31,7 +31,9 @@ METRICS = (
     ("functions", "milliseconds", "AWS/Lambda", "FunctionName", "Duration", "Average"),
     ("queues", "age", "AWS/SQS", "QueueName", "ApproximateAgeOfOldestMessage", "Maximum"),
 )
-"""Output with the names, key of the value, namespace, dimension, metric and statistic."""
+"""For each metric: the output with the names of the resources, the key of the value in the map's
+data, and CloudWatch's namespace, dimension, metric and statistic.
+"""
 AGE_INTERVAL = 20.0
 """Seconds between two reads of a dead-letter queue for its oldest message.
 
@@ -51,7 +53,7 @@ PAGES = {
     "aws_apigatewayv2_api": "messages/connections",
     "aws_api_gateway_rest_api": "requests",
 }
-"""The console's page for each type of node, with the node's name."""
+"""The address of the console's page for each type of node. `{}` is the name of the node."""
 
 
 class LiveMap:

@@ -69,7 +69,7 @@ def _run(source: Source, sql: str) -> tuple[list[str], list[list[Any]], bool]:
             connection.run(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}s'")
             # After a first query, no statement can make the transaction writable.
             connection.run("SELECT 1")
-            # A portal reads only some rows of a large result. A prepared statement accepts no
+            # A cursor reads only the first rows of a large result. A prepared statement accepts no
             # second statement after a semicolon.
             statement = connection.prepare(f"DECLARE console NO SCROLL CURSOR FOR {single}")
             statement.run()

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 description of the WebSocket API and the event bus, from types."""
+"""Generates the AsyncAPI 3 description of the WebSocket API and the event bus from Python types."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(("minimum", "minLength", "minItems"), operator.ge),
     **dict.fromkeys(("pattern", "format"), operator.eq),
 }
-"""For each keyword: a function that compares the values of a stricter and a looser schema."""
+"""For each keyword: a function that returns True if its first value is at least as strict as its
+second.
+"""
 
 
 @dataclass(frozen=True)
@@ -156,8 +158,8 @@ def _compare(
     """Yields the breaking changes between two schemas.
 
     Old clients send requests, so the new schema must accept each request that the old one accepts.
-    The new server sends all other values, so the old schema must accept each value that the new one
-    accepts.
+    The new server sends the values of all other schemas, so the old schema must accept each value
+    that the new one accepts.
     """
     key = f"{old.value} {new.value}"
     if key in compared:

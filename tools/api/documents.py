@@ -1,4 +1,4 @@
-"""The files below docs/api/ that `ops api` generates, and the comparison with the last release."""
+"""Writes the generated files below docs/api/, and compares them with those of the last release."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _list_stored(directory: Path) -> set[Path]:
 
 
 def release_documents(directory: Path = DIRECTORY) -> None:
-    """Makes the current descriptions those of the last release, and deletes declared changes."""
+    """Saves the current descriptions as those of the last release, and deletes declared changes."""
     (directory / RELEASED).mkdir(exist_ok=True)
     for name in ("openapi.json", "asyncapi.json"):
         (directory / RELEASED / name).write_bytes((directory / name).read_bytes())

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the REST API, from route tables, docstrings and types."""
+"""Generates the OpenAPI 3.1 description of the REST API from route tables, docstrings and types."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def describe_rest_api(operations: Sequence[Operation] | None = None) -> dict[str
         "tags": [{"name": service} for service in dict.fromkeys(o.service for o in operations)],
         "paths": dict(paths),
         "components": {
-            # Types of queries are omitted, because their fields are parameters.
+            # Types of query strings are omitted, because their fields are parameters.
             "schemas": {
                 name: schema for name, schema in schemas.components.items() if name not in queries
             },

@@ -1,4 +1,4 @@
-"""The operations of all services: their routes, docstrings and response types."""
+"""Lists the operations of all services, with their routes, docstrings and response types."""
 
 from __future__ import annotations
 

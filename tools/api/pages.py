@@ -1,4 +1,4 @@
-"""The reference pages in docs/api/reference, generated from the OpenAPI and AsyncAPI documents."""
+"""Renders the reference pages in docs/api/reference from the OpenAPI and AsyncAPI documents."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TRACED = "X-Correlation-Id"
 _MOST_VALUES = 30
 """Maximum number of allowed values that a page lists. For more values, it states their number."""
 _LONGEST_PATTERN = 40
-"""Characters. Longer patterns are described in words, and are in the document itself."""
+"""Maximum characters of a regular expression on a page. A longer one is described in words."""
 
 
 def render_pages(openapi: Json, asyncapi: Json) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""JSON Schemas and examples of the types in requests, responses, frames and events."""
+"""Generates JSON Schemas and examples of the types in requests, responses, frames and events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from lambdas.profile.timezones import Timezone
 REFERENCE = "#/components/schemas/"
 
 _NAMED = {"Id": Id, "Timestamp": Timestamp, "Timezone": Timezone}
-"""Types other than Structs that are components, because many Structs use them."""
+"""Types other than Structs that become components of the document, because many Structs use
+them.
+"""
 
 _PYTHON_SYNTAX = [
     # JSON Schema uses the regular expressions of ECMA 262, whose escapes differ from Python's.

@@ -21,9 +21,9 @@ DIRECTORY = Path(__file__).resolve().parent
 REQUIREMENTS = DIRECTORY / "requirements.txt"
 TYPES = DIRECTORY / "types.yml"
 SCHEMAS = "cfnlint/data/schemas/resources/"
-"""The folder in the package. Each file contains the schema of one type."""
+"""The folder with the schemas in the package. Each file contains the schema of one type."""
 STATEFUL = "cfnlint/data/AdditionalSpecs/StatefulResources.json"
-"""The types for which cfn-lint demands a deletion policy, because they hold data."""
+"""The file with the types for which cfn-lint demands a deletion policy, because they hold data."""
 PREFIXES = {
     "ApplicationAutoScaling": ("appautoscaling",),
     "CertificateManager": ("acm",),

@@ -48,7 +48,7 @@ class Diagram(SphinxDirective):
 
 
 def _navigation(index: str) -> str:
-    """Returns one table of contents for each section of docs/README.md."""
+    """Converts each section of docs/README.md, whose text is `index`, to a toctree of Sphinx."""
     lines = []
     for section, page in _SECTION.findall(index):
         if section:

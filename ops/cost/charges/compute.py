@@ -22,7 +22,9 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charge for provisioned concurrency: executions x GB of memory x seconds."""
+    """Yields the charge for provisioned concurrency: executions times GB of memory times
+    seconds.
+    """
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
     )

@@ -81,7 +81,8 @@ class Site:
 
     Attributes:
         files: The files by name. A name is the path below the directory, with slashes.
-        skipped: Names of files that are not published, because they are hidden or replaced.
+        skipped: Names of files that are not published, because they are hidden, or because the
+            platform writes a file of the same name.
     """
 
     directory: Path

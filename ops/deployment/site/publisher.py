@@ -197,9 +197,8 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files.
-
-        Browsers must revalidate those whose content changed under the same name.
+        """Returns the files, and makes browsers revalidate immutable ones whose content has
+        changed.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.
@@ -300,7 +299,7 @@ class Publisher:
         return [key for key in unneeded if not key.startswith(SAVED)]
 
     def _record(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Records the site in the ledger. Returns the item."""
+        """Records the site in the ledger, and returns the record."""
         now = self._ledger.now()
         values = {**values, "who": self._cloud.operator, "commit": str(checkout())}
         self._ledger.store(LEDGER_KEY, now, values)
@@ -363,7 +362,7 @@ class Publisher:
         )
 
     def _invalidate(self, names: Iterable[str]) -> None:
-        """Deletes the files from the distribution's caches."""
+        """Deletes the files from the caches of the CloudFront distribution."""
         paths = [f"/{quote(name)}" for name in names]
         distribution = self._outputs.get("site_distribution_id")
         if not paths or not distribution:

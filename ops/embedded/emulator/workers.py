@@ -166,7 +166,9 @@ def is_on_event_loop() -> bool:
 
 
 def can_acquire(key: Any) -> bool:
-    """Returns True if a function has an idle worker, or fewer than STARTING workers start."""
+    """Returns True if a function has an idle worker, or if fewer than STARTING workers are
+    starting.
+    """
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
         if any(not worker.in_use for worker in pools.get(key, ())):

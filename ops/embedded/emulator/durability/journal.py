@@ -46,7 +46,7 @@ class Journal:
         return self._size
 
     def write(self, record: Record) -> None:
-        """Appends a record, or adds it to the batch of the current context."""
+        """Appends a record to the journal. Inside `batch`, adds it to the batch."""
         batch = self._batch.get()
         if batch is None:
             self._append([record])

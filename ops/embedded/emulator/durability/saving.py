@@ -61,7 +61,10 @@ JOURNALED = frozenset(
 READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", "Head")
 """Name prefixes of actions that only read."""
 VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
-"""Modules that every request changes. Only full saves include them: each save takes CPU time."""
+"""Modules whose data every request changes.
+
+Saves of changes omit them, because each save takes CPU time. Full saves include them.
+"""
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,9 @@ class Save:
     names: frozenset[str]
     """The names of the services in the state files."""
     changes: dict[str, float]
-    """Modules with changes that only this save contains, and the time of each's first change."""
+    """Modules with changes that only this save contains, and the time of the first change of
+    each.
+    """
 
 
 class Saver:
@@ -385,8 +390,8 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # The server writes `loaded` after a start. The start has reported the losses before
-            # this record.
+            # After each start, the server writes `loaded`. Before that, it has reported the lost
+            # changes, so they are not unsaved any more.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 
