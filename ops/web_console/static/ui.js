@@ -28,18 +28,21 @@ export const query = (values) => new URLSearchParams(
   Object.entries(values).filter(([, value]) => value),
 ).toString();
 
+// What a view awaits becomes its state, and only effects change the page. Preact runs neither for
+// a view that was left, so no view checks whether it is still shown.
+
 // Loads data, again every `seconds` while the page is visible. Keeps the last data on a problem.
 export function useData(path, seconds) {
   const [state, setState] = useState({});
+  const wanted = useRef();
+  wanted.current = path;
   const load = async () => {
     if (!path) return;
-    try {
-      const data = await call(path);
-      setState((old) => (old.path === path || !old.path) && ({ path, data }) || { path, data });
-    } catch (error) {
-      setState((old) => ({ path, data: old.path === path ? old.data : undefined,
-        problem: error.message }));
-    }
+    const outcome = await call(path).then((data) => ({ data }), (error) => ({
+      problem: error.message }));
+    // Data that the view no longer wants must not replace what it wants now.
+    if (wanted.current !== path) return;
+    setState((old) => ({ data: old.path === path ? old.data : undefined, ...outcome, path }));
   };
   useEffect(() => {
     load();
@@ -65,11 +68,13 @@ export function useTask() {
   return { ...state, run };
 }
 
-// A change: shows the server's question, and repeats the request if the user confirms it.
+// A change: shows the server's question, and repeats the request if the user confirms it. Leaving
+// the view is no confirmation.
 let ask;
 export async function change(action, body) {
+  const view = location.hash;
   const { question, confirmation } = await call(action, body);
-  if (!(await ask(question))) throw new Error("Not confirmed: nothing was changed.");
+  if (location.hash !== view || !(await ask(question))) throw new Error("Not confirmed: nothing was changed.");
   return (await call(action, { ...body, confirmation })).result;
 }
 
@@ -79,6 +84,11 @@ export function Confirm() {
   ask = (question) => new Promise((resolve) => setOpen({ question, resolve }));
   useEffect(() => { if (open) dialog.current.showModal(); }, [open]);
   const close = (value) => { open?.resolve(value); dialog.current.close(); setOpen(null); };
+  useEffect(() => {
+    const left = () => close(false);
+    addEventListener("hashchange", left);
+    return () => removeEventListener("hashchange", left);
+  }, [open]);
   return html`<dialog ref=${dialog} aria-labelledby="question"
     onCancel=${(event) => { event.preventDefault(); close(false); }}>
     <p id="question">${open?.question}?</p>

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser
 
 from ops.root import PROJECT
 from tests.browser import open_browser
-from tests.e2e.browser.watched_page import WatchedPage
 from tests.e2e.support.platform import Platform
+from tests.watched_page import OpenPage, watch_pages
 
 SOURCE = PROJECT / "tests" / "e2e" / "front_end"
 TYPES = PROJECT / "tools" / "api"
 """The package that generates the types of clients, with TypeScript."""
-
-OpenPage = Callable[..., Page]
 
 
 @pytest.fixture(scope="package")
@@ -60,21 +58,7 @@ def run_node(directory: Path, *command: str) -> None:
 
 @pytest.fixture
 def open_page(browser: Browser, platform: Platform) -> Iterator[OpenPage]:
-    """Returns a function that opens a page of the site in a new browser context.
-
-    At the end, fails if a page violated its Content-Security-Policy, threw an error or sent a
-    request to a host outside the platform.
-    """
-    opened: list[WatchedPage] = []
-
-    def open_(path: str, *, width: int = 1440) -> Page:
-        watched = WatchedPage.open(browser, platform, path, width=width)
-        opened.append(watched)
-        return watched.page
-
-    yield open_
-    for watched in opened:
-        watched.page.context.close()
-        assert watched.violations == []
-        assert watched.errors == []
-        assert watched.foreign_hosts == set()
+    """Yields a function that opens a page of the site in a new browser context."""
+    hosts = (platform.api_url, platform.ws_url, platform.outputs["cdn_url"])
+    with watch_pages(browser) as open_page:
+        yield lambda path, **options: open_page(platform.site_url + path, *hosts, **options)

@@ -7,8 +7,7 @@ import re
 import subprocess
 import sys
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Literal
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -17,11 +16,11 @@ from ops.embedded.ports import choose_port
 from ops.local.console_process import console_address
 from ops.root import PROJECT, Root
 from tests.browser import check_accessibility
-from tests.e2e.browser.watched_page import WatchedPage
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.faults import Role
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person, User
+from tests.watched_page import ColorScheme, OpenPage, watch_pages
 
 LOADED = 30_000
 """Milliseconds in which a view loads and live data arrives, on a busy machine."""
@@ -43,9 +42,6 @@ PAGES = (
     "changes/cost",
 )
 
-OpenConsole = Callable[..., Page]
-Scheme = Literal["light", "dark"]
-
 
 @pytest.fixture(scope="module")
 def address(platform: Platform) -> Iterator[str]:
@@ -63,27 +59,10 @@ def address(platform: Platform) -> Iterator[str]:
 
 
 @pytest.fixture
-def open_console(browser: Browser, address: str) -> Iterator[OpenConsole]:
-    """Returns a function that opens a view of the console in a new browser context.
-
-    At the end, fails if a page violated its policy, threw an error or sent a request to another
-    host.
-    """
-    opened: list[WatchedPage] = []
-
-    def open_(view: str, *, width: int = 1440, scheme: Scheme = "light") -> Page:
-        watched = WatchedPage.open_address(
-            browser, f"{address}#/{view}", width=width, color_scheme=scheme
-        )
-        opened.append(watched)
-        return watched.page
-
-    yield open_
-    for watched in opened:
-        watched.page.context.close()
-        assert watched.violations == []
-        assert watched.errors == []
-        assert watched.foreign_hosts == set()
+def open_console(browser: Browser, address: str) -> Iterator[OpenPage]:
+    """Yields a function that opens a view of the console in a new browser context."""
+    with watch_pages(browser) as open_page:
+        yield lambda view, **options: open_page(f"{address}#/{view}", **options)
 
 
 def wait_until_loaded(page: Page) -> None:
@@ -93,9 +72,9 @@ def wait_until_loaded(page: Page) -> None:
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (360, "light")])
 def test_every_view_is_accessible_and_fits(
-    open_console: OpenConsole, person: Person, width: int, scheme: Scheme
+    open_console: OpenPage, person: Person, width: int, scheme: ColorScheme
 ) -> None:
-    page = open_console("map", width=width, scheme=scheme)
+    page = open_console("map", width=width, color_scheme=scheme)
     for view in PAGES:
         page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         wait_until_loaded(page)
@@ -105,7 +84,7 @@ def test_every_view_is_accessible_and_fits(
         assert overflow <= 0, f"{view} is {overflow} pixels too wide"
 
 
-def test_the_address_in_the_browser_loses_the_token(open_console: OpenConsole) -> None:
+def test_the_address_in_the_browser_loses_the_token(open_console: OpenPage) -> None:
     page = open_console("data")
     wait_until_loaded(page)
     assert "token" not in page.url
@@ -115,7 +94,7 @@ def test_the_address_in_the_browser_loses_the_token(open_console: OpenConsole) -
 
 
 def test_the_map_shows_requests_and_opens_a_function(
-    open_console: OpenConsole, person: Person
+    open_console: OpenPage, person: Person
 ) -> None:
     page = open_console("map")
     auth = page.get_by_role("link", name="auth ", exact=False).filter(has_text="/min")
@@ -124,7 +103,7 @@ def test_the_map_shows_requests_and_opens_a_function(
     expect(page.get_by_role("heading", name="auth auth-lambda-local")).to_be_visible(timeout=LOADED)
 
 
-def test_requests_are_reached_with_the_keyboard(open_console: OpenConsole, person: Person) -> None:
+def test_requests_are_reached_with_the_keyboard(open_console: OpenPage, person: Person) -> None:
     page = open_console("map")
     wait_until_loaded(page)
     page.keyboard.press("2")
@@ -142,7 +121,7 @@ def test_requests_are_reached_with_the_keyboard(open_console: OpenConsole, perso
     expect(waterfall.get_by_label("Log lines of auth").first).to_contain_text("request")
 
 
-def test_ten_thousand_requests_need_few_elements(open_console: OpenConsole) -> None:
+def test_ten_thousand_requests_need_few_elements(open_console: OpenPage) -> None:
     page = open_console("requests")
     wait_until_loaded(page)
     page.evaluate(
@@ -167,7 +146,7 @@ def test_ten_thousand_requests_need_few_elements(open_console: OpenConsole) -> N
 
 
 def test_a_user_finds_why_a_request_failed(
-    open_console: OpenConsole, platform: Platform, api: Api
+    open_console: OpenPage, platform: Platform, api: Api
 ) -> None:
     user, correlation_id = User.create(platform, "Grace"), uuid.uuid4().hex
     role = Role(platform, "profile")
@@ -185,7 +164,7 @@ def test_a_user_finds_why_a_request_failed(
 
 
 def test_a_user_reads_the_mail_with_the_verification_code(
-    open_console: OpenConsole, platform: Platform, api: Api
+    open_console: OpenPage, platform: Platform, api: Api
 ) -> None:
     page = open_console("map")
     person = Person(platform, api)
@@ -197,7 +176,7 @@ def test_a_user_reads_the_mail_with_the_verification_code(
 
 
 def test_a_user_sees_the_item_that_was_written(
-    open_console: OpenConsole, api: Api, person: Person
+    open_console: OpenPage, api: Api, person: Person
 ) -> None:
     content = f"<b>console</b> {uuid.uuid4().hex}"
     post = api.post("/v1/posts", {"content": content}, token=person.access_token).expect(201)
@@ -212,7 +191,7 @@ def test_a_user_sees_the_item_that_was_written(
     expect(item.get_by_label("Item")).to_contain_text(content)
 
 
-def test_a_user_redrives_a_dead_letter(open_console: OpenConsole, platform: Platform) -> None:
+def test_a_user_redrives_a_dead_letter(open_console: OpenPage, platform: Platform) -> None:
     sqs = platform.aws("sqs")
     url = sqs.get_queue_url(QueueName=platform.outputs["queues"]["relay-retries-dlq"])["QueueUrl"]
     event_id = f"none-{uuid.uuid4().hex}"
@@ -236,7 +215,7 @@ def test_a_user_redrives_a_dead_letter(open_console: OpenConsole, platform: Plat
     expect(page.locator("main")).to_contain_text("The queue is empty", timeout=LOADED)
 
 
-def test_a_user_invokes_a_function_with_an_example(open_console: OpenConsole) -> None:
+def test_a_user_invokes_a_function_with_an_example(open_console: OpenPage) -> None:
     page = open_console("functions/health")
     wait_until_loaded(page)
     page.get_by_role("button", name="Invoke").click()
@@ -246,7 +225,7 @@ def test_a_user_invokes_a_function_with_an_example(open_console: OpenConsole) ->
     expect(result.get_by_label("Result")).to_contain_text("200")
 
 
-def test_sql_can_read_but_not_write(open_console: OpenConsole) -> None:
+def test_sql_can_read_but_not_write(open_console: OpenPage) -> None:
     page = open_console("data/sql")
     sql, run = page.get_by_label("SQL"), page.get_by_role("button", name="Run")
     sql.fill("SELECT count(*) AS listed FROM catalog.categories;")

@@ -18,11 +18,11 @@ from playwright.sync_api import Page, expect
 
 from ops.deployment.site.operations import publish_under_lock
 from tests.browser import check_accessibility
-from tests.e2e.browser.conftest import OpenPage
 from tests.e2e.support.chat_users import ChatUser
 from tests.e2e.support.commands import run_ops
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
+from tests.watched_page import OpenPage
 
 PHONE = 360
 """The narrowest width of a phone, in pixels."""

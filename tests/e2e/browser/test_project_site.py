@@ -13,10 +13,10 @@ from playwright.sync_api import Page, expect
 from ops.deployment.site.operations import publish_under_lock
 from ops.deployment.site.project_site import DESCRIPTION
 from tests.browser import check_accessibility
-from tests.e2e.browser.conftest import OpenPage
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import PASSWORD, Person
+from tests.watched_page import OpenPage
 
 LOADED = 30_000
 """Milliseconds. Swagger UI needs 2 s on an idle machine to show the routes."""

@@ -27,6 +27,7 @@ from tests.waiting import wait_for
 
 OUTPUTS: dict[str, Any] = {
     "functions": {"chat": "chat-lambda-dev"},
+    "log_groups": {"chat": "/aws/lambda/chat-lambda-dev"},
     "roles": {"chat": "chat-role-dev"},
     "tables": {
         "chat-messages": "chat-messages-dev",
@@ -94,12 +95,12 @@ def console_server(root: Root) -> Iterator[psutil.Process]:
     with subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.PIPE) as child:
         assert child.stdout
         address = child.stdout.readline().decode().strip()
-        wait_for(lambda: _is_serving(address))
+        wait_for(lambda: is_serving(address))
         yield psutil.Process(child.pid)
         child.terminate()
 
 
-def _is_serving(address: str) -> bool:
+def is_serving(address: str) -> bool:
     try:
         return urllib3.request("GET", address, retries=False).status == 200
     except urllib3.exceptions.HTTPError:

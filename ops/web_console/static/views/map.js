@@ -1,6 +1,6 @@
 // The architecture with live values. A click on a node opens its page.
 import { Loaded, Problem, Table, ago, html, link, milliseconds, useData, useEffect, useMemo,
-  useRef, useState } from "../ui.js";
+  useRef, useTask } from "../ui.js";
 import { useRequests } from "./feed.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -66,30 +66,30 @@ function ofFunctions(values, items) {
 
 function Picture({ values }) {
   const box = useRef();
-  const [picture, setPicture] = useState(null);
-  const [problem, setProblem] = useState("");
-  useEffect(() => {
-    // The document of a request is parsed without HTML, so that Trusted Types allow it.
-    const request = new XMLHttpRequest();
-    request.responseType = "document";
-    request.onload = () => {
-      const root = request.responseXML?.documentElement;
-      if (request.status !== 200 || root?.localName !== "svg") {
-        setProblem("The picture of the architecture could not be drawn.");
-        return;
-      }
-      root.setAttribute("role", "group");
-      box.current.replaceChildren(document.adoptNode(root));
-      setPicture(root);
-    };
-    request.onerror = () => setProblem("The picture of the architecture could not be loaded.");
-    request.open("GET", "/api/map.svg");
-    request.send();
-  }, [Boolean(values)]);
+  const { result: picture, problem, run } = useTask();
+  useEffect(() => { run(loadPicture); }, [Boolean(values)]);
+  useEffect(() => { if (picture) box.current.replaceChildren(picture); }, [picture]);
   useEffect(() => { if (picture && values) decorate(picture, values); }, [picture, values]);
   return html`<${Problem} text=${problem} />
     <div class="scroll map" ref=${box} tabindex="0" role="region" aria-label="Architecture"></div>`;
 }
+
+// The document of a request is parsed without HTML, so that Trusted Types allow it.
+const loadPicture = () => new Promise((resolve, reject) => {
+  const request = new XMLHttpRequest();
+  request.responseType = "document";
+  request.onloadend = () => {
+    const root = request.responseXML?.documentElement;
+    if (request.status !== 200 || root?.localName !== "svg") {
+      reject(new Error("The picture of the architecture could not be loaded."));
+      return;
+    }
+    root.setAttribute("role", "group");
+    resolve(document.adoptNode(root));
+  };
+  request.open("GET", "/api/map.svg");
+  request.send();
+});
 
 // Writes the live values into the boxes of the picture, and makes each box a link.
 function decorate(picture, values) {

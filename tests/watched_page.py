@@ -1,14 +1,14 @@
-"""A page that records violations of its policy, errors, and the hosts of its requests."""
+"""Pages that record violations of their policy, errors, and the hosts of their requests."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
-
-from tests.e2e.support.platform import Platform
 
 HEIGHT = 900
 REPORT_VIOLATIONS = """
@@ -17,6 +17,30 @@ document.addEventListener("securitypolicyviolation", (event) =>
 """
 NETWORK_ERRORS = ("Failed to load resource", "WebSocket connection to")
 """Chromium's messages about error statuses and cut connections, which tests cause on purpose."""
+
+ColorScheme = Literal["light", "dark"]
+OpenPage = Callable[..., Page]
+
+
+@contextmanager
+def watch_pages(browser: Browser) -> Iterator[OpenPage]:
+    """Yields a function with the arguments of `WatchedPage.open`, which returns an open page.
+
+    At the end, fails if a page violated its Content-Security-Policy, threw an error or sent a
+    request to a host other than those of the arguments.
+    """
+    opened: list[WatchedPage] = []
+
+    def open_page(address: str, *others: str, **options: Any) -> Page:
+        opened.append(WatchedPage.open(browser, address, *others, **options))
+        return opened[-1].page
+
+    yield open_page
+    for watched in opened:
+        watched.page.context.close()
+        assert watched.violations == []
+        assert watched.errors == []
+        assert watched.foreign_hosts == set()
 
 
 @dataclass
@@ -31,19 +55,13 @@ class WatchedPage:
     foreign_hosts: set[str] = field(default_factory=set)
 
     @classmethod
-    def open(cls, browser: Browser, platform: Platform, path: str, *, width: int) -> WatchedPage:
-        """Opens a page of the site and waits until it has loaded."""
-        addresses = (platform.api_url, platform.ws_url, platform.outputs["cdn_url"])
-        return cls.open_address(browser, platform.site_url + path, *addresses, width=width)
-
-    @classmethod
-    def open_address(
+    def open(
         cls,
         browser: Browser,
         address: str,
         *others: str,
-        width: int,
-        color_scheme: Literal["light", "dark"] = "light",
+        width: int = 1440,
+        color_scheme: ColorScheme = "light",
     ) -> WatchedPage:
         """Opens an address. Its page may send requests to its own host and those of `others`."""
         context = browser.new_context(

@@ -1,0 +1,126 @@
+"""Tests the console's pages in Chromium, on moto."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+from playwright.sync_api import Browser, Page, Route, expect
+
+from ops.cloud import Cloud
+from ops.embedded.ports import LOOPBACK, choose_port
+from ops.root import Root
+from ops.web_console.app import create_app
+from ops.web_console.live_map import LiveMap
+from ops.web_console.source import ConsoleCloud, Source
+from tests.browser import open_browser
+from tests.ops.web_console.client import TOKEN
+from tests.ops.web_console.conftest import is_serving
+from tests.waiting import wait_for
+from tests.watched_page import OpenPage, watch_pages
+
+PICTURE = '<svg xmlns="http://www.w3.org/2000/svg"><g id="diagram-chat"><rect/><text/></g></svg>'
+VIEWS = (
+    "map",
+    "requests",
+    "requests/some-id",
+    "functions/chat",
+    "data/tables",
+    "data/tables/chat-messages",
+    "data/buckets",
+    "data/buckets/avatars",
+    "data/sql",
+    "data/cache",
+    "messages/queues",
+    "messages/queues/relay-retries-dlq",
+    "messages/events",
+    "messages/mails",
+    "messages/connections",
+    "changes/releases",
+    "changes/review",
+    "changes/drift",
+    "changes/cost",
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def address(deployed: Cloud, root: Root, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Yields the address of a console on moto. Its map has a small picture."""
+    monkeypatch.setattr(LiveMap, "_draw", lambda _: (0.0, PICTURE, {"chat": "functions/chat"}))
+    cloud = ConsoleCloud(deployed.environment, deployed.variables)
+    source, port = Source("dev", root, connect=lambda *_: cloud), choose_port()
+    app: Any = create_app(source, port=port, token=TOKEN)
+    config, loop, stop = Config(), asyncio.new_event_loop(), asyncio.Event()
+    config.bind, config.graceful_timeout = [f"{LOOPBACK}:{port}"], 0.2
+    server = threading.Thread(
+        target=loop.run_until_complete, args=[serve(app, config, shutdown_trigger=stop.wait)]
+    )
+    server.start()
+    address = f"http://{LOOPBACK}:{port}/?token={TOKEN}"
+    wait_for(lambda: is_serving(address))
+    yield address
+    loop.call_soon_threadsafe(stop.set)
+    server.join()
+    loop.close()
+
+
+@pytest.fixture
+def open_console(browser: Browser, address: str) -> Iterator[OpenPage]:
+    with watch_pages(browser) as open_page:
+        yield lambda view: open_page(f"{address}#/{view}")
+
+
+def show(page: Page, view: str) -> None:
+    page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
+
+
+def delay(page: Page, pattern: str) -> list[Route]:
+    """Returns a list of the requests with this address, which wait until they are continued."""
+    late: list[Route] = []
+
+    def hold(route: Route) -> None:
+        late.append(route)
+
+    page.route(pattern, hold)
+    return late
+
+
+def test_a_view_that_was_left_ignores_what_it_waited_for(open_console: OpenPage) -> None:
+    page = open_console("functions")
+    late = delay(page, "**/api/**")
+    for view in (*VIEWS, "functions"):
+        left = late.copy()
+        late.clear()
+        with page.expect_request("**/api/**"):
+            show(page, view)
+        for route in left:
+            route.continue_()
+    page.unroute("**/api/**")
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    expect(page.get_by_text("This view failed")).to_have_count(0)
+
+
+def test_data_that_arrives_late_does_not_replace_newer_data(open_console: OpenPage) -> None:
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="avatars-dev")
+    page = open_console("data/buckets/avatars")
+    late = delay(page, "**/api/buckets/avatars?*first*")
+    with page.expect_request("**first*"):
+        show(page, "data/buckets/avatars/first")
+    show(page, "data/buckets/avatars/second")
+    expect(page.get_by_text("There are no objects here")).to_be_visible()
+    with page.expect_response("**first*"):
+        late.pop().continue_()
+    expect(page.locator("[aria-busy]")).to_have_count(0)
+    expect(page.get_by_text("There are no objects here")).to_be_visible()
