@@ -6,11 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+from ops.cloud import Cloud
 from ops.console import report
 from ops.embedded.services import Aws
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import Root, read_json, write_json
 from ops.terraform.runner import TerraformError, TerraformKilledError
+from ops.terraform.state import read_state
 
 T = TypeVar("T")
 
@@ -54,6 +56,28 @@ class StateConsistency:
         elif self.is_doubtful and not self._was_applied:
             report("The first apply was killed, so the embedded AWS is replaced by an empty one")
             self._reset()
+
+    def refuse_lost_state(self, cloud: Cloud, copy: Path) -> None:
+        """Verifies that Terraform's state exists if an earlier apply created tables.
+
+        Without the state, an apply would create a second user pool, which has no users.
+
+        Args:
+            cloud: The embedded AWS, after `repair_state`.
+            copy: The file from which `repair_state` can restore the state.
+
+        Raises:
+            OperatorError: The state is lost.
+        """
+        if not self._was_applied or read_state(cloud) is not None:
+            return
+        if cloud.client("dynamodb").list_tables()["TableNames"]:
+            raise OperatorError(
+                "Terraform's state is lost, with its earlier versions and its copy, but the"
+                " embedded AWS has data. Nothing was changed. If you have a state file of this"
+                f" platform, copy it to {copy} and run the command again. Otherwise,"
+                " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
+            )
 
     def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
         """Runs a deployment of the local platform. If it fails after a crash, imports existing

@@ -125,7 +125,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     """Replaces a damaged or missing state by its newest readable version. Deletes a damaged lock.
 
     Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
-    lock is one that is not JSON. A state is missing if only its copy exists.
+    lock is one that is not JSON. A state is missing if only its copy or earlier versions exist.
 
     Args:
         directory: The directory in which the damaged state is kept.
@@ -148,7 +148,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
             # Reading a truncated object raises an error before its declared length.
             file.writelines(body.iter_chunks())
         problem, remains = "is damaged", f". Kept the damaged state as {kept}"
-    elif copy.exists() and read_state(cloud) is None:
+    elif read_state(cloud) is None:
         problem, remains = "is missing", ""
     else:
         return False
@@ -156,8 +156,12 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     readable = [(content, source) for content, source in candidates if content]
     if readable:
         content, source = max(readable, key=lambda candidate: candidate[0].get("serial", 0))
+        # Does nothing if the bucket exists.
+        s3.create_bucket(Bucket=state.bucket)
         s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(content).encode())
         report(f"Terraform's state {problem}: restored {source}{remains}")
+    elif not remains:
+        return False
     else:
         s3.delete_object(Bucket=state.bucket, Key=state.key)
         report(f"Terraform's state {problem} and has no earlier version{remains}")
@@ -169,12 +173,13 @@ def _newest_version(cloud: Cloud) -> tuple[dict[str, Any] | None, str]:
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)
-    for page in pages:
-        for version in page.get("Versions", ()):
-            id_ = version["VersionId"]
-            if version["Key"] == state.key and not _is_damaged(cloud, state.key, id_):
-                name = f"the version of {version['LastModified']:%Y-%m-%d %H:%M:%S} UTC"
-                return _read(cloud, state.key, id_), name
+    with suppress(s3.exceptions.NoSuchBucket):
+        for page in pages:
+            for version in page.get("Versions", ()):
+                id_ = version["VersionId"]
+                if version["Key"] == state.key and not _is_damaged(cloud, state.key, id_):
+                    name = f"the version of {version['LastModified']:%Y-%m-%d %H:%M:%S} UTC"
+                    return _read(cloud, state.key, id_), name
     return None, ""
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ops.cloud import Cloud
 from ops.errors import InterruptedRunError, OperatorError
 from ops.local.consistency import StateConsistency
 from ops.root import Root
@@ -156,4 +157,31 @@ def test_a_damaged_record_does_not_replace_the_aws(root: Root, world: World) -> 
     (root.path / "fit.json").write_bytes(b"\xff")
     fail(root, world, TerraformKilledError("killed"))
     run_apply(root, world)
+    assert world.resets == 0
+
+
+def test_a_lost_state_is_refused_if_the_aws_has_tables(
+    root: Root, world: World, cloud: Cloud
+) -> None:
+    consistency = StateConsistency(root, root.path / "stack", world.reset)
+    dynamodb = cloud.client("dynamodb")
+    dynamodb.create_table(
+        TableName="items",
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    # Nothing was applied, so no state can be lost.
+    consistency.refuse_lost_state(cloud, Path("copy"))
+    run_apply(root, world)
+    applied = StateConsistency(root, root.path / "stack", world.reset)
+    with pytest.raises(OperatorError, match=r"copy it to copy and .* keeps a copy of the data"):
+        applied.refuse_lost_state(cloud, Path("copy"))
+    state = cloud.environment.state
+    cloud.client("s3").create_bucket(Bucket=state.bucket)
+    cloud.client("s3").put_object(Bucket=state.bucket, Key=state.key, Body=b"{}")
+    applied.refuse_lost_state(cloud, Path("copy"))
+    cloud.client("s3").delete_object(Bucket=state.bucket, Key=state.key)
+    dynamodb.delete_table(TableName="items")
+    applied.refuse_lost_state(cloud, Path("copy"))
     assert world.resets == 0

@@ -211,6 +211,21 @@ def test_a_missing_state_is_replaced_by_the_copy(stored: Cloud, tmp_path: Path) 
     assert outputs(stored) == {"number": 2}
 
 
+def test_a_deleted_state_is_replaced_by_its_newest_version(stored: Cloud, tmp_path: Path) -> None:
+    state, s3 = stored.environment.state, stored.client("s3")
+    s3.put_bucket_versioning(Bucket=state.bucket, VersioningConfiguration={"Status": "Enabled"})
+    put_object(stored, "", {"serial": 2, "outputs": {"number": {"value": 2}}})
+    s3.delete_object(Bucket=state.bucket, Key=state.key)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
+    assert outputs(stored) == {"number": 2}
+
+
+def test_the_copy_of_the_state_replaces_a_deleted_bucket(cloud: Cloud, tmp_path: Path) -> None:
+    write_json(tmp_path / "copy", {"serial": 2, "outputs": {"number": {"value": 2}}})
+    assert repair_state(cloud, tmp_path / "kept", tmp_path / "copy")
+    assert outputs(cloud) == {"number": 2}
+
+
 def test_a_state_that_was_never_stored_is_not_missing(stored: Cloud, tmp_path: Path) -> None:
     assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy")
 
