@@ -220,7 +220,9 @@ class DynamoDb(Section):
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     """Billing per request, or for capacity that scales with the load."""
     read: CapacityRange = CapacityRange()
-    """Used if billing_mode is PROVISIONED. The specification requires the default values."""
+    """Read capacity if billing_mode is PROVISIONED. The specification requires the default
+    values.
+    """
     write: CapacityRange = CapacityRange()
     """Write capacity if billing_mode is PROVISIONED."""
     point_in_time_recovery: bool = False

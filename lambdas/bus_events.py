@@ -1,4 +1,5 @@
-"""The data of all events on the bus, for documents and tests. No Lambda function imports this.
+"""Defines the data of all events on the bus, for documents and tests. No Lambda function imports
+this.
 
 The name of a class is the detail type of its event.
 """

@@ -65,7 +65,7 @@ ACKS: Mapping[str, type[Ack]] = {
     "mark_read": ReadAck,
     "ping": Ack,
 }
-"""The `ack` for each action that a client can request."""
+"""The type of the `ack` for each action that a client can request."""
 
 
 ErrorCode = Literal[

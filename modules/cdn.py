@@ -333,7 +333,8 @@ def _site_policy(environment: Environment, upload_buckets: Sequence[str]) -> str
         parts = urlsplit(emulator)
         pictures = f"{parts.scheme}://*.cloudfront.localhost:{parts.port}"
     else:
-        # Without custom domains, AWS assigns the addresses only when the resources are created.
+        # Without custom domains, AWS assigns the addresses only when the resources are created. The
+        # policy must therefore allow all addresses.
         api, pictures = "https: wss:", "https:"
     return "; ".join(
         [

@@ -22,7 +22,10 @@ _KEY = {"user_id": "#circuits", "day": "#"}
 
 
 class Circuit(Struct, frozen=True):
-    """A provider's circuit. `opened_until` is in milliseconds since the epoch, or 0 if closed."""
+    """The state of a provider's circuit breaker.
+
+    `opened_until` is in milliseconds since the epoch, or 0 if closed.
+    """
 
     failures: int = 0
     opened_until: int = 0

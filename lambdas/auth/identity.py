@@ -37,7 +37,7 @@ _CODE_ERRORS = (
 
 
 class Identity(Protocol):
-    """A user directory. All emails are in lower case."""
+    """A user directory. All email addresses are in lower case."""
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
         """Creates a user and returns its id, even if the email with the code could not be sent.

@@ -30,7 +30,7 @@ class StrongPassword(Password):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Raises ValueError if the value is too weak."""
+        """Returns the password. Raises ValueError if it is too weak."""
         password = super().parse(value)
         if not _STRENGTH.fullmatch(password):
             raise ValueError

@@ -36,7 +36,8 @@ class Authorizer:
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         started = perf_counter()
-        # The event of a token contains no request id. The access log has the id of its trace.
+        # The event for a token contains no request id. Instead, the log line and the access log
+        # contain the same trace id.
         self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
         outcome = "failed"
         try:

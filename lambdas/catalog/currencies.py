@@ -1,4 +1,4 @@
-"""The currencies of prices."""
+"""The currencies that prices can have."""
 
 CURRENCIES = frozenset(
     """

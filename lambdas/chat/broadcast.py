@@ -1,7 +1,7 @@
 """Sends frames (WebSocket messages) to a room's listeners, which are connections that joined it.
 
-In small rooms, the chat function itself posts the frames. In large rooms, the delivery function
-does, so that no sender waits for hundreds of posts.
+In small rooms, the chat function itself sends the frames. In large rooms, the delivery function
+does, so that no sender waits until hundreds of frames are sent.
 """
 
 from collections.abc import Callable
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 INLINE_LIMIT = 100
-"""Maximum connections of a room to which the chat function itself posts frames. 100 posts take
-0.1 s (docs/benchmarks.md), about as long as a delivery through the queue."""
+"""Maximum connections of a room to which the chat function itself sends frames.
+
+100 frames take 0.1 s (docs/benchmarks.md), about as long as a delivery through the queue.
+"""
 
 
 UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)

@@ -28,7 +28,7 @@ _REACTION = f"{_MESSAGE}/reactions/{{emoji}}"
 
 _READER = {"not_a_member": 403, "banned": 403, "room_not_found": 404}
 _SPEAKER = _READER | {"muted": 403, "moderators_only": 403}
-"""The errors of routes for users who may read a room, or write in it."""
+"""The errors of routes for users who may read a room (_READER), or write in it (_SPEAKER)."""
 
 ROUTES = (
     Route("GET", "/v1/chat/rooms", _READ, "list_rooms", query=RoomsQuery),

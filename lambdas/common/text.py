@@ -69,7 +69,9 @@ class Email(str):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Raises ValueError if the value is not an email address."""
+        """Returns the normalized address. Raises ValueError if the value is not an email
+        address.
+        """
         if not isinstance(value, str):
             raise TypeError
         # The text is normalized again, because lower() can return decomposed characters.
@@ -97,7 +99,10 @@ class Password(str):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Raises ValueError if the value is empty, too long or contains control characters."""
+        """Returns the normalized password.
+
+        Raises ValueError if it is empty, too long or has control characters.
+        """
         if not isinstance(value, str):
             raise TypeError
         password = unicodedata.normalize("NFKC", value)

@@ -1,4 +1,6 @@
-"""Migration files: plain SQL, forward only, ordered by number."""
+"""Reads migration files: plain SQL, which is applied in the order of the files' numbers and never
+reverted.
+"""
 
 import hashlib
 import re

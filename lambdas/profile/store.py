@@ -1,4 +1,4 @@
-"""The profiles table."""
+"""Reads and writes the profiles table."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol

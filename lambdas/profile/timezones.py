@@ -1,4 +1,4 @@
-"""The names of IANA time zones."""
+"""A type for the names of IANA time zones."""
 
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Literal

@@ -1,4 +1,4 @@
-"""The WebSocket API of the chat service, with one route per action of a frame (message)."""
+"""The WebSocket API of the chat service. Each action of a frame (WebSocket message) has a route."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class WebSocketApi(Construct):
     Attributes:
         api_id: API Gateway's id.
         stage_name: The environment's name.
-        management_endpoint: The endpoint for posting to connections and closing them.
+        management_endpoint: The endpoint for sending frames to connections and closing them.
         url: The URL for clients: the custom domain, or an address of AWS or of the embedded AWS.
     """
 
@@ -123,7 +123,7 @@ class WebSocketApi(Construct):
         )
 
     def connection_access(self) -> Access:
-        """Allows posting to connections, and closing them."""
+        """Allows sending frames to connections, and closing them."""
         manage = Statement(
             sid="Connections",
             actions=["execute-api:ManageConnections"],

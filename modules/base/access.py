@@ -43,10 +43,11 @@ def table_access(
     Args:
         table: The table.
         operations: The operations on the table, without those on indexes.
-        sid: The Sid of the statement. The default for auth-rate-limits is `RateLimits`.
+        sid: The Sid of the statement. The default is the table's name, for example `RateLimits` for
+            the table auth-rate-limits.
         index_sid: The Sid of a statement that allows queries of the table's indexes, or None.
-        variable: The variable with the table's name. The default for auth-rate-limits is
-            DYNAMODB_TABLE_RATE_LIMITS.
+        variable: The variable with the table's name. The default is DYNAMODB_TABLE_RATE_LIMITS for
+            the table auth-rate-limits.
     """
     resource = table.resource
     statements = [
@@ -98,7 +99,7 @@ def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
 def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
     """Allows sending to a queue. The variable contains the queue's URL.
 
-    The default Sid for the resource `retry-events` is `RetryEvents`.
+    The default Sid is the queue's name, for example `RetryEvents` for the queue `retry-events`.
     """
     return Access({variable: queue.url}, sending_statements(queue, sid=sid))
 

@@ -142,8 +142,8 @@ class LambdaFunction(Construct):
             key=f"functions/{function}/{artifact.digest}.zip",
             source=artifact.asset,
             tags=tags,
-            # The new object is created before the old one is deleted, so that the function never
-            # refers to a deleted object.
+            # Terraform uploads the new package before it deletes the old one, so that the function
+            # never refers to a deleted package.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
         # The code comes from S3, because the provider uploads local files one after the other.

@@ -1,4 +1,6 @@
-"""The ai service: questions to language models, and conversations."""
+"""The resources of the ai service, which sends questions to language models and stores
+conversations.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,7 @@ class Ai(Service):
                 table_access(
                     tables["ai-conversations"], "GetItem", "Query", "PutItem", "DeleteItem"
                 ),
-                # Contains the users' daily quotas and the providers' circuit breakers.
+                # The table contains the users' daily quotas and the providers' circuit breakers.
                 table_access(tables["ai-usage"], "GetItem", "UpdateItem"),
                 parameter_access(parameters.gemini_api_key),
                 parameter_access(parameters.openai_api_key),

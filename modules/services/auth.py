@@ -1,4 +1,4 @@
-"""The auth service: registration, sessions and tokens."""
+"""The resources of the auth service: registration, sessions and tokens."""
 
 from __future__ import annotations
 

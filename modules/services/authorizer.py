@@ -1,4 +1,4 @@
-"""The authorizer function of the REST API and the WebSocket API."""
+"""The authorizer function, which both APIs invoke to check tokens and tickets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalog service: listings, wishlists and ratings, in PostgreSQL."""
+"""The resources of the catalog service: listings, wishlists and ratings, in PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The chat service: rooms and messages over REST, live frames over WebSocket."""
+"""The resources of the chat service: rooms and messages over REST, live frames over WebSocket."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Delivery(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        websocket_api: The API to whose connections the function posts.
+        websocket_api: The API to whose connections the function sends frames.
         tables: The DynamoDB tables, by name without environment. `chat-messages` has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
         cache: The cache of the connections.

@@ -1,4 +1,4 @@
-"""The health check: the function of GET /health."""
+"""The resources of the health check, which is the function of GET /health."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Database migrations: the function and its schedule."""
+"""The function that migrates the database, and its schedule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The post service: posts, comments and likes."""
+"""The resources of the post service: posts, comments and likes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The profile service: profiles, avatars and anonymous aliases."""
+"""The resources of the profile service: profiles, avatars and anonymous aliases."""
 
 from __future__ import annotations
 

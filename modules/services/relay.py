@@ -1,4 +1,4 @@
-"""The relay, which sends events from the outbox table to the event bus."""
+"""The relay function, which sends events from the outbox table to the event bus."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from modules.base.queue import Queue
 from modules.services.service import ServicePlatform
 
 SWEEP_SCHEDULE = "rate(1 hour)"
-"""The interval for scanning the outbox for events that the stream dropped. It drops them after a
-day."""
+"""The interval for scanning the outbox for events that the stream dropped. A stream drops records
+after a day.
+"""
 RETRY_DELAY = 15
 """Seconds before a retry. Scans skip events younger than this: the stream delivers them."""
 ITERATOR_AGE_MS = 60_000

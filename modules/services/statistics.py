@@ -1,4 +1,4 @@
-"""The statistics function, which consumes the work queue of events."""
+"""The statistics function, which counts posts, comments and likes from a queue of events."""
 
 from __future__ import annotations
 

@@ -10,8 +10,9 @@ from lambdas.common.live.listeners import Connection
 from lambdas.common.storage.dynamodb import Key, Table, get_from_tables
 
 RECHECK = 2.0
-"""Seconds for which a confirmed session or membership is not read again. Including the time to post
-a frame, the last frame is sent less than 5 seconds after a revocation (docs/api/websocket.md)."""
+"""Seconds for which a confirmed session or membership is not read again. Including the time to send
+a frame, the last frame is sent less than 5 seconds after a revocation (docs/api/websocket.md).
+"""
 
 _MAX_CONFIRMED = 10_000
 """Maximum number of remembered confirmations. Each confirmation takes a few hundred bytes."""

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
     import boto3
 
 POSTS = 32
-"""Maximum parallel posts. More posts are not faster: one CPU sends under 2,000 per second."""
+"""Maximum frames that are sent at the same time.
+
+More would not be faster: one CPU sends under 2,000 per second.
+"""
 
 Outcome = Literal["sent", "gone", "failed"]
 
@@ -65,7 +68,7 @@ class ApiGateway:
     """The management API of API Gateway.
 
     botocore signs the requests and urllib3 sends them, because boto3's own client would double the
-    CPU time of a post (docs/benchmarks.md).
+    CPU time per frame (docs/benchmarks.md).
     """
 
     def __init__(
@@ -123,10 +126,10 @@ class ApiGateway:
 
 
 class Fanout:
-    """Posts frames in parallel, only to members of the room whose session has not ended.
+    """Sends frames in parallel, only to members of the room whose session has not ended.
 
-    Removes closed connections. After a failed post, sends `resync` to the connection, so that its
-    client reads the missed messages.
+    Removes closed connections. If a frame cannot be sent, sends `resync` to the connection, so that
+    its client reads the missed messages.
     """
 
     def __init__(
@@ -152,7 +155,8 @@ class Fanout:
         deliveries: Sequence[Delivery],
         listeners: Mapping[str, Sequence[Connection]] | None = None,
     ) -> None:
-        """Sends each delivery to all connections of its room in parallel, and waits for all posts.
+        """Sends each delivery to all connections of its room in parallel, and waits until all
+        frames are sent.
 
         Then removes connections whose session or membership has ended.
 
@@ -187,7 +191,9 @@ class Fanout:
         posts: Mapping["Future[Outcome]", tuple[Connection, Delivery]],
         duration_ms: float,
     ) -> None:
-        """Logs the number of connections by outcome for each delivery that had any."""
+        """Logs how many connections had each outcome, for each delivery to at least one
+        connection.
+        """
         outcomes: dict[int, Counter[Outcome]] = {}
         for future, (_, delivery) in posts.items():
             outcomes.setdefault(id(delivery), Counter())[future.result()] += 1

@@ -68,7 +68,7 @@ class Credentials(Struct, frozen=True):
 
 
 Authorize = Callable[[], Credentials]
-"""Returns currently valid credentials."""
+"""A function that returns currently valid credentials."""
 
 
 class IamCredentials:
@@ -175,7 +175,9 @@ def constraint(error: Exception) -> str:
 
 
 Run = Callable[..., list[list[Any]]]
-"""Runs one statement with keyword parameters (`:name` in the SQL) and returns the rows."""
+"""A function that runs one statement with keyword parameters (`:name` in the SQL) and returns the
+rows.
+"""
 
 
 class Database:
