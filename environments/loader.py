@@ -17,6 +17,8 @@ from environments.partial import valid_part
 from environments.rules import broken_rules
 
 DIRECTORY = Path(__file__).parent
+EXAMPLES = "examples"
+"""The folder of example environments, which are loaded by name, but not listed or applied."""
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
@@ -51,10 +53,23 @@ def environment_names(directory: Path = DIRECTORY) -> list[str]:
     return sorted(file.stem for file in directory.glob("*.yml"))
 
 
+def example_names(directory: Path = DIRECTORY) -> list[str]:
+    """Returns the names of all example environments in alphabetical order."""
+    return environment_names(directory / EXAMPLES)
+
+
+def find_file(name: str, directory: Path = DIRECTORY) -> Path:
+    """Returns the path of an environment's file, or of the example with this name if there is no
+    such environment.
+    """
+    file, example = directory / f"{name}.yml", directory / EXAMPLES / f"{name}.yml"
+    return example if example.is_file() and not file.is_file() else file
+
+
 def load_environment(
     name: str, *, directory: Path = DIRECTORY, variables: Mapping[str, str] | None = None
 ) -> Environment:
-    """Reads one environment.
+    """Reads one environment or example.
 
     Args:
         name: The file's name without `.yml`.
@@ -65,7 +80,7 @@ def load_environment(
     Raises:
         EnvironmentFileError: The file does not exist or is invalid. Reports all errors at once.
     """
-    file = directory / f"{name}.yml"
+    file = find_file(name, directory)
     if not file.is_file():
         names = environment_names(directory)
         raise EnvironmentFileError(

@@ -481,6 +481,11 @@ class Environment(Section):
 
     None creates no such roles.
     """
+    quotas: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Quotas that AWS has granted to the account, by their name in ops/capacity/quotas.yml.
+
+    `ops capacity` uses them instead of AWS's defaults. `ops doctor` compares them with the
+    account."""
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
 

@@ -87,7 +87,7 @@ class Inputs:
             name,
             quota.value * times,
             quota.unit,
-            f"quota {quota_name}",
+            f"{'granted' if quota.is_granted else 'quota'} {quota_name}",
             demand,
             change or request(quota),
             quota.verified,

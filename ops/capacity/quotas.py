@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from ops.capacity.document import Strict, read_yaml, validated
+from ops.errors import OperatorError
 
 FILE = Path(__file__).with_name("quotas.yml")
 
@@ -27,6 +28,8 @@ class Quota(Strict):
     """The quota's code in Service Quotas."""
     verified: bool = True
     """False if the value was not found in AWS's documentation."""
+    is_granted: bool = False
+    """True if the environment file states the value."""
 
 
 class CacheNodes(Strict):
@@ -56,6 +59,25 @@ class Quotas(Strict):
 
     def value(self, name: str) -> float:
         return self.quotas[name].value
+
+    def with_granted(self, granted: Mapping[str, float]) -> Quotas:
+        """Returns these quotas with the values that AWS has granted to an account.
+
+        Raises:
+            OperatorError: A quota does not exist, or AWS never raises it.
+        """
+        quotas = dict(self.quotas)
+        for name, value in granted.items():
+            quota = quotas.get(name)
+            if quota is None or not quota.adjustable:
+                known = [known for known, each in self.quotas.items() if each.adjustable]
+                reason = "no such quota" if quota is None else "AWS does not raise this quota"
+                raise OperatorError(
+                    f"quotas.{name}: {reason}: use one of {', '.join(known)}"
+                    " (ops/capacity/quotas.yml)"
+                )
+            quotas[name] = quota.model_copy(update={"value": value, "is_granted": True})
+        return self.model_copy(update={"quotas": quotas})
 
 
 @functools.cache

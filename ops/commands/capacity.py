@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ops.commands.options import EnvironmentArgument, JsonOption
+from ops.commands.options import EnvironmentOrExampleArgument, JsonOption
 from ops.console import out, print_json, print_line, report
 from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
@@ -18,7 +18,7 @@ FIRST = 10
 
 
 def capacity(  # noqa: PLR0917 - typer takes options as arguments
-    environment: EnvironmentArgument,
+    environment: EnvironmentOrExampleArgument,
     users: Annotated[
         float | None,
         typer.Option("--users", metavar="N", min=1, max=1e9, help="Number of daily active users."),
@@ -96,6 +96,7 @@ def show(
         memory: The milliseconds that 99 % of the requests may take, to compare memory sizes.
     """
     # Only this command needs these modules.
+    from environments import load_environment  # noqa: PLC0415
     from ops.capacity import text  # noqa: PLC0415
     from ops.capacity.calls import load_rows  # noqa: PLC0415
     from ops.capacity.forecast import MOST_USERS, Forecast  # noqa: PLC0415
@@ -109,7 +110,8 @@ def show(
     from ops.cost.prices import load_prices  # noqa: PLC0415
     from ops.cost.resources import stack_resources  # noqa: PLC0415
 
-    model, quotas = load_model(usage), load_quotas()
+    granted = load_environment(synthesized.environment).quotas
+    model, quotas = load_model(usage), load_quotas().with_granted(granted)
     forecast = Forecast(read_stack(synthesized), model, quotas, load_rows())
     first = forecast.first_break()
     count = users if users is not None else (first or MOST_USERS) // 1

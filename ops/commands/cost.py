@@ -8,14 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from ops.commands.options import EnvironmentArgument, JsonOption, check_environment
+from ops.commands.options import (
+    EnvironmentOrExampleArgument,
+    JsonOption,
+    check_environment_or_example,
+)
 from ops.console import out, print_json, print_line, report
 from ops.terraform.kept_stacks import read_kept_stack
 from ops.terraform.stack_document import Synthesized
 
 
 def cost(  # noqa: PLR0917 - typer takes options as arguments
-    environment: EnvironmentArgument,
+    environment: EnvironmentOrExampleArgument,
     usage: Annotated[
         str,
         typer.Option(
@@ -28,7 +32,7 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
             "--compare",
             metavar="ENV",
             help="Another environment to compare the cost with.",
-            callback=check_environment,
+            callback=check_environment_or_example,
         ),
     ] = None,
     plan: Annotated[

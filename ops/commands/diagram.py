@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from ops.commands.options import EnvironmentArgument
+from ops.commands.options import EnvironmentOrExampleArgument
 from ops.console import report
 from ops.root import write_text
 from ops.terraform.stack_document import read_synthesized
@@ -26,7 +26,7 @@ class Format(enum.StrEnum):
 
 
 def diagram(
-    environment: EnvironmentArgument,
+    environment: EnvironmentOrExampleArgument,
     view: Annotated[
         str, typer.Option("--view", help="View to draw: overview, requests, data, events, or all.")
     ] = "overview",

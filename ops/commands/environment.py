@@ -15,11 +15,12 @@ from ops.commands.options import (
     ROOT,
     EnvironmentArgument,
     EnvironmentOption,
+    EnvironmentOrExampleArgument,
     JsonOption,
     RootOption,
-    check_environment,
+    check_environment_or_example,
     check_log_group,
-    complete_environment,
+    complete_example,
     complete_service,
 )
 from ops.console import print_line, print_result, report
@@ -64,7 +65,8 @@ def synth(
     environments: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Environments to synthesize; the default is all.", callback=check_environment
+            help="Environments to synthesize; the default is all.",
+            callback=check_environment_or_example,
         ),
     ] = None,
     directory: Annotated[Path, typer.Option("--out", help="Output directory.")] = PROJECT
@@ -159,8 +161,8 @@ def new(
         str,
         typer.Option(
             help="Environment whose settings are copied.",
-            autocompletion=complete_environment,
-            callback=check_environment,
+            autocompletion=complete_example,
+            callback=check_environment_or_example,
         ),
     ] = "dev",
 ) -> None:
@@ -179,7 +181,9 @@ def new(
 
 @app.command()
 def diff(
-    first: EnvironmentArgument, second: EnvironmentArgument, as_json: JsonOption = False
+    first: EnvironmentOrExampleArgument,
+    second: EnvironmentOrExampleArgument,
+    as_json: JsonOption = False,
 ) -> None:
     """Show the settings and the numbers of resources that differ between two environments."""
     result = compare_environments(first, second)

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from environments import environment_names, example_names
 from ops.root import PROJECT, Root
 
 
@@ -19,7 +20,12 @@ def _parse_root(value: str | Root) -> Root:
 
 def complete_environment(incomplete: str) -> list[str]:
     """Returns the environments whose names start with `incomplete`, for the shell's completion."""
-    names = sorted(file.stem for file in (PROJECT / "environments").glob("*.yml"))
+    return [name for name in environment_names() if name.startswith(incomplete)]
+
+
+def complete_example(incomplete: str) -> list[str]:
+    """Returns the environments and examples whose names start with `incomplete`."""
+    names = [*environment_names(), *example_names()]
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -33,10 +39,27 @@ def check_environment(value: Any) -> Any:
     """Returns the names of environments that an argument or option contains.
 
     Raises:
+        BadParameter: An environment has no file, or is an example.
+    """
+    return _check_environment(value, complete_environment(""))
+
+
+def check_environment_or_example(value: Any) -> Any:
+    """Returns the names of environments or examples that an argument or option contains.
+
+    Raises:
         BadParameter: An environment has no file.
     """
-    known = complete_environment("")
+    return _check_environment(value, complete_example(""))
+
+
+def _check_environment(value: Any, known: list[str]) -> Any:
     for name in value if isinstance(value, list | tuple) else [value]:
+        if name in example_names() and name not in known:
+            raise typer.BadParameter(
+                f"{name!r} is an example: `ops environment new NAME --like {name}` creates an"
+                " environment from it"
+            )
         if name is not None and name not in known:
             similar = difflib.get_close_matches(name, known, 1)
             raise typer.BadParameter(
@@ -136,6 +159,15 @@ EnvironmentArgument = Annotated[
         help="Name of an environment file in environments/.",
         autocompletion=complete_environment,
         callback=check_environment,
+    ),
+]
+EnvironmentOrExampleArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ENVIRONMENT",
+        help="Name of an environment file in environments/ or environments/examples/.",
+        autocompletion=complete_example,
+        callback=check_environment_or_example,
     ),
 ]
 EnvironmentOption = Annotated[

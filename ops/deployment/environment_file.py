@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from environments import EnvironmentFileError, environment_names, load_environment
+from environments import EnvironmentFileError, environment_names, find_file, load_environment
 from environments.loader import DIRECTORY
 from ops.cloud import EMBEDDED
 from ops.errors import OperatorError
@@ -57,7 +57,7 @@ def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Pat
             " starting with a letter"
         )
     file = directory / f"{name}.yml"
-    source = directory / f"{like}.yml"
+    source = find_file(like, directory)
     if file.exists():
         raise OperatorError(f"{file} exists: choose another name, or edit that file")
     if like == EMBEDDED or not source.exists():
@@ -65,6 +65,7 @@ def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Pat
         raise OperatorError(f"{like} cannot be copied: use --like with one of {known}")
     text = source.read_text(encoding="utf-8")
     text = re.sub(rf"\b{like.upper()}_ACCOUNT_ID\b", f"{name.upper()}_ACCOUNT_ID", text)
+    text = text.replace("$schema=../schema.json", "$schema=schema.json", 1)
     write_text(file, "".join(_renamed(text, like, name)))
     try:
         load_environment(name, directory=directory)

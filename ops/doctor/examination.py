@@ -21,7 +21,13 @@ from ops.doctor.account import (
 from ops.doctor.buckets import check_bucket_names, check_state_bucket
 from ops.doctor.domains import check_certificates, check_zone
 from ops.doctor.mail import check_mail
-from ops.doctor.quotas import QUOTAS, check_api_rates, check_concurrency, check_quota
+from ops.doctor.quotas import (
+    QUOTAS,
+    check_api_rates,
+    check_concurrency,
+    check_granted,
+    check_quota,
+)
 from ops.doctor.result import Check, Finding, Result, warning
 from ops.doctor.tools import check_tools
 from ops.errors import OperatorError
@@ -42,6 +48,7 @@ CHECKS: Mapping[str, Check] = {
     "mail": check_mail,
     "Lambda concurrency": check_concurrency,
     "API rates": check_api_rates,
+    "granted quotas": check_granted,
     **{quota.name: functools.partial(check_quota, quota=quota) for quota in QUOTAS},
 }
 """All checks of an account by subject, in the order of the report."""

@@ -10,6 +10,7 @@ from botocore.exceptions import ClientError
 
 from environments import Environment, FunctionName
 from environments.resource_names import GLOBAL_REGION, resource_name
+from ops.capacity.quotas import load_quotas
 from ops.cloud import Cloud
 from ops.doctor.result import Result, failure, ok, warning
 from ops.terraform.state import outputs_or_none
@@ -244,3 +245,30 @@ def check_api_rates(cloud: Cloud) -> Iterator[Result]:
         )
     else:
         yield ok(f"{value:g} new WebSocket connections/s")
+
+
+def check_granted(cloud: Cloud) -> Iterator[Result]:
+    """Checks that the account's quotas are not lower than `quotas` in the environment's file."""
+    granted = cloud.environment.quotas
+    if not granted:
+        yield ok("the environment file states no granted quotas")
+        return
+    known = load_quotas().with_granted(granted).quotas
+    unreadable = []
+    for name, value in granted.items():
+        code = known[name].code
+        actual = _service_quota(cloud, name.partition(".")[0], code) if code else None
+        if actual is None:
+            unreadable.append(name)
+        elif actual < value:
+            yield failure(
+                f"{name} is {actual:g} in the account, but {value:g} in the environment file",
+                f"request {value:g} in Service Quotas ({code}), or correct quotas.{name}",
+            )
+        else:
+            yield ok(f"{name} is {actual:g}")
+    if unreadable:
+        yield warning(
+            f"the account's value cannot be read: {', '.join(unreadable)}",
+            "compare them with the account in the AWS console",
+        )

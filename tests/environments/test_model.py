@@ -14,6 +14,7 @@ from environments import (
     Environment,
     EnvironmentFileError,
     environment_names,
+    example_names,
     load_environment,
     rules,
 )
@@ -46,6 +47,17 @@ def _valid_except(path: str, value: Any) -> str:
 
 def test_the_four_environments_exist() -> None:
     assert {"dev", "local", "prod", "staging"} <= set(environment_names())
+
+
+def test_examples_are_loaded_by_name_but_not_listed(tmp_path: Path) -> None:
+    assert "scale" in example_names()
+    assert not set(example_names()) & set(environment_names())
+    assert load_environment("scale", variables={}).name == "scale"
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "fifth.yml").write_text(yaml.safe_dump(VALID))
+    assert load_environment("fifth", directory=tmp_path, variables={}).log_level == "info"
+    # An environment with the name of an example replaces it.
+    assert _load(tmp_path, _valid_except("log_level", "debug")).log_level == "debug"
 
 
 def test_an_additional_file_defines_an_additional_environment(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from jsonschema_rs import Draft202012Validator
 
-from environments import environment_names
+from environments import environment_names, example_names, find_file
 from environments.loader import DIRECTORY
 from tools.environment_file import docstrings, files, schema
 
@@ -19,11 +19,13 @@ def test_the_generated_files_are_current() -> None:
         assert path.read_text(encoding="utf-8") == text, "run `python -m tools.environment_file`"
 
 
-@pytest.mark.parametrize("name", environment_names())
+@pytest.mark.parametrize("name", [*environment_names(), *example_names()])
 def test_every_environment_file_names_and_matches_the_schema(name: str) -> None:
-    text = (DIRECTORY / f"{name}.yml").read_text(encoding="utf-8")
-    first = text.splitlines()[0]
-    assert first == "# yaml-language-server: $schema=schema.json"
+    file = find_file(name)
+    text = file.read_text(encoding="utf-8")
+    comment, _, path = text.splitlines()[0].partition("=")
+    assert comment == "# yaml-language-server: $schema"
+    assert (file.parent / path).resolve() == DIRECTORY / "schema.json"
     errors = Draft202012Validator(schema()).iter_errors(yaml.safe_load(text))
     assert [error.message for error in errors] == []
 

@@ -14,6 +14,7 @@ from ops.commands.index import ENTRIES
 from ops.root import Root
 
 ENVIRONMENTS = "use dev, local, prod or staging"
+WITH_EXAMPLES = "use dev, local, prod, staging"
 FUNCTIONS = "is not a function: use ai, auth, "
 DURATION = "is not a duration: use seconds or minutes, for example 90s or 5m"
 AGE = "is not a duration: use a number and s, m, h or d, such as 10m"
@@ -42,6 +43,7 @@ bootstrap local                         1 | {STOPPED}
 doctor ../prod                          2 | '../prod' | did you mean prod?
 doctor PROD                             2 | 'PROD' | {ENVIRONMENTS}
 deploy                                  2 | Missing argument 'ENVIRONMENT' | ops deploy --help
+deploy scale                            2 | 'scale' is an example | ops environment new
 deploy dev staging                      2 | unexpected extra argument | staging
 deploy dev --weight 0                   2 | --weight | '0' is not a whole number from 1 to 99
 deploy dev --weight ten                 2 | --weight | 'ten' is not a whole number from 1 to 99
@@ -90,15 +92,15 @@ review dev --plan /etc/hostname         1 | /etc/hostname is not a plan | terraf
 review dev --usage 7m                   1 | 7m does not exist | one of 100m, 1m, idle
 apply dev                               2 | Missing option '--reviewed' | ops apply --help
 apply dev --reviewed /missing.plan      2 | --reviewed | '/missing.plan' does not exist
-cost nowhere                            2 | 'nowhere' | {ENVIRONMENTS}
+cost nowhere                            2 | 'nowhere' | {WITH_EXAMPLES}
 cost dev --usage /etc/hostname          1 | /etc/hostname is not a usage file | 1m.yml
-cost dev --compare nowhere              2 | --compare | 'nowhere' | {ENVIRONMENTS}
+cost dev --compare nowhere              2 | --compare | 'nowhere' | {WITH_EXAMPLES}
 cost dev --plan /etc/hostname           1 | /etc/hostname is not a plan | terraform show -json
 console nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
 console local --port 70000              2 | --port | '70000' is not a whole number from 1 to 65535
 capacity dev                            2 | exactly one of --users N and --find
-capacity nowhere --find                 2 | 'nowhere' | {ENVIRONMENTS}
-diagram nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
+capacity nowhere --find                 2 | 'nowhere' | {WITH_EXAMPLES}
+diagram nowhere                         2 | 'nowhere' | {WITH_EXAMPLES}
 diagram dev --view everything           2 | --view | 'everything' | use one of all, overview
 diagram dev --format png                2 | --format | 'png' is not one of 'mermaid', 'svg'
 diagram dev --into /missing.md          2 | --into | '/missing.md' does not exist
@@ -108,7 +110,7 @@ new service auth                        1 | auth is already the name | choose an
 new table                               2 | No such command 'table' | ops new --help
 environment new prod                    1 | prod.yml exists | choose another name
 environment new Prod                    1 | 'Prod' is not a name | use 2 to 15 lowercase letters
-environment new qa --like nowhere       2 | --like | 'nowhere' | {ENVIRONMENTS}
+environment new qa --like nowhere       2 | --like | 'nowhere' | {WITH_EXAMPLES}
 environment diff prod                   2 | Missing argument | ops environment diff --help
 dev extra                               2 | unexpected extra argument | extra
 logs nothing                            2 | 'nothing' {FUNCTIONS}
@@ -121,7 +123,7 @@ invoke local nothing                    2 | 'nothing' {FUNCTIONS}
 invoke local post --example nothing     1 | 'nothing' | use one of: GET /v1/posts
 deploy-function dev nothing             2 | SERVICE | 'nothing' {FUNCTIONS}
 api extra                               2 | unexpected extra argument | extra
-synth nowhere                           2 | 'nowhere' | {ENVIRONMENTS}
+synth nowhere                           2 | 'nowhere' | {WITH_EXAMPLES}
 synth dev --out /dev/null/x             1 | /dev/null/x cannot be used | check the path
 env nowhere                             2 | 'nowhere' | {ENVIRONMENTS}
 """

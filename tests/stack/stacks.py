@@ -31,7 +31,7 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
 
     The synthesized files then do not depend on the developer's variables.
     """
-    files = (PROJECT / "environments").glob("*.yml")
+    files = (PROJECT / "environments").rglob("*.yml")
     varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
     kept = {name: value for name, value in os.environ.items() if name not in varying}
     return {**kept, **more}

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from environments import environment_names, load_environment
+from environments import environment_names, example_names, load_environment
 from ops.capacity.calls import load_rows
 from ops.capacity.stack import read_stack
 from ops.commands.capacity import show
 from ops.terraform.stack_document import read_synthesized
+from tests.stack.stacks import synthesize
 
 LONGEST = 2.0
 """Maximum seconds of CPU time that the command takes."""
 
 
-@pytest.mark.parametrize("name", environment_names())
+@pytest.fixture(scope="module")
+def stacks(synthesized: Path, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """Returns the folders of the stacks of all environments and examples."""
+    names = ",".join(example_names())
+    examples = synthesize(tmp_path_factory.mktemp("examples"), {"PLATFORM_ENVIRONMENTS": names})
+    return {folder.name: folder for base in (synthesized, examples) for folder in base.iterdir()}
+
+
+@pytest.mark.parametrize("name", [*environment_names(), *example_names()])
 def test_the_command_responds_within_two_seconds(
-    synthesized: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    stacks: Mapping[str, Path], tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun, picture = time.process_time(), tmp_path / "picture.svg"
-    show(read_synthesized(synthesized / name), 1e6, picture=picture, as_json=True)
+    show(read_synthesized(stacks[name]), 1e6, picture=picture, as_json=True)
     assert time.process_time() - begun < LONGEST
     document = json.loads(capsys.readouterr().out)
     assert len(document["limits"]) > 100

@@ -9,7 +9,7 @@ from ops.capacity.calls import load_rows
 from ops.capacity.forecast import Forecast
 from ops.capacity.limits import Limit
 from ops.capacity.model import load_model
-from ops.capacity.quotas import load_quotas
+from ops.capacity.quotas import Quotas, load_quotas
 from ops.capacity.stack import EventSource, Function, Stack, Table, Throttle
 
 RESERVED = {"auth": 20, "profile": 100, "chat": 100, "post": 100, "catalog": 100, "ai": 100}
@@ -51,8 +51,8 @@ def make_stack(**changes: Any) -> Stack:
     return replace(stack, **changes)
 
 
-def make_forecast(**changes: Any) -> Forecast:
-    return Forecast(make_stack(**changes), load_model(), load_quotas(), load_rows())
+def make_forecast(quotas: Quotas | None = None, **changes: Any) -> Forecast:
+    return Forecast(make_stack(**changes), load_model(), quotas or load_quotas(), load_rows())
 
 
 def limit(forecast: Forecast, name: str) -> Limit:

@@ -10,6 +10,7 @@ from ops.capacity.calls import load_rows
 from ops.capacity.model import load_model
 from ops.capacity.quotas import load_quotas
 from ops.errors import OperatorError
+from tests.ops.capacity.stacks import limit, make_forecast
 
 
 def write(directory: Path, text: str) -> Path:
@@ -95,3 +96,24 @@ def test_the_model_uses_only_measured_requests() -> None:
     model, rows = load_model(), load_rows()
     assert model.requests.keys() <= rows.keys()
     assert {f"frame {name}" for name in model.frames} <= rows.keys()
+
+
+def test_granted_quotas_replace_the_defaults() -> None:
+    quotas = load_quotas().with_granted({"ses.emails": 150_000})
+    assert quotas.value("ses.emails") == 150_000
+    assert quotas.value("sqs.fifo_requests") == load_quotas().value("sqs.fifo_requests")
+    assert make_forecast(own_mail=False, quotas=quotas).uses(1)[0].limit.name != "mails with SES"
+    found = limit(make_forecast(own_mail=False, quotas=quotas), "mails with SES")
+    assert (found.capacity, found.source) == (150_000, "granted ses.emails")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("ses.mails", "no such quota: use one of .*ses.emails"),
+        ("sqs.fifo_requests", "AWS does not raise this quota"),
+    ],
+)
+def test_a_quota_that_cannot_be_granted_is_an_error(name: str, reason: str) -> None:
+    with pytest.raises(OperatorError, match=rf"quotas\.{name}: {reason}"):
+        load_quotas().with_granted({name: 1.0})

@@ -17,7 +17,19 @@ from ops.errors import OperatorError
 def directory(tmp_path: Path) -> Path:
     for file in DIRECTORY.glob("*.yml"):
         shutil.copy(file, tmp_path)
+    shutil.copytree(DIRECTORY / "examples", tmp_path / "examples")
     return tmp_path
+
+
+def test_an_example_becomes_an_environment(directory: Path) -> None:
+    file = create_environment("big", "scale", directory)
+    assert file == directory / "big.yml"
+    created = load_environment("big", directory=directory, variables={})
+    example = load_environment("scale", directory=directory, variables={})
+    assert created.quotas == example.quotas
+    assert created.domains
+    assert created.domains.api == "api.big.multitask.com"
+    assert file.read_text().startswith("# yaml-language-server: $schema=schema.json\n")
 
 
 @pytest.mark.parametrize("like", ["dev", "staging", "prod"])

@@ -9,7 +9,13 @@ import pytest
 
 from environments import load_environment
 from ops.cloud import Cloud
-from ops.doctor.quotas import QUOTAS, check_api_rates, check_concurrency, check_quota
+from ops.doctor.quotas import (
+    QUOTAS,
+    check_api_rates,
+    check_concurrency,
+    check_granted,
+    check_quota,
+)
 from ops.doctor.result import Result
 from tests.ops.clouds import FakeCloud, store_state, stubbed_client
 
@@ -160,3 +166,21 @@ def test_account_rates_below_those_of_the_stages_are_a_warning(
     }
     results = check_api_rates(FakeCloud(cloud.environment, {}, clients=clients))
     assert [result.status for result in results] == expected
+
+
+@pytest.mark.parametrize(("value", "status"), [(20_000, "ok"), (19_000, "failure")])
+def test_granted_quotas_are_compared_with_the_account(
+    cloud: Cloud, value: float, status: str
+) -> None:
+    quotas = {"lambda.concurrency": 20_000.0, "cognito.UserRead": 500.0}
+    environment = cloud.environment.model_copy(update={"quotas": quotas})
+    clients = {"service-quotas": quota(value)}
+    compared, unknown = check_granted(FakeCloud(environment, {}, clients=clients))
+    assert compared.status == status
+    # The table of quotas has no code for this one.
+    assert (unknown.status, "cognito.UserRead" in unknown.detail) == ("warning", True)
+
+
+def test_an_environment_without_granted_quotas_passes(cloud: Cloud) -> None:
+    [result] = check_granted(cloud)
+    assert result.status == "ok"
