@@ -170,7 +170,10 @@ SELECT
 FROM generate_series(:first::int, :last::int) n
 """
 _LISTINGS_PER_STATEMENT = 10_000
-"""Larger statements can exceed the connection's timeout on a busy machine."""
+"""Number of listings that one statement inserts.
+
+Larger statements can exceed the connection's timeout on a busy machine.
+"""
 _COUNT = """
 UPDATE catalog.categories c SET listings = (
     SELECT count(*) FROM catalog.listings l WHERE l.category = c.slug AND l.status = 'active'

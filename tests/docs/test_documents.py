@@ -85,7 +85,7 @@ def test_links_and_anchors_exist(path: Path) -> None:
     assert broken == []
 
 
-def test_the_readme_lists_every_decision_and_each_number_occurs_once() -> None:
+def test_the_readme_of_decisions_lists_every_record_and_each_number_occurs_once() -> None:
     folder = PROJECT / "docs" / "decisions"
     names = {file.name for file in folder.glob("0*.md")}
     listed = {target for target, _ in LINK.findall((folder / "README.md").read_text())}

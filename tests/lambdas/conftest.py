@@ -103,7 +103,7 @@ def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An in-process AWS whose DynamoDB processes one request at a time.
+    """Runs moto with a DynamoDB that processes one request at a time.
 
     In DynamoDB, conditional writes and transactions are atomic. In moto, they are not: a failed
     transaction restores a copy of the tables, without the writes that others made meanwhile.

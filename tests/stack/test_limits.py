@@ -136,7 +136,7 @@ def test_inline_policies_of_a_role_have_at_most_10240_characters(stack: Stack) -
 
 
 def test_managed_and_trust_policies_are_not_too_long(stack: Stack) -> None:
-    """IAM quotas: 6,144 characters of a managed policy, 2,048 of a trust policy."""
+    """IAM quotas: a managed policy has at most 6,144 characters, a trust policy 2,048."""
     for policy in blocks(stack, "aws_iam_policy"):
         assert length(policy["policy"]) <= 6_144, policy["name"]
     for role in blocks(stack, "aws_iam_role"):
@@ -144,14 +144,15 @@ def test_managed_and_trust_policies_are_not_too_long(stack: Stack) -> None:
 
 
 def test_a_role_has_at_most_10_managed_policies(stack: Stack) -> None:
-    """IAM quotas: 10 is the default."""
+    """By default, IAM allows 10 managed policies per role."""
     for role, attached in grouped(stack, "aws_iam_role_policy_attachment", "role").items():
         assert len(attached) <= 10, role
 
 
 def test_resource_policies_are_not_too_long(stack: Stack) -> None:
-    """20 KB of a bucket (S3), 30 KB of a topic (SNS), 32 KB of a key (KMS), 20 statements and
-    64 KB of a queue (SQS)."""
+    """The policy of a bucket has at most 20 KB (S3), of a topic 30 KB (SNS), of a key 32 KB (KMS),
+    and of a queue 64 KB and 20 statements (SQS).
+    """
     limits = {
         ("aws_s3_bucket_policy", "policy"): 20_480,
         ("aws_sns_topic", "policy"): 30_720,
@@ -201,7 +202,7 @@ def test_reserved_concurrency_leaves_the_required_unreserved_concurrency(stack: 
 
 
 def test_web_acls_have_at_most_1500_capacity_units(stack: Stack) -> None:
-    """WAF quotas: the units that are included in the basic price.
+    """WAF quotas: the basic price includes 1,500 units.
 
     The core rule set takes 700, a rate-based rule without scope 2 (WAF developer guide).
     """
@@ -223,7 +224,9 @@ def widgets(stack: Stack) -> Iterator[tuple[str, Block]]:
 
 
 def test_dashboards_have_at_most_500_widgets_and_2500_metrics(stack: Stack) -> None:
-    """CloudWatch quotas: 500 metrics and 100 alarms of a widget, 500 widgets, 2,500 metrics."""
+    """CloudWatch quotas: a dashboard has at most 500 widgets and 2,500 metrics, a widget 500
+    metrics and 100 alarms.
+    """
     counted: dict[str, Counter[str]] = defaultdict(Counter)
     for name, widget in widgets(stack):
         metrics = len(widget["properties"].get("metrics", []))
@@ -237,7 +240,7 @@ def test_dashboards_have_at_most_500_widgets_and_2500_metrics(stack: Stack) -> N
 
 
 def test_tables_have_at_most_20_indexes_and_100_projected_attributes(stack: Stack) -> None:
-    """DynamoDB quotas: the default number of global secondary indexes."""
+    """By default, DynamoDB allows 20 global secondary indexes per table."""
     for table in blocks(stack, "aws_dynamodb_table"):
         indexes = table.get("global_secondary_index", [])
         assert len(indexes) <= 20, table["name"]
@@ -246,7 +249,7 @@ def test_tables_have_at_most_20_indexes_and_100_projected_attributes(stack: Stac
 
 
 def test_security_groups_have_at_most_60_rules_per_direction(stack: Stack) -> None:
-    """VPC quotas: 60 is the default."""
+    """By default, VPC allows 60 rules per direction."""
     for direction in ("ingress", "egress"):
         rules = grouped(stack, f"aws_vpc_security_group_{direction}_rule", "security_group_id")
         for group, members in rules.items():
@@ -258,13 +261,15 @@ def test_security_groups_have_at_most_60_rules_per_direction(stack: Stack) -> No
 
 
 def test_addresses_and_nat_gateways_fit_a_new_account(stack: Stack) -> None:
-    """EC2 and VPC quotas: 5 elastic addresses in a region, 5 NAT gateways in a zone."""
+    """EC2 and VPC quotas of a new account: 5 elastic addresses in a region, 5 NAT gateways in a
+    zone.
+    """
     assert len(blocks(stack, "aws_eip")) <= 5
     assert len(blocks(stack, "aws_nat_gateway")) <= 5
 
 
 def test_apis_have_at_most_300_resources_or_routes(stack: Stack) -> None:
-    """API Gateway quotas: 300 resources of a REST API, 300 routes of a WebSocket API."""
+    """API Gateway quotas: a REST API has at most 300 resources, a WebSocket API 300 routes."""
     assert len(blocks(stack, "aws_api_gateway_resource")) <= 300
     assert len(blocks(stack, "aws_apigatewayv2_route")) <= 300
     for integration in blocks(stack, "aws_api_gateway_integration"):
@@ -272,7 +277,7 @@ def test_apis_have_at_most_300_resources_or_routes(stack: Stack) -> None:
 
 
 def test_rules_and_topics_stay_below_the_quotas_of_a_bus(stack: Stack) -> None:
-    """EventBridge quotas: 300 rules of a bus, 5 targets of a rule, 4 KB of a pattern."""
+    """EventBridge quotas: a bus has at most 300 rules, a rule 5 targets, and a pattern 4 KB."""
     assert len(blocks(stack, "aws_cloudwatch_event_rule")) <= 300
     for name, targets in grouped(stack, "aws_cloudwatch_event_target", "rule").items():
         assert len(targets) <= 5, name
@@ -282,7 +287,9 @@ def test_rules_and_topics_stay_below_the_quotas_of_a_bus(stack: Stack) -> None:
 
 
 def test_messages_wait_within_the_limits_of_sqs(stack: Stack) -> None:
-    """SQS quotas: visibility timeout 12 hours, delay 15 minutes, retention 14 days."""
+    """SQS quotas: a visibility timeout is at most 12 hours, a delay 15 minutes, and retention 14
+    days.
+    """
     for queue in blocks(stack, "aws_sqs_queue"):
         assert queue.get("visibility_timeout_seconds", 30) <= 43_200
         assert queue.get("delay_seconds", 0) <= 900
@@ -290,7 +297,9 @@ def test_messages_wait_within_the_limits_of_sqs(stack: Stack) -> None:
 
 
 def test_distributions_stay_below_the_quotas_of_cloudfront(stack: Stack) -> None:
-    """CloudFront quotas: 100 aliases, 25 behaviors, 25 origins, 10 KB of a function."""
+    """CloudFront quotas: a distribution has at most 100 aliases, 25 behaviors and 25 origins, and a
+    function 10 KB.
+    """
     for distribution in blocks(stack, "aws_cloudfront_distribution"):
         assert len(distribution.get("aliases", [])) <= 100
         assert len(distribution.get("ordered_cache_behavior") or []) < 25
@@ -302,13 +311,15 @@ def test_distributions_stay_below_the_quotas_of_cloudfront(stack: Stack) -> None
 
 
 def test_a_certificate_has_at_most_10_names(stack: Stack) -> None:
-    """ACM quotas: 10 is the default."""
+    """By default, ACM allows 10 names per certificate."""
     for certificate in blocks(stack, "aws_acm_certificate"):
         assert len(certificate.get("subject_alternative_names") or []) + 1 <= 10
 
 
 def test_descriptions_are_not_too_long(stack: Stack) -> None:
-    """256 characters in Lambda, 1,024 in CloudWatch, 255 in EC2, 1,000 in IAM."""
+    """A description has at most 256 characters in Lambda, 1,024 in CloudWatch, 255 in EC2, and
+    1,000 in IAM.
+    """
     limits = {
         ("aws_lambda_function", "description"): 256,
         ("aws_lambda_alias", "description"): 256,

@@ -40,7 +40,7 @@ ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
 
 FUNCTIONS = get_args(FunctionName)
 KEPT = ("ssm:", "rds-db:", "elasticache:")
-"""Prefixes of actions whose results, secrets and connections, a function keeps."""
+"""Prefixes of actions whose results a function keeps in memory: secrets and connections."""
 
 
 def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:

@@ -1,4 +1,6 @@
-"""Fixtures of the browser tests: Chromium, a front end built by Vite, and pages under watch."""
+"""Fixtures of the browser tests: Chromium, a front end built by Vite, and pages whose errors fail
+tests.
+"""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def wait_until_loaded(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (360, "light")])
-def test_every_view_is_accessible_and_fits(
+def test_every_view_is_accessible_and_not_wider_than_the_window(
     open_console: OpenPage, person: Person, width: int, scheme: ColorScheme
 ) -> None:
     page = open_console("map", width=width, color_scheme=scheme)
@@ -103,7 +103,7 @@ def test_the_map_shows_requests_and_opens_a_function(
     expect(page.get_by_role("heading", name="auth auth-lambda-local")).to_be_visible(timeout=LOADED)
 
 
-def test_requests_are_reached_with_the_keyboard(open_console: OpenPage, person: Person) -> None:
+def test_requests_can_be_opened_with_the_keyboard(open_console: OpenPage, person: Person) -> None:
     page = open_console("map")
     wait_until_loaded(page)
     page.keyboard.press("2")
@@ -116,12 +116,12 @@ def test_requests_are_reached_with_the_keyboard(open_console: OpenPage, person: 
     page.keyboard.press("Enter")
     waterfall = page.get_by_role("list", name="Waterfall")
     expect(waterfall).to_contain_text("auth", timeout=LOADED)
-    # Log lines follow their span.
+    # The log lines of a step are shown below the step.
     waterfall.locator("summary").filter(has_text="function").first.click()
     expect(waterfall.get_by_label("Log lines of auth").first).to_contain_text("request")
 
 
-def test_ten_thousand_requests_need_few_elements(open_console: OpenPage) -> None:
+def test_a_list_of_ten_thousand_requests_has_few_page_elements(open_console: OpenPage) -> None:
     page = open_console("requests")
     wait_until_loaded(page)
     page.evaluate(
@@ -142,7 +142,7 @@ def test_ten_thousand_requests_need_few_elements(open_console: OpenPage) -> None
     expect(page.locator(".rows a")).to_have_count(1)
 
 
-# What a new user does first
+# The following tests do what a new user of the console does first.
 
 
 def test_a_user_finds_why_a_request_failed(
@@ -225,7 +225,7 @@ def test_a_user_invokes_a_function_with_an_example(open_console: OpenPage) -> No
     expect(result.get_by_label("Result")).to_contain_text("200")
 
 
-def test_sql_can_read_but_not_write(open_console: OpenPage) -> None:
+def test_sql_statements_can_read_but_not_write(open_console: OpenPage) -> None:
     page = open_console("data/sql")
     sql, run = page.get_by_label("SQL"), page.get_by_role("button", name="Run")
     sql.fill("SELECT count(*) AS listed FROM catalog.categories;")

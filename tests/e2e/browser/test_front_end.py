@@ -86,7 +86,7 @@ def follow(page: Page, path: str) -> None:
     )
 
 
-def test_the_build_is_served_as_it_is(platform: Platform, front_end: Path) -> None:
+def test_the_built_files_are_served_unchanged(platform: Platform, front_end: Path) -> None:
     for file in (file for file in front_end.rglob("*") if file.is_file()):
         name = file.relative_to(front_end).as_posix()
         if name == "config.json":

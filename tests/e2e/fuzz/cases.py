@@ -29,7 +29,10 @@ CALLERS = (
     "nobody",
     "forger",
 )
-"""The callers, as often as they occur. `nobody` has no token, and `forger` an invalid one."""
+"""The callers of requests. A caller occurs as often as in this list.
+
+`nobody` has no token, and `forger` an invalid one.
+"""
 
 RAW_SEGMENTS = ("%", "%ff", "%zz", "%00", "...", "%2e%2e", "a%2Fb", "", "a;b=c", "~", "+")
 """Segments of a path that are sent without encoding."""

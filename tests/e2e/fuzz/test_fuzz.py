@@ -35,7 +35,9 @@ OPERATIONS = sorted(
     ),
 )
 FEW, MANY = 8, 20_000 // len(OPERATIONS) + 1
-"""Cases per operation or action: of each change, and of the nightly run with 20,000 requests."""
+"""Cases per operation or action: in the tests of each change, and in the nightly run, which sends
+20,000 requests.
+"""
 
 all_operations = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
 all_actions = pytest.mark.parametrize("action", MessageDescription.load().actions)

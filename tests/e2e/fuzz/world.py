@@ -36,7 +36,10 @@ HEAD_LIMIT = 10_000
 """API Gateway accepts 10,240 bytes of request line and headers, before any code of ours runs."""
 
 RENEWAL = 100
-"""Requests after which rate limits and quotas are reset, which would hide later defects."""
+"""Number of requests after which rate limits and quotas are reset.
+
+A reached limit would hide later defects.
+"""
 
 UNKNOWN = "0" * 32
 """An id that no response contains."""
@@ -51,8 +54,11 @@ _FILES = {
 
 
 _NOWHERE = frozenset({400, 401, 403, 404, 405, 413, 422, 429})
-"""The statuses of paths without an operation. The embedded API Gateway replaces bytes that are not
-UTF-8, and so makes a text (422) of what AWS would leave invalid (400)."""
+"""The statuses of paths without an operation.
+
+The embedded API Gateway replaces bytes that are not UTF-8, so it returns 422 (invalid text) where
+AWS returns 400 (invalid body).
+"""
 
 _ORIGIN = ("caller", "service")
 

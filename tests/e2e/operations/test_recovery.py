@@ -37,7 +37,10 @@ from tests.waiting import wait_for
 UNCHANGED_UP_LIMIT = 45.0
 """Seconds. The longest accepted duration of `ops up` without changes."""
 SLOWDOWN = 2.0
-"""Factor for tests that share the machine's cores. The requirement is for an idle machine."""
+"""Factor by which the limits of durations are raised, because other tests use the same cores.
+
+The requirements are for an idle machine.
+"""
 
 
 def test_status_shows_processes_and_health(platform: Platform) -> None:
@@ -112,7 +115,7 @@ def handler(event, context):
 CHANGED_BUDGET = 137
 """The monthly budget in US dollars that the test sets."""
 WaitForLine = Callable[[str], re.Match[str]]
-"""Waits for a line that matches a pattern."""
+"""A function that waits for a line of output that matches a pattern."""
 
 
 @contextmanager

@@ -43,7 +43,10 @@ FUNCTION = "health-lambda-local"
 ROLLBACK_LIMIT = 5.0
 """Seconds. The required duration of a rollback."""
 SLOWDOWN = 2.0
-"""Factor for tests that share the machine's cores. The requirement is for an idle machine."""
+"""Factor by which the limits of durations are raised, because other tests use the same cores.
+
+The requirements are for an idle machine.
+"""
 FAULTY_HANDLER = """
 
 _correct_handler = handler

@@ -226,8 +226,8 @@ def test_the_quota_is_exact_for_concurrent_calls(
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
-        # Eight processes are started in advance. Starting them takes long, and calls of providers
-        # time out.
+        # Starts eight processes of the function first, because starting them takes so long that
+        # calls of providers would time out.
         list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         wait_for(lambda: sum(future.done() for future in running) >= 5)

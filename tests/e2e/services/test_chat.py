@@ -101,7 +101,7 @@ def run_with_timeout(scenario: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(scenario, 120))
 
 
-def test_members_receive_each_others_messages_reactions_and_states(
+def test_members_receive_each_others_messages_reactions_and_activity(
     ann: ChatUser, bob: ChatUser, room: str
 ) -> None:
     async def scenario() -> None:

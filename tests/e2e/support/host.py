@@ -84,7 +84,7 @@ class PlatformHost:
 
     @property
     def description(self) -> dict[str, Any]:
-        """What another pytest process needs to use the same platform."""
+        """The data that another pytest process needs to use the same platform."""
         return {"root": str(self.root), "variables": self._variables}
 
     def start(self) -> None:

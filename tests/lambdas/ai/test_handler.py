@@ -1,4 +1,4 @@
-"""Tests the whole ai function with API Gateway events, local providers and an in-process AWS."""
+"""Tests the whole ai function with API Gateway events and local providers, on moto."""
 
 import io
 import json

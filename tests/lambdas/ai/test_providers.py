@@ -142,7 +142,7 @@ def test_thoughts_are_counted_but_not_returned(gemini: FakeProvider) -> None:
     assert (found.text, found.output_tokens) == ("AB", 107)
 
 
-def test_a_completion_cut_at_its_limit_is_returned(server: FakeProvider) -> None:
+def test_a_completion_cut_off_at_its_token_limit_is_returned(server: FakeProvider) -> None:
     response = server.document("cut")
     response["candidates" if server.kind == "gemini" else "choices"][0].update(
         {"finishReason": "MAX_TOKENS"} if server.kind == "gemini" else {"finish_reason": "length"}

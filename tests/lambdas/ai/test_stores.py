@@ -1,4 +1,4 @@
-"""Tests circuits, API keys, quota and conversations on an in-process AWS."""
+"""Tests circuits, API keys, quota and conversations, on moto."""
 
 import threading
 import uuid
@@ -170,7 +170,7 @@ class TestQuota:
         return DynamoQuota(dynamodb, usage_table, QUOTA, clock)
 
     def refused(self, quota: DynamoQuota, tokens: int, user_id: str = "u-1") -> int:
-        """Returns the seconds of the 429's Retry-After."""
+        """Reserves tokens, and expects a 429 response. Returns the seconds of its Retry-After."""
         with pytest.raises(Problem) as problem:
             quota.reserve(user_id, tokens)
         assert (problem.value.status, problem.value.code) == (429, "ai_quota_exceeded")

@@ -1,4 +1,4 @@
-"""Tests the whole auth function with API Gateway events, on an in-process AWS."""
+"""Tests the whole auth function with API Gateway events, on moto."""
 
 import io
 import json

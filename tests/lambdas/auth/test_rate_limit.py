@@ -1,4 +1,4 @@
-"""Tests rate limits, with an in-process DynamoDB."""
+"""Tests rate limits, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ LIMIT = Limit("login", 3, 60)
 
 
 class Sleeper:
-    """Advances the clock instead of sleeping. `event` happens during the first pause."""
+    """Advances the clock instead of sleeping. Calls `event` during the first pause."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.event: Callable[[], None] | None = None

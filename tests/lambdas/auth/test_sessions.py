@@ -1,4 +1,4 @@
-"""Tests the session store on an in-process DynamoDB."""
+"""Tests the session store, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Tests of all calls of the catalog function, with PostgreSQL."""
+"""Tests of all routes of the catalog function, with PostgreSQL."""
 
 from __future__ import annotations
 

@@ -184,7 +184,7 @@ class Socket:
             "body": body,
             "isBase64Encoded": False,
         }
-        # API Gateway would send a body to the client.
+        # If the result had a body, API Gateway would send the body to the client.
         assert self._world.handle(event, None) == {"statusCode": 200}
 
     def send(self, action: str, **members: Any) -> Any:

@@ -556,13 +556,13 @@ def test_a_closed_connection_is_removed_at_once(
 def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
-    slow, sender = sockets  # the slow connection joined first, so frames are posted to it first
+    slow, sender = sockets  # the slow connection joined first, so frames are sent to it first
     quick = threading.Semaphore(0)
     post = world.gateway.post
 
     def post_last(connection_id: str, frame: bytes) -> Any:
         if connection_id == slow.connection_id:
-            # Waits for the posts of the ack, and of the frame to the other connection.
+            # Waits until the ack, and the frame to the other connection, have been sent.
             for _ in range(2):
                 assert quick.acquire(timeout=20), "the slow connection delays the others"
             return post(connection_id, frame)

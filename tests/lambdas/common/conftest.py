@@ -5,6 +5,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Checks nothing, because these tests define routes and events that the platform does not
-    have.
+    """Turns off the check of declared types.
+
+    These tests define routes and events that the platform does not have.
     """

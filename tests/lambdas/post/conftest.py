@@ -1,4 +1,4 @@
-"""The post service's tables, buckets and parameters in an in-process AWS."""
+"""The post service's tables, buckets and parameters on moto."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Tests the whole post function on an in-process AWS, with events of API Gateway and its queue."""
+"""Tests the whole post function with events of API Gateway and its queue, on moto."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""Tests the stores of posts, comments and likes, and removal, on an in-process DynamoDB and S3."""
+"""Tests the stores of posts, comments and likes, and removal, on moto."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -125,7 +125,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Checks nothing, because the stores accept events with any data."""
+    """Turns off the check of declared types, because the stores accept events with any data."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tests the profile store on an in-process DynamoDB."""
+"""Tests the profile store, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Checks nothing, because the store accepts events with any data."""
+    """Turns off the check of declared types, because the store accepts events with any data."""
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Checks nothing, because the relay publishes events with any data."""
+    """Turns off the check of declared types, because the relay publishes events with any data."""
 
 
 @pytest.fixture

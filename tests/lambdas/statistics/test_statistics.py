@@ -1,4 +1,4 @@
-"""Tests the statistics function, from messages of its queue to profiles, on an in-process AWS."""
+"""Tests the statistics function, from messages of its queue to profiles, on moto."""
 
 import itertools
 import json

@@ -50,7 +50,7 @@ def test_after_an_outage_all_who_are_online_connect_within_a_minute() -> None:
     assert traffic.rates["frame join_room"] == pytest.approx(3 * 60_000 / 60)
 
 
-def test_units_and_executions_follow_from_the_rows() -> None:
+def test_units_and_executions_are_computed_from_the_rows_of_calls_yml() -> None:
     forecast, rows = make_forecast(), load_rows()
     peak = forecast.point(USERS).peak
     lists = rows["GET /v1/posts"].units["post-counters reads"]
@@ -62,7 +62,7 @@ def test_units_and_executions_follow_from_the_rows() -> None:
     assert forecast.loads.duration("GET /v1/posts") == pytest.approx(seconds)
 
 
-def test_a_message_costs_a_post_and_two_reads_for_each_listener() -> None:
+def test_a_message_causes_a_frame_and_two_reads_for_each_listener() -> None:
     forecast = make_forecast()
     model = load_model()
     traffic = peak_traffic(model, load_rows(), 1e6, 300)
@@ -77,7 +77,7 @@ def test_a_message_costs_a_post_and_two_reads_for_each_listener() -> None:
     assert forecast.point(1e6).peak.units["chat-members reads"] > messages * large
 
 
-def test_posting_is_limited_by_the_share_of_a_core_or_by_round_trips() -> None:
+def test_sending_frames_is_limited_by_the_share_of_a_core_or_by_round_trips() -> None:
     loads = make_forecast().loads
     assert loads.posting("delivery", 1000) == pytest.approx(1000 * 0.65 * 1769 / 512 / 1000)
     assert loads.posting("delivery", 1) == pytest.approx(0.015)
@@ -102,7 +102,7 @@ def test_a_limit_breaks_where_its_demand_reaches_its_capacity() -> None:
             assert demand == pytest.approx(use.limit.capacity, rel=2 / STEPS_PER_DECADE)
 
 
-def test_the_limits_are_sorted_by_the_place_where_they_break() -> None:
+def test_the_limits_are_sorted_by_the_number_of_users_at_which_they_break() -> None:
     forecast = make_forecast()
     found = [use.breaks_at for use in forecast.uses(1e6) if use.breaks_at is not None]
     assert found == sorted(found)
@@ -119,7 +119,9 @@ def test_the_limits_are_sorted_by_the_place_where_they_break() -> None:
         ("memory of the cache", {"cache_node": "cache.t4g.medium"}),
     ],
 )
-def test_a_larger_setting_moves_its_limit(name: str, changes: dict[str, Any]) -> None:
+def test_a_larger_setting_raises_the_number_of_users_at_which_its_limit_breaks(
+    name: str, changes: dict[str, Any]
+) -> None:
     before, after = make_forecast(), make_forecast(**changes)
     name = next(each.name for each in before.limits if each.name.startswith(name))
     users, moved = breaks_at(before, name), breaks_at(after, name)
@@ -139,7 +141,7 @@ def test_a_provisioned_table_is_limited_by_its_own_capacity() -> None:
     assert limit(forecast, "write units of the table post-posts").capacity == 7
 
 
-def test_an_own_sender_of_mails_breaks_first() -> None:
+def test_cognitos_own_mail_sender_is_the_first_limit() -> None:
     own, ses = make_forecast(), make_forecast(own_mail=False)
     assert own.uses(1000)[0].limit.source == "quota cognito.emails"
     # 0.015 mails a day for each user.
@@ -148,7 +150,7 @@ def test_an_own_sender_of_mails_breaks_first() -> None:
     assert breaks_at(ses, "mails with SES") == pytest.approx(200 / 0.015, rel=0.01)
 
 
-def test_provisioned_environments_need_not_start_after_an_outage() -> None:
+def test_provisioned_execution_environments_need_not_start_after_an_outage() -> None:
     functions = make_stack().functions
     warm = {**functions, "chat": replace(functions["chat"], provisioned=50)}
     before, after = make_forecast(), make_forecast(functions=warm)
@@ -172,7 +174,7 @@ def test_a_room_with_a_backlog_exceeds_the_timeout_of_its_batches() -> None:
     batch = limit(forecast, "hot room: time to post the frames of a batch")
     quiet, busy = forecast.point(10_000), forecast.point(100_000)
     assert batch.demand(quiet) == one.demand(quiet)
-    # Posting a frame takes 22 s, in which 3.9 more frames arrive.
+    # Sending a frame to all listeners takes 22 s, in which 3.9 more frames arrive.
     assert batch.demand(busy) == pytest.approx(one.demand(busy) * 3.9, rel=0.01)
     assert batch.demand(busy) > batch.capacity > one.demand(busy)
 
@@ -192,7 +194,7 @@ def test_recovery_takes_as_long_as_the_busiest_limit_needs() -> None:
     assert forecast.recovery_seconds(400_000) == pytest.approx(400_000 / 10 / 2 / 50)
 
 
-def test_the_month_has_quantities_that_the_bill_knows() -> None:
+def test_the_usage_of_a_month_has_only_quantities_that_the_bill_prices() -> None:
     forecast = make_forecast()
     check_usage(month_usage(forecast, 1000))
     small, large = month_usage(forecast, 1e6), month_usage(forecast, 2e6)

@@ -40,7 +40,7 @@ def test_a_stricter_target_never_needs_less_memory() -> None:
             assert other.memory_mb <= choice.cheapest.memory_mb
 
 
-def test_a_language_model_is_slower_than_any_size() -> None:
+def test_no_memory_size_is_fast_enough_for_calls_of_a_language_model() -> None:
     assert choices(300)["ai"].cheapest is None
     assert choices(300)["ai"].now.p99_ms > 4000
 
@@ -52,6 +52,6 @@ def test_less_memory_is_slower_and_cheaper() -> None:
     assert found.cheapest.usd < found.now.usd
 
 
-def test_the_percentile_counts_requests() -> None:
+def test_the_percentile_counts_each_duration_as_often_as_its_requests() -> None:
     assert _percentile([(0.1, 98), (0.2, 1.5), (9.0, 0.5)]) == pytest.approx(0.2)
     assert _percentile([(0.1, 50), (0.2, 50)]) == pytest.approx(0.2)

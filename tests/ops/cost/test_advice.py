@@ -42,7 +42,7 @@ def test_aurora_costs_its_least_capacity_for_each_instance() -> None:
     assert found["rds.instances", "1"] == pytest.approx(whole / 2)
 
 
-def test_a_small_cluster_can_only_pause() -> None:
+def test_the_only_advice_for_a_small_cluster_is_to_let_it_pause() -> None:
     least = {"min_capacity": 0.5, "max_capacity": 1}
     found = advice(
         resource(

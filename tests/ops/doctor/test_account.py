@@ -1,4 +1,4 @@
-"""Checks of account settings, roles and the clock."""
+"""Tests the checks of account settings, roles and the clock."""
 
 from __future__ import annotations
 

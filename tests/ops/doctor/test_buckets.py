@@ -1,4 +1,4 @@
-"""Checks of the state bucket and of bucket names."""
+"""Tests the checks of the state bucket and of bucket names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the hosted zone, its delegation and the certificates."""
+"""Tests the checks of the hosted zone, its delegation and the certificates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the SES identity."""
+"""Tests the checks of the SES identity."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peeks at queues on moto."""
+"""Tests how the messages of queues are read, on moto."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_a_request_is_followed_to_the_consumer_of_its_event(logged: LoggedEnviro
     assert ID in waterfall.links["Logs Insights"]
 
 
-def test_a_waterfall_is_data(logged: LoggedEnvironment) -> None:
+def test_a_waterfall_can_be_printed_as_json(logged: LoggedEnvironment) -> None:
     write_post(logged)
     waterfall = trace(logged)
     encoded = msgspec.json.encode(waterfall)
@@ -185,7 +185,7 @@ def test_the_text_shows_steps_errors_and_lines(logged: LoggedEnvironment) -> Non
     assert any("statistics consumer   profile-events-queue-dev" in line for line in text)
 
 
-def test_an_unknown_id_says_what_to_do(logged: LoggedEnvironment) -> None:
+def test_the_error_for_an_unknown_id_says_what_to_do(logged: LoggedEnvironment) -> None:
     with pytest.raises(OperatorError, match="No log line of dev has the correlation id c-1: incr"):
         trace(logged)
 

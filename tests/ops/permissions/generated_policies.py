@@ -73,7 +73,10 @@ STRING_KEYS = ("aws:PrincipalTag/team", "aws:username", "s3:prefix")
 LIST_KEYS = ("aws:TagKeys", "aws:PrincipalOrgPaths")
 EQUAL = ("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase")
 UNCOMMON = ("BinaryEquals", "StringContains", "FutureOperator")
-"""The last two do not exist. The simulator takes them for operators that no value meets."""
+"""Rare operators of conditions.
+
+The last two do not exist, and the simulator evaluates them as never met.
+"""
 LIKE = ("StringLike", "StringNotLike")
 ARN = ("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike")
 COMPARING = (

@@ -1,5 +1,5 @@
-"""Tests that a change is safe only if a rule says why, and that types hold data unless known not
-to.
+"""Tests that a change is safe only if a rule says why, and that an unlisted type counts as holding
+data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ UNKNOWN_TYPES = ("aws_unheard_of", "aws_unheard_rule", "aws_s3_bucket_unheard", 
 TYPES = tuple(json.loads(FILE.read_text(encoding="utf-8"))["types"])
 WITHOUT_DATA = ("aws_rds_cluster_instance", "aws_docdb_cluster_instance",
     "aws_neptune_cluster_instance")  # fmt: skip
-"""Stateful types in cfn-lint's list whose Terraform types hold no data: the cluster does."""
+"""Stateful types in cfn-lint's list whose Terraform types hold no data, because their cluster holds
+the data.
+"""
 STATE_ONLY = {"null_resource", "terraform_data"}
 
 

@@ -1,4 +1,4 @@
-"""Plans: differences, unknown and sensitive values, renames, and the review command."""
+"""Tests plans: differences, unknown and sensitive values, renames, and the review command."""
 
 from __future__ import annotations
 

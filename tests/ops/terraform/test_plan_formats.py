@@ -1,4 +1,4 @@
-"""Plans of Terraform 1.14 and later, and of OpenTofu, in the form that their sources define.
+"""Tests plans of Terraform 1.14 and later, and of OpenTofu, in the form that their sources define.
 
 Terraform: `internal/command/jsonplan` (plan.go, resource.go, action_invocations.go). OpenTofu has
 the same files, without deferred changes and actions, and with another order of `forget`.

@@ -47,7 +47,9 @@ def test_nothing_is_returned_without_the_token(
     assert "set-cookie" not in response.headers
 
 
-def test_a_wrong_token_in_the_address_is_not_rescued_by_the_cookie(console: ConsoleClient) -> None:
+def test_a_wrong_token_in_the_address_is_rejected_even_with_a_valid_cookie(
+    console: ConsoleClient,
+) -> None:
     assert console.get("/?token=wrong").status == 401
 
 
@@ -68,7 +70,7 @@ def test_other_host_names_are_rejected_also_with_the_token(
 
 
 @pytest.mark.parametrize("host", [HOST, f"localhost:{PORT}"])
-def test_the_own_host_names_are_admitted(console: ConsoleClient, host: str) -> None:
+def test_the_consoles_own_host_names_are_admitted(console: ConsoleClient, host: str) -> None:
     assert console.get(STATUS, host=host).status == 200
 
 

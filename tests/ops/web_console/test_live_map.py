@@ -1,4 +1,4 @@
-"""The live values of the map."""
+"""Tests the current metrics and alarms that the console's map shows."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def delay(page: Page, pattern: str) -> list[Route]:
     return late
 
 
-def test_a_view_that_was_left_ignores_what_it_waited_for(open_console: OpenPage) -> None:
+def test_a_view_that_the_user_has_left_ignores_late_responses(open_console: OpenPage) -> None:
     page = open_console("functions")
     late = delay(page, "**/api/**")
     for view in (*VIEWS, "functions"):

@@ -1,4 +1,4 @@
-"""Tests the store of the users behind anonymous items, with an in-process DynamoDB."""
+"""Tests the store of the users behind anonymous items, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Tests WebSocket tickets, with an in-process DynamoDB."""
+"""Tests WebSocket tickets, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

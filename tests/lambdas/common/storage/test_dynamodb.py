@@ -1,4 +1,4 @@
-"""Tests reads and writes of tables, with an in-process DynamoDB."""
+"""Tests reads and writes of tables, on moto."""
 
 import re
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Tests transactions and their retries, with an in-process DynamoDB."""
+"""Tests transactions and their retries, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Tests uploads through signed forms, with an in-process S3."""
+"""Tests uploads through signed forms, on moto."""
 
 import base64
 import json

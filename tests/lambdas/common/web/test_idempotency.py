@@ -1,4 +1,4 @@
-"""Tests the header Idempotency-Key, with an in-process DynamoDB."""
+"""Tests the header Idempotency-Key, on moto."""
 
 from collections.abc import Callable
 from http import HTTPStatus

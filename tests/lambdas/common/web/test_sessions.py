@@ -1,4 +1,4 @@
-"""Tests the reader of active sessions, with an in-process DynamoDB."""
+"""Tests the reader of active sessions, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -198,7 +198,7 @@ def test_the_scheme_is_case_insensitive() -> None:
     assert bearer_token("bearer abc") == "abc"
 
 
-def test_identify_raises_401_with_a_challenge() -> None:
+def test_identify_raises_401_with_the_header_www_authenticate() -> None:
     request = Request(rest_event("GET", "/v1/auth/me", headers={"Authorization": "Bearer x"}))
     with pytest.raises(Problem) as raised:
         verifier().identify(request)

@@ -123,7 +123,7 @@ def test_files_keep_their_names_and_only_hashed_ones_are_immutable(world: World)
     assert world.head("config.json") == (REVALIDATE, "application/json")
 
 
-def test_configuration_is_beside_the_site_and_not_part_of_it(world: World) -> None:
+def test_config_json_is_generated_and_not_part_of_the_published_site(world: World) -> None:
     result = world.publish({**FIRST, "config.json": "of the build"})
     assert json.loads(world.content["config.json"]) == {
         "environment": "dev",
