@@ -1,6 +1,5 @@
 """Fixtures: AWS in this process (moto), a readable log, and a clock that tests advance."""
 
-import functools
 import io
 import json
 import sys
@@ -9,8 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import botocore.loaders
-import botocore.session
 import pytest
 from aws_lambda_powertools.logging import Logger
 from moto import mock_aws
@@ -21,18 +18,15 @@ from lambdas.common.web.http import Request
 from lambdas.common.web.router import Router
 from tests.described import check_event, check_response, is_declared
 from tests.lambdas.support import REGION, FakeClock
+from tests.service_models import shared_service_models
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 
 @pytest.fixture(scope="session", autouse=True)
-def shared_service_models() -> Iterator[None]:
-    """Loads the AWS service models only once. Loading takes most of the time to create a client."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader)
-        )
+def service_models() -> Iterator[None]:
+    with shared_service_models():
         yield
 
 

@@ -9,6 +9,13 @@ from moto import mock_aws
 from environments import load_environment
 from ops.cloud import Cloud
 from ops.root import Root
+from tests.service_models import shared_service_models
+
+
+@pytest.fixture(scope="session", autouse=True)
+def service_models() -> Iterator[None]:
+    with shared_service_models():
+        yield
 
 
 @pytest.fixture
@@ -20,12 +27,15 @@ def root(tmp_path: Path) -> Root:
 
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Replaces AWS with moto in this process, and hides the developer's AWS configuration."""
+    """Replaces AWS with moto in this process, and hides the developer's AWS configuration.
+
+    IAM has no policies of AWS, whose loading takes more than a second.
+    """
     for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
         monkeypatch.setenv(name, value)
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
-    with mock_aws(config={"iam": {"load_aws_managed_policies": True}}):
+    with mock_aws():
         yield
 
 

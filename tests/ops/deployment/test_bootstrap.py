@@ -10,6 +10,8 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError
+from moto.iam.aws_managed_policies import aws_managed_policies_data
+from moto.iam.models import AWSManagedPolicy, iam_backends
 
 from environments.resource_names import API_LOGGING_POLICY
 from ops.cloud import Cloud
@@ -17,6 +19,7 @@ from ops.deployment import bootstrap
 from ops.deployment.bootstrap import Step, bootstrap_account
 from ops.errors import OperatorError
 from tests.ops.clouds import FakeCloud
+from tests.ops.conftest import VARIABLES
 
 
 class ApiGateway:
@@ -49,7 +52,14 @@ def gateway() -> ApiGateway:
 
 @pytest.fixture
 def cloud(cloud: Cloud, gateway: ApiGateway) -> Cloud:
-    """The dev environment. moto does not implement API Gateway's account settings."""
+    """The dev environment. moto does not implement API Gateway's account settings.
+
+    Of AWS's own IAM policies, moto knows only the one that the bootstrap attaches.
+    """
+    account, name = VARIABLES["DEV_ACCOUNT_ID"], API_LOGGING_POLICY.rpartition("/")[2]
+    data = json.loads(aws_managed_policies_data)[name]
+    policy = AWSManagedPolicy.from_data(name, account, "aws", data)
+    iam_backends[account]["aws"].managed_policies[policy.arn] = policy
     return FakeCloud(cloud.environment, {}, clients={"apigateway": gateway})
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.loaders
-import botocore.session
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from environments.resource_names import UNSET
@@ -29,27 +25,6 @@ from tests.ops.clouds import FakeCloud, store_state
 
 REGION = "us-east-1"
 VALUE = "sk-tell-tale-0123456789"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def shared_service_models() -> Iterator[None]:
-    """Reads AWS's service models once. Otherwise this takes most of the time of each test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            botocore.session, "create_loader", functools.cache(botocore.loaders.create_loader)
-        )
-        yield
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Moto without the managed IAM policies, which take a second to load."""
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    with mock_aws():
-        yield
 
 
 @pytest.fixture
