@@ -66,7 +66,7 @@ def test_every_table_and_index_of_the_measured_calls_is_in_the_stack(synthesized
             assert not index or index in tables[table].indexes
 
 
-def test_text_names_the_first_limits_and_what_moves_them(
+def test_text_names_the_first_limits_and_what_raises_them(
     synthesized: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show(read_synthesized(synthesized / "prod"), None)

@@ -28,8 +28,8 @@ export const query = (values) => new URLSearchParams(
   Object.entries(values).filter(([, value]) => value),
 ).toString();
 
-// What a view awaits becomes its state, and only effects change the page. Preact runs neither for
-// a view that was left, so no view checks whether it is still shown.
+// A view stores the data that it waited for in its state, and changes the page only in effects.
+// Preact ignores both for a view that the user has left, so views need not check that.
 
 // Loads data, again every `seconds` while the page is visible. Keeps the last data on a problem.
 export function useData(path, seconds) {
@@ -40,7 +40,7 @@ export function useData(path, seconds) {
     if (!path) return;
     const outcome = await call(path).then((data) => ({ data }), (error) => ({
       problem: error.message }));
-    // Data that the view no longer wants must not replace what it wants now.
+    // Late data for an earlier path must not replace the data for the current path.
     if (wanted.current !== path) return;
     setState((old) => ({ data: old.path === path ? old.data : undefined, ...outcome, path }));
   };
@@ -54,7 +54,7 @@ export function useData(path, seconds) {
   return { ...current, reload: load };
 }
 
-// The state of the result of something that the user starts.
+// Runs an action that the user starts, and returns its state: running, its result, or a problem.
 export function useTask() {
   const [state, setState] = useState({});
   const run = async (work) => {
