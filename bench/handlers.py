@@ -162,7 +162,7 @@ def main() -> None:
         "--rounds",
         type=int,
         default=200,
-        help="number of measured rounds (default: 200)",
+        help="number of measured rounds, each of which calls every route (default: 200)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     arguments = parser.parse_args()

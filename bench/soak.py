@@ -91,7 +91,7 @@ class Rate:
 
 
 class Client:
-    """A user who repeats the sequence of requests."""
+    """A simulated user who repeats the benchmark's sequence of requests."""
 
     def __init__(self, platform: Platform, rate: Rate) -> None:
         self._platform = platform

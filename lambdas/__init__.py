@@ -1,1 +1,1 @@
-"""The functions behind the platform's APIs: one package per function, shared code in `common`."""
+"""The Lambda functions. Each has a package, and `common` contains the code that they share."""

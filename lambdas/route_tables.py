@@ -1,4 +1,6 @@
-"""All services' route tables, for documents and tests. No Lambda function imports this module."""
+"""Collects the route tables of all services for documents and tests. No Lambda function imports
+it.
+"""
 
 from importlib import import_module
 

@@ -220,7 +220,9 @@ class Messaging(Construct):
             )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
-        """Returns the statement that allows a service to publish for resources of this account."""
+        """Returns the statement that allows an AWS service to publish to a topic for this
+        account.
+        """
         return _publish(
             service,
             {

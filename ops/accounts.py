@@ -1,4 +1,4 @@
-"""Email addresses of accounts, as the services store them."""
+"""Normalizes the email addresses of accounts as the services do."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def _isolated_session() -> botocore.session.Session:
 
 @dataclass(frozen=True)
 class Cloud:
-    """An environment, and the environment variables for Terraform, CDKTF and boto3 to reach it."""
+    """A connection to an environment, with the variables that Terraform, CDKTF and boto3 need."""
 
     environment: Environment
     variables: dict[str, str]

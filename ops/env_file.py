@@ -26,12 +26,16 @@ SETTINGS = (
 
 
 def provider_settings(file: Path = FILE) -> dict[str, str]:
-    """Returns the configured endpoints and models, by the name of the environment variable."""
+    """Returns the endpoints and models of AI providers, by the name of the variable that sets
+    them.
+    """
     return _non_empty_values(SETTINGS, file)
 
 
 def provider_keys(file: Path = FILE) -> dict[str, str]:
-    """Returns the configured API keys by the name of their secret."""
+    """Returns the API keys of AI providers that variables contain, by the name of the key's
+    secret.
+    """
     values = _non_empty_values(KEYS.values(), file)
     return {name: values[variable] for name, variable in KEYS.items() if variable in values}
 

@@ -2,8 +2,12 @@
 
 
 class OperatorError(Exception):
-    """A failure whose message states the problem and the remedy. The exit status is 1."""
+    """A failure whose message states the problem and the remedy. The command exits with status
+    1.
+    """
 
 
 class InterruptedRunError(Exception):
-    """The operator interrupted a command that is safe to repeat. The exit status is 130."""
+    """The operator interrupted a command that is safe to repeat. The command exits with status
+    130.
+    """

@@ -113,7 +113,7 @@ class Described:
         return status
 
     def parameters(self, location: str) -> list[Json]:
-        """Returns the parameters in the `path`, the `query` or the `header`."""
+        """Returns the operation's parameters in one location: `path`, `query` or `header`."""
         resolved = map(self.document.resolve, self.content["parameters"])
         return [parameter for parameter in resolved if parameter["in"] == location]
 
@@ -192,7 +192,7 @@ class ApiDescription:
         return cls(json.loads(file.read_text(encoding="utf-8")))
 
     def find(self, method: str, path: str) -> Described | None:
-        """Returns the operation that a path, which can have a query, leads to."""
+        """Returns the operation for a method and a path. The path may contain a query."""
         raw = path.partition("?")[0].strip("/").split("/")
         try:
             segments = [unquote(segment, errors="strict") for segment in raw]
@@ -211,7 +211,8 @@ class ApiDescription:
     ) -> list[str]:
         """Returns a sentence for each difference of a response from the description.
 
-        An address without an operation must respond with a problem document, or to a preflight.
+        At an address without an operation, the only allowed responses are problem documents and
+        those to preflights.
         """
         operation = self.find(method, path)
         if operation:

@@ -18,7 +18,9 @@ from websockets.exceptions import ConnectionClosed
 from tests.api_description import MessageDescription
 
 Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-"""Returns the messages of a room after a message number (`?afterSeq=`), oldest first."""
+"""A function that returns the messages of a room after a message number (`?afterSeq=`), oldest
+first.
+"""
 
 
 class ChatError(Exception):
@@ -30,7 +32,7 @@ class GatewayError(Exception):
 
 
 class ChatClient:
-    """One user's view of some rooms.
+    """A connection of one user, with the messages of the rooms that it joined.
 
     `defects` has a sentence for each difference of a received frame from docs/api/asyncapi.json.
     `messages` has the messages of each room since the user joined, in order and without duplicates.
@@ -154,14 +156,19 @@ class ChatClient:
             task.cancel()
 
     def _fail_requests(self, error: GatewayError) -> None:
-        """Fails all requests without a response. The error does not name its request."""
+        """Fails all requests that have no response yet, because the error does not name its
+        request.
+        """
         for response in self._waiting.values():
             if not response.done():
                 response.set_exception(error)
         self._waiting.clear()
 
     def _take(self, message: dict[str, Any]) -> bool:
-        """Adds a message in order. Returns True if an earlier message is missing."""
+        """Adds a message to the room's messages in order.
+
+        Returns True if an earlier message is missing.
+        """
         room, seq = message["roomId"], message["seq"]
         last = self._last.setdefault(room, seq - 1)
         if seq <= last or seq in self._early[room]:

@@ -132,7 +132,7 @@ def postgres() -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def migrated(postgres: Postgres) -> Iterator[str]:
-    """Returns an empty database with the platform's schema, for use as a template only."""
+    """Yields the name of a database with the platform's schema and no data. Tests copy it."""
     from tests.postgres import migrate
 
     with postgres.database() as name:

@@ -15,13 +15,16 @@ _RAISERS = re.compile(r"Problem(\.\w+)?|cls|self\._refuse")
 
 
 def documented_codes(*pages: str) -> frozenset[str]:
-    """Returns the words in code font in docs/api/README.md and in the named pages of docs/api."""
+    """Returns the words in code font in docs/api/README.md and in the named pages of docs/api.
+
+    They include every documented error code.
+    """
     texts = [(API / f"{page}.md").read_text(encoding="utf-8") for page in ("README", *pages)]
     return frozenset(re.findall(r"`([a-z_]+)`", "\n".join(texts)))
 
 
 def raised_codes(folder: Path) -> set[str]:
-    """Returns the codes of the Problems that the modules of a folder create."""
+    """Returns the error codes with which the modules of a folder create a `Problem`."""
     return {
         code
         for file in folder.rglob("*.py")

@@ -1,4 +1,4 @@
-"""AWS's service models, which botocore otherwise reads again for each session."""
+"""Loads AWS's service models once. By default, botocore reads them again for each session."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ MANAGERS = {
 """The files that Renovate's managers read by default."""
 
 
-def test_every_file_with_versions_has_a_manager() -> None:
+def test_every_file_with_versions_has_a_renovate_manager() -> None:
     names = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
@@ -39,7 +39,7 @@ def test_every_file_with_versions_has_a_manager() -> None:
     ] == []
 
 
-def test_the_functions_pins_move_together_with_the_pipfile() -> None:
+def test_the_pins_of_functions_are_updated_together_with_the_pipfile() -> None:
     [rule] = [
         rule
         for rule in CONFIGURATION["packageRules"]
@@ -56,6 +56,6 @@ def test_only_updates_of_test_tools_and_actions_are_merged_without_a_review() ->
     assert "automerge" not in CONFIGURATION
 
 
-def test_updated_lock_files_lose_their_addresses() -> None:
+def test_index_addresses_are_removed_from_updated_lock_files() -> None:
     [command] = CONFIGURATION["postUpgradeTasks"]["commands"]
     assert command.startswith("python3 -m tools.lockfiles ")

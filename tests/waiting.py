@@ -1,4 +1,4 @@
-"""Waits for conditions."""
+"""Waits until a condition is met."""
 
 from __future__ import annotations
 

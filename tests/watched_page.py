@@ -1,4 +1,4 @@
-"""Pages that record violations of their policy, errors, and the hosts of their requests."""
+"""Opens pages in Chromium, and records policy violations, errors, and the hosts of requests."""
 
 from __future__ import annotations
 
@@ -63,7 +63,10 @@ class WatchedPage:
         width: int = 1440,
         color_scheme: ColorScheme = "light",
     ) -> WatchedPage:
-        """Opens an address. Its page may send requests to its own host and those of `others`."""
+        """Opens an address.
+
+        The page may send requests only to its own host and to the hosts in `others`.
+        """
         context = browser.new_context(
             viewport={"width": width, "height": HEIGHT},
             ignore_https_errors=True,

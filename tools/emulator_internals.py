@@ -30,7 +30,9 @@ def main() -> None:
 
 
 def list_internals() -> dict[str, Any]:
-    """Returns the versions of the packages, and a description of each name that is used."""
+    """Returns the versions of the packages, and a description of each internal name that is
+    used.
+    """
     names = {name for file in FOLDER.rglob("*.py") for name in find_names(file)}
     return {
         "versions": {package: version(package) for package in PACKAGES},

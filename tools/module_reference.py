@@ -47,7 +47,7 @@ class Source:
 
     @property
     def name(self) -> str:
-        """The name in headings and addresses, for example `base/queue`."""
+        """The name of the module in headings and page addresses, for example `base/queue`."""
         return str(self.path.relative_to(MODULES).with_suffix(""))
 
     @cached_property
@@ -77,7 +77,7 @@ class Source:
 
 @dataclass(frozen=True)
 class ConstructClass:
-    """A construct of the platform."""
+    """The source of a construct's class in modules/."""
 
     source: Source
     node: ast.ClassDef
@@ -94,7 +94,9 @@ class ConstructClass:
 
     @cached_property
     def sections(self) -> dict[str, str]:
-        """Returns the docstring's text, arguments and attributes by `""`, `Args`, `Attributes`."""
+        """Returns the sections of the docstring by name: `""` for the text before them, `Args`,
+        `Attributes`.
+        """
         text = ast.get_docstring(self.node) or ""
         parts = re.split(r"^(Args|Attributes|Raises):\n", text, flags=re.MULTILINE)
         titles = zip(parts[1::2], parts[2::2], strict=True)

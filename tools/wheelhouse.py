@@ -100,7 +100,7 @@ def _pip(arguments: Sequence[str], requirements: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Runs `key`, `save` or `install`, which the first argument names."""
+    """Runs the subcommand that the first argument names: `key`, `save` or `install`."""
     requirements = read_requirements()
     match arguments:
         case ["key"]:

@@ -1,1 +1,1 @@
-"""Database migrations: a function invoked by operators and deployments, without an HTTP API."""
+"""The function that migrates the database. Operators and deployments invoke it without HTTP."""

@@ -1,4 +1,4 @@
-"""The events that the function receives from its queue."""
+"""The types of the events that the statistics function receives from its queue."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ class Detail(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class Event(Struct, frozen=True, kw_only=True):
-    """An event of the bus, without EventBridge's other fields."""
+    """An event of the bus. Omits EventBridge's fields that the function does not read."""
 
     type: str = field(name="detail-type")
     detail: Detail

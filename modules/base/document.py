@@ -1,4 +1,4 @@
-"""JSON as the value of a Terraform attribute."""
+"""Encodes JSON as the value of a Terraform attribute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""IAM policy documents."""
+"""Creates IAM policy documents."""
 
 from __future__ import annotations
 

@@ -127,7 +127,7 @@ def load_lazily() -> bool:
 def _import_all(selected: Implementation) -> None:
     """Imports all modules of the selected CDK's two packages.
 
-    Also registers each module under CDKTF's name for it, because this project imports those names.
+    Also registers each module under its name in CDKTF, because this project imports those names.
     """
     for installed, name in ((selected.core, CORE), (selected.bindings, PACKAGE)):
         importlib.import_module(installed)

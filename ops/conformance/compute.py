@@ -1,4 +1,4 @@
-"""Checks of Lambda and of API Gateway, with a function that the checks create."""
+"""Defines the checks of Lambda and of API Gateway, with a function that the checks create."""
 
 from __future__ import annotations
 

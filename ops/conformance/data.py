@@ -1,4 +1,6 @@
-"""Checks of the services that store data: DynamoDB, S3, Parameter Store and Secrets Manager."""
+"""Defines the checks of services that store data: DynamoDB, S3, Parameter Store, Secrets
+Manager.
+"""
 
 from __future__ import annotations
 

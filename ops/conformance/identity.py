@@ -1,4 +1,4 @@
-"""Checks of the services that identify callers and protect keys: IAM, STS, Cognito and KMS."""
+"""Defines the checks of services for identities and keys: IAM, STS, Cognito and KMS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks of the services that deliver messages: SQS, SNS and EventBridge."""
+"""Defines the checks of services that deliver messages: SQS, SNS and EventBridge."""
 
 from __future__ import annotations
 

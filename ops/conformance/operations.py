@@ -1,4 +1,6 @@
-"""Checks of the services that observe and protect the platform, and of its managed databases."""
+"""Defines the checks of services that observe and protect the platform, and of managed
+databases.
+"""
 
 from __future__ import annotations
 

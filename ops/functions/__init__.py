@@ -1,1 +1,1 @@
-"""Code and published versions of the Lambda functions."""
+"""Packages the code of Lambda functions, and manages their published versions."""

@@ -1,4 +1,6 @@
-"""Lambda functions of an environment: published versions and the alias `live`."""
+"""Reads and changes the published versions of an environment's functions, and their alias
+`live`.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,7 @@ class Live:
 
 @dataclass(frozen=True)
 class Version:
-    """A published version."""
+    """A published version of a function."""
 
     number: str
     artifact: str

@@ -1,4 +1,4 @@
-"""Log lines of functions and APIs as data, in one stream."""
+"""Reads the log lines of functions and APIs as data, in one stream."""
 
 from __future__ import annotations
 

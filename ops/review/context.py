@@ -1,4 +1,4 @@
-"""The other resources of a plan, which some checks need."""
+"""Provides the checks of a change with facts about other resources of its plan."""
 
 from __future__ import annotations
 

@@ -1,1 +1,3 @@
-"""Traffic of function versions: releases, rollbacks, bake periods and the release ledger."""
+"""Shifts traffic between versions of functions: releases, bake periods, rollbacks and their
+ledger.
+"""

@@ -74,7 +74,7 @@ class LockLostError(OperatorError):
 
 
 class Ledger:
-    """The ledger table of one environment.
+    """The release ledger and the lock of one environment.
 
     Args:
         cloud: The environment's AWS connection.

@@ -33,7 +33,7 @@ follow mode reads this period again."""
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a log."""
+    """One log line of a function or an API."""
 
     timestamp: int
     """Milliseconds since the epoch."""

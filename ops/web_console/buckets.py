@@ -1,4 +1,4 @@
-"""S3 buckets: lists of objects, previews of pictures, and downloads."""
+"""Lists the objects of S3 buckets, previews pictures, and downloads objects."""
 
 from __future__ import annotations
 

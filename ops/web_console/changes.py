@@ -1,4 +1,6 @@
-"""Releases, and the slow commands whose results the console shows: review, drift and cost."""
+"""Lists releases, and runs the slow commands whose results the console shows: review, drift,
+cost.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PostgreSQL and the cache of the platform on this machine.
+"""Reads PostgreSQL and the cache of the platform on this machine.
 
 On AWS both are in private subnets, which the console's machine cannot reach.
 """

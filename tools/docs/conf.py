@@ -48,7 +48,7 @@ class Diagram(SphinxDirective):
 
 
 def _navigation(index: str) -> str:
-    """Converts each section of docs/README.md, whose text is `index`, to a toctree of Sphinx."""
+    """Returns Sphinx's table of contents for each section of a page such as docs/README.md."""
     lines = []
     for section, page in _SECTION.findall(index):
         if section:

@@ -1,4 +1,4 @@
-"""Charges of Lambda functions and API Gateway."""
+"""Defines the charges of Lambda functions and API Gateway."""
 
 from __future__ import annotations
 

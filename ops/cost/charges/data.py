@@ -1,4 +1,4 @@
-"""Charges of databases, caches, buckets, secrets, user pools and keys."""
+"""Defines the charges of databases, caches, buckets, secrets, user pools and keys."""
 
 from __future__ import annotations
 

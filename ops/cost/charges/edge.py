@@ -1,4 +1,4 @@
-"""Charges of Route 53, CloudFront and WAF."""
+"""Defines the charges of Route 53, CloudFront and WAF."""
 
 from __future__ import annotations
 

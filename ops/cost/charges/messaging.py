@@ -1,4 +1,4 @@
-"""Charges of EventBridge, SNS and SQS."""
+"""Defines the charges of EventBridge, SNS and SQS."""
 
 from __future__ import annotations
 

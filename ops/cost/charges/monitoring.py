@@ -1,4 +1,4 @@
-"""Charges of CloudWatch alarms, dashboards and logs."""
+"""Defines the charges of CloudWatch alarms, dashboards and logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Charges of NAT gateways, public addresses and VPC endpoints."""
+"""Defines the charges of NAT gateways, public addresses and VPC endpoints."""
 
 from __future__ import annotations
 
