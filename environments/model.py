@@ -293,6 +293,13 @@ class Network(Section):
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
 
+class Chat(Section):
+    """How frames (WebSocket messages) reach the rooms of the chat."""
+
+    room_parts: Annotated[int, Field(ge=1, le=10)] = 1
+    """Parts of the connections of a room with more than 100. They receive frames in parallel."""
+
+
 class Monitoring(Section):
     """Settings of metrics, and the retention of logs."""
 
@@ -453,6 +460,7 @@ class Environment(Section):
     rds: Rds
     elasticache: ElastiCache = ElastiCache()
     network: Network = Network()
+    chat: Chat = Chat()
     monitoring: Monitoring = Monitoring()
     ai: Ai = Ai()
     notifications: Notifications = Notifications()

@@ -50,6 +50,7 @@ class Comparison:
 def compare(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     """Yields delivery times, stored posts and recovery times, below and above each limit."""
     yield from _room(forecast, quotas)
+    yield from _room_in_parts(forecast, quotas)
     yield from _timeline(forecast, quotas)
     yield from _storm(forecast, quotas)
 
@@ -79,6 +80,36 @@ def _room(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     result = simulate_room(overloaded, duration, SEED)
     yield Comparison(
         "large room, overloaded: messages per second", 1 / seconds, result.delivered_per_second
+    )
+
+
+def _room_in_parts(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
+    """Yields the times of a room whose parts receive frames one by one, in parallel."""
+    times, cores = forecast.model.times, forecast.loads.cores("delivery")
+    parts, listeners = 4, 600
+    seconds = forecast.loads.posting("delivery", listeners / parts)
+    room = Room(
+        0.5 / seconds,
+        listeners,
+        times.post_ms.value / cores / 1000,
+        times.post_round_trip_ms.value / 1000,
+        POSTS,
+        # More than the parts can send together, so that the parts alone decide.
+        quotas.value("apigateway.requests"),
+        parts,
+        batch=1,
+    )
+    result = simulate_room(room, 150, SEED)
+    yield Comparison(
+        f"large room in {parts} parts: seconds of delivery for each message and part",
+        seconds,
+        result.busy_seconds,
+    )
+    result = simulate_room(replace(room, messages_per_second=2 / seconds), 150, SEED)
+    yield Comparison(
+        f"large room in {parts} parts, overloaded: messages per second",
+        1 / seconds,
+        result.delivered_per_second,
     )
 
 

@@ -34,6 +34,10 @@ class Room:
 
     A rejected frame is repeated once, as a `resync` frame.
     """
+    parts: int = 1
+    """Parts of the listeners, each with its own message group and executions."""
+    batch: int = BATCH
+    """Maximum number of frames that one invocation receives."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class RoomResult:
     """The delivery times and the throughput of a simulated room."""
 
     busy_seconds: float
-    """Mean seconds that the delivery function works per message."""
+    """Mean seconds that the delivery function works per message and part."""
     delivered_per_second: float
     backlog: int
     """Messages that wait in the queue at the end."""
@@ -51,16 +55,17 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
     """Simulates messages that arrive at random, and deliveries of one batch after the other."""
     simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
     throttle = Throttle(simulation, room.posts_per_second)
-    state = {"waiting": 0, "delivered": 0, "is_busy": False}
+    states = [{"waiting": 0, "delivered": 0, "is_busy": False} for _ in range(room.parts)]
     busy = [0.0]
 
     def arrive() -> Process:
         while True:
             yield rng.expovariate(room.messages_per_second)
-            state["waiting"] += 1
-            if not state["is_busy"]:
-                state["is_busy"] = True
-                simulation.start(deliver())
+            for state in states:
+                state["waiting"] += 1
+                if not state["is_busy"]:
+                    state["is_busy"] = True
+                    simulation.start(deliver(state))
 
     def post(cpu: Queue) -> float:
         """Returns the seconds until API Gateway has responded to a frame for one connection."""
@@ -68,13 +73,13 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
         wait = sum(rng.expovariate(1 / room.round_trip) for _ in range(attempts))
         return cpu.work(attempts * room.post_cpu) + wait
 
-    def deliver() -> Process:
+    def deliver(state: dict[str, int]) -> Process:
         while state["waiting"]:
-            taken = min(BATCH, state["waiting"])
+            taken = min(room.batch, state["waiting"])
             state["waiting"] -= taken
             begun, cpu = simulation.now, Queue(simulation)
             ends = [0.0] * room.workers
-            for _ in range(taken * room.listeners):
+            for _ in range(taken * room.listeners // room.parts):
                 # The worker that is free first sends the next frame.
                 free_in = ends[0] - simulation.now
                 if free_in > 0:
@@ -87,8 +92,12 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
 
     simulation.start(arrive())
     simulation.run(seconds)
-    delivered = int(state["delivered"])
-    return RoomResult(busy[0] / max(1, delivered), delivered / seconds, int(state["waiting"]))
+    deliveries = sum(state["delivered"] for state in states)
+    return RoomResult(
+        busy[0] / max(1, deliveries),
+        deliveries / room.parts / seconds,
+        max(state["waiting"] for state in states),
+    )
 
 
 @dataclass(frozen=True)

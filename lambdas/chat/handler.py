@@ -76,6 +76,7 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
     aws_ca_bundle: str | None = None
     deliveries_queue_url: str
     delivery_retries_queue_url: str
+    room_parts: int = 1
 
 
 class ChatApi:
@@ -290,6 +291,7 @@ def wire(
         settings.deliveries_queue_url,
         settings.delivery_retries_queue_url,
         logger,
+        settings.room_parts,
     )
     audience = AudienceReader(Table(dynamodb, settings.dynamodb_table_sessions), tables.members)
     broadcast = Broadcast(Fanout(gateway, live, audience, logger), live, queues, logger)

@@ -42,6 +42,7 @@ class DeliverySettings(Settings, frozen=True, kw_only=True):
     websocket_api_endpoint: str
     aws_ca_bundle: str | None = None
     delivery_retries_queue_url: str
+    room_parts: int = 1
 
 
 class RetryMessage(Struct, frozen=True, rename="camel"):
@@ -125,6 +126,7 @@ def wire(
         find=find,
         profiles=ProfileReader(clients.dynamodb, settings.dynamodb_table_profiles),
         logger=logger,
+        parts=settings.room_parts,
     )
 
     data = RoomData(

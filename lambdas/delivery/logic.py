@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec import Struct
 
 from lambdas.common.live.chat_messages import FIRST_VERSION, Message, build_delivery_name
-from lambdas.common.live.fanout import Delivery, Departure, Fanout
-from lambdas.common.live.listeners import LiveRooms
+from lambdas.common.live.fanout import Delivery, Departure, Fanout, part_name
+from lambdas.common.live.listeners import LiveRooms, Progress
 from lambdas.common.logs import Logger
 from lambdas.common.people.profiles import ProfileReader
 from lambdas.common.storage.cache import CacheUnavailableError
@@ -34,10 +34,12 @@ class DeliveryService:
         find: Callable[[str], Message | None],
         profiles: ProfileReader,
         logger: Logger,
+        parts: int = 1,
     ) -> None:
         """`check_later` queues versions of messages for a later check. It may raise SQS errors.
 
-        `find` reads a message by its id, consistently. `profiles` reads the authors' names.
+        `find` reads a message by its id, consistently. `profiles` reads the authors' names. `parts`
+        is the number of parts of a large room, whose deliveries are recorded separately.
         """
         self._fanout = fanout
         self._live = live
@@ -45,6 +47,7 @@ class DeliveryService:
         self._find = find
         self._profiles = profiles
         self._logger = logger
+        self._parts = parts
 
     def deliver(self, deliveries: Sequence[Delivery]) -> None:
         """Sends frames. Drops them if the cache is unavailable.
@@ -64,7 +67,7 @@ class DeliveryService:
         """Queues a check (`redeliver_lost`) of each stored version that is not recorded as sent."""
         stored = list(stored)
         try:
-            progress = self._live.read_progress([item.name for item in stored])
+            progress = self._read_progress(stored)
         except CacheUnavailableError:
             progress = {}
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
@@ -74,7 +77,7 @@ class DeliveryService:
 
         Raises CacheUnavailableError. SQS then retries the check.
         """
-        progress = self._live.read_progress([item.name for item in stored])
+        progress = self._read_progress(stored)
         lost = [item for item in stored if progress[item.name] is None]
         deliveries = [delivery for item in lost if (delivery := self._build_delivery(item))]
         if deliveries:
@@ -83,6 +86,20 @@ class DeliveryService:
             )
             self._fanout.deliver(deliveries)
         self._check_later([item for item in stored if progress[item.name] == "queued"])
+
+    def _read_progress(self, stored: Sequence[StoredVersion]) -> dict[str, Progress | None]:
+        """Returns the progress of each version. One with parts is sent if all parts are."""
+        parts = {
+            item.name: [part_name(item.name, part, self._parts) for part in range(self._parts)]
+            for item in stored
+            if self._parts > 1
+        }
+        names = [name for item in stored for name in (item.name, *parts.get(item.name, ()))]
+        progress = self._live.read_progress(names)
+        for name, found in parts.items():
+            if all(progress[part] == "sent" for part in found):
+                progress[name] = "sent"
+        return progress
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> None:
         """Removes a user's connections from a room. None means all users.

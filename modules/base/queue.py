@@ -112,6 +112,8 @@ class Queue(Construct):
         oldest: The age in seconds of the oldest message at which an alarm fires. 1,800 is twice
             the time until a message moves to the dead-letter queue with the other defaults.
         fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
+        high_throughput: Whether the limits of requests per second of a FIFO queue apply to each
+            message group instead of the queue.
 
     Attributes:
         name, arn, url: The name, ARN and URL of the queue.
@@ -136,6 +138,7 @@ class Queue(Construct):
         delay: int | None = None,
         oldest: int = 1_800,
         fifo: bool = False,
+        high_throughput: bool = False,
     ) -> None:
         super().__init__(scope, id_)
         name = f"{names.of(service, f'{resource}-queue')}{'.fifo' if fifo else ''}"
@@ -156,6 +159,8 @@ class Queue(Construct):
             "queue",
             name=name,
             fifo_queue=fifo or None,
+            deduplication_scope="messageGroup" if high_throughput else None,
+            fifo_throughput_limit="perMessageGroupId" if high_throughput else None,
             kms_master_key_id=kms_key_arn,
             visibility_timeout_seconds=visibility_timeout,
             delay_seconds=delay,

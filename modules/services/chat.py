@@ -9,7 +9,7 @@ from modules.base.access import Prefix, bucket_access, cache_access, queue_sendi
 from modules.base.bucket import Bucket
 from modules.base.connections import CacheConnection
 from modules.base.function import FunctionNetwork, LambdaFunction
-from modules.services.delivery import ATTACHMENTS_PREFIX, Delivery
+from modules.services.delivery import ATTACHMENTS_PREFIX, Delivery, room_variables
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
 
@@ -50,6 +50,7 @@ class Chat(Service):
             description="Rooms, messages and live frames",
             network=network,
             outbox=True,
+            variables=room_variables(platform.environment),
             access=[
                 # DeleteItem is only for reactions. Items of deleted messages are kept, so that the
                 # sequence numbers have no gaps.

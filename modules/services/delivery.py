@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from constructs import Construct
 
+from environments import Environment
 from modules.api.websocket import WebSocketApi
 from modules.base.access import Prefix, bucket_access, cache_access, queue_sending, table_access
 from modules.base.bucket import Bucket
@@ -39,6 +40,12 @@ its messages block their rooms in the FIFO queue until the timeout, which must b
 With two, no chat message is lost, because messages without a recorded delivery are delivered
 through the retry queue (see docs/decisions/0042-fan-out.md).
 """
+
+
+def room_variables(environment: Environment) -> dict[str, str]:
+    """Returns the variables of the functions that send frames to rooms."""
+    parts = environment.chat.room_parts
+    return {"ROOM_PARTS": str(parts)} if parts > 1 else {}
 
 
 class Delivery(Construct):
@@ -83,7 +90,12 @@ class Delivery(Construct):
         names = platform.names
 
         def queue(
-            resource: str, *, fifo: bool = False, delay: int | None = None, max_receives: int = 5
+            resource: str,
+            *,
+            fifo: bool = False,
+            high_throughput: bool = False,
+            delay: int | None = None,
+            max_receives: int = 5,
         ) -> Queue:
             return Queue(
                 self,
@@ -96,11 +108,13 @@ class Delivery(Construct):
                 visibility_timeout=VISIBILITY_TIMEOUTS
                 * platform.environment.function("delivery").timeout,
                 fifo=fifo,
+                high_throughput=high_throughput,
                 delay=delay,
                 max_receives=max_receives,
             )
 
-        self.deliveries = queue("frames", fifo=True)
+        has_parts = platform.environment.chat.room_parts > 1
+        self.deliveries = queue("frames", fifo=True, high_throughput=has_parts)
         self.retries = queue("retries", delay=RETRY_DELAY, max_receives=RETRY_RECEIVES)
         self.queues = {
             "delivery-frames": self.deliveries.name,
@@ -113,6 +127,7 @@ class Delivery(Construct):
             "function",
             platform=platform,
             function="delivery",
+            variables=room_variables(platform.environment),
             description="Delivers chat frames to large rooms, repeats lost deliveries,"
             " and deletes the data of deleted rooms",
             access=[
@@ -152,7 +167,9 @@ class Delivery(Construct):
                     },
                     failures=self.retries,
                 ),
-                queue_source("frames-source", self.deliveries),
+                # Lambda would put the parts of a frame into one batch, and so send them one after
+                # the other.
+                queue_source("frames-source", self.deliveries, batch_size=1 if has_parts else 10),
                 queue_source("retries-source", self.retries),
                 cache_access(names, cache),
             ],

@@ -33,7 +33,7 @@ def _messaging(inputs: Inputs) -> Iterator[Limit]:
             "frames that chat queues for large rooms",
             "sqs.fifo_requests",
             lambda point: point.peak.calls.get("sqs.SendMessage", 0.0),
-            change=design("turn on high throughput of the queue of frames"),
+            change=setting("chat.room_parts"),
         )
     yield inputs.by_quota(
         "events that are published",

@@ -57,8 +57,9 @@ class Forecast:
 
     def point(self, users: float) -> Point:
         """Returns the load that a number of daily active users causes."""
-        peak = peak_traffic(self.model, self._rows, users, self.stack.authorizer_seconds)
-        storm = storm_traffic(self.model, users)
+        design = self.stack.design
+        peak = peak_traffic(self.model, self._rows, users, design)
+        storm = storm_traffic(self.model, users, design)
         return Point(users, self.loads.of(peak), self.loads.of(storm))
 
     def uses(self, users: float) -> list[Use]:

@@ -61,13 +61,15 @@ class HotKeys:
     def _room(self) -> Iterator[Limit]:
         inputs, units = self._inputs, self._rows[SEND].units
         delivery = inputs.stack.functions["delivery"]
-        fan_out = design("split a large room's listeners over several message groups and functions")
+        fan_out = setting("chat.room_parts")
 
         def posting(point: Point) -> float:
-            return inputs.loads.posting("delivery", self.room_listeners(point.users))
+            """Returns the seconds that a function takes to post a frame to its part of the room."""
+            listeners = self.room_listeners(point.users) / inputs.stack.room_parts
+            return inputs.loads.posting("delivery", listeners)
 
         yield Limit(
-            "hot room: time to post one frame to all listeners",
+            "hot room: time to post one frame to all listeners of a part",
             delivery.timeout,
             "s",
             "stack delivery/function timeout",

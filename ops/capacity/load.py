@@ -27,6 +27,8 @@ from ops.capacity.traffic import (
 POST = "execute-api.PostToConnection"
 POSTS = 32
 """Maximum frames that a function sends at the same time (lambdas/common/live/fanout.py)."""
+PARTS_PER_REQUEST = 5
+"""Parts of a frame that a request to SQS contains (BATCH in lambdas/chat/broadcast.py)."""
 _EVENTS = {
     PUBLISH: "relay",
     COUNT: "statistics",
@@ -138,9 +140,11 @@ class Loads:
             for function, messages in self._announcements(traffic, audience):
                 extra = max(0.0, audience.listeners - 1)
                 add(listener, messages * extra)
-                concurrency[function] += messages * self.posting(function, extra)
+                parts = audience.parts
+                concurrency[function] += messages * parts * self.posting(function, extra / parts)
             if audience.is_queued:
-                calls["sqs.SendMessage"] += traffic.messages * audience.share
+                requests = math.ceil(audience.parts / PARTS_PER_REQUEST)
+                calls["sqs.SendMessage"] += traffic.messages * audience.share * requests
         return Load(traffic, calls, units, cache, statements, invocations, concurrency)
 
     def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:

@@ -99,8 +99,8 @@ def _durations(loads: Loads, traffic: Traffic, function: str) -> Iterator[tuple[
         for audience in traffic.audiences:
             if audience.is_queued:
                 yield (
-                    loads.posting(function, audience.listeners),
-                    traffic.messages * audience.share,
+                    loads.posting(function, audience.listeners / audience.parts),
+                    traffic.messages * audience.share * audience.parts,
                 )
 
 

@@ -34,8 +34,12 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
             "requests": _month(_sign_ins(peak), model),
             f"requests{PER_REQUEST}": 0,
         },
-        # Each frame causes three requests: it is sent, received and deleted.
-        "delivery/frames/queue": {"requests": 3 * _month(peak.traffic.rates[DELIVER], model)},
+        # Each frame is sent, received and deleted.
+        "delivery/frames/queue": {
+            "requests": _month(
+                peak.calls.get("sqs.SendMessage", 0.0) + 2 * peak.traffic.rates[DELIVER], model
+            )
+        },
     }
     resources = {
         path: _replaced(base.resources.get(path, {}), computed.get(path, {}))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ops.capacity.traffic import Design
 from ops.cost.resources import BillableResource, BillableResources, stack_resources
 from ops.terraform.stack_document import Synthesized
 
@@ -71,6 +72,8 @@ class Stack:
     """True if the queue of frames has high throughput."""
     shards: int
     """Shards of the timeline's index."""
+    room_parts: int
+    """Parts of the connections of a large room, which receive frames in parallel."""
     aurora_units: tuple[float, float]
     """Minimum and maximum capacity units of an Aurora instance."""
     aurora_instances: int
@@ -79,6 +82,11 @@ class Stack:
     distributions: int
     own_mail: bool
     """True if Cognito sends mails with its own sender, not with SES."""
+
+    @property
+    def design(self) -> Design:
+        """The properties that decide how much traffic the use of the platform causes."""
+        return Design(self.authorizer_seconds, self.room_parts)
 
 
 def read_stack(synthesized: Synthesized) -> Stack:
@@ -115,6 +123,7 @@ def read_stack(synthesized: Synthesized) -> Stack:
             if queue.construct.path == "delivery/frames/queue"
         ),
         shards=int(_variables(resources, "post")["TIMELINE_SHARDS"]),
+        room_parts=int(_variables(resources, "delivery").get("ROOM_PARTS", 1)),
         aurora_units=(
             float(cluster.value(f"{scaling}.min_capacity")),
             float(cluster.value(f"{scaling}.max_capacity")),

@@ -47,10 +47,17 @@ class Audience:
     share: float
     """The share of messages."""
     listeners: float
+    room_parts: int
+    """Parts of the connections of a large room."""
 
     @property
     def is_queued(self) -> bool:
         return self.listeners > INLINE_LIMIT
+
+    @property
+    def parts(self) -> int:
+        """The number of executions that send a frame to this room."""
+        return self.room_parts if self.is_queued else 1
 
 
 @dataclass(frozen=True)
@@ -79,15 +86,18 @@ def is_route(name: str) -> bool:
     return not name.startswith(("frame ", "event "))
 
 
-def peak_traffic(
-    model: Model, rows: Mapping[str, Row], users: float, authorizer_seconds: float
-) -> Traffic:
-    """Returns the traffic at the peak of an average day.
+@dataclass(frozen=True)
+class Design:
+    """The properties of the stack that decide how much traffic the use of the platform causes."""
 
-    Args:
-        users: Daily active users.
-        authorizer_seconds: The time for which a token's authorization is cached.
-    """
+    authorizer_seconds: float
+    """The time for which a token's authorization is cached."""
+    room_parts: int = 1
+    """Parts of the connections of a large room, which receive frames in parallel."""
+
+
+def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: Design) -> Traffic:
+    """Returns the traffic at the peak of an average day with this number of daily active users."""
     people = model.population
     factor = users * people.peak_to_mean.value / DAY
     sessions = people.sessions.value
@@ -104,14 +114,15 @@ def peak_traffic(
     requests = sum(rate for name, rate in rates.items() if is_route(name))
     # API Gateway caches the authorizer's results, so it authorizes the token of an online user once
     # per cache period.
-    tokens = users * model.online_share / authorizer_seconds if authorizer_seconds else requests
+    seconds = design.authorizer_seconds
+    tokens = users * model.online_share / seconds if seconds else requests
     rates[AUTHORIZE_TOKEN] = min(tokens, requests)
-    audiences = tuple(_audiences(model, users))
+    audiences = tuple(_audiences(model, users, design))
     _add_events(rates, rows, audiences)
     return Traffic(rates, audiences)
 
 
-def storm_traffic(model: Model, users: float) -> Traffic:
+def storm_traffic(model: Model, users: float, design: Design) -> Traffic:
     """Returns the traffic after an outage, when all users who are online connect again."""
     per_second = users * model.online_share / model.outage.seconds_to_reconnect.value
     rooms = model.population.rooms_joined_per_session.value
@@ -125,13 +136,14 @@ def storm_traffic(model: Model, users: float) -> Traffic:
         "GET /v1/chat/rooms": per_second,
         "GET /v1/chat/rooms/{roomId}/messages": per_second * rooms,
     }
-    return Traffic(rates, tuple(_audiences(model, users)))
+    return Traffic(rates, tuple(_audiences(model, users, design)))
 
 
-def _audiences(model: Model, users: float) -> Iterator[Audience]:
+def _audiences(model: Model, users: float, design: Design) -> Iterator[Audience]:
     for room in model.rooms:
         members = min(float(room.members), users)
-        yield Audience(room.share, max(1.0, members * model.online_share))
+        listeners = max(1.0, members * model.online_share)
+        yield Audience(room.share, listeners, design.room_parts)
 
 
 def _add_events(
@@ -144,6 +156,6 @@ def _add_events(
         stored[PUBLISH] += rate * units / OUTBOX_UNITS
     stored[COUNT] = sum(rates.get(name, 0.0) for name in COUNTED)
     messages = sum(rates.get(name, 0.0) for name in MESSAGES)
-    stored[DELIVER] = messages * sum(a.share for a in audiences if a.is_queued)
+    stored[DELIVER] = messages * sum(a.share * a.parts for a in audiences if a.is_queued)
     stored[CHECK] = messages
     rates.update(stored)

@@ -42,10 +42,13 @@ def test_the_command_responds_within_two_seconds(
     assert picture.read_text(encoding="utf-8").startswith("<svg")
 
 
-@pytest.mark.parametrize("name", environment_names())
-def test_the_settings_are_those_of_the_environment_file(synthesized: Path, name: str) -> None:
-    stack, environment = read_stack(read_synthesized(synthesized / name)), load_environment(name)
+@pytest.mark.parametrize("name", [*environment_names(), *example_names()])
+def test_the_settings_are_those_of_the_environment_file(
+    stacks: Mapping[str, Path], name: str
+) -> None:
+    stack, environment = read_stack(read_synthesized(stacks[name])), load_environment(name)
     assert stack.shards == environment.dynamodb.timeline_shards
+    assert stack.room_parts == environment.chat.room_parts
     assert stack.aurora_units == (environment.rds.min_capacity, environment.rds.max_capacity)
     assert stack.aurora_instances == environment.rds.instances
     assert stack.cache_node == environment.elasticache.node_type
@@ -55,7 +58,10 @@ def test_the_settings_are_those_of_the_environment_file(synthesized: Path, name:
         assert found.reserved == environment.reserved_concurrency(function)
     assert stack.rest.rate == 10 * environment.lambdas.reserved_concurrency
     assert stack.event_sources["relay/stream"].is_stream
-    assert not stack.event_sources["delivery/frames-source"].is_stream
+    frames = stack.event_sources["delivery/frames-source"]
+    assert not frames.is_stream
+    has_parts = environment.chat.room_parts > 1
+    assert (stack.fast_fifo, frames.batch_size) == (has_parts, 1 if has_parts else 10)
 
 
 def test_every_table_and_index_of_the_measured_calls_is_in_the_stack(synthesized: Path) -> None:

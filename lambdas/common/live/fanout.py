@@ -8,12 +8,13 @@ from http import HTTPStatus
 from time import perf_counter
 from typing import TYPE_CHECKING, Literal, Protocol
 from urllib.parse import quote
+from zlib import crc32
 
 import msgspec
 import urllib3
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from lambdas.common.clients import CONNECT_TIMEOUT, READ_TIMEOUT
 from lambdas.common.live.audience import Audience, AudienceReader
@@ -41,17 +42,43 @@ SESSION_ENDED = "session_ended"
 """The code of the error frame that a client receives when its session has ended."""
 
 
-class Delivery(Struct, frozen=True, rename="camel"):
-    """A frame to send to a room. If `name` is set, the cache records `name` as sent.
+class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
+    """A frame to send to a room, or to a part of its connections.
 
-    `correlation_id` is the id of the request that caused the frame. It is set if the frame is sent
-    by another function than the one that handled the request.
+    If `name` is set, the cache records the delivery as sent. `correlation_id` is the id of the
+    request that caused the frame. It is set if the frame is sent by another function than the one
+    that handled the request. With `parts` above 1, the frame is for the connections of `part` only.
     """
 
     room_id: str
     frame: Frame
     name: str | None = None
     correlation_id: str | None = None
+    part: int = 0
+    parts: int = 1
+
+    @property
+    def record(self) -> str | None:
+        """The name under which the cache records this delivery, or None if it does not."""
+        if self.name is None or self.parts == 1:
+            return self.name
+        return part_name(self.name, self.part, self.parts)
+
+    def is_for(self, connection: Connection) -> bool:
+        """Returns True if the connection is in this delivery's part of the room."""
+        # The part depends on the connection alone, so that the message groups of the parts keep
+        # the order of each connection's frames.
+        digest = crc32(connection.connection_id.encode()) if self.parts > 1 else 0
+        return digest % self.parts == self.part
+
+    def split(self, parts: int) -> "list[Delivery]":
+        """Returns a delivery for each part of the room's connections."""
+        return [structs.replace(self, part=part, parts=parts) for part in range(parts)]
+
+
+def part_name(name: str, part: int, parts: int) -> str:
+    """Returns the name under which the cache records the delivery of a part."""
+    return f"{name}:{part}/{parts}"
 
 
 class Gateway(Protocol):
@@ -164,16 +191,13 @@ class Fanout:
         CacheUnavailableError if the cache cannot be read, and the errors of reading sessions and
         members. After such an error, nothing was sent or recorded as sent.
         """
-        listeners = listeners or {
-            room_id: self._live.connections(room_id)
-            for room_id in dict.fromkeys(d.room_id for d in deliveries)
-        }
+        listeners = listeners or self._read_listeners(deliveries)
         started = perf_counter()
         audience = self._audience.check(listeners)
         pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}
         for delivery in deliveries:
             data = msgspec.json.encode(delivery.frame)
-            for connection in audience.admitted[delivery.room_id]:
+            for connection in filter(delivery.is_for, audience.admitted[delivery.room_id]):
                 future = self._pool.submit(self._gateway.post, connection.connection_id, data)
                 pending[future] = (connection, delivery)
         wait(pending)
@@ -182,8 +206,18 @@ class Fanout:
             connection for future, (connection, _) in pending.items() if future.result() == "gone"
         )
         self._resync((target for future, target in pending.items() if future.result() == "failed"))
-        self._record_sent([delivery.name for delivery in deliveries if delivery.name is not None])
+        self._record_sent([delivery.record for delivery in deliveries if delivery.record])
         self._expel(audience)
+
+    def _read_listeners(self, deliveries: Sequence[Delivery]) -> dict[str, list[Connection]]:
+        """Returns the connections that receive at least one of the deliveries, by room."""
+        rooms: dict[str, list[Delivery]] = {}
+        for delivery in deliveries:
+            rooms.setdefault(delivery.room_id, []).append(delivery)
+        return {
+            room_id: [c for c in self._live.connections(room_id) if any(d.is_for(c) for d in found)]
+            for room_id, found in rooms.items()
+        }
 
     def _log(
         self,

@@ -16,7 +16,7 @@ from ops.capacity.model import load_model
 from ops.capacity.month import month_usage
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import Table
-from ops.capacity.traffic import MESSAGES, PUBLISH, peak_traffic, storm_traffic
+from ops.capacity.traffic import DELIVER, MESSAGES, PUBLISH, Design, peak_traffic, storm_traffic
 from ops.cost.bill import check_usage
 from tests.ops.capacity.stacks import breaks_at, limit, make_forecast, make_stack
 
@@ -25,7 +25,7 @@ USERS = 86_400.0
 
 
 def test_rates_are_those_of_the_peak() -> None:
-    traffic = peak_traffic(load_model(), load_rows(), USERS, 300)
+    traffic = peak_traffic(load_model(), load_rows(), USERS, Design(300))
     assert traffic.rates["GET /v1/posts"] == pytest.approx(8 * 3)
     assert traffic.rates["frame connect"] == pytest.approx(4 * 3)
     assert traffic.rates["frame join_room"] == pytest.approx(4 * 3 * 3)
@@ -35,7 +35,7 @@ def test_rates_are_those_of_the_peak() -> None:
 
 def test_every_event_of_the_outbox_is_published() -> None:
     rows = load_rows()
-    traffic = peak_traffic(load_model(), rows, USERS, 300)
+    traffic = peak_traffic(load_model(), rows, USERS, Design(300))
     stored = sum(
         rate * rows[name].units.get("platform-outbox writes", 0) / 2
         for name, rate in traffic.rates.items()
@@ -45,7 +45,7 @@ def test_every_event_of_the_outbox_is_published() -> None:
 
 
 def test_after_an_outage_all_who_are_online_connect_within_a_minute() -> None:
-    traffic = storm_traffic(load_model(), 600_000)
+    traffic = storm_traffic(load_model(), 600_000, Design(300))
     assert traffic.rates["frame connect"] == pytest.approx(60_000 / 60)
     assert traffic.rates["frame join_room"] == pytest.approx(3 * 60_000 / 60)
 
@@ -65,7 +65,7 @@ def test_units_and_executions_are_computed_from_the_rows_of_calls_yml() -> None:
 def test_a_message_causes_a_frame_and_two_reads_for_each_listener() -> None:
     forecast = make_forecast()
     model = load_model()
-    traffic = peak_traffic(model, load_rows(), 1e6, 300)
+    traffic = peak_traffic(model, load_rows(), 1e6, Design(300))
     posts = forecast.point(1e6).peak.posts
     large = sum(
         room.share * (room.members * model.online_share - 1)
@@ -177,6 +177,25 @@ def test_a_room_with_a_backlog_exceeds_the_timeout_of_its_batches() -> None:
     # Sending a frame to all listeners takes 22 s, in which 3.9 more frames arrive.
     assert batch.demand(busy) == pytest.approx(one.demand(busy) * 3.9, rel=0.01)
     assert batch.demand(busy) > batch.capacity > one.demand(busy)
+
+
+def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
+    source = replace(make_stack().event_sources["delivery/frames-source"], batch_size=1)
+    sources = {**make_stack().event_sources, "delivery/frames-source": source}
+    whole, parted = make_forecast(), make_forecast(room_parts=8, event_sources=sources)
+    before, after = whole.point(1e6), parted.point(1e6)
+    for start in ("hot room: time to post one frame", "hot room: time to deliver"):
+        assert limit(parted, start).demand(after) == pytest.approx(
+            limit(whole, start).demand(before) / 8, rel=0.01
+        )
+    # One frame at a time does not exceed the timeout, however many wait.
+    batch = limit(parted, "hot room: time to post the frames of a batch")
+    assert batch.demand(after) < batch.capacity
+    # Each part is an event, but no connection gets a frame twice.
+    assert after.peak.traffic.rates[DELIVER] == 8 * before.peak.traffic.rates[DELIVER]
+    assert after.peak.posts == pytest.approx(before.peak.posts)
+    # A request to SQS contains five of eight parts.
+    assert after.peak.calls["sqs.SendMessage"] == 2 * before.peak.calls["sqs.SendMessage"]
 
 
 def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
