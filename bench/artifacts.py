@@ -7,9 +7,9 @@ and the packages of the Lambda runtime. Another new interpreter imports only bot
 alternate, so that load on the machine affects both. The ratio of a function is the median over all
 pairs of measurements.
 
-The goal is for the column `ratio`, which compares imports of bytecode. The column `uncompiled` is
-the worst case: Lambda's function directory is read-only, so Python cannot store the bytecode of the
-artifact, while boto3's bytecode exists.
+The goal applies to the column `ratio`, for which both imports use bytecode. The column `uncompiled`
+is the worst case: Lambda's function directory is read-only, so Python cannot store the bytecode of
+the artifact, while boto3's bytecode exists.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The benchmark sends the same block of requests again and again to a running platform. Between two
 blocks, it turns the durability of the embedded AWS (journal and saves) off or on. Each pair of
-blocks yields one ratio of CPU times. They include the functions and the child processes that save.
+blocks yields one ratio of CPU times. The CPU time includes the functions and the child processes
+that save.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ server["main"]()
 """
 """A start script for the embedded AWS. SIGUSR2 turns its durability off and on."""
 ROUNDS = 15
-"""Repetitions of four requests in one block."""
+"""How often a block repeats its four requests."""
 SETTLING = 2.0
 """Seconds to wait after a block, because events, statistics and saves follow the responses."""
 

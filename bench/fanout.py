@@ -35,7 +35,7 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
 SIZES = (1, 10, 100, 500)
-"""Numbers of connections in the room to measure with."""
+"""Numbers of connections in the room for which the fan-out is measured."""
 SENDERS = 5
 SENDING_TIME = 5.0
 """Seconds for which each sender sends messages, each as soon as the previous is acknowledged."""

@@ -31,7 +31,7 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
 CLIENTS = 12
-"""Threads that send requests."""
+"""Number of threads that send requests."""
 INTERVAL = 15.0
 """Seconds between two samples."""
 MEMORY_LIMIT = 1500.0

@@ -94,7 +94,8 @@ class Messaging(Construct):
             name=names.of(SERVICE, "events-archive"),
             description="Every event, for replay",
             event_source_arn=bus.arn,
-            # Events stay as long as the logs, without which an old event cannot be understood.
+            # The archive keeps events as long as the logs, because an old event cannot be
+            # understood without log lines.
             retention_days=environment.monitoring.log_retention_days,
         )
 
@@ -247,7 +248,10 @@ class Messaging(Construct):
     def _rule(
         self, id_: str, name: str, service: str, events: Sequence[str], target_arn: str
     ) -> None:
-        """Sends events to a target. Events that fail for a day go to the dead-letter queue."""
+        """Creates a rule that sends events to a target.
+
+        Events that cannot be delivered for a day go to the dead-letter queue.
+        """
         rule = CloudwatchEventRule(
             self,
             f"{id_}-rule",

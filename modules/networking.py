@@ -300,7 +300,7 @@ class Networking(Construct):
         return str(group.id)
 
     def _flow_log(self) -> None:
-        """Logs the VPC's traffic, with the environment's log retention."""
+        """Creates the VPC's flow log, with the environment's retention of logs."""
         group = LogGroup(
             self,
             "flow-logs",

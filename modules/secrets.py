@@ -43,7 +43,7 @@ arguments, provider 5.100 would write an empty value unless `value_wo_version` c
 
 @dataclass(frozen=True)
 class Parameter:
-    """One SecureString parameter."""
+    """A secret that is stored as a SecureString parameter of SSM."""
 
     key: str
     """The name within the environment, for example `jwt-secret`."""
@@ -59,7 +59,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Parameters:
-    """The parameters of one environment, without their values."""
+    """The SSM parameters of one environment's secrets, without their values."""
 
     names: Names
 

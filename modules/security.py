@@ -276,7 +276,10 @@ class Security(Construct):
         return acl
 
     def _log(self, acl: Wafv2WebAcl, id_: str, name: str) -> None:
-        """Logs blocked and counted requests. Allowed requests are in the API's access log."""
+        """Logs blocked and counted requests of a web ACL.
+
+        Allowed requests are in the API's access log.
+        """
         log_group = LogGroup(
             self,
             f"{id_}-log",
@@ -331,7 +334,7 @@ class _WebAcl(Wafv2WebAcl):
 
 
 def _blocks(value: Any) -> dict[str, Any]:
-    """Converts mappings, alone or in a list, so that CDKTF writes them to HCL as blocks."""
+    """Converts mappings, alone or in a list, to values that CDKTF writes to HCL as blocks."""
     if isinstance(value, Mapping | list):
         blocks = value if isinstance(value, list) else [value]
         inner = [{name: _blocks(item) for name, item in block.items()} for block in blocks]

@@ -405,7 +405,10 @@ class PlatformStack(TerraformStack):
         self.add_override("terraform.backend.s3.use_lockfile", True)
 
     def _providers(self) -> AwsProvider:
-        """Adds the default provider, and the edge provider (us-east-1), which is returned."""
+        """Adds the default provider and the edge provider (us-east-1).
+
+        Returns the edge provider.
+        """
         environment = self.environment
         emulated = environment.endpoints.aws is not None
         edge = None

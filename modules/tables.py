@@ -72,8 +72,8 @@ TABLES: tuple[TableDefinition, ...] = (
         stream=True,
     ),
     TableDefinition(service="post", resource="likes", hash_key="post_id", range_key="user_id"),
-    # The table has one item per tag of a post. An index on the posts table could list a post under
-    # one tag only.
+    # The table has one item per tag of a post. An index on the posts table could contain a post
+    # under one tag only.
     TableDefinition(service="post", resource="tags", hash_key="tag", range_key="created_at"),
     # Counters are in a separate table, because each change of a post rewrites its entries in the
     # indexes.

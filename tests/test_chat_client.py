@@ -12,7 +12,10 @@ from websockets.asyncio.server import ServerConnection, serve
 from tests.chat_client import ChatClient, GatewayError
 
 GATEWAY_ERROR = {"message": "Internal server error", "connectionId": "c", "requestId": "r"}
-"""The error that API Gateway sends if the function fails. `requestId` is not the client's."""
+"""The error that API Gateway sends if the function fails.
+
+Its `requestId` is not the one that the client sent.
+"""
 
 
 async def fetch_nothing(room: str, after: int) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 def wait_for(find: Callable[[], T | None], seconds: float = 20.0, interval: float = 0.3) -> T:
-    """Calls `find` until it returns a true value, and returns the value.
+    """Calls `find` repeatedly until it returns a true value, and returns the value.
 
     Raises:
         AssertionError: `find` returned only false values for `seconds`.

@@ -31,7 +31,7 @@ SIZE: ViewportSize = {"width": 1440, "height": 700}
 SCALE = 0.85
 """Pixels of the picture per CSS pixel. Documents show the pictures smaller than a screen does."""
 LOADED = 60_000
-"""Milliseconds to wait until a page has loaded."""
+"""Milliseconds to wait until a page has loaded its data."""
 LARGEST = 150_000
 """Maximum bytes of a picture."""
 REQUESTS = 12
@@ -63,7 +63,7 @@ class Photographer:
 
 
 def send_requests(cloud: Cloud) -> None:
-    """Sends requests of which some are rejected, and a message to a dead-letter queue."""
+    """Sends requests, some of which are rejected, and puts a message into a dead-letter queue."""
     api = outputs(cloud)["api_url"]
     with urllib3.PoolManager(ca_certs=cloud.authority) as pool:
         for number in range(REQUESTS):
@@ -115,7 +115,7 @@ def open_request(page: Page) -> None:
 
 
 def run_report(page: Page) -> None:
-    """Estimates the cost, which takes about 10 s."""
+    """Opens the report of the cost, and waits about 10 s until it is computed."""
     page.get_by_role("button", name="Run").click()
     page.wait_for_selector("table", timeout=LOADED)
 

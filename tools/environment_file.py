@@ -21,7 +21,7 @@ from ops.root import PROJECT
 SCHEMA = PROJECT / "environments" / "schema.json"
 PAGE = PROJECT / "docs" / "operations" / "environment-file.md"
 VARIABLE = {"type": "string", "pattern": r"\$\{[A-Z][A-Z0-9_]*(:-[^}]*)?\}"}
-"""A value that contains `${NAME}` or `${NAME:-default}`."""
+"""Matches a value that contains `${NAME}` or `${NAME:-default}`."""
 INTRODUCTION = """\
 # What can an environment file set
 
@@ -78,7 +78,7 @@ def _reference(value: Mapping[str, Any]) -> str:
 
 
 def _with_variables(value: dict[str, Any]) -> dict[str, Any]:
-    """Changes each schema of a text so that it also accepts a variable (`${NAME}`)."""
+    """Extends each schema of a text so that it also accepts a variable (`${NAME}`)."""
     if "anyOf" in value:
         return {**value, "anyOf": [_with_variables(item) for item in value["anyOf"]]}
     if value.get("type") == "array":

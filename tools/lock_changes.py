@@ -49,7 +49,7 @@ def main() -> None:
         )
         before = read_versions(json.loads(committed.stdout)) if committed.returncode == 0 else {}
         lines = list(compare(before, read_versions(json.loads(Path(name).read_text()))))
-        print(f"{name}: {len(lines)} packages moved", *lines, sep="\n  ")
+        print(f"{name}: {len(lines)} packages changed", *lines, sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ _ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*): (?P<text>.*)$")
 
 @dataclass(frozen=True)
 class Source:
-    """A Python file of modules/."""
+    """A Python file of modules/, whose constructs the reference describes."""
 
     path: Path
 
@@ -105,7 +105,7 @@ class ConstructClass:
         }
 
     def entries(self, section: str) -> dict[str, str]:
-        """Returns the names that a section describes, with their descriptions."""
+        """Returns the entries of a section of the docstring: each name with its description."""
         result: dict[str, str] = {}
         names: list[str] = []
         for line in self.sections.get(section, "").splitlines():
@@ -230,7 +230,7 @@ def _is_resource(name: str, module: str) -> bool:
 def _examples(sources: Iterable[Source], names: set[str]) -> Iterator[tuple[str, str]]:
     """Yields the statements that create each construct.
 
-    The longest statements come first, so that the shortest of each construct is its last.
+    The longest statements come first, so that a dict keeps the shortest of each construct.
     """
     calls = [
         (node.func.id, textwrap.dedent(_lines(source.text, node)))

@@ -77,7 +77,10 @@ def types_document(
 def _facts(
     attributes: Mapping[str, Mapping[str, Any]], schemas: Sequence[Mapping[str, Any]]
 ) -> dict[str, list[str]]:
-    """Returns the paths of attributes by category, such as secret. Omits empty categories."""
+    """Returns the paths of a type's attributes by category, such as `secret`.
+
+    Omits empty categories.
+    """
     facts = {
         "computed": {
             path

@@ -40,8 +40,9 @@ def read_requirements(lock: Path = LOCK) -> str:
 
 
 def key(requirements: str) -> str:
-    """Returns a name for the set of packages. It changes with the packages, Python or the
-    platform.
+    """Returns a name for the set of packages.
+
+    The name depends on the packages, Python and the platform.
     """
     kind = f"{sys.implementation.cache_tag}-{sys.platform}"
     return f"{kind}-{hashlib.sha256(requirements.encode()).hexdigest()[:16]}"

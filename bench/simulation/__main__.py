@@ -2,7 +2,8 @@
 
     python -m bench.simulation [prod]
 
-Needs no running platform. Prints each figure as both compute it, and the difference.
+Needs no running platform. Prints each figure as `ops capacity` and the simulation compute it, and
+the difference.
 """
 
 from __future__ import annotations

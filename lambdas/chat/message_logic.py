@@ -296,7 +296,7 @@ class MessageService:
     def find_last_seq(self, room_id: str) -> int:
         """Returns the number of the room's last message, or 0 if the room has no messages.
 
-        Raises Problem 404 if there is no such room.
+        Raises Problem 404 if the room does not exist.
         """
         head = self._rooms.find_head(room_id)
         if head is None:

@@ -35,7 +35,8 @@ def fingerprint(connection: "pg8000.native.Connection") -> Fingerprint:
         tables: Fingerprint = {}
         for [table] in connection.run(_TABLES):
             [[key]] = connection.run(_KEY, name=table)
-            # Safe: only identifiers that PostgreSQL itself has quoted are inserted.
+            # This is safe from SQL injection, because only identifiers that PostgreSQL itself has
+            # quoted are inserted.
             sql = _FINGERPRINT.format(key=f"ROW({key})" if key else "t", table=table)
             tables[table] = {
                 str(bucket): (count, checksum) for bucket, count, checksum in connection.run(sql)

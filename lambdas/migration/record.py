@@ -19,7 +19,7 @@ class DynamoRecord:
         self._clock = clock
 
     def applied(self, migration: Applied) -> None:
-        """Replaces the migration's item. Idempotent."""
+        """Records an applied migration. Replaces the migration's item. Idempotent."""
         self._put(
             migration_id=migration.migration_id,
             status="applied",

@@ -71,7 +71,7 @@ LINKS_RULE = f"must have at most {MAX_LINKS} named https addresses"
 Links = Annotated[dict[LinkName, Link], Meta(max_length=MAX_LINKS, description=LINKS_RULE)]
 LinkChanges = Annotated[
     dict[LinkName, Link | None],
-    # A change can remove MAX_LINKS links and add as many others.
+    # A request can remove MAX_LINKS links and add as many others, so it has up to twice as many.
     Meta(
         max_length=2 * MAX_LINKS,
         description=f"must have at most {2 * MAX_LINKS} names, each with an https address or null",

@@ -44,7 +44,9 @@ class GatewayError:
 
     @property
     def template(self) -> str:
-        """The template of the problem document with the request's id, as in the access log."""
+        """The problem document as a template of API Gateway, which inserts the request id of the
+        access log.
+        """
         return json.dumps({**self._document(), "correlationId": "$context.requestId"})
 
     def _document(self) -> dict[str, object]:

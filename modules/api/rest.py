@@ -54,8 +54,8 @@ COMPRESSED_FROM = 1024
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
-    # API Gateway cannot log a request header. The trace id finds the function's log lines, which
-    # contain the correlation id.
+    # API Gateway cannot log a request header. The access log contains the trace id instead, with
+    # which the function's log lines and their correlation id can be found.
     "traceId": "xrayTraceId",
     "time": "requestTime",
     "timeEpoch": "requestTimeEpoch",

@@ -154,7 +154,7 @@ def _bare_package(spec: ModuleSpec) -> ModuleType:
 
 
 def _preload_in_node() -> None:
-    """Adds the preload to NODE_OPTIONS, which jsii's Node inherits. Keeps existing options."""
+    """Adds preload.cjs to NODE_OPTIONS, which jsii's Node inherits. Keeps existing options."""
     # In NODE_OPTIONS, as in JSON, a backslash escapes quotation marks and backslashes. Node has no
     # escapes for other letters, so `ensure_ascii` must be off.
     path = json.dumps(str(PRELOAD), ensure_ascii=False)

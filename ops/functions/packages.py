@@ -1,4 +1,4 @@
-"""Packages the checkout's functions for an environment."""
+"""Packages the code of the checkout's functions for an environment."""
 
 from __future__ import annotations
 

@@ -24,7 +24,10 @@ A new version of a service may need the new authorizer's context.
 MIGRATION: Final = "migration"
 """The function that migrates the database. It has no traffic, so releases do not shift it."""
 UPDATE_TIMEOUT = 120.0
-"""Seconds to wait for a code update. It usually takes a few, in a VPC sometimes tens of seconds."""
+"""Seconds to wait for a code update.
+
+An update usually takes a few seconds, in a VPC sometimes tens of seconds.
+"""
 UPDATE_INTERVAL = 0.1
 """Seconds between two checks of a code update."""
 
@@ -74,7 +77,7 @@ class Allocation:
     status: str
     """IN_PROGRESS, READY or FAILED."""
     reason: str
-    """The reason of a failed allocation."""
+    """The reason why an allocation failed."""
 
 
 class Functions:

@@ -69,8 +69,8 @@ def follow_services(
 ) -> Iterator[list[Line]]:
     """Yields the log lines since `start`, then new lines until interrupted.
 
-    Yields a list every `interval` seconds, oldest line first, also if it is empty. Omits the lines
-    that the Lambda runtime writes.
+    Yields a list every `interval` seconds, oldest line first, even if the list is empty. Omits the
+    lines that the Lambda runtime writes.
 
     Args:
         services: Functions, or `gateway`. Empty for all.

@@ -54,7 +54,7 @@ def follow_requests(
 ) -> Iterator[list[Request]]:
     """Yields the requests and frames since `start`, then new ones until interrupted.
 
-    Yields a list every `interval` seconds, also if it is empty.
+    Yields a list every `interval` seconds, even if the list is empty.
 
     Raises:
         OperatorError: The environment has not been deployed.

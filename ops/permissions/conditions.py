@@ -29,7 +29,7 @@ _NEGATED = {
     "arnnotequals": "arnlike",
     "arnnotlike": "arnlike",
 }
-"""The operator that each negated operator negates."""
+"""The operator that each negated operator negates, such as StringEquals for StringNotEquals."""
 _DECIMAL = re.compile(r"[+-]?\d+(\.\d+)?")
 _ALIASES = {"arnequals": "arnlike"}
 """AWS documents ArnEquals and ArnLike as identical."""
@@ -260,7 +260,7 @@ def is_everything(ranges: Iterable[Network]) -> bool:
 
 
 def contains(ranges: Iterable[Network], other: Network) -> bool:
-    """Returns True if one of the ranges contains the other range."""
+    """Returns True if one of the ranges contains all addresses of the other range."""
     return any(
         item.version == other.version and other.subnet_of(item)  # type: ignore[arg-type]
         for item in ranges

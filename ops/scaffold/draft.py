@@ -157,7 +157,7 @@ def _walk(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 
 
 def _modification(file: Path) -> tuple[int, int] | None:
-    """Returns the time of the last modification and the size, or None for a missing file."""
+    """Returns a file's modification time and size, or None if the file does not exist."""
     try:
         status = file.stat()
     except (FileNotFoundError, NotADirectoryError):

@@ -53,7 +53,7 @@ def check_name(name: str, checkout: Path = PROJECT) -> None:
     """Checks that a service can have this name.
 
     Raises:
-        OperatorError: The name is invalid, or something else has it.
+        OperatorError: The name is invalid or in use.
     """
     if not NAME.fullmatch(name) or keyword.iskeyword(name):
         raise OperatorError(

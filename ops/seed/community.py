@@ -1,4 +1,4 @@
-"""The data of the demonstration community, read from community.yml."""
+"""Loads the data of the demonstration community from community.yml."""
 
 from __future__ import annotations
 

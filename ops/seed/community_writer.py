@@ -1,6 +1,4 @@
-"""Creates the people, posts and rooms that do not exist, so that an interrupted run can be
-repeated.
-"""
+"""Creates the missing parts of the community, so that an interrupted run can be repeated."""
 
 from __future__ import annotations
 

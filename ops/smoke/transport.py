@@ -48,7 +48,7 @@ class Response:
 
 
 Exchange = Callable[[Mapping[str, Any]], Response]
-"""Sends a frame and returns the response to it."""
+"""A function that sends a frame and returns the response to it."""
 
 
 class Transport(Protocol):

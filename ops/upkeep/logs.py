@@ -23,9 +23,9 @@ POLL_INTERVAL = 2.0
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 LEADING = ("timestamp", "level", "location", "message")
 GATEWAY = "gateway"
-"""The service of the lines in the access logs of API Gateway."""
+"""The service name for lines of API Gateway's access logs."""
 PARALLEL = 8
-"""Log groups that are read at the same time."""
+"""Number of log groups that are read at the same time."""
 OVERLAP = 10_000
 """Milliseconds. CloudWatch Logs delivers events some seconds out of order, so each request of the
 follow mode reads this period again."""
@@ -42,7 +42,7 @@ class Line:
     """The function, or GATEWAY."""
 
     def as_json(self) -> str:
-        """Returns the event as a JSON object. If the message is JSON, it is nested as an object."""
+        """Returns the line as a JSON object. If the message is JSON, it is nested as an object."""
         service = {"service": self.service} if self.service else {}
         message = self.fields() or self.message.rstrip()
         return json.dumps({**service, "timestamp": self._time(), "message": message})
@@ -135,7 +135,7 @@ def follow_groups(
 ) -> Iterator[list[Line]]:
     """Yields the lines of several log groups since `start`, then new lines until interrupted.
 
-    Yields one list per request of all groups, oldest first, also if there are no new lines. The
+    Yields one list per request of all groups, oldest first, even if there are no new lines. The
     next request follows after `interval` seconds. For the other arguments, see `search`.
     """
     client = cloud.client("logs")

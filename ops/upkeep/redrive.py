@@ -14,7 +14,7 @@ from ops.terraform.state import outputs
 SUFFIX = "-dlq"
 """A dead-letter queue's name is the name of its source queue with this suffix."""
 BATCH = 10
-"""Messages per call, the maximum of SQS."""
+"""Maximum messages per call of SQS."""
 TARGET = "TARGET_ARN"
 """The message attribute with the ARN of the target to which EventBridge failed to deliver."""
 

@@ -26,7 +26,10 @@ SUFFIX = "drill"
 """Suffix in the names of the restored copies."""
 
 BUCKETS = 256
-"""Number of groups of items, each with a checksum. The migration function uses the same number."""
+"""Number of groups into which items are divided. Each group has a checksum.
+
+The migration function uses the same number.
+"""
 
 RESTORE_TIMEOUT = 3600.0
 """Maximum seconds for a restore. A small cluster or table takes about 600."""
@@ -57,7 +60,7 @@ class Comparison:
     differing: list[str]
     """Compared groups that differ, as `table/group`."""
     seconds: float
-    """Duration of the restore."""
+    """Duration of the restore in seconds."""
 
     @property
     def same(self) -> bool:

@@ -57,8 +57,8 @@ class Secrets:
     """The secrets of one environment.
 
     Raises:
-        OperatorError: The environment has not been deployed. Every method also raises it for an
-            unknown secret.
+        OperatorError: The environment has not been deployed. Each method raises the same error for
+            an unknown secret.
     """
 
     def __init__(self, cloud: Cloud) -> None:

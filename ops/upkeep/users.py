@@ -22,8 +22,8 @@ class Users:
     """The users of one environment.
 
     Raises:
-        OperatorError: The environment has not been deployed. Every method also raises it if no user
-            has the email address, or if the text is not an email address.
+        OperatorError: The environment has not been deployed. Each method raises the same error if
+            no user has the email address, or if the text is not an email address.
     """
 
     def __init__(self, cloud: Cloud) -> None:

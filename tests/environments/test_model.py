@@ -494,7 +494,8 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # Documented values. Limits: 5 reserved in dev; 100 reserved and 10 provisioned in prod.
+        # The documented values, within the limits: 5 reserved executions in dev, 100 reserved and
+        # 10 provisioned ones in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),

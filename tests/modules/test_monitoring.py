@@ -217,7 +217,7 @@ def test_every_cache_node_has_alarms(dev: Synthesized, prod: Synthesized) -> Non
     assert nodes(prod) == ["cache-001", "cache-002"]
 
 
-def test_a_failing_rule_raises_an_alarm(dev: Synthesized) -> None:
+def test_a_failing_eventbridge_rule_raises_an_alarm(dev: Synthesized) -> None:
     alarm = _alarm(dev, "profile-events-rule-failures-alarm-dev")
     assert alarm["dimensions"] == {"EventBusName": "bus", "RuleName": "profile-events-rule-dev"}
     assert alarm["threshold"] == 0

@@ -26,7 +26,7 @@ def synthesized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def root() -> Iterator[Root]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     with tempfile.TemporaryDirectory(prefix="multitask-") as directory:
         root = Root(Path(directory))
         root.prepare()

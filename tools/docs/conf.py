@@ -17,7 +17,7 @@ project = "Multitask Platform"
 html_title = "Multitask Platform"
 root_doc = "README"
 INDEXES = ("docs/decisions/README", "docs/modules/README")
-"""Pages whose navigation lists all other pages of their folder."""
+"""Pages of the documentation that list all other pages of their folder in the navigation."""
 extensions = ["myst_parser"]
 include_patterns = ["*.md", "docs/**"]
 exclude_patterns = [".*", "node_modules", "cdktf.out", "tools"]

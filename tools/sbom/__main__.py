@@ -23,7 +23,7 @@ OUT = PROJECT / ".build" / "sbom"
 GENERATOR = PROJECT / "tools" / "sbom" / ".venv" / "bin" / "cyclonedx-py"
 PAGE = PROJECT / "docs" / "licences.md"
 REVIEWED = {"emoji": "BSD-3-Clause", "pg8000": "BSD-3-Clause"}
-"""SPDX licences, from the licence files of packages whose metadata only says `BSD License`."""
+"""SPDX licences of packages whose metadata only says `BSD License`, from their licence files."""
 HEAD = """\
 # Which licences do the shipped packages have
 

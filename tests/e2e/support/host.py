@@ -64,7 +64,7 @@ class PlatformHost:
     @classmethod
     def choose(cls) -> PlatformHost:
         """Chooses a directory and ports. The process starts later."""
-        # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+        # PostgreSQL's system user cannot read pytest's temporary directory.
         root = Path(tempfile.gettempdir()) / f"multitask-{uuid.uuid4().hex[:12]}"
         gemini = choose_port()
         variables = {

@@ -198,7 +198,7 @@ def test_changes_shortly_before_the_disk_is_full_survive_a_kill(small_server: Se
 
 @pytest.fixture
 def cloud_root() -> Iterator[Root]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     yield root

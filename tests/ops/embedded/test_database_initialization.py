@@ -35,7 +35,7 @@ database._initialize(database._user())
 
 @pytest.fixture
 def database_root() -> Iterator[Root]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     yield root

@@ -54,7 +54,7 @@ LAMBDA_TRUST = json.dumps(
 
 @pytest.fixture(scope="module")
 def cloud_root() -> Iterator[Root]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     yield root

@@ -133,7 +133,7 @@ def _document(*statements: dict[str, Any]) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Iterator[World]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
     addresses = EmbeddedCloud(root).start().addresses

@@ -82,7 +82,7 @@ def test_a_database_that_is_up_to_date_is_not_migrated(root: Root) -> None:
     assert fakes.done == ["publish", "keys", "health", "save"]
 
 
-def test_an_unhealthy_platform_is_not_written(root: Root) -> None:
+def test_an_unhealthy_platform_is_not_written_to_platform_json(root: Root) -> None:
     fakes = Fakes()
     fakes.is_healthy = False
     with pytest.raises(OperatorError, match="not healthy"):

@@ -49,7 +49,7 @@ def _restrict() -> None:
 @pytest.fixture
 def checkout() -> Iterator[Path]:
     """Yields a copy of the checkout, which shares installed packages with the original."""
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     parent = Path(tempfile.mkdtemp(prefix="häuser und 平台 "))
     parent.chmod(0o755)
     folder = parent / "ein haus"

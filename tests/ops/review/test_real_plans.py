@@ -213,7 +213,7 @@ class Plans:
 
 @pytest.fixture(scope="module")
 def plans() -> Iterator[Plans]:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     with (
         tempfile.TemporaryDirectory(prefix="multitask-") as directory,
         ThreadPoolExecutor(8) as workers,

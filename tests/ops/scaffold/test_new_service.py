@@ -187,7 +187,7 @@ def test_the_description_of_the_api_has_the_new_route(copy: Copy) -> None:
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
 def test_a_generated_service_passes_all_checks_and_works_on_the_platform() -> None:
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     parent = Path(tempfile.mkdtemp(prefix="checkout-"))
     parent.chmod(0o755)
     try:

@@ -1,4 +1,4 @@
-"""Tests the types of TypeScript clients, and that one declaration of an operation is enough."""
+"""Tests the types of TypeScript clients, and that an operation need be declared only once."""
 
 from __future__ import annotations
 
