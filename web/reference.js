@@ -122,6 +122,10 @@ const adaptComponents = ({ React }) => ({
       React.createElement("search", { "aria-label": "Routes" }, React.createElement(Filter, props)),
     TextArea: (TextArea) => (props) =>
       React.createElement(TextArea, { "aria-label": "Request body", ...props }),
+    // Swagger UI shows the button before it has resolved the route's description. A press at that
+    // moment fails with "Operation not found".
+    execute: (Execute) => (props) =>
+      props.operation.size ? React.createElement(Execute, props) : null,
   },
 });
 

@@ -36,6 +36,18 @@ FOCUSED = """() => {
 }"""
 """Returns the text or name of the element that has the focus, and whether the focus is visible."""
 
+OPEN_ROUTE = """(summary) => new Promise((resolve) => {
+    const block = summary.closest(".opblock");
+    const states = new Set();
+    new MutationObserver(() => {
+        const shown = { loading: ".opblock-loading-animation", executable: ".execute" };
+        states.add(Object.keys(shown).filter((key) => block.querySelector(shown[key])).join(" "));
+        if (block.querySelector(".execute")) resolve([...states].filter(Boolean));
+    }).observe(block, { childList: true, subtree: true });
+    summary.click();
+})"""
+"""Opens a route. Returns the distinct states through which it passes until Execute appears."""
+
 
 @pytest.fixture(scope="module", autouse=True)
 def project_site(platform: Platform) -> None:
@@ -78,6 +90,7 @@ def test_a_visitor_registers_and_calls_a_route_with_the_keyboard_only(
     expect(state).to_contain_text(f"You are {email.partition('@')[0]}")
     press(page, "auth")
     press(page, "/v1/auth/me")
+    expect(page.get_by_role("button", name="Execute")).to_be_visible()
     press(page, "Execute")
     response = page.locator(".live-responses-table .response")
     expect(response.locator(".response-col_status")).to_contain_text("200")
@@ -108,6 +121,16 @@ def test_tokens_of_called_routes_are_used_by_later_calls(open_page: OpenPage) ->
     page = open_page("/reference.html#/auth/auth-anonymous")
     page.get_by_role("button", name="Execute").click(timeout=LOADED)
     expect(page.locator("#session-state")).to_contain_text("You are Anonymous")
+
+
+def test_execute_appears_only_after_the_description_of_the_route_is_loaded(
+    open_page: OpenPage,
+) -> None:
+    page = open_page("/reference.html")
+    page.locator(".opblock-tag").first.click(timeout=LOADED)
+    summary = page.locator(".opblock-summary-control").first
+    expect(summary).to_be_visible()
+    assert summary.evaluate(OPEN_ROUTE) == ["loading", "executable"]
 
 
 def test_the_reference_shows_every_operation(open_page: OpenPage) -> None:
