@@ -85,8 +85,8 @@ synth: setup  ## Write the Terraform files of all environments to cdktf.out/stac
 generate: setup  ## Write the documentation, schemas and policies that follow from the code
 	@$(BIN)/python -m tools.generate
 
-test: setup $(TEST_TOOLS)  ## Run the tests on two workers; ARGS are arguments for pytest
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+test: setup $(TEST_TOOLS)  ## Run the tests on three workers; ARGS are arguments for pytest
+	$(BIN)/python -m pytest -n 3 $(ARGS)
 
 nightly: setup cdktn $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
 	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)

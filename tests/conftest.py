@@ -18,17 +18,10 @@ from xdist.workermanage import WorkerController
 
 from ops.terraform.toolchain import node_variables
 from tests.e2e.support.host import HOST, PlatformHost
+from tests.scopes import E2E, FIRST_SCOPES, find_scope
 
 if TYPE_CHECKING:
     from tests.postgres import Postgres
-
-E2E = "tests/e2e/"
-FIRST_SCOPES = ("tests/ops/review/test_real_plans.py", "tests/stack/", E2E)
-"""The longest modules and folders, in the order in which workers begin them.
-
-Tests of one folder share one platform or one synthesis, and therefore run on one worker. The
-end-to-end tests come third because their platform starts while the first two run.
-"""
 
 os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 # With GOGC=400, Terraform and its provider collect garbage less often, which saves 16 % of their
@@ -92,12 +85,6 @@ def start_platform(config: pytest.Config, nodeids: Iterable[str]) -> None:
     is_needed = any(nodeid.startswith(E2E) for nodeid in nodeids)
     if is_needed and not config.option.collectonly and "PLATFORM_ROOT" not in os.environ:
         config.stash[HOST].start()
-
-
-def find_scope(nodeid: str) -> str:
-    """Returns the folder in FIRST_SCOPES that contains the test, or else the module of the test."""
-    folder = next((scope for scope in FIRST_SCOPES if nodeid.startswith(scope)), None)
-    return folder or nodeid.partition("::")[0]
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedulers are untyped

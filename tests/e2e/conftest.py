@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +15,14 @@ from tests.e2e.support.host import HOST
 from tests.e2e.support.inbox import Inbox, subscribe_to_bus
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
+from tests.scopes import USE, find_scope
 
 HERE = Path(__file__).parent
 RUN_FIRST = ("test_plan.py",)
 """Modules that need a platform that was applied only once."""
 RUN_LAST = ("test_recovery.py", "test_removal.py")
-"""Modules that run last. The first kills and repairs the platform, the second removes it."""
+"""Modules that run alone and last. The first kills and repairs the platform, the second removes it.
+"""
 TIMEOUT = 900
 """Seconds. The first test waits until the platform has started."""
 
@@ -31,7 +33,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.is_relative_to(HERE):
             item.add_marker(pytest.mark.e2e)
             item.add_marker(pytest.mark.timeout(TIMEOUT))
+        if item.path.name in RUN_LAST:
+            item.add_marker(pytest.mark.exclusive)
     items.sort(key=lambda item: (item.path.name in RUN_LAST) - (item.path.name in RUN_FIRST))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, object, object]:
+    """Lets tests on two workers share the platform, except for those that must be alone."""
+    sharing, scope = item.config.stash[HOST].sharing, find_scope(item.nodeid)
+    if item.path.name in RUN_LAST and USE in {
+        find_scope(other.nodeid) for other in item.session.items
+    }:
+        sharing.wait_for_end(USE, TIMEOUT)
+    with sharing.hold(exclusive=item.get_closest_marker("exclusive") is not None):
+        result = yield
+    if nextitem is None or find_scope(nextitem.nodeid) != scope:
+        sharing.report_end(scope)
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -125,6 +125,7 @@ def test_a_code_can_be_mailed_again_and_unknown_addresses_get_the_same_response(
     person.log_in()
 
 
+@pytest.mark.exclusive
 def test_an_address_can_register_20_times_an_hour(platform: Platform, api: Api) -> None:
     for _ in range(20):
         api.post(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any, get_args
 
@@ -45,13 +46,14 @@ KEPT = ("ssm:", "rds-db:", "elasticache:")
 
 def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:
     """Calls all routes, and then searches the functions' logs for denied calls to AWS."""
+    begun = int(time.time() * 1000)
     for routes in route_tables().values():
         for route in routes:
             assert api.call(
                 route.method, fill_path(route), choose_body(route), token=person.access_token
             ).status not in {500, 502}
     for function in FUNCTIONS:
-        lines = list(platform.read_log_lines(function))
+        lines = list(platform.read_log_lines(function, since=begun))
         assert not [
             line for line in lines if "AccessDenied" in line or "not authorized to perform" in line
         ], function
@@ -60,6 +62,7 @@ def test_no_function_lacks_a_permission(platform: Platform, person: Person, api:
 
 
 @pytest.mark.parametrize("function", SCENARIOS)
+@pytest.mark.exclusive
 def test_every_route_and_event_works_with_the_deployed_roles(
     platform: Platform, function: str
 ) -> None:
@@ -74,6 +77,7 @@ def test_every_route_and_event_works_with_the_deployed_roles(
 
 
 @pytest.mark.parametrize("function", SCENARIOS)
+@pytest.mark.exclusive
 def test_every_permission_is_needed(platform: Platform, function: str) -> None:
     """Removes each statement of the role in turn and expects a route or event to fail."""
     context, role = ScenarioContext(platform, function), Role(platform, function)
@@ -178,6 +182,7 @@ def read_stored_texts(platform: Platform) -> Iterator[tuple[str, bytes]]:
                 yield f"log {group['logGroupName']}", json.dumps(events["events"]).encode()
 
 
+@pytest.mark.exclusive
 def test_a_secret_is_stored_only_in_its_parameter(platform: Platform, person: Person) -> None:
     person.refresh()
     values = dict(read_secrets(platform))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.commands import run_ops
 from tests.e2e.support.platform import Platform
@@ -33,6 +35,7 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_response(
     assert unknown.expect_problem(401, "invalid_credentials") == wrong
 
 
+@pytest.mark.exclusive
 def test_five_failed_logins_in_a_minute_block_the_address(person: Person, other: Person) -> None:
     for _ in range(5):
         person.try_log_in(password="Wrong-horse-1").expect_problem(401)
@@ -75,6 +78,7 @@ def test_an_anonymous_user_has_capabilities_and_no_roles(api: Api) -> None:
     api.get("/v1/auth/me", token=token).expect_problem(401, "session_ended")
 
 
+@pytest.mark.exclusive
 def test_an_address_can_sign_in_anonymously_60_times_an_hour(api: Api) -> None:
     for _ in range(60):
         api.post("/v1/auth/anonymous", {}).expect(201)

@@ -145,6 +145,7 @@ def test_a_list_of_ten_thousand_requests_has_few_page_elements(open_console: Ope
 # The following tests do what a new user of the console does first.
 
 
+@pytest.mark.exclusive
 def test_a_user_finds_why_a_request_failed(
     open_console: OpenPage, platform: Platform, api: Api
 ) -> None:
@@ -191,6 +192,7 @@ def test_a_user_sees_the_item_that_was_written(
     expect(item.get_by_label("Item")).to_contain_text(content)
 
 
+@pytest.mark.exclusive
 def test_a_user_redrives_a_dead_letter(open_console: OpenPage, platform: Platform) -> None:
     sqs = platform.aws("sqs")
     url = sqs.get_queue_url(QueueName=platform.outputs["queues"]["relay-retries-dlq"])["QueueUrl"]

@@ -71,6 +71,7 @@ def test_an_event_is_followed_from_the_gateway_to_its_last_consumer(
     assert author.user_id not in str(spans["authorizer"])
 
 
+@pytest.mark.exclusive
 def test_a_failed_request_shows_why_it_failed(
     platform: Platform, api: Api, correlation_id: str
 ) -> None:
@@ -162,6 +163,7 @@ def test_tail_prints_all_services_until_it_is_interrupted(
         process.kill()
 
 
+@pytest.mark.exclusive
 def test_a_message_is_peeked_and_stays_in_its_queue(platform: Platform) -> None:
     sqs = platform.aws("sqs")
     url = sqs.get_queue_url(QueueName=f"{DLQ}-local")["QueueUrl"]

@@ -158,6 +158,7 @@ def test_a_rollback_shifts_traffic_once_within_seconds(
     assert "health has no version 9999" in stderr
 
 
+@pytest.mark.exclusive
 def test_an_operator_can_run_every_other_command(platform: Platform, checkout: Checkout) -> None:
     begun = time.monotonic()
     checks = json.loads(checkout.run_ops("smoke", "local", "--json")[0])

@@ -175,6 +175,7 @@ def test_privacy_settings_hide_presence_and_receipts_and_prevent_direct_messages
     run_with_timeout(scenario())
 
 
+@pytest.mark.exclusive
 def test_a_deleted_rooms_messages_are_removed(platform: Platform, ann: ChatUser) -> None:
     room = ann.create_room()
     message_ids = [ann.send_message(room)["messageId"] for _ in range(2)]
@@ -434,6 +435,7 @@ def test_a_client_that_never_reads_does_not_delay_others(
     run_with_timeout(scenario())
 
 
+@pytest.mark.exclusive
 def test_clients_rejoin_after_the_cache_was_flushed(
     platform: Platform, ann: ChatUser, bob: ChatUser, room: str
 ) -> None:
@@ -536,6 +538,7 @@ def test_all_connections_receive_every_message_once_and_in_order(
     asyncio.run(asyncio.wait_for(scenario(), 240))
 
 
+@pytest.mark.exclusive
 def test_messages_are_stored_and_health_reports_503_without_the_cache(
     own_platform: Platform, ann: ChatUser, bob: ChatUser, room: str
 ) -> None:

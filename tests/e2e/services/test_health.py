@@ -37,6 +37,7 @@ def test_other_methods_are_rejected_with_405(api: Api, method: str) -> None:
     assert set(response.headers["Allow"].split(", ")) == {"GET", "OPTIONS"}
 
 
+@pytest.mark.exclusive
 def test_hanging_dependencies_are_reported_within_the_limit(platform: Platform, api: Api) -> None:
     hanging = {"cache", "database"}
     running = EmbeddedCloud(Root(platform.root)).running()

@@ -157,6 +157,7 @@ def test_anonymous_items_are_not_counted(events: Events, author: str) -> None:
     events.wait_for_counts(author, (1, 0, 0))
 
 
+@pytest.mark.exclusive
 def test_a_killed_consumer_loses_and_duplicates_nothing(events: Events, author: str) -> None:
     killed = 0
     with change_queue_attributes(events.platform, WORK, VisibilityTimeout="3"):
@@ -172,6 +173,7 @@ def test_a_killed_consumer_loses_and_duplicates_nothing(events: Events, author: 
     assert killed
 
 
+@pytest.mark.exclusive
 def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
     events: Events, author: str
 ) -> None:
@@ -200,6 +202,7 @@ def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
         events.sqs.purge_queue(QueueUrl=events.get_url(WORK_DLQ))
 
 
+@pytest.mark.exclusive
 def test_a_crash_before_the_publication_loses_no_event(events: Events, author: str) -> None:
     with disable_event_source(events.platform, "relay", ":dynamodb:"):
         events.store_in_outbox("PostCreated", "PostLiked", author=author)
@@ -209,6 +212,7 @@ def test_a_crash_before_the_publication_loses_no_event(events: Events, author: s
     assert not events.count_in_outbox(author)
 
 
+@pytest.mark.exclusive
 def test_events_that_are_no_longer_in_the_stream_are_published_from_the_table(
     events: Events, author: str
 ) -> None:
@@ -222,6 +226,7 @@ def test_events_that_are_no_longer_in_the_stream_are_published_from_the_table(
     assert not events.count_in_outbox(author)
 
 
+@pytest.mark.exclusive
 def test_events_that_the_bus_rejects_are_retried(events: Events, author: str) -> None:
     with change_queue_attributes(events.platform, RETRIES, VisibilityTimeout="1", DelaySeconds="0"):
         with Role(events.platform, "relay").remove_actions("Events"):

@@ -6,6 +6,7 @@ The process deploys the platform while other tests run, and stops it when the te
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,6 +37,7 @@ from tests.e2e.support.operators import (
     EmptyCloud,
     create_operator,
 )
+from tests.e2e.support.sharing import Sharing
 from tests.lambdas.ai.servers import MODEL
 from tests.waiting import wait_for
 
@@ -54,10 +56,14 @@ class PlatformHost:
         root: the working directory of the platform.
         variables: environment variables that point the ai service to local ports for fake
             providers, and hide real API keys. All commands on this platform need them.
+        is_chosen_here: True if this process, and not the one that started it, chose the directory.
     """
 
-    def __init__(self, root: Path, variables: Mapping[str, str]) -> None:
+    def __init__(
+        self, root: Path, variables: Mapping[str, str], *, is_chosen_here: bool = False
+    ) -> None:
         self.root = root
+        self._is_chosen_here = is_chosen_here
         self._variables = dict(variables)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -76,7 +82,7 @@ class PlatformHost:
             "GEMINI_API_KEY": "",
             "OPENAI_API_KEY": "",
         }
-        return cls(root, variables)
+        return cls(root, variables, is_chosen_here=True)
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> PlatformHost:
@@ -112,9 +118,20 @@ class PlatformHost:
         os.environ.update(self._variables)
 
     def stop(self) -> None:
-        """Stops the platform and deletes its directory, if this process started it."""
+        """Stops the platform and deletes its files, if this process chose and started it."""
         if self._process:
             self._process.communicate()
+        if self._is_chosen_here:
+            shutil.rmtree(self._sharing_directory, ignore_errors=True)
+
+    @property
+    def sharing(self) -> Sharing:
+        """Lets several workers use the platform at the same time."""
+        return Sharing(self._sharing_directory)
+
+    @property
+    def _sharing_directory(self) -> Path:
+        return self.root.with_suffix(".sharing")
 
 
 def _result_file(root: Path) -> Path:

@@ -1,0 +1,52 @@
+"""Lets tests on several workers use one platform at the same time.
+
+Most tests tolerate others. A test marked `exclusive` runs alone, because it stops a part of the
+platform, changes its configuration, or counts requests that all tests send.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.waiting import wait_for
+
+
+class Sharing:
+    """Locks of a platform's tests. The system releases them if a process is killed.
+
+    Args:
+        directory: where the files of the locks are. It is created if it is missing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @contextmanager
+    def hold(self, *, exclusive: bool) -> Iterator[None]:
+        """Waits until no exclusive test runs, or if `exclusive` is true, until no test runs."""
+        self._directory.mkdir(exist_ok=True)
+        with (
+            (self._directory / "queue").open("w") as queue,
+            (self._directory / "use").open("w") as use,
+        ):
+            # An exclusive test waits for the running tests only, not for those that come later.
+            fcntl.flock(queue, fcntl.LOCK_EX)
+            fcntl.flock(use, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+            fcntl.flock(queue, fcntl.LOCK_UN)
+            yield
+
+    def report_end(self, scope: str) -> None:
+        """Notes that all tests of a scope have run."""
+        self._directory.mkdir(exist_ok=True)
+        (self._directory / scope).touch()
+
+    def wait_for_end(self, scope: str, seconds: float) -> None:
+        """Waits until all tests of a scope have run on another worker.
+
+        Raises:
+            AssertionError: they take longer than `seconds`.
+        """
+        wait_for((self._directory / scope).exists, seconds)

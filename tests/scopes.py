@@ -1,0 +1,31 @@
+"""The groups of tests that run on one worker, because they share an expensive fixture."""
+
+from __future__ import annotations
+
+E2E = "tests/e2e/"
+OPERATIONS = "end-to-end tests of operations"
+USE = "end-to-end tests of use"
+FIRST_SCOPES = ("tests/ops/review/test_real_plans.py", "tests/stack/", USE, OPERATIONS)
+"""The longest scopes, in the order in which workers begin them.
+
+The end-to-end tests come last because their platform starts while the first two run. Two workers
+share the platform (see tests/e2e/support/sharing.py).
+"""
+_OPERATIONS = (
+    f"{E2E}operations/",
+    # Every deployment publishes the project's site, which these modules replace or read.
+    f"{E2E}browser/test_front_end.py",
+    f"{E2E}browser/test_project_site.py",
+    f"{E2E}edge/test_site.py",
+    f"{E2E}edge/test_tls.py",
+)
+
+
+def find_scope(nodeid: str) -> str:
+    """Returns the scope in FIRST_SCOPES that contains the test, or else the module of the test."""
+    if nodeid.startswith(_OPERATIONS):
+        return OPERATIONS
+    if nodeid.startswith(E2E):
+        return USE
+    folder = next((scope for scope in FIRST_SCOPES if nodeid.startswith(scope)), None)
+    return folder or nodeid.partition("::")[0]
