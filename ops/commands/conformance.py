@@ -10,7 +10,7 @@ import typer
 
 from ops.cloud import EMBEDDED, connect
 from ops.commands.options import ROOT, JsonOption, RootOption
-from ops.conformance.checks import run_checks
+from ops.conformance.run import run_checks
 from ops.console import print_result, report
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 

@@ -1,4 +1,4 @@
-"""Collects and runs the checks, and creates the resources that they share."""
+"""The list of checks, what checks use, and the resources that they share."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
-
-from ops.errors import OperatorError
+from botocore.exceptions import ClientError
 
 REGION = "us-east-1"
 TIMEOUT = 20.0
@@ -267,16 +265,6 @@ class Check:
     run: Callable[[Aws], None]
 
 
-@dataclass(frozen=True)
-class Result:
-    """The result of one check."""
-
-    service: str
-    name: str
-    error: str | None
-    """Why the check failed, or None."""
-
-
 CHECKS: list[Check] = []
 
 
@@ -293,56 +281,3 @@ def check(service: str, name: str) -> Callable[[Callable[[Aws], None]], Callable
         return run
 
     return add
-
-
-def run_checks(
-    endpoint: str,
-    session: boto3.session.Session,
-    services: list[str] | None = None,
-    authority: str | None = None,
-) -> list[Result]:
-    """Runs the checks of some services (default: all), and deletes what they created.
-
-    Raises:
-        OperatorError: A service has no checks.
-    """
-    # Importing these modules adds their checks to CHECKS.
-    from ops.conformance import compute, data, identity, messaging, operations  # noqa: F401, PLC0415
-
-    known = {item.service for item in CHECKS}
-    if unknown := set(services or ()) - known:
-        raise OperatorError(
-            f"There are no checks of {', '.join(sorted(unknown))}: choose from"
-            f" {', '.join(sorted(known))}"
-        )
-    aws = Aws(endpoint, session, authority)
-    try:
-        return [
-            Result(item.service, item.name, _run(item, aws))
-            for item in CHECKS
-            if not services or item.service in services
-        ]
-    finally:
-        _close(aws.resources)
-
-
-def _run(item: Check, aws: Aws) -> str | None:
-    try:
-        item.run(aws)
-    except (
-        BotoCoreError,
-        ClientError,
-        ConformanceError,
-        KeyError,
-        IndexError,
-        ValueError,
-    ) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-def _close(resources: ExitStack) -> None:
-    # ExitStack runs all callbacks even if one raises. A resource that an emulator cannot delete
-    # disappears with the emulator.
-    with suppress(BotoCoreError, ClientError):
-        resources.close()

@@ -12,7 +12,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from ops.conformance.checks import CHECKS, run_checks
+from ops.conformance.checks import CHECKS
+from ops.conformance.run import run_checks
 from ops.errors import OperatorError
 from ops.root import PROJECT
 
