@@ -9,13 +9,13 @@ import ast
 import functools
 import importlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from ops.console import suggest
+from ops.root import PROJECT
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,10 @@ class Entry:
 
     name: str
     target: str
-    """`module:function` in this package, or `module:app` for a group of commands (a typer app)."""
+    """`module:function`, or `module:app` for a group of commands (a typer app).
+
+    The module is in this package unless its name contains a dot.
+    """
     panel: str
     """The heading of the command's panel in the help."""
     example: str
@@ -33,7 +36,8 @@ class Entry:
 
     @property
     def _module(self) -> str:
-        return self.target.partition(":")[0]
+        name = self.target.partition(":")[0]
+        return name if "." in name else f"{__package__}.{name}"
 
     @property
     def _attribute(self) -> str:
@@ -41,7 +45,7 @@ class Entry:
 
     def load(self) -> Any:
         """Imports the command's module and returns the command."""
-        target = getattr(importlib.import_module(f"ops.commands.{self._module}"), self._attribute)
+        target = getattr(importlib.import_module(self._module), self._attribute)
         epilog = f"Example: `{self.example}`"
         if isinstance(target, typer.Typer):
             target.info.epilog = epilog
@@ -74,7 +78,8 @@ class Entry:
 
 @functools.cache
 def _syntax(module: str) -> ast.Module:
-    return ast.parse(Path(__file__).with_name(f"{module}.py").read_text(encoding="utf-8"))
+    file = PROJECT.joinpath(*module.split(".")).with_suffix(".py")
+    return ast.parse(file.read_text(encoding="utf-8"))
 
 
 def _docstring(module: str, function: str) -> str:
@@ -176,7 +181,7 @@ ENTRIES = (
         "ops deploy-function dev chat",
         "ops tail {environment}",
     ),
-    Entry("api", "api:api", DEVELOP, "ops api"),
+    Entry("api", "tools.api.command:api", DEVELOP, "ops api"),
     Entry(
         "synth",
         "environment:synth",

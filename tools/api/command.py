@@ -1,4 +1,4 @@
-"""Command api: generates the descriptions of the API."""
+"""The command `ops api`, which generates the descriptions of the API."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import typer
 from ops.console import report
 from ops.errors import OperatorError
 from ops.root import PROJECT
+from tools.api import documents
 
 
 def api(
@@ -34,8 +35,6 @@ def api(
     The source is the code of the functions: route tables, docstrings, and request and response
     types.
     """
-    from tools.api import documents  # noqa: PLC0415 - only this command imports the functions
-
     if check:
         stale = documents.find_stale()
         undeclared, obsolete = documents.find_undeclared_changes()
