@@ -261,7 +261,7 @@ def _created_file(root: Root) -> Path:
 
 
 def _remember_created(root: Root) -> dict[str, str]:
-    """Returns the ids of the resources that the last applies created, by address.
+    """Returns the ids of the resources that the last applies created, as `created_ids` does.
 
     Stores them, because the next run of Terraform overwrites the log and may be killed too.
     """
@@ -269,7 +269,8 @@ def _remember_created(root: Root) -> dict[str, str]:
     logs = (_log(root), stack_log(root, EMBEDDED))
     created: dict[str, str] = read_json(file) or {}
     for log in sorted(filter(Path.exists, logs), key=lambda log: log.stat().st_mtime):
-        created |= created_ids(log)
+        # A later apply that tried to create the resource again has logged no id.
+        created |= {key: id_ for key, id_ in created_ids(log).items() if id_ or key not in created}
     write_json(file, created)
     return created
 
@@ -322,16 +323,23 @@ def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -
     left = created.keys() - managed_addresses(cloud)
     if not left:
         return
-    try:
-        adopted = adopt(stack, left, created)
-    except TerraformError as error:
-        # The import blocks are deleted, so the apply reports the resources that it cannot create
-        # because they exist.
-        end_adoption(stack.directory)
-        report(f"Resources that a killed apply created could not be adopted: {error}")
-    else:
-        if adopted:
-            report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+    find = partial(find_id, cloud.client)
+    problem = None
+    # The import of a resource that does not exist can fail, and with it all imports. In this case,
+    # only the resources that certainly exist are adopted.
+    for addresses in (left, {address for address in left if created[address]}):
+        try:
+            adopted = adopt(stack, addresses, created, find)
+        except TerraformError as error:
+            # The import blocks are deleted, so the apply reports the resources that it cannot
+            # create because they exist.
+            end_adoption(stack.directory)
+            problem = error
+        else:
+            if adopted:
+                report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+            return
+    report(f"Resources that a killed apply created could not be adopted: {problem}")
 
 
 def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: EmbeddedCloud) -> Apply:

@@ -75,26 +75,36 @@ contain its account id."""
 
 
 def created_ids(log: Path) -> dict[str, str]:
-    """Returns the ids of the resources that an apply created, from its JSON log."""
+    """Returns the ids of the resources that an apply created, by address, from its JSON log.
+
+    The id is "" if the apply ended before it logged it, so the resource may not exist.
+    """
     ids: dict[str, str] = {}
-    for action, address, id_ in _completed(log) if log.exists() else ():
-        if action == "create" and id_:
+    for event, action, address, id_ in _changes(log) if log.exists() else ():
+        if action == "create" and event == "apply_start":
+            ids[address] = ""
+        elif action == "create" and id_:
             ids[address] = id_
-        elif action == "delete":
+        elif action == "delete" and event == "apply_complete":
             ids.pop(address, None)
     return ids
 
 
-def _completed(log: Path) -> Iterator[tuple[str, str, str]]:
-    """Yields the action, the address and the id of each completed change."""
+def _changes(log: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Yields the event, the action, the address and the id of each change that began or ended."""
     for line in log.read_text(errors="replace").splitlines():
         try:
             message = json.loads(line)
         except json.JSONDecodeError:
             continue
-        if isinstance(message, dict) and message.get("type") == "apply_complete":
+        if isinstance(message, dict) and message.get("type") in {"apply_start", "apply_complete"}:
             hook = message["hook"]
-            yield hook["action"], hook["resource"]["addr"], hook.get("id_value", "")
+            yield (
+                message["type"],
+                hook["action"],
+                hook["resource"]["addr"],
+                hook.get("id_value", ""),
+            )
 
 
 def _find_nothing(_kind: str, _values: Mapping[str, Any]) -> str | None:
@@ -123,9 +133,11 @@ def adopt(
     earlier = _imports(stack.directory)
     imports = dict(earlier)
     absent: set[str] = set()
+    # A plan of these resources takes much less time than a plan of the whole stack.
+    targets = [f"-target={address}" for address in {*existing, *earlier}]
     while True:
         try:
-            with stack.temporary_plan("adoption", ("-refresh=false",)) as plan:
+            with stack.temporary_plan("adoption", ("-refresh=false", *targets)) as plan:
                 changes = stack.show(plan.file)["resource_changes"]
         except TerraformError as error:
             if not error.absent:

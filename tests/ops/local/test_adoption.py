@@ -303,6 +303,7 @@ def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is
 def repair(server: Server, stack: Terraform) -> None:
     """Applies the stack as `ops up` does after another `ops up` was killed."""
     created = created_ids(log(server))
+    adopt(stack, created, created, partial(find_id, server.client))
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
     consistency.run(
@@ -347,19 +348,27 @@ def test_import_ids_come_from_planned_values_and_the_log(
     assert import_id(kind, values, logged) == expected
 
 
-def test_only_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
+def test_the_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
     file = tmp_path / "log"
     assert created_ids(file) == {}
-    hooks = [("create", "a", "1"), ("update", "b", "2"), ("create", "c", "")]
+    hooks = [
+        ("apply_start", "create", "a", ""),
+        ("apply_complete", "create", "a", "1"),
+        ("apply_complete", "update", "b", "2"),
+        ("apply_start", "create", "begun", ""),
+        ("apply_complete", "create", "deleted", "3"),
+        ("apply_start", "delete", "a", "1"),
+        ("apply_complete", "delete", "deleted", ""),
+    ]
     lines = [
         {
-            "type": "apply_complete",
+            "type": event,
             "hook": {"resource": {"addr": address}, "action": action, "id_value": value},
         }
-        for action, address, value in hooks
+        for event, action, address, value in hooks
     ]
     file.write_text("\n".join([*map(json.dumps, lines), "no JSON", "3"]))
-    assert created_ids(file) == {"a": "1"}
+    assert created_ids(file) == {"a": "1", "begun": ""}
 
 
 def test_damaged_files_of_terraform_are_replaced(stack: Terraform) -> None:
