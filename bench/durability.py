@@ -28,7 +28,7 @@ WITHOUT_DURABILITY = f"""
 import runpy, sys
 server = runpy.run_path({str(SERVER)!r})
 server["load"]("emulator")
-from emulator import saving
+from emulator.durability import saving
 saving.Saver.install = lambda self: None
 server["main"]()
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from ops.embedded.services import SERVER
+from ops.root import PROJECT
 from tests.ops.embedded.servers import Server, running_server
 from tests.waiting import wait_for
 
@@ -404,3 +406,15 @@ def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(serve
     server.kill()
     server.start()
     assert server.client("lambda").get_function(FunctionName="used")
+
+
+def test_start_scripts_of_benchmarks_import_existing_modules_of_the_emulator() -> None:
+    imports = re.compile(r"^from (emulator[\w.]*) import ([\w, ]+)$", re.MULTILINE)
+    imported = {
+        PROJECT.joinpath("ops", "embedded", *package.split("."), f"{module}.py")
+        for file in (PROJECT / "bench").glob("*.py")
+        for package, modules in imports.findall(file.read_text())
+        for module in modules.split(", ")
+    }
+    assert imported
+    assert [file for file in imported if not file.exists()] == []
