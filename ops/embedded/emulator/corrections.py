@@ -20,10 +20,14 @@ from ministack.services import (
     cloudwatch_logs,
     cognito,
     elasticache,
+    sqs,
     waf,
 )
 
 from .request_logs import current_id
+
+MAX_DELAY = 900
+"""Maximum number of seconds for which a sender can delay an SQS message."""
 
 
 def follow_alias_of_websockets() -> None:
@@ -137,6 +141,25 @@ def allow_requests_after_clock_changes() -> None:
         return take(slot, limits)
 
     apigateway_v1._take_token = take_token
+
+
+def deliver_after_clock_changes() -> None:
+    """Delivers the messages that were received before the clock was set back.
+
+    Otherwise, ministack hides them until the clock reaches the end of their visibility timeout.
+    """
+    collect = sqs._collect_msgs
+
+    def collect_by_clock(queue: dict[str, Any], number: int, timeout: int) -> list[Any]:
+        now = time.time()
+        longest = max(int(queue["attributes"]["VisibilityTimeout"]), timeout, MAX_DELAY)
+        for message in queue["messages"]:
+            if message.get("visible_at", now) > now + longest:
+                message["visible_at"] = now
+        collected: list[Any] = collect(queue, number, timeout)
+        return collected
+
+    sqs._collect_msgs = collect_by_clock
 
 
 def return_tag_of_updated_functions() -> None:

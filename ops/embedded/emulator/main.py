@@ -14,6 +14,7 @@ from .calls import deduplicate_calls
 from .connections import manage_connections, raise_descriptor_limit
 from .corrections import (
     allow_requests_after_clock_changes,
+    deliver_after_clock_changes,
     follow_alias_of_websockets,
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
@@ -59,6 +60,7 @@ def correct() -> None:
     register_each_address_once()
     page_log_events()
     allow_requests_after_clock_changes()
+    deliver_after_clock_changes()
     report_current_port_of_cache()
     store_authentication_mode()
     add_autoscaling()

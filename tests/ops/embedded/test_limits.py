@@ -241,6 +241,24 @@ def test_requests_are_allowed_after_the_clock_is_set_back() -> None:
     assert output.split() == ["True", "True", "False", "True", "True", "False"]
 
 
+def test_received_messages_are_delivered_again_after_the_clock_is_set_back() -> None:
+    output = run("""
+        import time
+        from ministack.services import sqs
+        from ops.embedded.emulator import corrections
+        corrections.deliver_after_clock_changes()
+        now = time.time()
+        queue = {"attributes": {"VisibilityTimeout": "180"}, "is_fifo": False, "messages": [
+            {"id": "received", "visible_at": now + 3600 + 180, "receive_count": 1},
+            {"id": "in progress", "visible_at": now + 100, "receive_count": 1},
+            {"id": "delayed", "visible_at": now + 900, "receive_count": 0},
+        ]}
+        for _ in range(2):
+            print([message["id"] for message in sqs._collect_msgs(queue, 10, 180)])
+    """)
+    assert output.splitlines() == ["['received']", "[]"]
+
+
 def test_packages_that_a_killed_server_unpacked_are_removed_at_start() -> None:
     with running_server() as server:
         leftover = server.root.path / "tmp" / "ministack-lambda-function-x"
