@@ -16,7 +16,7 @@ from lambdas.common.problems import FieldError
 
 
 class ServerFrame(Struct, frozen=True, kw_only=True, rename="camel", tag_field="type"):
-    """A frame from the server. `type` names it."""
+    """A frame from the server. `type` is its kind."""
 
 
 class Ack(ServerFrame, frozen=True, kw_only=True, tag="ack"):
@@ -35,7 +35,7 @@ class JoinAck(Ack, frozen=True, kw_only=True, tag="ack"):
 
 
 class RoomAck(Ack, frozen=True, kw_only=True, tag="ack"):
-    """The frame was accepted. It named a room."""
+    """The response to an accepted frame that names a room."""
 
     room_id: Id
 
@@ -152,7 +152,7 @@ class UserLeft(UserJoined, frozen=True, kw_only=True, tag="user_left"):
 
 
 class Typing(ServerFrame, frozen=True, kw_only=True, tag="typing"):
-    """A user starts or stops typing. `expires_in` is in seconds, and missing at a stop."""
+    """A user starts or stops typing. `expires_in` is in seconds, and missing if the user stops."""
 
     room_id: Id
     user_id: Id
@@ -162,7 +162,7 @@ class Typing(ServerFrame, frozen=True, kw_only=True, tag="typing"):
 
 
 class PresenceChanged(ServerFrame, frozen=True, kw_only=True, tag="presence"):
-    """A user is online or offline."""
+    """A user went online or offline."""
 
     room_id: Id
     user_id: Id

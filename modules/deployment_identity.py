@@ -95,7 +95,7 @@ class DeploymentIdentity(Construct):
         )
 
     def set_boundaries(self, scope: Construct) -> None:
-        """Sets the boundary of all roles created below `scope`, except the roles of workflows."""
+        """Sets the permissions boundary of all roles below `scope`, except workflows' roles."""
         for construct in scope.node.find_all():
             if isinstance(construct, IamRole) and not _is_below(construct, self):
                 construct.permissions_boundary = self._boundary.arn

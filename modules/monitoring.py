@@ -51,7 +51,7 @@ fields @timestamp, service, level, message
 
 @dataclass(frozen=True, kw_only=True)
 class MonitoredResources:
-    """The resources to monitor."""
+    """The resources that the dashboard and the alarms monitor."""
 
     functions: Mapping[str, str]
     """For each service, the name of its Lambda function."""

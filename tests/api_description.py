@@ -110,7 +110,7 @@ class Described:
 
     @property
     def success(self) -> int:
-        """The status of a response without an error."""
+        """The HTTP status of a successful response."""
         (status,) = (status for status in self.responses if status < 400)
         return status
 

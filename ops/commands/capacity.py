@@ -1,4 +1,4 @@
-"""Command capacity: computes which limit an environment exceeds first, and at how many users."""
+"""Defines the command capacity: computes which limit an environment exceeds first."""
 
 from __future__ import annotations
 

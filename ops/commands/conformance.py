@@ -1,4 +1,4 @@
-"""Command conformance: compares an endpoint with AWS."""
+"""Defines the command conformance: compares an endpoint with AWS."""
 
 from __future__ import annotations
 

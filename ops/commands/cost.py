@@ -1,4 +1,4 @@
-"""Command cost: estimates the monthly cost of an environment."""
+"""Defines the command cost: estimates the monthly cost of an environment."""
 
 from __future__ import annotations
 

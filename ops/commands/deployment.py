@@ -1,4 +1,4 @@
-"""Commands doctor, deploy, promote, drift, remove and publish-site: whole environments."""
+"""Defines commands for environments: doctor, deploy, promote, drift, remove and publish-site."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command diagram: draws the architecture from the synthesized stack."""
+"""Defines the command diagram: draws the architecture from the synthesized stack."""
 
 from __future__ import annotations
 

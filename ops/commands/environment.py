@@ -1,4 +1,7 @@
-"""Commands bootstrap, synth, env, logs and environment."""
+"""Create environment files, and compare environments.
+
+Also defines the commands bootstrap, synth, env and logs.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands up, down, dev, status, code and seed: the platform on this machine."""
+"""Defines commands for the platform on this machine: up, down, dev, status, code and seed."""
 
 from __future__ import annotations
 

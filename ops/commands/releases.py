@@ -1,4 +1,4 @@
-"""Commands release, rollback, deploy-function, prune and smoke: versions of functions."""
+"""Defines commands for function versions: release, rollback, deploy-function, prune, smoke."""
 
 from __future__ import annotations
 

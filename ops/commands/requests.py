@@ -1,4 +1,4 @@
-"""Commands trace, tail and invoke: requests, log lines and invocations of functions."""
+"""Defines commands for requests, log lines and invocations: trace, tail and invoke."""
 
 from __future__ import annotations
 

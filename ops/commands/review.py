@@ -1,4 +1,4 @@
-"""Commands review and apply: review a plan, and apply exactly the reviewed plan."""
+"""Defines the commands review and apply: review a plan, and apply exactly the reviewed plan."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands migrate, redrive and restore-drill."""
+"""Defines the commands migrate, redrive and restore-drill."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command console: shows an environment in the browser."""
+"""Defines the command console: shows an environment in the browser."""
 
 from __future__ import annotations
 

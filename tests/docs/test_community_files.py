@@ -43,7 +43,7 @@ def test_the_newest_entry_of_the_changelog_is_the_version_of_the_commands() -> N
     assert numbers == sorted(numbers, reverse=True)
 
 
-def test_the_container_has_the_tools_that_the_checkout_expects() -> None:
+def test_the_development_container_has_the_tools_that_the_checkout_expects() -> None:
     text = (PROJECT / ".devcontainer" / "devcontainer.json").read_text()
     container = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
     (terraform,) = container["features"].values()
@@ -53,7 +53,7 @@ def test_the_container_has_the_tools_that_the_checkout_expects() -> None:
 
 
 @pytest.mark.parametrize("hook", HOOKS, ids=lambda hook: hook["id"])
-def test_hooks_pass_on_the_files_that_they_check(hook: dict[str, Any]) -> None:
+def test_git_hooks_pass_on_the_files_that_they_check(hook: dict[str, Any]) -> None:
     files = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()

@@ -165,7 +165,7 @@ def test_the_health_function_checks_the_documented_tables(stack: Stack) -> None:
 
 
 def test_names_follow_the_documented_pattern(stack: Stack) -> None:
-    """{service}-{resource}-{environment}, or a documented name that ends with the environment."""
+    """Names are {service}-{resource}-{environment}, or documented and end with the environment."""
     attributes: dict[str, Any] = {
         "aws_dynamodb_table": "name",
         "aws_lambda_function": "function_name",

@@ -261,7 +261,7 @@ def test_ai_has_only_the_table_permissions_that_its_code_uses(dev: Synthesized) 
     assert allowed["ai-usage"] == {"GetItem", "UpdateItem"}
 
 
-def test_ai_gets_its_providers_from_the_environment(tmp_path: Path) -> None:
+def test_ai_gets_its_providers_from_the_environment_file(tmp_path: Path) -> None:
     ai = {
         "gemini": {
             "base_url": "https://gateway.example.com/gemini/v1beta",

@@ -1,4 +1,4 @@
-"""Tests that the checks of the end-to-end tests find each difference from the description."""
+"""Tests that the end-to-end tests find each difference of a response from its description."""
 
 from __future__ import annotations
 
