@@ -293,6 +293,16 @@ class Network(Section):
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
 
+class Auth(Section):
+    """The sessions of users."""
+
+    account_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
+    """Seconds for which a session remembers its user's email address and roles.
+
+    With 0, each refresh of a token reads them from Cognito. Changes by `ops user` take effect at
+    the next refresh in any case. Other changes, such as disabling a user, can take this long."""
+
+
 class Chat(Section):
     """How frames (WebSocket messages) reach the rooms of the chat."""
 
@@ -460,6 +470,7 @@ class Environment(Section):
     rds: Rds
     elasticache: ElastiCache = ElastiCache()
     network: Network = Network()
+    auth: Auth = Auth()
     chat: Chat = Chat()
     monitoring: Monitoring = Monitoring()
     ai: Ai = Ai()

@@ -81,6 +81,7 @@ class Platform:
         )
         self.relay = build_relay({**environ, "RETRY_QUEUE_URL": environ["RELAY_QUEUE_URL"]})
         self.count = build_statistics(environ)
+        self._remembering_auth = build_auth({**environ, "ACCOUNT_SECONDS": "86400"})
         self.services: dict[str, Callable[[Any, Any], Any]] = {
             "auth": build_auth(environ),
             "profile": build_profile(environ),
@@ -90,6 +91,16 @@ class Platform:
             "ai": build_ai(environ),
             "health": build_health(environ),
         }
+
+    @contextmanager
+    def remembering_accounts(self) -> Iterator[None]:
+        """Uses an auth function whose sessions remember their users in a `with` block."""
+        auth = self.services["auth"]
+        self.services["auth"] = self._remembering_auth
+        try:
+            yield
+        finally:
+            self.services["auth"] = auth
 
     def authorize(self, event: Mapping[str, Any]) -> Any:
         return authorizer(event, None)

@@ -55,6 +55,31 @@ def auth(recorder: Recorder, _person: Person, _other: Person) -> None:
     call(None, f"POST {v1}/logout", {}, token=visitor["accessToken"])
 
 
+def remembered_account(recorder: Recorder, _person: Person, _other: Person) -> None:
+    """Refreshes a token of a session that remembers its user, and reads the user."""
+    platform, v1, name = recorder.platform, "/v1/auth", " with a remembered account"
+    email = f"{uuid.uuid4().hex}@example.com"
+    credentials = {"email": email, "password": PASSWORD}
+    with recorder.paused(), platform.remembering_accounts():
+        for path, body in (
+            ("register", {**credentials, "displayName": "Ann"}),
+            ("confirm", {"email": email, "code": "123456"}),
+        ):
+            platform.request(None, "POST", f"{v1}/{path}", body)
+        tokens = platform.request(None, "POST", f"{v1}/login", credentials)
+    with platform.remembering_accounts():
+        body = {"refreshToken": tokens["refreshToken"]}
+        tokens = recorder.count(
+            f"POST {v1}/refresh{name}",
+            lambda: platform.request(None, "POST", f"{v1}/refresh", body),
+        )
+        headers = {"Authorization": f"Bearer {tokens['accessToken']}"}
+        recorder.count(
+            f"GET {v1}/me{name}",
+            lambda: platform.request(None, "GET", f"{v1}/me", headers=headers),
+        )
+
+
 def profile(recorder: Recorder, person: Person, other: Person) -> None:
     """Reads and changes a profile, its avatar, privacy, preferences and alias."""
     v1 = "/v1/profile"
@@ -290,4 +315,4 @@ def health(recorder: Recorder, _person: Person, _other: Person) -> None:
     recorder.call(None, "GET /health")
 
 
-SCENARIOS = (auth, profile, post, chat, events, catalog, ai, health)
+SCENARIOS = (auth, remembered_account, profile, post, chat, events, catalog, ai, health)

@@ -47,6 +47,7 @@ class AuthSettings(SignedInSettings, frozen=True, kw_only=True):
     jwt_secret_parameter: str
     cursor_key_parameter: str
     event_bus_name: str
+    account_seconds: int = 0
 
 
 class AuthApi:
@@ -185,6 +186,7 @@ def build(environ: Mapping[str, str]) -> Router:
             EventPublisher(lambda: clients.events, settings.event_bus_name, logger),
         ),
         logger=logger,
+        account_seconds=settings.account_seconds,
     )
     # No authorizer runs before this function, so it verifies tokens itself.
     identify = TokenVerifier(keys).identify

@@ -13,7 +13,7 @@ from lambdas.auth.identity import Identity
 from lambdas.auth.models import Anonymous, SessionView, SignedIn, TokenPair, User
 from lambdas.auth.rate_limit import Attempt, Limit
 from lambdas.auth.refresh_tokens import RefreshToken, RefreshTokens
-from lambdas.auth.sessions import Session, SessionStore
+from lambdas.auth.sessions import Account, Session, SessionStore
 from lambdas.common.caller import CAPABILITIES, Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
 from lambdas.common.logs import Logger
@@ -93,7 +93,11 @@ class AuthService:
         events: Publisher,
         logger: Logger,
         clock: Clock = SYSTEM_CLOCK,
+        account_seconds: int = 0,
     ) -> None:
+        """`account_seconds` is the time for which a session remembers its user's email and roles.
+        With 0, sessions do not remember them, and each refresh reads the user directory.
+        """
         self._identity = identity
         self._profiles = profiles
         self._sessions = sessions
@@ -104,6 +108,7 @@ class AuthService:
         self._events = events
         self._logger = logger
         self._clock = clock
+        self._account_seconds = account_seconds
 
     def register(self, email: str, password: str, display_name: str, *, address: str) -> User:
         self._limiter.count(REGISTER, address)
@@ -131,7 +136,8 @@ class AuthService:
             user = self._identity.authenticate(email, password)
         user = self._with_profile_name(user)
         session = self._new_session(user.user_id, user.display_name, SESSION_LIFETIME)
-        session, refresh_token = self._next_generation(structs.replace(session, device=device))
+        session = self._remember(structs.replace(session, device=device), user)
+        session, refresh_token = self._next_generation(session)
         self._sessions.add(session)
         self._check_again(session, email, password, address)
         self._events.publish(
@@ -240,7 +246,8 @@ class AuthService:
             session = self._sessions.find(caller.session_id)
             name = session.display_name if session else ""
             return User(user_id=caller.user_id, email=None, display_name=name, roles=())
-        user = self._identity.find(caller.user_id)
+        session = self._sessions.find(caller.session_id) if self._account_seconds else None
+        user = (session and self._remembered_user(session)) or self._identity.find(caller.user_id)
         if user is None:
             raise Problem.unauthorized(
                 "This account no longer exists or is disabled.", "account_closed"
@@ -290,7 +297,7 @@ class AuthService:
             raise _invalid_refresh_token()
         # The user is read before the write, so that the token stays valid if the read fails.
         user = self._with_profile_name(self._find_user(session), session.display_name)
-        rotated, refresh_token = self._next_generation(session)
+        rotated, refresh_token = self._next_generation(self._remember(session, user))
         rotated = structs.replace(rotated, display_name=user.display_name)
         if not self._sessions.rotate(session, rotated):
             return None
@@ -318,12 +325,34 @@ class AuthService:
         return self._issue_pair(self._find_user(session), current)
 
     def _find_user(self, session: Session) -> User:
-        """Returns the session's user with the current roles, which the next token contains."""
-        user = self._identity.find(session.user_id)
+        """Returns the session's user with the roles that the next token contains.
+
+        They are the current ones, unless the session remembers them.
+        """
+        user = self._remembered_user(session) or self._identity.find(session.user_id)
         if user is None:
             self._sessions.revoke(session.session_id, session.user_id)
             raise _invalid_refresh_token()
         return user
+
+    def _remembered_user(self, session: Session) -> User | None:
+        """Returns the user whom the session remembers, or None if it must be read again."""
+        account = session.account
+        if account is None or self._clock() >= account.read_at + self._account_seconds:
+            return None
+        return User(
+            user_id=session.user_id,
+            email=account.email,
+            display_name=session.display_name,
+            roles=account.roles,
+        )
+
+    def _remember(self, session: Session, user: User) -> Session:
+        """Returns the session with the user's account, if it does not remember it already."""
+        if not self._account_seconds or self._remembered_user(session):
+            return session
+        account = Account(email=user.email, roles=user.roles, read_at=int(self._clock()))
+        return structs.replace(session, account=account)
 
     def _with_profile_name(self, user: User, previous: str = "") -> User:
         """Returns the user with the profile's name, which may differ from the account's name.

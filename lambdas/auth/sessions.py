@@ -21,6 +21,14 @@ REVOCATION_LIFETIME = 60
 """Seconds for which `revoke_all` is recorded. It exceeds the 30 s that a login can take."""
 
 
+class Account(Struct, frozen=True, kw_only=True):
+    """A user's data in the user directory, as it was at `read_at`, in seconds since the epoch."""
+
+    email: str | None
+    roles: tuple[str, ...]
+    read_at: int
+
+
 class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The session of a user who signed in. An anonymous user's session has no refresh token.
 
@@ -29,7 +37,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refresh is a rotation: it increments `generation`, and issues a refresh token with the hash
     `refresh_hash`, derived with the key `refresh_kid`. `rotated_at` is the time of the last
     rotation. `earlier_rotations` are the times of earlier recent rotations. Both are in
-    milliseconds since the epoch.
+    milliseconds since the epoch. `account` is set if sessions remember their users.
     """
 
     session_id: str
@@ -44,6 +52,7 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refresh_hash: str = ""
     rotated_at: int = 0
     earlier_rotations: tuple[int, ...] = ()
+    account: Account | None = None
 
     @property
     def rotations(self) -> tuple[int, ...]:

@@ -162,7 +162,10 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
     for category, operations in COGNITO.items():
         quota = inputs.quota(f"cognito.{category}")
         change = (
-            request(quota)
+            setting("auth.account_seconds")
+            if set(operations) & {"AdminGetUser", "AdminListGroupsForUser"}
+            and not inputs.stack.account_seconds
+            else request(quota)
             if quota.adjustable
             else design("keep what these requests read in a table of the platform")
         )

@@ -74,6 +74,8 @@ class Stack:
     """Shards of the timeline's index."""
     room_parts: int
     """Parts of the connections of a large room, which receive frames in parallel."""
+    account_seconds: int
+    """Seconds for which sessions remember the roles of their users."""
     aurora_units: tuple[float, float]
     """Minimum and maximum capacity units of an Aurora instance."""
     aurora_instances: int
@@ -86,7 +88,7 @@ class Stack:
     @property
     def design(self) -> Design:
         """The properties that decide how much traffic the use of the platform causes."""
-        return Design(self.authorizer_seconds, self.room_parts)
+        return Design(self.authorizer_seconds, self.room_parts, self.account_seconds)
 
 
 def read_stack(synthesized: Synthesized) -> Stack:
@@ -124,6 +126,7 @@ def read_stack(synthesized: Synthesized) -> Stack:
         ),
         shards=int(_variables(resources, "post")["TIMELINE_SHARDS"]),
         room_parts=int(_variables(resources, "delivery").get("ROOM_PARTS", 1)),
+        account_seconds=int(_variables(resources, "auth").get("ACCOUNT_SECONDS", 0)),
         aurora_units=(
             float(cluster.value(f"{scaling}.min_capacity")),
             float(cluster.value(f"{scaling}.max_capacity")),

@@ -30,6 +30,7 @@ COUNTED = (
     "POST /v1/auth/register",
 )
 """Requests whose events the statistics function counts."""
+REFRESH, ME, REMEMBERED = "POST /v1/auth/refresh", "GET /v1/auth/me", " with a remembered account"
 PUBLISH, COUNT = "event publish from the outbox", "event count a statistic"
 AUTHORIZE_TOKEN, AUTHORIZE_TICKET = "event authorize a token", "event authorize a ticket"
 DELIVER, CHECK = "event deliver a frame", "event check a stored message"
@@ -94,6 +95,8 @@ class Design:
     """The time for which a token's authorization is cached."""
     room_parts: int = 1
     """Parts of the connections of a large room, which receive frames in parallel."""
+    account_seconds: float = 0
+    """The time for which sessions remember the roles of their users."""
 
 
 def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: Design) -> Traffic:
@@ -111,6 +114,7 @@ def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: De
         "frame join_room": sessions * people.rooms_joined_per_session.value,
     }
     rates = {name: value * factor for name, value in day.items()}
+    _remember_accounts(rates, model, design)
     requests = sum(rate for name, rate in rates.items() if is_route(name))
     # API Gateway caches the authorizer's results, so it authorizes the token of an online user once
     # per cache period.
@@ -136,7 +140,19 @@ def storm_traffic(model: Model, users: float, design: Design) -> Traffic:
         "GET /v1/chat/rooms": per_second,
         "GET /v1/chat/rooms/{roomId}/messages": per_second * rooms,
     }
+    _remember_accounts(rates, model, design)
     return Traffic(rates, tuple(_audiences(model, users, design)))
+
+
+def _remember_accounts(rates: dict[str, float], model: Model, design: Design) -> None:
+    """Splits the requests that read a user's roles by where they read them."""
+    refreshes = model.requests[REFRESH].value * design.account_seconds / DAY
+    if refreshes <= 1:
+        return
+    for name in {REFRESH, ME} & rates.keys():
+        # The first refresh after the time reads the roles from Cognito.
+        rates[name + REMEMBERED] = rates[name] * (1 - 1 / refreshes)
+        rates[name] /= refreshes
 
 
 def _audiences(model: Model, users: float, design: Design) -> Iterator[Audience]:

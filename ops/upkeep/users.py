@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
@@ -10,12 +13,41 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
+SETTLING_TIME = 10
+"""Seconds. The timeout of the auth function, after which no request uses the earlier roles."""
+
 
 class Role(StrEnum):
     """A role that can be granted. All users also have the role `user`."""
 
     MODERATOR = "moderator"
     ADMIN = "admin"
+
+
+class _Sessions:
+    """The sessions of an environment, which remember the roles of their users."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._dynamodb = cloud.client("dynamodb")
+        self._table = f"auth-sessions-{cloud.environment.name}"
+
+    def forget(self, user_id: str) -> None:
+        """Removes the remembered roles from the sessions of a user."""
+        pages = self._dynamodb.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName="user-id-index",
+            KeyConditionExpression="user_id = :user",
+            ExpressionAttributeValues={":user": {"S": user_id}},
+        )
+        for item in (item for page in pages for item in page["Items"]):
+            # Without the condition, the update would store a session that was just revoked again.
+            with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
+                self._dynamodb.update_item(
+                    TableName=self._table,
+                    Key={"session_id": item["session_id"]},
+                    UpdateExpression="REMOVE account",
+                    ConditionExpression="attribute_exists(session_id)",
+                )
 
 
 class Users:
@@ -26,10 +58,12 @@ class Users:
             no user has the email address, or if the text is not an email address.
     """
 
-    def __init__(self, cloud: Cloud) -> None:
+    def __init__(self, cloud: Cloud, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._sleep = sleep
         self._cognito = cloud.client("cognito-idp")
         self._pool = outputs(cloud)["cognito_user_pool_id"]
         self._environment = cloud.environment.name
+        self._sessions = _Sessions(cloud) if cloud.environment.auth.account_seconds else None
 
     def show(self, email: str) -> dict[str, Any]:
         """Returns a user's id, email address, status and roles, and whether login is enabled."""
@@ -45,23 +79,36 @@ class Users:
 
     def grant(self, email: str, role: Role) -> bool:
         """Grants a role to a user. Returns False if the user already had the role."""
-        name = self._find(email)["Username"]
+        user = self._find(email)
+        name = user["Username"]
         if role in self._granted(name):
             return False
         self._cognito.admin_add_user_to_group(
             UserPoolId=self._pool, Username=name, GroupName=role.value
         )
+        self._forget(user)
         return True
 
     def revoke(self, email: str, role: Role) -> bool:
         """Revokes a role from a user. Returns False if the user did not have the role."""
-        name = self._find(email)["Username"]
+        user = self._find(email)
+        name = user["Username"]
         if role not in self._granted(name):
             return False
         self._cognito.admin_remove_user_from_group(
             UserPoolId=self._pool, Username=name, GroupName=role.value
         )
+        self._forget(user)
         return True
+
+    def _forget(self, user: dict[str, Any]) -> None:
+        """Makes a change of a user's roles effective at the next refresh of each session."""
+        if self._sessions:
+            [user_id] = [item["Value"] for item in user["Attributes"] if item["Name"] == "sub"]
+            self._sessions.forget(user_id)
+            # A login or refresh that read the roles before the change may store them after it.
+            self._sleep(SETTLING_TIME)
+            self._sessions.forget(user_id)
 
     def _find(self, email: str) -> dict[str, Any]:
         # The address contains no quotes, which would end the filter.

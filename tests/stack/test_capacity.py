@@ -49,6 +49,7 @@ def test_the_settings_are_those_of_the_environment_file(
     stack, environment = read_stack(read_synthesized(stacks[name])), load_environment(name)
     assert stack.shards == environment.dynamodb.timeline_shards
     assert stack.room_parts == environment.chat.room_parts
+    assert stack.account_seconds == environment.auth.account_seconds
     assert stack.aurora_units == (environment.rds.min_capacity, environment.rds.max_capacity)
     assert stack.aurora_instances == environment.rds.instances
     assert stack.cache_node == environment.elasticache.node_type

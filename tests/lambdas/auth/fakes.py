@@ -169,7 +169,7 @@ class FakeEvents:
 class World:
     """An auth service, and the fakes that it uses."""
 
-    def __init__(self) -> None:
+    def __init__(self, account_seconds: int = 0) -> None:
         self.clock = FakeClock()
         self.keys = FakeKeys()
         self.identity = FakeIdentity()
@@ -190,6 +190,7 @@ class World:
             events=self.events,
             logger=Logger(service="auth-fakes"),
             clock=self.clock,
+            account_seconds=account_seconds,
         )
 
     def session(self, session_id: str) -> Session:

@@ -24,7 +24,7 @@ from lambdas.auth.logic import (
 )
 from lambdas.auth.models import SignedIn, TokenPair, User
 from lambdas.auth.rate_limit import Limit
-from lambdas.auth.sessions import Session
+from lambdas.auth.sessions import Account, Session
 from lambdas.common.caller import Caller
 from lambdas.common.problems import Problem
 from lambdas.common.web.pagination import PageQuery
@@ -216,6 +216,41 @@ def test_roles_are_read_again_at_refresh(world: World) -> None:
     tokens = login(world)
     world.identity.add(EMAIL, PASSWORD, "admin")
     assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
+
+
+def test_a_session_remembers_the_roles_for_a_time() -> None:
+    world = World(account_seconds=1000)
+    world.identity.add(EMAIL, PASSWORD, "moderator")
+    tokens: TokenPair = login(world)
+    world.identity.add(EMAIL, PASSWORD, "admin")
+    for _ in range(2):
+        world.clock.advance(499)
+        tokens = world.service.refresh(tokens.refresh_token)
+        caller = caller_of(world, tokens)
+        assert caller.roles == {"user", "moderator"}
+        assert world.service.me(caller).roles == ("user", "moderator")
+        assert world.service.me(caller).email == EMAIL
+    # A refresh that uses the remembered roles does not extend the time.
+    world.clock.advance(2)
+    tokens = world.service.refresh(tokens.refresh_token)
+    assert caller_of(world, tokens).roles == {"user", "admin"}
+    assert world.session(caller_of(world, tokens).session_id).account == Account(
+        email=EMAIL, roles=("user", "admin"), read_at=int(world.clock())
+    )
+
+
+def test_a_deleted_account_that_a_session_remembers_ends_later() -> None:
+    world = World(account_seconds=1000)
+    world.identity.add(EMAIL, PASSWORD)
+    tokens: TokenPair = login(world)
+    world.identity.users.clear()
+    tokens = world.service.refresh(tokens.refresh_token)
+    world.clock.advance(1000)
+    assert refused(world, tokens.refresh_token) == "invalid_refresh_token"
+
+
+def test_sessions_remember_nothing_by_default(world: World) -> None:
+    assert world.session(caller_of(world, login(world)).session_id).account is None
 
 
 def test_refresh_stores_the_current_name_in_the_session(world: World) -> None:

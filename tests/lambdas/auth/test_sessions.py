@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec import structs
 
-from lambdas.auth.sessions import REVOCATION_LIFETIME, DynamoSessionStore, Session
+from lambdas.auth.sessions import REVOCATION_LIFETIME, Account, DynamoSessionStore, Session
 from lambdas.common.web.sessions import SessionReader
 from tests.lambdas.support import NOW, FakeClock
 
@@ -48,6 +48,14 @@ def test_a_session_is_found_until_it_expires(store: DynamoSessionStore, clock: F
     assert store.find("s-1") is None
     assert store.list_for_user("u-1") == []
     assert not store.revoke("s-1", "u-1")
+
+
+def test_a_session_stores_the_account_that_it_remembers(store: DynamoSessionStore) -> None:
+    account = Account(email="ann@example.com", roles=("user", "admin"), read_at=5)
+    before, after = session(), structs.replace(session(), account=account)
+    store.add(before)
+    assert store.rotate(before, after)
+    assert store.find("s-1") == after
 
 
 def test_only_one_of_two_rotations_succeeds(store: DynamoSessionStore) -> None:

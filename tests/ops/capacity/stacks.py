@@ -42,6 +42,7 @@ def make_stack(**changes: Any) -> Stack:
         fast_fifo=False,
         shards=4,
         room_parts=1,
+        account_seconds=0,
         aurora_units=(2, 16),
         aurora_instances=2,
         cache_node="cache.t4g.small",

@@ -160,6 +160,18 @@ def test_provisioned_execution_environments_need_not_start_after_an_outage() -> 
     assert limit(after, name).demand(point) == pytest.approx(started - 50)
 
 
+def test_a_session_that_remembers_its_user_seldom_reads_cognito() -> None:
+    # A user refreshes 4 times a day, so every fourth refresh reads the roles again.
+    before, after = make_forecast(), make_forecast(account_seconds=86_400)
+    name = "Cognito's UserResourceRead after an outage"
+    point, other = before.point(1e6), after.point(1e6)
+    assert limit(after, name).demand(other) == pytest.approx(limit(before, name).demand(point) / 4)
+    assert other.storm.traffic.rest == pytest.approx(point.storm.traffic.rest)
+    assert other.peak.traffic.rest == pytest.approx(point.peak.traffic.rest)
+    # An hour is shorter than the time between two refreshes.
+    assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
+
+
 def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
     forecast = make_forecast()
     room = limit(forecast, "hot room: time to post one frame")

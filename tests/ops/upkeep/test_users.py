@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import boto3
 import pytest
 
+from lambdas.common.storage.dynamodb import pack, unpack
+from modules.tables import TABLES
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.upkeep.users import Role, Users
+from tests.lambdas.tables import table_arguments
 from tests.ops.clouds import store_state
 
 
@@ -52,3 +57,37 @@ def test_text_that_is_no_address_is_rejected(people: Users, text: str) -> None:
 def test_unknown_address_is_rejected(people: Users) -> None:
     with pytest.raises(OperatorError, match=r"No user has registered as bob@example\.com in dev"):
         people.grant("bob@example.com", Role.MODERATOR)
+
+
+def test_a_changed_role_is_forgotten_by_the_sessions_that_remember_it(
+    cloud: Cloud, people: Users
+) -> None:
+    dynamodb = boto3.client("dynamodb", region_name="us-east-1")
+    [definition] = [table for table in TABLES if table.name == "auth-sessions"]
+    dynamodb.create_table(**{**table_arguments(definition), "TableName": "auth-sessions-dev"})
+    user_id = people.show("ann@example.com")["userId"]
+    account = {"email": "ann@example.com", "roles": ["user"], "read_at": 1}
+    sessions = {"s-1": user_id, "s-2": user_id, "s-3": "another"}
+    for session_id, owner in sessions.items():
+        item = {"session_id": session_id, "user_id": owner, "account": account}
+        dynamodb.put_item(TableName="auth-sessions-dev", Item=pack(item))
+
+    def remembering() -> set[str]:
+        items = dynamodb.scan(TableName="auth-sessions-dev")["Items"]
+        assert {unpack(item)["session_id"] for item in items} == set(sessions)
+        return {item["session_id"]["S"] for item in items if "account" in item}
+
+    people.grant("ann@example.com", Role.ADMIN)
+    assert remembering() == set(sessions)  # dev's sessions remember nobody
+    auth = cloud.environment.auth.model_copy(update={"account_seconds": 3600})
+    environment = cloud.environment.model_copy(update={"auth": auth})
+    remembering_cloud = dataclasses.replace(cloud, environment=environment)
+    item = {"session_id": "s-1", "user_id": user_id, "account": account}
+
+    def store_late(seconds: float) -> None:
+        assert seconds == cloud.environment.function("auth").timeout
+        assert remembering() == {"s-3"}
+        dynamodb.put_item(TableName="auth-sessions-dev", Item=pack(item))
+
+    assert Users(remembering_cloud, store_late).revoke("ann@example.com", Role.ADMIN)
+    assert remembering() == {"s-3"}
