@@ -308,6 +308,12 @@ class Chat(Section):
 
     room_parts: Annotated[int, Field(ge=1, le=10)] = 1
     """Parts of the connections of a room with more than 100. They receive frames in parallel."""
+    signal_limit: Annotated[int, Field(ge=1, le=100)] = 100
+    """Connections of a room up to which typing, presence and read marks are sent to it."""
+    reconnect_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
+    """Seconds within which a client connects again after a failed attempt, at a random time.
+
+    `POST /v1/chat/tickets` returns this value. With 0, clients decide."""
 
 
 class Monitoring(Section):

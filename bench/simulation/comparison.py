@@ -17,7 +17,7 @@ from bench.simulation.paths import (
 from ops.capacity.forecast import Forecast
 from ops.capacity.load import POSTS
 from ops.capacity.quotas import Quotas
-from ops.capacity.traffic import TICKET
+from ops.capacity.traffic import TICKET, reconnection_seconds
 
 SEED = 1
 STEPS = (
@@ -151,7 +151,7 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     seconds = forecast.loads.duration
     rooms = int(model.population.rooms_joined_per_session.value)
     online = users * model.online_share
-    spread = model.outage.seconds_to_reconnect.value
+    spread = reconnection_seconds(model, stack.design)
     steps = Steps(*(seconds(name) for name in STEPS))
     # The model also counts the executions that announce to each room who is online. Their time is
     # part of the time for joining a room.

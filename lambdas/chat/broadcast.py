@@ -125,8 +125,15 @@ class Broadcast:
     """
 
     def __init__(
-        self, fanout: Fanout, live: LiveRooms, queues: DeliveryQueues, logger: Logger
+        self,
+        fanout: Fanout,
+        live: LiveRooms,
+        queues: DeliveryQueues,
+        logger: Logger,
+        signal_limit: int = INLINE_LIMIT,
     ) -> None:
+        """`signal_limit` is the number of connections of a room up to which it receives signals."""
+        self._signal_limit = signal_limit
         self._fanout = fanout
         self._live = live
         self._queues = queues
@@ -150,12 +157,12 @@ class Broadcast:
     ) -> None:
         """Sends a presence, typing or read frame to all connections except `exclude`.
 
-        Sends nothing to rooms with more than INLINE_LIMIT connections, where each signal would
-        cause hundreds of frames.
+        Sends nothing to rooms with more connections than the limit of signals, where each signal
+        would cause too many frames.
         """
         try:
             listeners = [c for c in self._live.connections(room_id) if c != exclude]
-            if len(listeners) <= INLINE_LIMIT:
+            if len(listeners) <= min(self._signal_limit, INLINE_LIMIT):
                 listeners = [c for c in listeners if c.visible or not registered_only]
                 self._fanout.deliver([Delivery(room_id, frame)], {room_id: listeners})
         except UNAVAILABLE as error:

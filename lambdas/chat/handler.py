@@ -5,8 +5,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+from msgspec import UNSET
+
 from lambdas.chat.attachments import Attachments
-from lambdas.chat.broadcast import Broadcast, DeliveryQueues
+from lambdas.chat.broadcast import INLINE_LIMIT, Broadcast, DeliveryQueues
 from lambdas.chat.frames import Frames
 from lambdas.chat.member_logic import MemberService
 from lambdas.chat.members import MemberStore
@@ -77,6 +79,8 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
     deliveries_queue_url: str
     delivery_retries_queue_url: str
     room_parts: int = 1
+    signal_limit: int = INLINE_LIMIT
+    reconnect_seconds: int = 0
 
 
 class ChatApi:
@@ -89,6 +93,7 @@ class ChatApi:
         messages: MessageService,
         attachments: Attachments,
         tickets: TicketStore,
+        reconnect_seconds: int,
     ) -> None:
         self._standings = standings
         self._rooms = rooms
@@ -96,6 +101,7 @@ class ChatApi:
         self._messages = messages
         self._attachments = attachments
         self._tickets = tickets
+        self._reconnect_seconds = reconnect_seconds
 
     def list_rooms(self, request: Request) -> Response[Page[RoomView]]:
         """Lists the caller's rooms, then the other public rooms."""
@@ -248,10 +254,20 @@ class ChatApi:
         return Response(HTTPStatus.FOUND, headers={"Location": url})
 
     def issue_ticket(self, request: Request) -> Response[TicketView]:
-        """Issues a ticket that opens one connection to the WebSocket API within 30 seconds."""
+        """Issues a ticket that opens one connection to the WebSocket API within 30 seconds.
+
+        If the response contains `reconnectSeconds`, a client that cannot connect waits for a random
+        part of this time before its next attempt.
+        """
         validate(EmptyBody, request.json)
         ticket = self._tickets.issue(request.caller, request.caller.display_name)
-        return Response.created(TicketView(ticket=ticket, expires_in=LIFETIME))
+        return Response.created(
+            TicketView(
+                ticket=ticket,
+                expires_in=LIFETIME,
+                reconnect_seconds=self._reconnect_seconds or UNSET,
+            )
+        )
 
     def _react(self, request: Request, *, add: bool) -> Response[None]:
         emoji = request.path_parameters["emoji"]
@@ -294,7 +310,8 @@ def wire(
         settings.room_parts,
     )
     audience = AudienceReader(Table(dynamodb, settings.dynamodb_table_sessions), tables.members)
-    broadcast = Broadcast(Fanout(gateway, live, audience, logger), live, queues, logger)
+    fanout = Fanout(gateway, live, audience, logger)
+    broadcast = Broadcast(fanout, live, queues, logger, settings.signal_limit)
     people = People(
         ProfileReader(dynamodb, settings.dynamodb_table_profiles),
         AliasStore(dynamodb, settings.dynamodb_table_aliases),
@@ -361,6 +378,7 @@ def wire(
         messages=messages,
         attachments=attachments,
         tickets=TicketStore(dynamodb, settings.dynamodb_table_tickets),
+        reconnect_seconds=settings.reconnect_seconds,
     )
     rest = create_router(settings, clients, ROUTES, api, logger)
 

@@ -178,10 +178,14 @@ class AttachmentForm(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class TicketView(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A ticket for one connection to the WebSocket API. `expires_in` is in seconds."""
+    """A ticket for one connection to the WebSocket API. `expires_in` is in seconds.
+
+    `reconnect_seconds` is the time within which clients spread their attempts after a failure.
+    """
 
     ticket: str
     expires_in: int
+    reconnect_seconds: int | UnsetType = UNSET
 
 
 class ClientFrame(Body, frozen=True, kw_only=True):

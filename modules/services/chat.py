@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from constructs import Construct
 
+from environments import Environment
 from modules.api.websocket import WebSocketApi
 from modules.base.access import Prefix, bucket_access, cache_access, queue_sending, table_access
 from modules.base.bucket import Bucket
@@ -12,6 +13,16 @@ from modules.base.function import FunctionNetwork, LambdaFunction
 from modules.services.delivery import ATTACHMENTS_PREFIX, Delivery, room_variables
 from modules.services.service import Service, ServicePlatform
 from modules.storage import upload_prefix
+
+
+def _client_variables(environment: Environment) -> dict[str, str]:
+    """Returns the variables of settings that differ from the code's defaults."""
+    chat, defaults = environment.chat, type(environment.chat)()
+    return {
+        name.upper(): str(getattr(chat, name))
+        for name in ("signal_limit", "reconnect_seconds")
+        if getattr(chat, name) != getattr(defaults, name)
+    }
 
 
 class Chat(Service):
@@ -50,7 +61,10 @@ class Chat(Service):
             description="Rooms, messages and live frames",
             network=network,
             outbox=True,
-            variables=room_variables(platform.environment),
+            variables={
+                **room_variables(platform.environment),
+                **_client_variables(platform.environment),
+            },
             access=[
                 # DeleteItem is only for reactions. Items of deleted messages are kept, so that the
                 # sequence numbers have no gaps.

@@ -8,7 +8,7 @@ from functools import partial
 
 from ops.capacity.limits import Change, Inputs, Limit, Point, design, setting
 from ops.capacity.load import POSTS
-from ops.capacity.traffic import COUNT, PUBLISH
+from ops.capacity.traffic import COUNT, PUBLISH, reconnection_seconds
 
 PARAMETERS = 2
 """Number of SSM parameters that an execution environment reads when it starts: the signing key and
@@ -102,14 +102,17 @@ def _databases(inputs: Inputs) -> Iterator[Limit]:
     )
     node = setting("elasticache.node_type")
     memory_gb = inputs.quotas.cache_memory_gb
+    commands = inputs.quotas.cache_commands.nodes.get(stack.cache_node)
     yield Limit(
         "commands to the cache",
-        model.cache.commands_per_second.value,
+        commands or model.cache.commands_per_second.value,
         "commands/s",
-        "model cache.commands_per_second",
+        f"stack database/cache node_type {stack.cache_node}"
+        if commands
+        else "model cache.commands_per_second",
         lambda point: max(point.peak.cache, point.storm.cache),
         node,
-        is_verified=False,
+        inputs.quotas.cache_commands.verified if commands else False,
     )
     if stack.cache_node in memory_gb.nodes:
         yield Limit(
@@ -156,7 +159,7 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
             max(0.0, count - stack.functions[name].provisioned)
             for name, count in point.storm.concurrency.items()
         )
-        return PARAMETERS * executions / inputs.model.outage.seconds_to_reconnect.value
+        return PARAMETERS * executions / reconnection_seconds(inputs.model, stack.design)
 
     yield inputs.by_quota(
         "parameters that environments read after an outage",

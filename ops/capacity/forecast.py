@@ -16,7 +16,7 @@ from ops.capacity.load import Loads
 from ops.capacity.model import Model
 from ops.capacity.quotas import Quotas
 from ops.capacity.stack import Stack
-from ops.capacity.traffic import peak_traffic, storm_traffic
+from ops.capacity.traffic import peak_traffic, reconnection_seconds, storm_traffic
 
 FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
@@ -87,7 +87,7 @@ class Forecast:
             without: Limits whose names begin with one of these are ignored.
         """
         point = self.point(users)
-        spread = self.model.outage.seconds_to_reconnect.value
+        spread = reconnection_seconds(self.model, self.stack.design)
         used = [
             limit.demand(point) / limit.capacity
             for limit in self.limits
@@ -100,8 +100,11 @@ class Forecast:
     def series(self, limit: Limit, users: Sequence[float]) -> Iterator[float]:
         """Yields the utilisation of a limit at each number of users."""
         for count in users:
-            point = self._points[min(bisect.bisect_left(self._users, count), len(self._users) - 1)]
-            yield limit.demand(point) / limit.capacity if limit.capacity else math.inf
+            above = min(max(1, bisect.bisect_left(self._users, count)), len(self._users) - 1)
+            low, high = (limit.demand(point) for point in self._points[above - 1 : above + 1])
+            begin, end = self._users[above - 1 : above + 1]
+            demand = low + (high - low) * (count - begin) / (end - begin)
+            yield demand / limit.capacity if limit.capacity else math.inf
 
     @cached_property
     def _users(self) -> list[float]:

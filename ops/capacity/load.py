@@ -155,7 +155,7 @@ class Loads:
         if audience.is_queued:
             return [("delivery", messages)]
         signals = sum(traffic.rates.get(name, 0.0) for name in SIGNALS) * audience.share
-        return [("chat", messages + signals)]
+        return [("chat", messages + (signals if audience.has_signals else 0.0))]
 
     def _batch(self, name: str) -> int:
         """Returns the maximum number of records in a batch of this event."""

@@ -33,7 +33,7 @@ class Quota(Strict):
 
 
 class CacheNodes(Strict):
-    """Memory of cache nodes by type, in GB."""
+    """A property of cache nodes, by type."""
 
     source: str
     verified: bool
@@ -49,6 +49,8 @@ class Quotas(Strict):
     sources: Mapping[str, str]
     quotas: Mapping[str, Quota]
     cache_memory_gb: CacheNodes
+    cache_commands: CacheNodes
+    """Commands per second. The model has those of other nodes."""
 
     @model_validator(mode="after")
     def _check_sources(self) -> Quotas:

@@ -50,6 +50,7 @@ def _apis(inputs: Inputs) -> Iterator[Limit]:
         "new WebSocket connections after an outage",
         "apigateway.connections",
         lambda point: point.storm.traffic.rates["frame connect"],
+        change=setting("chat.reconnect_seconds"),
     )
     change = setting(throttles)
     for method in sorted({_method(name) for name in (*inputs.model.requests, TICKET)}):
@@ -138,7 +139,7 @@ def _functions(inputs: Inputs) -> Iterator[Limit]:
         lambda point: max(
             0.0, point.storm.concurrency.get("chat", 0.0) - functions["chat"].provisioned
         ),
-        change=design("let clients wait a random time of minutes before they connect again"),
+        change=setting("chat.reconnect_seconds"),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ops.capacity.traffic import Design
+from ops.capacity.traffic import INLINE_LIMIT, Design
 from ops.cost.resources import BillableResource, BillableResources, stack_resources
 from ops.terraform.stack_document import Synthesized
 
@@ -76,6 +76,10 @@ class Stack:
     """Parts of the connections of a large room, which receive frames in parallel."""
     account_seconds: int
     """Seconds for which sessions remember the roles of their users."""
+    signal_limit: int
+    """Connections of a room up to which it receives signals, such as who is typing."""
+    reconnect_seconds: int
+    """Seconds within which clients spread their attempts to connect. 0 if they decide."""
     aurora_units: tuple[float, float]
     """Minimum and maximum capacity units of an Aurora instance."""
     aurora_instances: int
@@ -88,7 +92,13 @@ class Stack:
     @property
     def design(self) -> Design:
         """The properties that decide how much traffic the use of the platform causes."""
-        return Design(self.authorizer_seconds, self.room_parts, self.account_seconds)
+        return Design(
+            self.authorizer_seconds,
+            self.room_parts,
+            self.account_seconds,
+            self.signal_limit,
+            self.reconnect_seconds,
+        )
 
 
 def read_stack(synthesized: Synthesized) -> Stack:
@@ -127,6 +137,8 @@ def read_stack(synthesized: Synthesized) -> Stack:
         shards=int(_variables(resources, "post")["TIMELINE_SHARDS"]),
         room_parts=int(_variables(resources, "delivery").get("ROOM_PARTS", 1)),
         account_seconds=int(_variables(resources, "auth").get("ACCOUNT_SECONDS", 0)),
+        signal_limit=int(_variables(resources, "chat").get("SIGNAL_LIMIT", INLINE_LIMIT)),
+        reconnect_seconds=int(_variables(resources, "chat").get("RECONNECT_SECONDS", 0)),
         aurora_units=(
             float(cluster.value(f"{scaling}.min_capacity")),
             float(cluster.value(f"{scaling}.max_capacity")),

@@ -50,6 +50,8 @@ class Audience:
     listeners: float
     room_parts: int
     """Parts of the connections of a large room."""
+    has_signals: bool
+    """True if the room receives signals, such as who is typing."""
 
     @property
     def is_queued(self) -> bool:
@@ -97,6 +99,10 @@ class Design:
     """Parts of the connections of a large room, which receive frames in parallel."""
     account_seconds: float = 0
     """The time for which sessions remember the roles of their users."""
+    signal_limit: int = INLINE_LIMIT
+    """Connections of a room up to which it receives signals."""
+    reconnect_seconds: float = 0
+    """The time within which clients spread their attempts to connect. 0 if they decide."""
 
 
 def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: Design) -> Traffic:
@@ -126,9 +132,14 @@ def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: De
     return Traffic(rates, audiences)
 
 
+def reconnection_seconds(model: Model, design: Design) -> float:
+    """Returns the seconds within which clients try to connect again after an outage."""
+    return max(model.outage.seconds_to_reconnect.value, design.reconnect_seconds)
+
+
 def storm_traffic(model: Model, users: float, design: Design) -> Traffic:
     """Returns the traffic after an outage, when all users who are online connect again."""
-    per_second = users * model.online_share / model.outage.seconds_to_reconnect.value
+    per_second = users * model.online_share / reconnection_seconds(model, design)
     rooms = model.population.rooms_joined_per_session.value
     rates = {
         TICKET: per_second,
@@ -159,7 +170,8 @@ def _audiences(model: Model, users: float, design: Design) -> Iterator[Audience]
     for room in model.rooms:
         members = min(float(room.members), users)
         listeners = max(1.0, members * model.online_share)
-        yield Audience(room.share, listeners, design.room_parts)
+        has_signals = listeners <= min(design.signal_limit, INLINE_LIMIT)
+        yield Audience(room.share, listeners, design.room_parts, has_signals)
 
 
 def _add_events(

@@ -11,6 +11,9 @@ import pytest
 
 from environments import environment_names, example_names, load_environment
 from ops.capacity.calls import load_rows
+from ops.capacity.forecast import Forecast
+from ops.capacity.model import load_model
+from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import read_stack
 from ops.commands.capacity import show
 from ops.terraform.stack_document import read_synthesized
@@ -50,6 +53,8 @@ def test_the_settings_are_those_of_the_environment_file(
     assert stack.shards == environment.dynamodb.timeline_shards
     assert stack.room_parts == environment.chat.room_parts
     assert stack.account_seconds == environment.auth.account_seconds
+    assert stack.signal_limit == environment.chat.signal_limit
+    assert stack.reconnect_seconds == environment.chat.reconnect_seconds
     assert stack.aurora_units == (environment.rds.min_capacity, environment.rds.max_capacity)
     assert stack.aurora_instances == environment.rds.instances
     assert stack.cache_node == environment.elasticache.node_type
@@ -81,3 +86,26 @@ def test_text_names_the_first_limits_and_what_raises_them(
     assert "To move these limits:" in text
     assert "setting: set mail_identity_arn in the environment file" in text
     assert "The month costs" in text
+
+
+def test_the_example_carries_ten_million_users_with_the_quotas_that_it_states(
+    stacks: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun = time.process_time()
+    show(read_synthesized(stacks["scale"]), 1e7, as_json=True)
+    assert time.process_time() - begun < LONGEST
+    document = json.loads(capsys.readouterr().out)
+    exceeded = [each["name"] for each in document["limits"] if each["utilisation"] > 1]
+    assert exceeded == []
+    assert document["firstBreakAt"] > 1e7
+
+
+def test_the_example_states_no_quota_that_it_does_not_need(stacks: Mapping[str, Path]) -> None:
+    granted, defaults = load_environment("scale").quotas, load_quotas()
+    stack = read_stack(read_synthesized(stacks["scale"]))
+    for name in granted:
+        fewer = {key: value for key, value in granted.items() if key != name}
+        quotas = defaults.with_granted(fewer)
+        first = Forecast(stack, load_model(), quotas, load_rows()).first_break()
+        assert first is not None
+        assert first < 1e7, name

@@ -43,6 +43,8 @@ def make_stack(**changes: Any) -> Stack:
         shards=4,
         room_parts=1,
         account_seconds=0,
+        signal_limit=100,
+        reconnect_seconds=0,
         aurora_units=(2, 16),
         aurora_instances=2,
         cache_node="cache.t4g.small",

@@ -16,7 +16,15 @@ from ops.capacity.model import load_model
 from ops.capacity.month import month_usage
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import Table
-from ops.capacity.traffic import DELIVER, MESSAGES, PUBLISH, Design, peak_traffic, storm_traffic
+from ops.capacity.traffic import (
+    DELIVER,
+    MESSAGES,
+    PUBLISH,
+    SIGNALS,
+    Design,
+    peak_traffic,
+    storm_traffic,
+)
 from ops.cost.bill import check_usage
 from tests.ops.capacity.stacks import breaks_at, limit, make_forecast, make_stack
 
@@ -117,6 +125,10 @@ def test_the_limits_are_sorted_by_the_number_of_users_at_which_they_break() -> N
         ("connections of the NAT gateways", {"nat_gateways": 6}),
         ("CPU of Aurora's writer", {"aurora_units": (2, 32)}),
         ("memory of the cache", {"cache_node": "cache.t4g.medium"}),
+        ("commands to the cache", {"cache_node": "cache.r7g.4xlarge"}),
+        ("new WebSocket connections after an outage", {"reconnect_seconds": 600}),
+        ("environments that chat starts", {"reconnect_seconds": 600}),
+        ("parameters that environments read", {"reconnect_seconds": 600}),
     ],
 )
 def test_a_larger_setting_raises_the_number_of_users_at_which_its_limit_breaks(
@@ -170,6 +182,21 @@ def test_a_session_that_remembers_its_user_seldom_reads_cognito() -> None:
     assert other.peak.traffic.rest == pytest.approx(point.peak.traffic.rest)
     # An hour is shorter than the time between two refreshes.
     assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
+
+
+def test_a_lower_limit_of_signals_saves_posts_to_rooms_of_medium_size() -> None:
+    before, after = make_forecast(), make_forecast(signal_limit=20)
+    rates = peak_traffic(load_model(), load_rows(), 1e6, Design(300)).rates
+    signals = sum(rates.get(name, 0.0) for name in SIGNALS)
+    # 8 % of them are in rooms of 500 members, of whom 50 are online.
+    saved = before.point(1e6).peak.posts - after.point(1e6).peak.posts
+    assert saved == pytest.approx(signals * 0.08 * 49)
+
+
+def test_clients_that_wait_longer_need_longer_to_connect_again() -> None:
+    assert make_forecast(reconnect_seconds=600).recovery_seconds(1000) == 600
+    # Clients whose attempts are spread over less than the built-in time decide themselves.
+    assert make_forecast(reconnect_seconds=10).recovery_seconds(1000) == 60
 
 
 def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
@@ -234,3 +261,12 @@ def test_the_usage_of_a_month_has_only_quantities_that_the_bill_prices() -> None
     assert large.of("aws_lambda_function", path)["invocations"] == pytest.approx(
         2 * small.of("aws_lambda_function", path)["invocations"]
     )
+
+
+def test_series_grow_evenly_between_the_computed_points() -> None:
+    forecast = make_forecast()
+    chosen = limit(forecast, "throttle of ANY /v1/posts")
+    counts = [100.0, 1000.0, 1010.0, 1020.0, 1e9]
+    for count, value in zip(counts, forecast.series(chosen, counts), strict=True):
+        demand = chosen.demand(forecast.point(count))
+        assert value == pytest.approx(demand / chosen.capacity, rel=1e-3)
