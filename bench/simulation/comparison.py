@@ -84,7 +84,10 @@ def _room(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def _room_in_parts(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
-    """Yields the times of a room whose parts receive frames one by one, in parallel."""
+    """Yields comparisons for a room in parts.
+
+    The parts receive frames in parallel, and each part receives one frame after the other.
+    """
     times, cores = forecast.model.times, forecast.loads.cores("delivery")
     parts, listeners = 4, 600
     seconds = forecast.loads.posting("delivery", listeners / parts)
@@ -94,7 +97,7 @@ def _room_in_parts(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
         times.post_ms.value / cores / 1000,
         times.post_round_trip_ms.value / 1000,
         POSTS,
-        # More than the parts can send together, so that the parts alone decide.
+        # This quota is larger than what all parts can use together, so it does not limit them.
         quotas.value("apigateway.requests"),
         parts,
         batch=1,

@@ -1,4 +1,4 @@
-"""Limits the number of attempts in a rolling window, also for concurrent requests."""
+"""Limits the number of attempts in a rolling window, even if requests are concurrent."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""The standing of callers in rooms, which decides what they may do there."""
+"""Determines the standing of callers in rooms: their membership, and what they may do there."""
 
 from lambdas.chat.records import BANNED, MODERATOR, RANKS, Head, Member, Room
 from lambdas.chat.rooms import RoomStore

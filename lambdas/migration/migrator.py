@@ -131,7 +131,7 @@ class Migrator:
         seconds = max(self._remaining() - 2 * MARGIN, 1.0)
         self._connection.run(f"SET lock_timeout = {round(seconds * 1000)}")
         try:
-            # A session lock is released when the connection ends, also after a crash.
+            # A session lock is released when the connection ends, even after a crash.
             self._connection.run(f"SELECT pg_advisory_lock({LOCK})")
         except Exception as error:
             if sqlstate(error) == _LOCK_NOT_AVAILABLE:

@@ -81,7 +81,7 @@ Interests = Annotated[list[Interest], Meta(max_length=20, description="must have
 
 
 class ReplaceProfile(Body, frozen=True, kw_only=True):
-    """Body of PUT. Omitted fields are cleared. Empty texts are stored as null."""
+    """The body of PUT /v1/profile. Omitted fields are cleared. Empty texts are stored as null."""
 
     display_name: DisplayName
     bio: Bio | None = None
@@ -92,7 +92,8 @@ class ReplaceProfile(Body, frozen=True, kw_only=True):
 
 
 class UpdateProfile(Body, frozen=True, kw_only=True):
-    """Body of PATCH, a merge patch (RFC 7396). Omitted fields stay unchanged, null clears a field.
+    """The body of PATCH /v1/profile, a merge patch (RFC 7396). Omitted fields stay unchanged, null
+    clears a field.
 
     In `social_links`, a name with the value null removes that link. Afterwards, the profile has at
     most 10 links.
@@ -107,7 +108,7 @@ class UpdateProfile(Body, frozen=True, kw_only=True):
 
 
 class UseAvatar(Body, frozen=True, kw_only=True):
-    """Body of PUT /avatar: the key of an upload."""
+    """The body of PUT /v1/profile/avatar: the key of an uploaded image."""
 
     key: UploadKey
 
@@ -159,14 +160,14 @@ class Preferences(Body, frozen=True, kw_only=True):
 
 
 class AliasQuery(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The query of GET /alias."""
+    """The query of GET /v1/profile/alias."""
 
     context: Id
     context_type: ContextType
 
 
 class AliasContext(Body, frozen=True, kw_only=True):
-    """The body of POST /alias/regenerate."""
+    """The body of POST /v1/profile/alias/regenerate."""
 
     context: Id
     context_type: ContextType

@@ -8,7 +8,7 @@ from msgspec import Meta
 if TYPE_CHECKING:
     _Name = str
 else:
-    # From the tzdata package, because the Lambda runtime may lack some or all zones.
+    # The names come from the tzdata package, because the Lambda runtime may lack some or all zones.
     _Name = Literal[tuple(files("tzdata").joinpath("zones").read_text(encoding="ascii").split())]
 
 Timezone = Annotated[

@@ -64,7 +64,7 @@ class HotKeys:
         fan_out = setting("chat.room_parts")
 
         def posting(point: Point) -> float:
-            """Returns the seconds that a function takes to post a frame to its part of the room."""
+            """Returns the seconds that a function takes to send a frame to its part of the room."""
             listeners = self.room_listeners(point.users) / inputs.stack.room_parts
             return inputs.loads.posting("delivery", listeners)
 

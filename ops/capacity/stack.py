@@ -91,7 +91,7 @@ class Stack:
 
     @property
     def design(self) -> Design:
-        """The properties that decide how much traffic the use of the platform causes."""
+        """The properties that determine how much traffic the use of the platform causes."""
         return Design(
             self.authorizer_seconds,
             self.room_parts,

@@ -91,7 +91,9 @@ def is_route(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Design:
-    """The properties of the stack that decide how much traffic the use of the platform causes."""
+    """The properties of the stack that determine how much traffic the use of the platform
+    causes.
+    """
 
     authorizer_seconds: float
     """The time for which a token's authorization is cached."""

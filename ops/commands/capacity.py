@@ -95,7 +95,7 @@ def show(
         users: Daily active users. None for the largest number that breaks no limit.
         memory: The milliseconds that 99 % of the requests may take, to compare memory sizes.
     """
-    # Only this command needs these modules.
+    # Only this command needs these modules, so they are imported here.
     from environments import load_environment  # noqa: PLC0415
     from ops.capacity import text  # noqa: PLC0415
     from ops.capacity.calls import load_rows  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Arguments and options that several commands share."""
+"""Defines arguments and options that several commands share."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def check_function(value: str) -> str:
     """Returns the name of a function.
 
     Raises:
-        BadParameter: There is no such function.
+        BadParameter: The function does not exist.
     """
     return _check_name(value, complete_service(""))
 
@@ -83,7 +83,7 @@ def check_functions(value: str) -> str:
     """Returns the name of a function, or `all`.
 
     Raises:
-        BadParameter: There is no such function.
+        BadParameter: The function does not exist.
     """
     return _check_name(value, [*complete_service(""), "all"])
 
@@ -92,7 +92,7 @@ def check_log_group(value: Any) -> Any:
     """Returns the names of functions, or `gateway` for the access logs.
 
     Raises:
-        BadParameter: There is no such log group.
+        BadParameter: The log group does not exist.
     """
     for name in [value] if isinstance(value, str) else value or ():
         _check_name(name, [*complete_service(""), "gateway"])

@@ -29,7 +29,7 @@ CACHE_NODES = ("cache.t4g.micro", "cache.t4g.small", "cache.t4g.medium")
 
 @dataclass(frozen=True)
 class Advice:
-    """A cheaper value of a setting."""
+    """Another value for a setting of the environment file, and what it saves."""
 
     setting: str
     """The key in the environment file."""

@@ -18,7 +18,7 @@ IDS = {"aws_rds_cluster": "cluster_identifier", "aws_lambda_function": "function
 
 @dataclass(frozen=True)
 class BillableResource:
-    """A resource and its values."""
+    """A resource to price, with its values."""
 
     address: str
     type: str

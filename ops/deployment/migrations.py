@@ -30,7 +30,7 @@ class Migrated:
     unknown: list[str]
 
     def line(self) -> str:
-        """Returns a one-line summary."""
+        """Returns a one-line summary of the migrations."""
         done = f"applied {', '.join(self.applied)}" if self.applied else "nothing to do"
         ahead = (
             f" (the schema is ahead of this version by {', '.join(self.unknown)})"

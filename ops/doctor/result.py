@@ -29,7 +29,7 @@ class Finding(Result):
     subject: str = ""
 
     def lines(self) -> list[str]:
-        """Returns the lines of the report: the finding, and its remedy if there is one."""
+        """Returns the lines of the report: the finding, and its remedy if it has one."""
         line = f"{self.status:<8} {self.subject:<28} {self.detail}"
         return [line, *([f"{'':<8} {'':<28} -> {self.remedy}"] if self.remedy else [])]
 

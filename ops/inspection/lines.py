@@ -49,7 +49,7 @@ class LogLine:
 
 
 def parse_line(line: Line) -> LogLine:
-    """Returns a log line as data."""
+    """Parses a log line."""
     fields = line.fields()
     if fields is None:
         return LogLine(line.timestamp, line.service, "", line.message.rstrip(), {})

@@ -20,7 +20,7 @@ MASK = "***"
 
 
 def masked(value: Any) -> Any:
-    """Returns a JSON value without secrets. The JSON in `body` becomes a value."""
+    """Returns a JSON value without secrets. Parses the field `body` if it contains JSON."""
     if isinstance(value, dict):
         return {
             name: MASK

@@ -37,7 +37,7 @@ class QueueState:
 
 @dataclass(frozen=True)
 class Message:
-    """A message of a queue."""
+    """A message that was read from a queue."""
 
     id: str
     sent: int

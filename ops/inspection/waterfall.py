@@ -74,7 +74,7 @@ class Waterfall:
 
 
 def read_waterfall(cloud: Cloud, correlation_id: str, start: int) -> Waterfall:
-    """Returns what happened with a correlation id since `start` (milliseconds since the epoch).
+    """Returns all steps with a correlation id since `start` (milliseconds since the epoch).
 
     Raises:
         OperatorError: The id is malformed, or no log line has it.
@@ -218,7 +218,10 @@ def _unfinished(line: LogLine) -> Span:
 
 
 def _explained(span: Span) -> Span:
-    """Returns a copy of the span whose error is the exception in its log lines, if there is one."""
+    """Returns a copy of the span.
+
+    Its error is the exception in the span's log lines, if they contain one.
+    """
     lines = sorted(span.lines, key=lambda line: line.time)
     failed = [line for line in lines if line.level in {"ERROR", "CRITICAL"}]
     reasons = [_exception(line) for line in failed]

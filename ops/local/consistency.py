@@ -34,7 +34,8 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file)
         if not isinstance(stored, dict):
-            # A new root has no record. A root with data has none if the file is damaged.
+            # A new root has no record. A root with data lacks the record only if its file is
+            # damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
         self.is_doubtful: bool = stored.get("doubtful", False)

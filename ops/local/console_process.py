@@ -29,7 +29,8 @@ class ConsoleAddress:
 
 
 def start_console(root: Root) -> ConsoleAddress:
-    """Starts the console, without waiting for it. A running one is replaced, to run current code.
+    """Starts the console, without waiting for it. Replaces a running console, so that the current
+    code runs.
 
     The port and the token stay the same, so that open pages continue to work.
     """

@@ -43,7 +43,9 @@ class LastApply:
         self._sources = digest(source_files(project, SOURCES))
 
     def is_current(self, cloud: Cloud) -> bool:
-        """Returns True if the inputs, Terraform's state and the database are the same."""
+        """Returns True if the inputs, Terraform's state and the database are those of the last
+        apply.
+        """
         return read_json(self._file) == self._describe(cloud)
 
     def record(self, cloud: Cloud) -> None:

@@ -90,7 +90,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         InterruptedRunError: the operator interrupted the command.
     """
     root.prepare()
-    # Fail before starting anything if the toolchain is incomplete.
+    # Fails before anything starts if the toolchain is incomplete.
     executable = terraform(root)
     node_variables()
     with changing_platform(root):
@@ -143,7 +143,9 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
 
 
 def state_consistency(root: Root) -> StateConsistency:
-    """Returns the record whether Terraform's state may differ from the embedded AWS."""
+    """Returns the object that records whether Terraform's state may differ from the embedded
+    AWS.
+    """
     return StateConsistency(root, _directory(root), EmbeddedCloud(root).reset_aws)
 
 
@@ -277,7 +279,7 @@ def _remember_created(root: Root) -> dict[str, str]:
 
 
 def _log(root: Root) -> Path:
-    """The log of Terraform in `ops up`."""
+    """Path of the log that Terraform writes in `ops up`."""
     return root.logs / "terraform.jsonl"
 
 

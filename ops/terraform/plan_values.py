@@ -213,7 +213,7 @@ def _document(before: Any, after: Any) -> tuple[Any, Any]:
 
 
 def parsed_json(value: Any) -> Any | None:
-    """Returns the JSON object or array in a string, or None if there is none."""
+    """Returns the JSON object or array in a string, or None if the string contains neither."""
     if not isinstance(value, str) or not value.lstrip().startswith(("{", "[")):
         return None
     try:

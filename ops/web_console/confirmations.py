@@ -13,7 +13,7 @@ VALID = 300.0
 
 
 class Confirmations:
-    """Confirmations that the console has issued and nobody has used.
+    """Confirmations that the console has issued and that have not been used yet.
 
     Args:
         clock: Returns seconds.

@@ -99,9 +99,7 @@ class Source:
         return self.embedded.addresses() if self.embedded else None
 
     def parts(self) -> list[dict[str, Any]]:
-        """Returns the services of the embedded cloud, each with the information whether it is
-        running.
-        """
+        """Returns the services of the embedded cloud, and whether each is running."""
         return self.embedded.processes() if self.embedded else []
 
     def cloud(self) -> Cloud:
@@ -166,7 +164,7 @@ class Source:
         """Returns the name of a table, queue or function from the outputs.
 
         Raises:
-            OperatorError: The environment has no such resource.
+            OperatorError: The resource does not exist in the environment.
         """
         names: Mapping[str, str] = self.outputs()[kind]
         if key not in names:

@@ -53,7 +53,7 @@ def test_an_interrupt_during_imports_prints_no_traceback(module: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
-    # A shell shows the status of a program that the signal ended as 130 as well.
+    # If the signal ends a program, a shell also shows the status 130.
     assert (done.returncode in {-signal.SIGINT, 130}, done.stderr) == (True, "")
 
 

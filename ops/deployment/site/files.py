@@ -1,4 +1,4 @@
-"""The files of a built front end, with the headers under which each is served."""
+"""Reads the files of a built front end, and chooses the headers under which each is served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The publication of a site by `ops publish-site`, `ops deploy` and `ops up`."""
+"""Publishes a site for `ops publish-site`, `ops deploy` and `ops up`."""
 
 from __future__ import annotations
 

@@ -241,7 +241,7 @@ class Publisher:
     def _serve(self, files: Files, trusted: Files, stored: dict[str, str]) -> list[str]:
         """Copies the saved files to their own names, if their content there differs.
 
-        Returns the names.
+        Returns the names of the copied files.
         """
         changed = [
             name
@@ -344,7 +344,7 @@ class Publisher:
         }
 
     def _store(self, key: str, content: bytes, stored: dict[str, str]) -> list[str]:
-        """Uploads the content if it differs. Returns the key if it was uploaded."""
+        """Uploads the content if it differs from the stored content. Returns the uploaded keys."""
         digest = md5(content, usedforsecurity=False).hexdigest()
         if stored.get(key) == digest:
             return []

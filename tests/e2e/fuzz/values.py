@@ -1,6 +1,6 @@
 """Hypothesis strategies for JSON values, derived from the schemas of the API's descriptions.
 
-Valid values are those that a schema accepts. A `Known` stands for a value of an earlier response,
+Valid values are those that a schema accepts. A `Known` represents a value of an earlier response,
 which is chosen when the request is sent, so that a case does not depend on the platform's state.
 """
 

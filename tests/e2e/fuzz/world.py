@@ -114,7 +114,9 @@ class Memory:
 
 
 class World:
-    """The platform, its callers, and what they learned from earlier responses."""
+    """The platform, the callers of its API, and the values that they received in earlier
+    responses.
+    """
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform

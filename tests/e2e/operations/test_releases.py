@@ -1,6 +1,6 @@
 """Tests releases by operators who have only the policies of docs/policies/, with IAM enforced.
 
-The embedded AWS stores the weights of an alias but does not route by them. Probes are therefore the
+The embedded AWS stores the weights of an alias but does not apply them. Probes are therefore the
 only traffic during a bake period, and tests read the split from the alias.
 """
 

@@ -254,7 +254,7 @@ def test_replaceable_resources_that_the_state_lacks_are_created_again_without_a_
 
 
 def copies(server: Server) -> dict[str, int]:
-    """Returns the number of resources of the types of which AWS could keep several."""
+    """Returns the number of resources by type, for types of which AWS may keep several."""
     rules = server.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
     sns = server.client("sns")
     return {

@@ -13,7 +13,7 @@ from ops.terraform.kept_stacks import read_kept_stack
 
 
 class Synthesis:
-    """Writes a stack with one resource, and counts how often."""
+    """Writes a stack with one resource, and counts the syntheses."""
 
     def __init__(self) -> None:
         self.runs = 0

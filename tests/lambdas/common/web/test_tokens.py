@@ -110,7 +110,7 @@ def test_invalid_tokens_are_rejected(token: str) -> None:
 @given(st.data())
 def test_a_token_with_one_changed_character_is_rejected(data: st.DataObject) -> None:
     token = sign(CLAIMS)
-    # The last character of a signature has two unused bits, so two characters can stand for equal
+    # The last character of a signature has two unused bits, so two characters can represent equal
     # bytes.
     at = data.draw(st.integers(0, len(token) - 2))
     other = data.draw(
