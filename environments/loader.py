@@ -20,6 +20,18 @@ DIRECTORY = Path(__file__).parent
 EXAMPLES = "examples"
 """The folder of example environments, which are loaded by name, but not listed or applied."""
 
+SIZES = {
+    "log_level",
+    "rate_limiting",
+    "lambdas",
+    "dynamodb",
+    "rds",
+    "elasticache",
+    "network",
+    "monitoring",
+}
+"""The keys whose values come from another environment if a file has the key `like`."""
+
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Z][A-Z0-9_]*)(?::-(?P<default>[^}]*))?\}")
 
 
@@ -80,6 +92,13 @@ def load_environment(
     Raises:
         EnvironmentFileError: The file does not exist or is invalid. Reports all errors at once.
     """
+    return _load(name, directory, variables, ())
+
+
+def _load(
+    name: str, directory: Path, variables: Mapping[str, str] | None, users: tuple[str, ...]
+) -> Environment:
+    """Reads one environment. `users` are the environments that take their sizes from it."""
     file = find_file(name, directory)
     if not file.is_file():
         names = environment_names(directory)
@@ -105,7 +124,11 @@ def load_environment(
         )
     problems: list[str] = []
     values = _interpolate(raw, variables if variables is not None else os.environ, "", problems)
-    document = {"name": name, **values}
+    document = {
+        "name": name,
+        **values,
+        **_sizes(values, directory, variables, (*users, name), problems),
+    }
     try:
         environment = Environment.model_validate(document)
         broken = broken_rules(environment)
@@ -120,6 +143,33 @@ def load_environment(
             "\n".join(f"{file.name}{_position(line, marks)}: {line}" for line in problems)
         )
     return environment
+
+
+def _sizes(
+    values: Mapping[str, Any],
+    directory: Path,
+    variables: Mapping[str, str] | None,
+    users: tuple[str, ...],
+    problems: list[str],
+) -> dict[str, Any]:
+    """Returns the sizes of the environment that the key `like` names, or {} without this key."""
+    like = values.get("like")
+    if not isinstance(like, str):
+        return {}
+    if like in users:
+        problems.append(
+            f"like: {like}: is this environment, or takes its sizes from it; name another one"
+        )
+        return {}
+    try:
+        other = _load(like, directory, variables, users)
+    except EnvironmentFileError as error:
+        problems.append(f"like: {like}: {str(error).replace(chr(10), '; ')}")
+        return {}
+    sizes: dict[str, Any] = other.model_dump(include=SIZES, exclude_unset=True)
+    platform = (values.get("lambdas") or {}).get("package_platform", "aws")
+    sizes["lambdas"]["package_platform"] = platform
+    return sizes
 
 
 def _describe_syntax(file: str, error: yaml.MarkedYAMLError) -> str:

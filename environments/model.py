@@ -235,7 +235,12 @@ class Rds(Section):
     """The Aurora PostgreSQL Serverless v2 cluster."""
 
     min_capacity: Capacity
-    """Aurora capacity units without load. 0 pauses an idle cluster."""
+    """Aurora capacity units without load. 0 pauses an idle cluster.
+
+    The first request after a pause waits or gets a 503 with Retry-After, because resuming takes
+    about 15 s. `/health` then does not check the database, and missed events of the catalog are
+    published twice a day instead of every minute: each connection would resume the cluster.
+    """
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
     """Aurora capacity units under load. They also determine the number of connections."""
     instances: Annotated[int, Field(ge=1, le=15)] = 1
@@ -249,6 +254,11 @@ class Rds(Section):
     """
     backup_retention_days: Annotated[int, Field(ge=1, le=35)] = 7
     """Days for which the cluster can be restored to any second."""
+
+    @property
+    def pauses(self) -> bool:
+        """Whether the cluster pauses when it has no connections."""
+        return self.min_capacity == 0
 
     @property
     def major_version(self) -> str:
@@ -289,6 +299,11 @@ class Network(Section):
     """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
     """Number of NAT gateways, for outbound traffic. One per zone tolerates a zone's failure."""
+    ipv6_egress: bool = False
+    """Outbound traffic over IPv6 through an egress-only internet gateway, which is free.
+
+    It replaces the NAT gateways. The functions in the VPC then reach only servers with IPv6.
+    """
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
 
@@ -458,6 +473,10 @@ class Environment(Section):
     ]
     """Ids of the accounts that the AWS provider accepts. Commands deploy to the first one."""
     state: State
+    like: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
+    """Environment or example whose sizes replace those of this file: its values of `log_level`,
+    `rate_limiting`, `lambdas` (except `package_platform`), `dynamodb`, `rds`, `elasticache`,
+    `network` and `monitoring`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that functions log."""
     cors_origins: Annotated[list[Origin], Field(min_length=1)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -18,6 +19,9 @@ from environments.model import (
     Environment,
     FunctionName,
 )
+
+PAUSING_VERSIONS = {13: 15, 14: 12, 15: 7, 16: 3}
+"""The first minor version of Aurora PostgreSQL that can pause, by major version."""
 
 BUCKET_NAME_LENGTH = 63
 """The maximum number of characters in the name of an Amazon S3 bucket."""
@@ -80,6 +84,7 @@ def _rules(environment: Environment) -> Iterator[Callable[[], Iterable[str]]]:
         _check_zone_ids,
         _check_nat_gateways,
         _check_private_network,
+        _check_pause,
         _check_connections,
         _check_ai_timeout,
         _check_endpoints,
@@ -164,13 +169,34 @@ def _check_nat_gateways(environment: Environment) -> Violations:
 
 
 def _check_private_network(environment: Environment) -> Violations:
-    """Checks that the VPC has a NAT gateway. The chat function needs it to send frames to
-    clients.
-    """
-    if environment.capabilities.private_network and environment.network.nat_gateways == 0:
+    """Checks that the VPC has one way out. The chat function needs it to send frames to clients."""
+    network = environment.network
+    if network.ipv6_egress and network.nat_gateways:
         yield (
-            "network.nat_gateways: 0: at least 1, because chat runs in the VPC and reaches the"
-            " WebSocket API's @connections only through a NAT gateway"
+            f"network.nat_gateways: {network.nat_gateways}: must be 0 with ipv6_egress, which"
+            " replaces NAT gateways"
+        )
+    if (
+        environment.capabilities.private_network
+        and not network.ipv6_egress
+        and network.nat_gateways == 0
+    ):
+        yield (
+            "network.nat_gateways: 0: at least 1, or set network.ipv6_egress, because chat runs in"
+            " the VPC and reaches the WebSocket API's @connections only through the internet"
+        )
+
+
+def _check_pause(environment: Environment) -> Violations:
+    """Checks that the engine can pause (Aurora user guide, "Aurora Serverless v2 capacity")."""
+    rds = environment.rds
+    major, minor = (int(part) for part in rds.engine_version.split("."))
+    can_pause = major > max(PAUSING_VERSIONS) or minor >= PAUSING_VERSIONS.get(major, math.inf)
+    if rds.pauses and not can_pause:
+        versions = " or ".join(f"{item}.{first}" for item, first in PAUSING_VERSIONS.items())
+        yield (
+            f"rds.min_capacity: 0: PostgreSQL {rds.engine_version} cannot pause; set at least 0.5,"
+            f" or set rds.engine_version to at least {versions}"
         )
 
 

@@ -32,6 +32,15 @@ from modules.base.table import DynamoTable, Table
 from modules.networking import CACHE_PORT, POSTGRESQL_PORT
 from modules.tables import TABLES
 
+PAUSE_AFTER = 300
+"""Seconds without connections after which Aurora pauses, the minimum that it accepts."""
+IDLE_SESSION_TIMEOUT_MS = 60_000
+"""Milliseconds after which PostgreSQL closes an idle connection of a cluster that can pause.
+
+A frozen execution environment keeps its connection open, and Aurora does not pause while there is a
+connection.
+"""
+
 VALKEY_VERSION = "9.1"
 """The cache's version, which is the version that the tests run."""
 
@@ -100,6 +109,15 @@ class Database(Construct):
                 # Logs statements that take 1,000 ms or more, but never their parameters.
                 RdsClusterParameterGroupParameter(name="log_min_duration_statement", value="1000"),
                 RdsClusterParameterGroupParameter(name="log_parameter_max_length", value="0"),
+                *(
+                    [
+                        RdsClusterParameterGroupParameter(
+                            name="idle_session_timeout", value=str(IDLE_SESSION_TIMEOUT_MS)
+                        )
+                    ]
+                    if environment.rds.pauses
+                    else []
+                ),
             ],
             tags=tags,
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
@@ -129,7 +147,9 @@ class Database(Construct):
             db_cluster_parameter_group_name=parameters.name,
             vpc_security_group_ids=[security_group_id],
             serverlessv2_scaling_configuration=RdsClusterServerlessv2ScalingConfiguration(
-                min_capacity=environment.rds.min_capacity, max_capacity=environment.rds.max_capacity
+                min_capacity=environment.rds.min_capacity,
+                max_capacity=environment.rds.max_capacity,
+                seconds_until_auto_pause=PAUSE_AFTER if environment.rds.pauses else None,
             ),
             backup_retention_period=environment.rds.backup_retention_days,
             preferred_backup_window="04:00-05:00",

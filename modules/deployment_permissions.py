@@ -491,6 +491,9 @@ class DeploymentPermissions:
             "ReplaceRouteTableAssociation *InternetGateway *NatGateway *Address *SecurityGroup* "
             "*FlowLogs CreateTags DeleteTags"
         )
+        if self.environment.network.ipv6_egress:
+            # Adds IPv6 to a VPC that exists.
+            network += " AssociateVpcCidrBlock DisassociateVpcCidrBlock"
         return [
             _allow("Look", "ec2:Describe*", "*"),
             _allow("MakeNetwork", network, "*", conditions=self._of_environment("RequestTag")),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from cdktf import Fn
 from cdktf_cdktf_provider_aws.default_security_group import DefaultSecurityGroup
+from cdktf_cdktf_provider_aws.egress_only_internet_gateway import EgressOnlyInternetGateway
 from cdktf_cdktf_provider_aws.eip import Eip
 from cdktf_cdktf_provider_aws.flow_log import FlowLog
 from cdktf_cdktf_provider_aws.iam_role import IamRole
@@ -39,9 +41,22 @@ CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "delivery", "health")
 LIMITED: tuple[FunctionName, ...] = ("health", "migration")
 """The functions whose security group allows only connections to the services that they use."""
 
+DUAL_STACK_SERVICES = {
+    "ssm": "SSM",
+    "sqs": "SQS",
+    "events": "EVENTBRIDGE",
+    "secretsmanager": "SECRETS_MANAGER",
+}
+"""The services that functions in the VPC call through the internet, with their names in the SDKs'
+variables `AWS_ENDPOINT_URL_<SERVICE>` (AWS SDKs and Tools Reference Guide, "Service-specific
+endpoints").
+
+Their endpoints with IPv6 are `<service>.<region>.api.aws`. DynamoDB and S3 have gateway endpoints.
+"""
+
 
 class Networking(Construct):
-    """VPC, subnets, routes, NAT gateways, endpoints, security groups and flow logs.
+    """VPC, subnets, routes, gateways, endpoints, security groups and flow logs.
 
     Attributes:
         vpc_id: The id of the VPC.
@@ -62,6 +77,7 @@ class Networking(Construct):
             cidr_block=CIDR,
             enable_dns_hostnames=True,
             enable_dns_support=True,
+            assign_generated_ipv6_cidr_block=environment.network.ipv6_egress or None,
             tags=self._tags("vpc"),
         )
         self.vpc_id: str = self._vpc.id
@@ -75,15 +91,23 @@ class Networking(Construct):
             self._nat_gateways(
                 zones, blocks[8 : 8 + environment.network.nat_gateways], private_tables
             )
+        if environment.network.ipv6_egress:
+            self._egress_only_gateway(private_tables)
         gateways = self._gateway_endpoints(private_tables)
         self._flow_log()
 
+        # The health function does not connect to a database that can pause, since that resumes it.
+        self._database_clients = tuple(
+            client
+            for client in DATABASE_CLIENTS
+            if client != "health" or not environment.rds.pauses
+        )
         self._function_groups = {
             function: self._security_group(function, f"Security group of the {function} function")
             for function in dict.fromkeys((*DATABASE_CLIENTS, *CACHE_CLIENTS))
         }
         self.database_security_group_id = self._client_group(
-            "database", POSTGRESQL_PORT, DATABASE_CLIENTS
+            "database", POSTGRESQL_PORT, self._database_clients
         )
         self.cache_security_group_id = self._client_group("cache", CACHE_PORT, CACHE_CLIENTS)
         endpoints_group_id = self._interface_endpoints()
@@ -98,7 +122,21 @@ class Networking(Construct):
         return FunctionNetwork(
             subnet_ids=self.private_subnet_ids,
             security_group_ids=[self._function_groups[function].id],
+            has_ipv6=self._environment.network.ipv6_egress,
+            variables=self._dual_stack_endpoints(),
         )
+
+    def _dual_stack_endpoints(self) -> dict[str, str]:
+        """Returns the variables that make the SDK call services at endpoints with IPv6."""
+        environment = self._environment
+        network = environment.network
+        if not network.ipv6_egress or environment.endpoints.aws:
+            return {}
+        return {
+            f"AWS_ENDPOINT_URL_{name}": f"https://{service}.{environment.region}.api.aws"
+            for service, name in DUAL_STACK_SERVICES.items()
+            if service not in network.interface_endpoints
+        }
 
     def _tags(self, resource: str) -> dict[str, str]:
         return {"Name": self._names.of("platform", resource), **service_tag("platform")}
@@ -113,11 +151,18 @@ class Networking(Construct):
                 vpc_id=self.vpc_id,
                 availability_zone_id=zone,
                 cidr_block=str(block),
+                ipv6_cidr_block=self._ipv6_block(index),
                 map_public_ip_on_launch=False,
                 tags=self._tags(f"{kind}-subnet-{zone}"),
             )
             for index, (zone, block) in enumerate(zip(zones, blocks, strict=False))
         ]
+
+    def _ipv6_block(self, index: int) -> str | None:
+        """Returns one of the 256 /64 blocks of the VPC's /56 block. Lambda requires one."""
+        if not self._environment.network.ipv6_egress:
+            return None
+        return str(Fn.cidrsubnet(self._vpc.ipv6_cidr_block, 8, index))
 
     def _private_routes(self, subnets: list[Subnet]) -> list[RouteTable]:
         """Creates a route table per zone, so that each zone can have its own NAT gateway."""
@@ -182,6 +227,20 @@ class Networking(Construct):
                 nat_gateway_id=gateways[index % len(gateways)].id,
             )
 
+    def _egress_only_gateway(self, private_tables: list[RouteTable]) -> None:
+        """Routes outbound IPv6 traffic to the internet. The gateway accepts none from there."""
+        gateway = EgressOnlyInternetGateway(
+            self, "egress-only", vpc_id=self.vpc_id, tags=self._tags("egress-only-gateway")
+        )
+        for index, table in enumerate(private_tables):
+            Route(
+                self,
+                f"private-ipv6-{index}",
+                route_table_id=table.id,
+                destination_ipv6_cidr_block="::/0",
+                egress_only_gateway_id=gateway.id,
+            )
+
     def _gateway_endpoints(self, tables: list[RouteTable]) -> dict[str, VpcEndpoint]:
         return {
             service: VpcEndpoint(
@@ -201,23 +260,31 @@ class Networking(Construct):
 
         Chat, delivery and catalog call many services of AWS. Health and migration may connect only
         to their data stores and DynamoDB, and migration also to Secrets Manager. Without a private
-        network, the rules have no effect, so all functions have the same rule.
+        network, the rules have no effect, so all functions have the same rule. IPv6 serves only
+        calls of public endpoints, so its rule allows only HTTPS.
         """
+        ipv6 = self._environment.network.ipv6_egress
         limited = LIMITED if self._environment.capabilities.private_network else ()
         for function in self._function_groups:
             if function not in limited:
                 self._egress(
                     function,
                     "egress",
-                    "Anywhere, through endpoints and NAT gateways",
+                    "The VPC and its endpoints"
+                    if ipv6
+                    else "Anywhere, through endpoints and NAT gateways",
                     ip_protocol="-1",
                     cidr_ipv4="0.0.0.0/0",
                 )
+                if ipv6:
+                    self._egress(
+                        function, "internet", "HTTPS over IPv6", port=443, cidr_ipv6="::/0"
+                    )
                 continue
             self._egress(
                 function, "dynamodb", "DynamoDB", port=443, prefix_list_id=dynamodb.prefix_list_id
             )
-            if function in DATABASE_CLIENTS:
+            if function in self._database_clients:
                 self._egress(
                     function,
                     "database",
@@ -239,10 +306,13 @@ class Networking(Construct):
         self._egress(
             "migration",
             "secrets",
-            "Secrets Manager" if endpoint else "Secrets Manager, through a NAT gateway",
+            "Secrets Manager"
+            if endpoint
+            else f"Secrets Manager, {'over IPv6' if ipv6 else 'through a NAT gateway'}",
             port=443,
             referenced_security_group_id=endpoints_group_id if endpoint else None,
-            cidr_ipv4=None if endpoint else "0.0.0.0/0",
+            cidr_ipv4=None if endpoint or ipv6 else "0.0.0.0/0",
+            cidr_ipv6="::/0" if ipv6 and not endpoint else None,
         )
 
     def _egress(

@@ -221,7 +221,7 @@ class PlatformStack(TerraformStack):
             platform=platform,
             network=self._networking.function_network("health"),
             tables=[database.tables[name] for name in HEALTH_TABLES],
-            database=database.connection,
+            database=None if self.environment.rds.pauses else database.connection,
             cache=database.cache,
             version=_version(self._artifacts),
         )

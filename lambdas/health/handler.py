@@ -26,6 +26,7 @@ from lambdas.health.routes import ROUTES
 class HealthSettings(Settings, frozen=True, kw_only=True):
     version: str
     dynamodb_tables: tuple[str, ...]
+    rds_endpoint: str = ""
 
 
 class Health(Struct, frozen=True, kw_only=True):
@@ -75,17 +76,14 @@ def build(environ: Mapping[str, str]) -> Router:
     dynamodb = session.client(
         "dynamodb", config=client_config(read_timeout=CHECK_TIMEOUT, attempts=1)
     )
-    checks = Checks(
-        {
-            "dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables),
-            "database": database_check(read(DatabaseSettings, environ), session),
-            "cache": cache_check(read(CacheSettings, environ), session),
-        },
-        logger,
-    )
+    checks = {"dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables)}
+    # A database that can pause has no endpoint here, because each check would resume it.
+    if settings.rds_endpoint:
+        checks["database"] = database_check(read(DatabaseSettings, environ), session)
+    checks["cache"] = cache_check(read(CacheSettings, environ), session)
     return Router(
         ROUTES,
-        {"health": HealthApi(checks, settings.stage, settings.version).health},
+        {"health": HealthApi(Checks(checks, logger), settings.stage, settings.version).health},
         authenticator=NoAuthentication(),
         logger=logger,
         cors_origins=settings.cors_origins,

@@ -99,6 +99,8 @@ class WebSocketApi(Construct):
             description="Live frames of the chat service",
             protocol_type="WEBSOCKET",
             route_selection_expression="$request.body.action",
+            # Functions then post to @connections over IPv6. The custom domain stays IPv4.
+            ip_address_type="dualstack" if environment.network.ipv6_egress else None,
             tags=service_tag("chat"),
         )
         self.api_id: str = self._api.id

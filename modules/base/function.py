@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.iam_role import IamRole
@@ -53,6 +53,10 @@ class FunctionNetwork:
 
     subnet_ids: Sequence[str]
     security_group_ids: Sequence[str]
+    has_ipv6: bool = False
+    """Whether the function sends traffic over IPv6 too. The subnets must have IPv6 blocks."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables that the network requires."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,6 +169,7 @@ class LambdaFunction(Construct):
             environment=LambdaFunctionEnvironment(
                 variables={
                     **self._common_variables(environment),
+                    **(network.variables if network else {}),
                     **{name: value for use in access for name, value in use.variables.items()},
                     **(variables or {}),
                 }
@@ -178,6 +183,7 @@ class LambdaFunction(Construct):
             vpc_config=LambdaFunctionVpcConfig(
                 subnet_ids=list(network.subnet_ids),
                 security_group_ids=list(network.security_group_ids),
+                ipv6_allowed_for_dual_stack=network.has_ipv6 or None,
             )
             if network
             else None,

@@ -21,6 +21,12 @@ DATABASE_ROLE = "catalog"
 
 SWEEP_SCHEDULE = "rate(1 minute)"
 """The interval for publishing the events in the outbox. EventBridge allows no shorter interval."""
+PAUSING_SWEEP_SCHEDULE = "rate(12 hours)"
+"""The interval if the database pauses. Each run resumes the database for about 6 minutes.
+
+Resuming takes about 15 s, but more than 30 s after a pause of more than 24 hours (Aurora user
+guide, "Scaling to Zero ACUs").
+"""
 
 
 class Catalog(Service):
@@ -74,5 +80,7 @@ class Catalog(Service):
             function=self.function,
             resource="sweep",
             description="Publishes stored events that no request published",
-            expression=SWEEP_SCHEDULE,
+            expression=PAUSING_SWEEP_SCHEDULE
+            if platform.environment.rds.pauses
+            else SWEEP_SCHEDULE,
         )

@@ -24,7 +24,7 @@ class Health(Construct):
         network: The function's subnets and security group. From there it reaches the database and
             the cache.
         tables: The tables to check. The function can describe them, but not read items.
-        database: The database to check.
+        database: The database to check. None if checks must not resume a paused database.
         cache: The cache to check.
         version: The platform's version, which the response contains.
 
@@ -40,7 +40,7 @@ class Health(Construct):
         platform: FunctionPlatform,
         network: FunctionNetwork,
         tables: Sequence[Table],
-        database: DatabaseConnection,
+        database: DatabaseConnection | None,
         cache: CacheConnection,
         version: str,
     ) -> None:
@@ -60,7 +60,7 @@ class Health(Construct):
             variables={"VERSION": version},
             access=[
                 Access({"DYNAMODB_TABLES": ",".join(table.name for table in tables)}, [describe]),
-                database_access(names, database, DATABASE_USER),
+                *([database_access(names, database, DATABASE_USER)] if database else []),
                 cache_access(names, cache),
             ],
             network=network,

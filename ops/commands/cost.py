@@ -103,7 +103,7 @@ def _environment_advice(environment: str, used: Any, quiet: bool) -> dict[str, A
 
     resources = stack_resources(_stacks([environment])[environment])
     bill = make_bill(resources, used)
-    advice = advise(resources, bill, load_prices())
+    advice = advise(resources, bill, load_prices(), used)
     if not quiet:
         out.print(text.by_service(bill))
         print_line("\nUSD a month that other values would save:")

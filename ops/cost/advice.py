@@ -6,13 +6,14 @@ The savings are computed from the bill of the stack. Nothing is changed.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from ops.cost.bill import CENT, Bill, Item
+from ops.cost.bill import CENT, Bill, Item, make_bill
 from ops.cost.prices import Prices
 from ops.cost.resources import BillableResource, BillableResources
-from ops.cost.usage import HOURS
+from ops.cost.usage import HOURS, Usage
 
 LEAST_UNITS = 0.5
 """Minimum Aurora capacity units with which the database never pauses."""
@@ -43,9 +44,13 @@ class Advice:
     """The benefit of the present value over a cheaper one."""
 
 
-def advise(resources: BillableResources, bill: Bill, prices: Prices) -> list[Advice]:
-    """Returns cheaper values of settings, those that save most first."""
-    book = _Book(resources, bill, prices)
+def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usage) -> list[Advice]:
+    """Returns cheaper values of settings, those that save most first.
+
+    Args:
+        bill: The bill of the resources for this usage.
+    """
+    book = _Book(resources, bill, prices, usage)
     found = [advice for rule in _RULES for advice in rule(book)]
     return sorted(
         (advice for advice in found if advice.saves >= CENT), key=lambda advice: -advice.saves
@@ -55,8 +60,10 @@ def advise(resources: BillableResources, bill: Bill, prices: Prices) -> list[Adv
 class _Book:
     """Looks up resources and amounts of a bill."""
 
-    def __init__(self, resources: BillableResources, bill: Bill, prices: Prices) -> None:
-        self._resources, self._bill, self._prices = resources, bill, prices
+    def __init__(
+        self, resources: BillableResources, bill: Bill, prices: Prices, usage: Usage
+    ) -> None:
+        self._resources, self._bill, self._prices, self._usage = resources, bill, prices, usage
 
     def every(self, type_: str) -> list[BillableResource]:
         return [item for item in self._resources.items if item.type == type_]
@@ -68,6 +75,16 @@ class _Book:
     def usd(self, *prices: str, where: Callable[[Item], bool] = lambda _: True) -> float:
         """Returns the US dollars of all charges with these prices for which `where` is true."""
         return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
+
+    def saved_by(self, type_: str, values: Mapping[str, Any]) -> float:
+        """Returns the US dollars that other values of the resources of a type would save."""
+        changed = BillableResources(
+            tuple(
+                replace(item, values={**item.values, **values}) if item.type == type_ else item
+                for item in self._resources.items
+            )
+        )
+        return self._bill.usd - make_bill(changed, self._usage, self._prices).usd
 
     def price(self, name: str) -> float:
         return self._prices.prices[name].usd(1)
@@ -91,12 +108,14 @@ def _aurora(book: _Book) -> Iterator[Advice]:
             usd * (1 - LEAST_UNITS / least),
             "buffers that are warm, and no wait while the cluster grows",
         )
+    most = book.value("aws_rds_cluster", "serverlessv2_scaling_configuration.max_capacity")
+    pausing = {"serverlessv2_scaling_configuration": {"min_capacity": 0, "max_capacity": most}}
     yield Advice(
         "rds.min_capacity",
         f"{least:g}",
         usd,
         "0",
-        usd,
+        book.saved_by("aws_rds_cluster", pausing),
         "a database that is always ready: a paused cluster needs about 15 s for its first request",
     )
     if instances > 1:
@@ -164,6 +183,16 @@ def _network(book: _Book) -> Iterator[Advice]:
             "1",
             usd * (1 - 1 / gateways),
             "outbound traffic of the other zones while one zone has failed",
+        )
+    if gateways:
+        usd = book.usd("vpc.nat_hours", "vpc.public_address", "vpc.nat_data")
+        yield Advice(
+            "network.nat_gateways",
+            str(gateways),
+            usd,
+            "0, with network.ipv6_egress: true",
+            usd,
+            "connections to servers that have no IPv6 address",
         )
     endpoints = [
         item

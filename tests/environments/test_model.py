@@ -60,6 +60,52 @@ def test_examples_are_loaded_by_name_but_not_listed(tmp_path: Path) -> None:
     assert _load(tmp_path, _valid_except("log_level", "debug")).log_level == "debug"
 
 
+def test_ipv6_replaces_the_nat_gateways(tmp_path: Path) -> None:
+    network = {"nat_gateways": 0, "ipv6_egress": True}
+    assert _load(tmp_path, _valid_except("network", network)).network.ipv6_egress
+
+
+def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
+    own = {**VALID, "lambdas": {"reserved_concurrency": 5, "package_platform": "host"}}
+    (tmp_path / "large.yml").write_text(
+        yaml.safe_dump(
+            {
+                **VALID,
+                "allowed_account_ids": ["444455556666"],
+                "lambdas": {"reserved_concurrency": 9, "functions": {"chat": {"timeout": 20}}},
+                "rds": {"min_capacity": 2.0, "max_capacity": 4.0},
+                "removal_policy": "retain",
+            }
+        )
+    )
+    environment = _load(tmp_path, yaml.safe_dump({**own, "like": "${SIZES:-}"}), SIZES="large")
+    assert environment.rds == Rds(min_capacity=2.0, max_capacity=4.0)
+    assert environment.function("chat").timeout == 20
+    assert environment.lambdas.reserved_concurrency == 9
+    # What belongs to the target cloud stays.
+    assert environment.lambdas.package_platform == "host"
+    assert environment.account_id == "111122223333"
+    assert environment.removal_policy == "destroy"
+    unchanged = _load(tmp_path, yaml.safe_dump({**own, "like": "${SIZES:-}"}))
+    assert unchanged == _load(tmp_path, yaml.safe_dump(own))
+
+
+@pytest.mark.parametrize(
+    ("like", "error"),
+    [
+        ("missing", "fifth.yml:1:1: like: missing: missing.yml: no such environment"),
+        ("fifth", "fifth.yml:1:1: like: fifth: is this environment, or takes its sizes from it"),
+        ("other", "fifth.yml:1:1: like: other: other.yml:1:1: like: fifth: is this environment"),
+        ("Other", "fifth.yml:1:1: like: 'Other': String should match"),
+    ],
+)
+def test_the_environment_with_the_sizes_must_exist(tmp_path: Path, like: str, error: str) -> None:
+    (tmp_path / "other.yml").write_text("like: fifth\n" + yaml.safe_dump(VALID))
+    with pytest.raises(EnvironmentFileError) as caught:
+        _load(tmp_path, f"like: {like}\n" + yaml.safe_dump(VALID))
+    assert error in str(caught.value)
+
+
 def test_an_additional_file_defines_an_additional_environment(tmp_path: Path) -> None:
     environment = _load(tmp_path, yaml.safe_dump(VALID))
     assert environment.name == "fifth"
@@ -183,6 +229,17 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
             ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"],
         ),
         ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
+        ("network.ipv6_egress", True, ["network.nat_gateways: 1: must be 0 with ipv6_egress"]),
+        (
+            "rds",
+            {"min_capacity": 0, "max_capacity": 1.0, "engine_version": "16.2"},
+            ["rds.min_capacity: 0: PostgreSQL 16.2 cannot pause", "15.7 or 16.3"],
+        ),
+        (
+            "rds",
+            {"min_capacity": 0, "max_capacity": 1.0, "engine_version": "12.19"},
+            ["rds.min_capacity: 0: PostgreSQL 12.19 cannot pause"],
+        ),
         ("network.nat_gateways", 3, ["network.nat_gateways: 3", "2 availability_zones"]),
         (
             "lambdas.reserved_concurrency",

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from environments.model import Network, Rds
 from modules.networking import Networking
 from tests.modules.synthesis import Synthesized, environment, synthesize
 
@@ -133,3 +136,53 @@ def test_health_and_migration_reach_only_their_services(prod: Synthesized, funct
     assert sorted(item["from_port"] for item in rules) == ports[function]
     assert not [item for item in rules if "cidr_ipv4" in item]
     assert {item["ip_protocol"] for item in rules} == {"tcp"}
+
+
+@pytest.fixture(scope="module")
+def ipv6() -> Synthesized:
+    network = Network(nat_gateways=0, ipv6_egress=True, interface_endpoints=["ssm"])
+    rds = Rds(min_capacity=0, max_capacity=1)
+    return synthesize(
+        lambda stack, _env, names: Networking(stack, "n", names=names),
+        environment("dev", network=network, rds=rds),
+    )
+
+
+def test_ipv6_leaves_through_an_egress_only_gateway(ipv6: Synthesized) -> None:
+    assert ipv6.one("aws_vpc")["assign_generated_ipv6_cidr_block"] is True
+    blocks = [item["ipv6_cidr_block"] for item in ipv6.all("aws_subnet")]
+    assert len(set(blocks)) == 2
+    assert all("cidrsubnet(aws_vpc." in block for block in blocks)
+    gateway = ipv6.one("aws_egress_only_internet_gateway")
+    assert gateway["vpc_id"].startswith("${aws_vpc.")
+    assert not ipv6.types & {"aws_nat_gateway", "aws_internet_gateway", "aws_eip"}
+    assert [item["destination_ipv6_cidr_block"] for item in ipv6.all("aws_route")] == ["::/0"] * 2
+
+
+def test_ipv6_allows_only_https(ipv6: Synthesized) -> None:
+    rules = [
+        item for item in ipv6.all("aws_vpc_security_group_egress_rule") if item.get("cidr_ipv6")
+    ]
+    assert {(item["cidr_ipv6"], item["from_port"], item["to_port"]) for item in rules} == {
+        ("::/0", 443, 443)
+    }
+    groups = {item["security_group_id"].partition(".")[2] for item in rules}
+    assert {re.split(r"[_-]", group)[1] for group in groups} == {
+        "catalog",
+        "chat",
+        "delivery",
+        "migration",
+    }
+
+
+def test_the_health_function_cannot_resume_a_paused_database(
+    ipv6: Synthesized, dev: Synthesized
+) -> None:
+    def clients(stack: Synthesized) -> set[str]:
+        return {
+            item["description"]
+            for item in stack.all("aws_vpc_security_group_ingress_rule")
+            if item["from_port"] == 5432
+        }
+
+    assert clients(dev) - clients(ipv6) == {"From the health function"}

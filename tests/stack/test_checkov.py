@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,16 +61,12 @@ def reports(synthesized: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
     checkov reads only files, and opens no connections.
     """
     assert CHECKOV.exists(), "checkov is not installed: run `make test`"
-    running = {}
-    for environment in ENVIRONMENTS:
-        plan = tmp_path_factory.mktemp(environment) / "policies.json"
-        plan.write_text(json.dumps(policies_as_plan(Stack(environment, synthesized / environment))))
-        running[environment] = [
-            _start(
-                "-d", str(synthesized / environment), "--framework", "terraform_json", "--quiet"
-            ),
-            _start("-f", str(plan), "--framework", "terraform_plan"),
-        ]
+    running = {
+        environment: _check(
+            Stack(environment, synthesized / environment), tmp_path_factory.mktemp(environment)
+        )
+        for environment in ENVIRONMENTS
+    }
     return {
         environment: [_report(process) for process in processes]
         for environment, processes in running.items()
@@ -79,14 +75,20 @@ def reports(synthesized: Path, tmp_path_factory: pytest.TempPathFactory) -> Repo
 
 @pytest.fixture(scope="module")
 def findings(reports: Reports) -> Findings:
+    return {environment: failed_checks(both) for environment, both in reports.items()}
+
+
+def failed_checks(reports: Iterable[Mapping[str, Any]]) -> set[Finding]:
     return {
-        environment: {
-            (item["check_id"], item["resource"])
-            for report in both
-            for item in report["results"]["failed_checks"]
-        }
-        for environment, both in reports.items()
+        (item["check_id"], item["resource"])
+        for report in reports
+        for item in report["results"]["failed_checks"]
     }
+
+
+def run_checkov(stack: Stack, folder: Path) -> set[Finding]:
+    """Returns checkov's findings in a stack and in its policies. Writes a plan to `folder`."""
+    return failed_checks(_report(process) for process in _check(stack, folder))
 
 
 def policies_as_plan(stack: Stack) -> dict[str, Any]:
@@ -113,6 +115,16 @@ def policies_as_plan(stack: Stack) -> dict[str, Any]:
         "resource_changes": changes,
         "configuration": {"root_module": {}},
     }
+
+
+def _check(stack: Stack, folder: Path) -> list[subprocess.Popen[str]]:
+    """Starts checkov on a stack, and on its policies with resolved references."""
+    plan = folder / "policies.json"
+    plan.write_text(json.dumps(policies_as_plan(stack)))
+    return [
+        _start("-d", str(stack.directory), "--framework", "terraform_json", "--quiet"),
+        _start("-f", str(plan), "--framework", "terraform_plan"),
+    ]
 
 
 def _start(*arguments: str) -> subprocess.Popen[str]:

@@ -31,12 +31,17 @@ def hcl(tmp_path_factory: pytest.TempPathFactory, root: Root) -> Path:
 def test_hcl_is_valid_formatted_and_free_of_warnings(
     hcl: Path, root: Root, environment: str
 ) -> None:
-    run(hcl / environment, root, "init", "-backend=false", "-input=false")
-    output = run(hcl / environment, root, "validate")
+    check_hcl(hcl / environment, root)
+
+
+def check_hcl(directory: Path, root: Root) -> None:
+    """Fails if a stack's HCL is invalid or not formatted, or causes a warning."""
+    run(directory, root, "init", "-backend=false", "-input=false")
+    output = run(directory, root, "validate")
     assert "Success! The configuration is valid" in output
     assert "Warning:" not in output
-    assert run(hcl / environment, root, "fmt", "-check") == ""
-    assert (hcl / environment / "cdk.tf").read_text().count("\n\nresource ") > 300
+    assert run(directory, root, "fmt", "-check") == ""
+    assert (directory / "cdk.tf").read_text().count("\n\nresource ") > 300
 
 
 def test_hcl_keeps_the_end_of_texts_with_several_lines(tmp_path: Path, root: Root) -> None:
@@ -58,6 +63,12 @@ def test_hcl_keeps_the_end_of_texts_with_several_lines(tmp_path: Path, root: Roo
 def embedded_stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> Path:
     """Synthesizes the stacks with the embedded AWS's account instead of their own."""
     stacks = synthesize(tmp_path_factory.mktemp("planned"), embedded_variables(empty_cloud))
+    use_embedded_account(stacks)
+    return stacks
+
+
+def use_embedded_account(stacks: Path) -> None:
+    """Replaces the account of each stack with that of the embedded AWS."""
     for file in stacks.glob("*/cdk.tf.json"):
         text = file.read_text()
         providers = json.loads(text)["provider"]["aws"]
@@ -66,15 +77,20 @@ def embedded_stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addre
         }:
             text = text.replace(account, ACCOUNT)
         file.write_text(text)
-    return stacks
 
 
 @pytest.mark.parametrize("environment", environment_names())
 def test_a_plan_against_an_empty_cloud_has_no_warnings_and_only_creates_resources(
     embedded_stacks: Path, empty_cloud: Addresses, root: Root, environment: str
 ) -> None:
-    """Terraform validates the configuration before it plans."""
-    directory = embedded_stacks / environment
+    check_plan(embedded_stacks / environment, root, empty_cloud)
+
+
+def check_plan(directory: Path, root: Root, empty_cloud: Addresses) -> None:
+    """Fails if the plan of a stack causes a warning, or does not only create resources.
+
+    Terraform validates the configuration before it plans.
+    """
     variables = embedded_variables(empty_cloud)
     # The embedded AWS does not resolve bucket host names, so the backend uses path-style addresses.
     run(

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from ops.cost.charges.base import Line, Month, UnpricedError, charge_usage, charged
 from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource
+
+LEAST_AWAKE = 0.5
+"""Aurora capacity units of an instance that could pause, while it has connections."""
+PAUSE_AFTER = 300
+"""Seconds without connections after which Aurora pauses by default."""
+IDLE_CONNECTION = 60
+"""Seconds after which PostgreSQL closes an idle connection (modules/database.py)."""
 
 
 @charged("aws_dynamodb_table", "reads", "writes", "storage_gb", "stream_reads")
@@ -45,9 +53,13 @@ def cluster(resource: BillableResource, month: Month) -> Iterator[Line]:
         yield Line("secrets.secret", 1, fixed=True)
 
 
-@charged("aws_rds_cluster_instance", "acu")
+@charged("aws_rds_cluster_instance", "acu", "requests")
 def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields a fixed charge for the minimum capacity, and a usage charge for capacity above it."""
+    """Yields a fixed charge for the minimum capacity, and a usage charge for capacity above it.
+
+    An instance whose minimum is 0 is awake from each request until it pauses. The estimate assumes
+    that requests are independent of each other (a Poisson process).
+    """
     if resource.value("instance_class") != "db.serverless":
         raise UnpricedError(f"no price for instance class {resource.value('instance_class')}")
     cluster = month.resources.named(
@@ -58,7 +70,13 @@ def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
     if least is None or most is None:
         raise UnpricedError("the capacity of the instance's cluster is unknown")
     yield Line("aurora.capacity", month.hours * least, fixed=True)
-    yield Line("aurora.capacity", month.hours * max(0.0, min(month.used["acu"], most) - least))
+    used = month.used["acu"]
+    if cluster and not least:
+        pause = cluster.value("serverlessv2_scaling_configuration.seconds_until_auto_pause")
+        hours = ((pause or PAUSE_AFTER) + IDLE_CONNECTION) / 3600
+        awake = 1 - math.exp(-month.used["requests"] / month.hours * hours)
+        used = max(used, LEAST_AWAKE * awake)
+    yield Line("aurora.capacity", month.hours * max(0.0, min(used, most) - least))
 
 
 @charged("aws_elasticache_replication_group", "backup_gb")

@@ -20,6 +20,7 @@ from ministack.services import (
     cloudwatch_logs,
     cognito,
     elasticache,
+    rds,
     sqs,
     waf,
 )
@@ -28,6 +29,7 @@ from .request_logs import current_id
 
 MAX_DELAY = 900
 """Maximum number of seconds for which a sender can delay an SQS message."""
+SECONDS_UNTIL_PAUSE = "SecondsUntilAutoPause"
 
 
 def follow_alias_of_websockets() -> None:
@@ -195,6 +197,25 @@ def store_response_bodies() -> None:
 
     waf.create_web_acl_record = create_with_bodies
     waf._update_web_acl = update_with_bodies
+
+
+def store_auto_pause() -> None:
+    """Stores the seconds until an idle Aurora cluster pauses, which ministack drops."""
+    read, render, member = rds._serverlessv2_from_params, rds._serverlessv2_xml, SECONDS_UNTIL_PAUSE
+
+    def read_with_pause(parameters: Any) -> Any:
+        capacity = read(parameters)
+        seconds = rds._p(parameters, f"ServerlessV2ScalingConfiguration.{member}")
+        return {**capacity, member: int(seconds)} if capacity and seconds else capacity
+
+    def render_with_pause(cluster: dict[str, Any]) -> str:
+        text: str = render(cluster)
+        seconds = (cluster.get("ServerlessV2ScalingConfiguration") or {}).get(member)
+        end = "</ServerlessV2ScalingConfiguration>"
+        return text.replace(end, f"<{member}>{seconds}</{member}>{end}") if seconds else text
+
+    rds._serverlessv2_from_params = read_with_pause
+    rds._serverlessv2_xml = render_with_pause
 
 
 def register_each_address_once() -> None:

@@ -23,12 +23,14 @@ from .corrections import (
     render_ids_of_mock_responses,
     report_current_port_of_cache,
     return_tag_of_updated_functions,
+    store_auto_pause,
     store_response_bodies,
 )
 from .durability.durable_stores import DurableStores
 from .durability.journal import Journal
 from .durability.saving import Saver, add_save_request
 from .internals import verify
+from .ipv6 import add_ipv6
 from .log_settings import store_log_settings
 from .logins import add_login_request, store_authentication_mode
 from .objects import persist_before_acknowledging
@@ -67,6 +69,8 @@ def correct() -> None:
     add_trace_groups()
     store_log_settings()
     store_response_bodies()
+    store_auto_pause()
+    add_ipv6()
     bound_workers()
     end_invocations_at_stop()
     keep_workers_after_errors()

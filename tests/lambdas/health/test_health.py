@@ -340,6 +340,21 @@ def test_a_failed_check_returns_503_and_does_not_reveal_addresses(
     assert "127.0.0.1" not in response["body"]
 
 
+def test_a_database_that_can_pause_is_not_checked(aws: None, table: Callable[..., str]) -> None:
+    with ValkeyServer() as server:
+        environ = {
+            "STAGE": "local",
+            "REGION": REGION,
+            "VERSION": "1.2.3",
+            "POWERTOOLS_SERVICE_NAME": "health-test",
+            "DYNAMODB_TABLES": table("id"),
+            "ELASTICACHE_CLUSTER": f"127.0.0.1:{server.port}",
+        }
+        response = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
+    assert response["statusCode"] == 200
+    assert document(response)["checks"] == {"dynamodb": OK, "cache": OK}
+
+
 def test_a_healthy_platform_returns_200(logger: Logger) -> None:
     api = health.HealthApi(Checks({"cache": succeed}, logger), "local", "1.2.3")
     router = Router(

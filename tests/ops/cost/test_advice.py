@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from ops.cost.advice import WORKING_HOURS, Advice, advise
+from ops.cost.bill import make_bill
 from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource, BillableResources
-from tests.ops.cost.test_bill import HOURS, bill, resource
+from ops.cost.usage import Usage
+from tests.ops.cost.test_bill import HOURS, resource
 
 CLUSTER = {
     "cluster_identifier": "c",
@@ -18,9 +20,9 @@ INSTANCE = {"cluster_identifier": "c", "instance_class": "db.serverless"}
 
 
 def advice(*resources: BillableResource, **usage: dict[str, float]) -> list[Advice]:
-    return advise(
-        BillableResources(resources), bill(*resources, requests=0, **usage), load_prices()
-    )
+    used = Usage(name="test", requests=0, types=usage)
+    every = BillableResources(resources)
+    return advise(every, make_bill(every, used), load_prices(), used)
 
 
 def savings(found: list[Advice]) -> dict[tuple[str, str], float]:
@@ -55,6 +57,15 @@ def test_the_only_advice_for_a_small_cluster_is_to_let_it_pause() -> None:
     assert savings(found) == {("rds.min_capacity", "0"): pytest.approx(0.5 * HOURS * 0.12)}
 
 
+def test_a_pause_saves_nothing_while_there_are_requests() -> None:
+    cluster = resource("aws_rds_cluster", "database/aurora", **CLUSTER)
+    instance = resource("aws_rds_cluster_instance", "database/aurora-0", **INSTANCE)
+    found = savings(advice(cluster, instance, aws_rds_cluster_instance={"requests": 1e6}))
+    # The instance is then always awake, with 0.5 capacity units.
+    assert found["rds.min_capacity", "0"] == pytest.approx((2 - 0.5) * HOURS * 0.12)
+    assert found["rds.min_capacity", "0"] == pytest.approx(found["rds.min_capacity", "0.5"])
+
+
 def test_provisioned_executions_can_follow_a_schedule() -> None:
     found = savings(
         advice(
@@ -87,6 +98,8 @@ def test_the_network_names_the_traffic_from_which_an_endpoint_saves_money() -> N
     )
     amounts = savings(found)
     assert amounts["network.nat_gateways", "1"] == pytest.approx(2 * HOURS * (0.045 + 0.005))
+    ipv6 = amounts["network.nat_gateways", "0, with network.ipv6_egress: true"]
+    assert ipv6 == pytest.approx(3 * HOURS * (0.045 + 0.005))
     hours = 3 * HOURS * 0.01
     assert amounts["network.interface_endpoints", "none"] == pytest.approx(hours)
     [text] = [item.buys for item in found if item.setting == "network.interface_endpoints"]
@@ -121,10 +134,14 @@ def test_logs_and_traces_cost_what_they_store() -> None:
 
 
 def test_the_largest_saving_is_first_and_nothing_is_advised_without_one() -> None:
-    assert advice(resource("aws_nat_gateway", "networking/nat-0")) == []
+    assert advice(resource("aws_wafv2_web_acl", "security/firewall")) == []
     nodes = {"engine": "valkey", "node_type": "cache.t4g.micro", "num_cache_clusters": 3}
     found = advice(
         resource("aws_elasticache_replication_group", "database/cache", **nodes),
         *(resource("aws_nat_gateway", f"networking/nat-{number}") for number in range(2)),
     )
-    assert [item.setting for item in found] == ["network.nat_gateways", "elasticache.replicas"]
+    assert [(item.setting, item.instead[0]) for item in found] == [
+        ("network.nat_gateways", "0"),
+        ("network.nat_gateways", "1"),
+        ("elasticache.replicas", "0"),
+    ]

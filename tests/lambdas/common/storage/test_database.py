@@ -7,10 +7,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any
 
 import boto3
+import msgspec
 import pytest
 from aws_lambda_powertools.logging import Logger
 
@@ -251,6 +252,83 @@ def test_an_unreachable_database_raises_503(
         with pytest.raises(Problem) as problem:
             Database(settings, session, logger).read("SELECT 1")
     assert problem.value.code == "database_unavailable"
+
+
+class ResumingServer:
+    """Forwards connections to PostgreSQL. While `is_paused`, it accepts them but sends nothing."""
+
+    def __init__(self, port: int) -> None:
+        self.is_paused = False
+        self._port = port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self._open: list[socket.socket] = []
+        self.address = f"127.0.0.1:{self._server.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def pause(self) -> None:
+        """Closes all connections, as PostgreSQL does after `idle_session_timeout`."""
+        self.is_paused = True
+        for connection in self._open:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _serve(self) -> None:
+        while True:
+            client, _ = self._server.accept()
+            if self.is_paused:
+                self._open.append(client)
+                continue
+            server = socket.create_connection(("127.0.0.1", self._port))
+            self._open += [client, server]
+            for source, target in ((client, server), (server, client)):
+                threading.Thread(target=_copy, args=(source, target), daemon=True).start()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.mark.parametrize("is_write", [False, True], ids=["read", "write"])
+def test_a_paused_database_raises_503_until_it_has_resumed(
+    postgres: Postgres,
+    name: str,
+    session: boto3.session.Session,
+    logger: Logger,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_write: bool,
+) -> None:
+    """The cluster pauses after it has closed the idle connection of a frozen function."""
+    settings = postgres.settings(name)
+    server = ResumingServer(int(settings.rds_endpoint.rpartition(":")[2]))
+    database = Database(
+        msgspec.structs.replace(settings, rds_endpoint=server.address), session, logger
+    )
+    use: Callable[[], object] = (
+        (lambda: add(database, 7))
+        if is_write
+        else (lambda: database.read("SELECT count(*) FROM notes"))
+    )
+    database.read("SELECT 1")
+    server.pause()
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "NETWORK_TIMEOUT", 0.3)
+        for _ in range(2):
+            with pytest.raises(Problem) as problem:
+                use()
+            assert (problem.value.status, problem.value.headers["Retry-After"]) == (503, "5")
+    server.is_paused = False
+    use()
+    assert notes(postgres, name) == ([7] if is_write else [])
+    database._drop()
+
+
+def test_two_waits_for_a_paused_database_end_before_api_gateways_timeout() -> None:
+    """A request waits for the end of the old connection and for a new one."""
+    assert 2 * module.NETWORK_TIMEOUT + module.STATEMENT_TIMEOUT < 29
 
 
 class Secrets:
