@@ -6,18 +6,31 @@ import dataclasses
 import io
 import json
 import sys
+import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
-from rich.status import Status
+from rich.live import Live
+from rich.spinner import Spinner
+from rich.text import Text
 
-out = Console(highlight=False, soft_wrap=True)
+
+class _ResultConsole(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        _line.stop()
+        super().print(*objects, **options)
+
+
+out = _ResultConsole(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 PLAIN_INTERVAL = 15.0
 """Seconds between progress lines if the output is not a terminal (a file, a pipe, CI)."""
+REFRESHES = 2
+"""Refreshes of the progress line per second, which update the estimated time."""
 
 
 def accept_any_encoding() -> None:
@@ -55,7 +68,13 @@ def print_json(value: Any) -> None:
         is_dataclass = dataclasses.is_dataclass(item) and not isinstance(item, type)
         return dataclasses.asdict(item) if is_dataclass else str(item)
 
-    sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=convert) + "\n")
+    print_text(json.dumps(value, indent=2, sort_keys=True, default=convert) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Prints a command's result to standard output without any change."""
+    _line.stop()
+    sys.stdout.write(text)
 
 
 def print_result(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
@@ -68,31 +87,139 @@ def print_result(value: Any, lines: Iterable[str], *, as_json: bool) -> None:
 
 
 class Progress:
-    """Progress line of a long step.
+    """The current step of a command, with the estimated time until the command ends.
 
-    Updates one line on a terminal. Elsewhere, prints a new line every PLAIN_INTERVAL seconds.
+    Updates one line on a terminal. Elsewhere, prints a new line every PLAIN_INTERVAL seconds. Steps
+    can contain steps, also in other threads: the line shows the one that began last.
     """
 
-    def __init__(self) -> None:
-        self._status: Status | None = err.status("") if err.is_terminal else None
-        self._printed = time.monotonic()
+    def __init__(self, text: str = "") -> None:
+        self._text = text
+        self._end: float | None = None
 
     def __enter__(self) -> Progress:
-        if self._status:
-            self._status.start()
+        _line.begin(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._status:
-            self._status.stop()
+        _line.end(self)
 
-    def show(self, line: str) -> None:
-        """Displays the current progress of the step."""
-        if self._status:
-            # The line must not wrap: the terminal could not erase all of it. A spinner precedes it.
-            width = max(err.width - len("⠋ "), 1)
-            shown = line if len(line) <= width else f"{line[: width - 1]}…"
-            self._status.update(shown.replace("[", r"\["))
-        elif time.monotonic() - self._printed >= PLAIN_INTERVAL:
-            self._printed = time.monotonic()
-            report(line)
+    def show(self, text: str, left: float | None = None) -> None:
+        """Displays the current progress of the step.
+
+        Args:
+            left: Seconds until the step ends, if it can estimate them.
+        """
+        self._text = text
+        self._end = None if left is None else time.monotonic() + left
+        _line.update(self)
+
+    def render(self, width: int, command_end: float | None) -> str:
+        """Returns the text of at most `width` characters. Shortens the step, not the estimate."""
+        ends = [end for end in (self._end, command_end) if end is not None]
+        left = max(ends) - time.monotonic() if ends else 0.0
+        estimate = f", about {format_duration(left)} left" if left >= 1 else ""
+        room = max(width - len(estimate), 1)
+        text = self._text if len(self._text) <= room else f"{self._text[: room - 1]}…"
+        return f"{text}{estimate}"[: max(width, 1)]
+
+
+@contextmanager
+def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
+    """Shows progress while a command runs, with the estimated time until it ends.
+
+    Args:
+        text: What the progress line shows while no step has a Progress.
+        seconds: The expected duration of the command.
+
+    Yields:
+        A function that returns the seconds since the start, without those in `without_progress`.
+    """
+    end = time.monotonic() + seconds
+    _line.command_end = end
+
+    def elapsed() -> float:
+        return time.monotonic() - ((_line.command_end or end) - seconds)
+
+    try:
+        with Progress(text):
+            yield elapsed
+    finally:
+        _line.command_end = None
+
+
+@contextmanager
+def without_progress() -> Iterator[None]:
+    """Removes the progress line while the operator answers or another program writes output."""
+    begun = time.monotonic()
+    _line.stop()
+    yield
+    if _line.command_end is not None:
+        _line.command_end += time.monotonic() - begun
+    _line.start()
+
+
+class _Line:
+    """The progress line, which all steps share."""
+
+    command_end: float | None = None
+    """When the command will probably end, as monotonic time in seconds. None if unknown."""
+
+    def __init__(self) -> None:
+        self._steps: list[Progress] = []
+        self._live: Live | None = None
+        self._spinner = Spinner("dots")
+        self._printed = 0.0
+        self._lock = threading.RLock()
+
+    def begin(self, step: Progress) -> None:
+        with self._lock:
+            if not self._steps:
+                self._printed = time.monotonic()
+            self._steps.append(step)
+            self.start()
+
+    def end(self, step: Progress) -> None:
+        with self._lock:
+            self._steps.remove(step)
+            is_over = not self._steps
+        if is_over:
+            self.stop()
+
+    def update(self, step: Progress) -> None:
+        with self._lock:
+            self.start()
+            if not err.is_terminal and time.monotonic() - self._printed >= PLAIN_INTERVAL:
+                self._printed = time.monotonic()
+                report(step.render(sys.maxsize, self.command_end))
+
+    def start(self) -> None:
+        """Shows the line on a terminal, if a step is in progress."""
+        with self._lock:
+            if self._live is None and self._steps and err.is_terminal:
+                self._live = Live(
+                    console=err,
+                    get_renderable=self._render,
+                    refresh_per_second=REFRESHES,
+                    transient=True,
+                    redirect_stdout=False,
+                )
+                self._live.start(refresh=True)
+
+    def stop(self) -> None:
+        """Removes the line until a step begins or shows its progress."""
+        with self._lock:
+            live, self._live = self._live, None
+        if live:
+            live.stop()
+
+    def _render(self) -> Spinner:
+        # Takes no lock, because a thread that holds it may wait for the thread that renders.
+        step = next(reversed(self._steps), None)
+        # The line must not wrap: the terminal could not erase all of it. A spinner precedes it.
+        width = err.width - len("⠋ ")
+        self._spinner.update(text=Text(step.render(width, self.command_end) if step else ""))
+        return self._spinner
+
+
+_line = _Line()

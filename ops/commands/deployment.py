@@ -16,6 +16,8 @@ from ops.commands.options import (
     EnvironmentArgument,
     JsonOption,
     RootOption,
+    ask,
+    ask_confirmation,
     check_environment,
 )
 from ops.commands.releases import BakeOption, PromoteOption, WeightOption, settings
@@ -142,9 +144,7 @@ def promote(
         plan_confirmation(target, yes),
         settings=settings(weight, bake, promote=False),
         examined=not skip_doctor,
-        approve=(lambda question: str(typer.prompt(question, err=True)))
-        if sys.stdin.isatty()
-        else None,
+        approve=ask if sys.stdin.isatty() else None,
     )
     print_result(result, [f"{target} runs {result['commit']}"], as_json=as_json)
 
@@ -174,7 +174,7 @@ def remove(
 
     def confirm(plan: PlanFile) -> None:
         report(f"Removal of {environment}: " + describe_counts(plan.counts))
-        if not yes and typer.prompt(f"Type {environment} to destroy it", err=True) != environment:
+        if not yes and ask(f"Type {environment} to destroy it") != environment:
             raise OperatorError(f"Not removed, because the input was not {environment}")
 
     cloud = connect(environment, root)
@@ -245,7 +245,7 @@ def plan_confirmation(environment: str, yes: bool) -> Callable[[PlanFile], None]
         report(f"Plan for {environment}: " + "\n".join(plan.lines()))
         if yes or not any(plan.counts.values()):
             return
-        if not typer.confirm("Apply it?", err=True):
+        if not ask_confirmation("Apply it?"):
             raise OperatorError("Not applied, because the operator declined")
 
     return confirm

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from typing import Annotated
 import typer
 
 from ops.commands.options import EnvironmentOrExampleArgument
-from ops.console import report
+from ops.console import print_text, report
 from ops.root import write_text
 from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
@@ -73,4 +72,4 @@ def diagram(
         write_text(output, text)
         report(f"Wrote {output}")
     else:
-        sys.stdout.write(text)
+        print_text(text)

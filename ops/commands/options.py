@@ -11,7 +11,20 @@ from typing import Annotated, Any
 import typer
 
 from environments import environment_names, example_names
+from ops.console import without_progress
 from ops.root import PROJECT, Root
+
+
+def ask(question: str, *, hide_input: bool = False) -> str:
+    """Prompts the operator on standard error, and returns the answer."""
+    with without_progress():
+        return str(typer.prompt(question, hide_input=hide_input, err=True))
+
+
+def ask_confirmation(question: str) -> bool:
+    """Prompts the operator on standard error. Returns True if the answer is yes."""
+    with without_progress():
+        return typer.confirm(question, err=True)
 
 
 def _parse_root(value: str | Root) -> Root:

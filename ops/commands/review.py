@@ -5,15 +5,20 @@ from __future__ import annotations
 import enum
 import functools
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ops.cloud import connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
-from ops.console import out, print_json, report
+from ops.commands.options import (
+    ROOT,
+    EnvironmentArgument,
+    JsonOption,
+    RootOption,
+    ask_confirmation,
+)
+from ops.console import out, print_json, print_text, report
 from ops.errors import OperatorError
 from ops.root import write_text
 
@@ -142,7 +147,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
             raise OperatorError(f"{output} cannot be written: {error.strerror}") from error
         report(f"Wrote {output}: {result.summary}")
     else:
-        sys.stdout.write(text)
+        print_text(text)
 
 
 def _rendered(result: Review, stack: Synthesized | None, form: Format) -> str:
@@ -192,7 +197,7 @@ def apply(
         report(f"Reviewed plan for {environment}: {receipt.summary}")
         for address, verb in sorted(receipt.destroys.items()):
             report(f"  {verb} {address}")
-        if not yes and any(receipt.counts.values()) and not typer.confirm("Apply it?", err=True):
+        if not yes and any(receipt.counts.values()) and not ask_confirmation("Apply it?"):
             raise OperatorError("Not applied, because the operator declined")
 
     cloud = connect(environment, root)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ops.cloud import connect
-from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption
+from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOption, ask
 from ops.console import print_json, print_line, report
 from ops.upkeep.secrets import DATABASE, SIGNING_KEY, Secrets
 
@@ -51,11 +51,7 @@ def set_(
     if clear:
         report(f"Cleared {name}" if secrets.clear(name) else f"{name} was already unset")
         return
-    value = (
-        typer.prompt(f"Value of {name}", hide_input=True, err=True)
-        if sys.stdin.isatty()
-        else sys.stdin.read()
-    )
+    value = ask(f"Value of {name}", hide_input=True) if sys.stdin.isatty() else sys.stdin.read()
     report(
         f"Stored {name}; functions use it within 5 minutes"
         if secrets.store(name, value)

@@ -12,7 +12,7 @@ from typing import Any
 
 from ops.checkout import Checkout, checkout
 from ops.cloud import Cloud
-from ops.console import report
+from ops.console import report, without_progress
 from ops.deployment.deploy import DEPLOYMENT, deploy_environment
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
@@ -75,9 +75,10 @@ def run_suite(name: str) -> None:
     report(f"Gate {name}: running")
     command = [sys.executable, "-m", "pytest", "-q", *SUITES[name]]
     # Standard output is reserved for the JSON result of the command.
-    status = subprocess.run(
-        command, cwd=PROJECT, check=False, stdout=sys.stderr.fileno()
-    ).returncode
+    with without_progress():
+        status = subprocess.run(
+            command, cwd=PROJECT, check=False, stdout=sys.stderr.fileno()
+        ).returncode
     if status:
         raise OperatorError(
             f"Gate {name} failed (pytest exit status {status}): nothing was promoted"

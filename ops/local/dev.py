@@ -25,6 +25,7 @@ from watchfiles import watch
 
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.console import out, report
+from ops.durations import estimated
 from ops.errors import OperatorError
 from ops.functions.packages import package
 from ops.functions.versions import Functions
@@ -46,6 +47,8 @@ DEBOUNCE = 50
 """Milliseconds without changes before saved files are processed. Editors save in several steps."""
 TICK = 200
 """Milliseconds between checks of the keyboard."""
+START = 90.0
+"""Seconds that the platform takes to start, until its duration on this machine is known."""
 APPLY, QUIT = "a", "q"
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
 """Suffixes of watched files. Editors also write temporary files."""
@@ -322,6 +325,7 @@ def develop(root: Root) -> None:
     Raises:
         OperatorError: the platform failed to start.
     """
-    started = start_platform(root)
+    with estimated("up", {}, START):
+        started = start_platform(root)
     report(f"Up in {sum(started.seconds.values()):.0f} s, API {started.platform['apiUrl']}")
     LiveDevelopment(root).run()

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from ops.console import Progress, format_duration, report
+from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.process_identity import find_process
 from ops.root import read_json, write_json
@@ -116,21 +116,20 @@ class Apply:
             self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
-        """Returns one line with the completed actions, the estimated remaining time, and the
-        longest running action.
-
-        The estimate is the mean time of the completed actions.
-        """
+        """Returns one line with the completed actions and the longest running action."""
         if self.planned is None:
             return f"terraform: reading ({self.refreshed} resources read)"
         text = f"terraform: {self.done} of {self.planned}"
-        if self.done and self._began is not None and self.done < self.planned:
-            rest = (now - self._began) / self.done * (self.planned - self.done)
-            text += f", about {format_duration(rest)} left"
         if self._active:
             address = min(self._active, key=self._active.__getitem__)
             text += f", waiting for {address} ({now - self._active[address]:.0f} s)"
         return text
+
+    def seconds_left(self, now: float) -> float | None:
+        """Returns the mean time of the completed actions, times the remaining ones, in seconds."""
+        if not self.planned or not self.done or self._began is None:
+            return None
+        return (now - self._began) / self.done * (self.planned - self.done)
 
 
 @dataclass(frozen=True)
@@ -335,7 +334,8 @@ class Terraform:
 
     def _run_checked(self, command: str, *options: str) -> str:
         """Runs a command and returns its standard output."""
-        result = self._run(command, *options)
+        with Progress(f"terraform {command}"):
+            result = self._run(command, *options)
         if result.returncode:
             raise TerraformError(
                 f"terraform {command} failed:\n{result.stderr.strip() or result.stdout.strip()}"
@@ -366,7 +366,8 @@ class Terraform:
                     except json.JSONDecodeError:
                         # Terraform writes plain text if an error occurs before the JSON stream.
                         state.errors.append(line.strip())
-                    progress.show(state.line(time.monotonic()))
+                    now = time.monotonic()
+                    progress.show(state.line(now), state.seconds_left(now))
                 status = process.wait()
         if stop.reason or status < 0 or stop.interrupts > 1:
             raise TerraformKilledError(

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ops.console import Progress
 from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 from ops.terraform.toolchain import (
@@ -58,7 +59,14 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     environment = {**os.environ, **program_variables(), "CDKTF_OUTDIR": str(out), **variables}
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
-    result = subprocess.run(
+    with Progress(f"synthesizing {', '.join(environments) or 'all environments'}"):
+        result = _run_program(environment)
+    if result.returncode:
+        raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
+
+
+def _run_program(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         # -O skips the type checks of the bindings, which take a third of the run time. Tests run
         # with these checks.
         [program_python(), "-O", "main.py"],
@@ -68,8 +76,6 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
         text=True,
         check=False,
     )
-    if result.returncode:
-        raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
 
 
 def format_hcl(stack: Path, root: Root) -> None:

@@ -20,7 +20,6 @@ from typer.testing import CliRunner
 
 from ops.__main__ import app, main
 from ops.commands.index import ENTRIES, Entry
-from ops.console import Progress
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
 
@@ -276,18 +275,3 @@ def test_a_command_that_succeeded_prints_the_next_step_on_a_terminal(
         assert bool(printed) == (is_terminal and status != 1)
         assert not printed or printed.startswith("Next: ops ")
         assert "{" not in printed
-
-
-def test_a_long_progress_line_stays_one_line_on_a_narrow_terminal(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    narrow = Console(stderr=True, soft_wrap=True, force_terminal=True, width=40)
-    monkeypatch.setattr("ops.console.err", narrow)
-    with Progress() as progress:
-        progress.show("terraform: 58 of 476, waiting for aws_s3_bucket.storage_artifacts " * 3)
-        assert progress._status
-        progress._status._live.refresh()
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
-    lines = re.split(r"[\r\n]+", shown)
-    assert "terraform: 58 of 476" in shown
-    assert max(map(len, lines)) <= 40

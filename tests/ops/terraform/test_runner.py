@@ -60,14 +60,14 @@ class TestApply:
         ):
             state.feed(message, float(at))
         # One of three actions took 30 s.
-        assert state.line(now=31.0) == (
-            "terraform: 1 of 3, about 60 s left, waiting for aws_sqs_queue.slow (30 s)"
-        )
+        assert state.line(now=31.0) == ("terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)")
+        assert state.seconds_left(now=31.0) == 60.0
 
     def test_progress_line_counts_refreshed_resources_before_the_plan(self) -> None:
         state = Apply()
         state.feed(hook("refresh_complete", "a.b"), 0.0)
         assert state.line(1.0) == "terraform: reading (1 resources read)"
+        assert state.seconds_left(1.0) is None
 
     def test_failed_resource_is_neither_active_nor_done(self) -> None:
         state = Apply()
@@ -214,9 +214,9 @@ class TestRuns:
 
         def interrupt() -> None:
             log = tmp_path / "log.jsonl"
-            while not (log.exists() and last_run(stack.directory)):
+            # The program writes this line after it has installed its handler.
+            while not (log.exists() and "change_summary" in log.read_text()):
                 time.sleep(0.05)
-            time.sleep(0.5)
             os.kill(os.getpid(), signal.SIGINT)
 
         threading.Thread(target=interrupt).start()

@@ -1,0 +1,52 @@
+"""Estimates how long commands take, from the last time that they ran."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ops.console import expecting
+from ops.root import PROJECT, read_json, write_json
+
+FILE = PROJECT / ".build" / "durations.json"
+"""Seconds that commands took when they last ran to their end, by name and arguments."""
+IRRELEVANT = {"root", "as_json", "yes", "form", "output", "out_plan", "approved_by"}
+"""Arguments that hardly change how long a command takes."""
+
+
+@contextmanager
+def estimated(
+    name: str, arguments: Mapping[str, Any], seconds: float, file: Path = FILE
+) -> Iterator[None]:
+    """Shows progress with an estimate while a command runs, and stores the command's duration.
+
+    The estimate is the duration of the last run with the same arguments. Time in which the command
+    waited for the operator's answer does not count.
+
+    Args:
+        name: The command's name, for example `up`.
+        seconds: The estimate for the first run.
+        file: Where the durations are stored.
+    """
+    relevant = sorted((key, value) for key, value in arguments.items() if key not in IRRELEVANT)
+    run = " ".join([name, *(f"{key}={value}" for key, value in relevant if value)])
+    known = _read(file).get(run, seconds)
+    with expecting(f"ops {name}", known) as elapsed:
+        yield
+        took = elapsed()
+    # In a checkout that cannot be written, estimates do not improve.
+    with suppress(OSError):
+        file.parent.mkdir(exist_ok=True)
+        write_json(file, {**_read(file), run: round(took, 1)})
+
+
+def _read(file: Path) -> dict[str, float]:
+    try:
+        durations = read_json(file)
+    except OSError:
+        return {}
+    if not isinstance(durations, dict):
+        return {}
+    return {run: took for run, took in durations.items() if isinstance(took, int | float)}
