@@ -29,7 +29,7 @@ OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
 .DEFAULT_GOAL := help
-.PHONY: help setup cdktn installed up down dev status logs synth generate test nightly types docs lint audit sbom lock
+.PHONY: help setup toolchain cdktn installed up down dev status logs synth generate test nightly types docs lint audit sbom lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -38,7 +38,10 @@ help:  ## List these commands
 	    -e 's/make logs  */make logs SERVICE=auth      /' \
 	    -e 's/make test  */make test [ARGS=...]        /'
 
-setup: $(VENV)/.synced $(BIN)/ops node_modules/.installed  ## Install the locked toolchain into the checkout
+setup:  ## Install the locked toolchain into the checkout
+	@$(PYTHON) tools/exclusively.py .build/setup.lock $(MAKE) --no-print-directory toolchain
+
+toolchain: $(VENV)/.synced $(BIN)/ops node_modules/.installed
 
 $(BIN)/pipenv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -1,0 +1,52 @@
+"""Tests that two set-ups in one checkout run one after the other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ops.root import PROJECT
+
+SCRIPT = PROJECT / "tools" / "exclusively.py"
+
+
+def start(lock: Path, command: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(lock), "sh", "-c", command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_second_command_waits_for_the_first_and_all_programs_that_it_started(
+    tmp_path: Path,
+) -> None:
+    lock, log = tmp_path / "build" / "lock", tmp_path / "log"
+    # The first command ends before the program that it starts.
+    first = start(lock, f"echo begin >> {log}; (sleep 1; echo end >> {log}) & echo started")
+    assert first.stdout
+    assert first.stdout.readline() == "started\n"
+    second = start(lock, f"echo second >> {log}")
+    _, message = second.communicate()
+    assert "another `make setup`" in message
+    assert log.read_text().split() == ["begin", "end", "second"]
+    first.communicate()
+
+
+def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
+    process = start(tmp_path / "lock", "exit 7")
+    assert process.wait() == 7
+
+
+def test_a_checkout_that_cannot_be_written_needs_no_lock(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output, message = start(tmp_path / "file" / "lock", "echo done").communicate()
+    assert (output, message) == ("done\n", "")
+
+
+def test_setup_uses_the_lock() -> None:
+    makefile = (PROJECT / "Makefile").read_text()
+    [recipe] = [line for line in makefile.splitlines() if "exclusively.py" in line]
+    assert f"\nsetup:  ## Install the locked toolchain into the checkout\n{recipe}\n" in makefile

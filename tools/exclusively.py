@@ -1,0 +1,37 @@
+"""Runs a command while no other one runs with the same lock.
+
+    python tools/exclusively.py LOCK COMMAND [ARGUMENT ...]
+
+`make setup` uses it, so that two of them in one checkout do not install into the same folders. The
+lock ends with the command and all programs that it started, also if they are killed. Runs the
+command without a lock if the file cannot be written: in such a checkout, nothing can be installed.
+"""
+
+import fcntl
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Waits for the lock, then replaces this process by the command."""
+    path, command = Path(sys.argv[1]), sys.argv[2:]
+    # An interrupt while this process waits prints no traceback.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        path.parent.mkdir(exist_ok=True)
+        lock = os.open(path, os.O_WRONLY | os.O_CREAT, 0o644)
+    except OSError:
+        os.execvp(command[0], command)  # noqa: S606 - the command is make
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        sys.stderr.write("Waiting until another `make setup` in this checkout has ended\n")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    os.set_inheritable(lock, True)
+    os.execvp(command[0], command)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main()
