@@ -83,6 +83,16 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     out_plan: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Save the new plan to this file.")
     ] = None,
+    offline: Annotated[
+        bool,
+        typer.Option(
+            "--offline", help="Compare the checkout with a commit, without AWS and its state."
+        ),
+    ] = False,
+    base: Annotated[
+        str,
+        typer.Option("--base", metavar="COMMIT", help="The commit with which --offline compares."),
+    ] = "HEAD",
     refresh: Annotated[bool, typer.Option(help="Refresh the state before planning.")] = True,
     lock: Annotated[bool, typer.Option(help="Lock the state while planning.")] = True,
     checkov: Annotated[
@@ -98,8 +108,13 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     """Review a plan: its changes, outages, access and cost, with a verdict on each change.
 
     The verdicts are safe, review, dangerous and irreversible. Exit status 3 means that the verdict
-    is the one in --fail-on or more severe.
+    is the one in --fail-on or more severe. The option --offline needs no AWS account: it reviews
+    the changes of the checkout since a commit.
     """
+    if offline and (plan or out_plan):
+        raise typer.BadParameter(
+            "--offline cannot be combined with --plan or --out", param_hint="--offline"
+        )
     from ops.cost.usage import load_usage  # noqa: PLC0415 - only this command needs it
     from ops.review.checkov import uses_checkov, with_checkov  # noqa: PLC0415
     from ops.review.run import (  # noqa: PLC0415
@@ -107,11 +122,14 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         print_apply_command,
         review_file,
         review_new,
+        review_offline,
     )
 
     used = load_usage(usage)
     connected = functools.partial(connect, environment, root)
-    if plan:
+    if offline:
+        reviewed = review_offline(environment, root, used, base)
+    elif plan:
         reviewed = review_file(connected, environment, root, plan, used)
     else:
         options = [*([] if refresh else ["-refresh=false"]), *([] if lock else ["-lock=false"])]

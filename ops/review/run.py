@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ops.cloud import Cloud
 from ops.console import report
 from ops.cost.usage import Usage
 from ops.functions.versions import Functions
+from ops.review.offline import plan_offline
 from ops.review.receipt import (
     Receipt,
     check_receipt,
@@ -85,6 +86,21 @@ def review_new(
         except BaseException:
             remove_plan(file)
             raise
+
+
+def review_offline(environment: str, root: Root, usage: Usage | None, base: str) -> Reviewed:
+    """Reviews what the checkout changes in comparison with a commit. Needs no AWS account.
+
+    Args:
+        base: The commit: a hash, a branch or a tag.
+
+    Raises:
+        OperatorError: The commit does not exist, or synthesis or planning failed.
+    """
+    document, directory, note = plan_offline(environment, root, base)
+    reviewed = _reviewed(document, environment, directory, usage, None)
+    result = replace(reviewed.review, notes=(note, *reviewed.review.notes))
+    return replace(reviewed, review=result)
 
 
 def review_file(

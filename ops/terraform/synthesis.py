@@ -44,7 +44,13 @@ _TEXTS = re.compile(r"<<EOF\n(.*?\n)EOF$", re.DOTALL | re.MULTILINE)
 _ENDS_OF_BLOCKS = re.compile(r"^\}\n(?=(?:resource|data|output|provider) )", re.MULTILINE)
 
 
-def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, str]) -> None:
+def synthesize(
+    environments: Sequence[str],
+    out: Path,
+    variables: Mapping[str, str],
+    *,
+    source: Path = PROJECT,
+) -> None:
     """Writes `<out>/stacks/<environment>/cdk.tf.json` for each environment.
 
     Args:
@@ -52,6 +58,7 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
         out: The output directory.
         variables: Variables for the environment files, in addition to the process's environment.
             With `HCL`, the file is cdk.tf.
+        source: The directory that contains main.py.
 
     Raises:
         OperatorError: The program failed. The message is its output.
@@ -60,17 +67,17 @@ def synthesize(environments: Sequence[str], out: Path, variables: Mapping[str, s
     if environments:
         environment["PLATFORM_ENVIRONMENTS"] = ",".join(environments)
     with Progress(f"synthesizing {', '.join(environments) or 'all environments'}"):
-        result = _run_program(environment)
+        result = _run_program(environment, source)
     if result.returncode:
         raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
 
 
-def _run_program(environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+def _run_program(environment: Mapping[str, str], source: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         # -O skips the type checks of the bindings, which take a third of the run time. Tests run
         # with these checks.
         [program_python(), "-O", "main.py"],
-        cwd=PROJECT,
+        cwd=source,
         env=environment,
         capture_output=True,
         text=True,

@@ -89,6 +89,8 @@ review dev --format pdf                 2 | --format | 'pdf' is not one of 'text
 review dev --fail-on bad                2 | --fail-on | 'bad' is not one of 'review'
 review dev --plan /missing.plan         2 | --plan | '/missing.plan' does not exist
 review dev --plan /etc/hostname         1 | /etc/hostname is not a plan | terraform show -json
+review dev --offline --out x            2 | --offline | cannot be combined with --plan or --out
+review dev --offline --base nothing     1 | 'nothing' is not a commit | use a hash, branch or tag
 review dev --usage 7m                   1 | 7m does not exist | one of 100m, 1m, idle
 apply dev                               2 | Missing option '--reviewed' | ops apply --help
 apply dev --reviewed /missing.plan      2 | --reviewed | '/missing.plan' does not exist
