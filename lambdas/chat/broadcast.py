@@ -105,7 +105,9 @@ class DeliveryQueues:
         return not failed
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None) -> bool:
-        """Queues the removal of a user's connections from the room. None means all users."""
+        """Queues the removal of a user's connections from the room, or of all connections if
+        `user_id` is None.
+        """
         body = msgspec.json.encode({"roomId": room_id, "userId": user_id, "reason": reason})
         return self._send(QueueUrl=self._retries_url, MessageBody=body.decode())
 
@@ -173,7 +175,8 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections from the room. None means all users. Notifies clients.
+        """Removes the connections of a user, or of all users if `user_id` is None. Notifies
+        clients.
 
         If the cache is unavailable, the delivery function removes the connections later.
         """

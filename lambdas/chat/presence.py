@@ -45,7 +45,8 @@ class Presence:
         audiences = self._people.read_online_audiences([*own, *others[:INLINE_LIMIT]])
         is_first = all(c.user_id != user_id for c in present)
         if is_first:
-            # If an earlier connection had no disconnect event, its audience is still stored.
+            # If the disconnect event of an earlier connection was lost, the audience of its
+            # announcement is still stored.
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:

@@ -75,7 +75,10 @@ class Signals:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Stores the audience of each user's online announcement. Keeps larger stored audiences."""
+        """Stores who receives each user's online announcement.
+
+        Keeps a larger audience that is already stored.
+        """
         key = _online_key(room_id)
         scores = {
             user_id: _AUDIENCES.index(audience)

@@ -21,5 +21,5 @@ Id = Annotated[
 
 
 def is_id(text: str) -> bool:
-    """Returns True if the text has the format of all ids."""
+    """Returns True if the text has the format of an id."""
     return re.fullmatch(_FORMAT, text) is not None

@@ -1,4 +1,4 @@
-"""The data of the post service's events.
+"""Builds the data of the post service's events.
 
 For an anonymous post or comment, the author's id is omitted.
 """
@@ -16,7 +16,8 @@ def post_data(post: Post) -> dict[str, Any]:
 def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
     """Returns the data of CommentCreated and CommentDeleted.
 
-    With `post`, the data contains the id of the post's author, to notify this user.
+    With `post`, the data also contains the id of the post's author, so that this user can be
+    notified.
     """
     recipient = {"postAuthorId": post.author_id} if post and post.author_id else {}
     return {

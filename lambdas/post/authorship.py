@@ -1,4 +1,4 @@
-"""The authors of posts and comments: permission to change them, and the displayed name."""
+"""Determines who may change posts and comments, and which author's name they show."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol

@@ -121,7 +121,7 @@ class PostApi:
         return Response.no_content()
 
     def like_post(self, request: Request) -> Response[None]:
-        """Likes a post. Each user counts once."""
+        """Adds the caller's like to a post. Another like of the same user has no effect."""
         validate(EmptyBody, request.json)
         self._posts.like(request.caller, _post_id(request))
         return Response.no_content()
@@ -260,8 +260,8 @@ def handler(event: Event, context: object) -> dict[str, Any]:
     """
     result = _serve(event, context)
     if "Records" in event and "statusCode" in result:
-        # The service could not start. If this returned the HTTP response, SQS would delete the
-        # messages.
+        # The service could not start. If the function returned the HTTP response, SQS would delete
+        # the messages.
         raise RuntimeError("the service could not start, so the batch was not processed")
     return result
 

@@ -29,11 +29,13 @@ class LikeStore(Protocol):
     """Stores likes and reads counters."""
 
     def add(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Adds a user's like of a post. Returns False if it exists already. Raises DeletedError."""
+        """Adds a user's like of a post. Returns False if it exists already. Raises DeletedError if
+        the post was deleted.
+        """
 
     def remove(self, post_id: str, user_id: str, event: Entry) -> bool:
-        """Deletes a user's like of a post. Returns False if it does not exist. Raises
-        DeletedError.
+        """Deletes a user's like of a post. Returns False if it does not exist. Raises DeletedError
+        if the post was deleted.
         """
 
     def read_engagement(

@@ -243,7 +243,7 @@ def post_not_found() -> Problem:
 
 
 def _distinct(tags: Sequence[str]) -> tuple[str, ...]:
-    """Returns the first tag for each `tag_key`."""
+    """Returns the tags without those that have the same `tag_key` as an earlier tag."""
     distinct: dict[str, str] = {}
     for tag in tags:
         distinct.setdefault(tag_key(tag), tag)

@@ -57,8 +57,8 @@ class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
 class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Replaces a deleted post until its comments, likes, tags and images are deleted.
 
-    `deleted_by` is the `actorId` of the event. `had_author_id` is the author of a public post. The
-    item has no content, and no index contains it.
+    `deleted_by` is the `actorId` of the event PostDeleted. `had_author_id` is the author of a
+    public post. The item has no content, and no index contains it.
     """
 
     post_id: str

@@ -124,8 +124,7 @@ class EmbeddedCloud:
         data.
 
         Args:
-            reset: Start every other service that cannot start with its data in the same way,
-                without its data.
+            reset: Do the same for every other service.
 
         Raises:
             OperatorError: A service did not start. The message contains its last log lines.

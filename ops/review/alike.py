@@ -60,7 +60,9 @@ class Alike:
 
     @property
     def subject(self) -> str:
-        """The resources, for example `16 CloudWatch log groups`, or the path of the only one."""
+        """The resources, for example `16 CloudWatch log groups`, or the path if the group has only
+        one resource.
+        """
         if len(self.changes) == 1:
             return f"{self._deposed}{noun(self._first.type, 1)} {self.changes[0].construct.path}"
         return f"{len(self.changes)} {self._deposed}{noun(self._first.type, len(self.changes))}"
@@ -151,7 +153,7 @@ def to_decide(groups: Iterable[Alike]) -> tuple[Alike, ...]:
 
 
 def _meaning(item: Judged) -> Hashable:
-    """Returns a key that is the same for changes that belong together."""
+    """Returns a key that is the same for changes of the same group."""
     change = item.change
     same: tuple[Hashable, ...] = (
         change.type,

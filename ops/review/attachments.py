@@ -83,7 +83,9 @@ def _breadth(arn: Any, context: Context) -> str:
 
 @functools.cache
 def managed_policies() -> Mapping[str, Any]:
-    """Returns the content of FILE: `policies` (broad, with the reason) and `others` (names)."""
+    """Returns the AWS managed policies in FILE: `policies` maps broad ones to the reason, `others`
+    are names.
+    """
     document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return {**document, "others": frozenset(document["others"])}
 

@@ -42,7 +42,7 @@ def rebuilt_indexes(change: Change) -> Iterator[str]:
 
 
 def _key_types(values: Mapping[str, Any], index: Mapping[str, Any]) -> list[Any]:
-    """Returns the types of an index's keys, which the table declares."""
+    """Returns the types of an index's key attributes. The table declares these types."""
     types = {item.get("name"): item.get("type") for item in _blocks(values, "attribute")}
     return [types.get(index.get(name)) for name in ("hash_key", "range_key")]
 

@@ -1,4 +1,4 @@
-"""Names of resource types in plain English, such as `CloudWatch log groups`."""
+"""Names resource types in plain English, such as `CloudWatch log groups`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds unexpected changes made outside Terraform in a plan, and ignores those by design."""
+"""Finds the changes in a plan that were made outside Terraform. Omits the expected ones."""
 
 from __future__ import annotations
 

@@ -192,7 +192,9 @@ class Change:
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a known value. All for a created or destroyed resource."""
+        """Attributes that change to a known value. All attributes if the resource is created or
+        destroyed.
+        """
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
     @cached_property

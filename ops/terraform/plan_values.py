@@ -225,8 +225,8 @@ def parsed_json(value: Any) -> Any | None:
 def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yields pairs of corresponding but different blocks in two lists.
 
-    Blocks correspond if their identifying attributes are equal. If a block has none, blocks at the
-    same position correspond.
+    Blocks correspond if their identifying attributes are equal. A block without identifying
+    attributes corresponds to the block at the same position.
     """
     old = [item for item in before if item not in after]
     new = [item for item in after if item not in before]

@@ -86,7 +86,8 @@ class Statement:
     def parsed_resources(self, *, certain: bool) -> list[str]:
         """Returns the resources as patterns, with `*` for the missing parts of incomplete ARNs.
 
-        AWS documents only for policies of users and roles that it completes ARNs.
+        In policies of users and roles, AWS completes ARNs. For other policies, AWS does not
+        document this.
 
         Args:
             certain: In other policies, True leaves ARNs incomplete, so that a pattern matches less
@@ -377,8 +378,8 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
                 )
-                # Skips the difference if it is empty, because computing it is slow for thousands of
-                # actions.
+                # `difference` is slow for thousands of actions, so it is not called if nothing
+                # would remain.
                 if statement.actions not in covered:
                     left |= statement.actions.difference(*covered)
                 if left:
@@ -402,7 +403,11 @@ def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the statement's patterns that match only these actions, then the other actions."""
+    """Returns patterns for the actions.
+
+    Uses the statement's own patterns if all their matches are in `actions`, and the names of the
+    other actions.
+    """
     names: list[str] = []
     unknown = actions & statement.unknown_actions
     for pattern in statement.patterns:

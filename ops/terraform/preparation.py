@@ -24,7 +24,7 @@ def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
 
 
 def stack_log(root: Root, environment: str) -> Path:
-    """Returns the log of Terraform in commands other than `ops up`."""
+    """Returns the path of Terraform's log in commands other than `ops up`."""
     return root.logs / f"terraform-{environment}.jsonl"
 
 

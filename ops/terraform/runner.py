@@ -281,7 +281,8 @@ class Terraform:
         return shown
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
-        """Applies a plan or the configuration. First stores a state that an earlier run could not.
+        """Applies a plan or the configuration. First stores the state that an earlier run could not
+        store.
 
         Args:
             plan: The plan to apply. None plans and applies the configuration.

@@ -138,7 +138,9 @@ _REDIRECTING = re.compile(
 
 
 def redirecting_variables(variables: Mapping[str, str] = os.environ) -> list[str]:
-    """Returns the set variables that make Terraform use another state, directory or options."""
+    """Returns the names of variables that would make Terraform use another state, directory or
+    options.
+    """
     return [name for name in variables if _REDIRECTING.fullmatch(name)]
 
 

@@ -59,7 +59,9 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     @property
     def record(self) -> str | None:
-        """The name under which the cache records this delivery, or None if it does not."""
+        """The name under which the cache records this delivery, or None if the cache does not
+        record it.
+        """
         if self.name is None or self.parts == 1:
             return self.name
         return part_name(self.name, self.part, self.parts)
@@ -245,7 +247,8 @@ class Fanout:
                 )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections from a room. None means all users. Notifies clients.
+        """Removes the connections of a user, or of all users if `user_id` is None. Notifies
+        clients.
 
         Raises CacheUnavailableError.
         """

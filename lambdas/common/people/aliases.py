@@ -1,4 +1,6 @@
-"""Aliases of anonymous authors. A user has one alias per context. Aliases do not reveal users."""
+"""Aliases of anonymous authors. A user has one alias per context, for example per room. An alias
+does not reveal its user.
+"""
 
 import hashlib
 from typing import TYPE_CHECKING, Literal, Unpack
@@ -61,7 +63,7 @@ class AliasStore:
     ) -> Alias:
         """Replaces the user's alias in a context by one with `alias_id`. Safe to repeat.
 
-        Existing items keep the old alias.
+        Existing posts, comments and messages keep the old alias.
         """
         key = _key(user_id, context_type, context)
         for digits in _DIGITS:

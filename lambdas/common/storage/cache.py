@@ -19,7 +19,7 @@ CACHE_TIMEOUT = 0.5
 
 
 class CacheSettings(Settings, frozen=True, kw_only=True):
-    """`elasticache_cluster` is host:port.
+    """The settings for connecting to the cache. `elasticache_cluster` is host:port.
 
     Without `elasticache_username`, clients send no credentials. Without `elasticache_ca_file`, they
     verify the server with the system's certificate authorities.

@@ -44,7 +44,7 @@ def verify(expected: dict[str, Any] | None = None) -> None:
 
 
 def find_changes(internals: dict[str, str]) -> list[str]:
-    """Returns the names that are missing or have another description."""
+    """Returns the names in `internals` that are missing or whose description has changed."""
     changed = []
     for name, description in sorted(internals.items()):
         try:

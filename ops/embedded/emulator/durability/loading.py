@@ -1,4 +1,6 @@
-"""Loads the saved state of the services. Keeps damaged files and uses the save before them."""
+"""Loads the saved state of the services. Keeps damaged files, and loads the previous save
+instead.
+"""
 
 from __future__ import annotations
 

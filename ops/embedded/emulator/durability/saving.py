@@ -123,7 +123,8 @@ class Saver:
         try:
             self._load()
         except BaseException:
-            # hypercorn would ignore the exception and serve requests without the saved state.
+            # The process ends here, because hypercorn would ignore the exception and serve requests
+            # without the saved state.
             traceback.print_exc()
             sys.stderr.flush()
             os._exit(1)
