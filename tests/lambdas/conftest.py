@@ -77,7 +77,7 @@ def log() -> io.StringIO:
 
 @pytest.fixture
 def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
-    # Powertools caches loggers by service name.
+    # Powertools caches loggers by service name, so each test uses another name.
     return Logger(service=request.node.name, stream=log)
 
 

@@ -383,8 +383,8 @@ def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synth
         # which belongs to AWS (API Gateway developer guide, "Set up an edge-optimized custom domain
         # name").
         "cloudfront:UpdateDistribution",
-        # The provider calls these before it deletes a security group or subnet in which Lambda
-        # has left network interfaces. They have no tags.
+        # The provider calls these two actions before it deletes a security group or subnet in which
+        # Lambda has left network interfaces. They have no tags.
         "ec2:DetachNetworkInterface",
         "ec2:DeleteNetworkInterface",
     ],

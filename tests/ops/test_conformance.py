@@ -1,4 +1,4 @@
-"""Tests the conformance checks against moto, whose gaps they must report."""
+"""Tests the conformance checks against moto, whose differences from AWS they must report."""
 
 from __future__ import annotations
 

@@ -15,7 +15,9 @@ from ops.deployment.environment_file import create_environment
 from ops.root import PROJECT, write_text
 
 
-def test_a_command_needs_no_home_no_utf8_and_no_environment_of_its_own(tmp_path: Path) -> None:
+def test_a_command_needs_no_home_directory_no_utf8_locale_and_no_active_environment(
+    tmp_path: Path,
+) -> None:
     variables = {
         **os.environ,
         "AWS_PROFILE": "missing",

@@ -298,7 +298,7 @@ class TestQuota:
         account = usage("u-1", DAY)
         assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
-        # The first ten calls fit in any case.
+        # The quota admits the first ten calls in any case.
         assert outcomes.count("completed") + outcomes.count("failed") >= 10
 
     def test_concurrent_reservations_fill_the_quota_exactly(

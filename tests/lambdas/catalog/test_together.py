@@ -142,7 +142,7 @@ class Load:
         return response
 
     def count(self, status: int, since: float) -> int:
-        """Returns how many requests have ended with this status since then."""
+        """Returns how many requests have ended with this status since the time `since`."""
         return sum(found == status and ended >= since for _, ended, found in list(self.statuses))
 
     def run_user(self, number: int) -> None:

@@ -227,13 +227,14 @@ def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
         assert limit(parted, start).demand(after) == pytest.approx(
             limit(whole, start).demand(before) / 8, rel=0.01
         )
-    # One frame at a time does not exceed the timeout, however many wait.
+    # Each part handles one frame at a time, so the time does not depend on the number of waiting
+    # frames.
     batch = limit(parted, "hot room: time to post the frames of a batch")
     assert batch.demand(after) < batch.capacity
-    # Each part is an event, but no connection gets a frame twice.
+    # Each part causes an event, but each connection still gets the frame only once.
     assert after.peak.traffic.rates[DELIVER] == 8 * before.peak.traffic.rates[DELIVER]
     assert after.peak.posts == pytest.approx(before.peak.posts)
-    # A request to SQS contains five of eight parts.
+    # One request to SQS contains up to five messages, and eight parts need eight messages.
     assert after.peak.calls["sqs.SendMessage"] == 2 * before.peak.calls["sqs.SendMessage"]
 
 

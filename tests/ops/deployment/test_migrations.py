@@ -144,7 +144,9 @@ def test_command_prints_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def dead_server() -> Iterator[tuple[str, list[bytes]]]:
-    """Yields the URL of a server that closes connections without a response, and the requests."""
+    """Yields the URL of a server that closes connections without a response, and the list of
+    received requests.
+    """
     requests: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 

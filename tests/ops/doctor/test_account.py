@@ -60,7 +60,7 @@ def test_missing_service_linked_roles_are_a_warning_with_a_command(cloud: Cloud)
     [result] = check_service_linked_roles(cloud)
     assert result.status == "warning"
     assert "rds.amazonaws.com" in result.detail
-    # Not needed, because the environment has no mail identity.
+    # The role for sending mail is not needed, because the environment has no mail identity.
     assert "email.cognito-idp" not in result.detail
     assert "--aws-service-name elasticache.amazonaws.com" in result.remedy
     iam = boto3.client("iam")

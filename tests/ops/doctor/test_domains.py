@@ -118,7 +118,9 @@ def test_certificate_that_is_not_issued_is_reported(
 
 @pytest.fixture
 def resolver() -> Iterator[tuple[str, list[int]]]:
-    """A fake of Google Public DNS's JSON API. The list contains the status to return."""
+    """A fake of Google Public DNS's JSON API: its address, and a list with the status that it
+    returns.
+    """
     statuses = [200]
     answer = {
         "Status": 0,

@@ -177,7 +177,7 @@ def test_granted_quotas_are_compared_with_the_account(
     clients = {"service-quotas": quota(value)}
     compared, unknown = check_granted(FakeCloud(environment, {}, clients=clients))
     assert compared.status == status
-    # The table of quotas has no code for this one.
+    # The table of quotas has no code for this quota.
     assert (unknown.status, "cognito.UserRead" in unknown.detail) == ("warning", True)
 
 

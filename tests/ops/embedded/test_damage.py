@@ -71,7 +71,7 @@ def test_the_save_before_a_damaged_one_is_used(
     assert time.time() - found["saved"] < 60
     assert Path(found["kept"]).read_bytes() == content
     assert "The saved data of dynamodb is damaged: used the save of " in recovery.lines()[-1]
-    # The journal completes the earlier save.
+    # The journal contains the changes after the earlier save.
     assert ids(server, table) == {"earlier", "later"}
 
 

@@ -122,7 +122,9 @@ def test_starting_a_running_cloud_starts_no_process(
 
 
 def test_idle_connections_are_kept_longer_than_by_terraform(embedded: EmbeddedCloud) -> None:
-    """Otherwise, a client retries a request that the server executed before it closed."""
+    """Otherwise, a client retries a request that the server executed before it closed the
+    connection.
+    """
     connection = connect_http(embedded)
     connection.connect()
     first_socket = connection.sock

@@ -75,7 +75,7 @@ print("verified")
     assert run_python(program) == "verified\n"
 
 
-def test_each_correction_is_described_for_a_report() -> None:
+def test_the_documentation_describes_each_correction() -> None:
     page = (PROJECT / "docs" / "architecture" / "embedded-aws.md").read_text()
     module = ast.parse((FILE.parent / "main.py").read_text())
     [correct] = [

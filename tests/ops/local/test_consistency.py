@@ -151,7 +151,7 @@ def test_data_is_not_deleted_after_an_interrupted_repair(root: Root, world: Worl
         run_apply(root, world)
 
 
-def test_a_damaged_record_does_not_replace_the_aws(root: Root, world: World) -> None:
+def test_a_damaged_record_does_not_reset_the_embedded_aws(root: Root, world: World) -> None:
     run_apply(root, world)
     (root.path / "aws").mkdir()
     (root.path / "fit.json").write_bytes(b"\xff")
@@ -160,7 +160,7 @@ def test_a_damaged_record_does_not_replace_the_aws(root: Root, world: World) -> 
     assert world.resets == 0
 
 
-def test_a_lost_state_is_refused_if_the_aws_has_tables(
+def test_a_lost_state_is_refused_if_the_embedded_aws_has_tables(
     root: Root, world: World, cloud: Cloud
 ) -> None:
     consistency = StateConsistency(root, root.path / "stack", world.reset)

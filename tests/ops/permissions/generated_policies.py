@@ -143,7 +143,7 @@ def _resource(draw: Draw) -> str:
 
 
 def _condition(draw: Draw) -> tuple[str, str, Any]:
-    """Returns an operator, a key and its values."""
+    """Returns a random condition: an operator, a key and its values."""
     if draw(st.integers(0, 3)) == 0:
         condition: tuple[str, str, Any] = draw(st.sampled_from(USUALLY_MET))
         return condition
@@ -429,7 +429,7 @@ class Requests:
         if pattern == "*" or self._random.random() < 0.05:
             pattern = self._random.choice(("arn:aws:s3:::files/a", "arn:aws:sns:eu-west-1:1:b"))
         pattern = ":".join([*pattern.split(":"), *["*"] * (5 - pattern.count(":"))])
-        # The simulator takes `*` in a request for a pattern.
+        # The simulator interprets `*` in a request as a pattern.
         return self._filled(pattern).replace("*", "x")
 
     def _principal(self, statement: Block) -> str | None:

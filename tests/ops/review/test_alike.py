@@ -209,7 +209,7 @@ def test_every_format_has_the_same_groups_before_the_changes() -> None:
     }
 
 
-def test_many_groups_leave_room_for_the_rest() -> None:
+def test_the_output_omits_some_of_many_groups_to_have_room_for_the_rest() -> None:
     result = reviewed(*(retention(f"logs-{number}", 1000, 999 - number) for number in range(300)))
     comment = review_markdown(result)
     assert len(comment) < 65_536

@@ -38,7 +38,7 @@ def test_file_of_actions_is_current() -> None:
     )
 
 
-def test_actions_have_their_level_and_whether_they_take_a_resource() -> None:
+def test_each_action_has_an_access_level_and_states_whether_it_accepts_resources() -> None:
     def action(level: str, *types: str) -> dict[str, object]:
         return {"access_level": level, "resource_types": {name: {} for name in types}}
 
@@ -106,7 +106,7 @@ def test_both_schemas_name_the_secrets_and_the_attributes_set_on_creation() -> N
     assert create_only_attributes("aws_rds_cluster") >= {"database_name"}
 
 
-def test_types_have_the_schema_in_the_mapping_or_the_one_of_the_same_name() -> None:
+def test_types_get_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
     """The sources name one type per schema, so the review and the permissions use one mapping."""
     names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
     types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",

@@ -639,7 +639,7 @@ def test_policy_rule_matches_the_change_of_its_case(
 
 
 @pytest.mark.parametrize(("rule", "verdict", "changed"), FORMS, ids=[case[0] for case in FORMS])
-def test_rule_matches_a_change_by_its_form(
+def test_rule_matches_a_deposed_imported_or_newly_sensitive_resource(
     rules: Rules, rule: str, verdict: Verdict, changed: Change
 ) -> None:
     assert [(item.rule, item.verdict) for item in judge(changed, [], rules)] == [(rule, verdict)]

@@ -272,7 +272,9 @@ def test_secrets_are_masked_even_if_the_plan_does_not_mark_them() -> None:
 
 
 def test_settings_of_an_existing_resource_are_not_safe() -> None:
-    """They change something that is in use. Those of a new one change nothing."""
+    """These settings change something that is in use. In a new resource, they would change
+    nothing.
+    """
     bucket = item("aws_s3_bucket", "b", None, {"bucket": "b"})
     function = item("aws_lambda_function", "f", None, {"function_name": "f"})
     blocks = {

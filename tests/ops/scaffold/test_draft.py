@@ -121,7 +121,7 @@ def test_a_missing_anchor_names_the_file_and_the_text_to_add(checkout: Path) -> 
         ("common", "is already the name"),  # the name of a folder in lambdas/
         ("storage", "is already the name"),  # a module
         ("platform", "is already the name"),  # a prefix of tables
-        ("environment", "is already the name"),  # its class would have the name of another one
+        ("environment", "is already the name"),  # its class would have the name of another class
     ],
 )
 def test_a_bad_or_taken_name_fails_with_one_line(name: str, message: str) -> None:

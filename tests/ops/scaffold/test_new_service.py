@@ -42,7 +42,9 @@ class Copy:
     path: Path
 
     def run(self, *command: str, **variables: str) -> str:
-        """Runs a Python module in the copy. Returns its output, and fails with it."""
+        """Runs a Python module in the copy. Returns its output. If the module fails, fails with the
+        output as message.
+        """
         done = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.path,

@@ -76,7 +76,9 @@ def test_a_body_matches_its_schema_unless_an_error_is_expected(
 
 
 @all_requests
-def test_the_values_to_keep_are_in_the_described_response(suite: Suite, request_: Request) -> None:
+def test_values_that_later_requests_use_are_in_the_described_response(
+    suite: Suite, request_: Request
+) -> None:
     response = operation_of(request_).responses[operation_of(request_).success]
     for path in request_.keep.values():
         value = response["content"]["application/json"]["example"]

@@ -16,7 +16,10 @@ from tests.ops.traffic.releases import FakeLambda
 
 @pytest.fixture
 def lambda_() -> FakeLambda:
-    """Version 1 of auth is live, and version 2 is published. They refer to different tables."""
+    """Returns a fake Lambda. Version 1 of auth is live, and version 2 is published.
+
+    The versions refer to different tables.
+    """
     return FakeLambda({"auth-lambda": {"1": b"one", "2": b"two"}})
 
 

@@ -119,7 +119,7 @@ class TestList:
     def test_provider_keys_are_among_the_secrets_of_the_stack(self, stored: Secrets) -> None:
         assert set(KEYS) <= {secret.name for secret in stored.all()}
 
-    def test_environment_of_an_older_program_is_rejected(self, cloud: Cloud) -> None:
+    def test_a_state_without_the_names_of_secrets_is_rejected(self, cloud: Cloud) -> None:
         store_state(cloud, {"api_url": "https://api"})
         with pytest.raises(OperatorError, match="run `ops deploy dev`"):
             Secrets(cloud)

@@ -49,7 +49,7 @@ POLICY = {
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """Yields the environment after a deployment, of which only the state exists."""
+    """Yields an environment that counts as deployed. Only its Terraform state exists."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):
@@ -76,7 +76,7 @@ def refuse_connection(*_: object) -> Cloud:
 
 
 def open_unconnected_console(root: Root, *, write: bool = False) -> ConsoleClient:
-    """Returns a console whose environment cannot be reached, which needs no AWS."""
+    """Returns a console whose environment cannot be reached, so that the test needs no AWS."""
     source = Source("dev", root, write=write, connect=refuse_connection)
     return ConsoleClient(create_app(source, port=PORT, token=TOKEN))
 

@@ -15,7 +15,10 @@ QUEUES = OUTPUTS["queues"]
 
 @pytest.fixture
 def dead_letter() -> str:
-    """Returns the URL of the source queue of a dead letter."""
+    """Creates the queues with one dead letter.
+
+    Returns the URL of the queue to which a redrive sends it.
+    """
     sqs = boto3.client("sqs", region_name="us-east-1")
     urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES.values()}
     sqs.send_message(QueueUrl=urls["relay-retries-dlq-dev"], MessageBody='{"eventId": "1"}')

@@ -45,5 +45,5 @@ def test_secrets_inside_texts_are_hidden(text: str) -> None:
     [(Decimal(3), 3), (Decimal("1.5"), 1.5), ({"b", "a"}, ["a", "b"]), (b"123", "(3 bytes)"),
      (None, None), (True, True), ("text", "text")],
 )  # fmt: skip
-def test_values_of_stores_become_json(value: Any, shown: Any) -> None:
+def test_values_of_data_stores_are_converted_to_json(value: Any, shown: Any) -> None:
     assert hide(value) == shown

@@ -12,7 +12,7 @@ _PACKAGES = FOLDER / "node_modules"
 
 
 def run_node(*arguments: str | Path) -> str:
-    """Runs a program of Node.js. Returns its standard output, also if the program fails."""
+    """Runs a Node.js program. Returns its standard output even if the program fails."""
     return _run("node", *arguments)
 
 

@@ -86,7 +86,7 @@ def test_a_deployment_publishes_the_projects_site_unless_another_was_published(
     assert "status" in read_index(s3)
 
 
-def test_files_and_pages_that_nobody_can_open_are_reported(
+def test_hidden_files_and_pages_without_an_address_are_reported(
     cloud: Cloud, s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "index.html").write_text("front end")
