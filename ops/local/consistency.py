@@ -40,12 +40,11 @@ class StateConsistency:
             stored = {"doubtful": has_data, "applied": has_data}
         self.is_doubtful: bool = stored.get("doubtful", False)
         """True if an apply was killed or the embedded AWS lost data after the last full apply."""
-        self.was_applied: bool = stored.get("applied", False)
-        """True if an earlier apply was complete."""
+        self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:
         """Records that the embedded AWS may differ from the state, because it lost data."""
-        self._write(doubtful=True, applied=self.was_applied)
+        self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
         """Starts an empty embedded AWS if `reset` is True or the first apply was killed.
@@ -55,7 +54,7 @@ class StateConsistency:
         """
         if reset:
             self._reset()
-        elif self.is_doubtful and not self.was_applied:
+        elif self.is_doubtful and not self._was_applied:
             report("The first apply was killed, so the embedded AWS is replaced by an empty one")
             self._reset()
 
@@ -71,7 +70,7 @@ class StateConsistency:
         Raises:
             OperatorError: The state is lost.
         """
-        if not self.was_applied or read_state(cloud) is not None:
+        if not self._was_applied or read_state(cloud) is not None:
             return
         if cloud.client("dynamodb").list_tables()["TableNames"]:
             raise OperatorError(
@@ -117,14 +116,14 @@ class StateConsistency:
         the record after a success, and after an error if there was no such record before.
         """
         was_doubtful = self.is_doubtful
-        self._write(doubtful=True, applied=self.was_applied)
+        self._write(doubtful=True, applied=self._was_applied)
         try:
             result = apply()
         except TerraformKilledError:
             raise
         except (TerraformError, InterruptedRunError):
             if not was_doubtful:
-                self._write(doubtful=False, applied=self.was_applied)
+                self._write(doubtful=False, applied=self._was_applied)
             raise
         self._write(doubtful=False, applied=True)
         return result
@@ -139,7 +138,7 @@ class StateConsistency:
         self._write(doubtful=False, applied=False)
 
     def _write(self, *, doubtful: bool, applied: bool) -> None:
-        self.is_doubtful, self.was_applied = doubtful, applied
+        self.is_doubtful, self._was_applied = doubtful, applied
         write_json(self._file, {"doubtful": doubtful, "applied": applied})
 
 

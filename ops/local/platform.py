@@ -104,10 +104,9 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        damaged, copy = root.path / "damaged", _state_copy(root)
-        if repair_state(cloud, damaged, copy, was_applied=consistency.was_applied):
+        if repair_state(cloud, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
-        consistency.refuse_lost_state(cloud, copy)
+        consistency.refuse_lost_state(cloud, _state_copy(root))
         created = _remember_created(root) if consistency.is_doubtful else {}
         last = LastApply(root, _directory(root))
         can_skip = started.has_started_services and not consistency.is_doubtful

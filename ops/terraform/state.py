@@ -121,16 +121,15 @@ def copy_state(cloud: Cloud, file: Path) -> None:
     write_json(file, read_state(cloud))
 
 
-def repair_state(cloud: Cloud, directory: Path, copy: Path, *, was_applied: bool) -> bool:
+def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     """Replaces a damaged or missing state by its newest readable version. Deletes a damaged lock.
 
     Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
-    lock is one that is not JSON. A state is missing if an apply stored it and it does not exist.
+    lock is one that is not JSON. A state is missing if only its copy or earlier versions exist.
 
     Args:
         directory: The directory in which the damaged state is kept.
         copy: The file that `copy_state` wrote. Used if its state is newer than all versions.
-        was_applied: True if an earlier apply stored a state.
 
     Returns:
         True if the state was replaced. It may then differ from the embedded AWS.
@@ -149,7 +148,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path, *, was_applied: bool
             # Reading a truncated object raises an error before its declared length.
             file.writelines(body.iter_chunks())
         problem, remains = "is damaged", f". Kept the damaged state as {kept}"
-    elif was_applied and read_state(cloud) is None:
+    elif read_state(cloud) is None:
         problem, remains = "is missing", ""
     else:
         return False

@@ -175,7 +175,7 @@ def test_a_damaged_state_is_replaced_by_its_newest_readable_version(
         Bucket=stored.environment.state.bucket, VersioningConfiguration={"Status": "Enabled"}
     )
     copy = tmp_path / "copy"
-    assert not repair_state(stored, tmp_path / "kept", copy, was_applied=True)
+    assert not repair_state(stored, tmp_path / "kept", copy)
     for number in (1, 2, 3):
         put_object(stored, "", {"serial": number, "outputs": {"number": {"value": number}}})
         if number == 1:
@@ -183,13 +183,13 @@ def test_a_damaged_state_is_replaced_by_its_newest_readable_version(
     put_damaged(stored)
     put_damaged(stored)
     put_damaged(stored, ".tflock")
-    assert repair_state(stored, tmp_path / "kept", copy, was_applied=True)
+    assert repair_state(stored, tmp_path / "kept", copy)
     assert outputs(stored) == {"number": 3}
     assert not lock_exists(stored)
     [kept] = (tmp_path / "kept").iterdir()
     assert kept.read_bytes() == b'{"version": 4, "out'
     assert str(kept) in capsys.readouterr().err
-    assert not repair_state(stored, tmp_path / "kept", copy, was_applied=True)
+    assert not repair_state(stored, tmp_path / "kept", copy)
 
 
 def test_a_damaged_state_is_replaced_by_the_copy_if_that_is_newer(
@@ -198,7 +198,7 @@ def test_a_damaged_state_is_replaced_by_the_copy_if_that_is_newer(
     put_object(stored, "", {"serial": 2, "outputs": {"number": {"value": 2}}})
     copy_state(stored, tmp_path / "copy")
     put_damaged(stored)
-    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy", was_applied=True)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
     assert outputs(stored) == {"number": 2}
 
 
@@ -207,7 +207,7 @@ def test_a_missing_state_is_replaced_by_the_copy(stored: Cloud, tmp_path: Path) 
     copy_state(stored, tmp_path / "copy")
     state = stored.environment.state
     stored.client("s3").delete_object(Bucket=state.bucket, Key=state.key)
-    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy", was_applied=True)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
     assert outputs(stored) == {"number": 2}
 
 
@@ -216,31 +216,25 @@ def test_a_deleted_state_is_replaced_by_its_newest_version(stored: Cloud, tmp_pa
     s3.put_bucket_versioning(Bucket=state.bucket, VersioningConfiguration={"Status": "Enabled"})
     put_object(stored, "", {"serial": 2, "outputs": {"number": {"value": 2}}})
     s3.delete_object(Bucket=state.bucket, Key=state.key)
-    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy", was_applied=True)
+    assert repair_state(stored, tmp_path / "kept", tmp_path / "copy")
     assert outputs(stored) == {"number": 2}
 
 
 def test_the_copy_of_the_state_replaces_a_deleted_bucket(cloud: Cloud, tmp_path: Path) -> None:
     write_json(tmp_path / "copy", {"serial": 2, "outputs": {"number": {"value": 2}}})
-    assert repair_state(cloud, tmp_path / "kept", tmp_path / "copy", was_applied=True)
+    assert repair_state(cloud, tmp_path / "kept", tmp_path / "copy")
     assert outputs(cloud) == {"number": 2}
 
 
 def test_a_state_that_was_never_stored_is_not_missing(stored: Cloud, tmp_path: Path) -> None:
-    assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy", was_applied=True)
-
-
-def test_before_the_first_apply_no_state_is_searched(cloud: Cloud, tmp_path: Path) -> None:
-    """The operator of the first apply may not list versions of objects."""
-    write_json(tmp_path / "copy", {"serial": 2})
-    assert not repair_state(cloud, tmp_path / "kept", tmp_path / "copy", was_applied=False)
+    assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy")
 
 
 def test_a_damaged_state_without_an_earlier_version_is_kept_and_deleted(
     stored: Cloud, tmp_path: Path
 ) -> None:
     put_damaged(stored)
-    assert repair_state(stored, tmp_path, tmp_path / "copy", was_applied=True)
+    assert repair_state(stored, tmp_path, tmp_path / "copy")
     assert resource_count(stored) == 0
     assert len(list(tmp_path.iterdir())) == 1
 
