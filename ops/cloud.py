@@ -188,13 +188,14 @@ def connect(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
     return cloud
 
 
-def locate(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
+def locate(name: str, root: Root, kind: type[Cloud] = Cloud, *, assumes_role: bool = True) -> Cloud:
     """Connects to an environment without any check of the credentials, which may be missing.
 
     CDKTF synthesizes without credentials.
 
     Args:
         kind: The class of the result.
+        assumes_role: False to keep the embedded AWS's root key even if a role is configured.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
@@ -216,7 +217,7 @@ def locate(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
         raise OperatorError(str(error)) from error
     cloud = kind(environment, variables or _region_variables(environment.region), endpoint)
     for variable in (f"{name.upper().replace('-', '_')}_{ROLE_VARIABLE}", ROLE_VARIABLE):
-        if role := os.environ.get(variable):
+        if assumes_role and (role := os.environ.get(variable)):
             return _assume_role(role, variable, cloud)
     return cloud
 

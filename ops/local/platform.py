@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ops.cloud import EMBEDDED, Cloud, connect
+from ops.cloud import EMBEDDED, Cloud, connect, locate
 from ops.console import report
 from ops.deployment.bootstrap import bootstrap_account
 from ops.deployment.health import wait_until_healthy
@@ -104,7 +104,9 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        if repair_state(cloud, root.path / "damaged", _state_copy(root)):
+        # The operator's role may not list the versions of the state, as a repair does.
+        owner = locate(EMBEDDED, root, assumes_role=False)
+        if repair_state(owner, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
         consistency.refuse_lost_state(cloud, _state_copy(root))
         created = _remember_created(root) if consistency.is_doubtful else {}
