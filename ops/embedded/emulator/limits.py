@@ -28,7 +28,7 @@ METRIC_POINTS = 2000
 STREAM_RECORDS = 1000
 """Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
 ARCHIVED_EVENTS = 2000
-"""Events per EventBridge archive: about 7 MB. AWS keeps them for the retention time of the archive."""
+"""Events per EventBridge archive, about 7 MB. AWS keeps them for the archive's retention time."""
 PUBLISHED_EVENTS = 100
 """Delivered EventBridge events to keep. ministack stores them, but nothing reads them."""
 MAILS = 1000
