@@ -21,6 +21,11 @@ from ops.smoke.suite import Event, Suite
 
 TIMEOUT = 30.0
 """Seconds to wait for a response. API Gateway itself returns an error after 29."""
+RESUMING = "database_unavailable"
+"""The code of a response while the database resumes from a pause."""
+RESUME_ATTEMPTS = 5
+"""Maximum number of attempts of a request. Each takes 7 s and waits for 5 s (Retry-After), and a
+database that was paused for a day resumes in more than 30 s."""
 UPGRADED = 101
 """The HTTP status of an opened WebSocket."""
 
@@ -88,9 +93,18 @@ class Http:
         socket_address: the URL of the WebSocket API.
         authority: the path of a PEM file with the trusted certificate authorities. The default are
             the system's authorities.
+        sleep: waits for a number of seconds.
     """
 
-    def __init__(self, address: str, socket_address: str, authority: str | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        socket_address: str,
+        authority: str | None = None,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._sleep = sleep
         self._address, self._socket_address = address, socket_address
         self._tls = (
             ssl.create_default_context(cafile=authority)
@@ -109,17 +123,23 @@ class Http:
         if request.body is not None:
             headers["Content-Type"] = "application/json"
             content = json.dumps(request.body).encode()
-        try:
-            response = self._pool.request(
-                request.method,
-                self._address + request.path,
-                headers=headers,
-                body=content,
-                redirect=False,
-            )
-        except urllib3.exceptions.HTTPError as error:
-            return Response(0, None, type(error).__name__)
-        return Response(response.status, _json(response.data.decode(errors="replace")))
+        for attempt in range(RESUME_ATTEMPTS):
+            try:
+                response = self._pool.request(
+                    request.method,
+                    self._address + request.path,
+                    headers=headers,
+                    body=content,
+                    redirect=False,
+                )
+            except urllib3.exceptions.HTTPError as error:
+                return Response(0, None, type(error).__name__)
+            body = _json(response.data.decode(errors="replace"))
+            is_resuming = isinstance(body, dict) and body.get("code") == RESUMING
+            if not is_resuming or attempt == RESUME_ATTEMPTS - 1:
+                break
+            self._sleep(float(response.headers.get("Retry-After", 5)))
+        return Response(response.status, body)
 
     @contextmanager
     def open(self, ticket: str) -> Iterator[tuple[Response, Exchange]]:
