@@ -200,6 +200,16 @@ def growth(values: list[float]) -> float:
     return statistics.median(fourth) / statistics.median(third) - 1
 
 
+def disk_growth(measured: list[Sample]) -> float:
+    """Returns the bytes on disk that each request adds, over the second half of the duration.
+
+    The embedded AWS rewrites its saved data as a whole, so the sizes of two moments do not suffice.
+    """
+    half = measured[len(measured) // 2 :]
+    slope = statistics.linear_regression([s.requests for s in half], [s.disk for s in half]).slope
+    return slope * 1e6
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
@@ -254,6 +264,7 @@ def main() -> None:
         "failures": rate.failures,
         "memory, largest (MB)": largest,
         "growth": grown,
+        "disk growth a request (bytes)": round(disk_growth(measured)),
         "new items": {name: after[name] - before.get(name, 0) for name in after},
     }
     if arguments.json:

@@ -1,5 +1,5 @@
 """Fills the platform on this machine with a small community for demonstrations."""
 
-from ops.seed.command import remove_community, seed_community
+from ops.seed.command import delete_content, remove_community, seed_community
 
-__all__ = ["remove_community", "seed_community"]
+__all__ = ["delete_content", "remove_community", "seed_community"]

@@ -58,7 +58,7 @@ def remove_community(cloud: Cloud) -> list[str]:
         clients, ids = _sign_in(cloud, people, password)
         for person, client in clients.items():
             progress.show(f"content of {person}")
-            _delete_content(client, ids[person])
+            delete_content(client, ids[person])
         for person in people:
             cognito.admin_delete_user(UserPoolId=pool, Username=address(person))
     return [address(person) for person in people]
@@ -89,7 +89,8 @@ def _sign_in(
     return clients, ids
 
 
-def _delete_content(client: Client, user_id: str) -> None:
+def delete_content(client: Client, user_id: str) -> None:
+    """Deletes the rooms, posts and listings of a user."""
     for room in list(client.pages("/v1/chat/rooms")):
         if room["createdBy"] == user_id:
             client.call("DELETE", f"/v1/chat/rooms/{room['roomId']}", allow=404)

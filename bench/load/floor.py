@@ -1,0 +1,73 @@
+"""Deploys an empty function behind the embedded API Gateway, which is the floor of the figures."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.e2e.support.platform import Platform
+
+NAME = "bench-load-floor"
+CODE = """
+def handler(event, _context):
+    return {"statusCode": 200, "body": "{}"}
+"""
+
+
+@contextmanager
+def empty_function(platform: Platform) -> Iterator[str]:
+    """Yields the address of a REST API whose only function returns a constant.
+
+    The API has no authorizer. Deletes function and API at the end.
+    """
+    functions, gateway = platform.aws("lambda"), platform.aws("apigateway")
+    role = functions.get_function_configuration(FunctionName="health-lambda-local")["Role"]
+    _delete(platform)
+    arn = functions.create_function(
+        FunctionName=NAME,
+        Runtime="python3.13",
+        Role=role,
+        Handler="floor.handler",
+        Code={"ZipFile": _package()},
+    )["FunctionArn"]
+    try:
+        functions.add_permission(
+            FunctionName=NAME,
+            StatementId="gateway",
+            Action="lambda:InvokeFunction",
+            Principal="apigateway.amazonaws.com",
+        )
+        api = gateway.create_rest_api(name=NAME)["id"]
+        [root] = gateway.get_resources(restApiId=api)["items"]
+        place = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+        gateway.put_method(**place, authorizationType="NONE")
+        gateway.put_integration(
+            **place,
+            type="AWS_PROXY",
+            integrationHttpMethod="POST",
+            uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations",
+        )
+        gateway.create_deployment(restApiId=api, stageName="floor")
+        yield f"{platform.cloud.endpoint}/restapis/{api}/floor/_user_request_/"
+    finally:
+        _delete(platform)
+
+
+def _delete(platform: Platform) -> None:
+    """Deletes the function and the API, also those of an earlier run that was killed."""
+    functions, gateway = platform.aws("lambda"), platform.aws("apigateway")
+    for api in gateway.get_rest_apis(limit=500)["items"]:
+        if api["name"] == NAME:
+            gateway.delete_rest_api(restApiId=api["id"])
+    pages = functions.get_paginator("list_functions").paginate()
+    if any(item["FunctionName"] == NAME for page in pages for item in page["Functions"]):
+        functions.delete_function(FunctionName=NAME)
+
+
+def _package() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        archive.writestr("floor.py", CODE)
+    return content.getvalue()

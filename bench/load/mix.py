@@ -1,0 +1,30 @@
+"""Takes the mix of requests and frames from the model of use."""
+
+from __future__ import annotations
+
+from ops.capacity.model import Model
+
+SESSION = "a session"
+"""The arrival of a user, who requests a ticket, connects and joins rooms."""
+FLOOR = "an empty function"
+FLOOR_SHARE = 0.1
+"""Calls of the empty function as a share of all other arrivals."""
+LEFT_OUT = "POST /v1/ai/"
+"""The start of requests that are left out, because a language model on the network answers them."""
+
+
+def mix(model: Model) -> dict[str, float]:
+    """Returns how often each request arrives in proportion to the others, with the floor."""
+    weights = {
+        name: number.value
+        for name, number in model.requests.items()
+        if not name.startswith(LEFT_OUT)
+    }
+    weights |= {f"frame {name}": number.value for name, number in model.frames.items()}
+    weights[SESSION] = model.population.sessions.value
+    return {**weights, FLOOR: FLOOR_SHARE * sum(weights.values())}
+
+
+def left_out(model: Model) -> list[str]:
+    """Returns the requests of the model that the mix does not contain."""
+    return [name for name in model.requests if name.startswith(LEFT_OUT)]
