@@ -42,7 +42,7 @@ def compare_with_state(
     options = ["-refresh-only", "-lock=false", *targets(read_state(cloud) or {})]
     with stack.temporary_plan("drift", options) as plan:
         shown = stack.show(plan.file)
-    return outside_changes(shown, emulated=cloud.environment.endpoints.aws is not None)
+    return outside_changes(shown)
 
 
 def targets(state: Mapping[str, Any]) -> list[str]:

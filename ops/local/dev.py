@@ -32,7 +32,6 @@ from ops.functions.versions import Functions
 from ops.inspection.lines import RUNTIME, choose_colours
 from ops.local.platform import StartedPlatform, start_platform
 from ops.root import PROJECT, Root
-from ops.terraform.outside_changes import EMULATED
 from ops.terraform.preparation import prepare_stack
 from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs
@@ -257,10 +256,7 @@ class Planning:
 
 
 def plan_lines(plan: Mapping[str, Any]) -> list[str]:
-    """Returns one line per changed resource of a plan (`terraform show -json`).
-
-    Ignores attributes that the embedded AWS always returns incorrectly.
-    """
+    """Returns one line per changed resource of a plan (`terraform show -json`)."""
     lines = []
     for item in plan.get("resource_changes", []):
         change = item["change"]
@@ -269,9 +265,7 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
             unknown = change.get("after_unknown") or {}
             names = {name for name in after if before.get(name) != after[name]}
             names |= {name for name in unknown if unknown[name]}
-            names -= {name for type_, name in EMULATED if type_ == item["type"]}
-            if names:
-                lines.append(f"  update {item['address']}: {', '.join(sorted(names))}")
+            lines.append(f"  update {item['address']}: {', '.join(sorted(names))}")
         elif change["actions"] not in (["no-op"], ["read"]):
             verb = "replace" if len(change["actions"]) > 1 else change["actions"][0]
             lines.append(f"  {verb} {item['address']}")

@@ -138,7 +138,7 @@ def _reviewed(
 ) -> Reviewed:
     stack = read_synthesized(directory) if directory else None
     result = review(
-        read_plan(document, emulated=is_emulated(environment)),
+        read_plan(document),
         environment,
         stack,
         usage=usage,

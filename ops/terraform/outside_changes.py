@@ -41,26 +41,6 @@ ACCESS = {
 The stack sets these attributes through separate resources.
 """
 
-_ALARM = "the response of DescribeAlarms omits it"
-_EGRESS = "a new security group keeps its default egress rule, and the provider adopts it"
-EMULATED: Mapping[tuple[str, str], str] = {
-    ("aws_cloudwatch_metric_alarm", "actions_enabled"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "alarm_actions"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "alarm_description"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "dimensions"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "extended_statistic"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "ok_actions"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "period"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "statistic"): _ALARM,
-    ("aws_cloudwatch_metric_alarm", "treat_missing_data"): _ALARM,
-    ("aws_vpc_security_group_egress_rule", "description"): _EGRESS,
-    ("aws_vpc_security_group_egress_rule", "tags_all"): _EGRESS,
-}
-"""Attributes that an emulated AWS returns incorrectly, with the reason.
-
-These attributes are ignored only if the environment uses an emulated AWS.
-"""
-
 
 @dataclass(frozen=True)
 class OutsideChange:
@@ -72,13 +52,8 @@ class OutsideChange:
     """Names of the changed attributes. Values are omitted because they may be secret."""
 
 
-def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[OutsideChange]:
-    """Returns the changes made outside Terraform that a plan (`terraform show -json`) reports.
-
-    Args:
-        emulated: Also ignore the EMULATED attributes.
-    """
-    known = {**OWNED, **(EMULATED if emulated else {})}
+def outside_changes(plan: Mapping[str, Any]) -> list[OutsideChange]:
+    """Returns the changes made outside Terraform that a plan (`terraform show -json`) reports."""
     configured = dict(_configured((plan.get("configuration") or {}).get("root_module") or {}))
     drift = []
     for item in plan.get("resource_drift") or []:
@@ -94,7 +69,7 @@ def outside_changes(plan: Mapping[str, Any], *, emulated: bool = False) -> list[
             name for kind, name in ACCESS if kind == item["type"]
         }
         changed = {name for name in compared if differs(before.get(name), after.get(name))}
-        foreign = sorted(name for name in changed if (item["type"], name) not in known)
+        foreign = sorted(name for name in changed if (item["type"], name) not in OWNED)
         if foreign:
             drift.append(OutsideChange(item["address"], "changed", foreign))
     return sorted(drift, key=lambda difference: difference.address)

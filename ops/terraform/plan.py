@@ -270,13 +270,11 @@ class Plan:
         return tuple(change for change in self.resources if change.action is not Action.NONE)
 
 
-def read_plan(document: Any, *, emulated: bool = False) -> Plan:
+def read_plan(document: Any) -> Plan:
     """Reads a plan.
 
     Args:
         document: The output of `terraform show -json PLAN`.
-        emulated: True if the environment uses an emulated AWS, which returns some attributes
-            incorrectly. Such attributes do not count as changed outside Terraform.
 
     Raises:
         OperatorError: The document is not a plan, or the plan is incomplete.
@@ -319,7 +317,7 @@ def read_plan(document: Any, *, emulated: bool = False) -> Plan:
                 if item.actions != ["no-op"]
             )
         ),
-        drifted=tuple(item.address for item in outside_changes(document, emulated=emulated)),
+        drifted=tuple(item.address for item in outside_changes(document)),
         region=_region(plan.configuration.provider_config if plan.configuration else None),
         deferred=tuple(
             Deferral(_change(item.resource_change), item.reason)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, SubElement, tostring
 
 from ministack.core import lambda_runtime
 from ministack.core.responses import error_response_json, json_response
@@ -17,8 +17,10 @@ from ministack.services import (
     apigateway,
     apigateway_v1,
     cloudfront,
+    cloudwatch,
     cloudwatch_logs,
     cognito,
+    ec2,
     elasticache,
     rds,
     sqs,
@@ -73,6 +75,90 @@ def omit_what_aws_omits() -> None:
 
     apigateway_v1._put_integration = put_integration_without_method
     cloudfront._build_rhp_config_xml = add_headers_policy_without_empty_parts
+
+
+def return_complete_alarms() -> None:
+    """Adds the members of alarms that ministack omits from the XML response of DescribeAlarms.
+
+    Terraform would change every alarm at each apply.
+    """
+    describe = cloudwatch._describe_alarms
+
+    def describe_completely(
+        parameters: dict[str, list[str]], data: Any, is_cbor: bool, is_json: bool = False
+    ) -> Any:
+        if is_cbor or is_json:
+            return describe(parameters, data, is_cbor, is_json)
+        # ministack's JSON response is complete.
+        status, _, body = describe({}, _json_parameters(parameters), False, True)
+        if status != 200:
+            return describe(parameters, data, False)
+        result = json.loads(body)
+        result["MetricAlarms"] = [
+            {**alarm, **_omitted_members(alarm)} for alarm in result["MetricAlarms"]
+        ]
+        root = Element("root")
+        _add_members(root, {"DescribeAlarmsResult": result})
+        return cloudwatch._xml(200, "DescribeAlarmsResponse", tostring(root[0], "unicode"))
+
+    cloudwatch._describe_alarms = describe_completely
+
+
+def _json_parameters(parameters: dict[str, list[str]]) -> dict[str, Any]:
+    """Converts the parameters of AWS's query protocol, whose lists are `Name.member.N`."""
+    converted: dict[str, Any] = {}
+    for name, [value, *_] in parameters.items():
+        start, separator, _index = name.partition(".member.")
+        if separator:
+            converted.setdefault(start, []).append(value)
+        else:
+            converted[name] = value
+    return converted
+
+
+def _omitted_members(alarm: dict[str, Any]) -> dict[str, None]:
+    """Returns the members that AWS omits but ministack stores with a default value."""
+    # Times would need AWS's format. No program here reads them.
+    omitted = [name for name in alarm if name.endswith("Timestamp")]
+    if alarm["ExtendedStatistic"]:
+        omitted.append("Statistic")
+    if not alarm["MetricName"]:
+        # Each query of a metric expression has its own period and statistic.
+        omitted += ["MetricName", "Namespace", "Statistic", "Period"]
+    return dict.fromkeys(omitted)
+
+
+def _add_members(parent: Element, members: dict[str, Any]) -> None:
+    """Adds elements for the members of a structure, as in AWS's query protocol."""
+    for name, value in members.items():
+        if value is None:
+            continue
+        element = SubElement(parent, name)
+        if isinstance(value, list):
+            for item in value:
+                _add_members(element, {"member": item})
+        elif isinstance(value, dict):
+            _add_members(element, value)
+        else:
+            element.text = str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def ignore_ports_of_rules_for_all_protocols() -> None:
+    """Makes a new security group lose its default egress rule when Terraform revokes the rule.
+
+    Terraform sends ports, which AWS ignores in rules for all protocols. ministack would keep the
+    rule, and return it instead of the one with tags that Terraform then adds.
+    """
+    compare = ec2._strip_descriptions
+
+    def compare_without_ports(rule: dict[str, Any]) -> dict[str, Any]:
+        compared: dict[str, Any] = compare(rule)
+        if compared.get("IpProtocol") == "-1":
+            for name in ("FromPort", "ToPort"):
+                compared.pop(name, None)
+        return compared
+
+    ec2._strip_descriptions = compare_without_ports
 
 
 def keep_websockets_after_deep_frames() -> None:

@@ -16,12 +16,14 @@ from .corrections import (
     allow_requests_after_clock_changes,
     deliver_after_clock_changes,
     follow_alias_of_websockets,
+    ignore_ports_of_rules_for_all_protocols,
     keep_websockets_after_deep_frames,
     omit_what_aws_omits,
     page_log_events,
     register_each_address_once,
     render_ids_of_mock_responses,
     report_current_port_of_cache,
+    return_complete_alarms,
     return_tag_of_updated_functions,
     store_auto_pause,
     store_response_bodies,
@@ -56,6 +58,8 @@ def correct() -> None:
     )
     follow_alias_of_websockets()
     omit_what_aws_omits()
+    return_complete_alarms()
+    ignore_ports_of_rules_for_all_protocols()
     keep_websockets_after_deep_frames()
     render_ids_of_mock_responses()
     return_tag_of_updated_functions()

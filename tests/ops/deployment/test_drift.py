@@ -92,12 +92,6 @@ def test_attributes_that_the_program_does_not_set_are_drift_only_if_they_grant_a
     ]
 
 
-def test_values_that_the_emulator_gets_wrong_are_drift_only_on_aws() -> None:
-    plan = drift_in("aws_cloudwatch_metric_alarm", {"period": 300}, {"period": 0})
-    assert outside_changes(plan, emulated=True) == []
-    assert len(outside_changes(plan)) == 1
-
-
 def test_parameters_are_not_refreshed_because_that_would_read_secrets() -> None:
     state = {
         "resources": [

@@ -88,3 +88,83 @@ def test_all_pages_of_log_events_can_be_read() -> None:
         "['b8']",
         "400",
     ]
+
+
+def test_alarms_are_returned_as_they_were_written() -> None:
+    output = run("""
+        import boto3
+        from botocore.parsers import create_parser
+        from ministack.services import cloudwatch
+        from ops.embedded.emulator import corrections
+        corrections.return_complete_alarms()
+        service = boto3.Session().client("cloudwatch", "us-east-1").meta.service_model
+        parser = create_parser("query")
+        shape = service.operation_model("DescribeAlarms").output_shape
+
+        def write_and_read(**alarm):
+            parameters = {"AlarmName": "a & b", "EvaluationPeriods": "1", **alarm}
+            values = {name: [value] for name, value in parameters.items()}
+            assert cloudwatch._put_metric_alarm(values, {}, False)[0] == 200
+            status, headers, body = cloudwatch._describe_alarms({}, {}, False)
+            response = {"status_code": status, "headers": headers, "body": body}
+            [result] = parser.parse(response, shape)["MetricAlarms"]
+            return result
+
+        first = write_and_read(
+            AlarmDescription="x < y", MetricName="Errors", Namespace="AWS/Lambda", Period="300",
+            Statistic="Sum", Threshold="5", ComparisonOperator="GreaterThanThreshold",
+            TreatMissingData="notBreaching", ActionsEnabled="false",
+            **{"AlarmActions.member.1": "topic-1", "AlarmActions.member.2": "topic-2",
+               "OKActions.member.1": "topic-1", "Dimensions.member.1.Name": "FunctionName",
+               "Dimensions.member.1.Value": "auth"},
+        )
+        for name in sorted(first):
+            print(name, first[name])
+        print(write_and_read(MetricName="m", Namespace="n", ExtendedStatistic="p99").keys() & {
+            "Statistic", "ExtendedStatistic"})
+        print(write_and_read(Threshold="1").keys() & {"Statistic", "Period", "Namespace"})
+    """)
+    lines = output.splitlines()
+    assert lines == [
+        "ActionsEnabled False",
+        "AlarmActions ['topic-1', 'topic-2']",
+        "AlarmArn arn:aws:cloudwatch:us-east-1:000000000000:alarm:a & b",
+        "AlarmDescription x < y",
+        "AlarmName a & b",
+        "ComparisonOperator GreaterThanThreshold",
+        "Dimensions [{'Name': 'FunctionName', 'Value': 'auth'}]",
+        "EvaluationPeriods 1",
+        "InsufficientDataActions []",
+        "MetricName Errors",
+        "Namespace AWS/Lambda",
+        "OKActions ['topic-1']",
+        "Period 300",
+        "StateReason Unchecked: Initial alarm creation",
+        "StateValue INSUFFICIENT_DATA",
+        "Statistic Sum",
+        "Threshold 5.0",
+        "TreatMissingData notBreaching",
+        "{'ExtendedStatistic'}",
+        "set()",
+    ]
+
+
+def test_the_default_egress_rule_of_a_new_group_can_be_revoked() -> None:
+    output = run("""
+        from ministack.services import ec2
+        from ops.embedded.emulator import corrections
+        corrections.ignore_ports_of_rules_for_all_protocols()
+        ec2._create_security_group({"GroupName": ["test"], "GroupDescription": ["Test"]})
+        [group] = [g for g in ec2._security_groups.values() if g["GroupName"] == "test"]
+        ports = {"FromPort": "0", "ToPort": "0"}
+        rule = {"IpProtocol": "-1", **ports, "IpRanges.1.CidrIp": "0.0.0.0/0"}
+        parameters = {f"IpPermissions.1.{name}": [value] for name, value in rule.items()}
+        ec2._revoke_sg_egress({"GroupId": [group["GroupId"]], **parameters})
+        print(group["IpPermissionsEgress"])
+        other = {**parameters, "IpPermissions.1.IpProtocol": ["tcp"]}
+        ec2._authorize_sg_egress({"GroupId": [group["GroupId"]], **other})
+        ec2._revoke_sg_egress({"GroupId": [group["GroupId"]], **other,
+                               "IpPermissions.1.ToPort": ["1"]})
+        print(len(group["IpPermissionsEgress"]))
+    """)
+    assert output.splitlines() == ["[]", "1"]

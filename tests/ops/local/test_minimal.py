@@ -31,9 +31,7 @@ def test_every_service_works_with_the_sizes_of_minimal(monkeypatch: pytest.Monke
         names = {check["name"] for check in checks}
         assert {"GET /v1/catalog/listings", "WebSocket send_message"} <= names
         variables = platform.cloud.variables
-        assert_no_differences(
-            platform, plan(platform.stack_directory, Root(root), variables=variables)[0]
-        )
+        assert_no_differences(plan(platform.stack_directory, Root(root), variables=variables)[0])
     finally:
         run_ops(root, "down", "--purge")
         root.parent.rmdir()

@@ -47,23 +47,6 @@ def base(document: Block) -> Block:
     return document
 
 
-def complete_alarms(directory: Path) -> None:
-    """Adds values to the state that AWS returns about alarms but the embedded AWS does not."""
-    document = json.loads((directory / "cdk.tf.json").read_text())
-    file = directory / "terraform.tfstate"
-    state = json.loads(file.read_text())
-    for resource in state["resources"]:
-        if resource["type"] == "aws_cloudwatch_metric_alarm":
-            block = document["resource"][resource["type"]][resource["name"]]
-            written = {
-                name: value
-                for name, value in block.items()
-                if name != "//" and "${" not in json.dumps(value)
-            }
-            resource["instances"][0]["attributes"].update(written, actions_enabled=True)
-    file.write_text(json.dumps(state))
-
-
 def no_change(document: Block) -> None:
     pass
 
@@ -234,7 +217,6 @@ def plans() -> Iterator[Plans]:
             aurora_directory = write(aurora, Path(directory) / "aurora")
             applying_aurora = workers.submit(apply, aurora_directory, root, variables)
             apply(small_directory, root, variables)
-            complete_alarms(small_directory)
 
             def plan(
                 applied: Path, change: Change, after: Future[None] | None = None

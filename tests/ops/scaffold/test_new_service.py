@@ -198,7 +198,7 @@ def test_a_generated_service_passes_all_checks_and_works_on_the_platform() -> No
         try:
             copy.run("ops", "up")
             copy.run("ops", "smoke", "local")
-            copy.run("ops", "review", "local", "--no-checkov")
+            copy.run("ops", "review", "local", "--no-checkov", "--fail-on", "review")
             copy.run(
                 *(
                     "pytest",

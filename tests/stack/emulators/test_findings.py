@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from ops.root import PROJECT
-from ops.terraform.outside_changes import EMULATED
 from tests.stack.emulators.findings import DOCUMENTATION, FINDINGS, Findings, compare, list_entries
 from tests.stack.emulators.reading import Reading, list_differences
 
@@ -110,16 +109,3 @@ def test_a_test_of_this_repository_finds_what_emulators_accept() -> None:
     for entry in accepted.values():
         file, name = entry["tested_by"].split("::")
         assert f"def {name}(" in (PROJECT / file).read_text(), entry["tested_by"]
-
-
-def test_the_findings_contain_the_differences_of_the_embedded_aws() -> None:
-    """tests/e2e/operations/test_plan.py compares these with a plan of the applied platform."""
-    assert FINDINGS["ministack"]["differences"].keys() == {
-        f"{type_}.{name}" for type_, name in EMULATED
-    }
-
-
-def test_a_difference_of_both_emulators_is_reviewed_as_such() -> None:
-    """A fault of the stack could cause the same difference in both emulators."""
-    same = FINDINGS["moto"]["differences"].keys() & FINDINGS["ministack"]["differences"].keys()
-    assert same <= FINDINGS["both"]["differences"].keys()
