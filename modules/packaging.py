@@ -181,13 +181,17 @@ class Packager:
                 name: file.read_bytes() for name, file in _files(dependencies, "")
             } | sources
             part = path.with_suffix(f".{os.getpid()}.part")
-            with zipfile.ZipFile(part, "w", self._compression) as archive:
-                for name, content in sorted(contents.items()):
-                    entry = zipfile.ZipInfo(name, ZIP_EPOCH)
-                    entry.external_attr = 0o644 << 16
-                    entry.compress_type = self._compression
-                    archive.writestr(entry, content)
-            part.replace(path)
+            try:
+                with zipfile.ZipFile(part, "w", self._compression) as archive:
+                    for name, content in sorted(contents.items()):
+                        entry = zipfile.ZipInfo(name, ZIP_EPOCH)
+                        entry.external_attr = 0o644 << 16
+                        entry.compress_type = self._compression
+                        archive.writestr(entry, content)
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
         return Artifact(function, path, digest)
 
     def _sources(self, function: str) -> Iterator[tuple[str, Path]]:

@@ -19,7 +19,7 @@ import typer
 
 from ops.commands.index import LazyGroup
 from ops.console import accept_any_encoding, report
-from ops.errors import InterruptedRunError, OperatorError
+from ops.errors import FullDiskError, InterruptedRunError, OperatorError
 from ops.root import PROJECT
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ UNUSABLE_PATH = {
 def _describe(error: OSError) -> str:
     """Returns the message for an error that the operator can remedy. Raises other errors."""
     if error.errno in FULL:
-        return f"The disk is full: free some space and run the command again ({error})"
+        return str(FullDiskError(error))
     if error.errno in UNUSABLE_PATH and error.filename is not None:
         return (
             f"{error.filename} cannot be used ({error.strerror}): check the path and its"

@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from ops.console import Progress, report
-from ops.errors import InterruptedRunError, OperatorError
+from ops.errors import InterruptedRunError, OperatorError, check_for_full_disk
 from ops.process_identity import find_process
 from ops.root import read_json, write_json
 
@@ -338,6 +338,7 @@ class Terraform:
         with Progress(f"terraform {command}"):
             result = self._run(command, *options)
         if result.returncode:
+            check_for_full_disk(result.stderr or result.stdout)
             raise TerraformError(
                 f"terraform {command} failed:\n{result.stderr.strip() or result.stdout.strip()}"
             )

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ops.console import Progress
-from ops.errors import OperatorError
+from ops.errors import OperatorError, check_for_full_disk
 from ops.root import PROJECT, Root
 from ops.terraform.toolchain import (
     node_variables,
@@ -69,6 +69,7 @@ def synthesize(
     with Progress(f"synthesizing {', '.join(environments) or 'all environments'}"):
         result = _run_program(environment, source)
     if result.returncode:
+        check_for_full_disk(result.stderr or result.stdout)
         raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
 
 

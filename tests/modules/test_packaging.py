@@ -67,6 +67,21 @@ def test_an_unchanged_function_is_not_packaged_again(tree: Path) -> None:
     assert after["chat"].path.stat().st_mtime_ns == written
 
 
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_full_disk_and_an_interrupt_leave_no_partial_zip(
+    tree: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(zipfile.ZipFile, "writestr", fail)
+        with pytest.raises(type(error)):
+            _package(tree)
+    assert list((tree / "build" / "functions").iterdir()) == []
+    assert _package(tree)["auth"].path.is_file()
+
+
 def test_a_change_of_shared_code_changes_every_digest(tree: Path) -> None:
     before = _package(tree)
     (tree / "lambdas" / "common" / "problems.py").write_text("NAME = 'changed'\n")
