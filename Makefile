@@ -42,6 +42,7 @@ setup:  ## Install the locked toolchain into the checkout
 	@$(PYTHON) tools/exclusively.py .build/setup.lock $(MAKE) --no-print-directory toolchain
 
 toolchain: $(VENV)/.synced $(BIN)/ops node_modules/.installed
+	@:
 
 $(BIN)/pipenv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
