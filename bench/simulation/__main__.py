@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from bench import create_parser
 from bench.simulation.comparison import compare
+from environments import load_environment
 from ops.capacity.calls import load_rows
 from ops.capacity.forecast import Forecast
 from ops.capacity.model import load_model
@@ -22,8 +23,9 @@ from ops.terraform.kept_stacks import read_kept_stack
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("environment", nargs="?", default="prod")
-    stack = read_stack(read_kept_stack(parser.parse_args().environment, report))
-    quotas = load_quotas()
+    name = parser.parse_args().environment
+    stack = read_stack(read_kept_stack(name, report))
+    quotas = load_quotas().with_granted(load_environment(name).quotas)
     forecast = Forecast(stack, load_model(), quotas, load_rows())
     print("| figure | model | simulation | difference |\n| --- | --- | --- | --- |")
     for item in compare(forecast, quotas):

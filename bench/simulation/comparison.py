@@ -17,7 +17,7 @@ from bench.simulation.paths import (
 from ops.capacity.forecast import Forecast
 from ops.capacity.load import POSTS
 from ops.capacity.quotas import Quotas
-from ops.capacity.traffic import TICKET, reconnection_seconds
+from ops.capacity.traffic import REFRESH, REMEMBERED, TICKET, reconnection_seconds
 
 SEED = 1
 STEPS = (
@@ -133,11 +133,7 @@ def _timeline(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     for users in (30_000, 100_000, 200_000):
-        yield Comparison(
-            f"outage with {users:,} daily users: seconds until all are connected",
-            forecast.recovery_seconds(users),
-            simulate_storm(_storm_of(forecast, quotas, users), SEED),
-        )
+        yield compare_outage(forecast, quotas, users)
     # If no client has to refresh its token, only the throttles of chat delay the clients.
     users = 200_000
     storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
@@ -145,6 +141,15 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
         f"outage with {users:,} daily users who need not refresh: seconds",
         forecast.recovery_seconds(users, without=("Cognito", "concurrent executions of auth")),
         simulate_storm(storm, SEED),
+    )
+
+
+def compare_outage(forecast: Forecast, quotas: Quotas, users: int) -> Comparison:
+    """Compares the seconds after an outage until everybody is connected again."""
+    return Comparison(
+        f"outage with {users:,} daily users: seconds until all are connected",
+        forecast.recovery_seconds(users),
+        simulate_storm(_storm_of(forecast, quotas, users), SEED),
     )
 
 
@@ -156,6 +161,13 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     online = users * model.online_share
     spread = reconnection_seconds(model, stack.design)
     steps = Steps(*(seconds(name) for name in STEPS))
+    # Sessions that remember their users seldom read groups, and then take less time.
+    rates = forecast.point(users).storm.traffic.rates
+    remembering = rates.get(REFRESH + REMEMBERED, 0.0)
+    reading_share = rates[REFRESH] / (rates[REFRESH] + remembering)
+    if remembering:
+        without = seconds(REFRESH + REMEMBERED)
+        steps = replace(steps, refresh=without + reading_share * (steps.refresh - without))
     # The model also counts the executions that announce to each room who is online. Their time is
     # part of the time for joining a room.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
@@ -169,7 +181,7 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
         stack.rest.rate,
         stack.websocket.rate,
         quotas.value("apigateway.connections"),
-        quotas.value("cognito.UserResourceRead"),
+        quotas.value("cognito.UserResourceRead") / reading_share,
         stack.functions["chat"].reserved or quotas.value("lambda.concurrency"),
         stack.functions["auth"].reserved or quotas.value("lambda.concurrency"),
         steps,

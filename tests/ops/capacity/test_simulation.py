@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.simulation.comparison import compare
+from bench.simulation.comparison import compare, compare_outage
 from bench.simulation.engine import Process, Queue, Simulation, Throttle
 from ops.capacity.quotas import load_quotas
 from tests.ops.capacity.stacks import make_forecast
@@ -17,6 +17,15 @@ def test_the_model_and_the_simulation_agree() -> None:
     assert {item.what.split()[0] for item in comparisons} == {"large", "timeline", "outage"}
     wrong = {item.what: item for item in comparisons if abs(item.difference) > AGREEMENT}
     assert wrong == {}
+
+
+def test_the_recovery_of_sessions_that_remember_their_users_agrees() -> None:
+    quotas = load_quotas().with_granted({"cognito.UserResourceRead": 10})
+    forecast = make_forecast(quotas, account_seconds=86_400, reconnect_seconds=90)
+    compared = compare_outage(forecast, quotas, 100_000)
+    # Of 10,000 users, half refresh, and a quarter of these reads groups.
+    assert compared.model == pytest.approx(10_000 / 2 / 4 / 10)
+    assert abs(compared.difference) < AGREEMENT, compared
 
 
 def test_processes_continue_in_the_order_of_time() -> None:
