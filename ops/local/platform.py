@@ -104,11 +104,11 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        # The operator's role may not list the versions of the state, as a repair does.
+        # An operator's role may not do what these repairs and checks need.
         owner = locate(EMBEDDED, root, assumes_role=False)
         if repair_state(owner, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
-        consistency.refuse_lost_state(cloud, _state_copy(root))
+        consistency.refuse_lost_state(owner, _state_copy(root))
         created = _remember_created(root) if consistency.is_doubtful else {}
         last = LastApply(root, _directory(root))
         can_skip = started.has_started_services and not consistency.is_doubtful
