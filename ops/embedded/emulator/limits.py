@@ -1,10 +1,11 @@
-"""Limits the logs, metrics, streams and archives that ministack would otherwise keep forever."""
+"""Limits the logs, metrics, streams and other data that ministack would otherwise keep too long."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
+from ministack.core.responses import AccountRegionScopedDict
 from ministack.services import (
     cloudwatch,
     cloudwatch_logs,
@@ -27,6 +28,8 @@ METRIC_POINTS = 2000
 """Values per metric, enough for the periods of alarms and dashboards at 10 requests/s."""
 STREAM_RECORDS = 1000
 """Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
+TRANSACTIONS = 500
+"""DynamoDB transactions to keep, with their items. AWS detects a repeated one for 10 minutes."""
 ARCHIVED_EVENTS = 2000
 """Events per EventBridge archive, about 7 MB. AWS keeps them for the archive's retention time."""
 PUBLISHED_EVENTS = 100
@@ -65,6 +68,7 @@ def trim_all() -> None:
     for pool in cognito._user_pools.all_values():
         for user in list(pool["_users"].values()):
             del user.get("_origin_jtis", [])[:-SIGN_INS]
+    delete_oldest(dynamodb._txn_idempotency, TRANSACTIONS)
     trim_streams()
 
 
@@ -84,9 +88,14 @@ def trim_logs() -> None:
                 events = streams[name]["events"]
                 del events[: -min(LOG_EVENTS, space)]
                 space -= len(events)
-    surplus = len(cloudwatch_logs._log_records._data) - LOG_EVENTS
-    for key in list(cloudwatch_logs._log_records._data)[: max(0, surplus)]:
-        del cloudwatch_logs._log_records._data[key]
+    delete_oldest(cloudwatch_logs._log_records, LOG_EVENTS)
+
+
+def delete_oldest(store: AccountRegionScopedDict, limit: int) -> None:
+    """Deletes the oldest entries of a store until it has at most `limit` entries."""
+    for key in list(store._data)[: max(0, len(store._data) - limit)]:
+        # Another thread may have deleted the entry.
+        store._data.pop(key, None)
 
 
 def trim_streams() -> None:

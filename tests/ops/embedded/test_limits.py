@@ -46,6 +46,34 @@ def test_events_mails_and_sign_ins_keep_their_newest_entries() -> None:
     assert output == "[9] [8, 9] {'ann': {'_origin_jtis': [7, 8, 9]}, 'new': {}}"
 
 
+def test_only_the_newest_transactions_are_kept() -> None:
+    output = run("""
+        import asyncio, json
+        from ministack.services import dynamodb
+        from ops.embedded.emulator import limits
+        limits.TRANSACTIONS = 3
+
+        def call(action, data):
+            headers = {"x-amz-target": f"DynamoDB_20120810.{action}"}
+            body = json.dumps(data).encode()
+            status = asyncio.run(dynamodb.handle_request("POST", "/", headers, body, {}))[0]
+            assert status == 200, status
+
+        key = {"AttributeName": "id", "KeyType": "HASH"}
+        call("CreateTable", {"TableName": "items", "KeySchema": [key],
+            "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+            "BillingMode": "PAY_PER_REQUEST"})
+        for number in range(5):
+            put = {"TableName": "items", "Item": {"id": {"S": str(number)}}}
+            call("TransactWriteItems",
+                 {"ClientRequestToken": str(number), "TransactItems": [{"Put": put}]})
+        before = len(dynamodb._txn_idempotency)
+        limits.trim_all()
+        print(before, sorted(dynamodb._txn_idempotency))
+    """)
+    assert output == "5 ['2', '3', '4']"
+
+
 def test_only_stream_records_that_all_functions_have_read_are_removed() -> None:
     output = run("""
         from ministack.services import dynamodb, lambda_svc
