@@ -129,6 +129,29 @@ def test_a_connection_that_was_lost_between_requests_is_reopened(
     assert notes(postgres, name) == [1]
 
 
+@pytest.mark.parametrize("is_write", [False, True], ids=["read", "write"])
+def test_a_connection_that_was_idle_for_too_long_is_reopened(
+    postgres: Postgres,
+    name: str,
+    session: boto3.session.Session,
+    logger: Logger,
+    *,
+    is_write: bool,
+) -> None:
+    """PostgreSQL ends such connections of clusters that can pause."""
+    postgres.run(f"ALTER DATABASE {name} SET idle_session_timeout = '200ms'")
+    database = Database(postgres.settings(name), session, logger)
+    pid = backend(database)
+    while postgres.run("SELECT 1 FROM pg_stat_activity WHERE pid = :pid", pid=pid):
+        time.sleep(0.05)
+    if is_write:
+        add(database, 1)
+    else:
+        assert database.read("SELECT count(*) FROM notes") == [[0]]
+    assert notes(postgres, name) == ([1] if is_write else [])
+    database._drop()
+
+
 def test_a_connection_lost_in_a_transaction_raises_503_and_writes_nothing(
     postgres: Postgres, name: str, database: Database
 ) -> None:
