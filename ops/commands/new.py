@@ -39,7 +39,7 @@ def service(
         "  ops up                   # starts it on this machine\n"
         "  ops smoke local          # calls every route\n"
         "  ops review dev --offline # reviews what it adds to dev, without AWS\n"
-        f"  make test ARGS=tests/lambdas/{name}\n"
+        f"  python -m pytest tests/lambdas/{name}\n"
         f"Then change the table in modules/tables.py, the code in lambdas/{name} and its page"
         f" docs/api/{name}.md."
     )
