@@ -92,7 +92,7 @@ def status(
             process["name"],
             f"port {process['port']}, process {process['pid']}"
             if process["running"]
-            else "not running",
+            else "not running: start it with `make up`",
         )
         for process in result["processes"]
     ]

@@ -14,7 +14,7 @@ import psutil
 from ops.console import report
 from ops.embedded.certificates import Certificates
 from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, is_free, ports_file
-from ops.embedded.processes import Process, Processes, find_processes
+from ops.embedded.processes import Process, Processes, describe_process, find_processes
 from ops.embedded.services import Aws, Cache, CacheProxy, Database, DatabaseProxy, Service
 from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
@@ -97,25 +97,22 @@ class EmbeddedCloud:
 
     def running(self) -> dict[str, Process]:
         """Returns the processes of the running services by service name."""
-        names = {service.name for service in self._services}
-        return {
-            process.name: process
-            for process in self._processes.all()
-            if process.name in names and process.find()
-        }
+        return {name: process for name, process in self._recorded().items() if process.find()}
 
     def processes(self) -> list[dict[str, Any]]:
         """Returns the name, port and process ID of each service, and whether it is running."""
-        records = {process.name: process for process in self._processes.all()}
+        recorded = self._recorded()
         return [
-            {
-                "name": service.name,
-                "running": bool((record := records.get(service.name)) and record.find()),
-                "pid": record.pid if record else None,
-                "port": record.port if record else None,
-            }
-            for service in self._services
+            describe_process(service.name, recorded.get(service.name)) for service in self._services
         ]
+
+    def _recorded(self) -> dict[str, Process]:
+        """Returns the services' processes by service name, also those that have ended.
+
+        Other commands record processes of the same root, such as the web console.
+        """
+        names = {service.name for service in self._services}
+        return {process.name: process for process in self._processes.all() if process.name in names}
 
     def start(self, *, reset: bool = False) -> StartedCloud:
         """Starts the services that are not running, and waits until all of them respond.
@@ -132,7 +129,7 @@ class EmbeddedCloud:
         if Certificates(self._root).renew():
             self._stop_servers_of_old_certificate()
         running = self.running()
-        died = [process for process in self._processes.all() if process.name not in running]
+        died = [process for name, process in self._recorded().items() if name not in running]
         for process in died:
             report(f"{process.name} (process {process.pid}) ended unexpectedly: restarting it")
             self._processes.forget(process)

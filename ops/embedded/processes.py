@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -34,6 +35,16 @@ class Process:
     def find(self) -> psutil.Process | None:
         """Returns the running process, or None if it has ended (a zombie has ended)."""
         return find_process(self.pid, self.started)
+
+
+def describe_process(name: str, record: Process | None) -> dict[str, Any]:
+    """Returns the name, port and process ID of a program, and whether it is running."""
+    return {
+        "name": name,
+        "running": bool(record and record.find()),
+        "pid": record.pid if record else None,
+        "port": record.port if record else None,
+    }
 
 
 def base_environment(root: Root) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import Any
 from ops.cloud import EMBEDDED, connect
 from ops.deployment.health import get_health
 from ops.embedded import EmbeddedCloud
+from ops.embedded.processes import Processes, describe_process
 from ops.errors import OperatorError
-from ops.local.console_process import console_address
+from ops.local.console_process import CONSOLE, console_address
 from ops.root import Root
 from ops.terraform.state import outputs, resource_count
 
@@ -16,19 +17,22 @@ from ops.terraform.state import outputs, resource_count
 def read_status(environment: str, root: Root) -> dict[str, Any]:
     """Returns the processes (local only), addresses, resource count and health of an environment.
 
+    The web console is one of the processes. The platform is also healthy without it.
+
     Raises:
         OperatorError: the environment does not exist.
     """
     embedded = EmbeddedCloud(root) if environment == EMBEDDED else None
-    processes = embedded.processes() if embedded else []
+    services = embedded.processes() if embedded else []
+    console = [describe_process(CONSOLE, Processes(root).get(CONSOLE))] if embedded else []
     result: dict[str, Any] = {
         "environment": environment,
-        "processes": processes,
+        "processes": services + console,
         "addresses": {},
         "authority": None,
         "resources": 0,
     }
-    if not all(process["running"] for process in processes):
+    if not all(service["running"] for service in services):
         return {**result, "health": {"status": 0, "body": "not running: start it with `make up`"}}
     cloud = connect(environment, root)
     try:

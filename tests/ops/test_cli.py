@@ -145,7 +145,7 @@ def test_status_fails_if_no_platform_runs(root: Root) -> None:
     assert result.exit_code == 1
     status = json.loads(result.stdout)
     assert status["health"] == {"status": 0, "body": "not running: start it with `make up`"}
-    assert [process["running"] for process in status["processes"]] == [False] * 5
+    assert [process["running"] for process in status["processes"]] == [False] * 6
 
 
 def test_down_succeeds_if_no_platform_runs(tmp_path: Path) -> None:

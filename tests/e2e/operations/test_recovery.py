@@ -51,12 +51,12 @@ def test_status_shows_processes_and_health(platform: Platform) -> None:
         "cache": True,
         "database-proxy": True,
         "cache-proxy": True,
+        "console": True,
     }
     plain_site = status["addresses"].pop("plain site")
     assert re.fullmatch(r"http://\w+\.plain\.localhost:\d+", plain_site)
-    console = console_address(Root(platform.root))
-    assert status["addresses"].pop("console", None) == (str(console) if console else None)
     assert status["addresses"] == {
+        "console": str(console_address(Root(platform.root))),
         "api": platform.api_url,
         "ws": platform.ws_url,
         "site": platform.site_url,
@@ -290,6 +290,7 @@ def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Pl
     Restarts the services like the first step of `ops up`, and runs the whole command once.
     """
     root = Root(own_platform.root)
+    console = console_address(root)
     person = Person.sign_up(own_platform, Api(own_platform.api_url))
     sqs = own_platform.aws("sqs")
     queue = sqs.create_queue(QueueName=f"acknowledged-{uuid.uuid4().hex[:12]}")["QueueUrl"]
@@ -315,6 +316,7 @@ def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Pl
     platform = read_json(root.platform_file)
     assert platform
     assert platform["outputs"] == own_platform.outputs
+    assert console_address(root) == console is not None
     person.get_me().expect(200)
     [message] = sqs.receive_message(QueueUrl=queue)["Messages"]
     assert message["Body"] == "kept"

@@ -30,9 +30,10 @@ from ops.embedded import EmbeddedCloud
 from ops.embedded.certificates import Certificates
 from ops.embedded.cloud import Addresses
 from ops.embedded.ports import LOOPBACK
-from ops.embedded.processes import Processes, find_processes
+from ops.embedded.processes import Processes, base_environment, find_processes
 from ops.embedded.services import ACCESS_KEY, SECRET_KEY
 from ops.embedded.signing import SERVER_LIFETIME
+from ops.local.console_process import CONSOLE
 from ops.root import Root, read_json
 from tests.waiting import wait_for
 
@@ -293,6 +294,23 @@ def test_a_killed_service_is_restarted_and_reported(
     assert re.search(message, capsys.readouterr().err)
     assert (started.has_started_services, started.aws_may_lack_changes) == (True, False)
     assert others < {process.pid for process in Processes(cloud_root).all()}
+
+
+def test_a_start_keeps_the_web_console(
+    embedded: EmbeddedCloud, cloud_root: Root, capsys: pytest.CaptureFixture[str]
+) -> None:
+    console = Processes(cloud_root).start(
+        CONSOLE,
+        ["sleep", "60"],
+        port=0,
+        environment=base_environment(cloud_root),
+        cwd=cloud_root.path,
+    )
+    kill(cloud_root, "aws")
+    EmbeddedCloud(cloud_root).start()
+    assert Processes(cloud_root).get(CONSOLE) == console
+    assert Processes(cloud_root).stop(console), "the start had killed it"
+    assert CONSOLE not in capsys.readouterr().err
 
 
 def test_a_port_that_another_program_uses_is_replaced(

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
+from typing import Any
 
 import psutil
 import pytest
@@ -18,6 +21,7 @@ from ops.local.console_process import (
     start_console,
     stop_console,
 )
+from ops.local.status import read_status
 from ops.root import Root
 from tests.waiting import wait_for
 
@@ -64,6 +68,21 @@ def test_a_restart_keeps_port_and_token_and_replaces_the_process(
     assert after
     assert before.find() is None
     assert after.find()
+
+
+def test_a_dead_console_is_shown_and_started_again(root: Root, started: ConsoleAddress) -> None:
+    process = Processes(root).get(CONSOLE)
+    assert process
+    assert shown_console(root)["running"]
+    os.kill(process.pid, signal.SIGKILL)
+    wait_for(lambda: not shown_console(root)["running"])
+    assert start_console(root) == started
+    assert shown_console(root)["running"]
+
+
+def shown_console(root: Root) -> dict[str, Any]:
+    """Returns what `ops status` shows about the console."""
+    return next(item for item in read_status("local", root)["processes"] if item["name"] == CONSOLE)
 
 
 def test_the_embedded_cloud_neither_counts_nor_stops_the_console(
