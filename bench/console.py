@@ -24,7 +24,7 @@ import urllib3
 from ops.cloud import EMBEDDED
 from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import choose_port
-from ops.local.console_process import ConsoleAddress, local_token
+from ops.local.console_process import SMALL_HEAP, ConsoleAddress, local_token
 from ops.root import DEFAULT_ROOT, PROJECT, Root
 
 STARTS = 5
@@ -32,7 +32,11 @@ SECONDS = 20.0
 """Seconds for which the embedded AWS's processor time is measured."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
-PATHS = ("map.svg", "map", "functions", "functions/chat", "tables", "queues", "releases", "mails")
+PATHS = (
+    *("map.svg", "map", "functions", "functions/chat", "functions/chat/examples"),
+    *("tables", "tables/post-posts", "buckets", "buckets/avatars", "sql", "cache", "connections"),
+    *("queues", "queues/relay-retries-dlq", "events", "mails", "releases", "reports/cost"),
+)
 """The URL paths that a browser requests if a user opens all views."""
 
 
@@ -48,7 +52,7 @@ def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]
         [sys.executable, "-m", "ops", "console", EMBEDDED, *options],
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
-        env={"PATH": "/usr/bin:/bin", "MALLOC_ARENA_MAX": "2"},
+        env={"PATH": "/usr/bin:/bin", **SMALL_HEAP},
     ) as child:
         while True:
             try:

@@ -75,9 +75,12 @@ class Cloud:
             keys = {"aws_access_key_id": ACCESS_KEY, "aws_secret_access_key": SECRET_KEY}
         return boto3.Session(
             region_name=self.environment.region,
-            botocore_session=_isolated_session() if self.endpoint else None,
+            botocore_session=self._botocore_session(),
             **keys,
         )
+
+    def _botocore_session(self) -> botocore.session.Session:
+        return _isolated_session() if self.endpoint else botocore.session.get_session()
 
     def inherited_variables(self) -> dict[str, str]:
         """Returns this process's environment variables for programs that work on the environment.

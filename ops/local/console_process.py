@@ -13,6 +13,10 @@ from ops.root import PROJECT, Root
 
 CONSOLE = "console"
 """The name of the console's process, and of its port."""
+SMALL_HEAP = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
+"""Settings of malloc of glibc. With more arenas, threads keep more memory. With the threshold (in
+bytes), malloc returns freed memory to the system.
+"""
 QUICK_STOP = 3.0
 """Seconds until a console that does not stop is killed. It has no data to save."""
 
@@ -41,8 +45,7 @@ def start_console(root: Root) -> ConsoleAddress:
         CONSOLE,
         [*command, "--root", root.path.resolve()],
         port=address.port,
-        # Limits malloc of glibc to two arenas. With more arenas, threads keep more memory.
-        environment={**base_environment(root), "MALLOC_ARENA_MAX": "2"},
+        environment={**base_environment(root), **SMALL_HEAP},
         cwd=PROJECT,
     )
     return address

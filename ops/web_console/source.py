@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from botocore.config import Config
+from botocore.session import Session
 
 from ops.cloud import EMBEDDED, Cloud, connect
 from ops.embedded import Addresses, EmbeddedCloud
@@ -17,6 +18,7 @@ from ops.embedded.services import Aws
 from ops.errors import OperatorError
 from ops.root import Root
 from ops.terraform.state import attributes, outputs, state_digest
+from ops.web_console.descriptions import short_loader
 
 TIMEOUTS = Config(
     connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 2}
@@ -31,6 +33,11 @@ class ConsoleCloud(Cloud):
     """A connection to an environment that creates each AWS client once, because that takes time and
     memory.
     """
+
+    def _botocore_session(self) -> Session:
+        session = super()._botocore_session()
+        session.register_component("data_loader", short_loader())
+        return session
 
     @cached_property
     def _clients(self) -> dict[tuple[Any, ...], Any]:

@@ -5,9 +5,11 @@ On AWS both are in private subnets, which the console's machine cannot reach.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from environments.resource_names import DATABASE_MASTER
 from ops.embedded.ports import LOOPBACK
@@ -17,7 +19,6 @@ from ops.web_console.source import Source
 
 if TYPE_CHECKING:
     import pg8000.native
-    import redis
 
 ROWS = 200
 """Maximum number of rows of a query."""
@@ -27,6 +28,7 @@ KEYS = 500
 """Maximum number of keys of the cache that one request lists."""
 CONNECTION, ROOM = "chat:connection:", "chat:room:"
 """Prefixes of the chat function's keys: a connection's rooms, and a room's connections."""
+Command = Callable[..., Any]
 LIFETIME = 11 * 60
 """Seconds for which the chat function stores an idle connection."""
 
@@ -114,22 +116,13 @@ def _port(source: Source, service: str, product: str) -> int:
 
 def list_keys(source: Source, pattern: str = "*") -> dict[str, Any]:
     """Returns the keys of the cache that match a pattern, with type and remaining lifetime."""
-    with _cache(source) as cache:
-        keys: list[str] = []
-        for key in cache.scan_iter(match=pattern or "*", count=KEYS):
-            keys.append(key)
-            if len(keys) > KEYS:
-                break
-        keys.sort()
-        with cache.pipeline(transaction=False) as pipe:
-            for key in keys[:KEYS]:
-                pipe.type(key)
-                pipe.ttl(key)
-            values = pipe.execute()
+    with _cache(source) as run:
+        keys = sorted(itertools.islice(_scan(run, pattern or "*"), KEYS + 1))
+        listed = [(key, run("TYPE", key), run("TTL", key)) for key in keys[:KEYS]]
     return {
         "keys": [
             {"key": key, "type": kind, "seconds": None if ttl < 0 else ttl}
-            for key, kind, ttl in zip(keys, values[::2], values[1::2], strict=False)
+            for key, kind, ttl in listed
         ],
         "isComplete": len(keys) <= KEYS,
     }
@@ -137,12 +130,12 @@ def list_keys(source: Source, pattern: str = "*") -> dict[str, Any]:
 
 def list_connections(source: Source) -> list[dict[str, Any]]:
     """Returns the open WebSocket connections with their rooms, as the chat function stores them."""
-    with _cache(source) as cache:
+    with _cache(source) as run:
         result = []
-        for key in cache.scan_iter(match=f"{CONNECTION}*", count=KEYS):
-            rooms = sorted(str(room) for room in cache.smembers(key) if room)
+        for key in itertools.islice(_scan(run, f"{CONNECTION}*"), ROWS):
+            rooms = sorted(room for room in run("SMEMBERS", key) if room)
             connection = key.removeprefix(CONNECTION)
-            members = map(str, cache.zrange(f"{ROOM}{rooms[0]}", 0, -1) if rooms else [])
+            members = run("ZRANGE", f"{ROOM}{rooms[0]}", "0", "-1") if rooms else []
             parts = (member.split("|") for member in members)
             user = next((part[1] for part in parts if part[0] == connection), None)
             result.append(
@@ -150,21 +143,62 @@ def list_connections(source: Source) -> list[dict[str, Any]]:
                     "connection": connection,
                     "user": user,
                     "rooms": rooms,
-                    "idleSeconds": LIFETIME - cache.ttl(key),
+                    "idleSeconds": LIFETIME - run("TTL", key),
                 }
             )
-            if len(result) == ROWS:
-                break
     return sorted(result, key=lambda item: str(item["connection"]))
 
 
-@contextmanager
-def _cache(source: Source) -> Iterator[redis.Redis]:
-    import redis  # noqa: PLC0415 - only this view needs it
+def _scan(run: Command, pattern: str) -> Iterator[str]:
+    """Yields each key that matches a pattern once."""
+    cursor, seen = "0", set[str]()
+    while True:
+        cursor, keys = run("SCAN", cursor, "MATCH", pattern, "COUNT", str(KEYS))
+        yield from (key for key in dict.fromkeys(keys) if key not in seen)
+        seen.update(keys)
+        if cursor == "0":
+            return
 
+
+@contextmanager
+def _cache(source: Source) -> Iterator[Command]:
+    """Yields a function that runs a command of the cache.
+
+    The package redis would take 6 MB of memory for these few commands.
+    """
     port = _port(source, Cache.name, "ElastiCache")
-    with redis.Redis(LOOPBACK, port, decode_responses=True, socket_timeout=5) as client:
-        try:
-            yield client
-        except redis.RedisError as error:
-            raise OperatorError(f"The cache does not respond: {error}") from error
+    try:
+        with (
+            socket.create_connection((LOOPBACK, port), timeout=5) as connection,
+            connection.makefile("rwb") as stream,
+        ):
+
+            def run(*parts: str) -> Any:
+                words = [part.encode() for part in parts]
+                stream.write(b"*%d\r\n" % len(words))
+                stream.writelines(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+                stream.flush()
+                return read_reply(stream)
+
+            yield run
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"The cache does not respond: {error}") from error
+
+
+def read_reply(stream: BinaryIO) -> Any:
+    """Returns the next reply of the Redis protocol, version 2.
+
+    Raises:
+        ValueError: The cache rejected the command, or closed the connection.
+    """
+    line = stream.readline()
+    kind, text = line[:1], line[1:-2].decode()
+    if kind == b"+":
+        return text
+    if kind == b":":
+        return int(text)
+    if kind == b"$":
+        return None if text == "-1" else stream.read(int(text) + 2)[:-2].decode(errors="replace")
+    if kind == b"*":
+        return [read_reply(stream) for _ in range(int(text))]
+    raise ValueError(text or "it closed the connection")

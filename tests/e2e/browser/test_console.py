@@ -12,9 +12,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from environments.resource_names import ALIAS
 from ops.embedded.ports import choose_port
 from ops.local.console_process import console_address
 from ops.root import PROJECT, Root
+from ops.traffic.ledger import Ledger, Record
 from tests.browser import check_accessibility
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.faults import Role
@@ -215,6 +217,50 @@ def test_a_user_redrives_a_dead_letter(open_console: OpenPage, platform: Platfor
         re.compile(r"[1-9]\d* redriven, 0 left"), timeout=LOADED
     )
     expect(page.locator("main")).to_contain_text("The queue is empty", timeout=LOADED)
+
+
+def test_a_user_rolls_a_function_back(open_console: OpenPage, platform: Platform) -> None:
+    functions, name = platform.aws("lambda"), platform.outputs["functions"]["health"]
+    alias = {"FunctionName": name, "Name": ALIAS}
+    before = functions.get_alias(**alias)["FunctionVersion"]
+    settings = functions.get_function_configuration(FunctionName=name)
+    functions.update_function_configuration(FunctionName=name, Description=uuid.uuid4().hex)
+    functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+    version = functions.publish_version(FunctionName=name)
+    functions.update_alias(**alias, FunctionVersion=version["Version"])
+    functions.update_function_configuration(
+        FunctionName=name, Description=settings.get("Description", "")
+    )
+    ledger = Ledger(platform.cloud)
+    record = Record(
+        "health", ledger.now(), uuid.uuid4().hex, "release", before, version["Version"],
+        version["CodeSha256"], "ada", "0123abc",
+    )  # fmt: skip
+    ledger.begin([record])
+    ledger.finish(record, "promoted")
+    page = open_console("changes/releases")
+    page.get_by_label(f"Roll health back to version {before}").first.click(timeout=LOADED)
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("status")).to_contain_text(
+        f"health is on version {before} again", timeout=LOADED
+    )
+    assert functions.get_alias(**alias)["FunctionVersion"] == before
+
+
+@pytest.mark.nightly
+def test_a_user_reviews_a_plan_and_finds_drift(open_console: OpenPage, platform: Platform) -> None:
+    sqs, name = platform.aws("sqs"), platform.outputs["queues"]["relay-retries"]
+    queue = {"QueueUrl": sqs.get_queue_url(QueueName=name)["QueueUrl"]}
+    sqs.tag_queue(**queue, Tags={"Changed": "by hand"})
+    page = open_console("changes/drift")
+    page.get_by_role("button", name="Run").click()
+    drift = page.get_by_role("row").filter(has_text="aws_sqs_queue")
+    expect(drift).to_contain_text("tags", timeout=10 * LOADED)
+    page.get_by_role("link", name="Review").click()
+    page.get_by_role("button", name="Run").click()
+    review = page.frame_locator("iframe").locator("body")
+    expect(review).to_contain_text("relay", timeout=10 * LOADED)
+    sqs.untag_queue(**queue, TagKeys=["Changed"])
 
 
 def test_a_user_invokes_a_function_with_an_example(open_console: OpenPage) -> None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -16,6 +20,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from ops.cloud import Cloud
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.root import Root
+from ops.web_console import changes
 from ops.web_console.app import create_app
 from ops.web_console.live_map import LiveMap
 from ops.web_console.source import ConsoleCloud, Source
@@ -124,3 +129,59 @@ def test_data_that_arrives_late_does_not_replace_newer_data(open_console: OpenPa
         late.pop().continue_()
     expect(page.locator("[aria-busy]")).to_have_count(0)
     expect(page.get_by_text("There are no objects here")).to_be_visible()
+
+
+RESULTS = {
+    "review": (0, ""),
+    "drift": (2, [{"kind": "changed", "address": "aws_sqs_queue.work", "attributes": ["tags"]}]),
+    "cost": (
+        0,
+        {
+            "usd": 12.5,
+            "fixedUsd": 2,
+            "services": {"chat": {"usd": 12.5, "fixedUsd": 2, "usedUsd": 10.5}},
+        },
+    ),
+}
+"""The exit status and the output of each command, as the real commands have them."""
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replaces the commands of the reports. Returns their results, which a test can change."""
+    results: dict[str, Any] = dict(RESULTS)
+
+    def run(command: Sequence[str], **_: object) -> CompletedProcess[str]:
+        if "--output" in command:
+            Path(command[-1]).write_text("<h1>No changes</h1>")
+        status, value = results[command[3]]
+        return CompletedProcess(list(command), status, json.dumps(value), "no lock\n")
+
+    monkeypatch.setattr(changes, "subprocess", SimpleNamespace(run=run))
+    return results
+
+
+def test_reports_run_on_request_and_are_kept(
+    open_console: OpenPage, commands: dict[str, Any]
+) -> None:
+    page = open_console("changes/review")
+    page.get_by_role("button", name="Run").click()
+    expect(page.frame_locator("iframe").get_by_role("heading", name="No changes")).to_be_visible()
+    show(page, "changes/drift")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("row", name="changed aws_sqs_queue.work tags")).to_be_visible()
+    commands["drift"] = (0, [])
+    page.get_by_role("button", name="Run again").click()
+    expect(page.get_by_text("No drift")).to_be_visible()
+    show(page, "changes/cost")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.get_by_role("row", name="chat $12.50")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("row", name="chat $12.50")).to_be_visible()
+
+
+def test_a_failed_report_shows_its_reason(open_console: OpenPage, commands: dict[str, Any]) -> None:
+    commands["drift"] = (1, None)
+    page = open_console("changes/drift")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text("`ops drift` failed: no lock")

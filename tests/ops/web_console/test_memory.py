@@ -1,0 +1,86 @@
+"""Tests what keeps the console's memory small: short service descriptions, and no package redis."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from botocore.loaders import Loader
+
+from ops.local.console_process import SMALL_HEAP
+from ops.web_console.descriptions import short_loader
+from ops.web_console.stores import read_reply
+
+LIMIT = 74e6
+"""Bytes of the process with all modules and AWS clients of the console. The whole console has 80
+MB: its map, its threads and its connections need the rest.
+"""
+LOADED = """
+import gc
+from environments import load_environment
+from ops.commands import web_console
+from ops.web_console import server
+from ops.web_console.source import ConsoleCloud
+import pg8000.native, psutil
+cloud = ConsoleCloud(load_environment("local", variables={}), {}, "https://127.0.0.1:1")
+for name in ("sts", "s3", "lambda", "dynamodb", "sqs", "cloudwatch", "events", "logs"):
+    cloud.client(name)
+gc.collect()
+print(psutil.Process().memory_info().rss)
+"""
+
+
+def without_documentation(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            key: ""
+            if key == "documentation" and isinstance(item, str)
+            else without_documentation(item)
+            for key, item in value.items()
+        }
+    return [without_documentation(item) for item in value] if isinstance(value, list) else value
+
+
+@pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
+def test_a_short_description_lacks_only_the_documentation(kind: str) -> None:
+    whole = Loader().load_service_model("lambda", kind)
+    short = short_loader().load_service_model("lambda", kind)
+    assert short == without_documentation(whole)
+    assert len(str(short)) < len(str(whole)) or kind != "service-2"
+
+
+def test_the_modules_and_clients_take_little_memory() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **SMALL_HEAP},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) < LIMIT
+
+
+@pytest.mark.parametrize(
+    ("sent", "value"),
+    [
+        (b"+OK\r\n", "OK"),
+        (b":-2\r\n", -2),
+        (b"$3\r\na\r\n\r\n", "a\r\n"),
+        (b"$-1\r\n", None),
+        (b"*2\r\n$1\r\n0\r\n*1\r\n$3\r\nkey\r\n", ["0", ["key"]]),
+    ],
+)
+def test_replies_of_the_cache_are_read(sent: bytes, value: Any) -> None:
+    assert read_reply(io.BytesIO(sent)) == value
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"), [(b"-ERR unknown\r\n", "ERR unknown"), (b"", "closed the connection")]
+)
+def test_a_rejected_command_and_a_closed_connection_are_errors(sent: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        read_reply(io.BytesIO(sent))
