@@ -1,15 +1,17 @@
-"""Measures the web console's start time, its memory, and the load that it adds to the embedded AWS.
+"""Measures the web console's start time, its memory, and what it adds to the cost of a request.
 
 python -m bench.console [ROOT]
 
-Needs the platform on this machine, to which nobody sends requests. The embedded AWS is one process
-and executes one call at a time. Other requests therefore wait while it executes the console's
-reads, for as long as these take processor time.
+Needs the platform on this machine, to which nobody else sends requests. The cost of a request is
+the processor time of the embedded AWS and the functions, which does not depend on what other
+programs do. It is measured in pairs: with the console's map open and with the map closed, in
+alternating order, for the request that costs least.
 """
 
 from __future__ import annotations
 
 import contextlib
+import statistics
 import subprocess
 import sys
 import threading
@@ -24,12 +26,14 @@ import urllib3
 from ops.cloud import EMBEDDED
 from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import choose_port
-from ops.local.console_process import SMALL_HEAP, ConsoleAddress, local_token
-from ops.root import DEFAULT_ROOT, PROJECT, Root
+from ops.embedded.processes import Processes, find_processes
+from ops.local.console_process import CONSOLE, SMALL_HEAP, ConsoleAddress, local_token
+from ops.root import DEFAULT_ROOT, PROJECT, Root, read_json
 
 STARTS = 5
-SECONDS = 20.0
-"""Seconds for which the embedded AWS's processor time is measured."""
+PAIRS = 6
+SECONDS = 12.0
+"""Seconds of requests for each half of a pair."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
 PATHS = (
@@ -75,11 +79,12 @@ def open_map(address: ConsoleAddress) -> Iterator[None]:
     """Sends the requests of an open page with the map while the `with` block runs."""
     closed = threading.Event()
     cookie = {"Cookie": f"console-{address.port}={address.token}"}
-    url = f"http://127.0.0.1:{address.port}/api/live/requests"
+    url = f"http://127.0.0.1:{address.port}/api/live/requests?since={int(time.time() * 1000)}"
 
     def poll() -> None:
-        while not closed.wait(POLL):
+        while not closed.is_set():
             get(address, "map")
+            closed.wait(POLL)
 
     def follow() -> None:
         with contextlib.suppress(urllib3.exceptions.HTTPError):
@@ -87,41 +92,74 @@ def open_map(address: ConsoleAddress) -> Iterator[None]:
             for _ in response.stream(1024):
                 if closed.is_set():
                     break
+            response.close()
 
     threads = [threading.Thread(target=target, daemon=True) for target in (poll, follow)]
     for thread in threads:
         thread.start()
-    # The first read of the logs returns the last hour, so the measurement begins after it.
-    time.sleep(2 * POLL)
+    time.sleep(1)
     yield
     closed.set()
+    for thread in threads:
+        thread.join()
 
 
-def measure_load(aws: psutil.Process) -> float:
-    """Returns the processor time of the embedded AWS per second, as a fraction of one processor."""
-    before = aws.cpu_times()
-    time.sleep(SECONDS)
-    after = aws.cpu_times()
-    return (after.user + after.system - before.user - before.system) / SECONDS
+def processor_time(root: Root) -> float:
+    """Returns the seconds that the platform's processes have used, without the console."""
+    console = Processes(root).get(CONSOLE)
+    total = 0.0
+    for process in find_processes(root):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if not console or process.pid != console.pid:
+                total += sum(process.cpu_times()[:4])  # of itself and its ended children
+    return total
+
+
+def measure_request(root: Root, url: str, authority: str) -> float:
+    """Sends requests one after the other. Returns the milliseconds of processor time of each."""
+    with urllib3.PoolManager(ca_certs=authority) as pool:
+        before, until, count = processor_time(root), time.monotonic() + SECONDS, 0
+        while time.monotonic() < until:
+            assert pool.request("GET", url).status == 200
+            count += 1
+        return (processor_time(root) - before) / count * 1000
+
+
+def measure_pair(root: Root, address: ConsoleAddress, *, is_open_first: bool) -> list[float]:
+    """Returns the cost of a request with the map closed and with the map open."""
+    platform = read_json(root.platform_file)
+    assert platform
+    url, authority = f"{platform['apiUrl']}/health", platform["authority"]
+    costs = {}
+    for is_open in (is_open_first, not is_open_first):
+        with open_map(address) if is_open else contextlib.nullcontext():
+            costs[is_open] = measure_request(root, url, authority)
+    return [costs[False], costs[True]]
 
 
 def main(root: Root) -> None:
-    aws = EmbeddedCloud(root).running()["aws"].find()
-    assert aws, "the platform is not running: start it with `make up`"
+    assert EmbeddedCloud(root).running(), "the platform is not running: start it with `make up`"
     starts = []
     for _ in range(STARTS):
         with console(root) as (_, _, seconds):
             starts.append(seconds)
+    print(f"start                {min(starts):.2f} s (fastest of {STARTS})")
     with console(root) as (process, address, _):
+        before = process.memory_info().rss
         for path in PATHS:
             get(address, path)
         memory = process.memory_full_info()
-        idle = measure_load(aws)
-        with open_map(address):
-            watched = measure_load(aws)
-    print(f"start                {min(starts):.2f} s (fastest of {STARTS})")
-    print(f"memory, all views    {memory.rss / 1e6:.0f} MB, not shared {memory.uss / 1e6:.0f} MB")
-    print(f"embedded AWS busy    {idle:.1%} idle, {watched:.1%} with the map open")
+        print(f"memory after start   {before / 1e6:.0f} MB")
+        print(f"memory, all views    {memory.rss / 1e6:.0f} MB, {memory.uss / 1e6:.0f} not shared")
+        pairs = [
+            measure_pair(root, address, is_open_first=number % 2 == 1) for number in range(PAIRS)
+        ]
+    ratios = sorted(opened / closed - 1 for closed, opened in pairs)
+    print(f"cost of a request    {statistics.median(closed for closed, _ in pairs):.2f} ms")
+    print(
+        f"added by open map    {statistics.median(ratios):.1%}, {PAIRS} pairs:"
+        f" {', '.join(f'{ratio:.1%}' for ratio in ratios)}"
+    )
 
 
 if __name__ == "__main__":

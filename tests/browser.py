@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 CHROMIUM = next(
     (
@@ -28,6 +28,9 @@ FLAGS = [
     "--disable-sync",
 ]
 
+PATIENCE = 30_000
+"""Milliseconds for which `expect` waits, because other tests use the machine at the same time."""
+
 
 @contextmanager
 def open_browser(*flags: str) -> Iterator[Browser]:
@@ -37,6 +40,7 @@ def open_browser(*flags: str) -> Iterator[Browser]:
         pytest.skip("there is no Chromium on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+        expect.set_options(timeout=PATIENCE)
         yield browser
         browser.close()
 

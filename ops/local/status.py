@@ -43,8 +43,8 @@ def read_status(environment: str, root: Root) -> dict[str, Any]:
     addresses = {name: values[f"{name}_url"] for name in ("api", "ws", "site")}
     if embedded:
         addresses["plain site"] = embedded.plain_site_url(addresses["site"])
-        if console := console_address(root):
-            addresses["console"] = str(console)
+        if address := console_address(root):
+            addresses["console"] = str(address)
     return {
         **result,
         "addresses": addresses,

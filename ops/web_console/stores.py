@@ -5,11 +5,12 @@ On AWS both are in private subnets, which the console's machine cannot reach.
 
 from __future__ import annotations
 
+import io
 import itertools
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from environments.resource_names import DATABASE_MASTER
 from ops.embedded.ports import LOOPBACK
@@ -185,7 +186,7 @@ def _cache(source: Source) -> Iterator[Command]:
         raise OperatorError(f"The cache does not respond: {error}") from error
 
 
-def read_reply(stream: BinaryIO) -> Any:
+def read_reply(stream: io.BufferedIOBase) -> Any:
     """Returns the next reply of the Redis protocol, version 2.
 
     Raises:

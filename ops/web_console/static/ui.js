@@ -31,6 +31,8 @@ export const query = (values) => new URLSearchParams(
 // A view stores the data that it waited for in its state, and changes the page only in effects.
 // Preact ignores both for a view that the user has left, so views need not check that.
 
+const RETRY = 10; // seconds after a problem, if the data is not loaded regularly anyway
+
 // Loads data, again every `seconds` while the page is visible. Keeps the last data on a problem.
 export function useData(path, seconds) {
   const [state, setState] = useState({});
@@ -44,13 +46,14 @@ export function useData(path, seconds) {
     if (wanted.current !== path) return;
     setState((old) => ({ data: old.path === path ? old.data : undefined, ...outcome, path }));
   };
-  useEffect(() => {
-    load();
-    if (!seconds) return undefined;
-    const timer = setInterval(() => document.hidden || load(), seconds * 1000);
-    return () => clearInterval(timer);
-  }, [path, seconds]);
   const current = state.path === path ? state : {};
+  const pause = seconds ?? (current.problem ? RETRY : 0);
+  useEffect(() => { load(); }, [path]);
+  useEffect(() => {
+    if (!pause) return undefined;
+    const timer = setInterval(() => document.hidden || load(), pause * 1000);
+    return () => clearInterval(timer);
+  }, [path, pause]);
   return { ...current, reload: load };
 }
 
@@ -130,7 +133,8 @@ export const Ago = ({ time }) => html`<time datetime=${new Date(time).toISOStrin
   title=${new Date(time).toISOString()}>${ago(time)}</time>`;
 
 export const milliseconds = (value) => value === null || value === undefined ? ""
-  : value >= 1000 ? `${(value / 1000).toFixed(2)} s` : `${Math.round(value)} ms`;
+  : value >= 1000 ? `${(value / 1000).toFixed(2)} s`
+    : `${value.toFixed(value < 10 && value % 1 ? 1 : 0)} ms`;
 
 export function bytes(size) {
   const unit = ["B", "KiB", "MiB", "GiB"].find((_, n) => size < 1024 ** (n + 1)) ?? "TiB";

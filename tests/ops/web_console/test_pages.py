@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from ops.cloud import Cloud
 from ops.embedded.ports import LOOPBACK, choose_port
+from ops.local.console_process import start_console, stop_console
 from ops.root import Root
 from ops.web_console import changes
 from ops.web_console.app import create_app
@@ -131,6 +132,20 @@ def test_data_that_arrives_late_does_not_replace_newer_data(open_console: OpenPa
     expect(page.get_by_text("There are no objects here")).to_be_visible()
 
 
+def test_a_view_returns_by_itself_after_a_problem(open_console: OpenPage) -> None:
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="avatars-dev")
+    page = open_console("functions")
+    page.clock.install()
+    pattern = "**/api/buckets/avatars?*"
+    page.route(pattern, lambda route: route.fulfill(status=502, json={"problem": "it ended"}))
+    show(page, "data/buckets/avatars")
+    expect(page.get_by_text("it ended")).to_be_visible()
+    page.unroute(pattern)
+    page.clock.fast_forward("00:11")
+    expect(page.get_by_text("There are no objects here")).to_be_visible()
+    expect(page.get_by_text("it ended")).to_have_count(0)
+
+
 RESULTS = {
     "review": (0, ""),
     "drift": (2, [{"kind": "changed", "address": "aws_sqs_queue.work", "attributes": ["tags"]}]),
@@ -185,3 +200,22 @@ def test_a_failed_report_shows_its_reason(open_console: OpenPage, commands: dict
     page = open_console("changes/drift")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("`ops drift` failed: no lock")
+
+
+def test_an_open_page_survives_a_restart_of_the_console(browser: Browser, root: Root) -> None:
+    """No platform runs, so the page shows each service as ended."""
+    address = str(start_console(root))
+    wait_for(lambda: is_serving(address))
+    with watch_pages(browser) as open_page:
+        page = open_page(f"{address}#/data/tables")
+        expect(page.locator(".part")).to_have_count(5)
+        expect(page.get_by_text("aws ended")).to_be_visible()
+        ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
+        expect(ended).to_contain_text("`make up`")
+        assert stop_console(root)
+        expect(silent.first).to_be_visible()
+        assert str(start_console(root)) == address
+        expect(silent).to_have_count(0)
+        expect(ended).to_be_visible()
+        expect(page.get_by_role("heading", name="Data")).to_be_visible()
+    stop_console(root)
