@@ -1,11 +1,12 @@
-"""Measures the web console's start time, its memory, and what it adds to the cost of a request.
+"""Measures the web console's start time, its memory, and the load that it adds to the platform.
 
 python -m bench.console [ROOT]
 
-Needs the platform on this machine, to which nobody else sends requests. The cost of a request is
-the processor time of the embedded AWS and the functions, which does not depend on what other
-programs do. It is measured in pairs: with the console's map open and with the map closed, in
-alternating order, for the request that costs least.
+Needs the platform on this machine, to which nobody else sends requests. The embedded AWS executes
+one call at a time, so other requests wait while it executes the console's. The load is therefore
+the processor time of the platform per second, which does not depend on what other programs do. It
+is measured in pairs: with the map closed and with the map open, while requests come at a fixed
+rate.
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ from ops.local.console_process import CONSOLE, SMALL_HEAP, ConsoleAddress, local
 from ops.root import DEFAULT_ROOT, PROJECT, Root, read_json
 
 STARTS = 5
-PAIRS = 6
+PAIRS = 4
 SECONDS = 12.0
-"""Seconds of requests for each half of a pair."""
+"""Seconds of requests for each half of a pair: two reads of the map."""
+RATE = 10
+"""Requests per second. Each leaves lines in the logs, which the console reads."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
 PATHS = (
@@ -115,26 +118,27 @@ def processor_time(root: Root) -> float:
     return total
 
 
-def measure_request(root: Root, url: str, authority: str) -> float:
-    """Sends requests one after the other. Returns the milliseconds of processor time of each."""
-    with urllib3.PoolManager(ca_certs=authority) as pool:
-        before, until, count = processor_time(root), time.monotonic() + SECONDS, 0
-        while time.monotonic() < until:
-            assert pool.request("GET", url).status == 200
-            count += 1
-        return (processor_time(root) - before) / count * 1000
-
-
-def measure_pair(root: Root, address: ConsoleAddress, *, is_open_first: bool) -> list[float]:
-    """Returns the cost of a request with the map closed and with the map open."""
+def measure_load(root: Root) -> float:
+    """Sends requests at RATE. Returns the platform's processor time, as a fraction of one core."""
     platform = read_json(root.platform_file)
     assert platform
-    url, authority = f"{platform['apiUrl']}/health", platform["authority"]
-    costs = {}
+    with urllib3.PoolManager(ca_certs=platform["authority"]) as pool:
+        before, begun = processor_time(root), time.monotonic()
+        for number in range(int(SECONDS * RATE)):
+            time.sleep(max(0.0, begun + number / RATE - time.monotonic()))
+            assert pool.request("GET", f"{platform['apiUrl']}/health").status == 200
+        return (processor_time(root) - before) / (time.monotonic() - begun)
+
+
+def measure_pair(
+    root: Root, address: ConsoleAddress, *, is_open_first: bool
+) -> tuple[float, float]:
+    """Returns the load with the map closed and with the map open."""
+    loads = {}
     for is_open in (is_open_first, not is_open_first):
         with open_map(address) if is_open else contextlib.nullcontext():
-            costs[is_open] = measure_request(root, url, authority)
-    return [costs[False], costs[True]]
+            loads[is_open] = measure_load(root)
+    return loads[False], loads[True]
 
 
 def main(root: Root) -> None:
@@ -154,11 +158,11 @@ def main(root: Root) -> None:
         pairs = [
             measure_pair(root, address, is_open_first=number % 2 == 1) for number in range(PAIRS)
         ]
-    ratios = sorted(opened / closed - 1 for closed, opened in pairs)
-    print(f"cost of a request    {statistics.median(closed for closed, _ in pairs):.2f} ms")
+    added = sorted(opened - closed for closed, opened in pairs)
+    print(f"load, map closed     {statistics.median(closed for closed, _ in pairs):.1%}")
     print(
-        f"added by open map    {statistics.median(ratios):.1%}, {PAIRS} pairs:"
-        f" {', '.join(f'{ratio:.1%}' for ratio in ratios)}"
+        f"added by open map    {statistics.median(added):.1%}, {PAIRS} pairs:"
+        f" {', '.join(f'{value:.1%}' for value in added)}"
     )
 
 

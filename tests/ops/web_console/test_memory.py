@@ -15,9 +15,9 @@ from ops.local.console_process import SMALL_HEAP
 from ops.web_console.descriptions import short_loader
 from ops.web_console.stores import read_reply
 
-LIMIT = 74e6
-"""Bytes of the process with all modules and AWS clients of the console. The whole console has 80
-MB: its map, its threads and its connections need the rest.
+LIMIT = 80e6
+"""Bytes of a process with all modules and AWS clients of the console, of which the system shares 16
+MB with other programs. The whole descriptions alone would take 10 MB more.
 """
 LOADED = """
 import gc
