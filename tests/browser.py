@@ -28,8 +28,8 @@ FLAGS = [
     "--disable-sync",
 ]
 
-PATIENCE = 30_000
-"""Milliseconds for which `expect` waits, because other tests use the machine at the same time."""
+PATIENCE = 60_000
+"""Milliseconds for which tests wait for a page, because other tests use the machine at the same time."""
 
 
 @contextmanager

@@ -10,6 +10,8 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
+from tests.browser import PATIENCE
+
 HEIGHT = 900
 REPORT_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (event) =>
@@ -72,6 +74,7 @@ class WatchedPage:
             ignore_https_errors=True,
             color_scheme=color_scheme,
         )
+        context.set_default_timeout(PATIENCE)
         watched = cls(context.new_page(), {urlsplit(item).netloc for item in (address, *others)})
         context.expose_function("reportViolation", watched._note_violation)
         context.add_init_script(REPORT_VIOLATIONS)
