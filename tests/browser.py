@@ -29,7 +29,7 @@ FLAGS = [
 ]
 
 PATIENCE = 60_000
-"""Milliseconds for which tests wait for a page, because other tests use the machine at the same time."""
+"""Milliseconds for which tests wait for a page. Other tests use the machine at the same time."""
 
 
 @contextmanager
