@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -69,8 +70,18 @@ def synthesize(
     with Progress(f"synthesizing {', '.join(environments) or 'all environments'}"):
         result = _run_program(environment, source)
     if result.returncode:
+        _delete_incomplete_stacks(out)
         check_for_full_disk(result.stderr or result.stdout)
         raise OperatorError(f"Synthesis failed:\n{result.stderr.strip() or result.stdout.strip()}")
+
+
+def _delete_incomplete_stacks(out: Path) -> None:
+    """Deletes files that a killed program, or one on a full disk, has written only in part."""
+    for file in out.glob("stacks/*/cdk.tf.json"):
+        try:
+            json.loads(file.read_bytes())
+        except ValueError:
+            file.unlink()
 
 
 def _run_program(environment: Mapping[str, str], source: Path) -> subprocess.CompletedProcess[str]:

@@ -27,3 +27,13 @@ def test_a_full_disk_is_reported_in_one_line(tmp_path: Path) -> None:
 def test_another_failure_is_reported_with_the_programs_message(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"^Synthesis failed:\ndev\.yml: log_level is wrong$"):
         run("raise SystemExit('dev.yml: log_level is wrong')", tmp_path)
+
+
+def test_a_failure_leaves_no_partial_stack(tmp_path: Path) -> None:
+    stacks = tmp_path / "out" / "stacks"
+    for name, text in (("dev", '{"resource": {'), ("prod", "{}")):
+        (stacks / name).mkdir(parents=True)
+        (stacks / name / "cdk.tf.json").write_text(text)
+    with pytest.raises(OperatorError):
+        run("raise SystemExit('killed')", tmp_path)
+    assert [file.parent.name for file in stacks.glob("*/cdk.tf.json")] == ["prod"]
