@@ -5,6 +5,7 @@ The pages are the Markdown files that GitHub renders. The navigation is the list
 
 from __future__ import annotations
 
+import gc
 import html
 import re
 from pathlib import Path
@@ -12,6 +13,10 @@ from pathlib import Path
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
+
+# The objects of all pages live until the end. Fewer collections of garbage save a quarter of the
+# build's CPU time.
+gc.set_threshold(100_000, 20, 100)
 
 project = "Multitask Platform"
 html_title = "Multitask Platform"
