@@ -12,6 +12,8 @@ from ops.root import PROJECT, read_json, write_json
 
 FILE = PROJECT / ".build" / "durations.json"
 """Seconds that commands took when they last ran to their end, by name and arguments."""
+SHORTEST = 1.0
+"""Seconds. Shorter runs found nothing to do, or are tests, and are not stored."""
 IRRELEVANT = {"root", "as_json", "yes", "form", "output", "out_plan", "approved_by"}
 """Arguments that hardly change how long a command takes."""
 
@@ -31,11 +33,15 @@ def estimated(
         file: Where the durations are stored.
     """
     relevant = sorted((key, value) for key, value in arguments.items() if key not in IRRELEVANT)
-    run = " ".join([name, *(f"{key}={value}" for key, value in relevant if value)])
+    # Which file a command reads hardly matters, but whether it reads one does.
+    shown = ((key, True if isinstance(value, Path) else value) for key, value in relevant)
+    run = " ".join([name, *(f"{key}={value}" for key, value in shown if value)])
     known = _read(file).get(run, seconds)
     with expecting(f"ops {name}", known) as elapsed:
         yield
         took = elapsed()
+    if took < SHORTEST:
+        return
     # In a checkout that cannot be written, estimates do not improve.
     with suppress(OSError):
         file.parent.mkdir(exist_ok=True)

@@ -112,17 +112,19 @@ def test_the_estimate_is_the_duration_of_the_last_run_with_the_same_arguments(
     terminal: Shown, tmp_path: Path
 ) -> None:
     file = tmp_path / "build" / "durations.json"
-    slow = {"environment": "dev", "yes": True}
+    slow = {"environment": "dev", "yes": True, "plan": tmp_path / "plan"}
     for arguments in (slow, {"environment": "prod", "yes": False}):
-        with estimated("deploy", arguments, 600.0, file):
-            assert "ops deploy, about 10 min left" in terminal()
-    assert json.loads(file.read_text()).keys() == {
-        "deploy environment=dev",
-        "deploy environment=prod",
-    }
-    file.write_text(json.dumps({"deploy environment=dev": 60.9}))
-    with estimated("deploy", {**slow, "yes": False}, 600.0, file):
-        assert "ops deploy, about 61 s left" in terminal()
+        with estimated("review", arguments, 600.0, file):
+            assert "ops review, about 10 min left" in terminal()
+            time.sleep(1.01)
+    durations = json.loads(file.read_text())
+    assert durations.keys() == {"review environment=dev plan=True", "review environment=prod"}
+    assert 1 <= durations["review environment=prod"] < 60
+    file.write_text(json.dumps({"review environment=dev plan=True": 60.9}))
+    with estimated("review", {**slow, "plan": tmp_path / "other", "yes": False}, 600.0, file):
+        assert "ops review, about 61 s left" in terminal()
+    # The run took less than a second, so it found nothing to do.
+    assert json.loads(file.read_text()) == {"review environment=dev plan=True": 60.9}
 
 
 def test_a_failed_command_does_not_change_the_estimate(tmp_path: Path) -> None:
@@ -133,18 +135,17 @@ def test_a_failed_command_does_not_change_the_estimate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"up": "long"}', '{"up": null}'])
-def test_damaged_durations_are_ignored(content: str, tmp_path: Path) -> None:
+def test_damaged_durations_are_ignored(content: str, terminal: Shown, tmp_path: Path) -> None:
     file = tmp_path / "durations.json"
     file.write_text(content)
-    with estimated("up", {}, 90.0, file):
-        pass
-    assert json.loads(file.read_text())["up"] < 90
+    with estimated("up", {}, 90.9, file):
+        assert "ops up, about 91 s left" in terminal()
 
 
 def test_a_checkout_that_cannot_be_written_has_estimates_too(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with estimated("up", {}, 90.0, tmp_path / "file" / "durations.json"):
-        pass
+        time.sleep(1.01)
 
 
 def test_time_in_which_the_operator_is_asked_does_not_count() -> None:
