@@ -8,7 +8,7 @@ from typing import Literal
 
 from ops.cloud import Cloud
 from ops.inspection.lines import LogLine, parse_line
-from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, all_log_groups, follow_groups, search
+from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, all_log_groups, follow_groups
 
 REQUEST, FRAME = "request", "frame"
 """The messages of the log lines that functions write at the end of each request and frame."""
@@ -37,16 +37,6 @@ class Request:
     caller: str
     """`registered`, `anonymous`, `nobody` (not authenticated), or empty if unknown."""
     correlation_id: str
-
-
-def read_requests(cloud: Cloud, start: int) -> list[Request]:
-    """Returns the requests and frames since `start` (milliseconds since the epoch), oldest first.
-
-    Raises:
-        OperatorError: The environment has not been deployed.
-    """
-    lines = search(cloud, all_log_groups(cloud), start, ENDS)
-    return _requests(parse_line(line) for line in lines)
 
 
 def follow_requests(

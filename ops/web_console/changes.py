@@ -97,11 +97,7 @@ class Reports:
                 lines = done.stderr.strip().splitlines()[-5:]
                 raise OperatorError(f"`ops {name}` failed: {' '.join(lines)}")
             value = None if report.is_page else json.loads(done.stdout)
-            summary = done.stderr.strip().rpartition("\n")[2]
-            write_json(
-                self._directory / f"{name}.json",
-                {"time": clock, "value": value, "summary": summary},
-            )
+            write_json(self._directory / f"{name}.json", {"time": clock, "value": value})
         finally:
             lock.release()
         return self.get(name)

@@ -62,7 +62,6 @@ def describe_function(source: Source, service: str) -> dict[str, Any]:
             }
             for version in reversed(functions.versions(service)[-SHOWN:])
         ],
-        "releases": releases[:SHOWN],
         "configuration": {
             "memory (MB)": settings.get("MemorySize"),
             "timeout (s)": settings.get("Timeout"),

@@ -166,12 +166,11 @@ export const Facts = ({ values }) => html`<dl class="facts">${Object.entries(val
   .filter(([, value]) => value !== null && value !== undefined && value !== "")
   .map(([name, value]) => html`<div><dt>${name}</dt><dd>${text(value)}</dd></div>`)}</dl>`;
 
-export const LEVELS = { ERROR: "bad", CRITICAL: "bad", WARNING: "warn" };
+const LEVELS = { ERROR: "bad", CRITICAL: "bad", WARNING: "warn" };
 
-export const Lines = ({ lines, label, withService }) => html`<ol class="lines" tabindex="0"
+export const Lines = ({ lines, label }) => html`<ol class="lines" tabindex="0"
   aria-label=${label}>${lines.map((line) => html`<li class=${LEVELS[line.level] ?? ""}>
     <time>${clock(line.time)}</time>
-    ${withService && html`<b>${line.service}</b>`}
     <span class="level">${line.level}</span>
     <span>${line.message} <span class="quiet">${Object.entries(line.fields)
       .map(([name, value]) => `${name}=${text(value)}`).join(" ")}</span></span></li>`)}</ol>`;

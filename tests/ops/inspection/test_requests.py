@@ -9,7 +9,7 @@ import pytest
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.inspection.lines import LogLine, follow_lines, follow_services
-from ops.inspection.requests import Request, follow_requests, read_requests
+from ops.inspection.requests import Request, follow_requests
 from tests.ops.inspection.logged_environment import NOW, LoggedEnvironment
 
 
@@ -71,7 +71,7 @@ def test_requests_frames_and_responses_of_the_gateway_are_listed(
     write_requests(logged)
     rows = {
         (each.kind, each.service, each.method, each.route, each.status, each.failed, each.caller)
-        for each in read_requests(logged.cloud, NOW - 1000)
+        for each in next(follow_requests(logged.cloud, NOW - 1000))
     }
     assert rows == {
         ("request", "post", "GET", "/v1/posts", "503", True, "registered"),
@@ -83,7 +83,7 @@ def test_requests_frames_and_responses_of_the_gateway_are_listed(
 
 def test_requests_are_sorted_and_have_the_id_of_their_waterfall(logged: LoggedEnvironment) -> None:
     write_requests(logged)
-    found = read_requests(logged.cloud, NOW - 1000)
+    found = next(follow_requests(logged.cloud, NOW - 1000))
     assert [each.time for each in found] == sorted(each.time for each in found)
     assert {each.correlation_id for each in found} == {"c-1", "c-2", "r-2", "r-3"}
     assert [each.duration for each in found if each.service == "post"] == [12.5]

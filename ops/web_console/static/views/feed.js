@@ -34,4 +34,3 @@ export function useRequests() {
   }, []);
   return state;
 }
-
