@@ -95,7 +95,7 @@ def console_server(root: Root) -> Iterator[psutil.Process]:
     with subprocess.Popen([sys.executable, *command], cwd=PROJECT, stdout=subprocess.PIPE) as child:
         assert child.stdout
         address = child.stdout.readline().decode().strip()
-        wait_for(lambda: is_serving(address))
+        wait_for(lambda: is_serving(address), seconds=60)
         yield psutil.Process(child.pid)
         child.terminate()
 

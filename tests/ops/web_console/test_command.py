@@ -67,7 +67,7 @@ def test_the_console_of_dev_writes_only_with_the_option(
     with running_console(root, credentials, *options) as process:
         assert process.stdout
         address = process.stdout.readline().strip()
-        wait_for(lambda: is_serving(address))
+        wait_for(lambda: is_serving(address), seconds=60)
         status = request(address, "GET", "status")
         assert (status["environment"], status["problem"]) == ("dev", None)
         assert status["mayWrite"] is bool(options)

@@ -25,7 +25,7 @@ from ops.web_console import changes
 from ops.web_console.app import create_app
 from ops.web_console.live_map import LiveMap
 from ops.web_console.source import ConsoleCloud, Source
-from tests.browser import open_browser
+from tests.browser import PATIENCE, open_browser
 from tests.ops.web_console.client import TOKEN
 from tests.ops.web_console.conftest import is_serving
 from tests.waiting import wait_for
@@ -75,7 +75,7 @@ def address(deployed: Cloud, root: Root, monkeypatch: pytest.MonkeyPatch) -> Ite
     )
     server.start()
     address = f"http://{LOOPBACK}:{port}/?token={TOKEN}"
-    wait_for(lambda: is_serving(address))
+    wait_for(lambda: is_serving(address), seconds=PATIENCE / 1000)
     yield address
     loop.call_soon_threadsafe(stop.set)
     server.join()
@@ -202,20 +202,26 @@ def test_a_failed_report_shows_its_reason(open_console: OpenPage, commands: dict
     expect(page.get_by_role("alert")).to_contain_text("`ops drift` failed: no lock")
 
 
-def test_an_open_page_survives_a_restart_of_the_console(browser: Browser, root: Root) -> None:
-    """No platform runs, so the page shows each service as ended."""
-    address = str(start_console(root))
-    wait_for(lambda: is_serving(address))
+@pytest.fixture
+def started(root: Root) -> Iterator[str]:
+    """Yields the address of a console that starts. No platform runs."""
+    yield str(start_console(root))
+    stop_console(root)
+
+
+def test_an_open_page_survives_a_restart_of_the_console(
+    browser: Browser, root: Root, started: str
+) -> None:
+    wait_for(lambda: is_serving(started), seconds=PATIENCE / 1000)
     with watch_pages(browser) as open_page:
-        page = open_page(f"{address}#/data/tables")
+        page = open_page(f"{started}#/data/tables")
         expect(page.locator(".part")).to_have_count(5)
         expect(page.get_by_text("aws ended")).to_be_visible()
         ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
         expect(ended).to_contain_text("`make up`")
         assert stop_console(root)
         expect(silent.first).to_be_visible()
-        assert str(start_console(root)) == address
+        assert str(start_console(root)) == started
         expect(silent).to_have_count(0)
         expect(ended).to_be_visible()
         expect(page.get_by_role("heading", name="Data")).to_be_visible()
-    stop_console(root)
