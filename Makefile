@@ -39,15 +39,17 @@ help:  ## List these commands
 	    -e 's/make test  */make test [ARGS=...]        /'
 
 setup:  ## Install the locked toolchain into the checkout
-	@$(PYTHON) tools/exclusively.py .build/setup.lock $(MAKE) --no-print-directory toolchain
+	@[ -x $(BIN)/pipenv ] \
+	  || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it:" \
+	    "make setup PYTHON=python3.11"; exit 1; }
+	@$(or $(wildcard $(BIN)/python),$(PYTHON)) tools/exclusively.py .build/setup.lock \
+	  $(MAKE) --no-print-directory toolchain
 
 toolchain: $(VENV)/.synced $(BIN)/ops node_modules/.installed
 	@:
 
 $(BIN)/pipenv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it:" \
-	    "make setup PYTHON=python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION)
 

@@ -46,7 +46,16 @@ def test_a_checkout_that_cannot_be_written_needs_no_lock(tmp_path: Path) -> None
     assert (output, message) == ("done\n", "")
 
 
-def test_setup_uses_the_lock() -> None:
-    makefile = (PROJECT / "Makefile").read_text()
-    [recipe] = [line for line in makefile.splitlines() if "exclusively.py" in line]
-    assert f"\nsetup:  ## Install the locked toolchain into the checkout\n{recipe}\n" in makefile
+def test_setup_checks_the_version_of_python_and_then_uses_the_lock(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((PROJECT / "Makefile").read_text())
+
+    def set_up(python: str) -> subprocess.CompletedProcess[str]:
+        command = ["make", "setup", f"PYTHON={python}"]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    # The program `false` fails as an old Python does, and `echo` prints its arguments.
+    old = set_up("false")
+    assert old.stdout.startswith("false is too old: install Python 3.11 or newer, or select it:")
+    assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]
+    called = set_up("echo").stdout
+    assert "tools/exclusively.py .build/setup.lock make --no-print-directory toolchain" in called
