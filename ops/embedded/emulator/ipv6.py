@@ -44,17 +44,33 @@ def _add_blocks() -> None:
             network = IPv6Network(f"2001:db8:{digits[:4]}:{digits[4:]}00::/56")
             vpc[_BLOCK] = str(network)
         more = "<ipv6Pool>Amazon</ipv6Pool><networkBorderGroup>us-east-1</networkBorderGroup>"
-        return _with_association(render_vpc(vpc, tag), tag, vpc, f"vpc-{vpc['VpcId'][4:]}", more)
+        return _with_association(render_vpc(vpc, tag), tag, vpc, vpc["VpcId"], more)
 
     def render_subnet_with_block(subnet: Record, tag: str = "item") -> str:
         if tag == "subnet" and requested:
             subnet[_BLOCK] = requested.pop()
         return _with_association(render_subnet(subnet, tag), tag, subnet, subnet["SubnetId"], "")
 
+    matches_vpc, matches_subnet = ec2._matches_vpc_filters, ec2._matches_subnet_filters
+
+    def matches_vpc_and_block(vpc: Record, filters: Any) -> bool:
+        return _matches_association(vpc["VpcId"], filters) and matches_vpc(vpc, filters)
+
+    def matches_subnet_and_block(subnet: Record, filters: Any) -> bool:
+        return _matches_association(subnet["SubnetId"], filters) and matches_subnet(subnet, filters)
+
+    ec2._matches_vpc_filters = matches_vpc_and_block
+    ec2._matches_subnet_filters = matches_subnet_and_block
     ec2._ACTION_MAP["CreateVpc"] = create_vpc_with_block
     ec2._ACTION_MAP["CreateSubnet"] = create_subnet_with_block
     ec2._vpc_fields_xml = render_vpc_with_block
     ec2._subnet_fields_xml = render_subnet_with_block
+
+
+def _matches_association(id_: str, filters: Any) -> bool:
+    """Applies the filter with which Terraform waits for a block. ministack ignores it."""
+    wanted = filters.get("ipv6-cidr-block-association.association-id")
+    return not wanted or f"{id_}-ipv6" in wanted
 
 
 def _with_association(text: str, tag: str, record: Record, id_: str, more: str) -> str:

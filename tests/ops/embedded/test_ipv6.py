@@ -25,6 +25,9 @@ def test_vpcs_subnets_and_routes_keep_their_ipv6_blocks() -> None:
         print(blocks(plain), block.startswith("2001:db8:"), block.endswith("/56"))
         vpc = re.search("<vpcId>(.*?)</vpcId>", created)[1]
         print(blocks(call("DescribeVpcs")) == [block])
+        name = "ipv6-cidr-block-association.association-id"
+        found = call("DescribeVpcs", **{"Filter.1.Name": name, "Filter.1.Value.1": f"{vpc}-ipv6"})
+        print(re.findall("<vpcId>(.*?)</vpcId>", found) == [vpc])
         own = block.replace("/56", "/64")
         print(blocks(call("CreateSubnet", VpcId=vpc, CidrBlock="10.0.0.0/20")))
         call("CreateSubnet", VpcId=vpc, CidrBlock="10.0.16.0/20", Ipv6CidrBlock=own)
@@ -37,7 +40,7 @@ def test_vpcs_subnets_and_routes_keep_their_ipv6_blocks() -> None:
         call("DeleteRoute", RouteTableId=table, DestinationIpv6CidrBlock="::/0")
         print(gateway in call("DescribeRouteTables"))
     """)
-    assert output.splitlines() == ["[] True True", "True", "[]", "True", "True", "False"]
+    assert output.splitlines() == ["[] True True", "True", "True", "[]", "True", "True", "False"]
 
 
 def test_apis_keep_their_address_type_and_clusters_their_pause() -> None:
