@@ -2,10 +2,9 @@
 allows.
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
-last connection receives it. The benchmark compares it with the floor, which is the time of a
-function that only sends the same frame to the same connections. The sequential floor sends one
-frame at a time, the parallel floor with as many threads as the platform. The measurements
-alternate.
+last connection receives it. The benchmark compares it with a baseline: the time of a function that
+only sends the same frame to the same connections. The sequential baseline sends one frame at a
+time, the parallel baseline uses as many threads as the platform. The measurements alternate.
 
 Afterwards, the benchmark measures how many messages per second one room accepts from several
 concurrent senders.
@@ -60,7 +59,7 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""Code of the function that measures the floor. It uses no sessions, tables or cache.
+"""Code of the function that measures the baseline. It uses no sessions, tables or cache.
 
 The frame that it sends contains the time at which it started.
 """
@@ -90,7 +89,7 @@ class Bench:
         return room
 
     def post_frame(self, room: str, frame: dict[str, Any], workers: int) -> None:
-        """Invokes the floor function, which only sends a frame to each connection in a room."""
+        """Invokes the baseline function, which only sends a frame to each connection in a room."""
         members: Any = self._cache.zrange(f"chat:room:{room}", 0, -1)
         event = {
             "endpoint": self._endpoint,
@@ -170,7 +169,7 @@ def frames(client: ChatClient, room: str) -> int:
 async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     """Measures fan-out to `size` connections.
 
-    Returns median seconds, and the median ratio to the parallel floor.
+    Returns median seconds, and the median ratio to the parallel baseline.
     """
     room = bench.create_room()
     clients = await open_connections(bench.people, room, size)
@@ -301,7 +300,8 @@ def main() -> None:
         return
     print(
         "Times in ms.\n\n"
-        "| connections | fan-out | parallel floor | ratio | sequential floor | from acceptance |"
+        "| connections | fan-out | parallel baseline | ratio | sequential baseline"
+        " | from acceptance |"
     )
     print("| --- | --- | --- | --- | --- | --- |")
     for row in results["fanOut"]:

@@ -96,7 +96,8 @@ class Networking(Construct):
         gateways = self._gateway_endpoints(private_tables)
         self._flow_log()
 
-        # The health function does not connect to a database that can pause, since that resumes it.
+        # The health function does not connect to a database that can pause, because a connection
+        # would resume the database.
         self._database_clients = tuple(
             client
             for client in DATABASE_CLIENTS

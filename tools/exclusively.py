@@ -2,9 +2,10 @@
 
     python tools/exclusively.py LOCK COMMAND [ARGUMENT ...]
 
-`make setup` uses it, so that two of them in one checkout do not install into the same folders. The
-lock ends with the command and all programs that it started, also if they are killed. Runs the
-command without a lock if the file cannot be written: in such a checkout, nothing can be installed.
+`make setup` uses this program, so that two simultaneous runs in one checkout do not install into
+the same folders. The lock ends with the command and all programs that it started, also if they are
+killed. If the lock file cannot be written, runs the command without a lock: in such a checkout,
+nothing can be installed.
 """
 
 import fcntl

@@ -132,8 +132,9 @@ TABLES = [
     ),
 ]
 
-# The default is 512 MB of memory and a timeout of 30 s. Concurrency is the environment's limit, or
-# the service's documented value if that is lower. None: the function has no reserved concurrency.
+# Functions that are not listed have 512 MB of memory and a timeout of 30 s. The reserved
+# concurrency is the environment's limit, or the service's documented value if that is lower. None
+# means that the function has no reserved concurrency.
 MEMORY = {"chat": 1024}
 TIMEOUT = {"auth": 10, "migration": 300}
 RESERVED = {

@@ -37,7 +37,7 @@ def test_names_that_commands_compute_exist_in_the_stack(
         return {str(block[attribute]) for block in document["resource"][type_].values()}
 
     functions = stack["output"]["functions"]["value"]
-    # This URL works before the custom domain resolves.
+    # The output `direct_health_url` works before the custom domain resolves.
     direct = stack["output"]["direct_health_url"]["value"]
     assert re.search(r"\$\{aws_api_gateway_rest_api\..*/health$", direct)
     assert ledger_table(environment) in values("aws_dynamodb_table", "name")

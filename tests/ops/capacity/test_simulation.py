@@ -28,7 +28,7 @@ def test_the_recovery_of_sessions_that_remember_their_users_agrees() -> None:
     assert abs(compared.difference) < AGREEMENT, compared
 
 
-def test_processes_continue_in_the_order_of_time() -> None:
+def test_simulated_processes_continue_at_their_times() -> None:
     simulation, seen = Simulation(), list[str]()
 
     def process(name: str, wait: float) -> Process:
