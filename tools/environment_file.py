@@ -30,6 +30,11 @@ is a file `environments/<name>.yml`. Editors with a YAML language server complet
 keys, because each file names [the schema](../../environments/schema.json). Text values can contain
 `${NAME}` or `${NAME:-default}`, which environment variables replace. Rules that relate several keys
 are in `environments/rules.py`; every command reports all errors with line and column.
+
+Files in `environments/examples/` are examples, which nothing applies: `capacity`, `cost`,
+`diagram`, `synth` and `environment diff` accept their names, and `ops environment new NAME --like
+EXAMPLE` makes an environment of one. [What carries ten million
+users](capacity.md#what-carries-ten-million-users) describes `scale`.
 """
 
 
