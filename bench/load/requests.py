@@ -79,6 +79,12 @@ def _anonymous_session(world: World) -> Parts:
     return Parts(world.api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"], {})
 
 
+def _refreshable_session(world: World) -> Parts:
+    """Signs in for each refresh, because a refresh replaces the token."""
+    tokens = world.user.person.try_log_in().expect(200)
+    return Parts(body={"refreshToken": tokens["refreshToken"]})
+
+
 def _uploaded_avatar(world: World) -> Parts:
     user = world.user
     key = world.api.upload("/v1/profile/avatar", PNG, token=user.person.access_token)
@@ -121,6 +127,7 @@ PREPARED: Mapping[str, Callable[[World], Parts]] = {
     "POST /v1/auth/resend-confirmation": lambda world: Parts(body={"email": _registered(world)}),
     "POST /v1/auth/reset-password": _reset,
     "POST /v1/auth/logout": _anonymous_session,
+    "POST /v1/auth/refresh": _refreshable_session,
     "PUT /v1/profile/avatar": _uploaded_avatar,
     ATTACHED: _attached,
     f"POST {ROOM}/join": _joinable,
@@ -235,8 +242,6 @@ class Requests:
                 await self._call_floor()
             elif name.startswith("frame "):
                 await self._send_frame(name.removeprefix("frame "))
-            elif name == "POST /v1/auth/refresh":
-                await self._refresh()
             elif name in PREPARED:
                 await self._send(name, self._world.prepared[name].popleft())
             else:
@@ -249,18 +254,6 @@ class Requests:
         return await _accepted(
             asyncio.to_thread(call, method, address, parts.body, token=parts.token)
         )
-
-    async def _refresh(self) -> None:
-        if not self._world.refreshable:
-            raise RefusedError("all refresh tokens are in use")
-        person = self._world.refreshable.popleft()
-        try:
-            tokens = await self._send(
-                "POST /v1/auth/refresh", Parts(body={"refreshToken": person.refresh_token})
-            )
-        finally:
-            self._world.refreshable.append(person)
-        person.refresh_token = tokens["refreshToken"]
 
     async def _call_floor(self) -> None:
         response = await asyncio.to_thread(self._pool.request, "GET", self._world.floor)

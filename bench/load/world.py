@@ -64,7 +64,6 @@ class World:
     emails: list[str] = field(default_factory=list)
     """Accounts without a user in `users`, which are deleted too."""
     liked: deque[tuple[ChatUser, str]] = field(default_factory=deque)
-    refreshable: deque[Person] = field(default_factory=deque)
     prepared: dict[str, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
     """Parts of requests that need earlier requests, by name."""
     floor: str = ""
@@ -156,7 +155,6 @@ def build_world(
                 platform.reset_rate_limits()
             show(f"creating user {number + 1} of {people}")
             world.users.append(ChatUser(platform, world.sign_up()))
-        world.refreshable.extend(user.person for user in world.users)
         show("creating rooms, posts and listings")
         _fill(world, model, page, rooms)
         yield world
