@@ -62,8 +62,8 @@ function App() {
         event.preventDefault(); document.querySelector("main").focus(); }}>Skip to content</a>
       <p class="brand"><img src="/icon.svg" alt="" width="24" height="24" />
         <span>${data.environment ?? "…"}</span>
-        <span class="badge">${data.region}</span>
-        ${data.environment && !data.mayWrite && html`<span class="badge">read-only</span>`}</p>
+        ${data.region && html`<span class="badge">${data.region}</span>
+          ${!data.mayWrite && html`<span class="badge">read-only</span>`}`}</p>
       <nav aria-label="Views">${Object.entries(VIEWS).map(([key, [name]], number) => html`
         <a href=${`#/${key}`} title=${`Key ${number + 1}`}
           aria-current=${VIEWS[key][1] === View ? "page" : null}>${name}</a>`)}</nav>

@@ -247,22 +247,6 @@ def test_a_user_rolls_a_function_back(open_console: OpenPage, platform: Platform
     assert functions.get_alias(**alias)["FunctionVersion"] == before
 
 
-@pytest.mark.nightly
-def test_a_user_reviews_a_plan_and_finds_drift(open_console: OpenPage, platform: Platform) -> None:
-    sqs, name = platform.aws("sqs"), platform.outputs["queues"]["relay-retries"]
-    queue = {"QueueUrl": sqs.get_queue_url(QueueName=name)["QueueUrl"]}
-    sqs.tag_queue(**queue, Tags={"Changed": "by hand"})
-    page = open_console("changes/drift")
-    page.get_by_role("button", name="Run").click()
-    drift = page.get_by_role("row").filter(has_text="aws_sqs_queue")
-    expect(drift).to_contain_text("tags", timeout=10 * LOADED)
-    page.get_by_role("link", name="Review").click()
-    page.get_by_role("button", name="Run").click()
-    review = page.frame_locator("iframe").locator("body")
-    expect(review).to_contain_text("relay", timeout=10 * LOADED)
-    sqs.untag_queue(**queue, TagKeys=["Changed"])
-
-
 def test_a_user_invokes_a_function_with_an_example(open_console: OpenPage) -> None:
     page = open_console("functions/health")
     wait_until_loaded(page)

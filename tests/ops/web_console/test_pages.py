@@ -180,6 +180,7 @@ def test_reports_run_on_request_and_are_kept(
     open_console: OpenPage, commands: dict[str, Any]
 ) -> None:
     page = open_console("changes/review")
+    expect(page.get_by_text("read-only")).to_be_visible()
     page.get_by_role("button", name="Run").click()
     expect(page.frame_locator("iframe").get_by_role("heading", name="No changes")).to_be_visible()
     show(page, "changes/drift")
@@ -217,6 +218,7 @@ def test_an_open_page_survives_a_restart_of_the_console(
         page = open_page(f"{started}#/data/tables")
         expect(page.locator(".part")).to_have_count(5)
         expect(page.get_by_text("aws ended")).to_be_visible()
+        expect(page.locator(".badge")).to_have_count(0)
         ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
         expect(ended).to_contain_text("`make up`")
         assert stop_console(root)
