@@ -58,7 +58,7 @@ class Stopwatch:
         self.outside = 0.0
 
     def install(self) -> None:
-        """Wraps all calls in OUTSIDE to measure their time for the rest of the process."""
+        """Wraps the functions in OUTSIDE, so that the time of each later call is measured."""
         for module_name, name, methods in OUTSIDE:
             module = importlib.import_module(module_name)
             owner = getattr(module, name) if methods else module

@@ -197,7 +197,8 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
     One word is in all listings, other words are in every tenth, and one is in every 500th.
     """
     with closing(postgres.connect(database=database)) as connection:
-        # In a single transaction, the trigger would create 100,000 versions of ten rows.
+        # The trigger that counts listings is off: in a single transaction, it would create 100,000
+        # versions of the ten rows with the counts.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
         for first in range(1, count + 1, _LISTINGS_PER_STATEMENT):
             connection.run(_FILL, first=first, last=min(count, first + _LISTINGS_PER_STATEMENT - 1))

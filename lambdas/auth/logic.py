@@ -304,9 +304,9 @@ class AuthService:
         return self._issue_pair(user, refresh_token)
 
     def _repeat(self, session: Session, presented: RefreshToken) -> TokenPair:
-        """Returns the current refresh token again if `presented` was used within REFRESH_GRACE.
+        """Returns the current refresh token again if `presented` was replaced within REFRESH_GRACE.
 
-        If it was used longer ago, it may have been stolen, so the session is revoked.
+        If it was replaced earlier, it may have been stolen, so the session is revoked.
         """
         since = session.generation - presented.generation
         spent_at = session.rotations[-since] if since <= len(session.rotations) else 0

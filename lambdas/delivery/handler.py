@@ -194,7 +194,7 @@ def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
 
 
 def _is_removal(record: Mapping[str, Any]) -> bool:
-    # The body is not parsed, because an invalid body must not fail the whole batch here.
+    # Searches the text instead of parsing it, because an exception here would fail the whole batch.
     return '"rest":{' in record["body"]
 
 
