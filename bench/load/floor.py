@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.e2e.support.platform import Platform
 
@@ -20,7 +20,7 @@ def handler(event, _context):
 def empty_function(platform: Platform) -> Iterator[str]:
     """Yields the address of a REST API whose only function returns a constant.
 
-    The API has no authorizer. Deletes function and API at the end.
+    The API has no authorizer. Deletes the function, its logs and the API at the end.
     """
     functions, gateway = platform.aws("lambda"), platform.aws("apigateway")
     role = functions.get_function_configuration(FunctionName="health-lambda-local")["Role"]
@@ -56,7 +56,7 @@ def empty_function(platform: Platform) -> Iterator[str]:
 
 
 def _delete(platform: Platform) -> None:
-    """Deletes the function and the API, also those of an earlier run that was killed."""
+    """Deletes the function, its logs and the API, also those of an earlier run that was killed."""
     functions, gateway = platform.aws("lambda"), platform.aws("apigateway")
     for api in gateway.get_rest_apis(limit=500)["items"]:
         if api["name"] == NAME:
@@ -64,6 +64,9 @@ def _delete(platform: Platform) -> None:
     pages = functions.get_paginator("list_functions").paginate()
     if any(item["FunctionName"] == NAME for page in pages for item in page["Functions"]):
         functions.delete_function(FunctionName=NAME)
+    logs = platform.aws("logs")
+    with suppress(logs.exceptions.ResourceNotFoundException):
+        logs.delete_log_group(logGroupName=f"/aws/lambda/{NAME}")
 
 
 def _package() -> bytes:

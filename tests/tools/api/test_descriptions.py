@@ -104,7 +104,7 @@ def test_the_examples_are_valid(openapi: dict[str, Any], operation: Any, name: s
         validate(operation.route.query, values, from_text=True)
 
 
-def test_all_response_fields_except_authors_and_correlation_ids_are_required(
+def test_all_response_fields_that_are_always_present_are_required(
     openapi: dict[str, Any],
 ) -> None:
     """A field with a default would be optional for clients, although it is always present."""
@@ -121,7 +121,7 @@ def test_all_response_fields_except_authors_and_correlation_ids_are_required(
         for field in schemas[name].get("properties", {}).keys()
         - {*schemas[name].get("required", ())}
     }
-    assert missing == {"authorId", "aliasId", "correlationId"}
+    assert missing == {"authorId", "aliasId", "correlationId", "reconnectSeconds"}
 
 
 def test_parameters_have_formats_and_limits(openapi: dict[str, Any]) -> None:
