@@ -1,8 +1,13 @@
-"""Validates every stack as HCL, and plans it as JSON against an empty embedded cloud."""
+"""Validates stacks as HCL, and plans stacks as JSON against an empty embedded cloud.
+
+Every run validates each environment once: in the plan of its JSON, or as HCL. The nightly tests do
+both for all environments.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -13,9 +18,40 @@ from ops.embedded import Addresses
 from ops.root import Root
 from ops.terraform.synthesis import HCL, format_hcl
 from tests.stack.conftest import ACCOUNT
-from tests.stack.stacks import synthesize
+from tests.stack.stacks import Stack, synthesize
 from tests.stack.test_synthesis import likely_secrets
 from tests.terraform import plan, run
+
+PLANNED = {"local", "prod"}
+"""The environments that every run plans. They have each type of resource and each argument that
+the other environments have."""
+
+
+def nightly_except(environments: Collection[str]) -> pytest.MarkDecorator:
+    """Parametrizes a test with all environments, and marks those that are not named as nightly."""
+    return pytest.mark.parametrize(
+        "environment",
+        [
+            pytest.param(name, marks=[] if name in environments else [pytest.mark.nightly])
+            for name in environment_names()
+        ],
+    )
+
+
+def test_the_planned_environments_have_each_argument_of_the_others(synthesized: Path) -> None:
+    arguments = {
+        environment: {
+            f"{type_}.{argument}"
+            for type_, blocks in Stack(environment, synthesized / environment)
+            .document["resource"]
+            .items()
+            for block in blocks.values()
+            for argument in block
+        }
+        for environment in environment_names()
+    }
+    planned = {name for environment in PLANNED for name in arguments[environment]}
+    assert sorted({name for names in arguments.values() for name in names} - planned) == []
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +63,7 @@ def hcl(tmp_path_factory: pytest.TempPathFactory, root: Root) -> Path:
     return stacks
 
 
-@pytest.mark.parametrize("environment", environment_names())
+@nightly_except(set(environment_names()) - PLANNED)
 def test_hcl_is_valid_formatted_and_free_of_warnings(
     hcl: Path, root: Root, environment: str
 ) -> None:
@@ -79,7 +115,7 @@ def use_embedded_account(stacks: Path) -> None:
         file.write_text(text)
 
 
-@pytest.mark.parametrize("environment", environment_names())
+@nightly_except(PLANNED)
 def test_a_plan_against_an_empty_cloud_has_no_warnings_and_only_creates_resources(
     embedded_stacks: Path, empty_cloud: Addresses, root: Root, environment: str
 ) -> None:
