@@ -43,6 +43,8 @@ def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
     """Lets tests on two workers share the platform, except for those that must be alone."""
+    if not item.path.is_relative_to(HERE):  # pytest calls this hook for the tests of all folders
+        return (yield)
     sharing, scope = item.config.stash[HOST].sharing, find_scope(item.nodeid)
     if item.path.name in RUN_LAST and USE in {
         find_scope(other.nodeid) for other in item.session.items
