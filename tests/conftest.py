@@ -106,6 +106,10 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    """Starts the platform before the workers have collected the tests, if all tests will run."""
+    is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
+    if is_whole and not (config.option.keyword or config.option.markexpr):
+        start_platform(config, [E2E])
     return Scheduling(config, log)
 
 

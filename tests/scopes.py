@@ -14,8 +14,7 @@ share the platform (see tests/e2e/support/sharing.py).
 _OPERATIONS = (
     f"{E2E}operations/",
     # Every deployment publishes the project's site, which these modules replace or read.
-    f"{E2E}browser/test_front_end.py",
-    f"{E2E}browser/test_project_site.py",
+    f"{E2E}browser/",
     f"{E2E}edge/test_site.py",
     f"{E2E}edge/test_tls.py",
 )

@@ -13,7 +13,7 @@ import psutil
 
 from ops.console import report
 from ops.embedded.certificates import Certificates
-from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, is_free, ports_file
+from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, is_soon_free, ports_file
 from ops.embedded.processes import Process, Processes, describe_process, find_processes
 from ops.embedded.services import Aws, Cache, CacheProxy, Database, DatabaseProxy, Service
 from ops.errors import OperatorError
@@ -224,7 +224,7 @@ class EmbeddedCloud:
         """Returns the root's port for a program. Chooses another if a different program uses it."""
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
-        if port is None or not is_free(port):
+        if port is None or not is_soon_free(port):
             chosen = choose_port(ports.values())
             if port is not None:
                 report(f"Another program uses port {port} of {name}: using {chosen} instead")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
@@ -15,6 +16,9 @@ CANDIDATES = range(20000, 30000)
 
 They are lower than those that Linux (32768 up) and macOS (49152 up) use for outgoing connections.
 """
+
+RELEASE_SECONDS = 3.0
+"""Seconds in which the system frees the ports of a killed process and of its children."""
 
 PLAIN_AWS = "aws-plain"
 """Name of the embedded AWS's port without TLS in the file of ports."""
@@ -35,6 +39,16 @@ def is_free(port: int) -> bool:
             probe.bind((LOOPBACK, port))
         except OSError:
             return False
+    return True
+
+
+def is_soon_free(port: int) -> bool:
+    """Returns True if a server can listen on the loopback port within RELEASE_SECONDS."""
+    deadline = time.monotonic() + RELEASE_SECONDS
+    while not is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
     return True
 
 

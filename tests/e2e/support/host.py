@@ -94,7 +94,9 @@ class PlatformHost:
         return {"root": str(self.root), "variables": self._variables}
 
     def start(self) -> None:
-        """Starts the process, which begins to deploy the platform."""
+        """Starts the process, which begins to deploy the platform. Does nothing if it runs."""
+        if self._process:
+            return
         command = [sys.executable, "-m", "tests.e2e.support.host", str(self.root)]
         # The new session protects the clean-up from Ctrl-C, which ends the tests.
         self._process = subprocess.Popen(

@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
-from ops.embedded.ports import LOOPBACK, choose_port, is_free
+from ops.embedded.ports import LOOPBACK, choose_port, is_free, is_soon_free
 from ops.embedded.processes import MARKER, Process, Processes, base_environment, find_processes
 from ops.root import Root
 
@@ -140,6 +141,18 @@ def test_a_port_that_is_in_use_is_not_chosen() -> None:
     first = choose_port()
     second = next(port for port in range(first + 1, first + 100) if is_free(port))
     assert choose_port([first], [first, second]) == second
+
+
+def test_a_port_that_a_killed_process_is_about_to_free_is_awaited() -> None:
+    with socket.socket() as listener:
+        listener.bind((LOOPBACK, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        release = threading.Timer(0.3, listener.close)
+        release.start()
+        assert not is_free(port)
+        assert is_soon_free(port)
+        release.join()
 
 
 def test_an_error_is_raised_if_no_port_is_free() -> None:
