@@ -58,8 +58,8 @@ def check_killed_after_write(stack: Stack, row: str) -> None:
     }
     assert schedules["relay-sweep-rule-prod"] == "rate(1 hour)"
     assert schedules["catalog-sweep-prod"] == "rate(1 minute)"
-    assert "hourly search" in row
-    assert "each minute" in row
+    assert "scans the outbox every hour" in row
+    assert "every minute" in row
 
 
 def check_killed_consumer(stack: Stack, row: str) -> None:
@@ -70,7 +70,7 @@ def check_killed_consumer(stack: Stack, row: str) -> None:
     }
     assert attempts.pop(RETRIES) == 20
     assert set(attempts.values()) == {5}
-    assert "after five attempts, 20 for repeated deliveries" in row
+    assert "after five attempts (20 in the queue `delivery-retries`)" in row
     stack.one("aws_dynamodb_table", {"name": "profile-counted-events-prod"})
 
 
