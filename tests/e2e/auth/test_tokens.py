@@ -118,6 +118,7 @@ def test_an_expired_token_is_rejected_despite_the_authorizers_cache(
     api.get("/v1/profile", token=token).expect_problem(401, "token_expired")
 
 
+@pytest.mark.exclusive
 def test_the_previous_key_is_accepted_and_an_older_key_is_not(
     platform: Platform, person: Person, api: Api
 ) -> None:

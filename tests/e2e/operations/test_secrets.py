@@ -6,6 +6,7 @@ import itertools
 import json
 
 import jwt
+import pytest
 
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.commands import run_ops
@@ -33,6 +34,7 @@ def test_secrets_are_listed_without_values(platform: Platform) -> None:
     assert secrets["jwt-secret"]["version"] == platform.read_signing_key()[0]
 
 
+@pytest.mark.exclusive
 def test_after_a_rotation_old_tokens_stay_valid_and_new_ones_use_the_new_key(
     platform: Platform, person: Person, api: Api
 ) -> None:
@@ -65,6 +67,7 @@ def test_after_a_rotation_old_tokens_stay_valid_and_new_ones_use_the_new_key(
     person.try_refresh(old_refresh).expect(200)
 
 
+@pytest.mark.exclusive
 def test_the_database_password_can_be_rotated(platform: Platform) -> None:
     before = list_secrets(platform)["database"]["changed"]
     run_ops(platform.root, "secrets", "rotate", "local", "database")
