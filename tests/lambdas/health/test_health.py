@@ -317,20 +317,27 @@ def test_the_dynamodb_check_detects_a_missing_table(
         dynamodb_check(dynamodb, [name, "missing"])()
 
 
+def variables_without_database(table: str, cache: ValkeyServer) -> dict[str, str]:
+    """Returns the environment variables of a function that checks one table and the cache."""
+    return {
+        "STAGE": "local",
+        "REGION": REGION,
+        "VERSION": "1.2.3",
+        "POWERTOOLS_SERVICE_NAME": "health-test",
+        "DYNAMODB_TABLES": table,
+        "ELASTICACHE_CLUSTER": f"127.0.0.1:{cache.port}",
+    }
+
+
 def test_a_failed_check_returns_503_and_does_not_reveal_addresses(
     aws: None, table: Callable[..., str], closed_port: int
 ) -> None:
     with ValkeyServer() as server:
         environ = {
-            "STAGE": "local",
-            "REGION": REGION,
-            "VERSION": "1.2.3",
-            "POWERTOOLS_SERVICE_NAME": "health-test",
-            "DYNAMODB_TABLES": table("id"),
+            **variables_without_database(table("id"), server),
             "RDS_ENDPOINT": f"127.0.0.1:{closed_port}",
             "RDS_DATABASE": "d",
             "RDS_USERNAME": "health",
-            "ELASTICACHE_CLUSTER": f"127.0.0.1:{server.port}",
         }
         response = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
     found = problem(response, 503)
@@ -342,14 +349,7 @@ def test_a_failed_check_returns_503_and_does_not_reveal_addresses(
 
 def test_a_database_that_can_pause_is_not_checked(aws: None, table: Callable[..., str]) -> None:
     with ValkeyServer() as server:
-        environ = {
-            "STAGE": "local",
-            "REGION": REGION,
-            "VERSION": "1.2.3",
-            "POWERTOOLS_SERVICE_NAME": "health-test",
-            "DYNAMODB_TABLES": table("id"),
-            "ELASTICACHE_CLUSTER": f"127.0.0.1:{server.port}",
-        }
+        environ = variables_without_database(table("id"), server)
         response = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
     assert response["statusCode"] == 200
     assert document(response)["checks"] == {"dynamodb": OK, "cache": OK}
