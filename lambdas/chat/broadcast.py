@@ -175,8 +175,9 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the connections of a user, or of all users if `user_id` is None. Notifies
-        clients.
+        """Removes the connections of a user and notifies their clients.
+
+        Removes those of all users if `user_id` is None.
 
         If the cache is unavailable, the delivery function removes the connections later.
         """

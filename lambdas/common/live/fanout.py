@@ -247,8 +247,9 @@ class Fanout:
                 )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the connections of a user, or of all users if `user_id` is None. Notifies
-        clients.
+        """Removes the connections of a user and notifies their clients.
+
+        Removes those of all users if `user_id` is None.
 
         Raises CacheUnavailableError.
         """
