@@ -38,9 +38,9 @@ SIZES = (1, 10, 100, 500)
 SENDERS = 5
 SENDING_TIME = 5.0
 """Seconds for which each sender sends messages, each as soon as the previous is acknowledged."""
-FLOOR = "bench-floor"
+BASELINE = "bench-fanout-baseline"
 
-FLOOR_CODE = """
+BASELINE_CODE = """
 import boto3, json, time
 from botocore.config import Config
 from concurrent.futures import ThreadPoolExecutor
@@ -80,7 +80,7 @@ class Bench:
         self._logs = platform.aws("logs")
         chat = self._lambda.get_function_configuration(FunctionName="chat-lambda-local")
         self._endpoint = chat["Environment"]["Variables"]["WEBSOCKET_API_ENDPOINT"]
-        self._deploy_floor(chat["Role"])
+        self._deploy_baseline(chat["Role"])
 
     def create_room(self) -> str:
         """Creates a room that all users join."""
@@ -97,7 +97,7 @@ class Bench:
             "frame": frame,
             "workers": workers,
         }
-        response = self._lambda.invoke(FunctionName=FLOOR, Payload=json.dumps(event).encode())
+        response = self._lambda.invoke(FunctionName=BASELINE, Payload=json.dumps(event).encode())
         assert "FunctionError" not in response, response["Payload"].read()
 
     def read_storage_times(self, since: float) -> list[float]:
@@ -111,20 +111,20 @@ class Bench:
         return [line["stored_at"] for line in lines if line.get("message") == "message announced"]
 
     def close(self) -> None:
-        self._lambda.delete_function(FunctionName=FLOOR)
+        self._lambda.delete_function(FunctionName=BASELINE)
 
-    def _deploy_floor(self, role: str) -> None:
+    def _deploy_baseline(self, role: str) -> None:
         code = io.BytesIO()
         with zipfile.ZipFile(code, "w") as archive:
-            archive.writestr("floor.py", FLOOR_CODE)
+            archive.writestr("baseline.py", BASELINE_CODE)
         names = [item["FunctionName"] for item in self._lambda.list_functions()["Functions"]]
-        if FLOOR in names:
-            self._lambda.delete_function(FunctionName=FLOOR)
+        if BASELINE in names:
+            self._lambda.delete_function(FunctionName=BASELINE)
         self._lambda.create_function(
-            FunctionName=FLOOR,
+            FunctionName=BASELINE,
             Runtime="python3.13",
             Role=role,
-            Handler="floor.handler",
+            Handler="baseline.handler",
             Code={"ZipFile": code.getvalue()},
             Timeout=60,
         )
@@ -175,8 +175,8 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     clients = await open_connections(bench.people, room, size)
     await asyncio.sleep(1)  # wait until the room has announced that every client is online
     text = "x" * 200
-    floor_frame = {
-        "type": "floor",
+    baseline_frame = {
+        "type": "baseline",
         "roomId": room,
         "message": {"content": text, "padding": "y" * 300},
     }
@@ -190,18 +190,18 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
         delivered = await time_frame(
             clients, room, lambda: asyncio.to_thread(bench.people[0].send_message, room, text)
         )
-        floors = [
+        baselines = [
             await time_frame(
                 clients,
                 room,
-                partial(asyncio.to_thread, bench.post_frame, room, floor_frame, workers),
+                partial(asyncio.to_thread, bench.post_frame, room, baseline_frame, workers),
             )
             for workers in (POSTS, 1)
         ]
         if turn:  # the first round is a warm-up
             sent.append(delivered)
-            for measured, floor in zip((parallel, sequential), floors, strict=True):
-                measured.append(floor.arrived - floor.begun)
+            for measured, baseline in zip((parallel, sequential), baselines, strict=True):
+                measured.append(baseline.arrived - baseline.begun)
     await asyncio.gather(*(client.close() for client in clients))
     stored = await asyncio.to_thread(bench.read_storage_times, begun)
     fan_outs = [
@@ -211,8 +211,8 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
         "connections": size,
         "fromAcceptance": statistics.median(one.arrived - one.begun for one in sent),
         "fanOut": statistics.median(fan_outs),
-        "parallelFloor": statistics.median(parallel),
-        "sequentialFloor": statistics.median(sequential),
+        "parallelBaseline": statistics.median(parallel),
+        "sequentialBaseline": statistics.median(sequential),
         "ratio": statistics.median(a / b for a, b in zip(fan_outs, parallel, strict=True)),
     }
 
@@ -307,7 +307,7 @@ def main() -> None:
     for row in results["fanOut"]:
         fan_out, parallel, sequential, whole = (
             f"{row[name] * 1000:.1f}"
-            for name in ("fanOut", "parallelFloor", "sequentialFloor", "fromAcceptance")
+            for name in ("fanOut", "parallelBaseline", "sequentialBaseline", "fromAcceptance")
         )
         print(
             f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential}"

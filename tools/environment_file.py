@@ -31,10 +31,10 @@ keys, because each file names [the schema](../../environments/schema.json). Text
 `${NAME}` or `${NAME:-default}`, which environment variables replace. Rules that relate several keys
 are in `environments/rules.py`; every command reports all errors with line and column.
 
-Files in `environments/examples/` are examples, which nothing applies: `capacity`, `cost`,
-`diagram`, `synth` and `environment diff` accept their names, and `ops environment new NAME --like
-EXAMPLE` makes an environment of one. [What carries ten million
-users](capacity.md#what-carries-ten-million-users) describes `scale`.
+Files in `environments/examples/` are examples that are never deployed. The commands
+`capacity`, `cost`, `diagram`, `synth` and `environment diff` accept their names, and `ops
+environment new NAME --like EXAMPLE` creates an environment with the values of an example. [An
+example for ten million users](capacity.md#an-example-for-ten-million-users) describes `scale`.
 """
 
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from random import Random
 
 from bench import create_parser
-from bench.load.floor import empty_function
+from bench.load.baseline import deploy_empty_function
 from bench.load.mix import left_out, mix
 from bench.load.report import Step, document, summarize, table
 from bench.load.requests import Requests
@@ -64,10 +64,10 @@ def main() -> None:
     people, page = arguments.people, arguments.page
     with (
         Progress() as progress,
-        empty_function(platform) as floor,
+        deploy_empty_function(platform) as empty_function,
         build_world(platform, model, random, people=people, page=page, show=progress.show) as world,
     ):
-        world.floor = floor
+        world.empty_function = empty_function
         measured = perform(world, model, arrivals, progress)
     steps = summarize(measured, phases, started(arrivals, measured))
     if arguments.json:

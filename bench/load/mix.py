@@ -6,15 +6,18 @@ from ops.capacity.model import Model
 
 SESSION = "a session"
 """The arrival of a user, who requests a ticket, connects and joins rooms."""
-FLOOR = "an empty function"
-FLOOR_SHARE = 0.1
-"""Calls of the empty function as a share of all other arrivals."""
+EMPTY_FUNCTION = "an empty function"
+BASELINE_SHARE = 0.1
+"""Calls of the empty function, divided by all other arrivals."""
 LEFT_OUT = "POST /v1/ai/"
 """The start of requests that are left out, because a language model on the network answers them."""
 
 
 def mix(model: Model) -> dict[str, float]:
-    """Returns how often each request arrives in proportion to the others, with the floor."""
+    """Returns how often each request arrives relative to the others.
+
+    Includes calls of the empty function.
+    """
     weights = {
         name: number.value
         for name, number in model.requests.items()
@@ -22,7 +25,7 @@ def mix(model: Model) -> dict[str, float]:
     }
     weights |= {f"frame {name}": number.value for name, number in model.frames.items()}
     weights[SESSION] = model.population.sessions.value
-    return {**weights, FLOOR: FLOOR_SHARE * sum(weights.values())}
+    return {**weights, EMPTY_FUNCTION: BASELINE_SHARE * sum(weights.values())}
 
 
 def left_out(model: Model) -> list[str]:

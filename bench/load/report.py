@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.load.mix import FLOOR
+from bench.load.mix import EMPTY_FUNCTION
 from bench.load.runner import Measured, Sample
 from bench.load.schedule import Phase
 
@@ -43,8 +43,8 @@ class Step:
     rows: tuple[Row, ...]
 
     @property
-    def floor(self) -> Row | None:
-        return next((row for row in self.rows if row.name == FLOOR), None)
+    def baseline(self) -> Row | None:
+        return next((row for row in self.rows if row.name == EMPTY_FUNCTION), None)
 
 
 def summarize(measured: Measured, phases: Sequence[Phase], arrivals: Counter[int]) -> list[Step]:
@@ -67,10 +67,10 @@ def _rows(samples: Sequence[Sample]) -> Iterator[Row]:
     by_name: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:
         by_name[sample.name].append(sample)
-    floor = by_name.pop(FLOOR, [])
-    yield _row(ALL, [sample for sample in samples if sample.name != FLOOR])
-    if floor:
-        yield _row(FLOOR, floor)
+    baseline = by_name.pop(EMPTY_FUNCTION, [])
+    yield _row(ALL, [sample for sample in samples if sample.name != EMPTY_FUNCTION])
+    if baseline:
+        yield _row(EMPTY_FUNCTION, baseline)
     for name in sorted(by_name, key=lambda name: -len(by_name[name])):
         yield _row(name, by_name[name])
 
@@ -97,16 +97,17 @@ def percentile(times: Sequence[float], percent: int) -> float | None:
 
 
 def table(step: Step) -> Iterator[str]:
-    """Yields the lines of a Markdown table, with the ratio of each median to the floor's."""
+    """Yields the lines of a Markdown table, and compares medians with the empty function."""
     yield (
-        "| milliseconds | requests | p50 | p95 | p99 | largest | p50 / floor | errors | throttled |"
+        "| milliseconds | requests | p50 | p95 | p99 | largest | p50 / baseline | errors"
+        " | throttled |"
     )
     yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-    floor = step.floor.percentiles[50] if step.floor else None
+    baseline = step.baseline.percentiles[50] if step.baseline else None
     for row in step.rows:
         cells = [_number(row.percentiles[percent]) for percent in PERCENTILES]
         median = row.percentiles[50]
-        ratio = f"{median / floor:.1f}" if floor and median is not None else ""
+        ratio = f"{median / baseline:.1f}" if baseline and median is not None else ""
         errors = sum(row.problems.values())
         yield (
             f"| {row.name} | {row.requests:,} | {' | '.join(cells)} | {_number(row.largest)}"

@@ -12,7 +12,7 @@ from typing import Any
 import urllib3
 from websockets.exceptions import WebSocketException
 
-from bench.load.mix import FLOOR, SESSION
+from bench.load.mix import EMPTY_FUNCTION, SESSION
 from bench.load.report import THROTTLED
 from bench.load.runner import Attempt, RefusedError
 from bench.load.world import LISTING, PICTURE, THUMBS_UP, WORDS, World
@@ -238,7 +238,7 @@ class Requests:
             await self._session(attempt)
             return
         with attempt.step(name):
-            if name == FLOOR:
+            if name == EMPTY_FUNCTION:
                 await self._call_floor()
             elif name.startswith("frame "):
                 await self._send_frame(name.removeprefix("frame "))
@@ -256,7 +256,7 @@ class Requests:
         )
 
     async def _call_floor(self) -> None:
-        response = await asyncio.to_thread(self._pool.request, "GET", self._world.floor)
+        response = await asyncio.to_thread(self._pool.request, "GET", self._world.empty_function)
         if response.status != 200:
             raise RefusedError(f"{response.status} of the empty function")
 

@@ -66,8 +66,8 @@ class World:
     liked: deque[tuple[ChatUser, str]] = field(default_factory=deque)
     prepared: dict[str, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
     """Parts of requests that need earlier requests, by name."""
-    floor: str = ""
-    """The address of the empty function."""
+    empty_function: str = ""
+    """Address of the function with which the report compares every route."""
 
     @property
     def user(self) -> ChatUser:

@@ -111,7 +111,7 @@ def _legend(root: ET.Element, number: int, use: Use, colour: str) -> None:
     y = _y(10**LEAST) + 2 * ROW + MARGIN + number * ROW
     _add(root, "line", css="line", x1=MARGIN, y1=y - 4, x2=MARGIN + 24, y2=y - 4, stroke=colour)
     text = (
-        f"{number}. {use.limit.name}: breaks at {people(use.breaks_at)}. To move it,"
+        f"{number}. {use.limit.name}: breaks at {people(use.breaks_at)}. To raise it,"
         f" {use.limit.change.text}"
     )
     _add(root, "text", text, x=MARGIN + 32, y=y)

@@ -136,7 +136,7 @@ def show(
     shown = uses if all_limits else uses[:FIRST]
     print_line(f"{title}. The first limit breaks at {text.people(first)}.")
     out.print(text.use_table(shown))
-    print_line("\nTo move these limits:")
+    print_line("\nTo raise these limits:")
     for line in text.changes(shown):
         print_line(line)
     if memory:

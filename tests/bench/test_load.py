@@ -17,7 +17,7 @@ from random import Random
 import pytest
 import urllib3
 
-from bench.load.mix import FLOOR, SESSION, left_out, mix
+from bench.load.mix import EMPTY_FUNCTION, SESSION, left_out, mix
 from bench.load.report import ALL, THROTTLED, Row, document, summarize, table
 from bench.load.requests import PLAIN, PREPARED
 from bench.load.runner import UNFINISHED, Attempt, Measured, Sample, run
@@ -205,7 +205,7 @@ def test_figures_follow_from_the_samples() -> None:
             *samples("GET /a", [float(value) for value in range(1, 102)]),
             *samples("GET /a", [0.1], THROTTLED),
             *samples("GET /a", [9000.0, 9000.0], "500 internal_error"),
-            *samples(FLOOR, [10.0, 10.0, 10.0]),
+            *samples(EMPTY_FUNCTION, [10.0, 10.0, 10.0]),
             Sample("GET /a", 0, 0.0, 99.0),
         ]
     )
@@ -216,12 +216,12 @@ def test_figures_follow_from_the_samples() -> None:
     assert (row.requests, row.throttled, row.problems) == (104, 1, {"500 internal_error": 2})
     assert row.largest == pytest.approx(101)
     assert rows[ALL].requests == 104
-    assert rows[FLOOR].percentiles == {50: pytest.approx(10), 95: None, 99: None}
+    assert rows[EMPTY_FUNCTION].percentiles == {50: pytest.approx(10), 95: None, 99: None}
     [line] = [line for line in table(step) if line.startswith("| GET /a |")]
     assert line == "| GET /a | 104 | 51.0 | 96.0 | 100 | 101 | 5.1 | 2 | 1 |"
     [shown] = document([step], measured)["steps"]
     assert shown["arrivals"] == 107
-    assert [item["name"] for item in shown["rows"]] == [ALL, FLOOR, "GET /a"]
+    assert [item["name"] for item in shown["rows"]] == [ALL, EMPTY_FUNCTION, "GET /a"]
 
 
 def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
@@ -230,17 +230,17 @@ def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
     assert step.rows[1] == Row("GET /a", 1, 1, {}, {50: None, 95: None, 99: None}, None)
 
 
-def test_the_mix_is_that_of_the_model_with_the_floor() -> None:
+def test_the_mix_is_that_of_the_model_with_the_empty_function() -> None:
     model = load_model()
     weights = mix(model)
     assert weights["GET /v1/posts"] / weights["frame send_message"] == 8 / 20
     assert weights[SESSION] == model.population.sessions.value
-    assert weights.pop(FLOOR) == pytest.approx(sum(weights.values()) / 10)
+    assert weights.pop(EMPTY_FUNCTION) == pytest.approx(sum(weights.values()) / 10)
     assert set(model.requests) - set(weights) == set(left_out(model))
 
 
 def test_the_load_can_send_every_request_of_the_mix() -> None:
     routes = {name for name in mix(load_model()) if not name.startswith("frame ")}
-    routes -= {FLOOR, SESSION}
+    routes -= {EMPTY_FUNCTION, SESSION}
     assert routes <= PREPARED.keys() | PLAIN.keys()
     assert not PREPARED.keys() & PLAIN.keys()

@@ -83,12 +83,12 @@ def test_text_names_the_first_limits_and_what_raises_them(
 ) -> None:
     show(read_synthesized(synthesized / "prod"), None)
     text = capsys.readouterr().out
-    assert "To move these limits:" in text
+    assert "To raise these limits:" in text
     assert "setting: set mail_identity_arn in the environment file" in text
     assert "The month costs" in text
 
 
-def test_the_example_carries_ten_million_users_with_the_quotas_that_it_states(
+def test_the_example_supports_ten_million_users_with_the_quotas_that_it_states(
     stacks: Mapping[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun = time.process_time()

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from bench.load.__main__ import perform, started, text
-from bench.load.floor import NAME, empty_function
-from bench.load.mix import FLOOR, SESSION
+from bench.load.baseline import NAME, deploy_empty_function
+from bench.load.mix import EMPTY_FUNCTION, SESSION
 from bench.load.report import ALL, document, summarize
 from bench.load.schedule import Arrival, plan_arrivals, plan_phases
 from bench.load.world import World, build_world
@@ -30,7 +30,7 @@ WEIGHTS = {
     "frame send_message": 2,
     "frame mark_read": 1,
     SESSION: 0.5,
-    FLOOR: 1,
+    EMPTY_FUNCTION: 1,
 }
 SEED = 3
 
@@ -41,14 +41,14 @@ def test_a_short_load_reports_each_route_and_removes_its_data(platform: Platform
     arrivals = plan_arrivals(phases, WEIGHTS, random, is_poisson=True)
     with (
         Progress() as progress,
-        empty_function(platform) as floor,
+        deploy_empty_function(platform) as empty_function,
         build_world(platform, model, random, people=3, page=2) as world,
     ):
-        world.floor = floor
+        world.empty_function = empty_function
         measured = perform(world, model, arrivals, progress)
     steps = summarize(measured, phases, started(arrivals, measured))
     check_figures(document(steps, measured), arrivals)
-    assert any(line.startswith(f"| {FLOOR} |") for line in text(steps, measured, model))
+    assert any(line.startswith(f"| {EMPTY_FUNCTION} |") for line in text(steps, measured, model))
     check_removal(platform, world)
 
 
@@ -62,7 +62,7 @@ def check_figures(shown: dict[str, Any], arrivals: Sequence[Arrival]) -> None:
         assert rows[name]["requests"] == planned[name], name
     assert rows["frame connect"]["requests"] == planned[SESSION]
     assert rows[ALL]["requests"] == sum(
-        row["requests"] for name, row in rows.items() if name not in {ALL, FLOOR}
+        row["requests"] for name, row in rows.items() if name not in {ALL, EMPTY_FUNCTION}
     )
     problems = {problem for row in rows.values() for problem in row["errors"]}
     # A busy machine may exceed the timeouts of calls to tables, but accepts every request.
@@ -70,7 +70,7 @@ def check_figures(shown: dict[str, Any], arrivals: Sequence[Arrival]) -> None:
     for row in rows.values():
         figures = [row[name] for name in ("p50", "p95", "p99", "largest") if row[name] is not None]
         assert figures == sorted(figures)
-    assert rows[FLOOR]["p50"] > 0
+    assert rows[EMPTY_FUNCTION]["p50"] > 0
 
 
 def check_removal(platform: Platform, world: World) -> None:

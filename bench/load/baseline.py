@@ -1,4 +1,4 @@
-"""Deploys an empty function behind the embedded API Gateway, which is the floor of the figures."""
+"""Deploys an empty function behind the embedded API Gateway, with which routes are compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 from tests.e2e.support.platform import Platform
 
-NAME = "bench-load-floor"
+NAME = "bench-load-baseline"
 CODE = """
 def handler(event, _context):
     return {"statusCode": 200, "body": "{}"}
@@ -17,7 +17,7 @@ def handler(event, _context):
 
 
 @contextmanager
-def empty_function(platform: Platform) -> Iterator[str]:
+def deploy_empty_function(platform: Platform) -> Iterator[str]:
     """Yields the address of a REST API whose only function returns a constant.
 
     The API has no authorizer. Deletes the function, its logs and the API at the end.
@@ -29,7 +29,7 @@ def empty_function(platform: Platform) -> Iterator[str]:
         FunctionName=NAME,
         Runtime="python3.13",
         Role=role,
-        Handler="floor.handler",
+        Handler="baseline.handler",
         Code={"ZipFile": _package()},
     )["FunctionArn"]
     try:
@@ -49,8 +49,8 @@ def empty_function(platform: Platform) -> Iterator[str]:
             integrationHttpMethod="POST",
             uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations",
         )
-        gateway.create_deployment(restApiId=api, stageName="floor")
-        yield f"{platform.cloud.endpoint}/restapis/{api}/floor/_user_request_/"
+        gateway.create_deployment(restApiId=api, stageName="baseline")
+        yield f"{platform.cloud.endpoint}/restapis/{api}/baseline/_user_request_/"
     finally:
         _delete(platform)
 
@@ -72,5 +72,5 @@ def _delete(platform: Platform) -> None:
 def _package() -> bytes:
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
-        archive.writestr("floor.py", CODE)
+        archive.writestr("baseline.py", CODE)
     return content.getvalue()
