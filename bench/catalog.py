@@ -1,4 +1,4 @@
-"""Measures the catalog's list and search calls relative to running only their SQL with the driver.
+"""Measures the catalog's list and search calls compared with only their SQL, run by the driver.
 
     python -m bench.catalog [--listings 100000] [--calls 300]
 
@@ -130,7 +130,7 @@ def main() -> None:
         router = create_router(Database(postgres.settings(name), session, logger), logger)
         with closing(postgres.connect("catalog", name)) as driver:
             driver.run("SET plan_cache_mode = force_custom_plan")
-            print(f"{'milliseconds':<22}{'p50':>16}{'p99':>16}{'of the driver':>20}")
+            print(f"{'milliseconds':<22}{'p50':>16}{'p99':>16}{'ratio to driver':>20}")
             shares = []
             for label, (query, search) in CASES.items():
                 event = rest_event("GET", "/v1/catalog/listings", query=query, authorizer=context)
@@ -152,7 +152,7 @@ def main() -> None:
                     f"{label:<22}{p50[0]:>8.2f}/{p50[1]:<7.2f}{p99[0]:>8.2f}/{p99[1]:<7.2f}"
                     f"{p50[0] / p50[1]:>10.2f}{p99[0] / p99[1]:>10.2f}"
                 )
-            print(f"median share at p50: {statistics.median(shares):.2f}")
+            print(f"median ratio at p50: {statistics.median(shares):.2f}")
 
 
 if __name__ == "__main__":

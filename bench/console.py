@@ -2,11 +2,11 @@
 
 python -m bench.console [ROOT]
 
-Needs the platform on this machine, to which nobody else sends requests. The embedded AWS executes
-one call at a time, so other requests wait while it executes the console's. The load is therefore
-the processor time of the platform per second, which does not depend on what other programs do. It
-is measured in pairs: with the map closed and with the map open, while requests come at a fixed
-rate.
+Needs a running platform on this machine that receives no other requests. The embedded AWS executes
+one call at a time, so users' requests wait while it executes calls of the console. The load is the
+processor time that the platform uses per second, which other programs on the machine do not affect.
+Each pair of measurements consists of one with the map closed and one with the map open, both at a
+fixed rate of requests.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from ops.root import DEFAULT_ROOT, PROJECT, Root, read_json
 STARTS = 5
 PAIRS = 4
 SECONDS = 12.0
-"""Seconds of requests for each half of a pair: two reads of the map."""
+"""Seconds of requests for each measurement of a pair. The open map is read twice in this time."""
 RATE = 10
-"""Requests per second. Each leaves lines in the logs, which the console reads."""
+"""Requests per second. Each request adds lines to the logs that the console reads."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
 PATHS = (
@@ -44,7 +44,7 @@ PATHS = (
     *("tables", "tables/post-posts", "buckets", "buckets/avatars", "sql", "cache", "connections"),
     *("queues", "queues/relay-retries-dlq", "events", "mails", "releases", "reports/cost"),
 )
-"""The URL paths that a browser requests if a user opens all views."""
+"""The URL paths that a browser requests when a user opens all views."""
 
 
 @contextmanager
@@ -119,7 +119,7 @@ def processor_time(root: Root) -> float:
 
 
 def measure_load(root: Root) -> float:
-    """Sends requests at RATE. Returns the platform's processor time, as a fraction of one core."""
+    """Sends requests at RATE. Returns the processor time of the platform per second."""
     platform = read_json(root.platform_file)
     assert platform
     with urllib3.PoolManager(ca_certs=platform["authority"]) as pool:

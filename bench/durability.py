@@ -35,7 +35,7 @@ server["main"]()
 ITEMS = 3000
 """Number of items in the table before the measurement, so that saves write realistic files."""
 CALLS = 60
-"""How often a block repeats its mix of reads, writes and messages."""
+"""Number of repetitions of the reads, writes and messages in one block."""
 
 
 class Target:

@@ -46,7 +46,7 @@ server["main"]()
 """
 """A start script for the embedded AWS. SIGUSR2 turns its durability off and on."""
 ROUNDS = 15
-"""How often a block repeats its four requests."""
+"""Number of repetitions of the four requests in one block."""
 SETTLING = 2.0
 """Seconds to wait after a block, because events, statistics and saves follow the responses."""
 

@@ -1,10 +1,10 @@
-"""Measures how fast one chat room delivers messages, relative to what the embedded API Gateway
-allows.
+"""Measures how fast one chat room delivers messages, compared with a function that only sends
+frames.
 
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
-last connection receives it. The benchmark compares it with a baseline: the time of a function that
-only sends the same frame to the same connections. The sequential baseline sends one frame at a
-time, the parallel baseline uses as many threads as the platform. The measurements alternate.
+last connection receives it. The baseline is the time of a function that only sends the same frame
+to the same connections. The sequential baseline sends one frame at a time, the parallel baseline
+uses as many threads as the platform. The measurements alternate.
 
 Afterwards, the benchmark measures how many messages per second one room accepts from several
 concurrent senders.
@@ -59,7 +59,7 @@ def handler(event, _context):
         with ThreadPoolExecutor(event["workers"]) as pool:
             list(pool.map(post, event["connections"]))
 """
-"""Code of the function that measures the baseline. It uses no sessions, tables or cache.
+"""Code of the function whose time is the baseline. It uses no sessions, tables or cache.
 
 The frame that it sends contains the time at which it started.
 """
@@ -133,8 +133,8 @@ class Bench:
 class Timed(NamedTuple):
     """Times of a frame, in seconds since the epoch.
 
-    `called` is when the call was made, `begun` is the time that the frame contains, and `arrived`
-    is when the last client received the frame.
+    `called` is the time of the call, `begun` is the time that the frame contains, and `arrived` is
+    the time at which the last client received the frame.
     """
 
     called: float
@@ -145,7 +145,9 @@ class Timed(NamedTuple):
 async def time_frame(
     clients: Sequence[ChatClient], room: str, act: Callable[[], Awaitable[object]]
 ) -> Timed:
-    """Performs an action that sends one frame to each client in the room. Returns the times."""
+    """Performs an action that sends one frame to each client in the room, and returns the times of
+    the frame.
+    """
     before = [frames(client, room) for client in clients]
     called = time.time()
     doing = asyncio.ensure_future(act())

@@ -3,10 +3,10 @@ them.
 
     python -m bench.imports [--runs 15] [--json]
 
-Each measurement starts a new interpreter. It first imports the modules that a function imports both
-with Powertools and without. Measurements of a utility and of its replacement alternate, so that
-load on the machine affects both. The first two measurements are not counted, because Python
-compiles the modules during them.
+Each measurement starts a new interpreter. It first imports the modules that a function imports in
+both cases. Measurements of a utility and of its replacement alternate, so that load on the machine
+affects both. The first two measurements are not counted, because Python compiles the modules during
+them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Measures plans by `ops` and `cdktf diff` relative to `terraform plan` on the same files.
+"""Measures plans by `ops` and `cdktf diff` compared with `terraform plan` on the same files.
 
     python -m bench.plan [--runs 5] [--environment dev]
 
@@ -60,7 +60,7 @@ def main() -> None:
             "ops deploy's plan": lambda: stack.plan(file),
             "cdktf diff": lambda: run(diff, str(PROJECT)),
         }
-        # This run is a warm-up, because first runs read the programs from disk.
+        # This run is a warm-up, which loads the programs from disk into memory.
         for work in commands.values():
             work()
         measured: dict[str, list[float]] = {label: [] for label in commands}

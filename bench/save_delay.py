@@ -1,8 +1,8 @@
 """Measures the time from a change of the embedded AWS until the change survives a kill.
 
 A client changes SSM parameters and IAM roles while the embedded AWS repeatedly saves the data of
-all services. Outside of this benchmark, it does so every minute. The journal contains the time of
-each change and of its save. Changes of DynamoDB items, SQS messages and archived events are not
+all services. In normal operation, it saves them every minute. The journal contains the time of each
+change and of its save. Changes of DynamoDB items, SQS messages and archived events are not
 measured, because the journal contains them before they are acknowledged.
 """
 
@@ -19,8 +19,9 @@ from pathlib import Path
 from tests.ops.embedded.servers import Server, running_server
 
 ROLES = 150
-"""IAM roles that exist before the measurement. The local platform has about 50, with more
-policies.
+"""Number of IAM roles that exist before the measurement.
+
+The local platform has about 50 roles, with more policies.
 """
 INTERVAL = 0.3
 """Seconds between two changes of a parameter and a role."""

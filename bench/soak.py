@@ -2,7 +2,8 @@
 
 Users repeat a sequence of requests at a fixed rate: they sign in, create, read and delete posts,
 comments, listings, rooms and messages, and sign out. They delete what they created, so stored data
-cannot explain growth. Exit status 1 means that the platform exceeded the memory limit or grew.
+cannot explain growth. Exit status 1 means that memory exceeded its limit, or that memory,
+descriptors or disk grew by more than the allowed share.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ INTERVAL = 15.0
 MEMORY_LIMIT = 1500.0
 """Maximum MB of memory in all processes of the platform."""
 GROWTH_LIMIT = 0.05
-"""Maximum relative growth of the median from the third to the fourth quarter of the duration."""
+"""Maximum relative growth of each median from the third to the fourth quarter of the duration."""
 LISTING = {
     "title": "A lamp",
     "description": "A listing",
@@ -201,9 +202,11 @@ def growth(values: list[float]) -> float:
 
 
 def disk_growth(measured: list[Sample]) -> float:
-    """Returns the bytes on disk that each request adds, over the second half of the duration.
+    """Returns the bytes on disk that each request adds, by linear regression over the second half
+    of the samples.
 
-    The embedded AWS rewrites its saved data as a whole, so the sizes of two moments do not suffice.
+    Two samples would not suffice, because the size also changes whenever the embedded AWS saves its
+    data.
     """
     half = measured[len(measured) // 2 :]
     slope = statistics.linear_regression([s.requests for s in half], [s.disk for s in half]).slope

@@ -1,4 +1,4 @@
-"""Measures synthesis of all environments with several variants of the imports.
+"""Measures the time and memory of a synthesis with several ways to import the provider.
 
     python -m bench.synth [--runs 5]
 
@@ -29,7 +29,7 @@ from ops.root import PROJECT
 from ops.terraform.synthesis import program_variables
 
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes per unit of ru_maxrss, see getrusage(2)."""
+"""Number of bytes in one unit of ru_maxrss, see getrusage(2)."""
 
 # The program prints the peak memory of its process and of its largest child, which is jsii's Node.
 # `atexit` runs the last registered function first, so this one runs after jsii has stopped Node.

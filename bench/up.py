@@ -1,4 +1,4 @@
-"""Measures `ops up`, first cold and then without changes, relative to `terraform apply` alone.
+"""Measures `ops up`, first cold and then without changes, compared with `terraform apply` alone.
 
     python -m bench.up [--runs 1]
 
@@ -24,7 +24,9 @@ from ops.terraform.toolchain import terraform
 
 
 def terraform_alone() -> float:
-    """Returns the seconds of `terraform apply` on an initialized stack in a running cloud."""
+    """Returns the seconds that `terraform apply` takes on an initialized stack in a running
+    cloud.
+    """
     with fresh_root() as root:
         cloud = start_cloud(root, EMBEDDED)
         stack = initialize_terraform(root, cloud)

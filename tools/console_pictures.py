@@ -54,7 +54,7 @@ class Photographer:
         self.page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOADED)
         prepare(self.page)
-        # The page shows live values after its next poll.
+        # The page polls for live values, so it shows them only after a few seconds.
         self.page.wait_for_timeout(6000)
         file = self.directory / f"console-{name}.png"
         self.page.screenshot(path=file)
@@ -78,7 +78,7 @@ def take_pictures(root: Root, directory: Path, address: str | None = None) -> li
     """Takes all pictures and returns their files.
 
     Args:
-        address: The address of a console. The default is the one that `ops up` started.
+        address: The address of a console. The default is the console that `ops up` started.
     """
     cloud = connect(EMBEDDED, root)
     address = address or str(console_address(root) or "")

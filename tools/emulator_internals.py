@@ -2,10 +2,11 @@
 
     python -m tools.emulator_internals
 
-Run it after an update of ministack or hypercorn, when you have compared each changed function with
-the code in ops/embedded/emulator that replaces it. Writes ops/embedded/emulator/internals.json,
-with a fingerprint of the source code of each function and class, and the type of everything else.
-The embedded AWS does not start if the version and a fingerprint differ.
+After an update of ministack or hypercorn, first compare each changed function with the code in
+ops/embedded/emulator that replaces it, and then run this command. Writes
+ops/embedded/emulator/internals.json, with a fingerprint of the source code of each function and
+class, and the type of everything else. The embedded AWS does not start if the version and a
+fingerprint differ.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def list_internals() -> dict[str, Any]:
 
 
 def find_names(file: Path) -> Iterator[str]:
-    """Yields the full names of everything in PACKAGES that a module uses, except modules."""
+    """Yields the full names of the functions, classes and values in PACKAGES that a module uses."""
     tree = ast.parse(file.read_text())
     imported: dict[str, str] = {}
     for node in ast.walk(tree):

@@ -1,11 +1,11 @@
-"""Runs a command while no other one runs with the same lock.
+"""Runs a command after waiting until no other command holds the same lock.
 
     python tools/exclusively.py LOCK COMMAND [ARGUMENT ...]
 
 `make setup` uses this program, so that two simultaneous runs in one checkout do not install into
-the same folders. The lock ends with the command and all programs that it started, also if they are
-killed. If the lock file cannot be written, runs the command without a lock: in such a checkout,
-nothing can be installed.
+the same folders. The lock is held until the command and all programs that it started have ended,
+even if they are killed. If the lock file cannot be written, the checkout is read-only and nothing
+can be installed in it, so the command runs without a lock.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path
 def main() -> None:
     """Waits for the lock, then replaces this process by the command."""
     path, command = Path(sys.argv[1]), sys.argv[2:]
-    # An interrupt while this process waits prints no traceback.
+    # If an interrupt ends the wait, no traceback is printed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         path.parent.mkdir(exist_ok=True)

@@ -3,8 +3,8 @@
 python -m tools.module_reference [DIRECTORY]
 
 The pages contain what each construct creates, its arguments, its attributes and an example. All of
-it comes from the source: signatures, docstrings, calls of resource classes, and the first place
-that creates the construct.
+it comes from the source: signatures, docstrings, calls of resource classes, and the shortest
+statement that creates the construct.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class ConstructClass:
     def attributes(self) -> Iterator[tuple[str, str]]:
         """Yields the described attributes, and the public properties and methods.
 
-        Attributes that share a description share an entry.
+        Attributes with the same description are one entry.
         """
         described = self.entries("Attributes")
         for text, names in itertools.groupby(described, key=lambda name: described[name]):

@@ -1,8 +1,8 @@
 """Computes the capacity units that DynamoDB charges for a call, by AWS's documented rules.
 
-A strongly consistent read of 4 KB takes one read unit, an eventually consistent one half a unit. A
-write of 1 KB takes one write unit, a transactional write two, and each index entry that changes
-another one.
+A strongly consistent read uses one read unit per 4 KB, and an eventually consistent read uses half
+a unit. A write uses one write unit per 1 KB, and a write in a transaction uses two. Each changed
+entry of an index uses one more write unit.
 """
 
 from __future__ import annotations
@@ -82,8 +82,9 @@ class UnitCounter:
         return found
 
     def _index_writes(self, table: str, old: Item, new: Item) -> Iterator[tuple[str, int]]:
-        """Yields how many entries a write changes in each index: 2 if the key of an entry
-        changes.
+        """Yields the number of entry writes in each index.
+
+        A changed key counts as 2, because DynamoDB deletes the old entry and adds a new one.
         """
         for index in self.describe(table).get("GlobalSecondaryIndexes", []):
             names = [part["AttributeName"] for part in index["KeySchema"]]

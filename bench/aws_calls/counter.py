@@ -41,7 +41,9 @@ class Counts:
         self.statements = max(self.statements, other.statements)
 
     def share_of(self, larger: Counts, parts: int) -> Counts:
-        """Returns how much `larger` exceeds these counts, divided by `parts`. Rounds calls down."""
+        """Returns how much `larger` exceeds these counts, divided by `parts`. Rounds the numbers of
+        calls down.
+        """
         return Counts(
             {name: (total - self.calls[name]) // parts for name, total in larger.calls.items()},
             {name: (total - self.units[name]) / parts for name, total in larger.units.items()},

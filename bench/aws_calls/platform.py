@@ -94,7 +94,9 @@ class Platform:
 
     @contextmanager
     def remembering_accounts(self) -> Iterator[None]:
-        """Uses an auth function whose sessions remember their users in a `with` block."""
+        """Replaces the auth function in a `with` block by one that caches users' accounts in their
+        sessions.
+        """
         auth = self.services["auth"]
         self.services["auth"] = self._remembering_auth
         try:
@@ -169,7 +171,7 @@ class Platform:
 
 @contextmanager
 def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
-    """Starts all Lambda functions in this process. `migrated` is a database with the platform's
+    """Runs all Lambda functions in this process. `migrated` is a database with the platform's
     schema.
     """
     keys = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}

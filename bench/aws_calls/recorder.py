@@ -23,7 +23,7 @@ class Recorder:
     def __init__(self, platform: Platform, *, page: int, is_counting: bool) -> None:
         """`page` is the number of items on a page of a list.
 
-        Without `is_counting`, the calls are not counted.
+        Calls are counted only if `is_counting` is True.
         """
         self.platform = platform
         self.page = page

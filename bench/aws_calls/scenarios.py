@@ -1,6 +1,6 @@
 """The scenarios: successful requests that together call every route at least once.
 
-Each list has one item more than a page, so that the response also contains a signed cursor.
+Each list contains one item more than fits on a page, so that its response contains a signed cursor.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from lambdas.common.storage.dynamodb import unpack
 ROOMS = 8
 """Maximum number of rooms that a user joins."""
 LISTENERS = 10
-"""Number of additional WebSocket connections in a room, to measure the calls that each adds."""
+"""Number of WebSocket connections added to a room, to measure the calls that each of them
+causes.
+"""
 PASSWORD, BETTER_PASSWORD = "Passw0rd!", "Better-horse-2"
 PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 WORDS = "Some words of a typical text. " * 10
@@ -56,7 +58,7 @@ def auth(recorder: Recorder, _person: Person, _other: Person) -> None:
 
 
 def remembered_account(recorder: Recorder, _person: Person, _other: Person) -> None:
-    """Refreshes a token of a session that remembers its user, and reads the user."""
+    """Refreshes a token of a session that contains a cached account, and reads the user."""
     platform, v1, name = recorder.platform, "/v1/auth", " with a remembered account"
     email = f"{uuid.uuid4().hex}@example.com"
     credentials = {"email": email, "password": PASSWORD}
@@ -181,7 +183,7 @@ def chat(recorder: Recorder, person: Person, other: Person) -> None:
 def _frames(recorder: Recorder, person: Person, room_id: str) -> None:
     """Sends every kind of frame in a room with one listener.
 
-    Then sends a message to LISTENERS listeners more.
+    Then adds LISTENERS listeners, and sends a message that all of them receive.
     """
     ticket = recorder.call(person, "POST /v1/chat/tickets", {})["ticket"]
     event = {

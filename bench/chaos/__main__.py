@@ -79,7 +79,7 @@ def main() -> None:
     )
     parser.add_argument("--json", action="store_true", help="Print JSON instead of a table.")
     arguments = parser.parse_args()
-    # CI sends SIGTERM at its timeout. The platform must be stopped then, as after Ctrl-C.
+    # CI sends SIGTERM at its timeout. The signal must then stop the platform, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     chosen = KILLS if arguments.short else EVERY_FAULT
     faults = [fault for fault in chosen if (arguments.only or "") in fault.name]

@@ -56,7 +56,7 @@ class Changes:
         write_json(self._file, {"resource": resources})
 
     def differences(self) -> list[str]:
-        """Returns differences between the file's resources and those in the embedded AWS."""
+        """Returns the resources in the embedded AWS that differ from the file."""
         if not self._generation:
             return []
         name = f"{PREFIX}-{self._generation}"

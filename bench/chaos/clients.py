@@ -59,8 +59,8 @@ class Crew:
     """Two users, their chat room, and one client for each kind of write (post, like, message...).
 
     A client repeats a write with the same idempotency key until the platform acknowledges it. If a
-    function was killed during the write, the platform rejects attempts for up to 35 s, so `finish`
-    repeats the write later.
+    function was killed during the write, the platform rejects further attempts until the
+    idempotency lease expires (35 s), so `finish` repeats the write later.
 
     Args:
         pause: seconds between two writes of a client.
@@ -123,9 +123,7 @@ class Crew:
         return [f"{kind} {key}" for kind, key in left]
 
     def silent_kinds(self, since: float) -> set[str]:
-        """Returns the kinds of write of which no attempt that began after `since` was
-        acknowledged.
-        """
+        """Returns the kinds of write without an acknowledged attempt that began after `since`."""
         return self._kinds.keys() - {write.kind for write in self.writes if write.begun > since}
 
     def all_written_at(self, since: float) -> float:

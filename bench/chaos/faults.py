@@ -19,7 +19,7 @@ from ops.errors import OperatorError
 STOPPED = 10.0
 """Seconds for which a service is stopped, the disk is full or the clock is wrong."""
 JUMP = 3600
-"""Seconds by which a fault moves the clock."""
+"""Seconds by which a fault sets the clock forward or back."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,9 @@ def _fill_disk(machine: Machine, _: Changes, *, kills: bool = False) -> float:
 
 
 class _Clock:
-    """A fault that moves the platform's clock by a number of seconds, and back."""
+    """A fault that sets the platform's clock forward or back by a number of seconds, and then right
+    again.
+    """
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds
@@ -147,8 +149,8 @@ KILLS = [
 ]
 """The last two faults kill no function.
 
-At the end of a short run, the platform therefore accepts repetitions of the writes during which a
-function was killed.
+While they run, the idempotency leases of killed functions expire, so that clients can complete all
+writes at the end of a short run.
 """
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
@@ -179,7 +181,7 @@ DISKS = [
 ]
 CLOCKS = [
     Fault(
-        f"move the clock by {seconds:+d} s for {STOPPED:.0f} s",
+        f"shift the clock by {seconds:+d} s for {STOPPED:.0f} s",
         clock.jump,
         needs_up=False,
         setting=clock.setting,
@@ -187,5 +189,5 @@ CLOCKS = [
     for seconds in (JUMP, -JUMP)
     for clock in [_Clock(seconds)]
 ]
-"""Each fault moves the clock and moves it back, so each sets the clock back once."""
+"""Each fault sets the clock back once: one at the beginning, the other at the end."""
 EVERY_FAULT = [*KILLS, *PROXIES, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

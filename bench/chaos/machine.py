@@ -1,4 +1,4 @@
-"""Kills and stops the processes of a local platform, fills its disk and moves its clock."""
+"""Kills and stops the processes of a local platform, fills its disk and changes its clock."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Up:
         return self.reported().splitlines()
 
     def end(self) -> None:
-        """Ends the command, so that others can use the platform."""
+        """Ends the command, so that other commands can use the platform."""
         self.process.terminate()
         self.process.wait()
 
@@ -174,10 +174,10 @@ class Machine:
 
     @contextmanager
     def movable_clock(self) -> Iterator[Callable[[int], None]]:
-        """Restarts the platform's services with a separate clock. Restarts them with the machine's
-        clock at the end.
+        """Restarts the platform's services with a clock that can differ from the machine's.
 
-        Yields a function that sets the offset of the separate clock in seconds.
+        Yields a function that sets the difference in seconds. Restarts the services with the
+        machine's clock at the end.
         """
         with tempfile.TemporaryDirectory() as directory:
             Path(directory).chmod(0o755)
@@ -195,8 +195,9 @@ class Machine:
 
     @contextmanager
     def _restarted_with(self, variables: Mapping[str, str]) -> Iterator[None]:
-        """Restarts the platform's services with more environment variables, and at the end without
-        them.
+        """Restarts the platform's services with additional environment variables.
+
+        Restarts them without these variables at the end.
         """
         environment = processes.base_environment
 

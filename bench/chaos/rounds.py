@@ -45,11 +45,15 @@ class Result:
     differences: list[str] = field(default_factory=list)
     """Resources in the embedded AWS that differ from the configuration."""
     unfinished: list[str] = field(default_factory=list)
-    """Writes whose function was killed, and which no repetition could complete."""
+    """Writes that were interrupted when their function was killed, and that failed when
+    repeated.
+    """
     error: str = ""
 
     def problems(self, limit: float = RECOVERY_LIMIT) -> list[str]:
-        """Returns each reason why the platform did not pass the check after the fault."""
+        """Returns a sentence for each way in which the platform failed the check after the
+        fault.
+        """
         findings = self.findings
         slow = [
             f"{what} took {seconds:.0f} s"

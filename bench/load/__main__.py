@@ -2,13 +2,14 @@
 
     python -m bench.load [--root .local] [--rates 10 20 40] [--seconds 60] [--json]
 
-The mix is that of ops/capacity/model.yml, without the requests to language models. Requests arrive
-at planned times, whatever the platform does (an open workload), and the latency counts from the
-planned time, so that slow responses are not omitted. The report compares each route with an empty
-function behind the same API Gateway, which one arrival in eleven calls.
+The mix is that of ops/capacity/model.yml, without the requests to language models. Requests are
+sent at planned times, which do not depend on responses (an open workload). Latencies count from the
+planned time, so they include the time that a request waited for slow earlier ones. The report
+compares each route with an empty function behind the same API Gateway, to which one of eleven
+requests goes.
 
-The benchmark creates users, rooms, posts and listings, and deletes them at the end. Ctrl-C ends
-the load, and the report contains what was measured.
+The benchmark creates users, rooms, posts and listings, and deletes them at the end. Ctrl-C ends the
+load early, and the report then covers the requests until then.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from tests.e2e.support.platform import Platform
 THREADS = 256
 """Maximum number of REST requests at the same time."""
 LONGEST = 12 * 60
-"""Seconds. Access tokens are valid for 15 minutes."""
+"""Maximum duration of the load in seconds. Access tokens are valid for 15 minutes."""
 
 
 def main() -> None:
@@ -90,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         nargs="+",
         default=[10.0],
-        help="arrivals per second, one phase for each rate (default: 10)",
+        help="requests or sessions that start per second, one phase for each rate (default: 10)",
     )
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="duration of each phase (default: 60)"
@@ -99,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ramp",
         type=float,
         default=5.0,
-        help="seconds in which the rate rises before each phase, not reported (default: 5)",
+        help="seconds in which the rate rises before each phase; not in the report (default: 5)",
     )
     parser.add_argument(
         "--fixed", action="store_true", help="use equal intervals instead of random (Poisson) ones"
@@ -110,9 +111,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--usage", type=Path, help="file with numbers that replace those of the model of use"
     )
-    parser.add_argument("--people", type=int, default=12, help="number of users (default: 12)")
     parser.add_argument(
-        "--page", type=int, default=20, help="items of each list before the load (default: 20)"
+        "--people", type=int, default=12, help="number of users that send requests (default: 12)"
+    )
+    parser.add_argument(
+        "--page",
+        type=int,
+        default=20,
+        help="number of items in each list before the load (default: 20)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     return parser
@@ -121,7 +127,9 @@ def _parser() -> argparse.ArgumentParser:
 def perform(
     world: World, model: Model, arrivals: Sequence[Arrival], progress: Progress
 ) -> Measured:
-    """Prepares the requests, opens the connections, and performs the arrivals."""
+    """Prepares the requests, opens the connections, and sends the requests at their planned
+    times.
+    """
     requests = Requests(world, round(model.population.rooms_joined_per_session.value))
     progress.show("preparing requests that need earlier ones")
     requests.prepare(Counter(arrival.name for arrival in arrivals))
@@ -157,7 +165,7 @@ async def _run(
 
 
 def started(arrivals: Sequence[Arrival], measured: Measured) -> Counter[int]:
-    """Returns the number of performed arrivals of each phase."""
+    """Returns the number of arrivals that this client started in each phase."""
     return Counter(arrival.phase for arrival in arrivals[: measured.started])
 
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 from ops.capacity.model import Model
 
 SESSION = "a session"
-"""The arrival of a user, who requests a ticket, connects and joins rooms."""
+"""The session of a user, who requests a ticket, connects and joins rooms."""
 EMPTY_FUNCTION = "an empty function"
 BASELINE_SHARE = 0.1
 """Calls of the empty function, divided by all other arrivals."""
 LEFT_OUT = "POST /v1/ai/"
-"""The start of requests that are left out, because a language model on the network answers them."""
+"""The start of the names of requests that the load omits, because they call a language model."""
 
 
 def mix(model: Model) -> dict[str, float]:
-    """Returns how often each request arrives relative to the others.
+    """Returns the relative frequency of each request.
 
     Includes calls of the empty function.
     """
@@ -29,5 +29,5 @@ def mix(model: Model) -> dict[str, float]:
 
 
 def left_out(model: Model) -> list[str]:
-    """Returns the requests of the model that the mix does not contain."""
+    """Returns the requests of the model that the load omits."""
     return [name for name in model.requests if name.startswith(LEFT_OUT)]

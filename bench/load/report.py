@@ -14,8 +14,10 @@ from bench.load.schedule import Phase
 
 THROTTLED = "throttled"
 PERCENTILES = {50: 2, 95: 20, 99: 100}
-"""The smallest number of samples for each percentile. With fewer, a percentile would be their
-maximum."""
+"""The minimum number of samples for each percentile.
+
+With fewer samples, it would equal their maximum.
+"""
 ALL = "all requests and frames"
 
 
@@ -27,7 +29,7 @@ class Row:
     requests: int
     throttled: int
     problems: dict[str, int]
-    """Other reasons for which requests were not accepted, with their numbers."""
+    """The number of requests that were not accepted for other reasons, by reason."""
     percentiles: dict[int, float | None]
     largest: float | None
 
@@ -39,7 +41,7 @@ class Step:
     rate: float
     seconds: float
     arrivals: int
-    """Arrivals in this phase. An arrival with several requests counts once."""
+    """Number of arrivals in this phase. A session, which sends several requests, counts once."""
     rows: tuple[Row, ...]
 
     @property
@@ -48,7 +50,7 @@ class Step:
 
 
 def summarize(measured: Measured, phases: Sequence[Phase], arrivals: Counter[int]) -> list[Step]:
-    """Returns the figures of each phase that is not a ramp and has samples.
+    """Returns the figures of each phase with a constant rate and at least one sample.
 
     Args:
         arrivals: The number of started arrivals of each phase.

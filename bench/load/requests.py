@@ -1,4 +1,4 @@
-"""Sends the requests and frames of the model, each with content that the platform accepts."""
+"""Sends the requests and frames of the capacity model with valid contents."""
 
 from __future__ import annotations
 
@@ -24,8 +24,10 @@ from tests.e2e.support.chat_users import ChatUser
 from tests.e2e.support.users import PASSWORD
 
 NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
-"""A part of Lambda's error, which the embedded API Gateway returns unchanged if no concurrency is
-left."""
+"""Part of the error message if no concurrency is left.
+
+The embedded API Gateway returns Lambda's error unchanged.
+"""
 ROOM, MESSAGE = "/v1/chat/rooms/{roomId}", "/v1/chat/rooms/{roomId}/messages/{messageId}"
 POST, LISTED = "/v1/posts/{postId}", "/v1/catalog/listings/{listingId}"
 ATTACHED = f"POST {ROOM}/messages with an attachment"
@@ -33,7 +35,7 @@ ATTACHED = f"POST {ROOM}/messages with an attachment"
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a request that its name does not contain."""
+    """The parts of a request that are not in its name, such as `GET /v1/posts/{postId}`."""
 
     token: str | None = None
     body: object = None
@@ -43,7 +45,7 @@ class Parts:
 
 
 def by(user: ChatUser, body: object = None, query: str = "", **path: str) -> Parts:
-    """Returns the parts of a request of a user."""
+    """Returns the parts of a request that the user sends."""
     return Parts(user.person.access_token, body, path, query)
 
 
@@ -80,7 +82,10 @@ def _anonymous_session(world: World) -> Parts:
 
 
 def _refreshable_session(world: World) -> Parts:
-    """Signs in for each refresh, because a refresh replaces the token."""
+    """Signs in, and returns the refresh.
+
+    Each refresh needs its own sign-in, because it replaces the token.
+    """
     tokens = world.user.person.try_log_in().expect(200)
     return Parts(body={"refreshToken": tokens["refreshToken"]})
 
@@ -134,7 +139,7 @@ PREPARED: Mapping[str, Callable[[World], Parts]] = {
     f"POST {LISTED}/ratings": _ratable,
     f"POST {LISTED}/contact": _contactable,
 }
-"""Requests that need earlier requests, which are sent before the load starts."""
+"""For each request that needs earlier requests: a function that sends these before the load."""
 
 
 def _of_room(world: World, body: object = None, query: str = "") -> Parts:
@@ -206,11 +211,11 @@ PLAIN: Mapping[str, Callable[[World], Parts]] = {
     "POST /v1/catalog/uploads": lambda w: by(w.user, PICTURE),
     "PUT /v1/catalog/wishlist/{listingId}": lambda w: by(w.user, listingId=w.listing),
 }
-"""The other requests."""
+"""Functions that return the parts of all other requests, without sending any."""
 
 
 class Requests:
-    """Performs the arrivals of a load.
+    """Sends the requests and frames of a load.
 
     Args:
         joins: Number of rooms that a session joins, if the user is a member of that many.
@@ -221,7 +226,10 @@ class Requests:
         self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=64)
 
     def prepare(self, counts: Mapping[str, int]) -> None:
-        """Sends the earlier requests that this many requests of each name need."""
+        """Sends the requests on which others depend.
+
+        `counts` contains the number of each request in the load.
+        """
         for name, prepare in PREPARED.items():
             for _ in range(counts.get(name, 0)):
                 self._world.prepared[name].append(prepare(self._world))
@@ -239,7 +247,7 @@ class Requests:
             return
         with attempt.step(name):
             if name == EMPTY_FUNCTION:
-                await self._call_floor()
+                await self._call_empty_function()
             elif name.startswith("frame "):
                 await self._send_frame(name.removeprefix("frame "))
             elif name in PREPARED:
@@ -255,7 +263,7 @@ class Requests:
             asyncio.to_thread(call, method, address, parts.body, token=parts.token)
         )
 
-    async def _call_floor(self) -> None:
+    async def _call_empty_function(self) -> None:
         response = await asyncio.to_thread(self._pool.request, "GET", self._world.empty_function)
         if response.status != 200:
             raise RefusedError(f"{response.status} of the empty function")

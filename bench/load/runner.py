@@ -22,7 +22,7 @@ UNFINISHED = "no response"
 
 
 class RefusedError(Exception):
-    """The platform did not accept a request. The message is the reason."""
+    """The platform did not accept a request. The message names the reason."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sample:
     planned: float
     ended: float
     problem: str = ""
-    """The reason if the platform did not accept the request."""
+    """Why the platform did not accept the request. Empty if it did."""
 
     @property
     def latency(self) -> float:
@@ -48,9 +48,11 @@ class Measured:
 
     samples: list[Sample] = field(default_factory=list)
     latest_start: float = 0.0
-    """The most seconds by which this client started a request after its planned time."""
+    """The longest delay in seconds between the planned time of an arrival and its start by this
+    client.
+    """
     started: int = 0
-    """The number of performed arrivals."""
+    """The number of arrivals that were started."""
     is_interrupted: bool = False
 
 
@@ -95,7 +97,7 @@ async def run(
     progress: Progress = lambda *_: None,
     drain: float = DRAIN,
 ) -> Measured:
-    """Performs each arrival at its planned time.
+    """Starts each arrival at its planned time.
 
     Args:
         stop: Ends the load early when it is set. Requests without a response are still awaited.

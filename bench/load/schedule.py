@@ -27,7 +27,7 @@ class Phase:
         return self.seconds * (self.first_rate + self.last_rate) / 2
 
     def second_of(self, arrivals: float) -> float:
-        """Returns the seconds from the start of the phase until this many requests arrived."""
+        """Returns the seconds from the start of the phase until this number of arrivals."""
         growth = (self.last_rate - self.first_rate) / self.seconds
         rate = math.sqrt(self.first_rate**2 + 2 * growth * arrivals)
         return 2 * arrivals / (self.first_rate + rate)
@@ -35,7 +35,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Arrival:
-    """A planned request: its name, and when to send it."""
+    """A planned request or session."""
 
     name: str
     second: float
@@ -45,7 +45,7 @@ class Arrival:
 
 
 def plan_phases(rates: Sequence[float], seconds: float, ramp: float) -> list[Phase]:
-    """Returns a phase for each rate, and before each a ramp from the previous rate, or from 0.
+    """Returns a phase for each rate. Each follows a ramp from the previous rate, or from 0.
 
     Args:
         seconds: The duration of each phase.
@@ -62,7 +62,7 @@ def plan_phases(rates: Sequence[float], seconds: float, ramp: float) -> list[Pha
 def plan_arrivals(
     phases: Sequence[Phase], weights: Mapping[str, float], random: Random, *, is_poisson: bool
 ) -> list[Arrival]:
-    """Returns the arrivals of all phases, in the order of time.
+    """Returns the arrivals of all phases, sorted by time.
 
     Args:
         weights: How often each request arrives, in proportion to the others.
@@ -76,7 +76,7 @@ def plan_arrivals(
 
 
 def _gaps(random: Random, *, is_poisson: bool) -> Iterator[float]:
-    """Yields the distances of arrivals, as multiples of their mean distance."""
+    """Yields the intervals between arrivals, as multiples of the mean interval."""
     while True:
         yield random.expovariate(1) if is_poisson else 1.0
 

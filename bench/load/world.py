@@ -31,7 +31,10 @@ LISTING = {
 }
 PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 BATCH = 4
-"""Sign-ups after which the rate limits are reset. One address may register 20 accounts an hour."""
+"""Number of sign-ups after which the rate limits are reset.
+
+They allow 20 registrations per address and hour.
+"""
 
 
 @dataclass
@@ -43,12 +46,12 @@ class Room:
     message_id: str
     attachment_id: str
     seq: int = 1
-    """The number of its newest message."""
+    """The sequence number of its newest message."""
 
 
 @dataclass
 class World:
-    """What the requests of the load read and change. `users` are signed in."""
+    """The users, rooms and items that the requests of the load read and change."""
 
     platform: Platform
     api: Api
@@ -56,16 +59,16 @@ class World:
     random: Random
     rooms: list[Room] = field(default_factory=list)
     weights: list[float] = field(default_factory=list)
-    """The share of the messages that each room receives."""
+    """The share of all messages that each room receives."""
     posts: list[str] = field(default_factory=list)
     listings: list[str] = field(default_factory=list)
     clients: dict[str, ChatClient] = field(default_factory=dict)
     """The open connection of each user that has one, by user id."""
     emails: list[str] = field(default_factory=list)
-    """Accounts without a user in `users`, which are deleted too."""
+    """Email addresses of accounts that are not in `users`. They are deleted too."""
     liked: deque[tuple[ChatUser, str]] = field(default_factory=deque)
     prepared: dict[str, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
-    """Parts of requests that need earlier requests, by name."""
+    """Parts of the prepared requests, by request."""
     empty_function: str = ""
     """Address of the function with which the report compares every route."""
 
@@ -76,7 +79,7 @@ class World:
 
     @property
     def room(self) -> Room:
-        """A random room, by the model's share of messages."""
+        """A random room. Its probability is the room's share of messages in the model."""
         return self.random.choices(self.rooms, self.weights)[0]
 
     @property
@@ -106,7 +109,7 @@ class World:
         return Room(room, [owner, *members], message["messageId"], form["attachmentId"])
 
     def sign_attachment(self, user: ChatUser, room: str) -> Any:
-        """Uploads an attachment. Returns the signed form."""
+        """Uploads an attachment. Returns the form that the platform signed for the upload."""
         body = {**PICTURE, "fileName": "picture.png"}
         form = user.call("POST", f"/rooms/{room}/attachments", body).expect(201)
         upload(form["upload"])
@@ -116,7 +119,7 @@ class World:
         return [room for room in self.rooms if user in room.members]
 
     async def connect(self, users: Sequence[ChatUser]) -> None:
-        """Opens a connection for each of the users, which joins their rooms."""
+        """Opens a WebSocket connection for each of the users, and joins the rooms of the user."""
         for user in users:
             client = user.create_client()
             await client.open()
@@ -140,11 +143,12 @@ def build_world(
     rooms: int = 2,
     show: Callable[[str], None] = lambda _: None,
 ) -> Iterator[World]:
-    """Creates users and what they use, and deletes all of it at the end.
+    """Creates users, rooms, posts and listings, and deletes all of them at the end.
 
     Args:
         people: Number of users, at least 2. No room has more members.
-        page: Number of posts, listings, and comments and messages of the first post and room.
+        page: Number of posts, of listings, of comments on the first post, and of messages in the
+            first room.
         rooms: Number of rooms of each size.
         show: Receives a description of each step.
     """

@@ -134,7 +134,8 @@ def _timeline(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     for users in (30_000, 100_000, 200_000):
         yield compare_outage(forecast, quotas, users)
-    # If no client has to refresh its token, only the throttles of chat delay the clients.
+    # No client refreshes its token in this comparison, so only the throttles of the chat routes
+    # delay clients.
     users = 200_000
     storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
     yield Comparison(
@@ -145,7 +146,7 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def compare_outage(forecast: Forecast, quotas: Quotas, users: int) -> Comparison:
-    """Compares the seconds after an outage until everybody is connected again."""
+    """Compares the seconds from an outage until all users are connected again."""
     return Comparison(
         f"outage with {users:,} daily users: seconds until all are connected",
         forecast.recovery_seconds(users),
@@ -161,15 +162,15 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     online = users * model.online_share
     spread = reconnection_seconds(model, stack.design)
     steps = Steps(*(seconds(name) for name in STEPS))
-    # Sessions that remember their users seldom read groups, and then take less time.
+    # Refreshes with a cached account seldom read groups, and then take less time.
     rates = forecast.point(users).storm.traffic.rates
     remembering = rates.get(REFRESH + REMEMBERED, 0.0)
     reading_share = rates[REFRESH] / (rates[REFRESH] + remembering)
     if remembering:
         without = seconds(REFRESH + REMEMBERED)
         steps = replace(steps, refresh=without + reading_share * (steps.refresh - without))
-    # The model also counts the executions that announce to each room who is online. Their time is
-    # part of the time for joining a room.
+    # The model also counts the executions that announce to each room who is online. The simulation
+    # adds their time to that of joining a room.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
     known = steps.ticket + steps.connect + steps.rooms + rooms * (steps.join + steps.messages)
     steps = replace(steps, join=steps.join + (whole - known) / rooms)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 
 Process = Iterator[float]
-"""A generator that yields the seconds to wait before it continues."""
+"""A generator that yields the number of seconds until it is continued."""
 
 
 class Simulation:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""The shortest and the longest pause of a client between two attempts, in seconds.
+"""The limits of a client's pause between two attempts, in seconds.
 
-Pauses double after each attempt, and vary at random between half and all of that time.
+The pause doubles after each attempt, up to the maximum. The client waits a random time between half
+of the pause and the whole pause.
 """
 BATCH = 10
 """Maximum number of frames that one invocation of the delivery function receives."""
@@ -35,7 +36,10 @@ class Room:
     A rejected frame is repeated once, as a `resync` frame.
     """
     parts: int = 1
-    """Parts of the listeners, each with its own message group and executions."""
+    """Number of parts into which the listeners are divided.
+
+    Each part has its own message group and executions.
+    """
     batch: int = BATCH
     """Maximum number of frames that one invocation receives."""
 
@@ -45,14 +49,16 @@ class RoomResult:
     """The delivery times and the throughput of a simulated room."""
 
     busy_seconds: float
-    """Mean seconds that the delivery function works per message and part."""
+    """Mean seconds that the delivery function needs per message and part."""
     delivered_per_second: float
     backlog: int
     """Messages that wait in the queue at the end."""
 
 
 def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
-    """Simulates messages that arrive at random, and deliveries of one batch after the other."""
+    """Simulates messages that arrive at random times, and the delivery of one batch after
+    another.
+    """
     simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
     throttle = Throttle(simulation, room.posts_per_second)
     states = [{"waiting": 0, "delivered": 0, "is_busy": False} for _ in range(room.parts)]
@@ -117,14 +123,14 @@ class Timeline:
 
 @dataclass(frozen=True)
 class TimelineResult:
-    """How many posts per second were stored, and the share of posts that was rejected."""
+    """How many posts per second were stored, and the share of posts that were rejected."""
 
     stored_per_second: float
     rejected_share: float
 
 
 def simulate_timeline(timeline: Timeline, seconds: float, seed: int) -> TimelineResult:
-    """Simulates posts that arrive at random and are spread over the shards at random."""
+    """Simulates posts that arrive at random times, each written to a random shard."""
     simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
     rate = timeline.units_per_second
     partitions = [Throttle(simulation, rate, rate / 10) for _ in range(timeline.shards)]
@@ -188,7 +194,7 @@ class Storm:
 
 
 def simulate_storm(storm: Storm, seed: int) -> float:
-    """Returns the seconds until every user is connected and in all rooms."""
+    """Returns the seconds until every user is connected and has joined all rooms."""
     simulation, rng = Simulation(), random.Random(seed)  # noqa: S311
     rest = Throttle(simulation, storm.rest_per_second)
     joins = Throttle(simulation, storm.joins_per_second)

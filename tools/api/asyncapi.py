@@ -125,7 +125,7 @@ def describe_messages() -> dict[str, Any]:
 def describe_events_for_registry() -> dict[str, dict[str, Any]]:
     """Returns the schema of each event for EventBridge's schema registry, by schema name.
 
-    A schema is of the type JSONSchemaDraft4, and describes the event with EventBridge's fields.
+    Each schema has the type JSONSchemaDraft4, and includes the fields that EventBridge adds.
     """
     found = {}
     for service, types in EVENTS.items():

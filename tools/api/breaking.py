@@ -14,7 +14,7 @@ _LIMITS: Mapping[str, Callable[[Any, Any], bool]] = {
     **dict.fromkeys(("minimum", "minLength", "minItems"), operator.ge),
     **dict.fromkeys(("pattern", "format"), operator.eq),
 }
-"""For each keyword: a function that returns True if its first value is at least as strict as its
+"""For each keyword: a function that returns True if its first argument is at least as strict as its
 second.
 """
 
@@ -47,8 +47,8 @@ class _Schema:
 def find_breaking_changes(released: Json, current: Json) -> list[str]:
     """Compares two OpenAPI or two AsyncAPI documents. Returns a sentence for each change.
 
-    A change is breaking if a request that was valid is not valid any more, or if a response, a
-    frame or an event can differ from its released description.
+    A change is breaking if a valid request becomes invalid, or if a response, frame or event can
+    contain values that its released description does not allow.
     """
     changes = _Changes(released, current)
     compare = changes.of_routes if "paths" in released else changes.of_messages
@@ -171,7 +171,8 @@ def _compare(
         for other in loose.options:
             pair = (option, other) if is_request else (other, option)
             found.append(list(_compare_options(name, *pair, is_request, compared)))
-        # Of all options of the schema, the one with the fewest changes explains the change best.
+        # Of all alternatives in the schema, the one with the fewest changes is most likely the
+        # intended one.
         yield from min(found, key=len)
 
 

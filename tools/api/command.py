@@ -32,8 +32,8 @@ def api(
 ) -> None:
     """Generate the API's descriptions, schemas of events and reference pages in docs/api.
 
-    The source is the code of the functions: route tables, docstrings, and request and response
-    types.
+    They are generated from the route tables, docstrings, and request and response types of the
+    functions.
     """
     if check:
         stale = documents.find_stale()

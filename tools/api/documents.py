@@ -16,7 +16,7 @@ DIRECTORY = PROJECT / "docs" / "api"
 RELEASED = "released"
 """The folder with the descriptions of the last release."""
 GENERATED = ("events/*.json", "reference/*.md")
-"""The files in those folders of docs/api that contain only generated files."""
+"""Patterns of the files in docs/api that are all generated."""
 DECLARED = "breaking-changes.md"
 """The breaking changes since the last release that are intended, one list item each."""
 

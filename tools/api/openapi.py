@@ -23,16 +23,19 @@ VERSION = "1.0.0"
 """The version of the API's contract, not of a release."""
 
 _RETRIED = {"conflict", "request_in_progress"}
-"""Codes of 409 responses with the header Retry-After, as all 429 and 503 responses can have it."""
+"""Error codes of 409 responses that can have the header Retry-After.
+
+All 429 and 503 responses can have it.
+"""
 
 _FAILURES: tuple[tuple[int, tuple[str, ...]], ...] = (
     (500, ("internal_error",)),
     (504, ("timeout",)),
 )
-"""The statuses and codes of failures of the platform itself, which every operation can have."""
+"""HTTP statuses and error codes that every operation can return if the platform itself fails."""
 
 _TEXTS = {"emoji": {"type": "string", "minLength": 1, "maxLength": 64, "examples": ["👍"]}}
-"""The schemas of path parameters that are not ids."""
+"""JSON Schemas of the path parameters that are not ids."""
 
 
 class Problem(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -191,7 +194,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     described: dict[str, Any] = {
         "operationId": f"{operation.service}_{route.operation}",
         "tags": [operation.service],
-        # A summary is plain text. Only a description is CommonMark.
+        # OpenAPI allows CommonMark only in the description, not in the summary.
         "summary": operation.summary.replace("`", ""),
     }
     if operation.description:
@@ -253,7 +256,9 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
 
 
 def _without_null(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Removes null from the schema of an optional parameter, which is never null."""
+    """Removes null from the schema of an optional parameter, because a client omits the parameter
+    instead.
+    """
     if schema.get("default", ...) is not None:
         return dict(schema)
     (present,) = (option for option in schema["anyOf"] if option != {"type": "null"})
@@ -324,7 +329,7 @@ def _headers(components: Iterable[str]) -> dict[str, dict[str, str]]:
 
 
 def _refusals(route: Route) -> list[tuple[int, tuple[str, ...]]]:
-    """Returns the HTTP statuses of a route's errors, each with the error codes it can have."""
+    """Returns the HTTP statuses of a route's errors, each with its possible error codes."""
     found: dict[int, list[str]] = defaultdict(list)
     for code, status in route.errors.items():
         found[status].append(code)

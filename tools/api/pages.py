@@ -17,7 +17,10 @@ _TRACED = "X-Correlation-Id"
 _MOST_VALUES = 30
 """Maximum number of allowed values that a page lists. For more values, it states their number."""
 _LONGEST_PATTERN = 40
-"""Maximum characters of a regular expression on a page. A longer one is described in words."""
+"""Maximum length of a regular expression on a page, in characters.
+
+Longer ones are described in words.
+"""
 
 
 def render_pages(openapi: Json, asyncapi: Json) -> dict[str, str]:
@@ -211,7 +214,9 @@ class _Pages:
         return value
 
     def _rule(self, schema: Json) -> str:
-        """Returns the rule for a value as the schema's description states it after `must`."""
+        """Returns the words after `must` in the description of a schema, which state the rule for
+        its values.
+        """
         # The rule of a named type is omitted, because it is on the page of types.
         rules = [option.get("description", "") for option in schema.get("anyOf", [schema])]
         return "; ".join(rule for rule in rules if rule.startswith("must"))

@@ -67,7 +67,7 @@ class Schemas:
     def example(self, schema: Mapping[str, Any], name: str = "text") -> Any:
         """Returns a value that the schema accepts.
 
-        `name` is the field's name, for texts without an example.
+        If a text has no example in its schema, returns `name`.
         """
         schema = self.resolve(schema)
         for choices in ("examples", "enum"):
@@ -87,7 +87,8 @@ class Schemas:
 
     def _object(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         properties = schema.get("properties", {})
-        # An example of a body has the required fields, or all fields if none is required.
+        # The example of a request body contains only the required fields, or all fields if none is
+        # required.
         is_body = schema.get("additionalProperties") is False
         required = schema.get("required", ())
         names = [name for name in properties if name in required or not (is_body and required)]

@@ -23,7 +23,9 @@ TYPES = DIRECTORY / "types.yml"
 SCHEMAS = "cfnlint/data/schemas/resources/"
 """The folder with the schemas in the package. Each file contains the schema of one type."""
 STATEFUL = "cfnlint/data/AdditionalSpecs/StatefulResources.json"
-"""The file with the types for which cfn-lint demands a deletion policy, because they hold data."""
+"""The file in which cfn-lint lists the types that hold data, for which it demands a deletion
+policy.
+"""
 PREFIXES = {
     "ApplicationAutoScaling": ("appautoscaling",),
     "CertificateManager": ("acm",),

@@ -23,7 +23,9 @@ OUT = PROJECT / ".build" / "sbom"
 GENERATOR = PROJECT / "tools" / "sbom" / ".venv" / "bin" / "cyclonedx-py"
 PAGE = PROJECT / "docs" / "licences.md"
 REVIEWED = {"emoji": "BSD-3-Clause", "pg8000": "BSD-3-Clause"}
-"""SPDX licences of packages whose metadata only says `BSD License`, from their licence files."""
+"""SPDX licences of packages whose metadata says only `BSD License`, determined from their licence
+files.
+"""
 HEAD = """\
 # Which licences do the shipped packages have
 
