@@ -98,7 +98,10 @@ def load_environment(
 def _load(
     name: str, directory: Path, variables: Mapping[str, str] | None, users: tuple[str, ...]
 ) -> Environment:
-    """Reads one environment. `users` are the environments that take their sizes from it."""
+    """Reads one environment.
+
+    `users` are the environments that take their sizes from this one through the key `like`.
+    """
     file = find_file(name, directory)
     if not file.is_file():
         names = environment_names(directory)
@@ -152,7 +155,9 @@ def _sizes(
     users: tuple[str, ...],
     problems: list[str],
 ) -> dict[str, Any]:
-    """Returns the sizes of the environment that the key `like` names, or {} without this key."""
+    """Returns the settings that the environment takes from the one that its key `like` names, or {}
+    without this key.
+    """
     like = values.get("like")
     if not isinstance(like, str):
         return {}

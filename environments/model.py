@@ -322,9 +322,14 @@ class Chat(Section):
     """How frames (WebSocket messages) reach the rooms of the chat."""
 
     room_parts: Annotated[int, Field(ge=1, le=10)] = 1
-    """Parts of the connections of a room with more than 100. They receive frames in parallel."""
+    """Number of parts into which the connections of a room are divided if there are more than 100.
+
+    The parts receive frames in parallel.
+    """
     signal_limit: Annotated[int, Field(ge=1, le=100)] = 100
-    """Connections of a room up to which typing, presence and read marks are sent to it."""
+    """Maximum number of connections with which a room still receives typing, presence and read
+    marks.
+    """
     reconnect_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     """Seconds within which a client connects again after a failed attempt, at a random time.
 

@@ -169,7 +169,10 @@ def _check_nat_gateways(environment: Environment) -> Violations:
 
 
 def _check_private_network(environment: Environment) -> Violations:
-    """Checks that the VPC has one way out. The chat function needs it to send frames to clients."""
+    """Checks that the VPC can reach the internet, and by NAT gateways or IPv6 only.
+
+    The chat function needs the internet to send frames to clients.
+    """
     network = environment.network
     if network.ipv6_egress and network.nat_gateways:
         yield (

@@ -39,7 +39,9 @@ SERVICE = "platform"
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 """The id of the managed policy CachingOptimized (CloudFront developer guide)."""
 PRICE_CLASS = "PriceClass_100"
-"""Uses edge locations in North America and Europe only, which is the cheapest class."""
+"""The price class with edge locations in North America and Europe only, which is the cheapest
+one.
+"""
 HSTS_SECONDS = 63_072_000
 """Two years in seconds, as hstspreload.org recommends for Strict-Transport-Security."""
 AVATARS_PREFIX = "avatars/"

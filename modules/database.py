@@ -42,7 +42,7 @@ connection.
 """
 
 VALKEY_VERSION = "9.1"
-"""The cache's version, which is the version that the tests run."""
+"""The version of Valkey, which is also the version that the tests use."""
 
 
 class Database(Construct):

@@ -424,7 +424,8 @@ def _function_rows(name: str) -> list[Row]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # The graph shows the average. The specification uses the sum, which is not meaningful.
+        # The specification uses the sum of durations, which is meaningless in a graph. The average
+        # is used instead.
         [
             "AWS/Lambda",
             "Duration",

@@ -22,14 +22,20 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""The fraction of the remaining time that a call may take if there is another provider to call
-after a failure. For example, if 23 s remain, the first provider has 13.8 s."""
+"""The fraction of the remaining time that one call may use while another provider could still be
+called.
+
+For example, if 23 s remain, the first provider gets 13.8 s.
+"""
 
 MINIMUM_TIME = 1.0
 """A call starts only if this number of seconds remains. No model responds faster."""
 
 MAXIMUM_WAIT = 2.0
-"""Maximum Retry-After in seconds. If a provider sends a longer one, the next provider is called."""
+"""Maximum Retry-After in seconds that the chain waits.
+
+If a provider sends a longer one, the chain calls the next provider instead.
+"""
 
 JITTER = (0.1, 0.5)
 """The range of the random pause before a retry, in seconds. It spreads out concurrent retries."""

@@ -18,7 +18,10 @@ OPEN_TIME = 60
 """Seconds for which a circuit stays open, as the specification requires."""
 
 _KEY = {"user_id": "#circuits", "day": "#"}
-"""The key of the circuits' item in the usage table. No user id begins with #."""
+"""The key of the item that contains all circuits in the usage table.
+
+The other keys contain user ids, and no user id begins with #.
+"""
 
 
 class Circuit(Struct, frozen=True):

@@ -147,7 +147,8 @@ def conversation_id_of(creation: Creation) -> str:
 def append_messages(
     conversation: Conversation, added: tuple[Message, ...], now: str, expires_at: int
 ) -> Conversation:
-    """Returns the conversation with new messages. Drops the oldest messages over the limits.
+    """Returns the conversation with new messages. Drops the oldest messages if there are more than
+    the limits allow.
 
     If an earlier attempt of the same request stored messages, the new messages replace them.
     """

@@ -45,7 +45,9 @@ WRITE_TIME = 2.0
 """Seconds of TIME_LIMIT reserved for storing the completion."""
 
 SAVES = 10
-"""Attempts to save a conversation. An attempt fails if another request has just changed it."""
+"""Maximum attempts to save a conversation. An attempt fails if another request has just changed
+it.
+"""
 
 TITLE_LENGTH = 80
 """Maximum characters of a conversation's title, which is the start of the first question."""
@@ -92,7 +94,10 @@ class AiService:
         conversation_id: str | None,
         creation: Creation,
     ) -> AnswerView:
-        """Answers a question. The answer replaces that of an earlier attempt of the request."""
+        """Answers a question.
+
+        If an earlier attempt of the same request stored an answer, the new answer replaces it.
+        """
         started = self._timer()
         conversation = self._get_or_create(user_id, question, conversation_id, creation)
         history = _history(conversation.without_request(creation.id))

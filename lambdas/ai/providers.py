@@ -126,8 +126,8 @@ def create_completion(
 ) -> Completion:
     """Creates a completion from a provider's response.
 
-    `usage` is the number of input and of output tokens. If it is None, both numbers are estimated
-    at four bytes per token.
+    `usage` contains the numbers of input and output tokens. If it is None, both are estimated at
+    four bytes per token.
 
     Raises:
         ProviderError: MALFORMED if the text is empty or too long.

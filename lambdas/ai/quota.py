@@ -69,7 +69,8 @@ class DynamoQuota:
         if self._add(reservation):
             return reservation
         day = self._table.get(_key(reservation)) or {}
-        # boto3 repeated the write, although the first write had succeeded.
+        # boto3 repeats a write if the response was lost. The repeated write fails here, although
+        # the first one stored the reservation.
         if reservation.lease in day:
             return reservation
         if self._reclaim(reservation, day) and self._add(reservation):

@@ -54,7 +54,9 @@ The longest text to translate, 20,000 characters, has about 5,000 tokens in Engl
 
 HISTORY_MESSAGES = 20
 HISTORY_SIZE = 32 * 1024
-"""Maximum number of earlier messages sent with a new question, and their maximum bytes."""
+"""Limits of the earlier messages that are sent with a new question: their maximum number, and the
+maximum of their total bytes.
+"""
 
 
 def _object_schema(**properties: Any) -> dict[str, Any]:

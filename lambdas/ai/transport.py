@@ -90,7 +90,7 @@ class _Exchange:
             self.failure = Failure.TIMEOUT
         except (OSError, HTTPException, ValueError):
             # The exception is not logged, because the message of a ValueError contains the invalid
-            # header.
+            # header, which can be the API key.
             return
         finally:
             self._connection.close()

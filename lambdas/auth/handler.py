@@ -57,7 +57,8 @@ class AuthApi:
     def register(self, request: Request) -> Response[RegisteredUser]:
         """Registers a user and sends a confirmation code by email.
 
-        The registration of an unconfirmed address replaces the earlier one.
+        If the address was registered before but never confirmed, the new registration replaces the
+        earlier one.
         """
         body = validate(Register, request.json)
         user = self._service.register(
@@ -112,8 +113,9 @@ class AuthApi:
     def refresh(self, request: Request) -> Response[TokenPair]:
         """Exchanges a refresh token for a new pair of tokens.
 
-        A refresh token can be used once. A repetition within 10 seconds returns the session's
-        newest refresh token and a new access token. Later use ends the session.
+        A refresh token can be used once. If a client sends it again within 10 seconds, the response
+        contains the session's newest refresh token and a new access token. If a client sends it
+        later, the session ends.
         """
         body = validate(Refresh, request.json)
         return Response(body=self._service.refresh(body.refresh_token))

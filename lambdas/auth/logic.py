@@ -30,8 +30,9 @@ SESSION_LIFETIME = 7 * 24 * 60 * 60
 specification requires. Each refresh extends the session to SESSION_LIFETIME again."""
 
 REFRESH_GRACE = 10_000
-"""Milliseconds after a refresh. During this time, a client that did not receive the response can
-repeat the request with the old refresh token (docs/api/auth.md)."""
+"""Milliseconds after a refresh in which the old refresh token can be sent again, in case the client
+did not receive the response (docs/api/auth.md).
+"""
 
 # Limits failures per network address and email (docs/api/auth.md).
 LOGIN = Limit("login", 5, 60)
@@ -327,7 +328,7 @@ class AuthService:
     def _find_user(self, session: Session) -> User:
         """Returns the session's user with the roles that the next token contains.
 
-        They are the current ones, unless the session remembers them.
+        The roles come from the user directory, unless the session remembers them.
         """
         user = self._remembered_user(session) or self._identity.find(session.user_id)
         if user is None:

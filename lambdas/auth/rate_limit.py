@@ -49,9 +49,9 @@ class _Counter(Struct, frozen=True):
 
     revision: int
     attempts: tuple[int, ...]
-    """When the attempts that count towards the limit started."""
+    """Start times of the attempts that count towards the limit."""
     running: tuple[int, ...]
-    """When the attempts that have not ended started."""
+    """Start times of the attempts that have not ended yet."""
 
 
 class RateLimiter:
@@ -125,7 +125,7 @@ class RateLimiter:
         *,
         limited: bool = True,
     ) -> int:
-        """Applies `change` to a counter, stores the counter, and returns the time of the change.
+        """Replaces a counter with the result of `change`, and returns the time of the change.
 
         Waits while `change` returns None, and while other requests write the counter.
         """

@@ -54,8 +54,8 @@ class Authorizer:
             self._logger.exception("authorizing failed")
             raise
         finally:
-            # The line omits the user: together with the request, the user would reveal an anonymous
-            # author.
+            # The log line omits the user, because the user and the request's id together would
+            # reveal an anonymous author.
             self._logger.info(
                 "authorized",
                 outcome=outcome,

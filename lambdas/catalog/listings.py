@@ -186,7 +186,8 @@ UPDATE catalog.listings AS l SET rating_sum = rating_sum + :stars, rating_count 
 WHERE l.listing_id = :listing_id::uuid AND l.status <> 'removed' RETURNING {_ROW}
 """  # noqa: S608
 
-# Locks the listing while a wish is stored, so that a concurrent removal also deletes the wish.
+# Locks the listing while the wish is stored. A concurrent request that removes the listing waits
+# for the lock, and then also deletes the wish.
 _WISH = """
 WITH found AS (
     SELECT listing_id FROM catalog.listings
@@ -323,7 +324,8 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
         best = f"SELECT * FROM ({matches}) m {position} {end}"  # noqa: S608
         rows = f"SELECT * FROM ({best}) m JOIN catalog.listings USING (listing_id)"  # noqa: S608
     elif search.categories and search.q is None and search.seller_id is None:
-        # Selects the first rows of each category with its index, then the first of all these rows.
+        # Reads the first rows of each category from the index, then selects the first of all these
+        # rows.
         first = f"""
             SELECT * FROM catalog.listings
             WHERE category = c.slug AND {_all(conditions + after)} {end}"""  # noqa: S608

@@ -46,7 +46,7 @@ from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 IMAGES = "images/catalog/"
-"""The prefix of S3 keys below which CloudFront can read images."""
+"""The prefix of the S3 keys of images that CloudFront can read."""
 
 TREE_MAX_AGE = 60.0
 """Seconds for which the category tree is cached. Only database migrations change categories."""

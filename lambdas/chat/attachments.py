@@ -26,7 +26,9 @@ class Attachments:
     def __init__(
         self, uploads: Uploads, messages: MessageStore, s3: "Callable[[], S3Client]", bucket: str
     ) -> None:
-        """`s3` returns the S3 client, and is called at first use: few messages have attachments."""
+        """`s3` returns the S3 client. It is called on first use, because few messages have
+        attachments.
+        """
         self._uploads = uploads
         self._messages = messages
         self._s3 = s3
@@ -57,7 +59,8 @@ class Attachments:
             raise Problem.invalid(
                 [FieldError("attachments", "must not contain the same key twice")]
             )
-        # The records do not contain the uploader's id, but the keys do.
+        # Compares the user with the key, because the stored records do not contain the uploader's
+        # id.
         ids = [_id_of(key) for key in keys if self._uploads.is_key_of(caller.user_id, key)]
         records = dict(zip(ids, self._messages.find_attachments(ids), strict=True))
         valid, errors = [], []

@@ -32,8 +32,11 @@ INLINE_LIMIT = 100
 
 
 BATCH = 5
-"""Parts of a frame in one request to SQS. A request can have 10, but at most 256 KB in total, and a
-frame with a message of 5,000 characters has up to 40 KB."""
+"""Maximum messages that one request sends to SQS, one for each part of a room's connections.
+
+SQS allows 10 messages and 256 KB per request, and a frame with a text of 5,000 characters has up to
+40 KB.
+"""
 
 UNAVAILABLE = (CacheUnavailableError, ClientError, BotoCoreError, Problem)
 """Errors raised if the cache or a table cannot be read to find a room's listeners."""
@@ -55,7 +58,8 @@ class DeliveryQueues:
     ) -> None:
         """`sqs` returns the SQS client, and is called for the first message to a large room.
 
-        `parts` is the number of parts of a room's connections that receive frames in parallel.
+        `parts` is the number of parts into which the connections of a large room are divided. The
+        parts receive frames in parallel.
         """
         self._sqs = sqs
         self._deliveries_url = deliveries_url
@@ -79,7 +83,9 @@ class DeliveryQueues:
         )
 
     def _deliver_parts(self, deliveries: list[Delivery]) -> bool:
-        """Queues the parts of a frame, each in its message group."""
+        """Queues one delivery for each part of a room's connections, each part in its own message
+        group.
+        """
         deduplication_id = deliveries[0].name or new_id()
         entries: list[SendMessageBatchRequestEntryTypeDef] = [
             {
@@ -134,7 +140,9 @@ class Broadcast:
         logger: Logger,
         signal_limit: int = INLINE_LIMIT,
     ) -> None:
-        """`signal_limit` is the number of connections of a room up to which it receives signals."""
+        """`signal_limit` is the maximum number of connections with which a room still receives
+        signals.
+        """
         self._signal_limit = signal_limit
         self._fanout = fanout
         self._live = live
@@ -159,8 +167,8 @@ class Broadcast:
     ) -> None:
         """Sends a presence, typing or read frame to all connections except `exclude`.
 
-        Sends nothing to rooms with more connections than the limit of signals, where each signal
-        would cause too many frames.
+        Sends nothing to rooms with more than `signal_limit` connections, where each signal would
+        cause too many frames.
         """
         try:
             listeners = [c for c in self._live.connections(room_id) if c != exclude]

@@ -141,7 +141,7 @@ class Frames:
         try:
             self._presence.disconnect(client)
         except CacheUnavailableError:
-            # Failing is harmless, because the connection's entries in the cache expire.
+            # The failure is harmless, because the connection's entries in the cache expire.
             self._logger.warning("connection not removed: cache unavailable")
 
     def _handle_frame(self, client: Client, body: str) -> str:
@@ -205,7 +205,7 @@ class Frames:
 
         The connection is added before the last message's number is read, so that it gets every
         later message. It is also added before membership is checked again, so that a concurrent
-        removal evicts it. After a failed step, the connection is not in the room.
+        removal evicts it. If a step fails, the connection is removed from the room.
         """
         self._members.join(self._standings.find(client.caller, frame.room_id))
         try:

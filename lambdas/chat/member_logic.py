@@ -312,7 +312,8 @@ class MemberService:
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
-        # A muted user could otherwise send any text as a user name by joining and leaving.
+        # Otherwise, a muted user could still send texts to the room by joining and leaving under
+        # different user names.
         name = UNKNOWN_NAME
         if member.may_broadcast:
             name = self._people.member_names([member], None)[member.user_id]

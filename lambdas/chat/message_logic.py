@@ -115,7 +115,8 @@ class MessageService:
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
         repeat_key = _repeat_key(caller, room_id, draft.client_message_id)
-        # The attachments of a repeat already belong to the first message.
+        # If this is a repeat, the attachments already belong to the first message, and claiming
+        # them again would fail.
         if draft.attachments and repeat_key and (first := self._messages.find_repeated(repeat_key)):
             return StoredMessage(first, caller.user_id, time.time(), is_repeat=True)
         author = self._people.find_author(caller, room_id, anonymous=draft.is_anonymous)
@@ -287,7 +288,8 @@ class MessageService:
             frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
-            # A muted user could otherwise send any text as a user name by removing reactions.
+            # Otherwise, a muted user could still send texts to the room by removing reactions under
+            # different user names.
             frame["displayName"] = UNKNOWN_NAME
             if standing.require_member().may_broadcast:
                 frame["displayName"] = self._people.public_name(caller)

@@ -86,8 +86,8 @@ class Presence:
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
         """Announces that the user has read up to `seq`.
 
-        Does nothing if the user hides read receipts or signals, or if a `seq` that is not lower was
-        announced before.
+        Does nothing if the user hides read receipts or signals, or if this `seq` or a higher one
+        was announced before.
         """
         user_id = client.caller.user_id
         if (

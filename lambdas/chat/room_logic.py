@@ -137,8 +137,8 @@ class RoomService:
     ) -> Iterator[tuple[bool, RoomView]]:
         """Yields the caller's rooms, each with True, then the other public rooms, with False.
 
-        Begins after the room with the id `after`. If `own` is False, this is one of the public
-        rooms, and the caller's rooms are skipped. Reads `chunk` ids at a time.
+        Begins after the room with the id `after`. If `own` is False, `after` is the id of a public
+        room, and the caller's rooms are skipped. Reads `chunk` ids at a time.
         """
         while own:
             ids = self._rooms.list_ids_of_user(caller.user_id, room_type, chunk, after)

@@ -86,7 +86,7 @@ class RoomStore:
     def find_to_send(
         self, room_id: str, user_id: str
     ) -> tuple[Room | None, Member | None, Head | None]:
-        """Returns the results of `find` and `find_head`. Needs only one read."""
+        """Returns the results of `find` and `find_head`, with a single read."""
         room, member, head = get_from_tables(
             [
                 self._room_key(room_id),

@@ -32,8 +32,9 @@ NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}]*(?<=\S)\Z"
 FILE_NAME = rf"^(?=\S){_VISIBLE}[^{_CONTROL}{_BIDIRECTIONAL}/\\]*(?<=\S)\Z"
 
 TEXT = rf"^{_VISIBLE}[^{_CONTROL_IN_TEXT}]*\Z"
-"""A pattern for lines with a visible character. It rejects control characters other than tabs and
-line ends, because most of them take six characters in JSON."""
+"""A pattern for one or more lines that have at least one visible character. It rejects control
+characters other than tabs and line ends, because most of them take six characters in JSON.
+"""
 
 OPTIONAL_TEXT = rf"^(?:{_VISIBLE}[^{_CONTROL_IN_TEXT}]*)?\Z"
 """A pattern for an empty text or a TEXT."""

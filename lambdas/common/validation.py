@@ -13,7 +13,7 @@ from lambdas.common.text import NAME, Email, Password, normalize
 
 T = TypeVar("T", bound=Struct)
 
-# The largest bound of a query parameter, 2**53 - 1, has 16 digits.
+# Up to 18 digits. The largest bound of a query parameter, 2**53 - 1, has 16.
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 
 

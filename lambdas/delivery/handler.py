@@ -153,7 +153,8 @@ def wire(
     def retry_all(records: Sequence[Mapping[str, Any]]) -> Any:
         """Handles a batch of the retry queue: first the checks and evictions, then one removal.
 
-        Queues the other removals again, because ten passes would exceed the timeout.
+        Queues the other removals again, because a batch has up to ten messages, and ten removals
+        would exceed the timeout.
         """
         removals = chain([removal.run_pass], repeat(retry_queue.continue_removal))
         batch = {"Records": sorted(records, key=_is_removal)}

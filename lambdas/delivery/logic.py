@@ -88,7 +88,10 @@ class DeliveryService:
         self._check_later([item for item in stored if progress[item.name] == "queued"])
 
     def _read_progress(self, stored: Sequence[StoredVersion]) -> dict[str, Progress | None]:
-        """Returns the progress of each version. One with parts is sent if all parts are."""
+        """Returns the progress of each version.
+
+        A version with parts counts as sent when all its parts are sent.
+        """
         parts = {
             item.name: [part_name(item.name, part, self._parts) for part in range(self._parts)]
             for item in stored

@@ -21,7 +21,10 @@ LOCK = 7_001_502_418
 """The key of the advisory lock that a run holds. No other lock uses this number."""
 
 LOCK_TIMEOUT = 5
-"""Seconds that a statement waits for a table lock. Queries of the table wait meanwhile."""
+"""Maximum seconds that a statement waits for a table lock.
+
+While it waits, later queries of the table wait too.
+"""
 
 MARGIN = 5.0
 """Seconds before the function's timeout that are reserved for rolling back and returning."""

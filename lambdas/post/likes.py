@@ -81,7 +81,10 @@ class DynamoLikeStore:
         }
 
     def remove_all(self, post_id: str) -> None:
-        """Deletes the likes of a deleted post. Nobody can like the post any more."""
+        """Deletes the likes of a deleted post.
+
+        No new likes can be added during this, because the post cannot be liked any more.
+        """
         likes = self._likes.query(
             "post_id = :post_id",
             {":post_id": post_id},

@@ -31,7 +31,7 @@ from lambdas.profile.models import (
 from lambdas.profile.store import ProfileStore
 
 AVATARS = "avatars/"
-"""The prefix of S3 keys below which CloudFront can read avatars."""
+"""The prefix of the S3 keys of avatars that CloudFront can read."""
 
 _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
     "display_name": {"display_name": None},

@@ -49,7 +49,8 @@ Link = Annotated[
     str,
     Meta(
         max_length=300,
-        # The host has at least two labels. User names are rejected: they can disguise the host.
+        # The host has at least two labels. User names before the host are rejected, because they
+        # can disguise the host.
         pattern=rf"^https://{_LABEL}\.{_LABEL}(:[0-9]{{1,5}})?"
         rf"([/?#][^\s{_CONTROL}\\<>\"`{{}}|^]*)?\Z",
         description="must be an https address of at most 300 characters",

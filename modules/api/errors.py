@@ -96,7 +96,8 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "INTEGRATION_FAILURE": _TIMEOUT,
     "INTEGRATION_TIMEOUT": _TIMEOUT,
-    # The DEFAULT types apply to all types without an entry. The status must match the body.
+    # The two DEFAULT types apply to all response types that have no entry. The status must match
+    # the body.
     "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
     "DEFAULT_5XX": GatewayError(
         500,

@@ -53,7 +53,9 @@ class ImplementationError(ImportError):
 
 
 class _Unavailable(MetaPathFinder):
-    """Makes every import of the CDK raise an error, so that none loads an unselected CDK."""
+    """Makes every import of a CDK fail with the given error, so that no CDK is loaded that was not
+    selected.
+    """
 
     def __init__(self, error: ImplementationError) -> None:
         self._error = error
@@ -99,7 +101,8 @@ def load_lazily() -> bool:
     try:
         selected = selected_implementation()
     except ImplementationError as error:
-        # Only imports of the CDK may fail. Commands import this package too, but use no construct.
+        # The error is raised when the CDK is imported, not here, because many commands import this
+        # package without using a construct.
         sys.meta_path.insert(0, _Unavailable(error))
         return False
     if os.environ.get("PLATFORM_PROVIDER_IMPORT") == "ordinary":

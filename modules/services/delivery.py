@@ -167,8 +167,8 @@ class Delivery(Construct):
                     },
                     failures=self.retries,
                 ),
-                # Lambda would put the parts of a frame into one batch, and so send them one after
-                # the other.
+                # Lambda would put all parts of a frame into one batch, and the function would send
+                # them one after the other.
                 queue_source("frames-source", self.deliveries, batch_size=1 if has_parts else 10),
                 queue_source("retries-source", self.retries),
                 cache_access(names, cache),

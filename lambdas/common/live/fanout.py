@@ -269,7 +269,9 @@ class Fanout:
         self._gateway.close(connection.connection_id)
 
     def _expel(self, audience: Audience) -> None:
-        """Removes listeners who may not receive frames. The next delivery retries failures."""
+        """Removes listeners who may not receive frames. If this fails, the next delivery removes
+        them.
+        """
         for room_id, connections in audience.removed.items():
             self._ignore_outage(partial(self._remove, room_id, connections, "removed"))
         wait([self._pool.submit(self.end_session, connection) for connection in audience.ended])

@@ -78,7 +78,9 @@ def consume_messages(batch: Batch, handle: Callable[[bytes], None], logger: Logg
 
 
 def _correlation_id(body: bytes) -> str | None:
-    """Returns the correlation id of the request that caused a message. None if it has none."""
+    """Returns the correlation id of the request that caused a message, or None if the message does
+    not contain it.
+    """
     try:
         message = msgspec.json.decode(body, type=_Body)
     except msgspec.MsgspecError:

@@ -32,9 +32,10 @@ class Outbox(Protocol):
     """Stored events that are not yet published."""
 
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
-        """Returns the events that are still stored, for up to 10 ids.
+        """Returns those of the given events that are still stored. `event_ids` has up to 10 ids.
 
-        May lock these events until the `with` block ends."""
+        May lock these events until the `with` block ends.
+        """
 
     def list_missed(self) -> Iterable[str]:
         """Returns the ids of events that should have been published already."""

@@ -96,7 +96,9 @@ class GuardedCache:
         self._paused_until = 0.0
 
     def run(self, work: Callable[["redis.Redis"], T]) -> T:
-        """Returns the result of `work(client)`. Raises CacheUnavailableError."""
+        """Returns the result of `work(client)`. Raises CacheUnavailableError if the cache is
+        down.
+        """
         import redis  # noqa: PLC0415 (as above)
 
         if self._clock() < self._paused_until:

@@ -154,9 +154,10 @@ def connect(
 
 
 def _array(texts: list[str]) -> str:
-    """Returns PostgreSQL's notation of an array.
+    """Returns the texts as an array in PostgreSQL's notation, with every text in quotes.
 
-    The driver does not quote the text `null`, which PostgreSQL would read as a missing element.
+    The driver's own conversion does not quote the text `null`, which PostgreSQL would read as a
+    missing element.
     """
     escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return "{" + ",".join(f'"{text}"' for text in escaped) + "}"

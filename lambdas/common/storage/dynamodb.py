@@ -214,7 +214,9 @@ class Table:
         return {"Delete": {"TableName": self.name, "Key": pack(key), **_options(expressions)}}
 
     def build_check(self, key: Key, **expressions: Unpack[Expressions]) -> Entry:
-        """Returns an entry that writes nothing but fails if the condition is not met."""
+        """Returns a transaction entry that writes nothing, but makes the transaction fail if its
+        condition is not met.
+        """
         check = {"TableName": self.name, "Key": pack(key), **_options(expressions)}
         return {"ConditionCheck": check}
 

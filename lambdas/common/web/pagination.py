@@ -19,7 +19,10 @@ _MAC_SIZE = 16  # bytes: 128 bits cannot be guessed, and URLs stay short
 
 
 class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A list's query parameters. Subclasses add filters. A cursor requires the same filters."""
+    """A list's query parameters. Subclasses add filters.
+
+    A cursor is only valid with the filters of the request that returned it.
+    """
 
     limit: Annotated[
         int, Meta(ge=1, le=100, description="must be a whole number from 1 to 100")

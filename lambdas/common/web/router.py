@@ -72,7 +72,9 @@ class Route(Struct, frozen=True):
 
     @property
     def errors(self) -> dict[str, int]:
-        """The documented codes of errors and their statuses, including API Gateway and WAF."""
+        """Returns the documented error codes with their statuses, including those of API Gateway
+        and WAF.
+        """
         implied = [
             (400, "malformed_json", self.method in WITH_BODY),
             (400, "invalid_cursor", bool(self.query and "cursor" in self.query.__struct_fields__)),
@@ -240,7 +242,9 @@ def failure(
 
 
 def _caller_kind(request: Request, status: int) -> str | None:
-    """Returns the kind of the caller, or `nobody` without authentication. None if unknown."""
+    """Returns the kind of the caller, `nobody` without authentication, or None if the caller is
+    unknown.
+    """
     if request.authenticated:
         return request.authenticated.kind
     return None if status == HTTPStatus.FORBIDDEN else "nobody"

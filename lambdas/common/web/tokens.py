@@ -98,7 +98,8 @@ def bearer_token(authorization: str | None) -> str:
 
 def _key_id(header: dict[str, Any]) -> int:
     kid = header.get("kid", UNSET)
-    # int() would also accept "+1", "1_0" and digits of other scripts. Issued tokens have none.
+    # int() would also accept "+1", "1_0" and digits of other scripts, which no issued token
+    # contains.
     if not isinstance(kid, str) or not (kid.isascii() and kid.isdigit()) or len(kid) > 9:
         raise InvalidTokenError("missing or malformed key id")
     return int(kid)
