@@ -22,6 +22,8 @@ OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
+# The tests' commands reuse compiled modules, even if the caller's shell sets the variable.
+PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 export PIPENV_VERBOSITY := -1
 
 # npm opens hundreds of files at once. Shells on macOS allow 256 unless a program asks for more.
@@ -92,10 +94,10 @@ generate: setup  ## Write the documentation, schemas and policies that follow fr
 	@$(BIN)/python -m tools.generate
 
 test: setup $(TEST_TOOLS)  ## Run the tests on three workers; ARGS are arguments for pytest
-	$(BIN)/python -m pytest -n 3 $(ARGS)
+	$(PYTEST) -n 3 $(ARGS)
 
 nightly: setup cdktn $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
-	$(BIN)/python -m pytest -n 0 -m nightly $(ARGS)
+	$(PYTEST) -n 0 -m nightly $(ARGS)
 
 docs: setup $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed  ## Build the documentation as a site in .build/docs
 	$(DOCS)/.venv/bin/sphinx-build -q -W --keep-going -c $(DOCS) . .build/docs

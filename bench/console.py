@@ -79,7 +79,7 @@ def get(address: ConsoleAddress, path: str) -> bytes:
 
 @contextmanager
 def open_map(address: ConsoleAddress) -> Iterator[None]:
-    """Sends the requests of an open page with the map while the `with` block runs."""
+    """Sends the requests that a browser sends while it shows the map, until the block ends."""
     closed = threading.Event()
     cookie = {"Cookie": f"console-{address.port}={address.token}"}
     url = f"http://127.0.0.1:{address.port}/api/live/requests?since={int(time.time() * 1000)}"

@@ -33,7 +33,7 @@ def estimated(
         file: Where the durations are stored.
     """
     relevant = sorted((key, value) for key, value in arguments.items() if key not in IRRELEVANT)
-    # Which file a command reads hardly matters, but whether it reads one does.
+    # A file as an argument changes the duration. Its path does not.
     shown = ((key, True if isinstance(value, Path) else value) for key, value in relevant)
     run = " ".join([name, *(f"{key}={value}" for key, value in shown if value)])
     known = _read(file).get(run, seconds)

@@ -5,11 +5,11 @@ from __future__ import annotations
 E2E = "tests/e2e/"
 OPERATIONS = "end-to-end tests of operations"
 USE = "end-to-end tests of use"
-FIRST_SCOPES = ("tests/ops/review/test_real_plans.py", "tests/stack/", USE, OPERATIONS)
+FIRST_SCOPES = (OPERATIONS, USE, "tests/stack/", "tests/ops/review/test_real_plans.py")
 """The longest scopes, in the order in which workers begin them.
 
-The end-to-end tests come last because their platform starts while the first two run. Two workers
-share the platform (see tests/e2e/support/sharing.py).
+Two workers wait for the platform and then share it (see tests/e2e/support/sharing.py). Other tests
+of theirs would delay its start, because it needs the processors.
 """
 _OPERATIONS = (
     f"{E2E}operations/",

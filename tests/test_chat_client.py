@@ -1,4 +1,4 @@
-"""Tests how the tests' chat client handles errors that API Gateway returns, not the service."""
+"""Tests how the tests' chat client handles errors of API Gateway instead of the service."""
 
 from __future__ import annotations
 

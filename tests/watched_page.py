@@ -26,10 +26,11 @@ OpenPage = Callable[..., Page]
 
 @contextmanager
 def watch_pages(browser: Browser) -> Iterator[OpenPage]:
-    """Yields a function with the arguments of `WatchedPage.open`, which returns an open page.
+    """Yields a function that opens a page and returns it.
 
-    At the end, fails if a page violated its Content-Security-Policy, threw an error or sent a
-    request to a host other than those of the arguments.
+    The function takes the arguments of `WatchedPage.open` except the browser. At the end, fails if
+    a page violated its Content-Security-Policy, threw an error, or sent a request to a host that
+    was not among these arguments.
     """
     opened: list[WatchedPage] = []
 

@@ -1,4 +1,7 @@
-"""Sends requests, frames and events to the functions, and records the largest counts of each."""
+"""Sends requests, frames and events to the functions, and counts the AWS calls of each.
+
+Of several requests to one route, it records the largest counts.
+"""
 
 from __future__ import annotations
 

@@ -115,8 +115,7 @@ class MessageService:
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
         repeat_key = _repeat_key(caller, room_id, draft.client_message_id)
-        # If this is a repeat, the attachments already belong to the first message, and claiming
-        # them again would fail.
+        # If a client sends a message again, its attachments already belong to the stored message.
         if draft.attachments and repeat_key and (first := self._messages.find_repeated(repeat_key)):
             return StoredMessage(first, caller.user_id, time.time(), is_repeat=True)
         author = self._people.find_author(caller, room_id, anonymous=draft.is_anonymous)

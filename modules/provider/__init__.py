@@ -128,9 +128,10 @@ def load_lazily() -> bool:
 
 
 def _import_all(selected: Implementation) -> None:
-    """Imports all modules of the selected CDK's two packages.
+    """Imports all modules of the core package and of the AWS package of CDKTF or CDK Terrain.
 
-    Also registers each module under its name in CDKTF, because this project imports those names.
+    Also registers each module of CDK Terrain under the name that it has in CDKTF, because this
+    project imports those names.
     """
     for installed, name in ((selected.core, CORE), (selected.bindings, PACKAGE)):
         importlib.import_module(installed)

@@ -16,7 +16,7 @@ from modules.storage import upload_prefix
 
 
 def _client_variables(environment: Environment) -> dict[str, str]:
-    """Returns the variables of settings that differ from the code's defaults."""
+    """Returns environment variables for the settings that differ from the defaults of the code."""
     chat, defaults = environment.chat, type(environment.chat)()
     return {
         name.upper(): str(getattr(chat, name))

@@ -1,4 +1,4 @@
-"""Reads the log lines of functions and APIs as data, in one stream."""
+"""Parses the log lines of functions and APIs, and merges them into one stream."""
 
 from __future__ import annotations
 

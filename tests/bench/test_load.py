@@ -137,7 +137,7 @@ def test_no_request_waits_for_the_response_to_another() -> None:
 def test_a_late_client_does_not_shorten_latencies() -> None:
     async def perform(attempt: Attempt) -> None:
         with attempt.step("busy"):
-            time.sleep(0.1)  # blocks this client, so that it starts later requests late
+            time.sleep(0.1)  # delays the start of the client's next requests
 
     measured = asyncio.run(run(every(0.01, 3), perform))
     assert [

@@ -54,6 +54,7 @@ def likely_secrets(document: Any) -> dict[str, str]:
     }
 
 
+@pytest.mark.nightly
 def test_synthesizing_twice_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
     again = files(synthesize(tmp_path))
     assert again == files(synthesized)

@@ -1,7 +1,7 @@
 """Validates stacks as HCL, and plans stacks as JSON against an empty embedded cloud.
 
-Every run validates each environment once: in the plan of its JSON, or as HCL. The nightly tests do
-both for all environments.
+Every run validates each environment once: in the plan of its JSON, as HCL, or in the end-to-end
+tests. The nightly tests plan and validate all environments.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from tests.stack.stacks import Stack, synthesize
 from tests.stack.test_synthesis import likely_secrets
 from tests.terraform import plan, run
 
-PLANNED = {"local", "prod"}
-"""The environments that every run plans. They have each type of resource and each argument that
-the other environments have."""
+PLANNED = {"prod"}
+"""The environments that every run plans against an empty cloud."""
+APPLIED = {"local"}
+"""The environments that every run applies and plans in the end-to-end tests. Those in PLANNED and
+APPLIED have each type of resource and each argument that the other environments have."""
 
 
 def nightly_except(environments: Collection[str]) -> pytest.MarkDecorator:
@@ -38,7 +40,9 @@ def nightly_except(environments: Collection[str]) -> pytest.MarkDecorator:
     )
 
 
-def test_the_planned_environments_have_each_argument_of_the_others(synthesized: Path) -> None:
+def test_the_planned_and_applied_environments_have_each_argument_of_the_others(
+    synthesized: Path,
+) -> None:
     arguments = {
         environment: {
             f"{type_}.{argument}"
@@ -50,7 +54,7 @@ def test_the_planned_environments_have_each_argument_of_the_others(synthesized: 
         }
         for environment in environment_names()
     }
-    planned = {name for environment in PLANNED for name in arguments[environment]}
+    planned = {name for environment in PLANNED | APPLIED for name in arguments[environment]}
     assert sorted({name for names in arguments.values() for name in names} - planned) == []
 
 
@@ -63,7 +67,7 @@ def hcl(tmp_path_factory: pytest.TempPathFactory, root: Root) -> Path:
     return stacks
 
 
-@nightly_except(set(environment_names()) - PLANNED)
+@nightly_except(set(environment_names()) - PLANNED - APPLIED)
 def test_hcl_is_valid_formatted_and_free_of_warnings(
     hcl: Path, root: Root, environment: str
 ) -> None:

@@ -205,7 +205,7 @@ def _compare_options(
 
 
 def _type(schema: Json) -> str | None:
-    """Returns the type of a schema. For a list of allowed texts, this is `string`."""
+    """Returns the type of a schema. For an enum of strings, this is `string`."""
     is_text = all(isinstance(value, str) for value in schema.get("enum", [None]))
     found: str | None = schema.get("type", "string" if is_text else None)
     return found

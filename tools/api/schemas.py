@@ -67,7 +67,7 @@ class Schemas:
     def example(self, schema: Mapping[str, Any], name: str = "text") -> Any:
         """Returns a value that the schema accepts.
 
-        If a text has no example in its schema, returns `name`.
+        `name` is the field's name. It becomes the value of strings that have no example.
         """
         schema = self.resolve(schema)
         for choices in ("examples", "enum"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from ops.review.review import review
+from ops.review.rules import Verdict
 from ops.root import Root
 from ops.terraform.plan import read_plan
 from ops.terraform.synthesis import HCL, format_hcl, synthesize
@@ -23,17 +24,15 @@ def assert_no_differences(result: dict[str, Any]) -> None:
         if item["change"]["actions"] != ["no-op"]
     ]
     reviewed = review(read_plan(result), "local")
-    assert (reviewed.summary, reviewed.plan.drifted, reviewed.plan.outputs) == (
-        "nothing changes",
-        (),
-        (),
-    )
+    assert (reviewed.changes, reviewed.plan.drifted, reviewed.plan.outputs) == ((), (), ())
+    assert (reviewed.verdict, reviewed.summary) == (Verdict.SAFE, "nothing changes")
 
 
 def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
-    result, _ = plan(
+    result, output = plan(
         platform.stack_directory, Root(platform.root), variables=platform.cloud.variables
     )
+    assert "Warning:" not in output
     assert_no_differences(result)
 
 
