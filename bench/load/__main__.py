@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seed", type=int, default=1, help="seed of the random choices (default: 1)"
     )
     parser.add_argument(
-        "--usage", type=Path, help="file with numbers that replace those of the model of use"
+        "--usage", type=Path, help="file with numbers that replace those of the usage model"
     )
     parser.add_argument(
         "--people", type=int, default=12, help="number of users that send requests (default: 12)"

@@ -1,4 +1,4 @@
-"""Takes the mix of requests and frames from the model of use."""
+"""Takes the mix of requests and frames from the usage model."""
 
 from __future__ import annotations
 

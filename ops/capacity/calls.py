@@ -1,4 +1,4 @@
-"""Loads calls.yml, the AWS calls that each route, WebSocket frame and event causes, as measured."""
+"""Loads calls.yml, the measured AWS calls of each route, WebSocket frame and event."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ PER_LISTENER = "per listener"
 
 
 class Row(Strict):
-    """What one request, frame or event causes: AWS calls, capacity units, cache commands,
-    statements.
+    """The AWS calls, capacity units, cache commands and SQL statements of one request, frame or
+    event.
     """
 
     calls: Mapping[str, int] = {}

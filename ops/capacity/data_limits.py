@@ -15,8 +15,8 @@ PARAMETERS = 2
 the cursor key.
 """
 EVENTS_PER_REQUEST, FIRST_PARTITIONS = 10, 4
-"""Maximum events in a PutEvents request, and the first partitions of a DynamoDB table that is
-billed on demand.
+"""Maximum number of events in a PutEvents request, and the number of partitions of a new DynamoDB
+table that is billed on demand.
 """
 
 

@@ -20,15 +20,15 @@ from ops.capacity.traffic import peak_traffic, reconnection_seconds, storm_traff
 
 FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
-"""Points at which loads are computed, for each factor of 10 in the number of users.
+"""Number of user counts per factor of 10 for which loads are computed.
 
-Between them, demands are interpolated.
+Demands between two of them are interpolated linearly.
 """
 
 
 @dataclass(frozen=True)
 class Use:
-    """A limit, and the demand of a number of users that is compared with its capacity."""
+    """A limit, with the demand that a number of users causes."""
 
     limit: Limit
     demand: float
@@ -42,7 +42,7 @@ class Use:
 
 
 class Forecast:
-    """The limits of an environment, and their utilisation according to the model of use."""
+    """The limits of an environment, and their utilisation according to the usage model."""
 
     def __init__(self, stack: Stack, model: Model, quotas: Quotas, rows: Mapping[str, Row]) -> None:
         self.stack, self.model = stack, model
@@ -63,9 +63,8 @@ class Forecast:
         return Point(users, self.loads.of(peak), self.loads.of(storm))
 
     def uses(self, users: float) -> list[Use]:
-        """Returns the utilisation of each limit.
-
-        The limits that break at the fewest users are first.
+        """Returns the utilisation of each limit, sorted by the number of users at which it
+        breaks.
         """
         point = self.point(users)
         uses = [Use(limit, limit.demand(point), self._breaks_at(limit)) for limit in self.limits]
@@ -80,8 +79,7 @@ class Forecast:
     def recovery_seconds(self, users: float, *, without: tuple[str, ...] = ()) -> float:
         """Returns the seconds after an outage until all users who were online are connected again.
 
-        Clients that are rejected try again, so the limit with the highest utilisation determines
-        the time.
+        Rejected clients retry, so the limit with the highest utilisation determines the time.
 
         Args:
             without: Limits whose names begin with one of these are ignored.
@@ -119,7 +117,7 @@ class Forecast:
     def _breaks_at(self, limit: Limit) -> float | None:
         """Returns the fewest users whose demand exceeds the capacity.
 
-        Demands grow with the number of users, so that bisection finds this number.
+        Demands grow with the number of users, so bisection finds this number.
         """
         position = bisect.bisect_right(self._points, limit.capacity, key=limit.demand)
         if position == 0:

@@ -11,13 +11,18 @@ from ops.capacity.limits import Inputs, Limit, Point, design, setting
 from ops.capacity.model import DAY
 
 PAGE = 20
-"""Posts on a page of the timeline for which the calls in calls.yml were measured."""
+"""Number of posts on the page of the timeline that calls.yml was measured with."""
 MEASURED_SHARDS = 4
-"""Shards of the timeline for which the calls in calls.yml were measured."""
+"""Number of shards of the timeline that calls.yml was measured with."""
 RECHECK = 2.0
-"""Seconds for which a delivery trusts the memberships it has read (common/live/audience.py)."""
+"""Seconds for which the delivery function reuses the memberships that it has read
+(common/live/audience.py).
+"""
 TRANSACTION = 2
-"""Duration of a transaction relative to that of a plain call: it prepares and commits."""
+"""Duration of a transaction, as a multiple of that of a plain call.
+
+A transaction has two phases, prepare and commit.
+"""
 LIKE, LIST, CREATE = "PUT /v1/posts/{postId}/like", "GET /v1/posts", "POST /v1/posts"
 SEND, ROOMS, CREATE_ROOM = "frame send_message", "GET /v1/chat/rooms", "POST /v1/chat/rooms"
 RATE, CONTACT = (f"POST /v1/catalog/listings/{{listingId}}/{end}" for end in ("ratings", "contact"))
@@ -53,8 +58,9 @@ class HotKeys:
         return min(hot.post_likes.value, users) / (hot.post_hours.value * 3600)
 
     def _transactions(self) -> float:
-        """Returns the maximum transactions per second on one item, which run one after the
-        other.
+        """Returns the maximum number of transactions per second on one item.
+
+        They run one after the other.
         """
         return 1000 / (TRANSACTION * self._model.times.dynamodb_ms.value)
 

@@ -1,4 +1,4 @@
-"""Defines a limit: its capacity, the demand of a number of users, and the change that raises it."""
+"""Defines a limit: its capacity, the demand that users cause, and the change that raises it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Limit:
-    """A limit of the environment or of AWS, and the demand that is compared with it."""
+    """A limit of the environment or of AWS, and the function that computes the demand on it."""
 
     name: str
     capacity: float

@@ -28,7 +28,9 @@ POST = "execute-api.PostToConnection"
 POSTS = 32
 """Maximum frames that a function sends at the same time (lambdas/common/live/fanout.py)."""
 PARTS_PER_REQUEST = 5
-"""Parts of a frame that a request to SQS contains (BATCH in lambdas/chat/broadcast.py)."""
+"""Number of messages in one request to SQS, which each contain the frame for one part of a room
+(BATCH in lambdas/chat/broadcast.py).
+"""
 _EVENTS = {
     PUBLISH: "relay",
     COUNT: "statistics",
@@ -81,13 +83,13 @@ class Loads:
         self._mb_per_core = quotas.value("lambda.mb_per_core")
 
     def cores(self, function: str) -> float:
-        """Returns the share of a core that a function has. Python uses at most one."""
+        """Returns the share of a core that a function has. Python uses at most one core."""
         return min(1.0, self._stack.functions[function].memory_mb / self._mb_per_core)
 
     def duration(self, name: str, row: Row | None = None) -> float:
         """Returns the seconds that a request takes.
 
-        Omits the frames to additional listeners of a room.
+        Excludes the time to send frames to additional listeners of a room.
         """
         row = row or self._rows[name]
         times = self._model.times
@@ -148,8 +150,8 @@ class Loads:
         return Load(traffic, calls, units, cache, statements, invocations, concurrency)
 
     def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:
-        """Returns each function that sends frames to the audience's rooms, and its frames per
-        second.
+        """Returns the function that sends frames to all listeners of these rooms, and the number of
+        such frames per second.
         """
         messages = sum(traffic.rates.get(name, 0.0) for name in MESSAGES) * audience.share
         if audience.is_queued:

@@ -35,7 +35,7 @@ class Size:
     p99_ms: float
     """The time within which 99 % of the requests respond, without cold starts."""
     usd: float
-    """US dollars a month for Lambda's charge on the duration of executions."""
+    """US dollars a month that Lambda charges for the duration of executions."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def choose(
     """Yields a choice for each function that handles requests.
 
     Args:
-        target_ms: The longest time within which 99 % of the requests must respond.
+        target_ms: Maximum p99 latency of the requests in milliseconds.
     """
     stack, model = forecast.stack, forecast.model
     traffic = forecast.point(users).peak.traffic

@@ -1,4 +1,4 @@
-"""Loads the model of use: what users do and how often, from model.yml.
+"""Loads the usage model: what users do and how often, from model.yml.
 
 Another file can replace parts of the model.
 """
@@ -166,8 +166,8 @@ def _merged(below: Any, above: Any) -> Any:
 
 
 def _unknown_names(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yields an error for each request, frame or source that the model names but that does not
-    exist.
+    """Yields an error for each request, frame or source that the model contains although it does
+    not exist.
     """
     rows = load_rows()
     for section, prefix in (("requests", ""), ("frames", "frame ")):

@@ -54,7 +54,9 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
 
 
 def _replaced(assumed: Quantities, computed: Quantities) -> Quantities:
-    """Returns a resource's assumed quantities, replaced by computed ones where these exist."""
+    """Returns a resource's assumed quantities. Computed quantities replace them where they
+    exist.
+    """
     kept = {
         name: value
         for name, value in assumed.items()

@@ -11,11 +11,11 @@ from ops.capacity.text import people
 
 SVG = "http://www.w3.org/2000/svg"
 WIDTH, PLOT, ROW, MARGIN, LEFT = 1300.0, 460.0, 22.0, 16.0, 64.0
-"""Pixels. The plot is PLOT high, and LEFT of it is for the labels of its axis."""
+"""Pixels. The plot has the height PLOT. LEFT is the width of the labels of its vertical axis."""
 FEWEST, MOST = 3, 8
-"""Powers of ten of the horizontal axis: 1,000 to 100 million users."""
+"""Range of the horizontal axis as powers of ten: 1,000 to 100 million users."""
 LEAST, TOP = -2, 1
-"""Powers of ten of the vertical axis: 1 % to 1,000 %."""
+"""Range of the vertical axis as powers of ten: 1 % to 1,000 %."""
 POINTS_PER_DECADE = 40
 COLOURS = (
     "#d62728", "#1f77b4", "#2ca02c", "#9467bd", "#ff7f0e",
@@ -37,7 +37,7 @@ def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> st
     """Returns an SVG picture of the limits that are reached first as the number of users grows.
 
     Args:
-        uses: At most ten limits, each of which becomes a line.
+        uses: At most ten limits. Each is drawn as a line.
         users: The number of users that a vertical line marks.
     """
     height = 3 * MARGIN + ROW * (3 + len(uses)) + PLOT + ROW
@@ -77,7 +77,9 @@ def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> st
 def _number(
     root: ET.Element, number: int, points: Sequence[tuple[float, float]], colour: str
 ) -> None:
-    """Writes a line's number on the line, at a height where no other line has its number."""
+    """Writes a line's number on the line, at a height that differs from those of the other
+    numbers.
+    """
     height = _y(10 ** (LEAST + number * (TOP - LEAST) / (len(COLOURS) + 1)))
     x, y = min(points, key=lambda point: abs(point[1] - height))
     _add(root, "circle", cx=x, cy=y, r=9, fill="#ffffff", stroke=colour)

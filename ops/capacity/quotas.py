@@ -29,7 +29,7 @@ class Quota(Strict):
     verified: bool = True
     """False if the value was not found in AWS's documentation."""
     is_granted: bool = False
-    """True if the environment file states the value."""
+    """True if the environment file contains the value."""
 
 
 class CacheNodes(Strict):
@@ -50,7 +50,10 @@ class Quotas(Strict):
     quotas: Mapping[str, Quota]
     cache_memory_gb: CacheNodes
     cache_commands: CacheNodes
-    """Commands per second. The model has those of other nodes."""
+    """Commands per second of the nodes for which AWS documents them.
+
+    The model contains those of other nodes.
+    """
 
     @model_validator(mode="after")
     def _check_sources(self) -> Quotas:

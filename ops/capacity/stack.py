@@ -36,7 +36,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Throttle:
-    """The rate and the burst of an API's stage, which apply to each method or route."""
+    """The rate and the burst of a stage of an API, which apply to each of its methods or routes."""
 
     rate: float
     burst: float
@@ -51,7 +51,7 @@ class EventSource:
     function: str
     batch_size: int
     parallel: int
-    """Concurrent batches of each shard of a stream."""
+    """Number of batches of each shard of a stream that are processed concurrently."""
     is_stream: bool
 
 
@@ -69,17 +69,23 @@ class Stack:
     """Seconds for which API Gateway caches a token's authorization."""
     event_sources: Mapping[str, EventSource]
     fast_fifo: bool
-    """True if the queue of frames has high throughput."""
+    """True if the FIFO queue of frames has high throughput."""
     shards: int
-    """Shards of the timeline's index."""
+    """Number of shards of the timeline's index."""
     room_parts: int
-    """Parts of the connections of a large room, which receive frames in parallel."""
+    """Number of parts into which the connections of a large room are divided.
+
+    The parts receive frames in parallel.
+    """
     account_seconds: int
-    """Seconds for which sessions remember the roles of their users."""
+    """Seconds for which sessions cache the roles of their users."""
     signal_limit: int
-    """Connections of a room up to which it receives signals, such as who is typing."""
+    """Maximum number of connections in a room that receives signals, such as who is typing."""
     reconnect_seconds: int
-    """Seconds within which clients spread their attempts to connect. 0 if they decide."""
+    """Seconds within which clients spread their attempts to connect.
+
+    With 0, clients choose the time.
+    """
     aurora_units: tuple[float, float]
     """Minimum and maximum capacity units of an Aurora instance."""
     aurora_instances: int

@@ -30,7 +30,7 @@ def share(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Returns a number with at most one decimal place."""
+    """Returns a number, rounded to two significant digits if it is less than 100 and not whole."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.2g}"
 
 
@@ -54,7 +54,9 @@ def use_table(uses: Sequence[Use]) -> Table:
 
 
 def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
-    """Returns a table of the present memory sizes of functions, and of the cheapest ones."""
+    """Returns a table of the current memory size of each function and the cheapest one that is fast
+    enough.
+    """
     table = Table("function", box=None, pad_edge=False)
     titles = ("MB", "p99, ms", "USD", f"MB for {target_ms:g} ms", "p99, ms", "USD")
     for title in titles:
@@ -73,7 +75,9 @@ def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
 
 
 def changes(uses: Sequence[Use]) -> list[str]:
-    """Returns the change that raises each limit, in the same order, without repetitions."""
+    """Returns numbered descriptions of the changes that raise the limits, each once and in the
+    order of the limits.
+    """
     texts = dict.fromkeys(f"{use.limit.change.kind}: {use.limit.change.text}" for use in uses)
     return [f"{number}. {text}" for number, text in enumerate(texts, 1)]
 

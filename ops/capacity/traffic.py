@@ -1,4 +1,4 @@
-"""Computes the requests, frames and events per second, from the model of use."""
+"""Computes the requests, frames and events per second, from the usage model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ MESSAGES = (
     "POST /v1/chat/rooms/{roomId}/messages with an attachment",
 )
 SIGNALS = (*ANNOUNCED, "frame mark_read", "frame join_room", "frame disconnect")
-"""Frames from clients that cause a frame to each listener of a room with few listeners."""
+"""Frames from clients about which the platform informs all other listeners of a room, unless the
+room is large.
+"""
 COUNTED = (
     "PUT /v1/posts/{postId}/like",
     "DELETE /v1/posts/{postId}/like",
@@ -35,7 +37,7 @@ PUBLISH, COUNT = "event publish from the outbox", "event count a statistic"
 AUTHORIZE_TOKEN, AUTHORIZE_TICKET = "event authorize a token", "event authorize a ticket"
 DELIVER, CHECK = "event deliver a frame", "event check a stored message"
 OUTBOX_UNITS = 2
-"""Write units of an event of up to 1 KB, which is part of a transaction."""
+"""Write units for storing an event of up to 1 KB in a transaction."""
 
 Rates = Mapping[str, float]
 """Requests, frames and events per second, by row of calls.yml."""
@@ -43,13 +45,15 @@ Rates = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Audience:
-    """The rooms of one size: their share of all messages, and the listeners of each message."""
+    """The rooms of one size: their share of all messages, and the number of listeners who receive
+    each message.
+    """
 
     share: float
-    """The share of messages."""
+    """The share of all messages that are sent in these rooms."""
     listeners: float
     room_parts: int
-    """Parts of the connections of a large room."""
+    """Number of parts into which the connections of a large room are divided."""
     has_signals: bool
     """True if the room receives signals, such as who is typing."""
 
@@ -59,7 +63,7 @@ class Audience:
 
     @property
     def parts(self) -> int:
-        """The number of executions that send a frame to this room."""
+        """The number of executions that send one frame to the listeners of a room."""
         return self.room_parts if self.is_queued else 1
 
 
@@ -96,15 +100,21 @@ class Design:
     """
 
     authorizer_seconds: float
-    """The time for which a token's authorization is cached."""
+    """Seconds for which API Gateway caches a token's authorization."""
     room_parts: int = 1
-    """Parts of the connections of a large room, which receive frames in parallel."""
+    """Number of parts into which the connections of a large room are divided.
+
+    The parts receive frames in parallel.
+    """
     account_seconds: float = 0
-    """The time for which sessions remember the roles of their users."""
+    """Seconds for which sessions cache the roles of their users."""
     signal_limit: int = INLINE_LIMIT
-    """Connections of a room up to which it receives signals."""
+    """Maximum number of connections in a room that receives signals."""
     reconnect_seconds: float = 0
-    """The time within which clients spread their attempts to connect. 0 if they decide."""
+    """Seconds within which clients spread their attempts to connect.
+
+    With 0, clients choose the time.
+    """
 
 
 def peak_traffic(model: Model, rows: Mapping[str, Row], users: float, design: Design) -> Traffic:
@@ -158,12 +168,14 @@ def storm_traffic(model: Model, users: float, design: Design) -> Traffic:
 
 
 def _remember_accounts(rates: dict[str, float], model: Model, design: Design) -> None:
-    """Splits the requests that read a user's roles by where they read them."""
+    """Splits requests that need a user's roles: some read them from the session, others from
+    Cognito.
+    """
     refreshes = model.requests[REFRESH].value * design.account_seconds / DAY
     if refreshes <= 1:
         return
     for name in {REFRESH, ME} & rates.keys():
-        # The first refresh after the time reads the roles from Cognito.
+        # The first refresh after the cached roles have expired reads them from Cognito.
         rates[name + REMEMBERED] = rates[name] * (1 - 1 / refreshes)
         rates[name] /= refreshes
 

@@ -14,7 +14,7 @@ from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
 
 FIRST = 10
-"""Maximum number of limits in the text and in the picture."""
+"""Maximum number of limits in the text and in the picture, unless --all is used."""
 
 
 def capacity(  # noqa: PLR0917 - typer takes options as arguments
@@ -28,7 +28,7 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
         typer.Option(
             "--usage",
             metavar="FILE",
-            help="Model of use: a file with numbers that replace those of ops/capacity/model.yml.",
+            help="Usage model: a file with numbers that replace those of ops/capacity/model.yml.",
         ),
     ] = None,
     find: Annotated[
@@ -59,10 +59,10 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compute the limits that an environment meets first, at how many users, and the month's cost.
+    """Compute which limits an environment exceeds first, at how many users, and the month's cost.
 
     The limits come from the synthesized stack and from AWS's documented quotas, the demand from
-    the model of use and the measured AWS calls of each route.
+    the usage model and the measured AWS calls of each route.
     """
     from ops.terraform.kept_stacks import read_kept_stack  # noqa: PLC0415 - slow to import
 
@@ -93,7 +93,7 @@ def show(
 
     Args:
         users: Daily active users. None for the largest number that breaks no limit.
-        memory: The milliseconds that 99 % of the requests may take, to compare memory sizes.
+        memory: Maximum p99 latency in milliseconds, for which memory sizes are compared.
     """
     # Only this command needs these modules, so they are imported here.
     from environments import load_environment  # noqa: PLC0415

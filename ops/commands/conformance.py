@@ -41,16 +41,16 @@ def conformance(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Check that an AWS emulator does what the stack and the functions need.
+    """Check that an AWS emulator supports what the stack and the functions need.
 
-    Creates small resources, calls them, and deletes them. Exits with status 1 if a check fails.
+    Creates small resources, uses them, and deletes them. Exits with status 1 if a check fails.
     """
     url, authority = endpoint, None
     if not url:
         cloud = connect(EMBEDDED, root)
         url, authority = cloud.endpoint, cloud.authority
     assert url
-    # An emulator accepts any key. Real credentials must not reach it.
+    # An emulator accepts every key. The operator's credentials must not be sent to it.
     results = run_checks(url, boto3.Session(ACCESS_KEY, SECRET_KEY), services, authority)
     lines = [
         f"{'failed' if result.error else 'passed'}  {result.service:<24} {result.name}"

@@ -52,7 +52,7 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
         bool,
         typer.Option(
             "--advise",
-            help="List settings with their price, and what cheaper values save and give up.",
+            help="List settings with their cost, and what cheaper values save and what you lose.",
         ),
     ] = False,
     as_json: JsonOption = False,

@@ -123,7 +123,7 @@ def promote(
     """Deploy FROM's commit to TO once it is tested and approved, then run TO's smoke tests.
 
     Environments cannot be skipped. A pipeline passes --passed for each gate that its earlier jobs
-    passed; with all three, the promotion record says that the pipeline vouched for the gates.
+    passed; with all three, the promotion's record contains `vouched: true`.
     """
     unknown = sorted(set(passed or ()) - set(GATES))
     if unknown:
@@ -201,9 +201,9 @@ def publish_site(
         list[str] | None,
         typer.Option(
             metavar="PATTERN",
-            help="Names of the files that browsers keep for a year, for example 'static/*'. By"
-            " default, files whose names contain a hash of the content, as Vite, Next and Astro"
-            " write it.",
+            help="Pattern of the files that browsers cache for a year, for example 'static/*'. By"
+            " default, files whose names contain a hash of their content, as Vite, Next and Astro"
+            " write them.",
         ),
     ] = None,
     rollback: Annotated[
@@ -214,7 +214,8 @@ def publish_site(
 ) -> None:
     """Publish a built front end, or restore the previous site. Safe to repeat.
 
-    Files keep their names. Later deployments keep the front end and update only config.json.
+    Publishes files under their names. Later deployments keep the front end and update only
+    config.json.
     """
     if rollback and (directory or immutable):
         raise typer.BadParameter(

@@ -34,7 +34,7 @@ class Entry:
     """The heading of the command's panel in the help."""
     example: str
     duration: float | Mapping[str, float] | None
-    """Seconds that the command takes until its duration on this machine is known.
+    """Estimated seconds that the command takes, used until its duration on this machine is known.
 
     None for a command that takes less than two seconds, or that runs until it is interrupted. For a
     group, the seconds of its longer commands by name.
@@ -101,7 +101,7 @@ def _estimate(name: str, seconds: float, execute: Any) -> Any:
             try:
                 result = execute(**arguments)
             except typer.Exit as error:
-                # The status of a command that ran to its end, such as drift.
+                # A command that ran to its end can also exit with a status, for example for drift.
                 ended = error
         if ended:
             raise ended

@@ -16,7 +16,7 @@ from ops.root import PROJECT, Root
 
 
 def ask(question: str, *, hide_input: bool = False) -> str:
-    """Prompts the operator on standard error, and returns the answer."""
+    """Prompts the operator on standard error, and returns the input."""
     with without_progress():
         return str(typer.prompt(question, hide_input=hide_input, err=True))
 
@@ -140,7 +140,7 @@ def check_email(value: str) -> str:
 
 def parse_whole_number(minimum: int, maximum: int | None = None) -> Callable[[Any], int]:
     """Returns a parser of whole numbers in a range."""
-    upper = " upwards" if maximum is None else f" to {maximum}"
+    bounds = f"from {minimum} upwards" if maximum is None else f"from {minimum} to {maximum}"
 
     def parse(value: Any) -> int:
         text = str(value)
@@ -148,7 +148,7 @@ def parse_whole_number(minimum: int, maximum: int | None = None) -> Callable[[An
             number = int(text)
             if minimum <= number and (maximum is None or number <= maximum):
                 return number
-        raise typer.BadParameter(f"{text!r} is not a whole number from {minimum}{upper or ' up'}")
+        raise typer.BadParameter(f"{text!r} is not a whole number {bounds}")
 
     return parse
 

@@ -82,7 +82,7 @@ def rotate(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a new value. The previous value stays valid, so no user is signed out."""
+    """Generate a new value of a secret. The previous value stays valid, so users stay signed in."""
     version = Secrets(connect(environment, root)).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
         report("RDS is changing the master password, which takes about one minute")

@@ -49,7 +49,8 @@ def console(
     address = ConsoleAddress(port or choose_port(), token)
     source = Source(environment, root, write=write)
     if not source.is_local:
-        # Fails now if the credentials are wrong. The platform on this machine may start later.
+        # Reports wrong credentials before the console starts. The platform on this machine need not
+        # be running yet.
         source.cloud()
     run_console(
         source,

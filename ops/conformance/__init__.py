@@ -1,1 +1,1 @@
-"""Checks that an AWS emulator returns what AWS does for the calls that the platform makes."""
+"""Checks that an AWS emulator returns the results of AWS for the calls that the platform makes."""

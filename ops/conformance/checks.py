@@ -1,4 +1,4 @@
-"""The list of checks, what checks use, and the resources that they share."""
+"""Defines a check of an AWS emulator, the list of all checks, and the resources that they share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def handle(event, context):
 
 
 class ConformanceError(Exception):
-    """The endpoint returned a different result than AWS. The message states the difference."""
+    """The endpoint returned a different result than AWS. The message names the difference."""
 
 
 class Aws:
@@ -141,7 +141,7 @@ class Aws:
 
     @cached_property
     def role(self) -> str:
-        """The ARN of a role that Lambda may assume, and that may do everything."""
+        """The ARN of a role that Lambda may assume and that allows every action."""
         iam, name = self.client("iam"), self.new_name()
         trust = policy_document("sts:AssumeRole", Principal={"Service": "lambda.amazonaws.com"})
         arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust)["Role"]["Arn"]
@@ -216,7 +216,7 @@ def delete_bucket(s3: Any, name: str) -> None:
 
 
 def wait_until(read: Callable[[], Any]) -> Any:
-    """Calls `read` until it returns a true value, and returns that.
+    """Calls `read` until it returns a true value, and returns the value.
 
     Raises:
         ConformanceError: `read` returned no true value within TIMEOUT.

@@ -104,7 +104,9 @@ def grant_permission(aws: Aws) -> None:
 
 
 def _create_method(aws: Aws) -> dict[str, str]:
-    """Creates a REST API whose root has the method GET. Returns the arguments that name it."""
+    """Creates a REST API whose root has the method GET. Returns the arguments of API calls that
+    identify the method.
+    """
     gateway = aws.client("apigateway")
     api = gateway.create_rest_api(name=aws.new_name())["id"]
     aws.resources.callback(gateway.delete_rest_api, restApiId=api)

@@ -40,7 +40,7 @@ def return_existing_item(aws: Aws) -> None:
         response: Any = error.response
         expect(response.get("Item", {}).get("a"), {"N": "1"})
     else:
-        raise ConformanceError("the condition did not fail")
+        raise ConformanceError("the write succeeded, although its condition is false")
 
 
 @check("dynamodb", "An update adds to a number and returns the new attributes")
@@ -118,7 +118,7 @@ def cancel_transaction(aws: Aws) -> None:
         reasons = [reason["Code"] for reason in response["CancellationReasons"]]
         expect(reasons, ["None", "ConditionalCheckFailed"])
     else:
-        raise ConformanceError("the transaction was not cancelled")
+        raise ConformanceError("the transaction succeeded, although its condition is false")
     expect("Item" in dynamodb.get_item(TableName=aws.table, Key=_item("transaction")), False)
 
 

@@ -144,7 +144,7 @@ class _Deployment:
             "environment": self._cloud.environment.name,
             "apiUrl": outputs["api_url"],
             "changes": counts,
-            "moved": records,
+            "released": records,
             "published": published,
             "health": health.body,
         }

@@ -1,4 +1,4 @@
-"""Tests that the embedded AWS does what the stack and the functions need."""
+"""Tests that the embedded AWS supports what the stack and the functions need."""
 
 from __future__ import annotations
 

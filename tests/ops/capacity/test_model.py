@@ -1,4 +1,4 @@
-"""Tests the model of use and the quotas: valid files, and each kind of error."""
+"""Tests the usage model and the quotas: valid files, and each kind of error."""
 
 from __future__ import annotations
 

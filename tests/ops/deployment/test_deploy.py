@@ -180,7 +180,7 @@ def test_gradual_deployment_migrates_with_new_code_before_shifting_other_traffic
         "domain",
     ]
     assert world.full_shifts == [("m", "2"), ("z", "2"), ("a", "2")]
-    assert [item["service"] for item in result["moved"]] == ["migration", "authorizer", "auth"]
+    assert [item["service"] for item in result["released"]] == ["migration", "authorizer", "auth"]
     assert ("a", "1", {"2": 0.1}) in world.lambda_.updates
     assert world.terraform.plan_files() == []
     assert world.topic.subjects == ["dev: deploy started", "dev: deploy succeeded"]
@@ -202,7 +202,7 @@ def test_all_at_once_deployment_records_the_traffic_shifts_of_the_apply(
         "domain",
     ]
     assert world.lambda_.updates == []
-    assert {(item["service"], item["to"]) for item in result["moved"]} == {
+    assert {(item["service"], item["to"]) for item in result["released"]} == {
         (name, "2") for name in FUNCTIONS
     }
     [record] = world.ledger.history("auth")
