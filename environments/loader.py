@@ -163,7 +163,7 @@ def _sizes(
         return {}
     if like in users:
         problems.append(
-            f"like: {like}: is this environment, or takes its sizes from it; name another one"
+            f"like: {like}: is this environment, or its own `like` leads back here; choose another"
         )
         return {}
     try:

@@ -114,7 +114,7 @@ Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 class Section(BaseModel):
     """Base class of an environment's sections. Sections are immutable.
 
-    They convert no types and reject unknown keys.
+    They do not convert types, and reject unknown keys.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -457,7 +457,10 @@ class Endpoints(Section):
     """Addresses of emulators that replace the AWS services of an environment."""
 
     aws: HttpUrl | None = None
-    """Base URL of the AWS emulator. The APIs are below this URL, the site is on its port."""
+    """Base URL of the AWS emulator.
+
+    The URLs of the APIs begin with it, and the site uses the same port.
+    """
     database: HostPort | None = None
     """host:port that replaces the database cluster's endpoint."""
     cache: HostPort | None = None
@@ -487,7 +490,7 @@ class Environment(Section):
     cors_origins: Annotated[list[Origin], Field(min_length=1)]
     """Either only `*`, or https origins. http is allowed for loopback."""
     rate_limiting: bool = True
-    """Limits on registrations, logins and mails per address and user."""
+    """Whether registrations, logins and mails are limited per network address and user."""
     domains: Domains | None = None
     """The custom domains. Without this section, the APIs and the site have AWS's addresses."""
     site_routes: Literal["single_page", "pages"] = "single_page"

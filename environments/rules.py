@@ -169,7 +169,7 @@ def _check_nat_gateways(environment: Environment) -> Violations:
 
 
 def _check_private_network(environment: Environment) -> Violations:
-    """Checks that the VPC can reach the internet, and by NAT gateways or IPv6 only.
+    """Checks that the VPC reaches the internet either through NAT gateways or over IPv6.
 
     The chat function needs the internet to send frames to clients.
     """

@@ -20,7 +20,10 @@ class ServerFrame(Struct, frozen=True, kw_only=True, rename="camel", tag_field="
 
 
 class Ack(ServerFrame, frozen=True, kw_only=True, tag="ack"):
-    """The response to a frame that was accepted. `request_id` repeats that of the frame."""
+    """The response to a frame that was accepted.
+
+    `request_id` has the value of the frame's request_id.
+    """
 
     request_id: str | None
     action: str
@@ -185,7 +188,10 @@ class RoomLeft(ServerFrame, frozen=True, kw_only=True, tag="room_left"):
 
 
 class Resync(ServerFrame, frozen=True, kw_only=True, tag="resync"):
-    """A frame was lost. The client must join the room again, or without `room_id` all rooms."""
+    """A frame was lost.
+
+    The client must join the room again, or all of its rooms if `room_id` is missing.
+    """
 
     room_id: Id | UnsetType = UNSET
 

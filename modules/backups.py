@@ -97,8 +97,8 @@ class Backups(Construct):
                         actions=["dynamodb:ExportTableToPointInTime"],
                         resources=[table.arn for table in tables.values()],
                     ),
-                    # DynamoDB writes the export with the permissions of the caller. Its guide
-                    # requires PutObjectAcl although the bucket has no ACLs.
+                    # DynamoDB writes the export with the permissions of the caller. The developer
+                    # guide requires PutObjectAcl although the bucket has no ACLs.
                     Statement(
                         sid="Write",
                         actions=["s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload"],

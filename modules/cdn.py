@@ -322,7 +322,8 @@ def _allow_reading(
 def _site_policy(environment: Environment, upload_buckets: Sequence[str]) -> str:
     """Returns the site's content security policy: no inline code, no third parties.
 
-    Presigned forms and links have S3's global address of a bucket, or its regional one.
+    The policy allows the global and the regional S3 address of each bucket, because presigned forms
+    and links use either of them.
     """
     domains, emulator = environment.domains, environment.endpoints.aws
     if domains:

@@ -159,8 +159,8 @@ class Database(Construct):
             deletion_protection=retain,
             skip_final_snapshot=not retain,
             final_snapshot_identifier=f"{self.cluster_id}-final" if retain else None,
-            # Environments that retain data wait for the maintenance window. They cannot wait with a
-            # major upgrade, because the same apply deletes the old parameter group.
+            # In environments that retain data, changes wait for the maintenance window. A major
+            # upgrade cannot wait, because the same apply deletes the old parameter group.
             apply_immediately=not retain or environment.rds.allow_major_version_upgrade,
             tags=tags,
             depends_on=[logs],

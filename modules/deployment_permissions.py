@@ -25,7 +25,7 @@ READING = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""
 
 OTHER_READING = ("budgets:ViewBudget",)
-"""Read-only actions without a prefix in READING."""
+"""Read-only actions whose names have none of the prefixes in READING."""
 
 PLATFORM_ROLES = ("exports", "flow-logs")
 """The purposes of the stack's roles that do not belong to a function."""
@@ -169,7 +169,7 @@ class DeploymentPermissions:
                 "SmokeAccount",
                 "cognito-idp:AdminCreateUser AdminEnableUser AdminDisableUser AdminSetUserPassword",
                 names.arn("cognito-idp", "userpool/*"),
-                conditions=self._not_of_another(),
+                conditions=self._excluding_other_environments(),
             ),
             _allow("Tell", "sns:Publish", names.arn("sns", topic_name("alerts", environment))),
             _allow(
@@ -188,7 +188,7 @@ class DeploymentPermissions:
                 "ForgetSite",
                 "cloudfront:CreateInvalidation",
                 self._global_arn("cloudfront", "distribution/*"),
-                conditions=self._not_of_another(),
+                conditions=self._excluding_other_environments(),
             ),
         ]
 
@@ -492,7 +492,7 @@ class DeploymentPermissions:
             "*FlowLogs CreateTags DeleteTags"
         )
         if self.environment.network.ipv6_egress:
-            # Adds IPv6 to a VPC that exists.
+            # These actions add IPv6 to an existing VPC.
             network += " AssociateVpcCidrBlock DisassociateVpcCidrBlock"
         return [
             _allow("Look", "ec2:Describe*", "*"),
@@ -506,7 +506,7 @@ class DeploymentPermissions:
                 "RemoveInterfaces",
                 "ec2:DetachNetworkInterface DeleteNetworkInterface",
                 "*",
-                conditions=self._not_of_another(),
+                conditions=self._excluding_other_environments(),
             ),
             # Each VPC has a default security group, which has no tags at first.
             _allow(
@@ -769,7 +769,7 @@ class DeploymentPermissions:
     def _of_environment(self, tag: str) -> Conditions:
         return {"StringEquals": {f"aws:{tag}/Environment": self.environment.name}}
 
-    def _not_of_another(self) -> Conditions:
+    def _excluding_other_environments(self) -> Conditions:
         """Returns a condition that excludes resources with another environment's tag.
 
         `IfExists` is for the embedded AWS (the AWS emulator for local use), which ignores tags.

@@ -221,7 +221,7 @@ class Messaging(Construct):
             )
 
     def _publisher(self, service: str, source_arn: str) -> Statement:
-        """Returns the statement that allows an AWS service to publish to a topic for this
+        """Returns the statement that allows an AWS service to publish to a topic on behalf of this
         account.
         """
         return _publish(

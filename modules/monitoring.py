@@ -18,15 +18,18 @@ from modules.base.naming import Names, service_tag
 from modules.base.table import Table
 
 HIGH_ERROR_RATE = 10
-"""The specification's maximum number of errors of all functions behind the APIs in 300 s.
+"""Maximum number of errors in 300 s, summed over all functions behind the APIs, from the
+specification.
 
 The other functions have their own alarms, because one alarm can sum at most ten metrics.
 """
 SERVER_ERROR_SHARE = 0.05
 """Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""
 LATENCY_MS = 10_000
-"""Maximum p99 latency of REST responses in milliseconds. Only AI requests take longer. They are
-fewer than 1 % of all requests."""
+"""Maximum p99 latency of REST responses in milliseconds. Only AI requests take longer.
+
+They do not trigger the alarm, because they are fewer than 1 % of all requests.
+"""
 ACU_PERCENT = 90
 """Percent of Aurora's maximum capacity. Above this load, queries start to wait."""
 CONNECTION_SHARE = 0.8
@@ -34,7 +37,10 @@ CONNECTION_SHARE = 0.8
 MEMORY_PER_ACU = 2 * 1024**3
 """Bytes of memory per capacity unit (Aurora user guide, Serverless v2 capacity)."""
 FREE_MEMORY_SHARE = 0.05
-"""Minimum fraction of free memory. FreeableMemory is the free memory at maximum capacity."""
+"""Minimum fraction of free memory.
+
+The metric FreeableMemory is the memory that would be free at maximum capacity.
+"""
 CACHE_CPU_PERCENT = 90
 """Maximum percent of the engine's single core (ElastiCache user guide, metrics to monitor)."""
 CACHE_MEMORY_PERCENT = 80

@@ -160,7 +160,10 @@ class Networking(Construct):
         ]
 
     def _ipv6_block(self, index: int) -> str | None:
-        """Returns one of the 256 /64 blocks of the VPC's /56 block. Lambda requires one."""
+        """Returns one of the 256 /64 blocks of the VPC's /56 block, or None without IPv6.
+
+        A function can use IPv6 only if its subnets have such a block.
+        """
         if not self._environment.network.ipv6_egress:
             return None
         return str(Fn.cidrsubnet(self._vpc.ipv6_cidr_block, 8, index))
@@ -229,7 +232,9 @@ class Networking(Construct):
             )
 
     def _egress_only_gateway(self, private_tables: list[RouteTable]) -> None:
-        """Routes outbound IPv6 traffic to the internet. The gateway accepts none from there."""
+        """Routes outbound IPv6 traffic to the internet, through a gateway that accepts no
+        connections from the internet.
+        """
         gateway = EgressOnlyInternetGateway(
             self, "egress-only", vpc_id=self.vpc_id, tags=self._tags("egress-only-gateway")
         )
@@ -261,8 +266,8 @@ class Networking(Construct):
 
         Chat, delivery and catalog call many services of AWS. Health and migration may connect only
         to their data stores and DynamoDB, and migration also to Secrets Manager. Without a private
-        network, the rules have no effect, so all functions have the same rule. IPv6 serves only
-        calls of public endpoints, so its rule allows only HTTPS.
+        network, the rules have no effect, so all functions have the same rule. Functions use IPv6
+        only to call public endpoints, so the rule for IPv6 allows only HTTPS.
         """
         ipv6 = self._environment.network.ipv6_egress
         limited = LIMITED if self._environment.capabilities.private_network else ()
@@ -433,7 +438,7 @@ class Networking(Construct):
         )
 
     def _client_group(self, name: str, port: int, clients: tuple[FunctionName, ...]) -> str:
-        """Creates a security group that accepts only connections of `clients` to `port`."""
+        """Creates a security group that accepts only connections from `clients` to `port`."""
         group = self._security_group(name, f"Security group of the {name}")
         for client in clients:
             VpcSecurityGroupIngressRule(

@@ -48,7 +48,8 @@ TERRAFORM_VERSION = ">= 1.11"
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
 """The AWS provider, in the version from which the CDKTF bindings were generated.
 
-The full source is needed: some tools resolve `aws` to another registry.
+The source has the registry's address, because some tools would otherwise resolve `aws` to another
+registry.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")
 """The tables that /health must check according to the specification."""
@@ -381,8 +382,8 @@ class PlatformStack(TerraformStack):
         for artifact in self._artifacts.values():
             artifact.copy_to(directory)
         write_secrets(directory, self.names)
-        # The block is in a separate file, because CDKTF writes incorrect HCL if a stack overrides
-        # the block.
+        # The `terraform` block with the required version is in a separate file, because CDKTF
+        # writes incorrect HCL if a stack overrides this block.
         (directory / "versions.tf").write_text(
             f'terraform {{\n  required_version = "{TERRAFORM_VERSION}"\n}}\n'
         )

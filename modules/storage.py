@@ -29,7 +29,10 @@ RETENTION = 2555
 OLD_VERSION_RETENTION = 30
 """Days for which replaced versions are kept, so that operators can restore them."""
 UPLOADS = "uploads/"
-"""The prefix of presigned uploads. CloudFront cannot read it. Services copy files to use."""
+"""The prefix of presigned uploads. CloudFront cannot read it.
+
+Services copy an upload to another prefix before they use it.
+"""
 CORS_MAX_AGE = 7200
 """Seconds for which browsers may cache a preflight response. Chromium accepts no more."""
 
@@ -160,7 +163,7 @@ def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfi
     """Returns the rule that deletes old versions after `keep` days, and orphaned delete markers.
 
     Args:
-        archive: Move old versions to GLACIER first, which is cheaper than GLACIER_IR.
+        archive: Whether to move old versions to GLACIER first, which is cheaper than GLACIER_IR.
     """
     return S3BucketLifecycleConfigurationRule(
         id="old-versions",

@@ -56,9 +56,8 @@ TABLES: tuple[TableDefinition, ...] = (
         resource="posts",
         hash_key="post_id",
         indexes=[
-            # The hash key consists of month and shard, because a query needs one hash key and a
-            # range of the range key: with the time as hash key, a range of times could not be
-            # queried.
+            # A query needs the exact hash key, and can select only a range of the range key. The
+            # hash key therefore contains the month and a shard, and the time is the range key.
             Index(name="timeline-index", hash_key="timeline_bucket", range_key="created_at"),
             Index(name="author-posts-index", hash_key="author_id", range_key="created_at"),
         ],

@@ -44,7 +44,7 @@ API Gateway waits 29 s for a response. The function's timeout is 30 s.
 WRITE_TIME = 2.0
 """Seconds of TIME_LIMIT reserved for storing the completion."""
 
-SAVES = 10
+SAVE_ATTEMPTS = 10
 """Maximum attempts to save a conversation. An attempt fails if another request has just changed
 it.
 """
@@ -191,7 +191,7 @@ class AiService:
     ) -> None:
         """Appends a question and its answer. Retries after concurrent changes."""
         current: Conversation | None = conversation
-        for _ in range(SAVES):
+        for _ in range(SAVE_ATTEMPTS):
             if current is None:
                 break
             expires_at = int(self._clock()) + LIFETIME

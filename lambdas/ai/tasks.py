@@ -46,7 +46,7 @@ CATEGORIES = ("harassment", "hate", "illicit", "selfHarm", "sexual", "violence")
 ASK_OUTPUT = 2048
 SUMMARY_OUTPUT = 1024
 MODERATION_OUTPUT = 512
-LONGEST_TRANSLATION = 8192
+TRANSLATION_OUTPUT = 8192
 """Maximum output tokens of each task, including some tokens for reasoning.
 
 The longest text to translate, 20,000 characters, has about 5,000 tokens in English.
@@ -117,7 +117,7 @@ def build_summary_prompt(text: str, max_sentences: int) -> Prompt:
 
 def build_translation_prompt(text: str, target_language: str) -> Prompt:
     turn = _build_turn(targetLanguage=target_language, text=text)
-    limit = min(LONGEST_TRANSLATION, 512 + 2 * len(text))
+    limit = min(TRANSLATION_OUTPUT, 512 + 2 * len(text))
     return Prompt(
         instruction=_TRANSLATE, turns=(turn,), output_limit=limit, shape=_TRANSLATION_SHAPE
     )

@@ -253,7 +253,7 @@ class _Order(Struct, frozen=True):
     """A sort order by `column`.
 
     The position of a page is JSON and contains the column's value: `position` is the SQL expression
-    that converts the value to JSON, and `bound` the one that converts it back.
+    that converts the value to JSON, and `bound` is the expression that converts it back.
     """
 
     column: str
@@ -281,7 +281,7 @@ _ORDERS = {
     "relevance": _Order("rank", "l.rank", ":after::float4", True),
 }
 
-RANKED = 2000
+RANKED_MATCHES = 2000
 """The number of newest matches that a search ranks, enough for 100 pages of 20. Without a limit, a
 search for a frequent word would read and rank all listings that contain it."""
 
@@ -319,7 +319,7 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
         add_condition("category = ANY(:categories::text[])", categories=search.categories)
         matches = f"""
             SELECT listing_id, {_RANK} AS rank FROM catalog.listings WHERE {_all(conditions)}
-            ORDER BY created_at DESC, listing_id DESC LIMIT {RANKED}"""  # noqa: S608
+            ORDER BY created_at DESC, listing_id DESC LIMIT {RANKED_MATCHES}"""  # noqa: S608
         position = f"WHERE {order.after}" if after else ""
         best = f"SELECT * FROM ({matches}) m {position} {end}"  # noqa: S608
         rows = f"SELECT * FROM ({best}) m JOIN catalog.listings USING (listing_id)"  # noqa: S608

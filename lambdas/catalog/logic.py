@@ -45,7 +45,7 @@ from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObje
 from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
-IMAGES = "images/catalog/"
+IMAGES_PREFIX = "images/catalog/"
 """The prefix of the S3 keys of images that CloudFront can read."""
 
 TREE_MAX_AGE = 60.0
@@ -387,11 +387,11 @@ class CatalogService:
         """Yields the keys of a listing's images.
 
         `wanted` contains the URLs of kept images and the keys of uploads. The uploads are copied to
-        the prefix IMAGES, and the copies are deleted if the `with` block raises.
+        the prefix IMAGES_PREFIX, and the copies are deleted if the `with` block raises.
         """
         uploads = [image for image in wanted if image not in kept]
         stored = (
-            self._uploads.use_all(caller.user_id, uploads, IMAGES, field="images")
+            self._uploads.use_all(caller.user_id, uploads, IMAGES_PREFIX, field="images")
             if uploads
             else []
         )

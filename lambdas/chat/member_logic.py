@@ -49,7 +49,8 @@ INVITER_RANKS: dict[RoomType, int] = {
 
 MEMBERS_ONLY: frozenset[RoomType] = frozenset({"direct", "group", "private", "announcement"})
 """Room types whose messages only members can read. A user who does not accept direct messages can
-be invited only by a user with whom they already have a direct room."""
+be invited to these rooms only by a user with whom they already have a direct room.
+"""
 
 
 class MemberService:

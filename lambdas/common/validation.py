@@ -20,7 +20,7 @@ _NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,17})", re.ASCII)
 class Body(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """A request body with camelCase names. Unknown fields are rejected.
 
-    A field's type defines its validation, `Meta(description=...)` the error message.
+    A field's type defines its validation, and `Meta(description=...)` defines the error message.
     """
 
 

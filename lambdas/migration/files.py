@@ -51,7 +51,9 @@ class Statement(Struct, frozen=True):
 
 
 class Migration(Struct, frozen=True):
-    """A migration file. `id` is its name without `.sql`, `checksum` its SHA-256 in hex."""
+    """A migration file. `id` is its name without `.sql`, and `checksum` is the SHA-256 of its
+    content in hex.
+    """
 
     id: str
     checksum: str

@@ -1,4 +1,6 @@
-"""The record of migrations in DynamoDB: a copy of the database's record, and failed migrations."""
+"""The record of migrations in DynamoDB: a copy of the database's record, with failed migrations in
+addition.
+"""
 
 from typing import TYPE_CHECKING
 

@@ -30,7 +30,7 @@ from lambdas.profile.models import (
 )
 from lambdas.profile.store import ProfileStore
 
-AVATARS = "avatars/"
+AVATARS_PREFIX = "avatars/"
 """The prefix of the S3 keys of avatars that CloudFront can read."""
 
 _HIDDEN_VALUES: Mapping[str, Mapping[str, Any]] = {
@@ -122,7 +122,7 @@ class ProfileService:
     def set_avatar(self, caller: Caller, key: str, if_match: IfMatch) -> OwnProfile:
         # Detects a conflict before the picture is copied.
         if_match.check(self._find_or_create(caller).version)
-        stored = self._pictures.use(caller.user_id, key, AVATARS)
+        stored = self._pictures.use(caller.user_id, key, AVATARS_PREFIX)
         try:
             before, after = self._change(
                 caller,

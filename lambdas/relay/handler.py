@@ -54,7 +54,8 @@ def build(environ: Mapping[str, str]) -> Consume:
     def retry(body: bytes) -> None:
         """Publishes the event of one message, or all stored events if the message has no event id.
 
-        Raises NotPublishedError, so that only this message moves to the dead-letter queue.
+        Raises NotPublishedError if this fails, so that only this message is retried, and in the end
+        moved to the dead-letter queue.
         """
         event_id = msgspec.json.decode(body, type=RetryMessage).event_id
         if event_id is None:

@@ -56,8 +56,9 @@ class UnknownAddresses(Construct):
             resource_id=resource_id,
             http_method=method.http_method,
             # The integration has no integration_http_method, because API Gateway returns no HTTP
-            # method for a mock integration (developer guide, "Mock integrations"). If the methods
-            # differed, the provider would replace the integration together with its response.
+            # method for a mock integration (developer guide, "Mock integrations"). If the stack set
+            # one, every plan would show a difference, and the provider would replace the
+            # integration together with its response.
             type="MOCK",
             request_templates={"application/json": f'{{"statusCode": {status}}}'},
         )

@@ -47,7 +47,7 @@ class Board:
         stat: str = "Sum",
         region: str | None = None,
     ) -> None:
-        """Adds a graph of metrics. `width` is in grid units, `period` in seconds."""
+        """Adds a graph of metrics. `width` is in grid units, and `period` in seconds."""
         properties = {
             "metrics": [list(row) for row in metrics],
             "period": period,

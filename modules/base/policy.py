@@ -86,7 +86,10 @@ def _merge(first: Statement, second: Statement) -> Statement:
 def key_statement(
     sid: str, kms_key_arn: str, *, service: str, region: str, encrypts: bool = True
 ) -> Statement:
-    """Allows using a KMS key through one AWS service, such as `sqs`. `encrypts` adds encryption."""
+    """Returns a statement that allows decrypting with a KMS key through one AWS service.
+
+    `service` is for example `sqs`. With `encrypts`, the statement also allows encrypting.
+    """
     return Statement(
         sid=sid,
         actions=["kms:Decrypt", *(["kms:GenerateDataKey"] if encrypts else [])],

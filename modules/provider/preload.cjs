@@ -4,7 +4,7 @@
 // - cdktf records a stack trace for each reference. It would show only jsii's frames and no Python
 //   code, so an empty trace is recorded instead.
 "use strict";
-// Most code here runs only a few times, where baseline compilation is faster than interpretation.
+// Most code runs only a few times. V8 then runs it faster if it compiles it at once (Sparkplug).
 require("node:v8").setFlagsFromString("--always-sparkplug");
 const Module = require("node:module");
 const runtime = require("./runtime.cjs");
@@ -14,7 +14,7 @@ const BARRELS = ["@cdktf", "@cdktn"].map((scope) =>
   path.join(scope, "provider-aws", "lib", "index.js"),
 );
 const STACK_TRACE = path.join("cdktf", "lib", "tokens", "private", "stack-trace.js");
-// CDK Terrain has this switch instead.
+// CDK Terrain records no stack traces if this variable is set.
 process.env.CDKTN_DISABLE_CREATION_STACK ??= "true";
 const LINE = /^exports\.(\w+) = (?:__importStar\()?require\("(\.\/[\w-]+(?:\/index)?)"\)\)?;$/;
 // Functions that the TypeScript compiler defines, such as __importStar.

@@ -28,7 +28,7 @@ ITERATOR_AGE_MS = 60_000
 
 
 class Relay(Construct):
-    """Publishes the events that services store with their writes, at least once.
+    """Publishes, at least once, the events that services store together with their writes.
 
     The stream of the outbox table delivers new events immediately. The function sends an event
     that it cannot publish to the retry queue. After several attempts, the event moves to the

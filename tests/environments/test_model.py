@@ -94,7 +94,10 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
     ("like", "error"),
     [
         ("missing", "fifth.yml:1:1: like: missing: missing.yml: no such environment"),
-        ("fifth", "fifth.yml:1:1: like: fifth: is this environment, or takes its sizes from it"),
+        (
+            "fifth",
+            "fifth.yml:1:1: like: fifth: is this environment, or its own `like` leads back here",
+        ),
         ("other", "fifth.yml:1:1: like: other: other.yml:1:1: like: fifth: is this environment"),
         ("Other", "fifth.yml:1:1: like: 'Other': String should match"),
     ],

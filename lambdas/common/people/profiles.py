@@ -62,7 +62,7 @@ def make_profile(profiles: Table, *, user_id: str, display_name: str, joined_at:
 class KnownProfile(Struct, frozen=True, kw_only=True):
     """The part of a profile that other services read.
 
-    `visibility` defines who may see the display name, `activity` who may see that the user is
+    `visibility` defines who may see the display name, and `activity` who may see that the user is
     online.
     """
 

@@ -226,25 +226,25 @@ class Database:
             except BaseException as error:
                 self._abandon(error)
                 raise
-            self._run_simply("COMMIT")
+            self._run_unprepared("COMMIT")
 
     def _begin(self) -> None:
         if self._connection is not None:
             try:
-                self._run_simply("BEGIN")
+                self._run_unprepared("BEGIN")
                 return
             except Exception as error:
                 if not self._lost(error):
                     raise
         self._open()
-        self._run_simply("BEGIN")
+        self._run_unprepared("BEGIN")
 
     def _abandon(self, error: BaseException) -> None:
         """Rolls back the transaction, or drops the connection if it is lost."""
         if isinstance(error, Exception) and self._lost(error):
             return
         try:
-            self._run_simply("ROLLBACK")
+            self._run_unprepared("ROLLBACK")
         except Exception:
             self._drop()
 
@@ -278,7 +278,7 @@ class Database:
         rows: list[list[Any]] = statement.run(**values)
         return rows
 
-    def _run_simply(self, sql: str) -> None:
+    def _run_unprepared(self, sql: str) -> None:
         assert self._connection is not None
         self._connection.run(sql)
 
