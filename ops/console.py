@@ -129,7 +129,7 @@ def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
     """Shows progress while a command runs, with the estimated time until it ends.
 
     Args:
-        text: What the progress line shows while no step has a Progress.
+        text: The text of the progress line while no step shows its own.
         seconds: The expected duration of the command.
 
     Yields:
@@ -150,7 +150,7 @@ def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
 
 @contextmanager
 def without_progress() -> Iterator[None]:
-    """Removes the progress line while the operator answers or another program writes output."""
+    """Removes the progress line while the operator enters text or another program writes output."""
     begun = time.monotonic()
     _line.stop()
     yield
@@ -214,7 +214,8 @@ class _Line:
             live.stop()
 
     def _render(self) -> Spinner:
-        # Takes no lock, because a thread that holds it may wait for the thread that renders.
+        # Reads without the lock, because a thread that holds the lock may wait for the thread that
+        # renders.
         step = next(reversed(self._steps), None)
         # The line must not wrap: the terminal could not erase all of it. A spinner precedes it.
         width = err.width - len("⠋ ")

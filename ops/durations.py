@@ -13,7 +13,10 @@ from ops.root import PROJECT, read_json, write_json
 FILE = PROJECT / ".build" / "durations.json"
 """Seconds that commands took when they last ran to their end, by name and arguments."""
 SHORTEST = 1.0
-"""Seconds. Shorter runs found nothing to do, or are tests, and are not stored."""
+"""Minimum duration in seconds of a run that is stored.
+
+Shorter runs had nothing to do, or are tests.
+"""
 IRRELEVANT = {"root", "as_json", "yes", "form", "output", "out_plan", "approved_by"}
 """Arguments that hardly change how long a command takes."""
 
@@ -24,8 +27,8 @@ def estimated(
 ) -> Iterator[None]:
     """Shows progress with an estimate while a command runs, and stores the command's duration.
 
-    The estimate is the duration of the last run with the same arguments. Time in which the command
-    waited for the operator's answer does not count.
+    The estimate is the duration of the last run with the same arguments. The time in which the
+    command waited for the operator's input is not included.
 
     Args:
         name: The command's name, for example `up`.
@@ -42,7 +45,7 @@ def estimated(
         took = elapsed()
     if took < SHORTEST:
         return
-    # In a checkout that cannot be written, estimates do not improve.
+    # If the checkout is read-only, durations cannot be stored, and estimates do not improve.
     with suppress(OSError):
         file.parent.mkdir(exist_ok=True)
         write_json(file, {**_read(file), run: round(took, 1)})

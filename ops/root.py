@@ -116,7 +116,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file atomically: readers, a full disk and an interrupt never leave a partial file.
+    """Writes a file atomically: no reader sees a partial file, and neither a full disk nor an
+    interrupt leaves one.
 
     Writes to a device, such as /dev/stdout, directly.
     """

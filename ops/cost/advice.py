@@ -1,4 +1,4 @@
-"""Lists the settings that cost most, with what a cheaper value saves and what it gives up.
+"""Lists the settings that cost most, with the saving and the disadvantage of a cheaper value.
 
 The savings are computed from the bill of the stack. Nothing is changed.
 """
@@ -16,12 +16,14 @@ from ops.cost.resources import BillableResource, BillableResources
 from ops.cost.usage import HOURS, Usage
 
 LEAST_UNITS = 0.5
-"""Minimum Aurora capacity units with which the database never pauses."""
+"""The lowest minimum capacity at which the database never pauses, in Aurora capacity units."""
 WORKING_HOURS = 12 * 5 * 52 / 12
 """Hours per month of a schedule from Monday to Friday, 12 hours a day."""
 KEPT_DAYS = 30
 SAMPLED = 0.05
-"""Share of requests that X-Ray's default rule records, after the first of each second."""
+"""Share of requests that X-Ray's default rule records, in addition to the first request of each
+second.
+"""
 _TABLE = "aws_dynamodb_table"
 _TABLE_ALARM = re.compile(r"^monitoring/.+-(system-errors|throttles)-alarm$")
 CACHE_NODES = ("cache.t4g.micro", "cache.t4g.small", "cache.t4g.medium")
@@ -58,7 +60,7 @@ def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usag
 
 
 class _Book:
-    """Looks up resources and amounts of a bill."""
+    """Looks up resources of a stack, and amounts in its bill."""
 
     def __init__(
         self, resources: BillableResources, bill: Bill, prices: Prices, usage: Usage
@@ -73,11 +75,13 @@ class _Book:
         return next((float(item.value(path, 0)) for item in self.every(type_)), 0.0)
 
     def usd(self, *prices: str, where: Callable[[Item], bool] = lambda _: True) -> float:
-        """Returns the US dollars of all charges with these prices for which `where` is true."""
+        """Returns the sum of all charges with these prices for which `where` is true, in US
+        dollars.
+        """
         return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
 
     def saved_by(self, type_: str, values: Mapping[str, Any]) -> float:
-        """Returns the US dollars that other values of the resources of a type would save."""
+        """Returns the US dollars saved if the resources of a type had other values."""
         changed = BillableResources(
             tuple(
                 replace(item, values={**item.values, **values}) if item.type == type_ else item
@@ -258,7 +262,8 @@ def _monitoring(book: _Book) -> Iterator[Advice]:
 def _protection(book: _Book) -> Iterator[Advice]:
     usd = book.usd("dynamodb.point_in_time_recovery")
     tables = [bool(t.value("point_in_time_recovery.enabled")) for t in book.every(_TABLE)]
-    # Some tables have point-in-time recovery in every environment. The setting adds the others.
+    # Some tables have point-in-time recovery in every environment. The setting turns it on for the
+    # others.
     if sum(tables) > len(tables) / 2:
         yield Advice(
             "dynamodb.point_in_time_recovery",

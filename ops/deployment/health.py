@@ -20,7 +20,8 @@ REQUEST_TIMEOUT = 10.0
 """Seconds to wait for a response."""
 START_TIMEOUT = 30.0
 """Seconds to wait for the response of a platform that starts. API Gateway responds within 29 s.
-After a shorter time, the next request would start another worker of the function."""
+With a shorter timeout, the next request would start another worker of the function.
+"""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ def get_health(url: str, authority: str | None = None, timeout: float = REQUEST_
     """Calls /health once. A failed request is returned as status 0.
 
     Args:
-        authority: Path of a PEM file with the trusted certificate authorities. The default are the
-            system's authorities.
+        authority: Path of a PEM file with the trusted certificate authorities. By default, the
+            authorities of the operating system.
         timeout: Seconds.
     """
     try:

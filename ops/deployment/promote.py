@@ -24,7 +24,7 @@ from ops.traffic.release import Settings
 
 GATE = "#gate"
 PROMOTION = "#promotion"
-"""The ledger keys under which passed gates and promotions are recorded."""
+"""The ledger keys of the records of passed gates and of promotions."""
 SUITES: Mapping[str, Sequence[str]] = {
     "tests": ("-m", "not e2e"),
     "integration": ("-m", "e2e"),
@@ -189,8 +189,8 @@ def _pass_gate(
     vouched = name in promotion.passed
     ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
     key = f"{here.commit}/{name}"
-    # Only passed test suites are reused. The smoke tests run before each promotion, and a
-    # pipeline's gates are recorded without having run here.
+    # Only results of test suites are stored and reused: the smoke tests run before every promotion.
+    # If a pipeline passed all gates, this command stores none, because it has run none.
     kept = name in SUITES and not promotion.vouched
     recorded = ledger.get(GATE, key) if kept else None
     if recorded:

@@ -11,7 +11,9 @@ from ops.diagram.graph import Edge, Graph
 from ops.diagram.layout import Box, Frame, Layout, Line, Pair, arrange
 
 ARROWS = {(True, False): "→", (False, True): "←", (True, True): "↔"}
-"""Arrows between two groups, by whether there are connections forwards and backwards."""
+"""Arrows between two groups, by whether there are connections forwards and whether there are any
+backwards.
+"""
 _TURNED = str.maketrans("→←", "←→")
 
 

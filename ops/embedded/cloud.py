@@ -49,8 +49,11 @@ class StartedCloud:
     has_started_services: bool
     """True if a service was not running."""
     aws_may_lack_changes: bool
-    """True if saved data of the embedded AWS is damaged. Resources in Terraform's state may then be
-    missing. After a kill, only changes of the last second may be missing."""
+    """True if saved data of the embedded AWS was damaged, so that resources in Terraform's state
+    may be missing.
+
+    After a kill without damage, at most the changes of the last second are missing.
+    """
 
 
 class EndedError(OperatorError):
@@ -265,7 +268,7 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills the processes that ran Lambda functions for an embedded AWS that has ended."""
+        """Kills processes of Lambda functions whose embedded AWS has ended."""
         recorded = {process.pid for process in self._processes.all() if process.find()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:

@@ -41,7 +41,7 @@ SERVER = Path(__file__).with_name("server.py")
 SAVE_PATH = "/_embedded/state"
 """The URL path of the request that makes server.py save the state of the embedded AWS."""
 LOGIN_PATH = "/_embedded/login"
-"""The URL path of the request by which a proxy asks the embedded AWS whether to allow a login."""
+"""The URL path of the request with which a proxy checks a login."""
 EVENTS_PATH = "/_embedded/events"
 """The URL path of the request that returns the latest events in the archives."""
 SAVE_TIMEOUT = 30.0

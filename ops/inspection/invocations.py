@@ -125,7 +125,7 @@ def invoke(
     """
     if cloud.environment.removal_policy == "retain" and not write:
         raise OperatorError(
-            f"{cloud.environment.name} keeps its data, and a function may change them: add --write"
+            f"{cloud.environment.name} keeps its data, and a function may change it: add --write"
             " to invoke it"
         )
     deployed = outputs(cloud)

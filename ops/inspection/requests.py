@@ -33,7 +33,7 @@ class Request:
     failed: bool
     """True if the platform is the cause: a status of 500 or more, or a failed invocation."""
     duration: float | None
-    """Milliseconds in the function. In API Gateway, if it sent the response."""
+    """Milliseconds that the function took, or that API Gateway took if it sent the response."""
     caller: str
     """`registered`, `anonymous`, `nobody` (not authenticated), or empty if unknown."""
     correlation_id: str
@@ -78,7 +78,8 @@ def _of_function(line: LogLine) -> Request | None:
 
 def _of_gateway(line: LogLine) -> Request | None:
     """Returns a request to which API Gateway itself responded. None for all other requests."""
-    # A mock integration takes less than a millisecond, an invocation of a function never does.
+    # A mock integration takes less than a millisecond. An invocation of a function always takes
+    # longer.
     has_invoked = line.field("integrationLatency") not in {"", "0"}
     if has_invoked and not line.field("integrationError"):
         return None

@@ -106,8 +106,9 @@ def read_waterfall(cloud: Cloud, correlation_id: str, start: int) -> Waterfall:
 def _collect(cloud: Cloud, correlation_id: str, start: int) -> list[LogLine]:
     """Returns the lines with the correlation id, and the lines of the same requests without it.
 
-    The access logs and the authorizer do not know the correlation id. Lines of functions contain
-    the request's id, and the access logs contain the id of the trace, which the authorizer logs.
+    The access logs and the authorizer's lines do not contain the correlation id. Lines of functions
+    contain the request's id, and the access logs contain the id of the trace, which the authorizer
+    logs.
     """
     groups = all_log_groups(cloud)
     gateway = {group: service for group, service in groups.items() if service == GATEWAY}
@@ -261,5 +262,5 @@ def _links(cloud: Cloud, correlation_id: str, traces: list[str]) -> dict[str, st
 
 
 def _escaped(text: str) -> str:
-    """Escapes a text for the URL of CloudWatch Logs Insights, which has `*` in place of `%`."""
+    """Escapes a text for the URL of CloudWatch Logs Insights, which uses `*` instead of `%`."""
     return quote(text, safe="").replace("%", "*")

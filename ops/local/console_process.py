@@ -14,8 +14,8 @@ from ops.root import PROJECT, Root
 CONSOLE = "console"
 """The name of the console's process, and of its port."""
 SMALL_HEAP = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Settings of malloc of glibc. With more arenas, threads keep more memory. With the threshold (in
-bytes), malloc returns freed memory to the system.
+"""Settings of glibc's malloc that keep the memory of the process small: fewer arenas for threads,
+and a low size in bytes from which freed memory is returned to the system.
 """
 QUICK_STOP = 3.0
 """Seconds until a console that does not stop is killed. It has no data to save."""

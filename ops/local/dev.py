@@ -47,7 +47,9 @@ DEBOUNCE = 50
 TICK = 200
 """Milliseconds between checks of the keyboard."""
 START = 90.0
-"""Seconds that the platform takes to start, until its duration on this machine is known."""
+"""Estimated seconds until the platform has started, used until its duration on this machine is
+known.
+"""
 APPLY, QUIT = "a", "q"
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
 """Suffixes of watched files. Editors also write temporary files."""
@@ -108,7 +110,8 @@ class LiveDevelopment:
                 yield_on_timeout=True,
                 stop_event=stopped,
             ):
-                # The watcher misses files that are saved before this point.
+                # The watcher misses files that are saved before it has started, so this message is
+                # printed only now.
                 if not announced:
                     announced = True
                     report(

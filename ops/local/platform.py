@@ -104,7 +104,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        # An operator's role may not do what these repairs and checks need.
+        # The repairs and checks use the root key, because an operator's role may lack the
+        # permissions.
         owner = locate(EMBEDDED, root, assumes_role=False)
         if repair_state(owner, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
@@ -251,7 +252,7 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
 def _state_copy(root: Root) -> Path:
     """Path of the copy of Terraform's state after the last complete apply.
 
-    A reset moves it away with the data.
+    A reset renames it together with the data.
     """
     return root.path / Aws.name / "terraform-state.json"
 

@@ -32,7 +32,7 @@ OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Maximum number of addresses, by IP version, that still belong to known callers.
+"""Maximum number of addresses in a range that counts as known callers, by IP version.
 
 AWS calls a bucket public if the range is larger than an IPv4 /8 or IPv6 /32.
 """

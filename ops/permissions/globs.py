@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable
 
 ANY = "\ue000"
-"""Represents `*` in a parsed pattern. Texts with private-use characters cannot be compared."""
+"""Represents `*` in a parsed pattern. Texts that contain such private-use characters cannot be
+compared.
+"""
 ONE = "\ue001"
 """Represents `?` in a parsed pattern."""
 FIRST_VARIABLE = 0xF0000

@@ -274,8 +274,8 @@ def _reasons(
             yield Reason(rule.id, verdict, rule.text.format(detail=detail))
     elif rule.becomes or rule.order:
         if found and _meets_only(rule, change, rule.attribute or rule.attributes):
-            # A rule that matches any change of the attribute has one reason, even if several parts
-            # of the attribute change.
+            # A rule that matches any change of the attribute yields one reason, even if several
+            # parts of the attribute change.
             shortened = found[:1] if rule.becomes == "changed" else found
             for item in shortened:
                 yield Reason(

@@ -22,11 +22,11 @@ STYLES = {
 DIFFERENCES_SHOWN = 12
 """Maximum differences shown per change in a terminal. The other formats show all differences."""
 DECISIONS_SHOWN = 20
-"""Maximum groups of changes to decide about that are shown in a terminal."""
+"""Maximum number of groups that are shown in a terminal as changes to decide about."""
 PATHS_SHOWN = 5
-"""Maximum resources named per group of changes to decide about."""
+"""Maximum number of resources that are named for each group of changes to decide about."""
 SERVICES_SHOWN = 10
-"""Maximum services whose cost changes that are shown in a terminal."""
+"""Maximum number of services with changed costs that are shown in a terminal."""
 
 
 def review_lines(review: Review) -> Iterator[Text]:

@@ -67,7 +67,7 @@ def remove_community(cloud: Cloud) -> list[str]:
 def _require_local(cloud: Cloud) -> None:
     if cloud.environment.name != EMBEDDED:
         raise OperatorError(
-            f"ops seed works only on {EMBEDDED}: demonstration data do not belong in"
+            f"ops seed works only on {EMBEDDED}: demonstration data does not belong in"
             f" {cloud.environment.name}"
         )
 

@@ -23,7 +23,7 @@ from ops.smoke.transport import (
 )
 
 WORKERS = 4
-"""Number of suites that run in parallel. A larger number makes runs hardly faster."""
+"""Number of suites that run in parallel. A larger number would hardly make runs faster."""
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403

@@ -24,8 +24,11 @@ TIMEOUT = 30.0
 RESUMING = "database_unavailable"
 """The code of a response while the database resumes from a pause."""
 RESUME_ATTEMPTS = 5
-"""Maximum number of attempts of a request. Each takes 7 s and waits for 5 s (Retry-After), and a
-database that was paused for a day resumes in more than 30 s."""
+"""Maximum number of attempts of a request.
+
+An attempt takes 7 s, and is followed by a wait of 5 s (Retry-After). A database that was paused for
+a day takes more than 30 s to resume.
+"""
 UPGRADED = 101
 """The HTTP status of an opened WebSocket."""
 
@@ -91,8 +94,8 @@ class Http:
     Args:
         address: the URL of the REST API.
         socket_address: the URL of the WebSocket API.
-        authority: the path of a PEM file with the trusted certificate authorities. The default are
-            the system's authorities.
+        authority: the path of a PEM file with the trusted certificate authorities. By default, the
+            authorities of the operating system.
         sleep: waits for a number of seconds.
     """
 

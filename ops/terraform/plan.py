@@ -262,7 +262,9 @@ class Plan:
     deferred: tuple[Deferral, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     complete: bool = True
-    """False if another plan is necessary afterwards: this one has targets or defers changes."""
+    """False if another plan is necessary after the apply, because this one is limited to targets or
+    defers changes.
+    """
 
     @cached_property
     def changes(self) -> tuple[Change, ...]:

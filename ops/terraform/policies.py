@@ -434,8 +434,8 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         and wide.variables == narrow.variables
     ):
         return True
-    # If it is unclear what a pattern matches, the narrow statement is assumed to match more and the
-    # wide one to match less. For NotResource, the opposite applies.
+    # If it is unclear what a pattern matches, the comparison assumes that the narrow statement
+    # matches more and the wide one less. For NotResource, it assumes the opposite.
     these = narrow.parsed_resources(certain=narrow.excludes_resources)
     those = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:

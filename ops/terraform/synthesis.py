@@ -76,7 +76,7 @@ def synthesize(
 
 
 def _delete_incomplete_stacks(out: Path) -> None:
-    """Deletes files that a killed program, or one on a full disk, has written only in part."""
+    """Deletes stacks that are incomplete because synthesis was killed or the disk was full."""
     for file in out.glob("stacks/*/cdk.tf.json"):
         try:
             json.loads(file.read_bytes())

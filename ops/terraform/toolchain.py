@@ -216,7 +216,9 @@ def _first_mirror(candidates: Iterable[Path]) -> Path | None:
 
 
 QUIET_NODE = "--no-deprecation"
-"""Hides Node's warnings about deprecated functions, which only the makers of jsii can replace."""
+"""Hides Node's warnings about deprecated functions, because only the authors of jsii can remove the
+calls.
+"""
 
 
 def cdk_directory(project: Path = PROJECT) -> Path:

@@ -15,12 +15,17 @@ from ops.cloud import Cloud
 INTERVAL = 10.0
 """Seconds between two checks."""
 BASELINE = 3600.0
-"""Seconds before the release, during which the old version's latency is measured."""
+"""Length in seconds of the period before the release for which the old version's latency is
+measured.
+"""
 ERROR_RATE = 0.01
-"""Maximum fraction of failed invocations. In fewer than 100 invocations, one failure exceeds it."""
+"""Maximum fraction of failed invocations.
+
+With fewer than 100 invocations, a single failure exceeds it.
+"""
 SLOWER = 2.0
-"""Maximum p99 latency of a new version, as a multiple of the old version's p99 latency."""
-SLOW_FLOOR = 2000.0
+"""Maximum ratio of a new version's p99 latency to that of the old version."""
+MINIMUM_SLOW_P99 = 2000.0
 """Milliseconds. A p99 latency below this limit never counts as too slow. The first requests are
 slow because they open connections."""
 METRIC_PERIOD = 60
@@ -99,8 +104,8 @@ class Bake:
         dimensions = {"FunctionName": item.function}
         if self._by_version:
             dimensions["Resource"] = f"{item.function}:{ALIAS}"
-        # The limit is based on the median of all minutes. One slow minute would raise a limit that
-        # is based on the maximum.
+        # The limit is based on the median of all minutes. If it were based on the maximum, one slow
+        # minute would raise it.
         start = self._begun - BASELINE
         return self._read(dimensions, start, self._begun, combine_p99=median)["Duration"]
 
@@ -168,7 +173,7 @@ class Bake:
             startTime=int(self._begun * 1000),
             filterPattern=FAILURES,
         )
-        # The embedded AWS may ignore the prefix and the pattern, so the code checks both again.
+        # The embedded AWS may ignore the prefix and the pattern, so the result is filtered again.
         return sum(
             event["logStreamName"].startswith(prefix) and _is_failure(event["message"])
             for page in pages
@@ -194,7 +199,8 @@ def judge(service: str, figures: Figures, before: float) -> list[str]:
     """Returns the problems that a version's figures show.
 
     Args:
-        before: The old version's p99 in milliseconds. 0 if unknown: then only SLOW_FLOOR applies.
+        before: The old version's p99 in milliseconds. If it is 0 (unknown), only MINIMUM_SLOW_P99
+            applies.
     """
     problems = []
     bad = figures.errors + figures.failures
@@ -202,7 +208,7 @@ def judge(service: str, figures: Figures, before: float) -> list[str]:
         kinds = [(figures.errors, "failed invocations"), (figures.failures, "5xx responses")]
         counts = " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
         problems.append(f"{service} has {counts} in {figures.invocations:.0f} invocations")
-    limit = max(SLOWER * before, SLOW_FLOOR)
+    limit = max(SLOWER * before, MINIMUM_SLOW_P99)
     if figures.p99 > limit:
         problems.append(
             f"{service} is slow: its p99 is {figures.p99:.0f} ms, the old version's is"

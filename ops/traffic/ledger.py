@@ -41,9 +41,9 @@ LOCK_KEY = {"service": {"S": "#lock"}, "released_at": {"S": "#lock"}}
 
 Kind = Literal["release", "rollback", "apply", "function"]
 """The kind of command that shifted the traffic. `function` means `ops deploy-function`."""
-Outcome = Literal["running", "promoted", "put back", "failed", "abandoned"]
+Outcome = Literal["running", "promoted", "rolled back", "failed", "abandoned"]
 """`abandoned`: the release command was killed before it completed.
-`put back`: the release was rolled back."""
+`rolled back`: all traffic was shifted back to the old version."""
 
 
 @dataclass(frozen=True)

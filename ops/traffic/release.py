@@ -39,7 +39,9 @@ BAKE = 300.0
 
 
 class RolledBackError(OperatorError):
-    """Raised if a new version failed in the bake period. The old version has all traffic again."""
+    """Raised if a new version failed in the bake period and the old version has all traffic
+    again.
+    """
 
 
 @dataclass(frozen=True)
@@ -314,10 +316,10 @@ class Releaser:
                         f"Traffic: all requests to {record.service} are back on version"
                         f" {record.from_version}"
                     )
-                # Another process has changed the alias in the meantime.
+                # Another process has changed the alias since it was read.
                 except OperatorError as refused:
                     report(str(refused))
-            self._ledger.finish(record, "put back" if shifted else "failed", reason[:1000])
+            self._ledger.finish(record, "rolled back" if shifted else "failed", reason[:1000])
 
     def _record(self, live: Live, version: Version, kind: Kind) -> Record:
         return Record(
@@ -560,7 +562,9 @@ def roll_back_service(
 
 @contextmanager
 def announced(notifier: Notifier, news: News) -> Iterator[None]:
-    """Publishes to the alerts topic when a `with` block starts, succeeds, fails or rolls back."""
+    """Publishes a message to the alerts topic when a `with` block starts, succeeds, fails or rolls
+    back.
+    """
     notifier.publish("started", news)
     try:
         yield

@@ -16,7 +16,9 @@ SUFFIX = "-dlq"
 BATCH = 10
 """Maximum messages per call of SQS."""
 TARGET = "TARGET_ARN"
-"""The message attribute with the ARN of the target to which EventBridge failed to deliver."""
+"""The message attribute with the ARN of the target to which EventBridge could not deliver the
+event.
+"""
 
 Message = Mapping[str, Any]
 

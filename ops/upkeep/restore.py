@@ -26,7 +26,7 @@ SUFFIX = "drill"
 """Suffix in the names of the restored copies."""
 
 BUCKETS = 256
-"""Number of groups into which items are divided. Each group has a checksum.
+"""Number of groups into which items are divided, each with a checksum.
 
 The migration function uses the same number.
 """
@@ -45,9 +45,9 @@ Fingerprint = Mapping[str, Mapping[str, tuple[int, str]]]
 class Comparison:
     """The result of comparing a copy with its original.
 
-    Rows that are written during the drill may be missing in the copy. The original is therefore
-    read twice, before and after the restored point in time. Groups of rows that changed in between
-    are not compared.
+    The copy may lack rows that are written during the drill. The original is therefore read twice,
+    before and after the restored point in time. Groups of rows that changed in between are not
+    compared.
     """
 
     what: str
@@ -64,7 +64,10 @@ class Comparison:
 
     @property
     def same(self) -> bool:
-        """True if all compared groups are equal. False if groups exist but none was comparable."""
+        """True if all compared groups are equal.
+
+        False if they differ, or if all groups changed during the drill.
+        """
         return not self.differing and (self.compared > 0 or self.groups == 0)
 
     def line(self) -> str:

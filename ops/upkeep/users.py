@@ -25,14 +25,14 @@ class Role(StrEnum):
 
 
 class _Sessions:
-    """The sessions of an environment, which remember the roles of their users."""
+    """The sessions of an environment, which contain cached roles of their users."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._dynamodb = cloud.client("dynamodb")
         self._table = f"auth-sessions-{cloud.environment.name}"
 
     def forget(self, user_id: str) -> None:
-        """Removes the remembered roles from the sessions of a user."""
+        """Removes the cached roles from the sessions of a user."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
             IndexName="user-id-index",
@@ -40,7 +40,8 @@ class _Sessions:
             ExpressionAttributeValues={":user": {"S": user_id}},
         )
         for item in (item for page in pages for item in page["Items"]):
-            # Without the condition, the update would store a session that was just revoked again.
+            # Without the condition, the update would recreate a session that was revoked in the
+            # meantime.
             with suppress(self._dynamodb.exceptions.ConditionalCheckFailedException):
                 self._dynamodb.update_item(
                     TableName=self._table,

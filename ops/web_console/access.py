@@ -37,9 +37,9 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 class Guard:
     """ASGI middleware that rejects every request that is not from the console's own pages.
 
-    The check of the Host header defeats DNS rebinding, the check of Origin requests from other
-    sites. The token keeps out other users of this machine. The first request has it in its
-    address, later ones in a cookie that scripts cannot read.
+    The check of the Host header prevents DNS rebinding, and the check of Origin rejects requests
+    from other sites. Other users of this machine do not know the token. The first request contains
+    it in its URL, and later requests in a cookie that scripts cannot read.
 
     Args:
         port: The port of the console, which is part of Host and Origin.

@@ -44,7 +44,9 @@ ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPErro
 REPORT_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 )
-"""The policy of the review's page: it has inline styles, and runs no script."""
+"""The Content-Security-Policy of the review's page, which contains inline styles and runs no
+script.
+"""
 
 Action = Callable[[dict[str, Any]], Any]
 KEPT = (bytes, bytearray)

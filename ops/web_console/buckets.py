@@ -11,7 +11,7 @@ from ops.errors import OperatorError
 from ops.web_console.source import Source
 
 SUFFIX = "_bucket"
-"""The ending of outputs that name buckets. The state bucket's contents are never shown."""
+"""The ending of the outputs that name buckets. The output of the state bucket is omitted."""
 STATE = "state_bucket"
 PAGE = 200
 """Number of objects that one request lists."""

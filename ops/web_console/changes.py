@@ -45,7 +45,8 @@ REPORTS: Mapping[str, Report] = {
 
 
 class Reports:
-    """The latest result of each command, kept in the root across restarts of the console.
+    """The latest result of each command, stored in the root so that it survives restarts of the
+    console.
 
     The commands run as separate processes, so that their memory is released when they end.
     """

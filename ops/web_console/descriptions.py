@@ -12,7 +12,7 @@ from botocore.loaders import JSONFileLoader, Loader
 
 
 class ShortFiles(JSONFileLoader):
-    """Reads botocore's files without their documentation, which is more than half of them."""
+    """Reads botocore's files without their documentation, which is more than half of their size."""
 
     def load_file(self, file_path: str) -> Any:
         """Returns the content of the file with this path and one of botocore's endings, or None."""

@@ -37,7 +37,7 @@ data, and CloudWatch's namespace, dimension, metric and statistic.
 AGE_INTERVAL = 20.0
 """Seconds between two reads of a dead-letter queue for its oldest message.
 
-Each counts as a receive.
+SQS counts each read as a receive.
 """
 
 PAGES = {

@@ -22,8 +22,9 @@ _REFERENCE = re.compile(
 )
 """Names of values that only refer to a secret, such as JWT_SECRET_PARAMETER."""
 PRIVATE_TABLES = ("platform-authors", "platform-idempotency", "chat-tickets")
-"""Tables of which the console shows only the keys: authors of anonymous posts, stored responses,
-tickets.
+"""Tables that contain private data: authors of anonymous posts, stored responses and tickets.
+
+The console shows only their keys.
 """
 
 

@@ -10,7 +10,10 @@ from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource
 
 LEAST_AWAKE = 0.5
-"""Aurora capacity units of an instance that could pause, while it has connections."""
+"""Minimum capacity of an instance that is able to pause, while it has connections.
+
+In Aurora capacity units.
+"""
 PAUSE_AFTER = 300
 """Seconds without connections after which Aurora pauses by default."""
 IDLE_CONNECTION = 60
@@ -122,6 +125,6 @@ def key(resource: BillableResource, month: Month) -> Iterator[Line]:
     yield Line("kms.requests", month.used["requests"])
 
 
-# All storage has the price of S3 Standard, the most expensive class in use.
+# All storage is priced as S3 Standard, the most expensive storage class in use.
 charge_usage("aws_s3_bucket", storage_gb="s3.storage", writes="s3.writes", reads="s3.reads")
 charge_usage("aws_secretsmanager_secret", monthly="secrets.secret", requests="secrets.requests")

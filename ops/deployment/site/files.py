@@ -18,7 +18,9 @@ CONFIG = "config.json"
 IMMUTABLE = "public, max-age=31536000, immutable"
 """Cache-Control of assets. One year is the conventional maximum of max-age."""
 REVALIDATE = "no-cache"
-"""Cache-Control of other files. Browsers and CloudFront ask for a newer version before each use."""
+"""Cache-Control of other files. Browsers and CloudFront check for a newer version before each
+use.
+"""
 
 _GENERATED_FOLDERS = ("_app/immutable/", "_astro/", "_next/static/", "_nuxt/")
 """Folders to which only SvelteKit, Astro, Next and Nuxt write. All their files are immutable."""
@@ -28,8 +30,8 @@ _HASH = re.compile(r"(?:^|[.-])(?P<hash>[0-9A-Za-z_-]{8}|[0-9a-f]{8,64}|[0-9A-Z]
 """A content hash at the end of a name: Vite writes index-DiwrgTda.js, webpack main.8e1d37fd.js."""
 _WORDS = re.compile(r"(?:[a-z]{2,})?(?:[A-Z]+[a-z]{2,})*[A-Z]*[0-9]*|[0-9]+x[0-9]+")
 """Words, numbers and sizes, which can be as long as a hash: darkMode, version2, 20261129, 512x1024.
-If a hash is taken for a word, browsers make one more request. If a word is taken for a hash, they
-keep an old file for a year.
+If a hash is mistaken for a word, browsers make an additional request. If a word is mistaken for a
+hash, browsers can show an old file for a year.
 """
 
 _TYPES = {

@@ -16,7 +16,7 @@ DESCRIPTION = PROJECT / "docs" / "api" / "openapi.json"
 VENDORED = PROJECT / "node_modules" / "swagger-ui-dist"
 VENDORED_FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
 LICENSE = "swagger-ui-bundle.js.LICENSE.txt"
-"""The first line of the script names this file, so it keeps its name."""
+"""The license of Swagger UI. It keeps its name, to which the first line of the script refers."""
 _REFERENCE = re.compile(r'(?P<attribute>\b(?:href|src)=")(?P<file>[^":?#]+)(?=")')
 
 

@@ -65,7 +65,7 @@ class Published:
     removed: list[str]
     """Names of the deleted files."""
     unchanged: int
-    """Number of the site's files that were already there."""
+    """Number of files that did not change."""
 
     def __str__(self) -> str:
         names = ", ".join(self.published[:SHOWN]) or "nothing to upload"
@@ -110,7 +110,7 @@ class Publisher:
         """Uploads the new and changed files of a site, and serves the site.
 
         Args:
-            source: The directory, or nothing if the site is the one that comes with the project.
+            source: The directory of the site. Empty for the site that comes with the project.
         """
         stored, last = self._list(), self._last_record()
         before = self._manifest(last)

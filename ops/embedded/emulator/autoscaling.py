@@ -94,7 +94,7 @@ def describe_targets(data: Data) -> Data:
 
 
 def select(store: AccountRegionScopedDict, data: Data) -> Iterator[Data]:
-    """Yields the entries whose identity matches the parts that a call contains."""
+    """Yields the entries that match all parameters of IDENTITY in the call."""
     for entry in store.values():
         if all(entry[name] == data[name] for name in IDENTITY if name in data):
             yield entry

@@ -10,7 +10,9 @@ from typing import Any
 REMEMBERED_CALLS = 500
 """Number of calls whose responses are kept. Clients retry within seconds of a lost response."""
 REMEMBERED_BYTES = 64 * 1024
-"""Maximum size in bytes of a kept response. Calls that create something return less."""
+"""Maximum size in bytes of a kept response. Responses of calls that create a resource are
+smaller.
+"""
 
 Message = MutableMapping[str, Any]
 Application = Callable[

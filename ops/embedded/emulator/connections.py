@@ -11,7 +11,9 @@ from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.config import Config
 
 KEEP_ALIVE = 120.0
-"""Seconds until the server closes an idle connection. Longer than the 90 of Terraform's provider.
+"""Seconds until the server closes an idle connection.
+
+Terraform's provider closes it after 90 seconds.
 """
 DESCRIPTORS = 10240
 """Maximum number of open files, the most that macOS allows a process by default."""

@@ -54,7 +54,7 @@ def follow_alias_of_websockets() -> None:
 
 
 def omit_what_aws_omits() -> None:
-    """Removes fields from responses that AWS does not return.
+    """Removes fields that AWS does not return from ministack's responses.
 
     Each of them would make Terraform change or replace a resource at every apply.
     """
@@ -118,12 +118,13 @@ def _json_parameters(parameters: dict[str, list[str]]) -> dict[str, Any]:
 
 def _omitted_members(alarm: dict[str, Any]) -> dict[str, None]:
     """Returns the members that AWS omits but ministack stores with a default value."""
-    # Times would need AWS's format. No program here reads them.
+    # Times are omitted, because they would need AWS's format and no program here reads them.
     omitted = [name for name in alarm if name.endswith("Timestamp")]
     if alarm["ExtendedStatistic"]:
         omitted.append("Statistic")
     if not alarm["MetricName"]:
-        # Each query of a metric expression has its own period and statistic.
+        # The queries of a metric expression contain these members, so AWS omits them from the
+        # alarm.
         omitted += ["MetricName", "Namespace", "Statistic", "Period"]
     return dict.fromkeys(omitted)
 
@@ -144,7 +145,7 @@ def _add_members(parent: Element, members: dict[str, Any]) -> None:
 
 
 def ignore_ports_of_rules_for_all_protocols() -> None:
-    """Makes a new security group lose its default egress rule when Terraform revokes the rule.
+    """Deletes the default egress rule of a new security group when Terraform revokes the rule.
 
     Terraform sends ports, which AWS ignores in rules for all protocols. ministack would keep the
     rule, and return it instead of the one with tags that Terraform then adds.

@@ -37,7 +37,7 @@ def verify(expected: dict[str, Any] | None = None) -> None:
         names = "".join(f"\n- {name}" for name in changed)
         versions = ", ".join(f"{package} {number}" for package, number in installed.items())
         raise ChangedInternalsError(
-            f"{versions} changed what ops/embedded/emulator replaces or reads:{names}\n"
+            f"{versions} changed internals that ops/embedded/emulator replaces or reads:{names}\n"
             "Compare each with its use in that folder, correct the use, and run"
             " `python -m tools.emulator_internals`"
         )

@@ -176,7 +176,7 @@ def store_flow_log_settings() -> None:
         response = create(parameters)
         interval = ec2._p(parameters, "MaxAggregationInterval") or AGGREGATION_INTERVAL
         for id_ in re.findall(rb"<item>(fl-\w+)</item>", response[2]):
-            # ministack's own name for the resource type, instead of AWS's.
+            # ministack's name for this resource type differs from AWS's.
             ec2._parse_tag_specs(parameters, "vpc-flow-log", id_.decode())
             flow_log = ec2._flow_logs[id_.decode()]
             flow_log["settings"] = {

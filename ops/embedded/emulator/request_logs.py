@@ -33,8 +33,8 @@ def log_requests() -> None:
 def write_to_stream_of_version() -> None:
     """Writes the logs of a function to one stream per version and day.
 
-    ministack creates a stream for each invocation. Searching the log would take as long as there
-    are invocations, and `limits` would keep only those of the last 50.
+    ministack creates a stream for each invocation. The time of a search would grow with the number
+    of invocations, and `limits` would keep only the logs of the last 50.
     """
 
     def write(
@@ -81,8 +81,8 @@ def append_lines(group: str, stream: str, lines: Iterable[str]) -> None:
 def log_rest_requests() -> None:
     """Writes the access log of REST APIs.
 
-    The function receives the request id of the access log. Responses that API Gateway itself sends
-    contain it.
+    The access log, the function, and responses that API Gateway itself sends contain the same
+    request id.
     """
     execute, build_event = (
         apigateway_v1._handle_execute_in_scope,
@@ -195,7 +195,9 @@ class LoggedWorker:
 
 
 def share_trace() -> None:
-    """Makes the authorizer and the function of a REST request use the trace of its access log."""
+    """Makes the authorizer and the function of a REST request use the trace that its access log
+    names.
+    """
     create = lambda_svc._xray_trace_id_for_invocation
 
     def find_or_create(config: dict[str, Any], inbound: str | None = None) -> str | None:

@@ -32,7 +32,7 @@ AWS_CONCURRENCY = 1_000
 LOG_END = "\x00end of invocation "
 """The beginning of the line that follows the last log line of an invocation."""
 LOG_TIMEOUT = 2.0
-"""Seconds to wait for a log line. The last line arrives about as soon as the response."""
+"""Seconds to wait for a log line. The last line usually arrives together with the response."""
 SLOT_INTERVAL = 0.02
 """Seconds between two attempts to start a waiting invocation."""
 

@@ -109,7 +109,7 @@ def test_a_faulty_release_is_detected_and_rolled_back(
     assert reason in stderr
     assert read_alias(platform) == (before, {})
     latest = read_history(platform)[0]
-    assert (latest.outcome, latest.from_version) == ("put back", before)
+    assert (latest.outcome, latest.from_version) == ("rolled back", before)
     assert "operator-test" in latest.who
 
 

@@ -73,7 +73,7 @@ def test_version_is_rolled_back_if_lambda_cannot_allocate_concurrency(world: Wor
     with pytest.raises(AllocationError, match="for version 2: FUNCTION_ERROR_INIT_FAILURE"):
         world.release("auth", PROMOTE)
     assert alias(world) == ("1", {})
-    assert world.auth_outcomes == ["put back"]
+    assert world.auth_outcomes == ["rolled back"]
 
 
 def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> None:
@@ -81,7 +81,7 @@ def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> No
     with pytest.raises(AllocationError, match="of auth is not ready after 15 minutes"):
         world.release("auth", PROMOTE)
     assert world.lambda_.updates[-1] == (AUTH, "1", {})
-    assert world.auth_outcomes == ["put back"]
+    assert world.auth_outcomes == ["rolled back"]
 
 
 def test_wait_includes_an_allocation_of_an_alias_without_weights(world: World) -> None:

@@ -35,10 +35,10 @@ def test_history_returns_the_newest_record_first(ledger: Ledger) -> None:
         RECORD, released_at="2027-01-15T09:00:00.000000Z", from_version="2", to_version="3"
     )
     ledger.begin([RECORD, later])
-    ledger.finish(RECORD, "put back", "slow")
+    ledger.finish(RECORD, "rolled back", "slow")
     first, second = ledger.history("auth")
     assert (first, first.outcome) == (later, "running")
-    assert (second.outcome, second.reason) == ("put back", "slow")
+    assert (second.outcome, second.reason) == ("rolled back", "slow")
     assert second.finished_at == "2027-01-15T08:00:00.000000Z"
     assert ledger.history("chat") == []
 

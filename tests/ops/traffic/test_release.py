@@ -73,7 +73,7 @@ def test_bad_version_is_rolled_back_and_the_reason_is_recorded(
     with pytest.raises(RolledBackError, match=reason):
         world.release()
     assert world.lambda_.updates == [(HEALTH, "1", {"2": 0.1}), (HEALTH, "1", {})]
-    assert world.record.outcome == "put back"
+    assert world.record.outcome == "rolled back"
     assert reason in world.record.reason
     assert world.topic.subjects[-1] == "dev: release health rolled back"
 
@@ -124,7 +124,7 @@ def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
         (Figures(1000, 9, 0, 100), 100, False),  # fewer than 1 % of the requests failed
         (Figures(1000, 6, 6, 100), 100, True),
         (Figures(4, 1, 0, 100), 100, True),
-        (Figures(100, 0, 0, 1900), 100, False),  # the latency is below SLOW_FLOOR
+        (Figures(100, 0, 0, 1900), 100, False),  # the latency is below MINIMUM_SLOW_P99
         (Figures(100, 0, 0, 5000), 3000, False),  # the latency is less than twice the old version's
         (Figures(100, 0, 0, 6100), 3000, True),
         (Figures(0, 0, 0, 0), 0, False),

@@ -81,7 +81,7 @@ class Journal:
     def read(self) -> Iterator[list[Record]]:
         """Yields the lines of all segments in order. Adds damaged segments to `self.damaged`.
 
-        Skips an incomplete last line: it remains from a kill or a power failure.
+        Skips an incomplete last line, which a kill or a power failure leaves.
         """
         for segment in self._segments():
             with segment.open(encoding="utf-8", errors="replace") as lines:

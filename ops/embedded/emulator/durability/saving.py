@@ -57,7 +57,9 @@ JOURNALED = frozenset(
     | {"SendMessage", "SendMessageBatch", "DeleteMessage", "DeleteMessageBatch", "PutEvents"}
     | {"ReceiveMessage", "ChangeMessageVisibility", "ChangeMessageVisibilityBatch"}
 )
-"""Actions after which no save is needed: the journal has their changes, or they are temporary."""
+"""Actions after which no save is needed, because the journal contains their changes or the changes
+are temporary.
+"""
 READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", "Head")
 """Name prefixes of actions that only read."""
 VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
@@ -385,14 +387,14 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
             changes.setdefault(module, []).append(since)
         elif kind == "saved" and isinstance(rest[0], dict):
             for module, since in rest[0].items():
-                # A save also contains earlier changes. Uses the order of the records, because the
-                # clock may have been set back.
+                # A save also contains earlier changes. The order of the records decides which are
+                # earlier, because the clock may have been set back.
                 times = changes.get(module, [])
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # After each start, the server writes `loaded`. Before that, it has reported the lost
-            # changes, so they are not unsaved any more.
+            # The server writes `loaded` after each start. By then, it has reported the changes that
+            # were lost, so they no longer count as unsaved.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 
