@@ -1,6 +1,6 @@
 """The generated descriptions in docs/api, and checks of responses, frames and events against them.
 
-Schemas are strict here: an object has no other properties than those that are described.
+The checks are strict: an object may have only the properties that its schema describes.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ Json = Mapping[str, Any]
 Schema = Json
 
 _OPEN = {"Problem"}
-"""Components with properties that are not described: RFC 9457 allows them in errors."""
+"""Schemas whose objects may have other properties too. RFC 9457 allows them in problem
+documents.
+"""
 
 _ANY_PROBLEM: Json = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
 }
 _HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Correlation-Id")
-"""Headers that a response may only have if they are described."""
+"""Headers that a response may have only if its description lists them."""
 
 
 class Document:
-    """An API description, with its references resolved and with validators of its schemas."""
+    """An API description that resolves references and validates values against its schemas."""
 
     def __init__(self, document: Json) -> None:
         self.content = document
@@ -65,7 +67,7 @@ class Document:
         return self._validators[key]
 
     def errors(self, schema: Json, value: Any) -> list[str]:
-        """Returns a sentence for each difference of a value from a schema."""
+        """Returns a sentence for each way in which a value violates a schema."""
         validator = self.validator(schema)
         if validator.is_valid(value):
             return []
@@ -75,7 +77,7 @@ class Document:
         ]
 
     def body_errors(self, headers: Mapping[str, str], body: bytes, content: Json) -> Iterator[str]:
-        """Yields a sentence for each difference of a response's body from its described
+        """Yields a sentence for each difference between a response's body and its described
         `content`.
         """
         media_type = headers.get("Content-Type", "") if body else None
@@ -121,7 +123,7 @@ class Described:
 
     @property
     def query(self) -> Schema:
-        """The schema of an object with the parameters of the query."""
+        """The schema of an object that contains the query parameters."""
         parameters = self.parameters("query")
         return {
             "properties": {p["name"]: p["schema"] for p in parameters},
@@ -130,7 +132,7 @@ class Described:
 
     @property
     def body(self) -> Schema | None:
-        """The schema of the request's body, or None without one."""
+        """The schema of the request's body, or None if the operation has no body."""
         if "requestBody" not in self.content:
             return None
         schema: Json = self.content["requestBody"]["content"]["application/json"]["schema"]
@@ -145,7 +147,7 @@ class Described:
         }
 
     def defects(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
-        """Yields a sentence for each difference of a response from its description."""
+        """Yields a sentence for each difference between a response and its description."""
         response = self.responses.get(status)
         if response is None:
             yield f"{self.name} does not describe the status {status}"
@@ -211,10 +213,10 @@ class ApiDescription:
     def defects(
         self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
     ) -> list[str]:
-        """Returns a sentence for each difference of a response from the description.
+        """Returns a sentence for each difference between a response and the description.
 
-        At an address without an operation, the only allowed responses are problem documents and
-        those to preflights.
+        A request to a path without an operation may get only a problem document, or 204 if it is a
+        preflight.
         """
         operation = self.find(method, path)
         if operation:
@@ -230,11 +232,11 @@ class ApiDescription:
 
 
 class MessageDescription:
-    """The AsyncAPI description: frames of the WebSocket API.
+    """The AsyncAPI description of the WebSocket API's frames.
 
     Attributes:
         document: the document.
-        actions: the schema of the client's frame for each action.
+        actions: the schemas of the frames that clients send, by action.
     """
 
     def __init__(self, document: Json) -> None:
@@ -252,7 +254,7 @@ class MessageDescription:
         return cls(json.loads(ASYNCAPI.read_text(encoding="utf-8")))
 
     def defects(self, frame: Json) -> list[str]:
-        """Returns a sentence for each difference of a frame of the server from its description."""
+        """Returns a sentence for each difference between a server's frame and its description."""
         is_ack = frame["type"] == "ack"
         name = f"{frame['action']}.ack" if is_ack else frame["type"]
         if name not in self._frames:
@@ -263,7 +265,7 @@ class MessageDescription:
 
 @functools.cache
 def event_validator(source: str, type_: str) -> Draft4Validator:
-    """Returns the validator of an event. Its schema is the one for EventBridge's schema
+    """Returns a validator of events of this type, with the schema in EventBridge's schema
     registry.
     """
     file = DIRECTORY / "events" / f"{source}@{type_}.json"

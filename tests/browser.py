@@ -29,14 +29,17 @@ FLAGS = [
 ]
 
 PATIENCE = 60_000
-"""Milliseconds for which tests wait for a page. Other tests use the machine at the same time."""
+"""Milliseconds that tests wait for a page.
+
+Long, because other tests use the machine at the same time.
+"""
 
 
 @contextmanager
 def open_browser(*flags: str) -> Iterator[Browser]:
-    """Starts Chromium. Without Chromium, the test is skipped, except in CI, where it fails."""
+    """Starts Chromium. If it is not installed, the test fails in CI, and is skipped elsewhere."""
     if CHROMIUM is None:
-        assert "CI" not in os.environ, "CI has a Chromium: .ci/run installs it"
+        assert "CI" not in os.environ, "CI has no Chromium: .ci/run must install it"
         pytest.skip("there is no Chromium on the PATH")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])

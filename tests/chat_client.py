@@ -156,8 +156,8 @@ class ChatClient:
             task.cancel()
 
     def _fail_requests(self, error: GatewayError) -> None:
-        """Fails all requests that have no response yet, because the error does not name its
-        request.
+        """Fails all requests that wait for a response, because the error does not name the request
+        that caused it.
         """
         for response in self._waiting.values():
             if not response.done():

@@ -14,7 +14,7 @@ from lambdas.server_frames import ACKS, SERVER_FRAMES
 from tools.api.operations import read_response
 
 UNDOCUMENTED = {500, 504}
-"""Statuses of failures of the platform itself, which every route may have."""
+"""Statuses of failures of the platform itself. Any route may return them without declaring them."""
 
 _DETAILS = {type_.__name__: Detail[type_] for types in EVENTS.values() for type_ in types}  # type: ignore[valid-type]
 _FRAMES = {type_.__struct_config__.tag: type_ for type_ in SERVER_FRAMES}
@@ -39,8 +39,12 @@ def check_response(
     assert status == route.status, f"{name} declares {route.status}, not {status}"
     declared = read_response(operation)
     lower = {header.lower() for header in headers}
-    assert ("etag" in lower) == declared.is_versioned, f"{name}: ETag"
-    assert ("location" in lower) == (status == 302), f"{name}: Location"
+    assert ("etag" in lower) == declared.is_versioned, (
+        f"{name}: exactly the routes with versions return an ETag"
+    )
+    assert ("location" in lower) == (status == 302), (
+        f"{name}: exactly the redirects (302) have a Location header"
+    )
     if declared.body is None:
         assert not text, f"{name} declares no body"
     else:

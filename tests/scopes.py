@@ -13,7 +13,8 @@ of theirs would delay its start, because it needs the processors.
 """
 _OPERATIONS = (
     f"{E2E}operations/",
-    # Every deployment publishes the project's site, which these modules replace or read.
+    # These modules replace or read the project's site, which every deployment publishes. So they
+    # must not run at the same time as deployments.
     f"{E2E}browser/",
     f"{E2E}edge/test_site.py",
     f"{E2E}edge/test_tls.py",

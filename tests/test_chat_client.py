@@ -1,4 +1,4 @@
-"""Tests how the tests' chat client handles errors of API Gateway instead of the service."""
+"""Tests how the chat client of the tests handles errors of API Gateway itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ async def fetch_nothing(room: str, after: int) -> list[dict[str, Any]]:
     return []
 
 
-def test_the_client_repeats_a_message_after_an_error_of_the_gateway() -> None:
+def test_the_client_resends_a_message_after_an_error_of_the_gateway() -> None:
     frames: list[dict[str, Any]] = []
 
     async def respond(connection: ServerConnection) -> None:

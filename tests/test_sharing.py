@@ -14,7 +14,7 @@ import pytest
 from tests.e2e.support.sharing import Sharing
 
 SHORT = 0.3
-"""Seconds in which a process that need not wait gets the platform."""
+"""Seconds within which a process that does not have to wait can use the platform."""
 LONG = 30.0
 """Seconds until a test fails because a process still waits."""
 

@@ -26,7 +26,7 @@ class Session {
   #timer;
   #tokens = null;
 
-  /** `changed` is called with a description after each change. */
+  /** Calls `changed` with a sentence about the session after each change. */
   constructor(apiUrl, changed) {
     this.#apiUrl = apiUrl;
     this.#changed = changed;
@@ -61,7 +61,7 @@ class Session {
     }
   }
 
-  /** Uses the tokens in a response of login or anonymous. */
+  /** Uses the tokens in a response of the routes `login` and `anonymous`. */
   adopt(tokens) {
     this.#tokens = tokens;
     clearTimeout(this.#timer);
@@ -108,7 +108,7 @@ class Session {
   }
 }
 
-/** Replaces parts of Swagger UI that this page replaces, or that screen readers cannot use. */
+/** Hides parts of Swagger UI that this page has itself, and corrects parts for screen readers. */
 const adaptComponents = ({ React }) => ({
   wrapComponents: {
     // The page has its own heading and log-in, and one server.
@@ -116,7 +116,7 @@ const adaptComponents = ({ React }) => ({
     ServersContainer: () => () => null,
     AuthorizeBtnContainer: () => () => null,
     authorizeOperationBtn: () => () => null,
-    // A link inside a button. The button already changes the address.
+    // Replaces a link inside a button. The button already changes the address.
     DeepLink: () => ({ text }) => React.createElement("span", null, text),
     FilterContainer: (Filter) => (props) =>
       React.createElement("search", { "aria-label": "Routes" }, React.createElement(Filter, props)),
@@ -140,7 +140,7 @@ function followColorScheme() {
 function showReference(config, description, session) {
   description.servers = [{ url: config.apiUrl, description: config.environment }];
   for (const operation of Object.values(description.paths).flatMap(Object.values)) {
-    // Swagger UI takes an underscore in the address of a route for a space.
+    // Swagger UI reads an underscore in the address of a route as a space.
     operation.operationId = operation.operationId.replaceAll("_", "-");
   }
   window.SwaggerUIBundle({

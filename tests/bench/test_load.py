@@ -1,4 +1,6 @@
-"""Tests the load generator: planned times, latencies, figures, and coordinated omission."""
+"""Tests the load generator: when it sends requests, the latencies and other figures that it
+reports, and that it avoids coordinated omission.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ from ops.capacity.model import load_model
 
 INTERVAL = 0.02
 STALL = 0.4
-"""Seconds that the local server takes for one of the requests."""
+"""Seconds that the local server needs for request number STALLED.
+
+Other requests take almost no time.
+"""
 STALLED = 5
 SEEDED = Random(1)  # noqa: S311
 
@@ -62,7 +67,7 @@ def test_fixed_arrivals_have_equal_intervals_and_random_ones_do_not() -> None:
     assert [arrival.second for arrival in fixed] == pytest.approx([n / 10 for n in range(1, 21)])
     random = plan_arrivals([Phase(200, 10, 10)], {"a": 1}, SEEDED, is_poisson=True)
     gaps = [b.second - a.second for a, b in itertools.pairwise(random)]
-    # The standard deviation of exponential distances is their mean.
+    # The standard deviation of exponentially distributed gaps equals their mean.
     mean = sum(gaps) / len(gaps)
     deviation = (sum((gap - mean) ** 2 for gap in gaps) / len(gaps)) ** 0.5
     assert deviation == pytest.approx(mean, rel=0.1)
@@ -70,7 +75,8 @@ def test_fixed_arrivals_have_equal_intervals_and_random_ones_do_not() -> None:
 
 @contextmanager
 def run_server() -> Iterator[tuple[str, list[float]]]:
-    """Runs a server that handles one request at a time, and request STALLED slowly.
+    """Runs a server that handles one request at a time, and needs STALL seconds for request number
+    STALLED.
 
     Yields its address and the seconds that it spent on each request.
     """
@@ -95,7 +101,7 @@ def run_server() -> Iterator[tuple[str, list[float]]]:
         thread.join()
 
 
-def test_a_slow_response_is_not_omitted_from_the_requests_that_wait_for_it() -> None:
+def test_latencies_include_the_wait_for_an_earlier_slow_response() -> None:
     async def load(address: str) -> Measured:
         pool = urllib3.PoolManager(retries=False)
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
@@ -108,19 +114,19 @@ def test_a_slow_response_is_not_omitted_from_the_requests_that_wait_for_it() -> 
 
     with run_server() as (address, server_seconds):
         measured = asyncio.run(load(address))
-    # Most requests took the server itself little time.
+    # The server itself handled most requests quickly.
     assert statistics.median(server_seconds) < STALL / 4
     latencies = [sample.latency for sample in measured.samples]
     assert len(latencies) == 40
     assert latencies[STALLED] >= STALL
-    # Later requests waited for the rest of the stall.
+    # Later requests waited until the slow one was finished.
     for later in range(1, 10):
         assert latencies[STALLED + later] >= STALL - later * INTERVAL - 0.005
     waiting = STALL / 2 / INTERVAL
     assert sum(latency > STALL / 2 for latency in latencies) >= waiting
 
 
-def test_no_request_waits_for_the_response_to_another() -> None:
+def test_requests_are_sent_without_waiting_for_earlier_responses() -> None:
     async def load() -> Measured:
         every_request = asyncio.Barrier(20)
 
@@ -134,7 +140,7 @@ def test_no_request_waits_for_the_response_to_another() -> None:
     assert [sample.problem for sample in measured.samples] == [""] * 20
 
 
-def test_a_late_client_does_not_shorten_latencies() -> None:
+def test_latencies_start_at_the_planned_time_even_if_the_client_is_late() -> None:
     async def perform(attempt: Attempt) -> None:
         with attempt.step("busy"):
             time.sleep(0.1)  # delays the start of the client's next requests
@@ -169,7 +175,7 @@ def test_a_request_without_a_response_is_counted() -> None:
     assert [sample.problem for sample in measured.samples] == [UNFINISHED]
 
 
-def test_a_stopped_load_keeps_what_was_measured() -> None:
+def test_an_interrupted_load_returns_the_samples_of_all_started_requests() -> None:
     async def load() -> Measured:
         stop = asyncio.Event()
 
@@ -230,7 +236,7 @@ def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
     assert step.rows[1] == Row("GET /a", 1, 1, {}, {50: None, 95: None, 99: None}, None)
 
 
-def test_the_mix_is_that_of_the_model_with_the_empty_function() -> None:
+def test_the_mix_has_the_models_weights_and_a_share_of_the_baseline_function() -> None:
     model = load_model()
     weights = mix(model)
     assert weights["GET /v1/posts"] / weights["frame send_message"] == 8 / 20

@@ -1,4 +1,4 @@
-"""Tests the figures of the soak."""
+"""Tests the figures that the soak test reports."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ def sample(requests: int, disk: float) -> Sample:
     return Sample(0, requests, 900, 150, 270, disk, 20, 1)
 
 
-def test_the_growth_of_the_disk_is_that_of_the_second_half() -> None:
+def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
     first = [sample(number * 100, 500 - number) for number in range(10)]
-    # 0.02 MB for 100 requests are 200 bytes for each. A full save adds and removes 5 MB.
+    # 0.02 MB for 100 requests are 200 bytes per request. Each full save adds 5 MB, which are
+    # deleted again.
     second = [
         sample(1000 + number * 100, 300 + number * 0.02 + (5 if number in {3, 6} else 0))
         for number in range(10)

@@ -19,12 +19,12 @@ from tests.scopes import USE, find_scope
 
 HERE = Path(__file__).parent
 RUN_FIRST = ("test_plan.py",)
-"""Modules that need a platform that was applied only once."""
+"""Test modules that run first, because they need a platform that was applied only once."""
 RUN_LAST = ("test_recovery.py", "test_removal.py")
 """Modules that run alone and last. The first kills and repairs the platform, the second removes it.
 """
 TIMEOUT = 900
-"""Seconds. The first test waits until the platform has started."""
+"""Seconds that a test may take. The first test also waits until the platform has started."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +42,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """Lets tests on two workers share the platform, except for those that must be alone."""
+    """Lets tests on several workers use the platform at the same time, except for `exclusive`
+    tests.
+    """
     if not item.path.is_relative_to(HERE):  # pytest calls this hook for the tests of all folders
         return (yield)
     sharing, scope = item.config.stash[HOST].sharing, find_scope(item.nodeid)

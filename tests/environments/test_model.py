@@ -82,7 +82,7 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
     assert environment.rds == Rds(min_capacity=2.0, max_capacity=4.0)
     assert environment.function("chat").timeout == 20
     assert environment.lambdas.reserved_concurrency == 9
-    # What belongs to the target cloud stays.
+    # Values that belong to the target cloud are not copied.
     assert environment.lambdas.package_platform == "host"
     assert environment.account_id == "111122223333"
     assert environment.removal_policy == "destroy"
@@ -102,7 +102,9 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
         ("Other", "fifth.yml:1:1: like: 'Other': String should match"),
     ],
 )
-def test_the_environment_with_the_sizes_must_exist(tmp_path: Path, like: str, error: str) -> None:
+def test_copying_the_sizes_of_a_missing_environment_is_an_error(
+    tmp_path: Path, like: str, error: str
+) -> None:
     (tmp_path / "other.yml").write_text("like: fifth\n" + yaml.safe_dump(VALID))
     with pytest.raises(EnvironmentFileError) as caught:
         _load(tmp_path, f"like: {like}\n" + yaml.safe_dump(VALID))
@@ -422,7 +424,9 @@ def test_subscriptions_are_checked_even_if_other_values_are_invalid(tmp_path: Pa
 
 
 def _errors(directory: Path, **sections: Any) -> list[str]:
-    """Replaces sections of a valid environment, or removes them if None, and returns the errors."""
+    """Returns the errors of a valid environment in which sections are replaced, or removed if
+    None.
+    """
     document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
         _load(directory, yaml.safe_dump(document))

@@ -14,7 +14,7 @@ LambdaResponse = dict[str, Any]
 
 
 class FakeClock:
-    """A clock that only `advance` moves."""
+    """A clock whose time changes only when `advance` is called."""
 
     def __init__(self, now: float = NOW) -> None:
         self.now = now
@@ -23,7 +23,8 @@ class FakeClock:
         return self.now
 
     def advance(self, seconds: float) -> None:
-        # Sums of floats drift, and two steps of 1 ms could then format as the same time.
+        # Without rounding, sums of floats drift, and two times 1 ms apart could be formatted as the
+        # same time.
         self.now = round(self.now + seconds, 6)
 
 

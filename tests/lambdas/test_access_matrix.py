@@ -136,7 +136,8 @@ IDEMPOTENT = {
     "/v1/catalog/listings/{listingId}/contact",
     "/v1/ai/ask",
 }
-# POST routes for which a repetition creates nothing, or that issue tokens and signatures.
+# POST routes that create nothing, or only tokens and signatures, so that repeating a request is
+# harmless.
 NOTHING_CREATED = {
     "/v1/auth/logout",
     "/v1/auth/change-password",

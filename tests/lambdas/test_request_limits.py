@@ -144,7 +144,7 @@ def _query_fields() -> list[Any]:
 
 @pytest.mark.parametrize("value", SPELLINGS)
 @pytest.mark.parametrize(("model", "name"), _query_fields())
-def test_other_spellings_of_numbers_and_choices_in_queries_are_rejected(
+def test_a_query_accepts_only_one_spelling_of_a_number_or_choice(
     model: type[Struct], name: str, value: str
 ) -> None:
     with pytest.raises(Problem) as raised:
@@ -168,7 +168,7 @@ def _routes_with_bodies(table: Mapping[str, tuple[Route, ...]]) -> Iterator[Any]
 def test_an_unknown_field_of_a_body_returns_422(service: str, route: Route) -> None:
     handler = import_module(f"lambdas.{service}.handler")
     (api,) = (value for name, value in vars(handler).items() if _is_api(name, value, handler))
-    # The collaborators accept every call.
+    # The mocks accept every call of the operation.
     with_mocks = type("Mocked", (api,), {"__getattr__": lambda _self, _name: MagicMock()})
     operation = getattr(object.__new__(with_mocks), route.operation)
     event = rest_event(route.method, route.path, {"unknownField": 1})

@@ -100,7 +100,7 @@ def test_every_list_accepts_limit_and_cursor() -> None:
     assert [name for name, query in lists.items() if not issubclass(query or int, PageQuery)] == []
 
 
-def test_the_documented_statuses_follow_from_the_route() -> None:
+def test_the_documented_statuses_follow_from_the_declaration_of_the_route() -> None:
     always = {400, 403, 413, 429, 503}
     assert Route("GET", "/v1/x", PUBLIC, "x").statuses == {200, *always}
     assert Route("DELETE", "/v1/x/{xId}", AUTHENTICATED, "x", 204).statuses == {

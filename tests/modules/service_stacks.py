@@ -1,4 +1,6 @@
-"""Synthesizes both APIs and all services in one stack, with stand-ins for other modules."""
+"""Synthesizes both APIs and all services in one stack, with fixed values in place of the resources
+of other modules.
+"""
 
 from __future__ import annotations
 

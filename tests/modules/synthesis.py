@@ -38,7 +38,8 @@ class Synthesized:
             if all(item.get(key) == value for key, value in attributes.items())
         ]
         assert len(matches) == 1, (
-            f"{len(matches)} of {type_} with {attributes}: {[sorted(item) for item in matches]}"
+            f"the stack has {len(matches)} {type_} with {attributes}: "
+            f"{[sorted(item) for item in matches]}"
         )
         return matches[0]
 
@@ -70,7 +71,7 @@ def environment(name: str = "dev", **changes: Any) -> Environment:
 def synthesize(
     build: Callable[[TerraformStack, Environment, Names], object], env: Environment | None = None
 ) -> Synthesized:
-    """Returns the Terraform of what `build` adds to an empty stack."""
+    """Returns the Terraform JSON of a stack with the constructs that `build` adds."""
     env = env or environment()
     stack = TerraformStack(Testing.app(), "spec")
     AwsProvider(stack, "aws", region=env.region)

@@ -251,7 +251,7 @@ def test_the_urls_use_the_custom_domain_the_emulator_or_cloudfront(
         ("pages", "/about.html", "/about.html"),
     ],
 )
-def test_paths_without_a_file_extension_are_pages(
+def test_the_sites_function_maps_paths_without_a_file_extension_to_pages(
     routes: Literal["single_page", "pages"], path: str, served: str
 ) -> None:
     event = json.dumps({"request": {"uri": path}})
@@ -266,7 +266,7 @@ def test_paths_without_a_file_extension_are_pages(
     assert done.stdout == served
 
 
-def test_a_site_of_pages_has_a_page_for_missing_addresses(prod: Synthesized) -> None:
+def test_a_site_of_several_pages_serves_404_html_at_unknown_paths(prod: Synthesized) -> None:
     association = _distribution(prod, "site")["default_cache_behavior"]["function_association"]
     assert [item["event_type"] for item in association] == ["viewer-request"]
     pages = synthesize(_build, environment("prod", site_routes="pages"))

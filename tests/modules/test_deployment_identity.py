@@ -100,7 +100,7 @@ def test_without_a_repository_the_stack_has_a_boundary_but_no_workflow_roles() -
 def test_the_operators_policies_are_within_the_length_limit_of_managed_policies() -> None:
     for name in ("dev", "staging", "prod"):
         for file, text in documents_of(environment(name)).items():
-            assert len("".join(text.split())) <= MAX_POLICY_LENGTH, f"{name} {file}"
+            assert len("".join(text.split())) <= MAX_POLICY_LENGTH, f"{name}: {file} is too long"
 
 
 def test_the_workflow_roles_policies_are_within_iams_limits(dev: Synthesized) -> None:
@@ -379,12 +379,12 @@ def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synth
 @pytest.mark.parametrize(
     "action",
     [
-        # API Gateway calls UpdateDistribution for the distribution of an edge-optimized domain,
-        # which belongs to AWS (API Gateway developer guide, "Set up an edge-optimized custom domain
-        # name").
+        # API Gateway calls UpdateDistribution for the distribution of an edge-optimized domain.
+        # This distribution belongs to AWS (API Gateway developer guide, "Set up an edge-optimized
+        # custom domain name").
         "cloudfront:UpdateDistribution",
         # The provider calls these two actions before it deletes a security group or subnet in which
-        # Lambda has left network interfaces. They have no tags.
+        # Lambda has left network interfaces. These interfaces have no tags.
         "ec2:DetachNetworkInterface",
         "ec2:DeleteNetworkInterface",
     ],

@@ -101,7 +101,7 @@ def test_every_command_rejects_credentials_of_another_account(
             arguments += [parameter.opts[0], str(tmp_path / name)]
     result = CliRunner().invoke(app, arguments, input="value\n")
     assert result.exit_code == 1
-    # `ops doctor` prints what it found, and all other commands raise an error.
+    # `ops doctor` prints the error as a finding, and all other commands raise it.
     assert (
         "The credentials belong to account 123456789012, but dev allows only 999999999999"
         in f"{result.exception} {result.output}"

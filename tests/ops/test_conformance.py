@@ -1,4 +1,4 @@
-"""Tests the conformance checks against moto, whose differences from AWS they must report."""
+"""Tests that the conformance checks report where moto differs from AWS."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ def test_pipfile_lock_keeps_only_versions_and_hashes() -> None:
     }
 
 
-def test_package_lock_loses_its_resolved_addresses() -> None:
+def test_resolved_addresses_are_removed_from_a_package_lock() -> None:
     lock = {
         "packages": {
             "node_modules/a": {
@@ -70,8 +70,13 @@ def test_lock_files_of_the_project_have_no_addresses(path: Path) -> None:
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0", "3.13.0", "3.14.0"])
 @pytest.mark.parametrize("path", _tracked("*Pipfile.lock"), ids=str)
-def test_each_supported_python_gets_what_the_locked_packages_need(path: Path, python: str) -> None:
-    """Debian 12 has Python 3.11.2, for which some packages need others than for later versions."""
+def test_the_lock_contains_all_packages_that_each_supported_python_needs(
+    path: Path, python: str
+) -> None:
+    """Debian 12 has Python 3.11.2.
+
+    On that version, some packages depend on others that later versions of Python do not need.
+    """
     lock = json.loads((PROJECT / path).read_text())
     environment = {
         **cast("dict[str, str]", default_environment()),

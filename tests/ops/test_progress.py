@@ -42,7 +42,9 @@ Shown = Callable[[], str]
 
 @pytest.fixture
 def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shown:
-    """Makes standard error a terminal. Returns a function that returns what it showed."""
+    """Makes standard error a terminal. Returns a function that returns the text on this
+    terminal.
+    """
     monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=True, width=60))
     return lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
 
@@ -123,7 +125,8 @@ def test_the_estimate_is_the_duration_of_the_last_run_with_the_same_arguments(
     file.write_text(json.dumps({"review environment=dev plan=True": 60.9}))
     with estimated("review", {**slow, "plan": tmp_path / "other", "yes": False}, 600.0, file):
         assert "ops review, about 61 s left" in terminal()
-    # The run took less than a second, so it found nothing to do.
+    # The second run took less than a second because it had nothing to do, so its duration is not
+    # stored.
     assert json.loads(file.read_text()) == {"review environment=dev plan=True": 60.9}
 
 
@@ -142,13 +145,13 @@ def test_damaged_durations_are_ignored(content: str, terminal: Shown, tmp_path: 
         assert "ops up, about 91 s left" in terminal()
 
 
-def test_a_checkout_that_cannot_be_written_has_estimates_too(tmp_path: Path) -> None:
+def test_a_read_only_checkout_does_not_fail_a_command(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with estimated("up", {}, 90.0, tmp_path / "file" / "durations.json"):
         time.sleep(1.01)
 
 
-def test_time_in_which_the_operator_is_asked_does_not_count() -> None:
+def test_the_duration_excludes_the_time_of_questions_to_the_operator() -> None:
     with expecting("ops deploy", 10.0) as elapsed:
         with without_progress():
             time.sleep(0.2)
@@ -162,7 +165,7 @@ def test_the_line_shows_the_current_step_with_the_estimate(terminal: Shown) -> N
             assert "synthesizing local, about 70 s left" in terminal()
             step.show("terraform: 1 of 482", left=100.2)
             refresh()
-            # The step takes longer than expected, so that the command does too.
+            # The step takes longer than the estimate of the command, so its own estimate is shown.
             assert "terraform: 1 of 482, about 100 s left" in terminal()
         refresh()
         assert "ops up, about 70 s left" in terminal()
@@ -173,7 +176,7 @@ def test_a_command_that_takes_longer_than_the_last_time_shows_no_estimate(termin
         assert re.fullmatch(r"\s*. ops up\s*", terminal())
 
 
-def test_results_remove_the_line_and_messages_keep_it(
+def test_printing_a_result_removes_the_line_and_printing_a_message_keeps_it(
     terminal: Shown, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with expecting("ops up", 70.0):
@@ -184,7 +187,7 @@ def test_results_remove_the_line_and_messages_keep_it(
     assert capsys.readouterr().out == "API https://127.0.0.1\n"
 
 
-def test_the_line_goes_while_the_operator_is_asked(terminal: Shown) -> None:
+def test_the_line_is_hidden_while_the_operator_is_asked(terminal: Shown) -> None:
     with expecting("ops deploy", 70.0):
         with without_progress():
             assert console._line._live is None

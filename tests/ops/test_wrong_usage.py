@@ -150,7 +150,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, 
     with pytest.raises(SystemExit) as ended:
         main(lambda: app(arguments, prog_name="ops"))
     message = capsys.readouterr().err
-    # The number of lines of text, without the frame around errors.
+    # The lines of text, without the frame that surrounds errors.
     lines = [line for line in message.splitlines() if re.search(r"\w", line.strip("│╭╮╰╯─ "))]
     assert len(lines) <= 7, message
     return ended.value.code, re.sub(r"[│╭╮╰╯─\s]+", " ", message)
@@ -167,7 +167,7 @@ def test_a_wrong_usage_ends_with_a_short_message(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # No platform runs in the root, and no command needs AWS.
+    # These commands must fail without a request: the proxy is unreachable, and no platform runs.
     for variable in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.setenv(variable, "http://192.0.2.1:9")
     monkeypatch.setenv("DEV_ACCOUNT_ID", "111122223333")

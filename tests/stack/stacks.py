@@ -160,7 +160,9 @@ class Stack:
     def one(self, type_: str, where: Mapping[str, Any]) -> Block:
         """Returns the only resource that `find` returns."""
         matches = self.find(type_, where)
-        assert len(matches) == 1, f"{len(matches)} of {type_} with {where}: {sorted(matches)}"
+        assert len(matches) == 1, (
+            f"the stack has {len(matches)} {type_} with {where}: {sorted(matches)}"
+        )
         return next(iter(matches.values()))
 
     def expected(self, value: Any) -> Any:

@@ -14,7 +14,7 @@ from tests.stack.stacks import Stack
 
 reviewed: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("adoption.yml").read_text())
 FOUND = {type_ for type_, template in IMPORT_IDS.items() if "{id}" not in template} | LOOKUPS.keys()
-"""Types whose import id follows from the configuration or that a lookup finds."""
+"""Types whose import id follows from the configuration, or is found by a lookup."""
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,9 @@ BODY_RULES = {
 """The rules of the core rule set that inspect bodies (WAF developer guide, baseline groups)."""
 
 VISIBILITY_TIMEOUTS = {"delivery": 2}
-"""Visibility timeouts of queues, in function timeouts, if not the recommended six."""
+"""Visibility timeouts of queues, as multiples of the function's timeout, where they are not the
+recommended six.
+"""
 
 
 @pytest.fixture(scope="module", params=environment_names())
@@ -140,7 +142,7 @@ def test_visibility_timeouts_are_six_function_timeouts_with_listed_exceptions(st
         assert queue["visibility_timeout_seconds"] == timeouts * function["timeout"], queue["name"]
 
 
-def test_rates_use_the_singular_for_one(stack: Stack) -> None:
+def test_schedules_use_the_singular_of_a_unit_only_for_1(stack: Stack) -> None:
     """EventBridge refuses `rate(1 minutes)` and `rate(5 minute)`."""
     rates = [
         re.fullmatch(r"rate\((\d+) (minute|hour|day)(s?)\)", block["schedule_expression"])

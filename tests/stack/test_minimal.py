@@ -152,7 +152,7 @@ def test_functions_in_the_network_call_endpoints_with_ipv6(minimal: Synthesized)
             assert item["vpc_config"]["ipv6_allowed_for_dual_stack"] is True
 
 
-def test_nothing_resumes_a_paused_database_but_requests(minimal: Synthesized) -> None:
+def test_only_requests_resume_a_paused_database(minimal: Synthesized) -> None:
     [cluster] = every(minimal, "aws_rds_cluster")
     scaling = cluster["serverlessv2_scaling_configuration"]
     assert (scaling["min_capacity"], scaling["seconds_until_auto_pause"]) == (0, 300)

@@ -91,7 +91,7 @@ def schemas(type_: str) -> list[str]:
 
 
 def needed_actions(handlers: Collection[str]) -> Actions:
-    """Returns the actions that the handlers need, with the actions that those depend on."""
+    """Returns the actions that the handlers need, and the actions on which these depend."""
     actions = {
         (name, action)
         for name, entry in extract["handlers"].items()

@@ -1,4 +1,6 @@
-"""Reviews of production's plan find planted dangerous changes, and no danger in harmless ones."""
+"""Tests that reviews of production's plan detect planted dangerous changes, and call no harmless
+change dangerous.
+"""
 
 from __future__ import annotations
 

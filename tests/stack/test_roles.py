@@ -49,7 +49,9 @@ def test_the_boundary_contains_every_statement_of_every_bounded_role(stack: Stac
     [policy] = stack.find("aws_iam_policy", {"name": "platform-boundary-{env}"}).values()
     for role, document in bounded_policies(stack).items():
         excess = compare(policy["policy"], document).wider
-        assert not excess, f"{role}: {[str(grant) for grant in excess]}"
+        assert not excess, (
+            f"the boundary lacks permissions of {role}: {[str(grant) for grant in excess]}"
+        )
 
 
 def test_the_deploy_role_manages_exactly_the_stacks_bounded_roles(stack: Stack) -> None:
@@ -60,7 +62,7 @@ def test_the_deploy_role_manages_exactly_the_stacks_bounded_roles(stack: Stack) 
 
 
 def test_a_role_that_exceeds_the_boundary_is_detected(stack: Stack) -> None:
-    """Removes an action from the boundary that exactly one role uses."""
+    """Removes from the boundary an action that exactly one role uses."""
     [policy] = stack.find("aws_iam_policy", {"name": "platform-boundary-{env}"}).values()
     text = policy["policy"].replace('"dynamodb:ExportTableToPointInTime",', "")
     assert text != policy["policy"]

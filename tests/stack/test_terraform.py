@@ -30,7 +30,7 @@ APPLIED have each type of resource and each argument that the other environments
 
 
 def nightly_except(environments: Collection[str]) -> pytest.MarkDecorator:
-    """Parametrizes a test with all environments, and marks those that are not named as nightly."""
+    """Parametrizes a test with all environments, and marks all except the given ones as nightly."""
     return pytest.mark.parametrize(
         "environment",
         [

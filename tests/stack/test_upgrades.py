@@ -1,4 +1,4 @@
-"""Plans the upgrades of an environment that an operator will make, and reviews each plan.
+"""Plans the upgrades that operators of an environment make, and reviews each plan.
 
 Terraform plans from an applied state of the data stores, with the values of prod. No upgrade may
 replace or destroy a resource that holds data, and none may fail because of `prevent_destroy`.
@@ -107,7 +107,7 @@ def upgrade_to_stack(document: Block) -> None:
 
 
 def keep_longer(document: Block) -> None:
-    """Doubles the retention of events, messages and stored objects."""
+    """Doubles the time for which events, messages and stored objects are retained."""
     one(document, "aws_cloudwatch_event_archive", "messaging/")["retention_days"] *= 2
     for queue in document["resource"]["aws_sqs_queue"].values():
         queue["message_retention_seconds"] = 1_209_600
@@ -222,7 +222,7 @@ def test_a_plan_without_a_change_is_empty(plan: Plan) -> None:
 
 def test_a_major_upgrade_of_the_database_adds_a_parameter_group_first(plan: Plan) -> None:
     reviewed = plan("planmajor")
-    # PostgreSQL has no downgrade.
+    # An upgrade of PostgreSQL cannot be reversed, but keeps the data.
     check_data_is_kept(reviewed, irreversible={"aws_rds_cluster", "aws_rds_cluster_instance"})
     found = changes(reviewed)
     assert found["aws_rds_cluster", Action.UPDATE] >= {
@@ -323,7 +323,7 @@ def test_a_change_that_replaces_data_is_detected(plan: Plan) -> None:
         check_data_is_kept(reviewed)
 
 
-def test_a_change_that_meets_prevent_destroy_is_detected(plan: Plan) -> None:
+def test_a_change_that_prevent_destroy_forbids_is_detected(plan: Plan) -> None:
     with pytest.raises(AssertionError, match="Instance cannot be destroyed"):
         plan(rename_tables)
 
@@ -345,7 +345,7 @@ def test_removing_a_service_is_reported_as_irreversible(plan: Plan) -> None:
 
 @pytest.fixture(scope="module")
 def provisioned(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
-    """Bills the applied tables by provisioned capacity. Later tests find them changed."""
+    """Changes the applied tables to provisioned capacity. Later tests use the changed tables."""
     directory = applied.with_name("provisioned")
     shutil.copytree(applied, directory, symlinks=True)
     document = extract(stacks / "planunits", (*SELECTED, *AUTOSCALING))

@@ -19,7 +19,7 @@ PAGE = PROJECT / "docs" / "operations" / "what-survives.md"
 DISPOSABLE = {"auth-rate-limits", "chat-tickets", "platform-idempotency"}
 """Tables whose items are only valid for a short time."""
 RETRIES = "delivery-retries-queue"
-"""The queue that repeats the delivery of chat messages more often than the other queues."""
+"""The queue that delivers chat messages again more often than the other queues do."""
 
 
 def rows() -> dict[str, str]:

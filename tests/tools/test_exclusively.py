@@ -41,7 +41,7 @@ def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
     assert process.wait() == 7
 
 
-def test_a_checkout_that_cannot_be_written_needs_no_lock(tmp_path: Path) -> None:
+def test_a_read_only_checkout_needs_no_lock(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     output, message = start(tmp_path / "file" / "lock", "echo done").communicate()
     assert (output, message) == ("done\n", "")

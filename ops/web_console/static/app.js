@@ -16,7 +16,7 @@ const VIEWS = {
   changes: ["Changes", ChangesView],
 };
 
-// The token is now in a cookie, so it does not stay in the address and the history.
+// The token is in a cookie now, so it is removed from the address and the history.
 history.replaceState(null, "", `/${location.hash || "#/map"}`);
 
 const currentPath = () => location.hash.slice(2).split("/").map(decodeURIComponent);
@@ -69,7 +69,7 @@ function App() {
           aria-current=${VIEWS[key][1] === View ? "page" : null}>${name}</a>`)}</nav>
       <p class="parts">${data.parts?.map((part) => html`
         <span class=${part.running ? "part" : "part bad"}>
-          ${part.name}${part.running ? "" : " ended"}</span>`)}</p>
+          ${part.name}${part.running ? "" : " is not running"}</span>`)}</p>
     </header>
     <main tabindex="-1">
       <${Problem} text=${problem || data.problem} />

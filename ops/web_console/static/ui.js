@@ -1,12 +1,12 @@
-// Parts that several views use: data from the server, tables, times, JSON, confirmations.
+// Code that several views use: loading of data, tables, times, JSON, confirmations.
 import { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState }
   from "./vendor/preact.js";
 
 export { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState };
 
-const FAILED = "The console does not respond. It returns with `make up`.";
+const FAILED = "The console does not respond: start it with `make up`.";
 
-// Sends a request. Throws an error whose message can be shown.
+// Sends a request. If it fails, throws an error whose message the view can show.
 export async function call(path, body) {
   let response;
   try {
@@ -28,12 +28,13 @@ export const query = (values) => new URLSearchParams(
   Object.entries(values).filter(([, value]) => value),
 ).toString();
 
-// A view stores the data that it waited for in its state, and changes the page only in effects.
-// Preact ignores both for a view that the user has left, so views need not check that.
+// A view stores loaded data in its state, and changes the page only in effects. Preact ignores both
+// after the user has left the view, so a view does not have to check whether it is still shown.
 
-const RETRY = 10; // seconds after a problem, if the data is not loaded regularly anyway
+const RETRY = 10; // seconds until a failed load is repeated if the view sets no interval
 
-// Loads data, again every `seconds` while the page is visible. Keeps the last data on a problem.
+// Loads data, and repeats this every `seconds` while the page is visible. If a load fails, keeps the
+// data that was loaded before.
 export function useData(path, seconds) {
   const [state, setState] = useState({});
   const wanted = useRef();
@@ -71,8 +72,8 @@ export function useTask() {
   return { ...state, run };
 }
 
-// A change: shows the server's question, and repeats the request if the user confirms it. Leaving
-// the view is no confirmation.
+// Makes a change: shows the server's question, and repeats the request with the confirmation if the
+// user confirms it. Leaving the view cancels the change.
 let ask;
 export async function change(action, body) {
   const view = location.hash;
@@ -104,7 +105,7 @@ export function Confirm() {
 
 export const Problem = ({ text }) => text && html`<p class="problem" role="alert">${text}</p>`;
 
-// A state of a view that has no rows yet.
+// Shows `children` once the data is loaded. Before, shows that it loads, failed, or has no rows.
 export function Loaded({ state, children, empty }) {
   if (state.problem && !state.data) return html`<${Problem} text=${state.problem} />`;
   if (!state.data) return html`<p class="quiet" aria-busy="true">Loading…</p>`;
@@ -181,7 +182,8 @@ export const Tabs = ({ base, names, current }) => html`<nav class="tabs" aria-la
 
 export const link = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
 
-// Follows server-sent events with lists, and connects again after a restart of the console.
+// Receives server-sent events, each with a list of items, and calls `onItems` with the list. Connects
+// again after a restart of the console.
 export function follow(path, since, onItems, onProblem) {
   let source, timer, last = since, isEnded = false;
   const open = () => {

@@ -35,7 +35,9 @@ def test_a_new_person_registers_confirms_and_signs_in(platform: Platform, api: A
     assert person.log_in()["user"]["userId"] == person.user_id
 
 
-def test_an_address_can_register_only_once_in_upper_or_lower_case(person: Person, api: Api) -> None:
+def test_an_email_address_can_register_only_once_regardless_of_case(
+    person: Person, api: Api
+) -> None:
     body = {**VALID_BODY, "email": person.email.upper()}
     api.post(REGISTER, body).expect_problem(409, "email_taken")
 
@@ -126,7 +128,7 @@ def test_a_code_can_be_mailed_again_and_unknown_addresses_get_the_same_response(
 
 
 @pytest.mark.exclusive
-def test_an_address_can_register_20_times_an_hour(platform: Platform, api: Api) -> None:
+def test_an_ip_address_can_register_20_times_an_hour(platform: Platform, api: Api) -> None:
     for _ in range(20):
         api.post(
             REGISTER, {**VALID_BODY, "email": "no-address"}

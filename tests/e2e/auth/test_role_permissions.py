@@ -1,4 +1,6 @@
-"""Tests that roles have no missing or unneeded permissions, and that secrets do not leak."""
+"""Tests that each role has exactly the permissions that its function needs, and that secrets do not
+leak.
+"""
 
 from __future__ import annotations
 
@@ -33,11 +35,17 @@ UNCHECKED_SIDS = {
     "Alert",
     "EncryptAlert",
 }
-"""Sids of statements that the embedded AWS does not check. Lambda itself uses most of them with the
-role, and SQS uses the keys."""
+"""Sids of statements that the embedded AWS does not check.
+
+Most allow calls that Lambda itself makes with the role, and the statements about keys allow calls
+of SQS.
+"""
 
 ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
-"""True to remove single actions instead of statements. Then the test takes two minutes, not one."""
+"""Removes single actions instead of whole statements if True.
+
+The test then takes two minutes instead of one.
+"""
 
 FUNCTIONS = get_args(FunctionName)
 KEPT = ("ssm:", "rds-db:", "elasticache:")
@@ -104,7 +112,8 @@ def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool
                 pass
     except AssertionError:  # another test shows that the scenario succeeds with the complete role
         return True
-    # Some failures do not fail a call, such as an event whose first publication failed.
+    # Some denied calls do not fail the request. For example, if an event cannot be published, it is
+    # published later.
     return any(action in line for line in context.find_refusals() for action in actions)
 
 

@@ -38,7 +38,7 @@ def test_a_token_used_more_than_10_s_after_its_replacement_ends_the_session(pers
     person.get_me().expect_problem(401, "session_ended")
 
 
-def test_a_replaced_token_returns_the_newest_one_if_its_successor_is_replaced(
+def test_a_token_whose_successor_was_replaced_too_returns_the_newest_token(
     person: Person,
 ) -> None:
     first = person.refresh_token

@@ -1,4 +1,4 @@
-"""Tests signing in with a password, anonymously, and with roles."""
+"""Tests sign-in with a password, anonymous sign-in, and roles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ def test_a_wrong_password_and_an_unknown_address_get_the_same_response(
 
 
 @pytest.mark.exclusive
-def test_five_failed_logins_in_a_minute_block_the_address(person: Person, other: Person) -> None:
+def test_five_failed_logins_in_a_minute_block_the_email_address(
+    person: Person, other: Person
+) -> None:
     for _ in range(5):
         person.try_log_in(password="Wrong-horse-1").expect_problem(401)
     refused = person.try_log_in()
@@ -79,7 +81,7 @@ def test_an_anonymous_user_has_capabilities_and_no_roles(api: Api) -> None:
 
 
 @pytest.mark.exclusive
-def test_an_address_can_sign_in_anonymously_60_times_an_hour(api: Api) -> None:
+def test_an_ip_address_can_sign_in_anonymously_60_times_an_hour(api: Api) -> None:
     for _ in range(60):
         api.post("/v1/auth/anonymous", {}).expect(201)
     api.post("/v1/auth/anonymous", {}).expect_problem(429, "too_many_requests")

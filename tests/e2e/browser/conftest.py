@@ -1,5 +1,5 @@
-"""Fixtures of the browser tests: Chromium, a front end built by Vite, and pages whose errors fail
-tests.
+"""Fixtures of the browser tests: Chromium, a front end built by Vite, and pages that fail their
+test if they report an error.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.watched_page import OpenPage, watch_pages
 
 SOURCE = PROJECT / "tests" / "e2e" / "front_end"
 TYPES = PROJECT / "tools" / "api"
-"""The package that generates the types of clients, with TypeScript."""
+"""The npm package that installs TypeScript and generates the types of API clients."""
 
 
 @pytest.fixture(scope="package")
@@ -47,7 +47,7 @@ def front_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def run_node(directory: Path, *command: str) -> None:
-    """Runs a command of Node. The failure contains its output."""
+    """Runs a Node.js command. If it fails, the error message contains its output."""
     done = subprocess.run(
         command,
         cwd=directory,

@@ -25,7 +25,7 @@ from tests.e2e.support.users import Person, User
 from tests.watched_page import ColorScheme, OpenPage, watch_pages
 
 LOADED = 30_000
-"""Milliseconds in which a view loads and live data arrives, on a busy machine."""
+"""Milliseconds that a view may take to load, or live data to arrive, on a busy machine."""
 PAGES = (
     "map",
     "requests",
@@ -87,7 +87,7 @@ def test_every_view_is_accessible_and_not_wider_than_the_window(
         assert overflow <= 0, f"{view} is {overflow} pixels too wide"
 
 
-def test_the_address_in_the_browser_loses_the_token(open_console: OpenPage) -> None:
+def test_the_token_is_removed_from_the_address_bar(open_console: OpenPage) -> None:
     page = open_console("data")
     wait_until_loaded(page)
     assert "token" not in page.url
@@ -145,7 +145,7 @@ def test_a_list_of_ten_thousand_requests_has_few_page_elements(open_console: Ope
     expect(page.locator(".rows a")).to_have_count(1)
 
 
-# The following tests do what a new user of the console does first.
+# Each of the following tests does a task for which users open the console.
 
 
 @pytest.mark.exclusive
@@ -206,7 +206,7 @@ def test_a_user_redrives_a_dead_letter(open_console: OpenPage, platform: Platfor
     queue = page.get_by_role("row").filter(has_text="relay-retries-dlq")
     expect(queue.locator(".bad")).to_be_visible(timeout=LOADED)
     queue.get_by_role("link").click()
-    # Another test may have left a message.
+    # Other tests may have left messages in this queue.
     expect(page.get_by_label("Body").filter(has_text=event_id)).to_be_visible(timeout=LOADED)
     redrive = page.get_by_role("button", name="Redrive")
     redrive.click()

@@ -27,7 +27,7 @@ from tests.watched_page import OpenPage
 PHONE = 360
 """The narrowest width of a phone, in pixels."""
 ARRIVAL = 30_000
-"""Milliseconds in which a message arrives, or a connection is restored."""
+"""Milliseconds that a message may take to arrive, or a connection to be restored."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 STATUSES = {
     "GET /health": (200, ""),
@@ -76,7 +76,9 @@ def sign_in(page: Page, person: Person) -> None:
 
 
 def follow(page: Page, path: str) -> None:
-    """Opens a page of the front end without loading the document again."""
+    """Opens a page of the front end through its client-side router, without loading the document
+    again.
+    """
     page.evaluate(
         """(path) => {
             history.pushState(null, "", path);
@@ -99,7 +101,7 @@ def test_the_built_files_are_served_unchanged(platform: Platform, front_end: Pat
     assert configuration["apiUrl"] == platform.api_url
     missing = platform.fetch_from_cdn(f"{platform.site_url}/assets/missing.js")
     assert missing.status in {403, 404}, (
-        "S3 responds with 404 because of FindSite, and ministack 403"
+        "S3 returns 404 because the statement FindSite allows s3:ListBucket, and ministack 403"
     )
 
 

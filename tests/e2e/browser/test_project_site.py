@@ -23,7 +23,7 @@ LOADED = 30_000
 PHONE = 360
 """The narrowest width of a phone, in pixels."""
 MOST_TABS = 60
-"""Presses of the Tab key until a test gives up."""
+"""The number of presses of the Tab key after which a test fails."""
 FOCUSED = """() => {
     const element = document.activeElement;
     const style = getComputedStyle(element);
@@ -34,7 +34,9 @@ FOCUSED = """() => {
         isVisible: style.outlineStyle !== "none" && parseFloat(style.outlineWidth) > 0,
     };
 }"""
-"""Returns the text or name of the element that has the focus, and whether the focus is visible."""
+"""JavaScript that returns the text or name of the focused element, and whether the focus is
+visible.
+"""
 
 OPEN_ROUTE = """(summary) => new Promise((resolve) => {
     const block = summary.closest(".opblock");
@@ -46,7 +48,10 @@ OPEN_ROUTE = """(summary) => new Promise((resolve) => {
     }).observe(block, { childList: true, subtree: true });
     summary.click();
 })"""
-"""Opens a route. Returns the distinct states through which it passes until Execute appears."""
+"""JavaScript that opens a route.
+
+It returns the distinct states that the route shows until its Execute button appears.
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -117,7 +122,9 @@ def test_the_page_shows_why_a_login_failed_and_logs_out(
     expect(state).to_contain_text("You are logged out")
 
 
-def test_tokens_of_called_routes_are_used_by_later_calls(open_page: OpenPage) -> None:
+def test_the_reference_uses_the_token_of_a_login_response_for_later_requests(
+    open_page: OpenPage,
+) -> None:
     page = open_page("/reference.html#/auth/auth-anonymous")
     page.get_by_role("button", name="Execute").click(timeout=LOADED)
     expect(page.locator("#session-state")).to_contain_text("You are Anonymous")

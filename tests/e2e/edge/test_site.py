@@ -14,13 +14,15 @@ from tests.e2e.support.platform import Platform
 
 @pytest.fixture
 def site(platform: Platform) -> Api:
-    """Returns an API client for loopback, since not every resolver knows *.localhost."""
+    """Returns an API client that connects to loopback, because not every resolver knows
+    *.localhost.
+    """
     return Api(platform.cloud.endpoint or "", is_described=False)
 
 
 @pytest.fixture(scope="module")
 def built_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns the directory of the checkout's site."""
+    """Returns a directory with the site that is built from the checkout."""
     directory = tmp_path_factory.mktemp("site")
     build_project_site(directory)
     return directory

@@ -61,10 +61,7 @@ def plain_address(platform: Platform) -> str:
 
 @contextmanager
 def browser_with(authority: Path) -> Iterator[Browser]:
-    """Starts a Chromium that accepts the certificates of one authority.
-
-    The authority is not installed.
-    """
+    """Starts a Chromium that accepts only certificates of `authority`, without installing it."""
     certificate = x509.load_pem_x509_certificate(authority.read_bytes())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode()

@@ -29,9 +29,9 @@ CALLERS = (
     "nobody",
     "forger",
 )
-"""The callers of requests. A caller occurs as often as in this list.
+"""The callers of requests. A caller that occurs more often in this list is chosen more often.
 
-`nobody` has no token, and `forger` an invalid one.
+`nobody` sends no token, and `forger` sends an invalid one.
 """
 
 RAW_SEGMENTS = ("%", "%ff", "%zz", "%00", "...", "%2e%2e", "a%2Fb", "", "a;b=c", "~", "+")
@@ -72,7 +72,7 @@ RAW_BODIES: tuple[bytes, ...] = (
 
 
 class Case(Struct, frozen=True):
-    """A request in which the values of each `Known` (see values.py) are not chosen yet.
+    """A request in which no value is chosen yet for each `Known` (see values.py).
 
     A path parameter is a Known, or text that is percent-encoded already. A body is JSON, or bytes
     that are sent unchanged.

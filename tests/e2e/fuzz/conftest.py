@@ -29,7 +29,8 @@ def world(platform: Platform) -> Iterator[World]:
         ScenarioContext(
             platform,
             "ai",
-            # Without a restart, the function caches for some seconds that the key is missing.
+            # Without this restart, the function would go on for some seconds without the stored
+            # key, because it caches that the key is missing.
         ).restart_function()
         yield World(platform)
         for provider in providers:

@@ -30,7 +30,7 @@ class Sockets:
             world.call("user", "POST", "/v1/chat/rooms", {"name": "Frames", "type": "public"})
             for _ in range(ROOMS)
         ]
-        # Frames name only rooms that the memory contains.
+        # Generated frames name only rooms that the memory contains.
         world.memory.learn(self._rooms, {})
 
     def check(self, caller: str, frame: Json) -> None:
@@ -65,7 +65,8 @@ class Sockets:
     def _connect(self, caller: str) -> ClientConnection:
         ticket = self._world.call(caller, "POST", "/v1/chat/tickets", {})["ticket"]
         address = f"{self._world.platform.ws_url}?ticket={ticket}"
-        # The thread that sends pings uses `random`, which Hypothesis reports as use by strategies.
+        # The client's ping thread uses `random`. Hypothesis would report that as randomness of a
+        # strategy.
         socket = self._open[caller] = connect(
             address, proxy=None, max_size=None, legacy=True, ping_interval=None
         )

@@ -97,7 +97,9 @@ class Values:
         self._document = document
 
     def valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
-        """Returns objects that the schema accepts, unless a `Known` does not fit."""
+        """Returns objects that the schema accepts, except if the value later chosen for a `Known`
+        does not fit.
+        """
         schema = self._document.resolve(schema)
         fields = {name: self.of(field, name) for name, field in schema["properties"].items()}
         required = schema.get("required", ())

@@ -267,7 +267,7 @@ class World:
         self, method: str, path: str, response: urllib3.BaseHTTPResponse, seconds: float
     ) -> Iterator[str]:
         status, content = response.status, response.data
-        # A malformed id can make the path that of another operation, or of none.
+        # A malformed id can turn the path into that of another operation, or of no operation.
         if self._description.find(method, path) is None and status not in _NOWHERE:
             yield f"the status {status} is not documented for addresses without an operation"
         yield from self._description.defects(method, path, status, response.headers, content)

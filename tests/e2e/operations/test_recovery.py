@@ -127,7 +127,7 @@ def run_dev(checkout: Checkout) -> Iterator[tuple[WaitForLine, Callable[[str], i
 
         def read() -> None:
             assert process.stdout
-            lines.extend(process.stdout)  # line by line
+            lines.extend(process.stdout)  # adds each line as soon as it is written
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()

@@ -1,7 +1,7 @@
 """Tests releases by operators who have only the policies of docs/policies/, with IAM enforced.
 
-The embedded AWS stores the weights of an alias but does not apply them. Probes are therefore the
-only traffic during a bake period, and tests read the split from the alias.
+The embedded AWS stores the weights of an alias but does not apply them. Only probes therefore reach
+the new version during a bake period, and tests read the weights from the alias.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ def test_that_needs_no_platform():
 def test_that_needs_a_platform():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""Replaces the project's test suites, because they contain this test."""
+"""Test suites that replace the project's own, because those contain this test."""
 
 
 @pytest.fixture
@@ -316,7 +316,7 @@ def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
         stdout, stderr = clean_checkout.run_ops(*command)
         print(f"promotion took {time.monotonic() - begun:.1f} s")
     result = json.loads(stdout)
-    # The suite ran in an earlier promotion of the same commit.
+    # The suite passed in the previous attempt to promote this commit, so it is not run again.
     assert "Gate tests: passed at" in stderr
     assert "Gate integration: running" in stderr
     assert "Applied: " in stderr

@@ -31,7 +31,7 @@ def test_an_environment_is_removed_and_the_kept_resources_are_listed(
 ) -> None:
     root, state = own_platform.root, own_platform.cloud.environment.state
     s3, outputs = own_platform.aws("s3"), own_platform.outputs
-    # Creates versions, a delete marker, and a key that Terraform's deletion cannot handle.
+    # Creates object versions, a delete marker, and a key (`a+b`) that Terraform cannot delete.
     for bucket in (
         outputs["frontend_bucket"],
         outputs["avatars_bucket"],

@@ -32,8 +32,9 @@ def _call_routes(context: ScenarioContext, gemini: FakeProvider) -> Iterator[str
         return context.api.call(method, AI + path, body, token=ann.token).expect(status)
 
     def try_question() -> bool:
-        """Returns True once the function uses the stored API key. It caches a missing key for
-        seconds.
+        """Returns True once the function uses the stored API key.
+
+        For some seconds, it caches that the key is missing.
         """
         return context.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
 

@@ -23,7 +23,9 @@ ROOMS = "/rooms"
 CHECK_INTERVAL = 0.5
 """Seconds between checks for a missing permission while waiting for a frame."""
 FRAME_TIMEOUT = 5.0
-"""Seconds to wait for a frame. Missed messages are sent again only after a longer time."""
+"""Seconds to wait for a frame. This is less than the time after which a missed message is
+resent.
+"""
 
 
 class Listener:

@@ -66,7 +66,10 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
 
 
 def delete_room(context: ScenarioContext) -> None:
-    """Writes an item of each kind for a room and marks it as deleted. Waits for their removal."""
+    """Writes an item of each kind for a room, and marks the room as deleted.
+
+    Waits until the items are removed.
+    """
     room = uuid.uuid4().hex
     dynamodb, s3 = context.client("dynamodb"), context.client("s3")
     bucket = context.platform.outputs["attachments_bucket"]

@@ -1,4 +1,4 @@
-"""Invokes the migration function for a plan, for a run that is recorded, and for a fingerprint."""
+"""Invokes the migration function for a plan, for a run with a record, and for a fingerprint."""
 
 from __future__ import annotations
 

@@ -68,7 +68,8 @@ def stored_keys(platform: Platform, response_without_key: Any) -> Iterator[None]
     """Stores the providers' API keys as an operator, and clears them at the end."""
     for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
-    # Without a restart, the function caches for some seconds that the key is missing.
+    # Without this restart, the function would go on for some seconds without the stored key,
+    # because it caches that the key is missing.
     ScenarioContext(platform, "ai").restart_function()
     yield
     clear_keys(platform)
@@ -226,8 +227,8 @@ def test_the_quota_is_exact_for_concurrent_calls(
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
-        # Starts eight processes of the function first, because starting them takes so long that
-        # calls of providers would time out.
+        # Starts eight processes of the function before the measured calls. Starting them takes so
+        # long that calls of the providers would time out.
         list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         wait_for(lambda: sum(future.done() for future in running) >= 5)

@@ -557,7 +557,8 @@ def test_messages_are_stored_and_health_reports_503_without_the_cache(
                 await asyncio.to_thread(wait_for, lambda: api.get("/health").status == 503)
             finally:
                 await asyncio.to_thread(EmbeddedCloud(root).start)
-            # The connections still exist, and receive the stored messages.
+            # The connections survive the outage of the cache, and receive the message that was
+            # stored meanwhile.
             await wait_until(lambda: list_texts(second, room) == ["1"], 60)
             await first.send(room, "2")
             await wait_until(

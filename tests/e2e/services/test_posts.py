@@ -564,7 +564,7 @@ def test_an_anonymous_author_is_not_revealed(
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
-def test_hostile_text_is_stored_as_text(api: Api, ann: User, text: str) -> None:
+def test_hostile_text_is_stored_and_returned_unchanged(api: Api, ann: User, text: str) -> None:
     post = write(api, ann, text, title=text, tags=[text])
     assert (post["content"], post["title"], post["tags"]) == (text, text, [text])
     at = f"/{post['postId']}"

@@ -81,7 +81,10 @@ class Profiles:
         return str(signed["key"])
 
     def post_file(self, signed: Any, content: bytes, **changed: str) -> int:
-        """Posts a file with a signed form, with changed fields, and returns the status."""
+        """Posts a file with a signed form in which the `changed` fields are replaced.
+
+        Returns the status.
+        """
         form = signed["upload"]
         return self._api.post_form(
             {**form, "fields": {**form["fields"], **changed}}, content

@@ -1,4 +1,6 @@
-"""Tests events from the write to a profile's statistics, including failures on the way."""
+"""Tests how events change a profile's statistics, including failures between the write and the
+count.
+"""
 
 from __future__ import annotations
 
@@ -158,7 +160,9 @@ def test_anonymous_items_are_not_counted(events: Events, author: str) -> None:
 
 
 @pytest.mark.exclusive
-def test_a_killed_consumer_loses_and_duplicates_nothing(events: Events, author: str) -> None:
+def test_a_killed_consumer_loses_no_event_and_counts_none_twice(
+    events: Events, author: str
+) -> None:
     killed = 0
     with change_queue_attributes(events.platform, WORK, VisibilityTimeout="3"):
         events.publish(*[create_event("PostLiked", author) for _ in range(100)])
@@ -189,7 +193,7 @@ def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
     with change_queue_attributes(events.platform, WORK, VisibilityTimeout="1"):
         with Role(events.platform, "statistics").remove_actions("Profiles"):
             events.publish(liked, liked)
-            # Two or more messages, because other tests cause messages too.
+            # Other tests cause messages too, so there can be more than two.
             wait_for(lambda: events.count_messages(WORK_DLQ) >= 2 or None, seconds=60)
         assert events.read_counts(author) == (0, 0, 0)
         assert redrive() >= 2

@@ -42,9 +42,9 @@ from tests.lambdas.ai.servers import MODEL
 from tests.waiting import wait_for
 
 HOST = pytest.StashKey["PlatformHost"]()
-"""The key of a run's host in pytest's configuration."""
+"""The key under which pytest's configuration stores the platform's host."""
 INTERVAL = 1.0
-"""Seconds between attempts to stop while `ops up` still holds the lock of the root."""
+"""Seconds between attempts to stop the platform while `ops up` still holds the lock of the root."""
 DEPLOYMENT_LIMIT = 900.0
 """Seconds. The deployment takes 90 s on an idle machine."""
 

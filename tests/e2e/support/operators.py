@@ -56,12 +56,17 @@ RESOURCE_ACTIONS = [
     "wafv2:GetWebACLForResource",
     "wafv2:ListTagsForResource",
 ]
-"""Actions that the policies allow on certain resources. The embedded AWS checks no resource."""
+"""Actions that the policies allow only on certain resources.
+
+The embedded AWS checks these actions without a resource, and denies them.
+"""
 
 
 TAG_ACTIONS = ["ec2:ModifySecurityGroupRules"]
-"""Actions that the policies allow on tagged resources. The embedded AWS ignores tag conditions and
-denies these actions."""
+"""Actions that the policies allow only on resources with certain tags.
+
+The embedded AWS does not evaluate conditions on tags, and denies these actions.
+"""
 
 CREATE_ACTIONS = [
     "budgets:CreateBudget",  # AWS checks budgets:ModifyBudget
@@ -85,12 +90,13 @@ CREATE_ACTIONS = [
     "rds:ModifyDBClusterParameterGroup",
     "wafv2:AssociateWebACL",
     "wafv2:PutLoggingConfiguration",
-    # The policies allow changes of roles only with the boundary, which the embedded AWS does not
-    # check.
+    # The policies allow changes of roles only if they keep the permissions boundary. The embedded
+    # AWS does not evaluate this condition.
     "iam:AttachRolePolicy",
     "iam:CreateRole",
     "iam:PutRolePolicy",
-    # The policies allow actions on network resources by tag, which the embedded AWS ignores.
+    # The policies allow these actions only on network resources with certain tags. The embedded AWS
+    # does not evaluate these conditions.
     "ec2:AssociateRouteTable",
     "ec2:AuthorizeSecurityGroupEgress",
     "ec2:AuthorizeSecurityGroupIngress",
@@ -125,7 +131,8 @@ DELETE_ACTIONS = [
     "rds:DeleteDBSubnetGroup",
     "wafv2:DeleteLoggingConfiguration",
     "wafv2:DisassociateWebACL",
-    # The policies allow actions on network resources by tag, which the embedded AWS ignores.
+    # The policies allow these actions only on network resources with certain tags. The embedded AWS
+    # does not evaluate these conditions.
     "ec2:DeleteFlowLogs",
     "ec2:DeleteRouteTable",
     "ec2:DeleteSecurityGroup",

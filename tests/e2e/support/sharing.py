@@ -39,7 +39,7 @@ class Sharing:
             yield
 
     def report_end(self, scope: str) -> None:
-        """Notes that all tests of a scope have run."""
+        """Records that all tests of a scope have run."""
         self._directory.mkdir(exist_ok=True)
         (self._directory / scope).touch()
 

@@ -23,6 +23,8 @@ def trust(authority: str) -> None:
 
 
 def without_trust() -> dict[str, str]:
-    """Returns the environment for commands, which must find the authority themselves."""
+    """Returns the environment variables without the platform's authority, for commands that must
+    find it themselves.
+    """
     variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return variables if _SYSTEM is None else {**variables, VARIABLE: _SYSTEM}

@@ -28,7 +28,7 @@ class User:
     def create(
         cls, platform: Platform, display_name: str, *roles: str, user_id: str | None = None
     ) -> User:
-        """Creates a session with the role `user` and these roles. The session lasts an hour."""
+        """Creates a session with the role `user` and the given roles. The session lasts an hour."""
         user_id = user_id or str(uuid.uuid4())
         session_id, now = uuid.uuid4().hex, int(time.time())
         session = {

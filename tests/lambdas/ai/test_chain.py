@@ -151,7 +151,7 @@ def parse_number(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise InvalidCompletionError("no number") from None
+        raise InvalidCompletionError("not a number") from None
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # not expired, because the function uses the system clock
+FUTURE = NOW * 2  # The function uses the system clock, for which this time is in the future.
 USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
 QUOTA = 500_000
@@ -330,11 +330,11 @@ def test_a_provider_without_response_times_out(
 ) -> None:
     monkeypatch.setattr(
         "lambdas.ai.logic.TIME_LIMIT", 5.0
-    )  # the providers get 3 s of the time limit
+    )  # 3 s of this limit are left for the providers
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
-    # Without the time limit, the provider would never respond.
+    # Without the time limit, this call would never end.
     assert time.monotonic() - started < 10
     openai.behaviours = [hang]
     started = time.monotonic()

@@ -389,7 +389,7 @@ INJECTIONS = (
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
+def test_the_callers_text_never_becomes_part_of_the_instruction(world: World, text: str) -> None:
     """The instruction is constant. The text is a member of the JSON in the user's only turn."""
     world.models.text = json.dumps(
         {"translation": text, "sourceLanguage": "en", "flagged": True, "categories": {}}
@@ -410,12 +410,12 @@ def test_the_callers_text_is_sent_as_data(world: World, text: str) -> None:
         assert hostile.instruction == harmless.instruction
         assert material(hostile) == {**material(harmless), member: text}
     assert service.translate("u-1", text, "French").translation == text, (
-        "the completion is returned as text"
+        "the completion is returned unchanged"
     )
 
 
 @pytest.mark.parametrize("text", INJECTIONS)
-def test_a_question_is_sent_only_as_the_users_turn(world: World, text: str) -> None:
+def test_a_question_is_sent_only_as_the_content_of_user_turns(world: World, text: str) -> None:
     world.models.text = text
     result = world.ask(text)
     world.ask("And?", result.conversation_id)

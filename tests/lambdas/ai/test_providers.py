@@ -269,7 +269,9 @@ def test_a_content_refusal_is_distinguished_from_other_failures(
     assert failure(request.getfixturevalue(kind), document(response)).failure == Failure.REFUSED
 
 
-def test_status_400_of_gemini_for_an_invalid_key_means_key_refused(gemini: FakeProvider) -> None:
+def test_geminis_status_400_for_an_invalid_key_is_classified_as_key_refused(
+    gemini: FakeProvider,
+) -> None:
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
     body = {
         "error": {

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Usage = Callable[[str, str], dict[str, int]]
 DAY = "2027-01-15"
-"""The UTC day of NOW, which is 08:00."""
+"""The UTC day of NOW. NOW is at 08:00."""
 QUOTA = 1000
 BOTH = ["gemini", "openai"]
 

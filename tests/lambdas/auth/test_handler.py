@@ -91,9 +91,7 @@ def login(call: Call, password: str = PASSWORD) -> Any:
     return document(response)
 
 
-def test_a_user_can_register_and_log_in_and_refresh_and_log_out(
-    call: Call, registered: str
-) -> None:
+def test_a_user_can_register_log_in_refresh_and_log_out(call: Call, registered: str) -> None:
     tokens = login(call)
     user = {"userId": registered, "email": EMAIL, "displayName": "Ann", "roles": ["user"]}
     assert tokens.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn", "user"}

@@ -159,7 +159,7 @@ def test_an_undelivered_email_is_logged_without_its_address(
     assert EMAIL not in line
 
 
-def test_sign_up_creates_the_user_although_the_email_is_not_delivered(
+def test_sign_up_creates_the_user_even_if_the_email_is_not_delivered(
     identity: CognitoIdentity, stub: Stubber, log: io.StringIO
 ) -> None:
     stub.add_client_error("sign_up", "CodeDeliveryFailureException", f"cannot send to {EMAIL}")

@@ -78,7 +78,7 @@ def test_login_creates_a_session(world: World) -> None:
     assert world.events.types == ["UserLoggedIn"]
 
 
-def test_five_failed_logins_block_only_this_email_and_address(world: World) -> None:
+def test_five_failed_logins_block_only_this_email_and_ip_address(world: World) -> None:
     for _ in range(LOGIN.attempts):
         with pytest.raises(Problem) as failure:
             login(world, "wrong")
@@ -212,13 +212,13 @@ def test_refresh_returns_a_new_pair_and_extends_the_session(world: World) -> Non
     }
 
 
-def test_roles_are_read_again_at_refresh(world: World) -> None:
+def test_a_refresh_reads_the_current_roles(world: World) -> None:
     tokens = login(world)
     world.identity.add(EMAIL, PASSWORD, "admin")
     assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
 
 
-def test_a_session_remembers_the_roles_for_a_time() -> None:
+def test_a_session_remembers_the_roles_for_the_configured_time() -> None:
     world = World(account_seconds=1000)
     world.identity.add(EMAIL, PASSWORD, "moderator")
     tokens: TokenPair = login(world)
@@ -230,7 +230,8 @@ def test_a_session_remembers_the_roles_for_a_time() -> None:
         assert caller.roles == {"user", "moderator"}
         assert world.service.me(caller).roles == ("user", "moderator")
         assert world.service.me(caller).email == EMAIL
-    # A refresh that uses the remembered roles does not extend the time.
+    # A refresh that uses the remembered roles does not extend the time for which they are
+    # remembered.
     world.clock.advance(2)
     tokens = world.service.refresh(tokens.refresh_token)
     assert caller_of(world, tokens).roles == {"user", "admin"}
@@ -239,7 +240,7 @@ def test_a_session_remembers_the_roles_for_a_time() -> None:
     )
 
 
-def test_a_deleted_account_that_a_session_remembers_ends_later() -> None:
+def test_a_session_of_a_deleted_account_ends_when_the_account_is_no_longer_remembered() -> None:
     world = World(account_seconds=1000)
     world.identity.add(EMAIL, PASSWORD)
     tokens: TokenPair = login(world)
@@ -249,7 +250,7 @@ def test_a_deleted_account_that_a_session_remembers_ends_later() -> None:
     assert refused(world, tokens.refresh_token) == "invalid_refresh_token"
 
 
-def test_sessions_remember_nothing_by_default(world: World) -> None:
+def test_sessions_remember_no_account_by_default(world: World) -> None:
     assert world.session(caller_of(world, login(world)).session_id).account is None
 
 
@@ -398,7 +399,7 @@ def test_an_expired_session_cannot_refresh(world: World) -> None:
     refused(world, token)
 
 
-def test_logout_ends_this_session_or_all(world: World) -> None:
+def test_logout_ends_this_session_or_all_sessions(world: World) -> None:
     one, two, three = (caller_of(world, login(world)) for _ in range(3))
     world.service.logout(one, all_devices=False)
     assert world.sessions.items.keys() == {two.session_id, three.session_id}

@@ -118,17 +118,17 @@ def test_an_attempt_waits_for_the_outcomes_of_running_attempts(
     assert len(sleeper.pauses) == 1
 
 
-def test_an_attempt_waits_for_a_limited_time(
+def test_an_attempt_waits_only_a_limited_time_for_running_attempts(
     limiter: RateLimiter, sleeper: Sleeper, clock: FakeClock
 ) -> None:
     for _ in range(LIMIT.attempts):
-        limiter.begin(LIMIT, "a")  # the attempt does not end
+        limiter.begin(LIMIT, "a")  # this attempt never ends
     with pytest.raises(Problem) as refused:
         limiter.begin(LIMIT, "a")
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
     assert 9 < sum(sleeper.pauses) < 12
     clock.advance(35)
-    limiter.begin(LIMIT, "a")  # an attempt without an outcome no longer counts after its lease
+    limiter.begin(LIMIT, "a")  # an attempt without an outcome is no longer counted after its lease
 
 
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:
@@ -138,7 +138,9 @@ def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> 
         limiter.end(limiter.begin(LIMIT, "a"), failed=True)
 
 
-def test_the_table_contains_no_address(limiter: RateLimiter, dynamodb: "DynamoDBClient") -> None:
+def test_the_table_contains_no_plain_ip_or_email_address(
+    limiter: RateLimiter, dynamodb: "DynamoDBClient"
+) -> None:
     limiter.count(LIMIT, "203.0.113.7", "someone@example.com")
     (item,) = dynamodb.scan(TableName="limit_key-table")["Items"]
     assert "203.0.113.7" not in str(item)

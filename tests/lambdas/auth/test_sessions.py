@@ -95,7 +95,7 @@ def test_all_sessions_of_a_user_except_one_are_revoked(store: DynamoSessionStore
     assert store.find("other") is not None
 
 
-def test_a_session_that_reaches_the_index_late_is_revoked(
+def test_a_session_that_the_index_lists_late_is_revoked_too(
     store: DynamoSessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add(session())

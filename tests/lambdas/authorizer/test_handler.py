@@ -92,7 +92,7 @@ def test_missing_and_unknown_tickets_are_denied(parts: Parts, query: dict[str, s
     assert parts.connect(query) == ("Deny", {})
 
 
-def test_connections_are_denied_during_an_outage_which_is_logged(
+def test_an_outage_denies_connections_and_is_logged(
     parts: Parts, dynamodb: "DynamoDBClient", logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     dynamodb.delete_table(TableName="ticket_hash-table")

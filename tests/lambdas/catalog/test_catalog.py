@@ -533,7 +533,8 @@ def test_an_attempt_with_the_id_of_an_earlier_one_creates_nothing(
     monkeypatch.setattr("lambdas.common.web.http.new_id", lambda: "0" * 32)
     first = catalog.create(images=["seller/1"])
     assert catalog.create(images=["seller/1"]) == first
-    # The second attempt has copied the image again before its transaction failed.
+    # The second attempt copied the image again before its transaction failed, so this copy is
+    # removed.
     assert catalog.pictures.removed == catalog.pictures.stored[1:]
     path = f"/listings/{first['listingId']}/contact"
     for _ in range(2):

@@ -34,12 +34,18 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 FUTURE = 4_000_000_000
-"""Seconds since the epoch. The chat service uses the system clock."""
+"""Seconds since the epoch.
+
+The chat service uses the system clock, for which this time is in the future.
+"""
 BUCKET = "attachments"
 
 
 class FakeGateway:
-    """Records the frames of each connection. Connections can be gone or failing."""
+    """Records the frames of each connection.
+
+    Frames to the connections in `gone` and `failing` are not delivered.
+    """
 
     def __init__(self) -> None:
         self.frames: dict[str, list[Any]] = defaultdict(list)

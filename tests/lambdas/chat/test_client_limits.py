@@ -35,7 +35,7 @@ def test_rooms_with_more_connections_than_the_limit_receive_no_signals(
     assert [frame["type"] for frame in sockets[1].take()] == ["new_message"]
 
 
-def test_a_ticket_tells_clients_how_long_to_spread_their_attempts(
+def test_a_ticket_contains_the_time_over_which_clients_spread_their_attempts(
     ann: ChatUser, world: World
 ) -> None:
     ticket = document(ok(ann.call("POST", "/tickets", {}), 201))

@@ -130,7 +130,7 @@ def test_unannounced_edits_and_deletions_are_sent_later(
     ]
 
 
-def test_a_lost_message_is_sent_as_new_after_an_edit(
+def test_a_lost_message_that_was_edited_is_sent_as_a_new_message(
     ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
@@ -171,7 +171,7 @@ def test_a_lost_queued_frame_is_sent_later(
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
-    # The message is received here, so the frame is lost.
+    # The test receives the queued frame instead of the function, so the frame is lost.
     assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1
     notify(world, world.stream(message_id))
     for _ in range(2):  # the queued frame may still arrive, so the function checks again later

@@ -258,7 +258,7 @@ def test_a_repeated_message_is_stored_once_and_gets_the_same_ack(
     again = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
     assert again == first
     assert len(bob.take()) == 1
-    # Another user's message with the same clientMessageId is not a repeat.
+    # The same clientMessageId of another user identifies a different message.
     assert bob.send("send_message", roomId=room_id, content="x", clientMessageId="c")["seq"] == 2
 
 
@@ -320,7 +320,7 @@ def test_an_error_has_the_request_id_and_the_invalid_fields(ann: ChatUser) -> No
 def test_typing_signals_reach_others_at_a_limited_rate(
     sockets: tuple[Socket, Socket], room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Three signals can take longer than the real interval on a busy machine.
+    # On a busy machine, three signals can take longer than the real interval.
     monkeypatch.setattr("lambdas.chat.signals.TYPING_INTERVAL", 60)
     ann, bob = sockets
     for _ in range(3):

@@ -111,7 +111,9 @@ def test_history_is_newest_first_and_after_seq_is_oldest_first(
 def test_concurrent_messages_get_consecutive_numbers(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each of three writes, another message is stored after the room's head was read."""
+    """Before each of three writes, another message is stored, so the number that was read is
+    taken.
+    """
     write, others = Transactions.write, ["c", "b", "a"]
 
     def write_after_another_message(self: Transactions, entries: Any) -> None:

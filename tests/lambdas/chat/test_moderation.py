@@ -132,7 +132,7 @@ def test_moderators_list_and_lift_bans(
     assert document(ok(ann.call("GET", members, role="banned")))["items"] == []
 
 
-def test_the_error_for_inviting_a_banned_user_refers_to_that_user(
+def test_the_error_for_inviting_a_banned_user_says_that_this_user_is_banned(
     ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     set_member(ann, room_id, ban=True)
@@ -165,7 +165,7 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     listener.take()
     bob.set_profile(display_name="Buy my tea")
     problem(bob.call("PUT", reactions, {}), 403, code)
-    # A reaction that was stored before the mute. This test does not read the counts.
+    # A reaction that was stored before the mute, and its count.
     world.table("messages").put(
         {"message_id": reactions_id(message_id, "bob"), "emojis": {"👍"}, "timestamp": "t"}
     )

@@ -55,7 +55,7 @@ def received(sockets: dict[int, Socket]) -> dict[int, list[int]]:
     }
 
 
-def test_every_connection_is_in_one_part() -> None:
+def test_every_connection_is_in_exactly_one_part() -> None:
     parts = Delivery("room", {"type": "new_message"}).split(PARTS)
     connections = [Connection(f"connection-{n}", "user", "session") for n in range(1000)]
     owners = [[d.part for d in parts if d.is_for(connection)] for connection in connections]
@@ -92,7 +92,7 @@ def test_each_part_is_a_message_group_that_keeps_the_order(
     assert received(sockets) == dict.fromkeys(sockets, numbers)
 
 
-def test_a_message_is_sent_when_all_its_parts_are(
+def test_a_message_counts_as_sent_when_all_its_parts_are_sent(
     ann: ChatUser, room_id: str, sockets: dict[int, Socket], world: World, cache: redis.Redis
 ) -> None:
     message = ann.send(room_id)
@@ -100,7 +100,7 @@ def test_a_message_is_sent_when_all_its_parts_are(
     assert len(parts) == PARTS - 1
     for record in parts:
         deliver(world, record)
-    # The message waits in the queue, so the check is repeated later.
+    # One part is still in the queue, so the function checks the message again later.
     assert world.deliver({"Records": [world.stream(message["messageId"])]}) is None
     [check] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     deliver(world, check)

@@ -193,7 +193,8 @@ def test_users_who_refuse_direct_messages_keep_their_existing_direct_rooms(
         person.set_profile(preferences={"theme": "auto", "privacy": {"allowDirectMessages": False}})
     response = ann.call("POST", f"/rooms/{new}/members", {"userId": "eve"})
     problem(response, 403, "direct_messages_refused")
-    # Repeating the invitation to the existing room has no effect. The error contains its id.
+    # Inviting the other user to the existing room again has no effect. Inviting them to a new room
+    # returns an error with the id of the existing room.
     invite(ann, old, bob)
     error = problem(ann.call("POST", f"/rooms/{new}/members", {"userId": "bob"}), 409)
     assert (error["code"], error["roomId"]) == ("direct_room_exists", old)
@@ -239,7 +240,9 @@ def test_two_users_have_at_most_one_direct_room(
     problem(eve.call("POST", f"/rooms/{first}/join", {}), 403)
 
 
-def test_only_moderators_post_in_announcement_rooms(ann: ChatUser, bob: ChatUser) -> None:
+def test_only_moderators_can_send_messages_in_announcement_rooms(
+    ann: ChatUser, bob: ChatUser
+) -> None:
     room_id = ann.create_room("announcement")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     problem(

@@ -24,7 +24,7 @@ ENVIRON = {
 }
 
 
-def test_settings_are_typed() -> None:
+def test_variables_are_converted_to_the_types_of_the_settings() -> None:
     settings = read(
         Sample,
         {

@@ -74,7 +74,10 @@ class Files:
 
 @pytest.fixture
 def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
-    """Uses a server that also has a platform database, because all databases share roles."""
+    """Yields an empty database on a server that also has a platform database.
+
+    All databases of a server share its roles.
+    """
     with postgres.database() as name:
         yield Files(postgres, name, tmp_path)
 
@@ -153,7 +156,7 @@ def test_a_changed_file_is_rejected_before_any_migration(files: Files) -> None:
     assert files.tables() == ["a"]
 
 
-def test_a_missing_file_between_applied_ones_is_rejected(files: Files) -> None:
+def test_a_missing_file_of_an_applied_migration_is_rejected(files: Files) -> None:
     files.write(_0001_a=A, _0002_b=B, _0003_c="SELECT 1")
     files.migrate()
     files.remove("0002_b")

@@ -29,7 +29,7 @@ from tests.lambdas.support import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FUTURE = int(NOW * 2)  # not expired, because the function uses the system clock
+FUTURE = int(NOW * 2)  # the function uses the system clock, for which this time is in the future
 Call = Callable[..., LambdaResponse]
 HOSTILE = (
     "'; DROP TABLE posts; --",
@@ -131,7 +131,7 @@ def outbox_events(dynamodb: "DynamoDBClient") -> list[tuple[str, Any]]:
 
 
 def batch(*post_ids: str) -> dict[str, Any]:
-    """Returns a batch of the removal queue as Lambda passes it."""
+    """Returns messages of the deletions queue as a Lambda event."""
     return {
         "Records": [
             {
@@ -375,7 +375,7 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
     headers = {"Idempotency-Key": "once"}
 
     def create(path: str, body: Any) -> list[Any]:
-        """Repeats a request whose response was not stored."""
+        """Sends a request twice. The response to the first attempt is not stored."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Idempotency, "_complete", lose_response)
             first = created(call("POST", path, body, headers=headers))

@@ -205,7 +205,7 @@ def test_the_posts_of_an_author_exclude_anonymous_posts(world: World) -> None:
     assert world.authors.author_of(f"{1:08x}{1:024x}") is None
 
 
-def test_tags_ignore_case_and_follow_changes_of_the_post(world: World) -> None:
+def test_tags_ignore_case_and_a_search_reflects_changes_of_a_post(world: World) -> None:
     posts = [
         world.post(number, tags=("Straße", "x") if number % 2 else ("x",)) for number in range(1, 6)
     ]
@@ -395,7 +395,10 @@ class KillingClient:
 
 
 def delete_popular_post(world: World, number: int) -> Post:
-    """Creates a post with tags, images, comments and likes, and deletes it without removal."""
+    """Creates a post with tags, images, comments and likes.
+
+    Deletes the post, but does not run the removal of its data.
+    """
     post = world.post(
         number,
         tags=("t", "u"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # not expired, because the function uses the system clock
+FUTURE = NOW * 2  # the function uses the system clock, for which this time is in the future
 OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
 OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
 ANONYMOUS = Caller("ghost", "of-ghost", frozenset(), frozenset(CAPABILITIES), int(FUTURE))
@@ -191,7 +191,9 @@ def test_the_profile_of_an_anonymous_user_is_not_stored(
         assert problem(call(method, path, {}, ANONYMOUS), 403)["code"] == "anonymous_not_allowed"
 
 
-def test_put_replaces_and_patch_merges(call: Call, events: Callable[[], Any]) -> None:
+def test_put_replaces_all_fields_and_patch_only_the_given_ones(
+    call: Call, events: Callable[[], Any]
+) -> None:
     full = {
         "displayName": "Ann B.",
         "bio": "First line\nsecond",
@@ -329,7 +331,7 @@ def test_all_invalid_fields_are_reported(call: Call) -> None:
     assert own_profile(call)["version"] == 1
 
 
-def test_merging_too_many_links_is_rejected(call: Call) -> None:
+def test_a_patch_that_would_add_too_many_links_is_rejected(call: Call) -> None:
     assert (
         call("PATCH", body={"socialLinks": {f"l{i}": "https://example.com" for i in range(10)}})[
             "statusCode"

@@ -321,7 +321,7 @@ def test_without_domains_the_rest_api_has_an_emulator_or_execute_api_address(
     assert re.fullmatch(pattern, bare.document["output"]["api_url"]["value"])
 
 
-def test_adding_a_protected_route_before_the_authorizer_is_rejected(
+def test_a_protected_route_that_is_added_before_the_authorizer_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RestApi, "use_authorizer", lambda *_: None)

@@ -104,7 +104,7 @@ def test_a_functions_log_is_json_with_the_documented_retention(
     assert result.one("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
 
 
-def test_only_lambda_can_assume_its_own_role(dev: Synthesized) -> None:
+def test_only_lambda_can_assume_the_role_of_a_function(dev: Synthesized) -> None:
     assert dev.one("aws_iam_role")["name"] == "chat-role-dev"
     [trust] = dev.policy("aws_iam_role", "assume_role_policy")
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -177,7 +177,7 @@ def test_a_function_can_access_only_its_own_tables_objects_and_parameters(
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_no_permission_has_wildcards_that_its_service_does_not_require(
+def test_permissions_have_no_wildcards_except_where_the_aws_service_requires_them(
     dev: Synthesized, service: str
 ) -> None:
     for sid, statement in statements(dev, service).items():

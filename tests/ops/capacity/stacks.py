@@ -67,7 +67,7 @@ def limit(forecast: Forecast, name: str) -> Limit:
 
 
 def breaks_at(forecast: Forecast, name: str) -> float | None:
-    """Returns the users at which the limit whose name begins with `name` breaks."""
+    """Returns the number of users at which a limit breaks. The limit's name begins with `name`."""
     found = limit(forecast, name)
     [use] = [use for use in forecast.uses(1000) if use.limit is found]
     return use.breaks_at

@@ -29,10 +29,14 @@ from ops.cost.bill import check_usage
 from tests.ops.capacity.stacks import breaks_at, limit, make_forecast, make_stack
 
 USERS = 86_400.0
-"""With these users and a peak factor of 3, something done once a day happens 3 times a second."""
+"""A number of users.
+
+An action of each user once a day then happens once a second on average, and 3 times a second at a
+peak factor of 3.
+"""
 
 
-def test_rates_are_those_of_the_peak() -> None:
+def test_rates_are_computed_for_the_peak() -> None:
     traffic = peak_traffic(load_model(), load_rows(), USERS, Design(300))
     assert traffic.rates["GET /v1/posts"] == pytest.approx(8 * 3)
     assert traffic.rates["frame connect"] == pytest.approx(4 * 3)
@@ -52,7 +56,7 @@ def test_every_event_of_the_outbox_is_published() -> None:
     assert traffic.rates[PUBLISH] == pytest.approx(stored)
 
 
-def test_after_an_outage_all_who_are_online_connect_within_a_minute() -> None:
+def test_after_an_outage_all_online_users_connect_within_a_minute() -> None:
     traffic = storm_traffic(load_model(), 600_000, Design(300))
     assert traffic.rates["frame connect"] == pytest.approx(60_000 / 60)
     assert traffic.rates["frame join_room"] == pytest.approx(3 * 60_000 / 60)
@@ -131,7 +135,7 @@ def test_the_limits_are_sorted_by_the_number_of_users_at_which_they_break() -> N
         ("parameters that environments read", {"reconnect_seconds": 600}),
     ],
 )
-def test_a_larger_setting_raises_the_number_of_users_at_which_its_limit_breaks(
+def test_raising_a_setting_raises_the_number_of_users_at_which_its_limit_breaks(
     name: str, changes: dict[str, Any]
 ) -> None:
     before, after = make_forecast(), make_forecast(**changes)
@@ -141,7 +145,7 @@ def test_a_larger_setting_raises_the_number_of_users_at_which_its_limit_breaks(
     assert moved is None or moved > 1.9 * users
 
 
-def test_more_shards_do_not_help_readers_of_the_timeline() -> None:
+def test_more_shards_do_not_raise_the_limit_of_timeline_reads() -> None:
     name = "timeline: reads of a shard"
     assert breaks_at(make_forecast(), name) == breaks_at(make_forecast(shards=64), name)
 
@@ -153,7 +157,7 @@ def test_a_provisioned_table_is_limited_by_its_own_capacity() -> None:
     assert limit(forecast, "write units of the table post-posts").capacity == 7
 
 
-def test_cognitos_own_mail_sender_is_the_first_limit() -> None:
+def test_cognitos_own_mail_sender_is_the_first_limit_that_breaks() -> None:
     own, ses = make_forecast(), make_forecast(own_mail=False)
     assert own.uses(1000)[0].limit.source == "quota cognito.emails"
     # 0.015 mails a day for each user.
@@ -162,7 +166,7 @@ def test_cognitos_own_mail_sender_is_the_first_limit() -> None:
     assert breaks_at(ses, "mails with SES") == pytest.approx(200 / 0.015, rel=0.01)
 
 
-def test_provisioned_execution_environments_need_not_start_after_an_outage() -> None:
+def test_provisioned_execution_environments_are_already_running_after_an_outage() -> None:
     functions = make_stack().functions
     warm = {**functions, "chat": replace(functions["chat"], provisioned=50)}
     before, after = make_forecast(), make_forecast(functions=warm)
@@ -172,7 +176,7 @@ def test_provisioned_execution_environments_need_not_start_after_an_outage() -> 
     assert limit(after, name).demand(point) == pytest.approx(started - 50)
 
 
-def test_a_session_that_remembers_its_user_seldom_reads_cognito() -> None:
+def test_a_session_that_remembers_its_user_reads_cognito_less_often() -> None:
     # A user refreshes 4 times a day, so every fourth refresh reads the roles again.
     before, after = make_forecast(), make_forecast(account_seconds=86_400)
     name = "Cognito's UserResourceRead after an outage"
@@ -184,18 +188,20 @@ def test_a_session_that_remembers_its_user_seldom_reads_cognito() -> None:
     assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
 
 
-def test_a_lower_limit_of_signals_saves_posts_to_rooms_of_medium_size() -> None:
+def test_a_lower_signal_limit_saves_posts_to_connections_of_medium_rooms() -> None:
     before, after = make_forecast(), make_forecast(signal_limit=20)
     rates = peak_traffic(load_model(), load_rows(), 1e6, Design(300)).rates
     signals = sum(rates.get(name, 0.0) for name in SIGNALS)
-    # 8 % of them are in rooms of 500 members, of whom 50 are online.
+    # 8 % of the signals go to rooms with 500 members, of which 50 are online. The sender does not
+    # receive its own signal.
     saved = before.point(1e6).peak.posts - after.point(1e6).peak.posts
     assert saved == pytest.approx(signals * 0.08 * 49)
 
 
-def test_clients_that_wait_longer_need_longer_to_connect_again() -> None:
+def test_spreading_reconnections_over_a_longer_time_delays_the_recovery() -> None:
     assert make_forecast(reconnect_seconds=600).recovery_seconds(1000) == 600
-    # Clients whose attempts are spread over less than the built-in time decide themselves.
+    # The model assumes that clients spread their attempts over at least 60 s
+    # (`outage.seconds_to_reconnect`).
     assert make_forecast(reconnect_seconds=10).recovery_seconds(1000) == 60
 
 
@@ -264,7 +270,7 @@ def test_the_usage_of_a_month_has_only_quantities_that_the_bill_prices() -> None
     )
 
 
-def test_series_grow_evenly_between_the_computed_points() -> None:
+def test_demands_between_the_computed_points_are_interpolated() -> None:
     forecast = make_forecast()
     chosen = limit(forecast, "throttle of ANY /v1/posts")
     counts = [100.0, 1000.0, 1010.0, 1020.0, 1e9]

@@ -52,6 +52,6 @@ def test_less_memory_is_slower_and_cheaper() -> None:
     assert found.cheapest.usd < found.now.usd
 
 
-def test_the_percentile_counts_each_duration_as_often_as_its_requests() -> None:
+def test_the_percentile_weights_each_duration_by_its_number_of_requests() -> None:
     assert _percentile([(0.1, 98), (0.2, 1.5), (9.0, 0.5)]) == pytest.approx(0.2)
     assert _percentile([(0.1, 50), (0.2, 50)]) == pytest.approx(0.2)

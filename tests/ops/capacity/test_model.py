@@ -84,7 +84,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         load_model(tmp_path / "absent.yml")
 
 
-def test_every_quota_names_its_source_and_says_whether_it_was_verified() -> None:
+def test_every_quota_names_its_source_and_states_whether_it_was_verified() -> None:
     quotas = load_quotas()
     assert all(address.startswith("https://") for address in quotas.sources.values())
     assert {quota.source for quota in quotas.quotas.values()} <= quotas.sources.keys()

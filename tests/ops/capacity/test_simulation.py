@@ -43,12 +43,12 @@ def test_simulated_processes_continue_at_their_times() -> None:
     assert seen == ["early at 1", "late at 2"]
 
 
-def test_a_queue_handles_one_piece_of_work_after_the_other() -> None:
+def test_a_queue_processes_one_job_after_the_other() -> None:
     queue = Queue(Simulation())
     assert (queue.work(1), queue.work(2), queue.busy) == (1, 3, 3)
 
 
-def test_a_throttle_admits_its_rate() -> None:
+def test_a_throttle_admits_only_as_many_requests_as_its_rate_allows() -> None:
     simulation = Simulation()
     throttle, admitted = Throttle(simulation, 10), list[float]()
 

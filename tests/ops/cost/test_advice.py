@@ -1,4 +1,4 @@
-"""Compares the savings of settings with amounts computed by hand."""
+"""Compares the savings that other settings would bring with amounts computed by hand."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def savings(found: list[Advice]) -> dict[tuple[str, str], float]:
     return {(item.setting, item.instead): item.saves for item in found}
 
 
-def test_aurora_costs_its_least_capacity_for_each_instance() -> None:
+def test_each_aurora_instance_costs_at_least_the_minimum_capacity() -> None:
     found = savings(
         advice(
             resource("aws_rds_cluster", "database/aurora", **CLUSTER),
@@ -61,7 +61,7 @@ def test_a_pause_saves_nothing_while_there_are_requests() -> None:
     cluster = resource("aws_rds_cluster", "database/aurora", **CLUSTER)
     instance = resource("aws_rds_cluster_instance", "database/aurora-0", **INSTANCE)
     found = savings(advice(cluster, instance, aws_rds_cluster_instance={"requests": 1e6}))
-    # The instance is then always awake, with 0.5 capacity units.
+    # The requests keep the instance awake, with at least 0.5 capacity units.
     assert found["rds.min_capacity", "0"] == pytest.approx((2 - 0.5) * HOURS * 0.12)
     assert found["rds.min_capacity", "0"] == pytest.approx(found["rds.min_capacity", "0.5"])
 
@@ -88,7 +88,7 @@ def test_provisioned_executions_can_follow_a_schedule() -> None:
     )
 
 
-def test_the_network_names_the_traffic_from_which_an_endpoint_saves_money() -> None:
+def test_the_advice_on_an_endpoint_names_the_traffic_above_which_it_saves_money() -> None:
     endpoint = {"vpc_endpoint_type": "Interface", "subnet_ids": ["a", "b", "c"]}
     found = advice(
         *(resource("aws_nat_gateway", f"networking/nat-{number}") for number in range(3)),
@@ -118,7 +118,7 @@ def test_a_cache_can_have_a_smaller_node_or_no_replica() -> None:
     }
 
 
-def test_logs_and_traces_cost_what_they_store() -> None:
+def test_savings_of_shorter_retention_and_fewer_traces_and_alarms_equal_the_sum_by_hand() -> None:
     found = savings(
         advice(
             resource("aws_cloudwatch_log_group", "auth/logs", retention_in_days=365),
@@ -133,7 +133,7 @@ def test_logs_and_traces_cost_what_they_store() -> None:
     assert found["monitoring.detailed_metrics", "false"] == pytest.approx(0.1)
 
 
-def test_the_largest_saving_is_first_and_nothing_is_advised_without_one() -> None:
+def test_the_largest_saving_is_first_and_without_a_saving_there_is_no_advice() -> None:
     assert advice(resource("aws_wafv2_web_acl", "security/firewall")) == []
     nodes = {"engine": "valkey", "node_type": "cache.t4g.micro", "num_cache_clusters": 3}
     found = advice(

@@ -215,7 +215,9 @@ def test_an_invalid_usage_file_is_rejected(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_a_usage_file_extends_and_overrides_the_file_in_its_like_key(tmp_path: Path) -> None:
+def test_a_usage_file_extends_and_overrides_the_file_that_its_key_like_names(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "base.yml").write_text(
         "name: base\nrequests: 5\ntypes:\n  aws_s3_bucket: {reads: 1, writes: 2}\n"
     )

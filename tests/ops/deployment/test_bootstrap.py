@@ -174,7 +174,7 @@ def test_concurrency_limit_below_the_reserved_concurrency_is_reported(
         ([], [{"TagKey": "Service"}], "by hand"),
     ],
 )
-def test_cost_tags_are_activated_when_billing_knows_them(
+def test_cost_tags_are_activated_once_billing_lists_them(
     cloud: Cloud, active: list[str], errors: list[dict[str, str]], outcome: str
 ) -> None:
     tags = [{"TagKey": tag, "Status": "Active"} for tag in active]

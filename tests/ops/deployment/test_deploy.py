@@ -72,7 +72,7 @@ class World:
 
     def invoke(self, function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
         assert function == "m"
-        if event.get("plan"):  # a migration run starts with a plan
+        if event.get("plan"):  # each migration run starts with a plan
             self.calls.append(f"migrate with version {self.lambda_.aliases['m']['version']}")
         return self.migration
 
@@ -318,7 +318,9 @@ def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world:
     assert world.topic.messages == []
 
 
-def test_a_killed_apply_is_recorded_for_the_embedded_aws(root: Root, world: World) -> None:
+def test_a_killed_apply_makes_only_the_state_of_the_embedded_aws_doubtful(
+    root: Root, world: World
+) -> None:
     write_json(root.path / "fit.json", {"doubtful": False, "applied": True})
     during: list[bool] = []
 

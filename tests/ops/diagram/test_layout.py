@@ -14,7 +14,7 @@ WIDTH = 1090.0
 
 
 def crossed(layout: Layout) -> list[tuple[Pair, str]]:
-    """Returns each line with a box that it crosses, by comparing every segment with every box."""
+    """Returns each line with a box that it crosses. Compares every segment with every box."""
     return [
         (line.pair, box.name)
         for line in layout.lines
@@ -49,7 +49,7 @@ def test_no_line_crosses_a_box(seed: int) -> None:
     for line in layout.lines:
         for name, (x, y) in zip(line.pair, (line.points[0], line.points[-1]), strict=True):
             [box] = [box for box in layout.boxes if box.name == name]
-            assert x in (box.x, box.x + box.width), "a line ends at a side of its group"
+            assert x in (box.x, box.x + box.width), "a line must end at a side of its group"
             assert box.y < y < box.y + box.height
         for (x1, y1), (x2, y2) in pairwise(line.points):
             assert x1 == x2 or y1 == y2
@@ -59,7 +59,7 @@ def test_no_line_crosses_a_box(seed: int) -> None:
             or other.x + other.width <= one.x
             or one.y + one.height <= other.y
             or other.y + other.height <= one.y
-        ), "boxes do not overlap"
+        ), "boxes must not overlap"
 
 
 def test_lines_of_neighbouring_columns_do_not_overlap() -> None:
@@ -85,7 +85,7 @@ def test_seven_connected_groups_fit_into_a_laptop_screen() -> None:
     assert crossed(layout) == []
 
 
-def test_a_line_through_a_box_is_found() -> None:
+def test_a_line_that_crosses_a_box_is_detected() -> None:
     groups = frames([(0, 5), (1, 5), (2, 5)])
     layout = arrange(groups, [("group-0", "group-2")], WIDTH)
     line = layout.lines[0]

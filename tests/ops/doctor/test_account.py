@@ -56,7 +56,7 @@ def test_region_must_exist_and_be_enabled(
     assert (result.status, words in result.detail) == (status, True)
 
 
-def test_missing_service_linked_roles_are_a_warning_with_a_command(cloud: Cloud) -> None:
+def test_missing_service_linked_roles_cause_a_warning_with_a_command(cloud: Cloud) -> None:
     [result] = check_service_linked_roles(cloud)
     assert result.status == "warning"
     assert "rds.amazonaws.com" in result.detail

@@ -28,7 +28,9 @@ def create_buckets() -> None:
         s3.create_bucket(Bucket=bucket_name(*bucket, "dev", None))
 
 
-def test_bucket_names_are_ok_if_free_or_used_by_a_deployed_environment(cloud: Cloud) -> None:
+def test_bucket_names_are_ok_if_they_are_free_or_used_by_the_deployed_environment(
+    cloud: Cloud,
+) -> None:
     [result] = check_bucket_names(cloud)
     assert (result.status, result.detail) == ("ok", "0 of 6 exist, the other names are free")
     create_buckets()
@@ -37,7 +39,7 @@ def test_bucket_names_are_ok_if_free_or_used_by_a_deployed_environment(cloud: Cl
     assert result.status == "ok"
 
 
-def test_buckets_without_a_state_are_a_warning(cloud: Cloud) -> None:
+def test_buckets_without_a_state_cause_a_warning(cloud: Cloud) -> None:
     create_buckets()
     [result] = check_bucket_names(cloud)
     assert (result.status, "has no Terraform state" in result.detail) == ("warning", True)
@@ -59,7 +61,9 @@ def test_bucket_name_of_another_account_fails(cloud: Cloud) -> None:
     assert "profile-avatars-bucket-dev" in result.detail
 
 
-def test_own_buckets_without_read_permission_are_not_reported_as_anothers(cloud: Cloud) -> None:
+def test_own_buckets_without_read_permission_are_not_reported_as_those_of_another_account(
+    cloud: Cloud,
+) -> None:
     own = [bucket_name(*bucket, "dev", None) for bucket in BUCKETS]
     [result] = check_bucket_names(forbidden_buckets(cloud, *own[1:]))
     assert (result.status, result.detail) == ("failure", f"another account has {own[0]}")

@@ -55,7 +55,7 @@ def test_zone_that_is_not_delegated_fails_and_names_its_servers(cloud: Cloud) ->
         assert all(server.rstrip(".") in result.remedy for server in zone.servers)
 
 
-def test_additional_name_servers_are_a_warning(cloud: Cloud) -> None:
+def test_additional_name_servers_cause_a_warning(cloud: Cloud) -> None:
     zone = Zone(cloud)
     zone.records["NS"].append("ns1.registrar.example.")
     [result] = zone.check()

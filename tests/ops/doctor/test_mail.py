@@ -19,7 +19,7 @@ def check(cloud: Cloud, client: object, **settings: object) -> Result:
     return result
 
 
-def test_missing_ses_identity_is_a_failure(cloud: Cloud) -> None:
+def test_missing_ses_identity_causes_a_failure(cloud: Cloud) -> None:
     result = check(cloud, boto3.client("sesv2", region_name="us-east-1"))
     assert (result.status, "has no identity multitask.com" in result.detail) == ("failure", True)
 

@@ -37,8 +37,8 @@ def create_vpcs(count: int, environment: str) -> None:
         )
 
 
-def test_vpcs_of_others_count_towards_the_quota(cloud: Cloud) -> None:
-    create_vpcs(3, "other")  # with the default VPC, there are four
+def test_vpcs_outside_the_environment_count_towards_the_quota(cloud: Cloud) -> None:
+    create_vpcs(3, "other")  # four in total, with the default VPC
     result = check(cloud, "VPCs")
     assert (result.status, result.detail) == ("ok", "dev needs 1, others use 4, the quota is 5")
     create_vpcs(1, "other")
@@ -53,8 +53,10 @@ def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Clou
     assert check(cloud, "VPCs").status == "ok"
 
 
-def test_quota_that_cannot_be_read_counts_as_the_default_with_a_warning(cloud: Cloud) -> None:
-    # moto returns only the quotas of VPCs, not of addresses.
+def test_the_default_is_assumed_for_a_quota_that_cannot_be_read_with_a_warning(
+    cloud: Cloud,
+) -> None:
+    # moto returns quotas only for VPCs, not for addresses.
     ec2 = boto3.client("ec2", region_name="us-east-1")
     result = check(cloud, "Elastic IP addresses")
     assert (result.status, "AWS's default" in result.detail) == ("ok", True)
@@ -156,7 +158,7 @@ def test_own_reservations_of_a_deployed_environment_are_not_counted_twice(cloud:
         (None, 500, ["warning", "ok"]),
     ],
 )
-def test_account_rates_below_those_of_the_stages_are_a_warning(
+def test_account_rates_below_those_of_the_stages_cause_a_warning(
     cloud: Cloud, throttle: dict[str, Any] | None, connections: float, expected: list[str]
 ) -> None:
     account = {"throttleSettings": throttle} if throttle else {}

@@ -66,7 +66,7 @@ def running_server(script: Path = SERVER) -> Iterator[Server]:
     """Starts a server in a new directory, and stops it and deletes the directory at the end.
 
     Args:
-        script: the program to start.
+        script: the start script of the embedded AWS.
     """
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()

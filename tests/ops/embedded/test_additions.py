@@ -246,7 +246,7 @@ def test_iam_policies_apply_to_added_services(server: Server) -> None:
         assert error_code(call) == "AccessDeniedException"
 
 
-def test_a_restart_keeps_what_was_added(server: Server) -> None:
+def test_a_restart_keeps_the_added_resources(server: Server) -> None:
     scaling, xray, logs = (
         server.client(name) for name in ("application-autoscaling", "xray", "logs")
     )
@@ -308,7 +308,9 @@ def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> No
 
 
 def test_connections_receive_no_session_tickets(server: Server) -> None:
-    """A ticket that arrives while a client sends its first request can make `ssl` lose it."""
+    """Before Python 3.13, `ssl` can lose the first request of a client to which a ticket is sent at
+    the same time.
+    """
     tls = ssl.create_default_context(cafile=server.authority)
     address = (LOOPBACK, server.port)
     with tls.wrap_socket(socket.create_connection(address), server_hostname=LOOPBACK) as client:

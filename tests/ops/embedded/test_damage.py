@@ -51,7 +51,7 @@ def write_other_type(file: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [truncate, write_garbage, write_other_type])
-def test_the_save_before_a_damaged_one_is_used(
+def test_a_start_loads_the_previous_save_if_the_newest_is_damaged(
     server: Server, damage: Callable[[Path], object]
 ) -> None:
     table = damage.__name__
@@ -178,7 +178,7 @@ def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(
 
 
 def test_changes_shortly_before_the_disk_is_full_survive_a_kill(small_server: Server) -> None:
-    """Fills the disk twice, because the first time must not end the thread that saves."""
+    """Fills the disk twice, because the thread that saves must still run after the first time."""
     ssm = small_server.client("ssm")
     for name in ("/first", "/second"):
         wait_for((small_server.aws.data / "reserve").exists)

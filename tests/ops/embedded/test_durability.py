@@ -37,7 +37,7 @@ async def handle_slowly(*arguments, **options):
 iam.handle_request = handle_slowly
 server["main"]()
 """
-"""A start script for the embedded AWS. Each call of IAM blocks the event loop for a second."""
+"""A start script for the embedded AWS in which each IAM call blocks the event loop for a second."""
 SLOW_LOGS = f"""
 import runpy, time
 server = runpy.run_path({str(SERVER)!r})
@@ -52,7 +52,7 @@ def get_state_slowly():
 cloudwatch_logs.get_state = get_state_slowly
 server["main"]()
 """
-"""A start script for the embedded AWS. Each save of all services takes at least 3 s."""
+"""A start script for the embedded AWS in which each save of all services takes at least 3 s."""
 
 
 @pytest.fixture(scope="module")
@@ -400,7 +400,8 @@ def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(serve
     functions.delete_function(FunctionName="unused")
     server.aws.save(server.port)
     server.aws.save(server.port)
-    # The previous save, which a start uses if the newest is damaged, has only one function now.
+    # A start uses the previous save if the newest is damaged. Now this save too has only one
+    # function.
     server.aws.save(server.port)
     assert len(list(packages.iterdir())) == before + 1
     server.kill()

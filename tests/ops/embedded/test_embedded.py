@@ -309,7 +309,7 @@ def test_a_start_keeps_the_web_console(
     kill(cloud_root, "aws")
     EmbeddedCloud(cloud_root).start()
     assert Processes(cloud_root).get(CONSOLE) == console
-    assert Processes(cloud_root).stop(console), "the start had killed it"
+    assert Processes(cloud_root).stop(console), "the start killed the console"
     assert CONSOLE not in capsys.readouterr().err
 
 

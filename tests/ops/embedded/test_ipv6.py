@@ -43,7 +43,7 @@ def test_vpcs_subnets_and_routes_keep_their_ipv6_blocks() -> None:
     assert output.splitlines() == ["[] True True", "True", "True", "[]", "True", "True", "False"]
 
 
-def test_apis_keep_their_address_type_and_clusters_their_pause() -> None:
+def test_apis_keep_their_address_type_and_clusters_their_pause_settings() -> None:
     output = run("""
         import json
         from ministack.services import apigateway, rds

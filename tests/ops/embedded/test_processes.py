@@ -79,7 +79,9 @@ def test_a_killed_process_counts_as_ended_while_it_is_a_zombie(
     assert started.find() is None
 
 
-def test_a_second_process_of_a_name_replaces_the_record(processes: Processes, root: Root) -> None:
+def test_the_second_process_of_a_name_replaces_the_record_of_the_first(
+    processes: Processes, root: Root
+) -> None:
     first, second = start(processes, root), start(processes, root)
     assert [process.pid for process in processes.all()] == [second.pid]
     for process in (first, second):

@@ -327,7 +327,7 @@ def test_the_cache_requires_tls_and_a_login(world: World) -> None:
         client.ping()
 
 
-def test_a_service_survives_the_end_of_a_session_with_the_cache(world: World) -> None:
+def test_a_service_reconnects_after_the_cache_has_closed_its_connection(world: World) -> None:
     """ElastiCache closes connections after 12 hours. The proxy's limit is shortened here."""
     ports = world.root.path / "ports.json"
     proxy = Proxy(0, "cache", ports, Certificates(world.root).server, "/_embedded/login")

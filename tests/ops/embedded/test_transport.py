@@ -118,7 +118,7 @@ def test_plain_requests_succeed_where_no_policy_requires_tls(
     plain.put_object(Bucket="open", Key="a", Body=b"plain")
 
 
-def test_calls_between_services_count_as_secure(server: Server, user: boto3.Session) -> None:
+def test_calls_between_services_count_as_encrypted(server: Server, user: boto3.Session) -> None:
     """A topic delivers a message to a queue that requires TLS, even if the message was sent without
     TLS.
     """

@@ -75,7 +75,7 @@ def test_an_example_is_found_by_a_unique_part_of_its_name() -> None:
         find_example("relay", "x")
 
 
-def test_the_example_in_the_help_is_an_example_of_the_function() -> None:
+def test_the_example_in_the_help_of_invoke_exists() -> None:
     [entry] = [entry for entry in ENTRIES if entry.name == "invoke"]
     words = shlex.split(entry.example)
     assert find_example(words[3], words[words.index("--example") + 1]).kind == "rest"
@@ -120,7 +120,7 @@ def test_secrets_in_results_are_masked(cloud: Cloud) -> None:
     }
 
 
-def test_an_environment_that_keeps_its_data_needs_write(cloud: Cloud) -> None:
+def test_an_environment_that_keeps_its_data_needs_the_option_write(cloud: Cloud) -> None:
     function = FakeLambda({})
     prod = connect(cloud, function, "prod")
     with pytest.raises(OperatorError, match="prod keeps its data, .* add --write"):

@@ -89,7 +89,7 @@ def test_requests_are_sorted_and_have_the_id_of_their_waterfall(logged: LoggedEn
     assert [each.duration for each in found if each.service == "post"] == [12.5]
 
 
-def test_new_requests_are_followed_and_reported_once(logged: LoggedEnvironment) -> None:
+def test_following_reports_each_new_request_once(logged: LoggedEnvironment) -> None:
     batches: Iterator[list[Request]] = follow_requests(logged.cloud, NOW - 1000, interval=0)
     assert next(batches) == []
     write_requests(logged)
@@ -97,7 +97,7 @@ def test_new_requests_are_followed_and_reported_once(logged: LoggedEnvironment) 
     assert next(batches) == []
 
 
-def test_all_log_lines_form_one_stream(logged: LoggedEnvironment) -> None:
+def test_the_log_lines_of_all_services_form_one_ordered_stream(logged: LoggedEnvironment) -> None:
     stream: Iterator[list[LogLine]] = follow_lines(logged.cloud, (), NOW - 1000, interval=0)
     logged.log("post", 10, "second", correlation_id="c")
     logged.log("chat", 5, "first")

@@ -134,7 +134,9 @@ def test_a_failed_request_shows_the_exception(logged: LoggedEnvironment) -> None
     assert (span.status, span.error) == ("500", "KeyError: 'planted'")
 
 
-def test_a_problem_shows_its_code_and_is_no_failure(logged: LoggedEnvironment) -> None:
+def test_a_problem_shows_its_code_and_does_not_count_as_a_failure(
+    logged: LoggedEnvironment,
+) -> None:
     logged.log(
         "post", 9, "request", correlation_id=ID, status=422, code="invalid_fields", duration_ms=1
     )

@@ -108,7 +108,7 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     created = created_ids(log(server))
     items = server.client("dynamodb")
     items.put_item(TableName="items", Item={"id": {"S": "mine"}})
-    # A killed apply that could not store its state leaves the same files.
+    # A killed apply that could not store its state leaves the environment in this condition too.
     (stack.directory / "terraform.tfstate").unlink()
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
 
@@ -221,7 +221,7 @@ def replaceable_resources() -> dict[str, dict[str, Any]]:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(1800)
-def test_replaceable_resources_that_the_state_lacks_are_created_again_without_a_copy(
+def test_replaceable_resources_that_the_state_lacks_are_created_again_without_duplicates(
     server: Server, stack: Terraform
 ) -> None:
     role = server.client("iam").create_role(RoleName="f", AssumeRolePolicyDocument="{}")["Role"]
@@ -254,7 +254,7 @@ def test_replaceable_resources_that_the_state_lacks_are_created_again_without_a_
 
 
 def copies(server: Server) -> dict[str, int]:
-    """Returns the number of resources by type, for types of which AWS may keep several."""
+    """Returns the number of resources by type, for types that allow duplicates."""
     rules = server.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
     sns = server.client("sns")
     return {

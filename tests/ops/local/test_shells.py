@@ -58,7 +58,7 @@ def checkout() -> Iterator[Path]:
     try:
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to(PROJECT / name)
-        # Packages of the functions that are already installed need no package index.
+        # The installed packages of the functions are reused, so that no package index is needed.
         (folder / ".build").mkdir()
         (folder / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
         yield folder

@@ -50,7 +50,9 @@ def with_condition(operator: str, values: Any, key: str = "aws:TagKeys") -> Bloc
 OBJECT = policy(Resource="arn:aws:s3:::files/a")
 DIFFERENT: list[Any] = [
     pytest.param(
-        with_condition("StringLikeIfExists", "*"), policy(), id="a list meets no single operator"
+        with_condition("StringLikeIfExists", "*"),
+        policy(),
+        id="a list meets no operator for single values",
     ),
     pytest.param(
         with_condition("ForAnyValue:StringLikeIfExists", "a"),
@@ -60,7 +62,7 @@ DIFFERENT: list[Any] = [
     pytest.param(
         with_condition("BoolIfExists", ["true", "false"], "aws:SecureTransport"),
         policy(),
-        id="a list is no boolean",
+        id="a list is not a boolean",
     ),
     pytest.param(policy(NotResource="arn:aws:s3"), OBJECT, id="exception of an incomplete ARN"),
     pytest.param(
@@ -74,7 +76,7 @@ DIFFERENT: list[Any] = [
     pytest.param(
         with_condition("NumericEquals", "1_0", "s3:max-keys"),
         with_condition("NumericEquals", "10", "s3:max-keys"),
-        id="form of a number that only Python reads",
+        id="number format that only Python accepts",
     ),
     pytest.param(
         policy(Action=["future:D?", "future:Do?", "future:Do??"]),
@@ -95,15 +97,18 @@ DIFFERENT: list[Any] = [
 
 
 @pytest.mark.parametrize(("before", "after"), DIFFERENT)
-def test_difference_is_not_missed(simulator: Simulator, before: Block, after: Block) -> None:
+def test_planted_difference_is_detected(simulator: Simulator, before: Block, after: Block) -> None:
     statistics = [
         check(simulator, [before, after], is_resource_policy=False, seed=seed) for seed in SEEDS
     ]
-    # Some requests show the difference, so the comparison would fail if it missed the difference.
+    # At least one simulated request is allowed only by the later policy. `check` fails if the
+    # comparison misses it.
     assert sum(item["pairs that allow more requests"] for item in statistics)
 
 
-def test_role_has_the_same_name_with_another_path(simulator: Simulator) -> None:
+def test_roles_with_the_same_name_and_different_paths_are_different_principals(
+    simulator: Simulator,
+) -> None:
     account = "arn:aws:iam::111122223333"
     excepted = policy(NotPrincipal={"AWS": f"{account}:role/team/reader"})
     named = policy(Principal={"AWS": f"{account}:role/reader"})

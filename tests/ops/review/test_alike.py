@@ -71,12 +71,12 @@ def test_the_same_change_of_several_resources_is_one_group() -> None:
         ),
     ],
 )
-def test_a_different_change_is_another_group(other: Block) -> None:
+def test_a_different_change_forms_another_group(other: Block) -> None:
     groups = alike_changes(reviewed(retention("a", 14, 7), other))
     assert [len(group.changes) for group in groups] == [1, 1]
 
 
-def test_values_of_other_types_are_different() -> None:
+def test_equal_looking_values_of_different_types_form_different_groups() -> None:
     labels = {"a": 1, "b": True, "c": "1"}
     changes = (item("aws_x", label, {"v": None}, {"v": new}) for label, new in labels.items())
     assert len(alike_changes(reviewed(*changes))) == 3
@@ -123,7 +123,7 @@ def test_safe_changes_are_one_group_although_their_values_differ() -> None:
         pytest.param(
             retention("a", 14, 0),
             "CloudWatch log group a changes retention_in_days from 14 to 0",
-            id="0 days is no number of days",
+            id="0 days means no expiry",
         ),
         pytest.param(
             item("aws_sqs_queue", "a", {"name": "x", "url": "y"}, None),
@@ -221,7 +221,7 @@ def test_the_output_omits_some_of_many_groups_to_have_room_for_the_rest() -> Non
     assert f"  and {300 - DECISIONS_SHOWN} more groups of changes" in lines
 
 
-def test_markdown_of_a_plan_has_no_effect_in_a_sentence() -> None:
+def test_markdown_in_a_plan_has_no_effect_in_the_sentence_about_a_change() -> None:
     [group] = alike_changes(reviewed(item("aws_x", "a", {"v": "*b*"}, {"v": "<b>\n\n# c"})))
     assert "<b>" in group.sentence
     comment = review_markdown(reviewed(item("aws_x", "a", {"v": "*b*"}, {"v": "<b>\n\n# c"})))

@@ -16,7 +16,7 @@ from tests.ops.review.documents import document
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("emulated", [True, False])
 @pytest.mark.parametrize("is_new_plan", [True, False])
-def test_checkov_is_used_where_it_is_installed_and_a_new_plan_is_for_aws(
+def test_checkov_runs_by_default_if_it_is_installed_and_a_new_plan_is_for_aws(
     tmp_path: Path, *, is_new_plan: bool, emulated: bool, installed: bool
 ) -> None:
     checkov = tmp_path / "checkov"

@@ -29,7 +29,10 @@ class Expectation:
 
 
 def of_rules() -> Iterable[Expectation]:
-    """Yields the expectations of test_rules.py: a rule and its verdict are among the reasons."""
+    """Yields the expectations of test_rules.py.
+
+    Each expects a rule, and its verdict, among the reasons of a change.
+    """
     changes: list[tuple[str, object, Change, list[Comparison]]] = [
         (rule, verdict, change(type_, action, values(path, before), values(path, after)), [])
         for rule, verdict, type_, action, path, before, after in CASES
@@ -59,7 +62,10 @@ def of_rules() -> Iterable[Expectation]:
 
 
 def of_cases() -> Iterable[Expectation]:
-    """Yields the expectations of test_cases.py: the verdict on a change, and a rule."""
+    """Yields the expectations of test_cases.py.
+
+    Each expects a verdict on a change, and often a rule.
+    """
 
     def expected(
         rules: Rules, *, plan: Plan, verdict: str, rule: str | None

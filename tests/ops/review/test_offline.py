@@ -1,4 +1,4 @@
-"""Tests the plan of the difference between two plans that create everything."""
+"""Tests how the difference between two plans from an empty state becomes a plan."""
 
 from __future__ import annotations
 

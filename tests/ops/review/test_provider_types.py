@@ -59,7 +59,7 @@ def test_each_action_has_an_access_level_and_states_whether_it_accepts_resources
 
 
 def facts(block: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """Returns what the schemas of `aws_efs_file_system` say about it."""
+    """Returns the facts about the type `aws_efs_file_system` in a block and a schema."""
     types = {"aws_efs_file_system": {"block": block}}
     schemas = {"registry.terraform.io/hashicorp/aws": {"resource_schemas": types}}
     name = "AWS::EFS::FileSystem"
@@ -120,7 +120,7 @@ def test_types_get_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
         "aws_ebs_volume": "AWS::EC2::Volume",
         "aws_kms_key": "AWS::KMS::Key",
     }
-    # The schema of a part of a bucket is the bucket's, but the part holds no data.
+    # The type of a part of a bucket has the bucket's schema, but the part holds no data.
     assert mapped_schemas()["aws_s3_bucket_versioning"] == ("AWS::S3::Bucket",)
     assert is_stateful("aws_s3_bucket")
     assert not is_stateful("aws_s3_bucket_versioning")

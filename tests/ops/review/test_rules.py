@@ -75,7 +75,7 @@ KEY_POLICY, LOCKED_POLICY = (
 
 
 def values(path: str, value: Any) -> Values:
-    """Returns a resource with one attribute. Each but the last part of the path is a list."""
+    """Returns a resource with one attribute. Each part of the path except the last is a list."""
     if value is None:
         return {}
     name, _, rest = path.partition(".")

@@ -42,8 +42,9 @@ class Copy:
     path: Path
 
     def run(self, *command: str, **variables: str) -> str:
-        """Runs a Python module in the copy. Returns its output. If the module fails, fails with the
-        output as message.
+        """Runs a Python module in the copy, and returns its output.
+
+        If the module fails, raises AssertionError with the output.
         """
         done = subprocess.run(
             [sys.executable, "-m", *command],

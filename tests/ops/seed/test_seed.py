@@ -23,7 +23,7 @@ def test_only_the_local_platform_can_be_seeded(
         change(FakeCloud(load_environment("dev"), {}))
 
 
-def test_everybody_who_is_mentioned_is_a_person_of_the_community() -> None:
+def test_every_mentioned_user_belongs_to_the_community() -> None:
     mentioned = {
         person
         for room in COMMUNITY.rooms

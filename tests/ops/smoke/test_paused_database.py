@@ -18,7 +18,7 @@ REQUEST = HttpRequest("GET", "/v1/catalog/categories", {}, None, None)
 
 @contextmanager
 def responding(*codes: str) -> Iterator[str]:
-    """Runs a server that responds with 503 and these codes, and then with 200."""
+    """Runs a server that first responds with 503 and each of these codes, and then with 200."""
     left = list(codes)
 
     class Handler(BaseHTTPRequestHandler):
@@ -49,7 +49,7 @@ def responding(*codes: str) -> Iterator[str]:
         (["database_busy"], 503, 0),
     ],
 )
-def test_a_request_is_repeated_while_the_database_resumes(
+def test_a_request_is_retried_while_the_database_resumes(
     codes: list[str], status: int, waits: int
 ) -> None:
     waited: list[float] = []

@@ -161,7 +161,9 @@ def test_lambda_permission_is_compared_as_a_policy() -> None:
     ("fail_on", "status"),
     [(None, 0), ("irreversible", 0), ("dangerous", 3), ("review", 3), ("unknown", 2)],
 )
-def test_exit_status_depends_on_fail_on(tmp_path: Path, fail_on: str | None, status: int) -> None:
+def test_the_exit_status_depends_on_the_option_fail_on(
+    tmp_path: Path, fail_on: str | None, status: int
+) -> None:
     file = tmp_path / "plan.json"
     file.write_text(
         json.dumps(

@@ -220,7 +220,7 @@ def test_import_is_shown_by_id_or_identity(importing: Block, text: str) -> None:
     assert (item.change.action, item.change.imported) == (Action.IMPORT, text)
 
 
-def test_mark_of_a_whole_resource_hides_all_its_values() -> None:
+def test_sensitivity_of_a_whole_resource_hides_all_its_values() -> None:
     hidden = change("update", before_sensitive=True, after_sensitive=False)
     result = reviewed(terraform(resource_change(hidden)))
     assert result.changes[0].change.differences

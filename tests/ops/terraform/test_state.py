@@ -121,7 +121,7 @@ def test_lock_of_a_running_process_is_kept(stored: Cloud, tmp_path: Path) -> Non
         remove_stale_lock(stored, tmp_path)
 
 
-def test_missing_lock_or_bucket_is_no_error(stored: Cloud, tmp_path: Path) -> None:
+def test_missing_lock_or_bucket_causes_no_error(stored: Cloud, tmp_path: Path) -> None:
     remove_stale_lock(stored, tmp_path)
     stored.client("s3").delete_bucket(Bucket=stored.environment.state.bucket)
     remove_stale_lock(stored, tmp_path)
@@ -230,7 +230,7 @@ def test_a_state_that_was_never_stored_is_not_missing(stored: Cloud, tmp_path: P
     assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy")
 
 
-def test_a_damaged_state_without_an_earlier_version_is_kept_and_deleted(
+def test_a_damaged_state_without_an_earlier_version_is_copied_and_then_deleted(
     stored: Cloud, tmp_path: Path
 ) -> None:
     put_damaged(stored)

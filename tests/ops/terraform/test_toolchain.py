@@ -175,7 +175,7 @@ def test_variables_that_redirect_terraform_are_dropped(root: Root) -> None:
     assert kept.items() <= variables.items()
 
 
-def test_ops_env_unsets_what_would_redirect_terraform(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ops_env_unsets_variables_that_redirect_terraform(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TF_WORKSPACE", "elsewhere")
     monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")
     result = CliRunner().invoke(app, ["env", "dev"], catch_exceptions=False)
@@ -186,7 +186,7 @@ def test_ops_env_unsets_what_would_redirect_terraform(monkeypatch: pytest.Monkey
     assert "export CHECKPOINT_DISABLE=1" in lines
 
 
-def test_nodes_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_options_of_node_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NODE_OPTIONS", "--max-old-space-size=512")
     options = node_variables()["NODE_OPTIONS"]
     assert options == "--no-deprecation --max-old-space-size=512"
@@ -195,7 +195,7 @@ def test_nodes_options_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
-def test_folders_that_the_user_may_not_read_have_no_settings(tmp_path: Path) -> None:
+def test_settings_in_folders_that_the_user_may_not_read_are_ignored(tmp_path: Path) -> None:
     hidden = tmp_path / "home"
     (hidden / "providers").mkdir(parents=True)
     (hidden / ".terraformrc").write_text("")

@@ -1,4 +1,4 @@
-"""Tests that plans are rejected that remove resources or permissions of serving versions."""
+"""Tests that a plan is rejected if it removes resources or permissions that live versions use."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        # Short values, which many texts contain, are not searched in the configuration.
+        # Many texts contain short values, so they are not searched in the configuration.
         ("aws_sns_topic", ["delete"], {"id": "ro"}, False),
     ],
 )

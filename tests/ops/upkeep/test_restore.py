@@ -201,7 +201,7 @@ class FakeMigrationFunction:
     """A Lambda client whose migration function returns fingerprints of a database.
 
     Args:
-        failing: Whether the fingerprint of a copy fails.
+        failing: True if the fingerprint of a copy fails.
     """
 
     def __init__(self, failing: bool) -> None:
@@ -221,7 +221,7 @@ class FakeMigrationFunction:
 @pytest.mark.parametrize("failing", [False, True])
 def test_cluster_is_restored_and_its_copy_deleted(failing: bool, tmp_path: Path) -> None:
     rds, function = FakeRds(), FakeMigrationFunction(failing)
-    # The copies of an interrupted drill.
+    # An interrupted drill left these copies.
     rds.clusters["catalog-aurora-dev-drill"] = {"Status": "available"}
     rds.instances["catalog-aurora-dev-drill-0"] = {"DBInstanceStatus": "available"}
     environment = load_environment("dev", variables={"DEV_ACCOUNT_ID": "123456789012"})

@@ -49,7 +49,7 @@ def test_all_forms_of_an_address_are_the_same_account(people: Users) -> None:
 @pytest.mark.parametrize(
     "text", ["", "ann", "ann@example", 'a"@example.com', "a\u202e@example.com"]
 )
-def test_text_that_is_no_address_is_rejected(people: Users, text: str) -> None:
+def test_text_that_is_not_an_address_is_rejected(people: Users, text: str) -> None:
     with pytest.raises(OperatorError, match="is not an email address: use one such as"):
         people.show(text)
 
@@ -59,7 +59,7 @@ def test_unknown_address_is_rejected(people: Users) -> None:
         people.grant("bob@example.com", Role.MODERATOR)
 
 
-def test_a_changed_role_is_forgotten_by_the_sessions_that_remember_it(
+def test_changing_a_role_clears_the_account_that_sessions_remember(
     cloud: Cloud, people: Users
 ) -> None:
     dynamodb = boto3.client("dynamodb", region_name="us-east-1")
@@ -78,7 +78,8 @@ def test_a_changed_role_is_forgotten_by_the_sessions_that_remember_it(
         return {item["session_id"]["S"] for item in items if "account" in item}
 
     people.grant("ann@example.com", Role.ADMIN)
-    assert remembering() == set(sessions)  # dev's sessions remember nobody
+    # Sessions of dev remember no accounts, so none is cleared.
+    assert remembering() == set(sessions)
     auth = cloud.environment.auth.model_copy(update={"account_seconds": 3600})
     environment = cloud.environment.model_copy(update={"auth": auth})
     remembering_cloud = dataclasses.replace(cloud, environment=environment)

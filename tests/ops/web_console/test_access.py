@@ -63,7 +63,7 @@ def test_a_wrong_token_in_the_address_is_rejected_even_with_a_valid_cookie(
         f"127.0.0.1.nip.io:{PORT}",
     ],
 )
-def test_other_host_names_are_rejected_also_with_the_token(
+def test_other_host_names_are_rejected_even_with_the_token(
     console: ConsoleClient, host: str
 ) -> None:
     assert console.get(STATUS, host=host).status == 403

@@ -47,7 +47,7 @@ def test_a_redrive_happens_only_after_its_confirmation(
     assert console.post("/api/redrive", confirmed).json["result"][0]["redriven"] == 1
     assert waiting(dead_letter) == 1
     again = console.post("/api/redrive", confirmed).json
-    assert "question" in again, "a confirmation is valid once"
+    assert "question" in again, "a confirmation must be valid only once"
 
 
 def test_a_confirmation_is_valid_only_for_its_own_request(

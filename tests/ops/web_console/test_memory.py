@@ -1,4 +1,6 @@
-"""Tests what keeps the console's memory small: short service descriptions, and no package redis."""
+"""Tests what keeps the console's memory small: it uses short service descriptions, and does not
+import redis.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,10 @@ from ops.web_console.descriptions import short_loader
 from ops.web_console.stores import read_reply
 
 LIMIT = 80e6
-"""Bytes of a process with all modules and AWS clients of the console, of which the system shares 16
-MB with other programs. The whole descriptions alone would take 10 MB more.
+"""Bytes of memory that a process with all modules and AWS clients of the console may use.
+
+It shares 16 MB of them with other programs. With complete service descriptions, it would use 10 MB
+more.
 """
 LOADED = """
 import gc
@@ -74,7 +78,7 @@ def test_the_modules_and_clients_take_little_memory() -> None:
         (b"*2\r\n$1\r\n0\r\n*1\r\n$3\r\nkey\r\n", ["0", ["key"]]),
     ],
 )
-def test_replies_of_the_cache_are_read(sent: bytes, value: Any) -> None:
+def test_responses_of_the_cache_are_parsed(sent: bytes, value: Any) -> None:
     assert read_reply(io.BytesIO(sent)) == value
 
 

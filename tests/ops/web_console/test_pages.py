@@ -93,7 +93,10 @@ def show(page: Page, view: str) -> None:
 
 
 def delay(page: Page, pattern: str) -> list[Route]:
-    """Returns a list of the requests with this address, which wait until they are continued."""
+    """Holds back requests whose address matches the pattern, until the test continues them.
+
+    Returns the list of these requests.
+    """
     late: list[Route] = []
 
     def hold(route: Route) -> None:
@@ -132,7 +135,7 @@ def test_data_that_arrives_late_does_not_replace_newer_data(open_console: OpenPa
     expect(page.get_by_text("There are no objects here")).to_be_visible()
 
 
-def test_a_view_returns_by_itself_after_a_problem(open_console: OpenPage) -> None:
+def test_a_view_recovers_by_itself_after_a_problem(open_console: OpenPage) -> None:
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="avatars-dev")
     page = open_console("functions")
     page.clock.install()
@@ -217,7 +220,7 @@ def test_an_open_page_survives_a_restart_of_the_console(
     with watch_pages(browser) as open_page:
         page = open_page(f"{started}#/data/tables")
         expect(page.locator(".part")).to_have_count(5)
-        expect(page.get_by_text("aws ended")).to_be_visible()
+        expect(page.get_by_text("aws is not running")).to_be_visible()
         expect(page.locator(".badge")).to_have_count(0)
         ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
         expect(ended).to_contain_text("`make up`")

@@ -121,7 +121,7 @@ def test_a_download_is_a_presigned_url(console: ConsoleClient, bucket: Any) -> N
     assert "attachment" in location
 
 
-def test_permissions_are_sentences() -> None:
+def test_permissions_are_shown_as_sentences() -> None:
     policy = {
         "Version": "2012-10-17",
         "Statement": [
@@ -155,7 +155,7 @@ class Broken:
         return fail
 
 
-def test_a_broken_part_is_a_problem_of_its_view_only(
+def test_a_failed_service_causes_a_problem_in_its_own_view_only(
     deployed: FakeCloud, root: Root, bucket: Any
 ) -> None:
     broken = FakeCloud(deployed.environment, deployed.variables, clients={"dynamodb": Broken()})
@@ -166,7 +166,7 @@ def test_a_broken_part_is_a_problem_of_its_view_only(
     assert console.get("/api/status").json["problem"] is None
 
 
-def test_a_missing_environment_is_a_problem_and_no_error_page(root: Root) -> None:
+def test_a_missing_environment_is_shown_as_a_problem_instead_of_an_error_page(root: Root) -> None:
     console = open_unconnected_console(root)
     status = console.get("/api/status")
     assert status.status == 200

@@ -37,7 +37,7 @@ def test_cdk_terrain_writes_the_same_stacks(synthesized: Path, tmp_path: Path) -
     stacks = synthesize(tmp_path, {"PLATFORM_CDK": "cdktn", **node_variables()}, PYTHON)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     pinned = json.loads((DIRECTORY / "package.json").read_text())["devDependencies"]["cdktn-cli"]
-    assert manifest["version"] == pinned, "the stacks come from CDK Terrain"
+    assert manifest["version"] == pinned, "the stacks must come from CDK Terrain"
     terrain, cdktf = read_stacks(stacks), read_stacks(synthesized)
     assert {Path(name).parts[0] for name in cdktf} == set(environment_names())
     assert terrain.keys() == cdktf.keys()

@@ -16,9 +16,8 @@ DOCUMENTATION = "https://docs.aws.amazon.com/"
 
 
 def compare(reading: Reading, reviewed: Findings) -> list[str]:
-    """Returns the errors and differences that findings.yml does not list, or lists in vain.
-
-    An entry of findings.yml is in vain if its error or difference no longer occurs.
+    """Returns a sentence for each error or difference that findings.yml does not list, and for each
+    entry of findings.yml whose error or difference no longer occurs.
     """
     listed: Mapping[str, Findings] = reviewed["errors"]
     problems = [

@@ -73,9 +73,9 @@ def prepare(
 
 
 def allow_plain_http(resources: Block) -> None:
-    """Removes the statements of bucket policies that deny plain HTTP, which the emulator serves.
+    """Removes the statements that deny plain HTTP from bucket policies.
 
-    moto ignores the condition of these statements.
+    The emulator serves only plain HTTP, and moto ignores the condition of these statements.
     """
     policies = resources["aws_s3_bucket_policy"]
     for name, resource in [*policies.items()]:
@@ -90,7 +90,9 @@ def allow_plain_http(resources: Block) -> None:
 
 
 def read(directory: Path, document: Block, root: Root, variables: Mapping[str, str]) -> Reading:
-    """Applies the prepared stack, removes what failed, and plans the rest until it can be read."""
+    """Applies the prepared stack, removes the resources that failed, and plans the others until all
+    of them can be read.
+    """
     reading = Reading(resources=sum(map(len, document["resource"].values())))
     run(directory, root, "init", "-input=false", variables=variables)
     for address, message in run_with_errors(
@@ -161,7 +163,7 @@ def list_applied(directory: Path) -> set[tuple[str, str]]:
 
 
 def forget_others(directory: Path, document: Block) -> None:
-    """Removes the resources from the state that the document lacks, so that no plan reads them."""
+    """Removes from the state all resources that the document lacks, so that no plan reads them."""
     file = directory / "terraform.tfstate"
     state = json.loads(file.read_text())
     state["resources"] = [

@@ -88,7 +88,9 @@ def emulated_settings(variables: Mapping[str, str]) -> Block:
 
 
 def test_a_planted_fault_is_found(tmp_path: Path, root: Root, moto: Mapping[str, str]) -> None:
-    """API Gateway returns no HTTP method for a mock integration, so this one never settles."""
+    """API Gateway returns no HTTP method for a mock integration, so every plan changes this one
+    again.
+    """
     document = mock_integration(integration_http_method="POST")
     directory = write(document, tmp_path / "planted")
     problems = compare(read(directory, document, root, moto), {"errors": {}, "differences": {}})

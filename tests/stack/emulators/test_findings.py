@@ -104,7 +104,7 @@ def test_each_finding_has_a_reason_and_the_address_of_awss_documentation(
     assert entry["aws"].startswith(DOCUMENTATION), name
 
 
-def test_a_test_of_this_repository_finds_what_emulators_accept() -> None:
+def test_each_call_that_emulators_wrongly_accept_has_a_test_in_this_repository() -> None:
     accepted = {**FINDINGS["ministack"]["accepted"], **FINDINGS["both"]["accepted"]}
     for entry in accepted.values():
         file, name = entry["tested_by"].split("::")

@@ -188,7 +188,7 @@ def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:
 
 @pytest.mark.parametrize("view", load_drawing().views)
 def test_a_diagram_is_readable_on_a_laptop(graph: Graph, browser: Browser, view: str) -> None:
-    """Lines that cross no box are tested with the layout, which the report uses too."""
+    """Does not test whether lines cross boxes, because the tests of the layout do."""
     page = browser.new_page(viewport={"width": LAPTOP, "height": 768})
     page.set_content(svg(view_of(graph, view), title="A picture"))
     measured = page.evaluate("""() => {

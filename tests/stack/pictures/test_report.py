@@ -66,7 +66,7 @@ MEASURES = """() => {
         boxes: document.querySelectorAll(".map .shape").length,
     };
 }"""
-"""Measures the architecture picture on the screen."""
+"""JavaScript that measures the architecture picture on the screen."""
 
 
 def first_resource(stack: Synthesized, type_: str, path: str) -> Resource:
@@ -145,7 +145,7 @@ def test_the_page_opens_with_the_verdict_and_what_to_decide(page: Page, reviewed
         for selector in (".figures", ".verdicts", "#decide-title"):
             box = page.locator(selector).bounding_box()
             assert box
-            assert box["y"] + box["height"] < 768, f"{selector} is on the first screen"
+            assert box["y"] + box["height"] < 768, f"{selector} must be on the first screen"
     titles = page.get_by_role("heading", level=2).all_inner_texts()
     assert titles == ["What to decide", "Architecture", "Cost", "All changes", "Plan"]
     decision = page.locator(".decision:visible").first
@@ -157,7 +157,7 @@ def test_the_page_opens_with_the_verdict_and_what_to_decide(page: Page, reviewed
     links.first.click()
     assert "auth/function/logs" in page.locator("details.change[open]").inner_text()
     listed = page.locator(".decision").locator("li").count()
-    assert listed == len(reviewed.changes), "each change is in one group"
+    assert listed == len(reviewed.changes), "each change must be in exactly one group"
 
 
 def test_the_page_never_scrolls_horizontally(page: Page) -> None:
@@ -187,7 +187,7 @@ def test_a_dark_screen_gets_a_dark_page(page: Page) -> None:
     assert light == "rgb(245, 247, 250)"
     assert dark == "rgb(18, 22, 26)"
     ink = "getComputedStyle(document.body).color"
-    assert page.evaluate(ink) == "rgb(31, 41, 51)", "paper is white"
+    assert page.evaluate(ink) == "rgb(31, 41, 51)", "a printed page must be white"
 
 
 def test_the_page_works_with_the_keyboard(page: Page) -> None:
@@ -225,8 +225,8 @@ def test_a_change_shows_its_details(page: Page) -> None:
     change.locator("summary").click()
     text = change.inner_text()
     assert "the runtime is python3.99 instead of python3.13" in text
-    assert SCRIPT in text, "the value is displayed as text"
-    assert page.title() == "Plan for dev: irreversible", "the script has not changed the title"
+    assert SCRIPT in text, "the value must be displayed as text"
+    assert page.title() == "Plan for dev: irreversible", "the script must not change the title"
 
 
 def test_changed_nodes_are_highlighted_and_linked_to_their_change(page: Page) -> None:
@@ -267,7 +267,9 @@ def test_the_picture_of_all_of_prod_is_readable(
     measured = page.evaluate(MEASURES)
     assert measured["smallest"] >= SMALLEST_TEXT
     assert measured["crossings"] == measured["cut"] == []
-    assert 8 <= measured["lines"] <= 21, "one line per pair of the seven groups"
+    assert 8 <= measured["lines"] <= 21, (
+        "there is at most one line for each pair of the seven groups"
+    )
     page.context.close()
 
 
@@ -295,13 +297,13 @@ def test_the_page_works_without_javascript(
     browser: Browser, reviewed: Review, stack: Synthesized, tmp_path: Path
 ) -> None:
     page = page_of(browser, tmp_path / "still.html", review_html(reviewed, stack), scripts=False)
-    assert page.locator(".filters").is_hidden(), "filters need JavaScript"
+    assert page.locator(".filters").is_hidden(), "filters must be hidden without JavaScript"
     page.locator(".decision summary").first.click()
     assert page.get_by_role("link", name="auth/function/logs").first.is_visible()
     connections = page.locator("#between-compute-data")
     assert connections.is_hidden()
     page.locator(".links a[href='#between-compute-data']").first.click()
-    assert connections.is_visible(), "a link opens the list that it leads to"
+    assert connections.is_visible(), "a link must open the list to which it leads"
     assert "Lambda chat reads and writes DynamoDB chat tables" in connections.inner_text()
     page.context.close()
 

@@ -1,4 +1,4 @@
-"""Tests that the end-to-end tests find each difference of a response from its description."""
+"""Tests that the end-to-end tests find each difference between a response and its description."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_each_difference_of_an_error_is_found() -> None:
     assert "content type" in defects(404, as_json, problem)
 
 
-def test_an_address_without_operation_must_respond_with_a_problem() -> None:
+def test_a_path_without_an_operation_must_return_a_problem() -> None:
     headers, problem = example(API.operations[0], 400)
     assert defects(404, headers, {**problem, "code": "not_found"}, "/v1/nothing") == ""
     assert "content type" in defects(404, HEADERS, {}, "/v1/nothing")

@@ -68,7 +68,7 @@ function Report({ name }) {
         Share: ([, cost]) => html`<meter min="0" max=${value.usd} value=${cost.usd}
           aria-label="Share of the cost"></meter>`,
         Fixed: ([, cost]) => dollars(cost.fixedUsd),
-        "By use": ([, cost]) => dollars(cost.usedUsd),
+        "Usage-based": ([, cost]) => dollars(cost.usedUsd),
       }} />`}`;
 }
 

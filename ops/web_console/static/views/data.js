@@ -22,7 +22,7 @@ function TableList() {
       Items: "items",
       Keys: (item) => item.keys.join(", "),
       Indexes: (item) => Object.keys(item.indexes).join(", ") || "none",
-      "Expires by": "ttl",
+      "Expiry attribute": "ttl",
     }} />`}</${Loaded}>`;
 }
 

@@ -1,4 +1,4 @@
-// The latest requests, which several views show. One connection serves all of them.
+// The latest requests, which several views show. All views share one connection.
 import { follow, useEffect, useState } from "../ui.js";
 
 export const MOST = 10_000;
@@ -9,7 +9,7 @@ function notify() {
   for (const listener of listeners) listener({ items, problem });
 }
 
-// Adds requests, without those that a new connection repeats. Tests also call this function.
+// Adds requests, except those that an earlier connection already received. Tests also call this.
 export function append(added) {
   const known = new Set(items.slice(-1000).map(key));
   const fresh = added.filter((item) => !known.has(key(item)));

@@ -1,4 +1,4 @@
-// The architecture with live values. A click on a node opens its page.
+// The architecture picture with live values. A click on a node opens the page of its resource.
 import { Loaded, Problem, Table, ago, html, link, milliseconds, useData, useEffect, useMemo,
   useRef, useTask } from "../ui.js";
 import { useRequests } from "./feed.js";
@@ -31,13 +31,13 @@ export function MapView({ status }) {
             ${item.throttles ?? 0}</span>`,
           Average: ([, item]) => milliseconds(item.milliseconds) }} /></section>
       <section><h2>Alarms</h2>${values.data.alarms.length === 0
-        ? html`<p class="done">No alarm.</p>`
+        ? html`<p class="done">No alarm is active.</p>`
         : html`<ul class="plain">${values.data.alarms.map((alarm) => html`<li class="problem">
           <b>${alarm.name}</b> ${alarm.reason}</li>`)}</ul>`}</section>
     </div>`}</${Loaded}>`;
 }
 
-// Counts the requests of the last minute by a name.
+// Counts the requests of the last minute, grouped by `name(request)`.
 function count(items, name) {
   const rows = new Map();
   for (const item of items.filter((each) => each.time > Date.now() - MINUTE)) {
@@ -53,7 +53,7 @@ function count(items, name) {
   return [...rows.values()].sort((one, other) => other.requests - one.requests);
 }
 
-// The embedded AWS has no metrics of invocations by its APIs, so requests replace them.
+// The embedded AWS has no metrics of invocations by its APIs, so requests are counted instead.
 function ofFunctions(values, items) {
   const rows = { ...values?.functions };
   for (const row of count(items, (item) => item.service)) {
@@ -74,7 +74,7 @@ function Picture({ values }) {
     <div class="scroll map" ref=${box} tabindex="0" role="region" aria-label="Architecture"></div>`;
 }
 
-// The document of a request is parsed without HTML, so that Trusted Types allow it.
+// XMLHttpRequest parses the picture as XML instead of HTML, so Trusted Types allow it.
 const loadPicture = () => new Promise((resolve, reject) => {
   const request = new XMLHttpRequest();
   request.responseType = "document";

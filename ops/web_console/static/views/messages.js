@@ -37,9 +37,9 @@ function Queue({ name, status }) {
     return result;
   });
   return html`<p><a href="#/messages/queues">← All queues</a></p><h2>${name}</h2>
-    ${!isOpen && html`<p>A look at the messages counts as a receive. After some receives, SQS moves
+    ${!isOpen && html`<p>Reading the messages counts as a receive. After several receives, SQS moves
       a message to the dead-letter queue.</p>
-      <button type="button" onClick=${() => setOpen(true)}>Look at the messages</button>`}
+      <button type="button" onClick=${() => setOpen(true)}>Read the messages</button>`}
     ${isOpen && html`<div class="row">
       <button type="button" onClick=${state.reload}>Refresh</button>
       ${name.includes("-dlq") && html`<button type="button" class="primary" onClick=${redrive}
@@ -83,7 +83,7 @@ function Events({ status }) {
       ${task.result && html`<p class="done" role="status">Sent as ${task.result.id}</p>`}</form>`}
     ${!form && html`<p><button type="button" onClick=${() => copy(events.data?.[0]
       ?? { source: "multitask.console", type: "example", detail: {} })}>Send an event</button></p>`}
-    <${Loaded} state=${events} empty="No events yet. Register, or write a post.">
+    <${Loaded} state=${events} empty="No events yet. Register a user or write a post.">
       ${events.data?.map((item) => html`<details class="card"><summary><b>${item.type}</b>
         ${" "}<span class="quiet">${item.source}, <${Ago} time=${item.time * 1000} /></span>
         </summary><${Json} value=${item.detail} label="Detail" />
@@ -93,14 +93,14 @@ function Events({ status }) {
 
 function Mails() {
   const mails = useData("mails", 3);
-  return html`<${Loaded} state=${mails} empty="No mails yet. Register, and the mail with the
-    verification code appears here.">${mails.data?.map((mail) => html`<article class="card">
+  return html`<${Loaded} state=${mails} empty="No mails yet. Register a user, and the
+    mail with the verification code appears here.">${mails.data?.map((mail) => html`<article class="card">
       <h2>${mail.subject}</h2>
       <p class="quiet">to ${mail.to.join(", ")}, ${ago(mail.time)}</p>
       <p class="mail">${plain(mail.text)}</p></article>`)}</${Loaded}>`;
 }
 
-// Removes tags, so that mails in HTML are readable. Preact escapes what remains.
+// Removes HTML tags, so that HTML mails are readable as text. Preact escapes the result.
 const plain = (text) => text.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim();
 
 function Connections() {

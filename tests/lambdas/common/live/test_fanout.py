@@ -65,7 +65,7 @@ def test_frames_are_sent_with_the_same_requests_as_by_boto3(
         aws_session_token="token",
         config=Config(retries={"total_max_attempts": 1}),
     )
-    for _ in range(5):  # repeat until both clients have signed in the same second
+    for _ in range(5):  # repeats until both requests were signed within the same second
         FakeStage.seen.clear()
         client.post_to_connection(ConnectionId=CONNECTION_ID, Data=b"{}")
         assert gateway.post(CONNECTION_ID, b"{}") == "sent"

@@ -1,4 +1,4 @@
-"""Tests of the queue consumer. The functions' tests use it with their own messages."""
+"""Tests of the queue consumer. The tests of the functions use it with real messages."""
 
 from collections.abc import Callable
 from typing import Any

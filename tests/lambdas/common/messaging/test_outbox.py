@@ -1,4 +1,4 @@
-"""Tests of the outbox writer: events as part of a transaction."""
+"""Tests of the outbox writer, which stores events as part of a transaction."""
 
 import json
 from typing import TYPE_CHECKING, Any

@@ -142,7 +142,11 @@ def test_a_query_reads_only_the_pages_that_its_caller_iterates(
 
 
 class PagedTable:
-    """A DynamoDB client. Its pages end at `Limit` items or at PAGE bytes, before the filter."""
+    """A DynamoDB client.
+
+    It ends each page after `Limit` items or PAGE bytes, and filters the items of the page
+    afterwards.
+    """
 
     PAGE = 1000
 

@@ -44,7 +44,7 @@ def test_the_authorizer_context_contains_all_data_of_the_caller_as_strings(user:
 
 
 @pytest.mark.parametrize("context", [{}, {"sub": "a"}, {**caller().to_context(), "exp": "soon"}])
-def test_incomplete_context_returns_401(context: dict[str, str]) -> None:
+def test_an_incomplete_context_returns_401(context: dict[str, str]) -> None:
     event = rest_event("GET", "/v1/posts")
     event["requestContext"]["authorizer"] = context
     with pytest.raises(Problem) as raised:

@@ -94,7 +94,7 @@ def test_the_first_and_last_page_have_no_cursor() -> None:
     ("limit", "ok"),
     [("1", True), ("100", True), ("0", False), ("101", False), ("x", False), ("1.5", False)],
 )
-def test_limit_is_a_number_from_1_to_100(limit: str, ok: bool) -> None:
+def test_a_limit_must_be_a_number_from_1_to_100(limit: str, ok: bool) -> None:
     if ok:
         assert validate(
             PageQuery, {"limit": limit, "other": "ignored"}, from_text=True
@@ -105,5 +105,5 @@ def test_limit_is_a_number_from_1_to_100(limit: str, ok: bool) -> None:
         assert [error.field for error in raised.value.errors] == ["limit"]
 
 
-def test_limit_is_20_unless_given() -> None:
+def test_the_limit_is_20_by_default() -> None:
     assert validate(PageQuery, {}, from_text=True).limit == 20

@@ -54,11 +54,11 @@ def test_names_that_build_tools_write_contain_a_hash(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NOT_HASHED)
-def test_words_dates_and_sizes_are_no_hashes(name: str) -> None:
+def test_words_dates_and_sizes_are_not_recognized_as_hashes(name: str) -> None:
     assert not is_content_hashed(name)
 
 
-def test_all_scripts_of_vite_and_most_of_its_images_are_recognized() -> None:
+def test_all_hashed_scripts_of_vite_and_most_hashed_images_are_recognized() -> None:
     generator = random.Random(1)  # noqa: S311 (not a secret)
     alphabet = string.ascii_letters + string.digits + "-_"
     hashes = ["".join(generator.choices(alphabet, k=8)) for _ in range(2000)]
@@ -117,7 +117,7 @@ def test_hidden_files_and_the_builds_own_configuration_are_not_published(tmp_pat
     assert site.skipped == [".env", ".vite/manifest.json", "config.json"]
 
 
-def test_patterns_replace_the_recognition_of_hashes(tmp_path: Path) -> None:
+def test_given_patterns_alone_determine_which_files_are_immutable(tmp_path: Path) -> None:
     write(tmp_path, "index.html", "assets/a-DiwrgTda.js", "static/a.js", "static/a.js.map")
     site = read_site(tmp_path, ["static/*"])
     assert [name for name, file in site.files.items() if file.is_immutable] == ["static/a.js"]

@@ -38,7 +38,7 @@ def read_index(s3: Any) -> str:
     return str(s3.get_object(Bucket="front", Key="index.html")["Body"].read().decode())
 
 
-def test_all_assets_are_immutable_and_pages_are_revalidated(built: Path) -> None:
+def test_all_assets_are_cached_as_immutable_and_pages_are_revalidated(built: Path) -> None:
     files = read_site(built).files
     revalidated = {name for name, file in files.items() if not file.is_immutable}
     assert revalidated == {"index.html", "reference.html", f"assets/{LICENSE}"}

@@ -134,7 +134,7 @@ def test_config_json_is_generated_and_not_part_of_the_published_site(world: Worl
     assert result.digest == world.publish(FIRST).digest
 
 
-def test_assets_come_before_pages_and_the_index_is_last(world: World) -> None:
+def test_assets_are_uploaded_before_pages_and_the_index_last(world: World) -> None:
     world.publish(FIRST)
     world.s3.puts.clear()
     world.s3.copies.clear()
