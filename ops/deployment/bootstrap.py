@@ -35,7 +35,7 @@ class Step:
     """The result of one bootstrap step."""
 
     name: str
-    outcome: Literal["made", "already there", "skipped", "by hand", "failed"]
+    outcome: Literal["changed", "unchanged", "skipped", "manual", "failed"]
     detail: str = ""
 
 
@@ -53,7 +53,7 @@ def bootstrap_account(
         OperatorError: The state bucket belongs to another account.
         ClientError: The state bucket cannot be created.
     """
-    steps = [Step("account", "already there", cloud.account), *_state_bucket(cloud)]
+    steps = [Step("account", "unchanged", cloud.account), *_state_bucket(cloud)]
     account_steps: list[tuple[str, Callable[[Cloud], Step]]] = [
         ("API Gateway logging role", lambda cloud: _api_logging(cloud, sleep)),
         ("GitHub OIDC provider", _github_provider),
@@ -75,9 +75,9 @@ def _state_bucket(cloud: Cloud) -> list[Step]:
     name = state.bucket
     made = _ensure_bucket(s3, name, state.region)
     changed = [setting for setting, ensure in _bucket_settings(s3, name).items() if ensure()]
-    steps = [Step("state bucket", "made" if made else "already there", name)]
+    steps = [Step("state bucket", "changed" if made else "unchanged", name)]
     if changed and not made:
-        steps.append(Step("state bucket settings", "made", ", ".join(changed)))
+        steps.append(Step("state bucket settings", "changed", ", ".join(changed)))
     return steps
 
 
@@ -199,7 +199,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
     apigateway = cloud.client("apigateway")
     present = apigateway.get_account().get("cloudwatchRoleArn")
     if present:
-        return Step(name, "already there", present)
+        return Step(name, "unchanged", present)
     iam = cloud.client("iam")
     response = _or_none(lambda: iam.get_role(RoleName=API_LOGGING_ROLE))
     if response is None:
@@ -228,7 +228,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
             if error.response["Error"]["Code"] != "BadRequestException" or not remaining:
                 raise
             sleep(ROLE_INTERVAL)
-    return Step(name, "made", role)
+    return Step(name, "changed", role)
 
 
 def _github_provider(cloud: Cloud) -> Step:
@@ -242,11 +242,11 @@ def _github_provider(cloud: Cloud) -> Step:
         item["Arn"] == arn
         for item in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
     ):
-        return Step(name, "already there", arn)
+        return Step(name, "unchanged", arn)
     iam.create_open_id_connect_provider(
         Url=f"https://{GITHUB_ISSUER}", ClientIDList=["sts.amazonaws.com"]
     )
-    return Step(name, "made", arn)
+    return Step(name, "changed", arn)
 
 
 def _cost_tags(cloud: Cloud) -> Step:
@@ -257,7 +257,7 @@ def _cost_tags(cloud: Cloud) -> Step:
     active = {tag["TagKey"] for tag in listed if tag["Status"] == "Active"}
     missing = [tag for tag in COST_TAGS if tag not in active]
     if not missing:
-        return Step(name, "already there", ", ".join(COST_TAGS))
+        return Step(name, "unchanged", ", ".join(COST_TAGS))
     wanted = [{"TagKey": tag, "Status": "Active"} for tag in missing]
     refused = (
         explorer.update_cost_allocation_tags_status(CostAllocationTagsStatus=wanted).get("Errors")
@@ -267,20 +267,20 @@ def _cost_tags(cloud: Cloud) -> Step:
         tags = ", ".join(sorted(item["TagKey"] for item in refused))
         return Step(
             name,
-            "by hand",
+            "manual",
             f"{tags}: billing lists tags one day after their first use; repeat bootstrap then",
         )
-    return Step(name, "made", ", ".join(missing))
+    return Step(name, "changed", ", ".join(missing))
 
 
 def _billing_alerts(cloud: Cloud) -> Step:
     """Checks whether billing metrics exist. Only the console can turn them on."""
     name = "billing alerts"
     if cloud.client("cloudwatch", GLOBAL_REGION).list_metrics(Namespace="AWS/Billing")["Metrics"]:
-        return Step(name, "already there")
+        return Step(name, "unchanged")
     return Step(
         name,
-        "by hand",
+        "manual",
         "in the Billing console, open Billing preferences, Alert preferences, and turn on"
         " `Receive CloudWatch billing alerts`",
     )
@@ -291,5 +291,5 @@ def _concurrency(cloud: Cloud) -> Step:
     name = "Lambda concurrency"
     [result] = check_concurrency(cloud)
     if result.status == "ok":
-        return Step(name, "already there", result.detail)
-    return Step(name, "by hand", f"{result.detail}: {result.remedy}")
+        return Step(name, "unchanged", result.detail)
+    return Step(name, "manual", f"{result.detail}: {result.remedy}")

@@ -72,7 +72,7 @@ def outcomes(cloud: Cloud) -> dict[str, str]:
 
 
 def test_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Cloud) -> None:
-    assert outcomes(cloud)["state bucket"] == "made"
+    assert outcomes(cloud)["state bucket"] == "changed"
     s3, name = boto3.client("s3", region_name="us-east-1"), cloud.environment.state.bucket
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
     rule = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"][0]
@@ -93,7 +93,7 @@ def test_state_bucket_is_versioned_encrypted_private_and_tls_only(cloud: Cloud) 
 
 def test_second_bootstrap_changes_nothing(cloud: Cloud) -> None:
     run_bootstrap(cloud)
-    assert "made" not in outcomes(cloud).values()
+    assert "changed" not in outcomes(cloud).values()
 
 
 def test_setting_that_was_changed_manually_is_corrected(cloud: Cloud) -> None:
@@ -108,7 +108,7 @@ def test_setting_that_was_changed_manually_is_corrected(cloud: Cloud) -> None:
 
 def test_api_gateway_gets_a_logging_role_after_retries(cloud: Cloud, gateway: ApiGateway) -> None:
     gateway.rejections = 2
-    assert outcomes(cloud)["API Gateway logging role"] == "made"
+    assert outcomes(cloud)["API Gateway logging role"] == "changed"
     assert gateway.role
     attached = boto3.client("iam").list_attached_role_policies(
         RoleName=gateway.role.rsplit("/")[-1]
@@ -118,7 +118,7 @@ def test_api_gateway_gets_a_logging_role_after_retries(cloud: Cloud, gateway: Ap
 
 def test_existing_logging_role_of_api_gateway_is_kept(cloud: Cloud, gateway: ApiGateway) -> None:
     gateway.role = "arn:aws:iam::123456789012:role/somebody-elses"
-    assert outcomes(cloud)["API Gateway logging role"] == "already there"
+    assert outcomes(cloud)["API Gateway logging role"] == "unchanged"
     assert gateway.role.endswith("/somebody-elses")
 
 
@@ -128,11 +128,11 @@ def test_rejected_step_is_reported_as_failed_and_the_others_run(
     gateway.rejections = 1000
     steps = outcomes(cloud)
     assert steps["API Gateway logging role"] == "failed"
-    assert steps["GitHub OIDC provider"] == "made"
+    assert steps["GitHub OIDC provider"] == "changed"
 
 
 def test_github_provider_needs_a_repository_in_the_environment(cloud: Cloud) -> None:
-    assert outcomes(cloud)["GitHub OIDC provider"] == "made"
+    assert outcomes(cloud)["GitHub OIDC provider"] == "changed"
     without = cloud.environment.model_copy(update={"github_repository": None})
     assert outcomes(replace(cloud, environment=without))["GitHub OIDC provider"] == "skipped"
 
@@ -157,7 +157,7 @@ def with_responses(cloud: Cloud, service: str, **responses: Any) -> Cloud:
     return FakeCloud(cloud.environment, {}, clients={service: SimpleNamespace(**methods)})
 
 
-@pytest.mark.parametrize(("limit", "outcome"), [(1000, "already there"), (10, "by hand")])
+@pytest.mark.parametrize(("limit", "outcome"), [(1000, "unchanged"), (10, "manual")])
 def test_concurrency_limit_below_the_reserved_concurrency_is_reported(
     cloud: Cloud, limit: int, outcome: str
 ) -> None:
@@ -169,9 +169,9 @@ def test_concurrency_limit_below_the_reserved_concurrency_is_reported(
 @pytest.mark.parametrize(
     ("active", "errors", "outcome"),
     [
-        (["Project", "Environment", "Service"], [], "already there"),
-        (["Project"], [], "made"),
-        ([], [{"TagKey": "Service"}], "by hand"),
+        (["Project", "Environment", "Service"], [], "unchanged"),
+        (["Project"], [], "changed"),
+        ([], [{"TagKey": "Service"}], "manual"),
     ],
 )
 def test_cost_tags_are_activated_once_billing_lists_them(
@@ -187,7 +187,7 @@ def test_cost_tags_are_activated_once_billing_lists_them(
     assert bootstrap._cost_tags(tagged).outcome == outcome
 
 
-@pytest.mark.parametrize(("metrics", "outcome"), [([{}], "already there"), ([], "by hand")])
+@pytest.mark.parametrize(("metrics", "outcome"), [([{}], "unchanged"), ([], "manual")])
 def test_billing_alerts_are_on_if_billing_metrics_exist(
     cloud: Cloud, metrics: list[Any], outcome: str
 ) -> None:
