@@ -29,7 +29,8 @@ class Changes:
         """`aws` returns the boto3 client of a service."""
         self._file: Path = root.cdktf_out / "stacks" / "local" / f"{PREFIX}.tf.json"
         self._aws = aws
-        self._generation = 0
+        self.generation = 0
+        """Number of calls of `next`."""
 
     def next(self) -> None:
         """Writes a file that makes the next `ops up` add, change and remove resources.
@@ -37,8 +38,8 @@ class Changes:
         It adds resources with a new name, removes those of the previous call, and changes a queue
         and a parameter that every file contains.
         """
-        self._generation += 1
-        name = f"{PREFIX}-{self._generation}"
+        self.generation += 1
+        name = f"{PREFIX}-{self.generation}"
         table = {"name": name, "billing_mode": "PAY_PER_REQUEST", "hash_key": "id"}
         resources: dict[str, dict[str, Any]] = {
             "aws_dynamodb_table": {name: {**table, "attribute": [{"name": "id", "type": "S"}]}},
@@ -46,20 +47,20 @@ class Changes:
             "aws_s3_bucket": {name: {"bucket": name}},
             "aws_sqs_queue": {
                 name: {"name": name},
-                PREFIX: {"name": PREFIX, "visibility_timeout_seconds": self._generation},
+                PREFIX: {"name": PREFIX, "visibility_timeout_seconds": self.generation},
             },
             "aws_ssm_parameter": {
                 name: {"name": f"/{name}", "type": "String", "value": "1"},
-                PREFIX: {"name": f"/{PREFIX}", "type": "String", "value": str(self._generation)},
+                PREFIX: {"name": f"/{PREFIX}", "type": "String", "value": str(self.generation)},
             },
         }
         write_json(self._file, {"resource": resources})
 
     def differences(self) -> list[str]:
         """Returns the resources in the embedded AWS that differ from the file."""
-        if not self._generation:
+        if not self.generation:
             return []
-        name = f"{PREFIX}-{self._generation}"
+        name = f"{PREFIX}-{self.generation}"
         aws = self._aws
         parameters = aws("ssm").get_parameters(Names=[f"/{PREFIX}"])["Parameters"]
         queues = aws("sqs").list_queues(QueueNamePrefix=PREFIX).get("QueueUrls", [])
@@ -82,7 +83,7 @@ class Changes:
             "roles": [name],
             "buckets": [name],
             "queues": [PREFIX, name],
-            "parameter": [str(self._generation)],
+            "parameter": [str(self.generation)],
         }
         return [
             f"{kind}: {values} instead of {expected[kind]}"

@@ -116,6 +116,10 @@ def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]
     """
 
     def breaks(machine: Machine, changes: Changes) -> float:
+        if not changes.generation:
+            # There must be resources that the interrupted `ops up` can change and remove.
+            changes.next()
+            Up(machine.root).wait()
         changes.next()
         up = Up(machine.root)
         try:

@@ -42,6 +42,9 @@ class Up:
             cwd=PROJECT,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
+            # As in another terminal. Linux divides the CPU between sessions, so in a common session
+            # the command and the clients would share one part.
+            start_new_session=True,
         )
 
     def wait(self) -> list[str]:
@@ -106,7 +109,11 @@ class Up:
         return any(message["type"] == "version" for message in self._terraform_messages())
 
     def has_applied(self) -> bool:
-        return any(message["type"] == "outputs" for message in self._terraform_messages())
+        # Terraform also writes the outputs after the plan.
+        return any(
+            message["type"] == "change_summary" and message["changes"]["operation"] == "apply"
+            for message in self._terraform_messages()
+        )
 
     def _terraform_messages(self) -> list[dict[str, Any]]:
         log = self.root.logs / "terraform.jsonl"

@@ -80,14 +80,19 @@ class StateConsistency:
                 " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
             )
 
-    def run(self, deploy: Callable[[], T], adopt: Callable[[frozenset[str]], list[str]]) -> T:
+    def run(
+        self,
+        deploy: Callable[[], T],
+        adopt: Callable[[frozenset[str], frozenset[str]], list[str]],
+    ) -> T:
         """Runs a deployment of the local platform. If it fails after a crash, imports existing
         resources and retries.
 
         Args:
             deploy: Applies the stack.
-            adopt: Takes the addresses of resources that already exist. Prepares their import, and
-                returns the addresses for which that is possible.
+            adopt: Takes the addresses of resources that already exist, and of resources that cannot
+                be imported because they do not exist. Prepares the imports, and returns the
+                addresses for which an import has become possible.
 
         Raises:
             TerraformError: The deployment failed for a reason other than a crash.
@@ -103,11 +108,13 @@ class StateConsistency:
                 if not was_doubtful:
                     raise
                 # Each retry adopts more resources, because Terraform finds some only after the
-                # adoption of others.
-                adopted = adopt(error.existing) if error.existing else []
-                if not adopted:
+                # adoption of others, or fewer, because some do not exist.
+                found = error.existing | error.absent
+                adopted = adopt(error.existing, error.absent) if found else []
+                if not adopted and not error.absent:
                     raise _unreconciled(error) from error
-                report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+                if adopted:
+                    report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
 
     def apply(self, apply: Callable[[], T]) -> T:
         """Runs `terraform apply`.

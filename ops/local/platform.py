@@ -125,13 +125,20 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         else:
             cloud, applied = consistency.run(
                 lambda: _converge(
-                    root, executable, embedded, consistency, steps=steps, created=created
+                    root,
+                    executable,
+                    embedded,
+                    consistency,
+                    steps=steps,
+                    created=created,
+                    lost=started.aws_may_lack_changes,
                 ),
-                lambda existing: adopt(
+                lambda existing, absent: adopt(
                     _stack(root, executable, embedded),
                     existing,
                     created,
                     partial(find_id, cloud.client),
+                    absent=absent,
                 ),
             )
             end_adoption(_directory(root))
@@ -297,6 +304,7 @@ def _converge(
     *,
     steps: Steps,
     created: Mapping[str, str],
+    lost: bool,
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
     # Bootstrap waits for the embedded AWS and synthesis for the CPU, so they run in parallel.
@@ -309,7 +317,7 @@ def _converge(
     stack = _stack(root, executable, embedded)
     stack.init()
     if consistency.is_doubtful:
-        _adopt_created(cloud, stack, created)
+        _adopt_created(cloud, stack, created, lost=lost)
     steps.done("init")
     ledger = Ledger(cloud)
     with ledger.locked("up", cloud.operator) as lock:
@@ -320,10 +328,15 @@ def _converge(
     return cloud, applied
 
 
-def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -> None:
+def _adopt_created(
+    cloud: Cloud, stack: Terraform, created: Mapping[str, str], *, lost: bool
+) -> None:
     """Adopts the resources that a killed apply created and could not store in the state.
 
     For some of them, such as a user pool, the next apply would create a second one.
+
+    Args:
+        lost: Whether the embedded AWS may have lost resources that it created.
     """
     left = created.keys() - managed_addresses(cloud)
     if not left:
@@ -334,7 +347,7 @@ def _adopt_created(cloud: Cloud, stack: Terraform, created: Mapping[str, str]) -
     # only the resources that certainly exist are adopted.
     for addresses in (left, {address for address in left if created[address]}):
         try:
-            adopted = adopt(stack, addresses, created, find)
+            adopted = adopt(stack, addresses, created, find, trusts_log=not lost)
         except TerraformError as error:
             # The import blocks are deleted, so the apply reports the resources that it cannot
             # create because they exist.

@@ -77,7 +77,8 @@ contain its account id."""
 def created_ids(log: Path) -> dict[str, str]:
     """Returns the ids of the resources that an apply created, by address, from its JSON log.
 
-    The id is "" if the apply ended before it logged it, so the resource may not exist.
+    The id is "" if the apply ended before it logged the id, or while it deleted the resource, so
+    the resource may not exist.
     """
     ids: dict[str, str] = {}
     for event, action, address, id_ in _changes(log) if log.exists() else ():
@@ -87,6 +88,8 @@ def created_ids(log: Path) -> dict[str, str]:
             ids[address] = id_
         elif action == "delete" and event == "apply_complete":
             ids.pop(address, None)
+        elif action == "delete" and address in ids:
+            ids[address] = ""
     return ids
 
 
@@ -116,61 +119,102 @@ def adopt(
     existing: Collection[str],
     created: Mapping[str, str],
     find: Callable[[str, Mapping[str, Any]], str | None] = _find_nothing,
+    *,
+    absent: Collection[str] = (),
+    trusts_log: bool = False,
 ) -> list[str]:
     """Writes import blocks, with which the next apply adds existing resources to the state.
+
+    Runs Terraform only if that is necessary, because each run starts the provider anew.
 
     Args:
         stack: The initialized stack.
         existing: Addresses of resources that may exist although the state does not contain them.
         created: Ids by address, from `created_ids`.
-        find: Takes the type and the planned attributes of a resource without a logged id. Returns
+        find: Takes the type and the known attributes of a resource without a logged id. Returns
             its id, or None.
+        absent: Addresses of resources that do not exist. Their import blocks are removed.
+        trusts_log: Whether the resources with a logged id certainly exist.
 
     Returns:
         The addresses that the next apply adopts, without those of earlier calls. Resources that do
         not exist or whose import id is unknown are missing.
     """
     earlier = _imports(stack.directory)
-    imports = dict(earlier)
-    absent: set[str] = set()
+    configured = _configuration(stack.directory)
+    gone = set(absent)
+    imports = earlier | {
+        address: id_
+        for address in existing
+        if address in configured
+        and (id_ := _import_id(address, *configured[address], created, find))
+    }
+    wanted = {*existing, *earlier}
     # A plan of these resources takes much less time than a plan of the whole stack.
-    targets = [f"-target={address}" for address in {*existing, *earlier}]
+    targets = [f"-target={address}" for address in wanted]
     while True:
+        imports = {address: id_ for address, id_ in imports.items() if address not in gone}
+        _write_imports(stack.directory, imports)
+        unknown = wanted - imports.keys() - gone
+        unsure = {address for address in imports if not (trusts_log and created.get(address))}
+        if not unknown and not unsure:
+            break
         try:
             with stack.temporary_plan("adoption", ("-refresh=false", *targets)) as plan:
-                changes = stack.show(plan.file)["resource_changes"]
+                changes = stack.show(plan.file)["resource_changes"] if unknown else []
         except TerraformError as error:
-            if not error.absent:
+            if not error.absent - gone:
                 raise
-            absent |= error.absent
-            new = {}
-        else:
-            # Each plan can reveal the ids on which the import ids of other resources depend.
-            new = {
-                change["address"]: id_
-                for change in changes
-                if change["change"]["actions"] == ["create"]
-                and change["address"] in existing
-                and change["address"] not in absent
-                and (id_ := _import_id(change, created, find))
-            }
-            if not new:
-                return sorted(imports.keys() - earlier.keys())
-        imports = {
-            address: id_ for address, id_ in (imports | new).items() if address not in absent
+            gone |= error.absent
+            continue
+        # Each plan can reveal the ids on which the import ids of other resources depend.
+        new = {
+            change["address"]: id_
+            for change in changes
+            if change["change"]["actions"] == ["create"]
+            and change["address"] in unknown
+            and (
+                id_ := _import_id(
+                    change["address"],
+                    change["type"],
+                    change["change"]["after"] or {},
+                    created,
+                    find,
+                )
+            )
         }
-        blocks = [{"to": address, "id": id_} for address, id_ in imports.items()]
-        write_json(stack.directory / FILE, {"import": blocks})
+        if not new:
+            break
+        imports |= new
+    return sorted(imports.keys() - earlier.keys())
+
+
+def _configuration(directory: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Returns the type and the constant attributes of each resource of a stack, by address.
+
+    Omits attributes with references, whose values only a plan contains.
+    """
+    return {
+        f"{kind}.{name}": (kind, {key: value for key, value in values.items() if _known(value)})
+        for file in directory.glob("*.tf.json")
+        for kind, resources in json.loads(file.read_text()).get("resource", {}).items()
+        for name, values in resources.items()
+        if not values.keys() & {"count", "for_each"}
+    }
+
+
+def _known(value: Any) -> bool:
+    return "${" not in json.dumps(value)
 
 
 def _import_id(
-    change: Mapping[str, Any],
+    address: str,
+    kind: str,
+    values: Mapping[str, Any],
     created: Mapping[str, str],
     find: Callable[[str, Mapping[str, Any]], str | None],
 ) -> str | None:
-    kind, planned = change["type"], change["change"]["after"] or {}
-    id_ = created.get(change["address"]) or find(kind, planned)
-    return import_id(kind, planned, id_)
+    return import_id(kind, values, created.get(address) or find(kind, values))
 
 
 def end_adoption(directory: Path) -> None:
@@ -192,6 +236,14 @@ def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str |
         return template.format_map(known)
     except KeyError:
         return None
+
+
+def _write_imports(directory: Path, imports: Mapping[str, str]) -> None:
+    blocks = [{"to": address, "id": id_} for address, id_ in imports.items()]
+    if blocks:
+        write_json(directory / FILE, {"import": blocks})
+    else:
+        end_adoption(directory)
 
 
 def _imports(directory: Path) -> dict[str, str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -19,7 +20,13 @@ from ops.local.consistency import StateConsistency
 from ops.root import PROJECT, write_json
 from ops.terraform.adoption import adopt, created_ids, end_adoption, import_id
 from ops.terraform.lookups import find_id
-from ops.terraform.runner import Terraform, TerraformKilledError, last_run
+from ops.terraform.runner import (
+    PlanFile,
+    Terraform,
+    TerraformError,
+    TerraformKilledError,
+    last_run,
+)
 from ops.terraform.toolchain import terraform, terraform_variables
 from tests.ops.embedded.servers import Server, running_server
 from tests.waiting import wait_for
@@ -118,7 +125,8 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     consistency = StateConsistency(server.root, stack.directory, refuse_reset)
     consistency.check()
     consistency.run(
-        lambda: consistency.apply(stack.apply), lambda existing: adopt(stack, existing, created)
+        lambda: consistency.apply(stack.apply),
+        lambda existing, absent: adopt(stack, existing, created, absent=absent),
     )
     end_adoption(stack.directory)
     assert "Adopting resources that a killed apply created: " in capsys.readouterr().err
@@ -246,7 +254,9 @@ def test_replaceable_resources_that_the_state_lacks_are_created_again_without_du
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
     consistency.run(
         lambda: consistency.apply(stack.apply),
-        lambda existing: adopt(stack, existing, {}, partial(find_id, server.client)),
+        lambda existing, absent: adopt(
+            stack, existing, {}, partial(find_id, server.client), absent=absent
+        ),
     )
     assert copies(server) == before
     state = json.loads(file.read_text())
@@ -307,7 +317,8 @@ def repair(server: Server, stack: Terraform) -> None:
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
     consistency.run(
-        lambda: consistency.apply(stack.apply), lambda existing: adopt(stack, existing, created)
+        lambda: consistency.apply(stack.apply),
+        lambda existing, absent: adopt(stack, existing, created, absent=absent),
     )
     end_adoption(stack.directory)
 
@@ -348,6 +359,85 @@ def test_import_ids_come_from_planned_values_and_the_log(
     assert import_id(kind, values, logged) == expected
 
 
+class FakeStack:
+    """Counts the plans. `absent` has the addresses that Terraform cannot import."""
+
+    def __init__(self, directory: Path, resources: dict[str, Any]) -> None:
+        self.directory = directory
+        self.absent: set[str] = set()
+        self.plans = self.shows = 0
+        write_json(directory / "cdk.tf.json", {"resource": resources})
+
+    @contextmanager
+    def temporary_plan(self, _name: str, _options: Sequence[str]) -> Iterator[PlanFile]:
+        self.plans += 1
+        found = self.absent & imports(self.directory).keys()
+        if found:
+            raise TerraformError("absent", absent=found)
+        yield PlanFile(self.directory / "plan", {}, {})
+
+    def show(self, _file: Path) -> dict[str, Any]:
+        self.shows += 1
+        change = {"actions": ["create"], "after": {"function_name": "f", "name": "live"}}
+        alias = {"address": "aws_lambda_alias.a", "type": "aws_lambda_alias", "change": change}
+        return {"resource_changes": [alias]}
+
+
+def imports(directory: Path) -> dict[str, str]:
+    file = directory / "adopted.tf.json"
+    blocks = json.loads(file.read_text())["import"] if file.exists() else []
+    return {block["to"]: block["id"] for block in blocks}
+
+
+ALIAS = {"a": {"function_name": "${aws_lambda_function.f.function_name}", "name": "live"}}
+ADOPTABLE = {"aws_sqs_queue": {"q": {"name": "q"}}, "aws_iam_role": {"r": {"name": "r"}}}
+
+
+@pytest.mark.parametrize(
+    ("created", "trusts_log", "absent", "expected", "plans"),
+    [
+        # Terraform logged both ids, and nothing was lost since then.
+        ({"aws_sqs_queue.q": "url", "aws_iam_role.r": "r"}, True, set(), {"q", "r"}, 0),
+        # The embedded AWS may have lost a resource whose id is in the log.
+        ({"aws_sqs_queue.q": "url", "aws_iam_role.r": "r"}, False, {"aws_iam_role.r"}, {"q"}, 2),
+        # Terraform was killed before it logged the role's id.
+        ({"aws_sqs_queue.q": "url", "aws_iam_role.r": ""}, True, {"aws_iam_role.r"}, {"q"}, 1),
+        ({"aws_iam_role.r": ""}, True, set(), {"r"}, 1),
+        ({"aws_iam_role.r": ""}, True, {"aws_iam_role.r"}, set(), 1),
+    ],
+)
+def test_terraform_only_runs_for_an_adoption_if_a_resource_may_not_exist(
+    tmp_path: Path,
+    created: dict[str, str],
+    trusts_log: bool,
+    absent: set[str],
+    expected: set[str],
+    plans: int,
+) -> None:
+    fake = FakeStack(tmp_path, ADOPTABLE)
+    fake.absent = absent
+    adopted = adopt(cast("Terraform", fake), created, created, trusts_log=trusts_log)
+    names = {address.rpartition(".")[2] for address in adopted}
+    assert (names, fake.plans, fake.shows) == (expected, plans, 0)
+    assert imports(tmp_path).keys() == set(adopted)
+
+
+def test_values_that_only_a_plan_contains_are_read_from_a_plan(tmp_path: Path) -> None:
+    fake = FakeStack(tmp_path, {**ADOPTABLE, "aws_lambda_alias": ALIAS})
+    created = {"aws_lambda_alias.a": "arn", "aws_iam_role.r": "r"}
+    adopt(cast("Terraform", fake), created, created, trusts_log=True)
+    assert imports(tmp_path) == {"aws_iam_role.r": "r", "aws_lambda_alias.a": "f/live"}
+    assert (fake.plans, fake.shows) == (1, 1)
+
+
+def test_resources_that_the_apply_could_not_import_are_not_imported_again(tmp_path: Path) -> None:
+    fake = FakeStack(tmp_path, ADOPTABLE)
+    created = {"aws_sqs_queue.q": "url", "aws_iam_role.r": "r"}
+    adopt(cast("Terraform", fake), created, created, trusts_log=True)
+    adopt(cast("Terraform", fake), (), created, absent={"aws_iam_role.r"})
+    assert imports(tmp_path) == {"aws_sqs_queue.q": "url"}
+
+
 def test_the_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> None:
     file = tmp_path / "log"
     assert created_ids(file) == {}
@@ -359,6 +449,7 @@ def test_the_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> Non
         ("apply_complete", "create", "deleted", "3"),
         ("apply_start", "delete", "a", "1"),
         ("apply_complete", "delete", "deleted", ""),
+        ("apply_complete", "create", "kept", "4"),
     ]
     lines = [
         {
@@ -368,7 +459,7 @@ def test_the_ids_of_created_resources_are_read_from_a_log(tmp_path: Path) -> Non
         for event, action, address, value in hooks
     ]
     file.write_text("\n".join([*map(json.dumps, lines), "no JSON", "3"]))
-    assert created_ids(file) == {"a": "1", "begun": ""}
+    assert created_ids(file) == {"a": "", "begun": "", "kept": "4"}
 
 
 def test_damaged_files_of_terraform_are_replaced(stack: Terraform) -> None:

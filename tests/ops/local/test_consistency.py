@@ -22,6 +22,7 @@ class World:
         self.resets = 0
         self.killed = False
         self.adoptable: set[str] = set()
+        self.dropped: set[str] = set()
 
     def apply(self) -> None:
         self.applies += 1
@@ -33,7 +34,8 @@ class World:
         self.resets += 1
         return Path("copy")
 
-    def adopt(self, existing: frozenset[str]) -> list[str]:
+    def adopt(self, existing: frozenset[str], absent: frozenset[str]) -> list[str]:
+        self.dropped |= absent
         return sorted(existing & self.adoptable)
 
 
@@ -112,6 +114,16 @@ def test_resources_that_a_killed_apply_created_are_adopted(root: Root, world: Wo
     world.adoptable = {"aws_dynamodb_table.items"}
     run_apply(root, world)
     assert (world.resets, world.applies) == (0, 5)
+
+
+def test_resources_that_cannot_be_imported_are_dropped_and_the_apply_is_repeated(
+    root: Root, world: World
+) -> None:
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    world.errors = [TerraformError("cannot import", absent={"aws_dynamodb_table.items"})]
+    run_apply(root, world)
+    assert (world.applies, world.dropped) == (4, {"aws_dynamodb_table.items"})
 
 
 @pytest.mark.parametrize("aws_was_killed", [False, True])
