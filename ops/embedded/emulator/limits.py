@@ -30,6 +30,11 @@ STREAM_RECORDS = 1000
 """Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
 TRANSACTIONS = 500
 """DynamoDB transactions to keep, with their items. AWS detects a repeated one for 10 minutes."""
+MARKERS = 20_000
+"""Items per table that contain only their key and their time of expiry, such as the ids of counted
+events: 17 MB on disk. AWS keeps them until they expire. They only recognize repeated events, and
+an archive repeats at most ARCHIVED_EVENTS.
+"""
 ARCHIVED_EVENTS = 2000
 """Events per EventBridge archive, about 7 MB. AWS keeps them for the archive's retention time."""
 PUBLISHED_EVENTS = 100
@@ -70,6 +75,7 @@ def trim_all() -> None:
             del user.get("_origin_jtis", [])[:-SIGN_INS]
     delete_oldest(dynamodb._txn_idempotency, TRANSACTIONS)
     trim_streams()
+    trim_markers()
 
 
 def trim_logs() -> None:
@@ -111,6 +117,25 @@ def trim_streams() -> None:
         if surplus > 0:
             del records[:surplus]
             dynamodb._stream_trimmed._data[key] = trimmed + surplus
+
+
+def trim_markers() -> None:
+    """Deletes the items of each table that contain only key and expiry and that expire first."""
+    with dynamodb._lock:
+        for key, setting in dynamodb._ttl_settings.all_items():
+            table = dynamodb._tables._data.get(key)
+            if table is None or table["ItemCount"] <= MARKERS:
+                continue
+            expiry = setting["AttributeName"]
+            attributes = {element["AttributeName"] for element in table["KeySchema"]} | {expiry}
+            markers = sorted(
+                (float(item[expiry]["N"]), partition, sort)
+                for partition, items in table["items"].items()
+                for sort, item in items.items()
+                if item.keys() == attributes
+            )
+            for _, partition, sort in markers[: max(0, len(markers) - MARKERS)]:
+                dynamodb._remove_item(table, partition, sort)
 
 
 def positions(key: Any) -> list[int]:

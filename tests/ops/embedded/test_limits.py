@@ -74,6 +74,39 @@ def test_only_the_newest_transactions_are_kept() -> None:
     assert output == "5 ['2', '3', '4']"
 
 
+def test_only_the_markers_that_expire_last_are_kept() -> None:
+    output = run("""
+        import asyncio, json
+        from ministack.services import dynamodb
+        from ops.embedded.emulator import limits
+        limits.MARKERS = 3
+
+        def call(action, data):
+            headers = {"x-amz-target": f"DynamoDB_20120810.{action}"}
+            body = json.dumps(data).encode()
+            status = asyncio.run(dynamodb.handle_request("POST", "/", headers, body, {}))[0]
+            assert status == 200, status
+
+        def items(table):
+            return sorted(dynamodb._tables[table]["items"])
+
+        key = {"AttributeName": "id", "KeyType": "HASH"}
+        for table in ("markers", "sessions"):
+            call("CreateTable", {"TableName": table, "KeySchema": [key],
+                "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                "BillingMode": "PAY_PER_REQUEST"})
+            call("UpdateTimeToLive", {"TableName": table,
+                "TimeToLiveSpecification": {"AttributeName": "expires_at", "Enabled": True}})
+        for number in range(5):
+            item = {"id": {"S": str(number)}, "expires_at": {"N": str(9 * 10**9 - number)}}
+            call("PutItem", {"TableName": "markers", "Item": item})
+            call("PutItem", {"TableName": "sessions", "Item": {**item, "user": {"S": "ann"}}})
+        limits.trim_all()
+        print(items("markers"), items("sessions"), dynamodb._tables["markers"]["ItemCount"])
+    """)
+    assert output == "['0', '1', '2'] ['0', '1', '2', '3', '4'] 3"
+
+
 def test_only_stream_records_that_all_functions_have_read_are_removed() -> None:
     output = run("""
         from ministack.services import dynamodb, lambda_svc
