@@ -38,12 +38,16 @@ class StateConsistency:
             # damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
+        # A record of an earlier version does not contain `lost`.
+        self.may_lack_changes: bool = stored.get("lost", stored.get("doubtful", False))
+        """True if the embedded AWS may lack changes that Terraform stored in its state."""
         self.is_doubtful: bool = stored.get("doubtful", False)
         """True if an apply was killed or the embedded AWS lost data after the last full apply."""
         self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:
         """Records that the embedded AWS may differ from the state, because it lost data."""
+        self.may_lack_changes = True
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
@@ -146,7 +150,9 @@ class StateConsistency:
 
     def _write(self, *, doubtful: bool, applied: bool) -> None:
         self.is_doubtful, self._was_applied = doubtful, applied
-        write_json(self._file, {"doubtful": doubtful, "applied": applied})
+        self.may_lack_changes = doubtful and self.may_lack_changes
+        record = {"doubtful": doubtful, "applied": applied, "lost": self.may_lack_changes}
+        write_json(self._file, record)
 
 
 def _unreconciled(error: TerraformError) -> OperatorError:

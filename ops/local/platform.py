@@ -98,6 +98,9 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         embedded = EmbeddedCloud(root)
         end_adoption(_directory(root))
         consistency = state_consistency(root)
+        if consistency.is_doubtful and not embedded.is_aws_running():
+            # If it was killed, it may have lost resources that the killed apply created.
+            consistency.doubt()
         started = embedded.start(reset=reset)
         start_console(root)
         if started.aws_may_lack_changes:
@@ -125,13 +128,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         else:
             cloud, applied = consistency.run(
                 lambda: _converge(
-                    root,
-                    executable,
-                    embedded,
-                    consistency,
-                    steps=steps,
-                    created=created,
-                    lost=started.aws_may_lack_changes,
+                    root, executable, embedded, consistency, steps=steps, created=created
                 ),
                 lambda existing, absent: adopt(
                     _stack(root, executable, embedded),
@@ -304,7 +301,6 @@ def _converge(
     *,
     steps: Steps,
     created: Mapping[str, str],
-    lost: bool,
 ) -> tuple[Cloud, Apply]:
     cloud = connect(EMBEDDED, root)
     # Bootstrap waits for the embedded AWS and synthesis for the CPU, so they run in parallel.
@@ -317,7 +313,7 @@ def _converge(
     stack = _stack(root, executable, embedded)
     stack.init()
     if consistency.is_doubtful:
-        _adopt_created(cloud, stack, created, lost=lost)
+        _adopt_created(cloud, stack, created, lost=consistency.may_lack_changes)
     steps.done("init")
     ledger = Ledger(cloud)
     with ledger.locked("up", cloud.operator) as lock:

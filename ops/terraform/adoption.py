@@ -131,8 +131,8 @@ def adopt(
         stack: The initialized stack.
         existing: Addresses of resources that may exist although the state does not contain them.
         created: Ids by address, from `created_ids`.
-        find: Takes the type and the known attributes of a resource without a logged id. Returns
-            its id, or None.
+        find: Takes the type and the known attributes of a resource. Returns its id, "" if the
+            resource does not exist, or None if that is unknown.
         absent: Addresses of resources that do not exist. Their import blocks are removed.
         trusts_log: Whether the resources with a logged id certainly exist.
 
@@ -142,13 +142,11 @@ def adopt(
     """
     earlier = _imports(stack.directory)
     configured = _configuration(stack.directory)
-    gone = set(absent)
-    imports = earlier | {
-        address: id_
-        for address in existing
-        if address in configured
-        and (id_ := _import_id(address, *configured[address], created, find))
-    }
+    identify = _Identification(created, find, trusts_log=trusts_log)
+    imports = earlier | identify.ids(
+        {address: configured[address] for address in existing if address in configured}
+    )
+    gone = {*absent, *identify.absent}
     wanted = {*existing, *earlier}
     # A plan of these resources takes much less time than a plan of the whole stack.
     targets = [f"-target={address}" for address in wanted]
@@ -156,8 +154,7 @@ def adopt(
         imports = {address: id_ for address, id_ in imports.items() if address not in gone}
         _write_imports(stack.directory, imports)
         unknown = wanted - imports.keys() - gone
-        unsure = {address for address in imports if not (trusts_log and created.get(address))}
-        if not unknown and not unsure:
+        if not unknown and imports.keys() <= identify.certain:
             break
         try:
             with stack.temporary_plan("adoption", ("-refresh=false", *targets)) as plan:
@@ -168,25 +165,55 @@ def adopt(
             gone |= error.absent
             continue
         # Each plan can reveal the ids on which the import ids of other resources depend.
-        new = {
-            change["address"]: id_
-            for change in changes
-            if change["change"]["actions"] == ["create"]
-            and change["address"] in unknown
-            and (
-                id_ := _import_id(
-                    change["address"],
-                    change["type"],
-                    change["change"]["after"] or {},
-                    created,
-                    find,
-                )
-            )
-        }
+        new = identify.ids(
+            {
+                change["address"]: (change["type"], change["change"]["after"] or {})
+                for change in changes
+                if change["change"]["actions"] == ["create"] and change["address"] in unknown
+            }
+        )
+        gone |= identify.absent
         if not new:
             break
         imports |= new
     return sorted(imports.keys() - earlier.keys())
+
+
+class _Identification:
+    """Finds the import ids of resources, and records which of them certainly exist."""
+
+    def __init__(
+        self,
+        created: Mapping[str, str],
+        find: Callable[[str, Mapping[str, Any]], str | None],
+        *,
+        trusts_log: bool,
+    ) -> None:
+        self._created = created
+        self._find = find
+        self._trusts_log = trusts_log
+        self.certain: set[str] = set()
+        self.absent: set[str] = set()
+
+    def ids(self, resources: Mapping[str, tuple[str, Mapping[str, Any]]]) -> dict[str, str]:
+        """Returns the import ids that are known, by address.
+
+        Args:
+            resources: Type and known attributes by address.
+        """
+        ids = {}
+        for address, (kind, values) in resources.items():
+            logged = self._created.get(address)
+            is_certain = bool(logged and self._trusts_log)
+            found = None if is_certain else self._find(kind, values)
+            if found == "":
+                self.absent.add(address)
+                continue
+            if id_ := import_id(kind, values, logged or found):
+                ids[address] = id_
+            if is_certain or found:
+                self.certain.add(address)
+        return ids
 
 
 def _configuration(directory: Path) -> dict[str, tuple[str, dict[str, Any]]]:
@@ -205,16 +232,6 @@ def _configuration(directory: Path) -> dict[str, tuple[str, dict[str, Any]]]:
 
 def _known(value: Any) -> bool:
     return "${" not in json.dumps(value)
-
-
-def _import_id(
-    address: str,
-    kind: str,
-    values: Mapping[str, Any],
-    created: Mapping[str, str],
-    find: Callable[[str, Mapping[str, Any]], str | None],
-) -> str | None:
-    return import_id(kind, values, created.get(address) or find(kind, values))
 
 
 def end_adoption(directory: Path) -> None:

@@ -1,7 +1,8 @@
-"""Finds the ids of resources that AWS chose, and that a killed apply could not log."""
+"""Finds resources whose ids a killed apply could not log."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -11,16 +12,44 @@ Client = Callable[[str], Any]
 """A function that returns the boto3 client of a service."""
 Values = Mapping[str, Any]
 """The planned attributes of a resource."""
+ABSENT = re.compile(r"NotFound|NoSuch|NonExistent|DoesNotExist|^404$")
+"""Matches AWS's error codes for a resource that does not exist."""
 
 
 def find_id(client: Client, kind: str, values: Values) -> str | None:
-    """Returns the id of the resource that has the planned name, or None."""
+    """Returns the id of the resource that has the planned name.
+
+    "" means that it does not exist, and None that this is unknown.
+    """
     lookup = LOOKUPS.get(kind)
-    try:
-        return lookup(client, values) if lookup else None
-    except (ClientError, KeyError):
-        # The resource does not exist, or its name is unknown before the apply.
+    if lookup is None:
         return None
+    try:
+        return lookup(client, values) or ""
+    except ClientError as error:
+        if ABSENT.search(error.response["Error"]["Code"]):
+            return ""
+        return None
+    except KeyError:
+        # The name is unknown before the apply.
+        return None
+
+
+def _bucket(client: Client, values: Values) -> str:
+    client("s3").head_bucket(Bucket=values["bucket"])
+    return str(values["bucket"])
+
+
+def _parameter(client: Client, values: Values) -> str:
+    return str(client("ssm").get_parameter(Name=values["name"])["Parameter"]["Name"])
+
+
+def _role(client: Client, values: Values) -> str:
+    return str(client("iam").get_role(RoleName=values["name"])["Role"]["RoleName"])
+
+
+def _table(client: Client, values: Values) -> str:
+    return str(client("dynamodb").describe_table(TableName=values["name"])["Table"]["TableName"])
 
 
 def _queue(client: Client, values: Values) -> str:
@@ -86,11 +115,15 @@ LOOKUPS: dict[str, Callable[[Client, Values], str | None]] = {
     "aws_api_gateway_resource": _api_resource,
     "aws_cloudfront_origin_access_control": _origin_access,
     "aws_cloudfront_response_headers_policy": _headers_policy,
+    "aws_dynamodb_table": _table,
+    "aws_iam_role": _role,
     "aws_lambda_event_source_mapping": _event_source,
+    "aws_s3_bucket": _bucket,
     "aws_security_group": _security_group,
     "aws_sqs_queue": _queue,
+    "aws_ssm_parameter": _parameter,
     "aws_wafv2_web_acl": _web_acl,
     "aws_xray_group": _trace_group,
 }
-"""A function for each type whose name is unique but whose id is random. AWS refuses to create a
-second resource of the same name."""
+"""A function for each type whose name is unique but whose id is random, and for the types with the
+most important data. AWS refuses to create a second resource of the same name."""

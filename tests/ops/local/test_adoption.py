@@ -313,7 +313,7 @@ def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is
 def repair(server: Server, stack: Terraform) -> None:
     """Applies the stack as `ops up` does after another `ops up` was killed."""
     created = created_ids(log(server))
-    adopt(stack, created, created, partial(find_id, server.client))
+    adopt(stack, created, created, partial(find_id, server.client), trusts_log=True)
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
     consistency.run(
@@ -420,6 +420,15 @@ def test_terraform_only_runs_for_an_adoption_if_a_resource_may_not_exist(
     names = {address.rpartition(".")[2] for address in adopted}
     assert (names, fake.plans, fake.shows) == (expected, plans, 0)
     assert imports(tmp_path).keys() == set(adopted)
+
+
+def test_a_lookup_decides_whether_a_resource_exists(tmp_path: Path) -> None:
+    fake = FakeStack(tmp_path, ADOPTABLE)
+    created = {"aws_sqs_queue.q": "", "aws_iam_role.r": ""}
+    found = {"aws_sqs_queue": "url", "aws_iam_role": ""}
+    adopt(cast("Terraform", fake), created, created, lambda kind, _: found[kind])
+    assert imports(tmp_path) == {"aws_sqs_queue.q": "url"}
+    assert fake.plans == 0
 
 
 def test_values_that_only_a_plan_contains_are_read_from_a_plan(tmp_path: Path) -> None:

@@ -126,6 +126,32 @@ def test_resources_that_cannot_be_imported_are_dropped_and_the_apply_is_repeated
     assert (world.applies, world.dropped) == (4, {"aws_dynamodb_table.items"})
 
 
+def test_a_loss_of_changes_is_remembered_until_an_apply_has_succeeded(
+    root: Root, world: World
+) -> None:
+    def consistency() -> StateConsistency:
+        return StateConsistency(root, root.path / "stack", world.reset)
+
+    run_apply(root, world)
+    fail(root, world, TerraformKilledError("killed"))
+    assert not consistency().may_lack_changes
+    # The embedded AWS was killed too.
+    consistency().doubt()
+    assert consistency().may_lack_changes
+    fail(root, world, TerraformKilledError("killed"))
+    assert consistency().may_lack_changes
+    run_apply(root, world)
+    assert not consistency().may_lack_changes
+    fail(root, world, TerraformKilledError("killed"))
+    assert not consistency().may_lack_changes
+
+
+def test_after_a_damaged_record_the_embedded_aws_may_lack_changes(root: Root, world: World) -> None:
+    (root.path / "aws").mkdir(parents=True)
+    (root.path / "fit.json").write_text("{")
+    assert StateConsistency(root, root.path / "stack", world.reset).may_lack_changes
+
+
 @pytest.mark.parametrize("aws_was_killed", [False, True])
 def test_data_that_cannot_be_reconciled_is_kept_until_the_operator_resets(
     root: Root, world: World, aws_was_killed: bool
