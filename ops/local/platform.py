@@ -27,7 +27,7 @@ from ops.local.consistency import StateConsistency
 from ops.local.console_process import start_console, stop_console
 from ops.local.last_apply import LastApply
 from ops.root import Root, read_json, write_json
-from ops.terraform.adoption import adopt, created_ids, end_adoption
+from ops.terraform.adoption import adopt, configuration, created_ids, end_adoption
 from ops.terraform.lookups import find_id
 from ops.terraform.preparation import stack_log
 from ops.terraform.runner import Apply, Terraform, TerraformError, describe_counts
@@ -334,8 +334,11 @@ def _adopt_created(
     Args:
         lost: Whether the embedded AWS may have lost resources that it created.
     """
-    left = created.keys() - managed_addresses(cloud)
-    if not left:
+    managed = managed_addresses(cloud)
+    left = created.keys() - managed
+    # A killed `ops up` no longer logs what its Terraform creates before that ends too.
+    possible = configuration(stack.directory).keys() - managed
+    if not left and not possible:
         return
     find = partial(find_id, cloud.client)
     problem = None
@@ -343,7 +346,7 @@ def _adopt_created(
     # only the resources that certainly exist are adopted.
     for addresses in (left, {address for address in left if created[address]}):
         try:
-            adopted = adopt(stack, addresses, created, find, trusts_log=not lost)
+            adopted = adopt(stack, addresses, created, find, possible=possible, trusts_log=not lost)
         except TerraformError as error:
             # The import blocks are deleted, so the apply reports the resources that it cannot
             # create because they exist.

@@ -120,6 +120,7 @@ def adopt(
     created: Mapping[str, str],
     find: Callable[[str, Mapping[str, Any]], str | None] = _find_nothing,
     *,
+    possible: Collection[str] = (),
     absent: Collection[str] = (),
     trusts_log: bool = False,
 ) -> list[str]:
@@ -133,6 +134,7 @@ def adopt(
         created: Ids by address, from `created_ids`.
         find: Takes the type and the known attributes of a resource. Returns its id, "" if the
             resource does not exist, or None if that is unknown.
+        possible: Addresses of further resources, which are adopted only if `find` finds them.
         absent: Addresses of resources that do not exist. Their import blocks are removed.
         trusts_log: Whether the resources with a logged id certainly exist.
 
@@ -141,11 +143,20 @@ def adopt(
         not exist or whose import id is unknown are missing.
     """
     earlier = _imports(stack.directory)
-    configured = _configuration(stack.directory)
+    configured = configuration(stack.directory)
     identify = _Identification(created, find, trusts_log=trusts_log)
-    imports = earlier | identify.ids(
-        {address: configured[address] for address in existing if address in configured}
+    ids = identify.ids(
+        {
+            address: configured[address]
+            for address in {*existing, *possible}
+            if address in configured
+        }
     )
+    imports = earlier | {
+        address: id_
+        for address, id_ in ids.items()
+        if address in existing or address in identify.certain
+    }
     gone = {*absent, *identify.absent}
     wanted = {*existing, *earlier}
     # A plan of these resources takes much less time than a plan of the whole stack.
@@ -216,7 +227,7 @@ class _Identification:
         return ids
 
 
-def _configuration(directory: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+def configuration(directory: Path) -> dict[str, tuple[str, dict[str, Any]]]:
     """Returns the type and the constant attributes of each resource of a stack, by address.
 
     Omits attributes with references, whose values only a plan contains.

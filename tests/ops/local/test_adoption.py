@@ -431,6 +431,16 @@ def test_a_lookup_decides_whether_a_resource_exists(tmp_path: Path) -> None:
     assert fake.plans == 0
 
 
+def test_resources_that_no_log_contains_are_adopted_if_they_are_found(tmp_path: Path) -> None:
+    policies = {"aws_iam_policy": {"p": {"name": "p"}}}
+    fake = FakeStack(tmp_path, {**ADOPTABLE, **policies})
+    found = {"aws_sqs_queue": "url", "aws_iam_role": "", "aws_iam_policy": None}
+    possible = {"aws_sqs_queue.q", "aws_iam_role.r", "aws_iam_policy.p"}
+    adopt(cast("Terraform", fake), (), {}, lambda kind, _: found[kind], possible=possible)
+    assert imports(tmp_path) == {"aws_sqs_queue.q": "url"}
+    assert fake.plans == 0
+
+
 def test_values_that_only_a_plan_contains_are_read_from_a_plan(tmp_path: Path) -> None:
     fake = FakeStack(tmp_path, {**ADOPTABLE, "aws_lambda_alias": ALIAS})
     created = {"aws_lambda_alias.a": "arn", "aws_iam_role.r": "r"}
