@@ -38,7 +38,7 @@ CORS_MAX_AGE = 7200
 
 
 def upload_prefix(service: str) -> Prefix:
-    """Returns the upload prefix of a service, with permission to sign, check and copy uploads."""
+    """Returns the S3 prefix of a service's uploads, and the actions that its function performs."""
     return Prefix("Uploads", f"{UPLOADS}{service}/", ("GetObject", "PutObject"))
 
 

@@ -58,7 +58,7 @@ def auth(recorder: Recorder, _person: Person, _other: Person) -> None:
 
 
 def remembered_account(recorder: Recorder, _person: Person, _other: Person) -> None:
-    """Refreshes a token of a session that contains a cached account, and reads the user."""
+    """Refreshes a session and reads its user. The session's item has a copy of the account."""
     platform, v1, name = recorder.platform, "/v1/auth", " with a remembered account"
     email = f"{uuid.uuid4().hex}@example.com"
     credentials = {"email": email, "password": PASSWORD}

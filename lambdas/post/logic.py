@@ -190,7 +190,8 @@ class PostService:
                 caller.user_id, [wanted[index] for index in new], post.post_id
             )
         except Problem as problem:
-            # `use` numbers only the new images, but the caller expects the index in the request.
+            # An error of `use` has an index in the list of new images. The caller expects the index
+            # in the list of the request.
             fields = {f"images.{i}": f"images.{index}" for i, index in enumerate(new)}
             if problem.errors:
                 raise Problem.invalid(

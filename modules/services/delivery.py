@@ -55,8 +55,9 @@ class Delivery(Construct):
     group. The stream of the messages table invokes the delivery function for each stored message.
     If the delivery of a message is not recorded yet, the function sends it to the retry queue. The
     queue's delay is longer than a normal delivery. After the delay, the function delivers the
-    message if its delivery is still not recorded. The stream also reports deleted rooms, and the
-    function deletes their data when it receives them from the retry queue.
+    message if its delivery is still not recorded. For each deleted room that the stream reports,
+    the function also sends a message to the retry queue, and deletes the room's data when it
+    receives that message. The chat function sends to both queues.
 
     Args:
         platform: The settings and resources that all functions share.
@@ -69,7 +70,7 @@ class Delivery(Construct):
 
     Attributes:
         function: The function.
-        deliveries, retries: The queues. Chat sends to both.
+        deliveries, retries: The FIFO queue and the retry queue.
         queues: Queue names by purpose, including dead-letter queues.
     """
 

@@ -85,7 +85,7 @@ def load_community() -> Community:
 
 
 def picture(name: str) -> bytes:
-    """Returns a picture of the community as PNG, by its name."""
+    """Returns the content of the PNG file with this name, without the extension, in pictures/."""
     return (FOLDER / "pictures" / f"{name}.png").read_bytes()
 
 

@@ -67,7 +67,10 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
         return part_name(self.name, self.part, self.parts)
 
     def is_for(self, connection: Connection) -> bool:
-        """Returns True if the connection is in this delivery's part of the room."""
+        """Returns True if this delivery must send its frame to the connection.
+
+        Several deliveries share the connections of a large room.
+        """
         # The part depends on the connection alone, so that the message groups of the parts keep
         # the order of each connection's frames.
         digest = crc32(connection.connection_id.encode()) if self.parts > 1 else 0
