@@ -23,8 +23,8 @@ _HEADER = """\
 # statements. Written by `python -m bench.aws_calls`; a test fails if a request uses something else.
 #
 # The counts are those of a warm execution environment, for texts of 300 bytes and pages of 20
-# items. `units` of an index are `table/index writes`. A message costs what `frame send_message` or
-# its route costs, and `per listener` for each further connection in the room.
+# items. `units` of an index are `table/index writes`. A chat message causes the calls of `frame
+# send_message` or of its route, and those of `per listener` for each additional connection.
 """
 
 

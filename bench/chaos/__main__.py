@@ -33,8 +33,8 @@ DISK = 5 * 1024**3
 def table(results: list[Result]) -> list[str]:
     """Returns the lines of a Markdown table."""
     lines = [
-        "| fault | acknowledged | lost | lost in the last second | duplicates | writes again after"
-        " | `ops up` |",
+        "| fault | acknowledged | lost | lost in the last second | duplicates"
+        " | writes succeed after | `ops up` |",
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for result in results:

@@ -186,7 +186,7 @@ def text(steps: Sequence[Step], measured: Measured, model: Model) -> list[str]:
     if measured.is_interrupted:
         lines.append("The load was interrupted.")
     lines.append(
-        f"Latencies count from the planned time. This client started each arrival at most"
+        f"Latencies count from the planned time. This client started each request at most"
         f" {measured.latest_start * 1000:.0f} ms after it. Percentiles need 2, 20 and 100 accepted"
         f" requests."
     )

@@ -328,7 +328,7 @@ async def _accepted(response: Any) -> Any:
     except ChatError as error:
         raise RefusedError(str(error)) from error
     except GatewayError as error:
-        reason = json.loads(str(error)).get("message", "an error of the gateway")
+        reason = json.loads(str(error)).get("message", "an error of API Gateway")
         is_throttled = NO_CONCURRENCY.decode() in str(error) or reason == "Too Many Requests"
         raise RefusedError(THROTTLED if is_throttled else reason) from error
     except (urllib3.exceptions.HTTPError, WebSocketException, OSError) as error:

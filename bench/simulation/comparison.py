@@ -139,7 +139,7 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     users = 200_000
     storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
     yield Comparison(
-        f"outage with {users:,} daily users who need not refresh: seconds",
+        f"outage with {users:,} daily users whose tokens are valid: seconds",
         forecast.recovery_seconds(users, without=("Cognito", "concurrent executions of auth")),
         simulate_storm(storm, SEED),
     )

@@ -129,7 +129,7 @@ class HotKeys:
             change=design("add a shard to the index's key"),
         )
         yield Limit(
-            "hot room: messages that wait for each other",
+            "hot room: messages stored one after the other",
             self._transactions(),
             "messages/s",
             "model times.dynamodb_ms",
@@ -148,7 +148,7 @@ class HotKeys:
             change=sharded,
         )
         yield Limit(
-            "hot post: likes that wait for each other",
+            "hot post: likes stored one after the other",
             self._transactions(),
             "likes/s",
             "model times.dynamodb_ms",

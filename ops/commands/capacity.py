@@ -145,9 +145,9 @@ def show(
     print_line(f"\nAfter an outage, everybody is connected again within about {seconds:,.0f} s.")
     print_line(
         f"The month costs {bill.usd:,.0f} USD: {bill.fixed_usd:,.0f} fixed and"
-        f" {bill.used_usd:,.0f} for the use."
+        f" {bill.used_usd:,.0f} that depend on usage."
     )
     print_line(
         f"Model: {model.name}. Quotas of {quotas.region}, read {quotas.read:%Y-%m-%d}."
-        " A question mark: not found in AWS's documentation."
+        " A question mark means that AWS's documentation does not contain the value."
     )

@@ -30,7 +30,7 @@ def report_function_error(aws: Aws) -> None:
     expect((response.get("FunctionError"), result["errorMessage"]), ("Unhandled", "on purpose"))
 
 
-@check("lambda", "New code gets a new version, and unchanged code the same one")
+@check("lambda", "Publishing new code creates a version, and publishing unchanged code does not")
 def publish_versions(aws: Aws) -> None:
     lambda_, name = aws.client("lambda"), aws.function
     lambda_.update_function_code(FunctionName=name, ZipFile=package_code("2"))

@@ -202,7 +202,7 @@ def keep_object(aws: Aws) -> None:
     expect(kept, (b"x", "image/png", {"k": "v"}))
 
 
-@check("s3", "A put with If-None-Match of an existing object fails")
+@check("s3", "A put of an existing object with If-None-Match fails")
 def reject_existing_object(aws: Aws) -> None:
     s3 = aws.client("s3")
     s3.put_object(Bucket=aws.bucket, Key="once", Body=b"1", IfNoneMatch="*")
@@ -287,7 +287,7 @@ def read_parameter(aws: Aws) -> None:
     expect(old["Value"], "1")
 
 
-@check("ssm", "An absent parameter has its own error")
+@check("ssm", "Reading a missing parameter fails with ParameterNotFound")
 def miss_parameter(aws: Aws) -> None:
     with expect_error("ParameterNotFound"):
         aws.client("ssm").get_parameter(Name=f"/{aws.new_name()}")

@@ -11,7 +11,7 @@ from ops.conformance.checks import Aws, check, expect, expect_error, policy_docu
 PASSWORD = "Correct-horse-1"  # noqa: S105 - of users that the checks create
 
 
-@check("sts", "The caller has an account and an ARN")
+@check("sts", "The caller's account and ARN are returned")
 def identify_caller(aws: Aws) -> None:
     identity = aws.client("sts").get_caller_identity()
     expect((len(identity["Account"]), identity["Arn"].split(":")[0]), (12, "arn"))
@@ -85,7 +85,7 @@ def _sign_in(aws: Aws) -> dict[str, str]:
     return tokens
 
 
-@check("cognito-idp", "A wrong password and an existing address have their own errors")
+@check("cognito-idp", "A wrong password and a registered address cause different errors")
 def reject_users(aws: Aws) -> None:
     cognito, client, email = aws.client("cognito-idp"), _client(aws), f"{aws.new_name()}@a.example"
     cognito.sign_up(ClientId=client, Username=email, Password=PASSWORD)
@@ -112,7 +112,7 @@ def reject_unconfirmed_user(aws: Aws) -> None:
         )
 
 
-@check("cognito-idp", "A token names its user, until a global sign-out")
+@check("cognito-idp", "A token identifies its user until a global sign-out")
 def sign_out(aws: Aws) -> None:
     cognito, token = aws.client("cognito-idp"), _sign_in(aws)["AccessToken"]
     attributes = cognito.get_user(AccessToken=token)["UserAttributes"]
@@ -132,7 +132,7 @@ def add_to_group(aws: Aws) -> None:
     expect([group["GroupName"] for group in groups], ["admin"])
 
 
-@check("kms", "A key encrypts and decrypts, and rotates if asked to")
+@check("kms", "A key encrypts and decrypts, and its rotation can be turned on")
 def use_key(aws: Aws) -> None:
     kms = aws.client("kms")
     key = kms.create_key(Description="conformance")["KeyMetadata"]["KeyId"]

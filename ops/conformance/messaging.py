@@ -14,7 +14,7 @@ from ops.conformance.checks import (
 )
 
 
-@check("sqs", "A message keeps its body and attributes, and is gone after its deletion")
+@check("sqs", "A message has its body and attributes, and is not received after its deletion")
 def delete_message(aws: Aws) -> None:
     sqs, url = aws.client("sqs"), aws.create_queue()
     attributes = {"kind": {"DataType": "String", "StringValue": "test"}}
@@ -69,7 +69,7 @@ def use_batch(aws: Aws) -> None:
     expect(len(response["Successful"]), len(handles))
 
 
-@check("sqs", "An absent queue has its own error")
+@check("sqs", "Finding a missing queue fails with an error that names the cause")
 def miss_queue(aws: Aws) -> None:
     with expect_error("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
         aws.client("sqs").get_queue_url(QueueName=aws.new_name())
@@ -129,7 +129,7 @@ def deliver_event(aws: Aws) -> None:
     expect((event["detail-type"], event["detail"]), ("wanted", {"id": "wanted"}))
 
 
-@check("events", "An archive stores events of its bus and describes itself")
+@check("events", "An archive stores events of its bus, and returns its settings")
 def archive_events(aws: Aws) -> None:
     events, name = aws.client("events"), aws.new_name()
     bus, _ = _create_rule(aws, {"source": ["conformance"]})

@@ -208,7 +208,7 @@ def create_cache_user(aws: Aws) -> None:
     expect(user["Authentication"]["Type"], "iam")
 
 
-@check("budgets", "An absent budget has its own error")
+@check("budgets", "Reading a missing budget fails with NotFoundException")
 def miss_budget(aws: Aws) -> None:
     account = aws.client("sts").get_caller_identity()["Account"]
     with expect_error("NotFoundException"):

@@ -62,7 +62,7 @@ def _delegation(zone: str, servers: list[str], delegated: list[str]) -> Result:
     if present & wanted:
         return warning(f"{zone} is also delegated to {', '.join(sorted(present - wanted))}", remedy)
     actual = ", ".join(sorted(present)) or "no name server"
-    return failure(f"{zone} is delegated to {actual}, so certificates stay invalid", remedy)
+    return failure(f"{zone} is delegated to {actual}, so certificates cannot be validated", remedy)
 
 
 def check_certificates(cloud: Cloud) -> Iterator[Result]:

@@ -246,7 +246,7 @@ class EmbeddedCloud:
                     " without data and keeps a copy"
                 ) from error
             copy = self._set_aside(service.name)
-            report(f"{service.name} could not start with its data: starting it without. {error}")
+            report(f"{service.name} could not start with its data: starting without data. {error}")
             report(f"Kept the data of {service.name} in {copy}")
             process = service.start(process.port)
             self._wait_until_ready(service, process)

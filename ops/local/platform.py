@@ -119,7 +119,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         is_current = can_skip and last.is_current(cloud)
         steps.done("start")
         if is_current:
-            report("Nothing has changed since the last apply, so it is not repeated")
+            report("Nothing has changed since the last apply: skipping the apply")
             values = outputs(cloud)
             ledger = Ledger(cloud)
             with ledger.locked("up", cloud.operator) as lock:
