@@ -1,0 +1,83 @@
+"""Tests how the chaos suite recognizes the phases of an `ops up`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.chaos import faults
+from bench.chaos.machine import Up
+from ops.root import Root
+
+PLAN = {"type": "change_summary", "changes": {"operation": "plan"}}
+OUTPUTS = {"type": "outputs", "outputs": {}}
+APPLY = {"type": "change_summary", "changes": {"operation": "apply"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "has_applied"),
+    [([PLAN, OUTPUTS], False), ([PLAN, OUTPUTS, APPLY, OUTPUTS], True)],
+)
+def test_an_apply_has_ended_when_terraform_reports_its_changes(
+    tmp_path: Path, messages: list[dict[str, Any]], has_applied: bool
+) -> None:
+    root = Root(tmp_path)
+    log = root.logs / "terraform.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text("\n".join(map(json.dumps, messages)))
+    up = Up.__new__(Up)
+    up.root, up.begun = root, 0.0
+    assert up.has_applied() == has_applied
+
+
+class FakeUp:
+    """Records the generation of the changes that each `ops up` applies."""
+
+    applied: list[int]
+    changes: FakeChanges
+
+    def __init__(self, root: Root) -> None:
+        self.root = root
+        self.applied.append(self.changes.generation)
+
+    def wait_for(self, _has_begun: object) -> None:
+        pass
+
+    def children(self) -> list[Any]:
+        return []
+
+    def wait(self) -> list[str]:
+        return []
+
+
+class FakeChanges:
+    def __init__(self) -> None:
+        self.generation = 0
+
+    def next(self) -> None:
+        self.generation += 1
+
+
+class FakeMachine:
+    def __init__(self, root: Root) -> None:
+        self.root = root
+
+    def kill(self, *names: str) -> None:
+        assert names == ("aws",)
+
+
+def test_the_first_interrupted_run_has_resources_to_remove(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: Any = FakeChanges()
+    FakeUp.applied, FakeUp.changes = [], changes
+    monkeypatch.setattr(faults, "Up", FakeUp)
+    [fault] = [one for one in faults.EVERY_FAULT if one.name == "kill the embedded AWS: removal"]
+    machine: Any = FakeMachine(Root(tmp_path))
+    fault.breaks(machine, changes)
+    fault.breaks(machine, changes)
+    # The first call applies a generation before the one that it interrupts.
+    assert FakeUp.applied == [1, 2, 3]
