@@ -155,8 +155,8 @@ def _sizes(
     users: tuple[str, ...],
     problems: list[str],
 ) -> dict[str, Any]:
-    """Returns the settings that the environment takes from the one that its key `like` names, or {}
-    without this key.
+    """Returns the settings that the key `like` takes from another environment, or {} without this
+    key.
     """
     like = values.get("like")
     if not isinstance(like, str):

@@ -574,7 +574,10 @@ class Environment(Section):
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """Returns a function's settings, with defaults, and at most the environment's limits."""
+        """Returns a function's settings.
+
+        Missing values are the defaults, and no value exceeds the environment's limits.
+        """
         return FunctionSettings(
             memory_size=self.lambdas.function_value(function, "memory_size")
             or self.lambdas.memory_size,

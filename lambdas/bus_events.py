@@ -46,7 +46,7 @@ class UserLoggedIn(EventData, frozen=True, kw_only=True):
 
 
 class UserLoggedOut(EventData, frozen=True, kw_only=True):
-    """A user ended the session, or with `all_devices` all sessions."""
+    """A user ended the session, or all sessions if `all_devices` is true."""
 
     user_id: Id
     session_id: Id

@@ -592,7 +592,9 @@ class DeploymentPermissions:
         ]
 
     def account(self) -> list[Statement]:
-        """Allows `ops bootstrap`: the state bucket, and the settings of the account."""
+        """Allows `ops bootstrap` to create the state bucket and to change the settings of the
+        account.
+        """
         state, region = self.environment.state, self.environment.region
         logging_role = self._role(API_LOGGING_ROLE)
         return [

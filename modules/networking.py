@@ -61,8 +61,10 @@ class Networking(Construct):
     Attributes:
         vpc_id: The id of the VPC.
         private_subnet_ids: One subnet per zone, for functions, database and cache.
-        database_security_group_id: Allows the functions that use the database to connect to it.
-        cache_security_group_id: Allows the functions that use the cache to connect to it.
+        database_security_group_id: The security group that accepts connections from the functions
+            that use the database.
+        cache_security_group_id: The security group that accepts connections from the functions that
+            use the cache.
     """
 
     def __init__(self, scope: Construct, id_: str, *, names: Names) -> None:

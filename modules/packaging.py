@@ -59,7 +59,7 @@ class Packager:
         lock: The Pipfile.lock with the hashes.
         build: The cache of downloads and zips.
         compress: Whether to compress the zips. Without compression, packaging is much faster, but
-            zips are several times as large. It is meant for the embedded AWS (for local use).
+            zips are several times as large. False is meant for the embedded AWS (for local use).
     """
 
     def __init__(

@@ -2,7 +2,7 @@
 
 HTTP libraries only limit each wait for the socket, so a server that sends single bytes could block
 them forever (docs/decisions/0051). Every request opens a new connection, because the server may
-have closed an earlier connection. A handshake takes little time compared to the model.
+have closed an earlier connection. A handshake takes little time compared to the model's response.
 """
 
 import socket

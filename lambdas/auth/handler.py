@@ -121,7 +121,7 @@ class AuthApi:
         return Response(body=self._service.refresh(body.refresh_token))
 
     def logout(self, request: Request) -> Response[None]:
-        """Ends the session, or with `allDevices` all sessions of the user."""
+        """Ends the session, or all sessions of the user if `allDevices` is true."""
         body = validate(Logout, request.json)
         self._service.logout(request.caller, all_devices=body.all_devices)
         return Response.no_content()

@@ -75,7 +75,7 @@ class DeliveryService:
     def redeliver_lost(self, stored: Sequence[StoredVersion]) -> None:
         """Delivers versions that are neither sent nor queued. Checks queued versions again later.
 
-        Raises CacheUnavailableError. SQS then retries the check.
+        Raises CacheUnavailableError if the cache is down, so that SQS retries the check.
         """
         progress = self._read_progress(stored)
         lost = [item for item in stored if progress[item.name] is None]

@@ -30,7 +30,10 @@ class ParentDeletedError(Exception):
 
 
 class CommentSlice(Struct, frozen=True):
-    """A page of comments, oldest first. The next page begins at `position` (None: last page)."""
+    """A page of comments, oldest first.
+
+    The next page begins at `position`, which is None on the last page.
+    """
 
     comments: list[Comment]
     position: str | None

@@ -140,7 +140,9 @@ class PostApi:
         return Response(body=self._cursors.page(items, query, scope, position))
 
     def create_comment(self, request: Request) -> Versioned[CommentView]:
-        """Comments on a post, or with `parentId` on a comment. Comments have at most 5 levels."""
+        """Comments on a post, or on a comment if `parentId` is set. Comments have at most 5
+        levels.
+        """
         body = validate(CreateComment, request.json)
         post_id = _post_id(request)
         comment = request.creation.find_or_create(

@@ -93,8 +93,8 @@ class ReplaceProfile(Body, frozen=True, kw_only=True):
 
 
 class UpdateProfile(Body, frozen=True, kw_only=True):
-    """The body of PATCH /v1/profile, a merge patch (RFC 7396). Omitted fields stay unchanged, null
-    clears a field.
+    """The body of PATCH /v1/profile, a merge patch (RFC 7396). Omitted fields stay unchanged, and
+    null clears a field.
 
     In `social_links`, a name with the value null removes that link. Afterwards, the profile has at
     most 10 links.

@@ -230,8 +230,9 @@ class Fanout:
         posts: Mapping["Future[Outcome]", tuple[Connection, Delivery]],
         duration_ms: float,
     ) -> None:
-        """Logs how many connections had each outcome, for each delivery to at least one
-        connection.
+        """Logs the number of connections per outcome for each delivery.
+
+        Omits deliveries that had no connection.
         """
         outcomes: dict[int, Counter[Outcome]] = {}
         for future, (_, delivery) in posts.items():
