@@ -59,9 +59,9 @@ class Cloud:
 
     @property
     def authority(self) -> str | None:
-        """Path of the certificate authority that verifies the platform's servers.
+        """Path of the certificate authority of the platform's servers.
 
-        None for public authorities.
+        None if public authorities certify them.
         """
         return self.variables.get("AWS_CA_BUNDLE")
 
@@ -83,7 +83,7 @@ class Cloud:
         return _isolated_session() if self.endpoint else botocore.session.get_session()
 
     def inherited_variables(self) -> dict[str, str]:
-        """Returns this process's environment variables for programs that work on the environment.
+        """Returns the environment variables for programs that work on the environment.
 
         For the embedded AWS, they contain no settings of AWS from the operator's shell: a profile
         or an endpoint could break the platform on this machine, or make a program call the real

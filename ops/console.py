@@ -108,14 +108,17 @@ class Progress:
         """Displays the current progress of the step.
 
         Args:
-            left: Seconds until the step ends, if it can estimate them.
+            left: Seconds until the step ends. None if the step cannot estimate them.
         """
         self._text = text
         self._end = None if left is None else time.monotonic() + left
         _line.update(self)
 
     def render(self, width: int, command_end: float | None) -> str:
-        """Returns the text of at most `width` characters. Shortens the step, not the estimate."""
+        """Returns the line as text of at most `width` characters.
+
+        Shortens the step if necessary, but not the estimate.
+        """
         ends = [end for end in (self._end, command_end) if end is not None]
         left = max(ends) - time.monotonic() if ends else 0.0
         estimate = f", about {format_duration(left)} left" if left >= 1 else ""

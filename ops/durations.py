@@ -1,4 +1,4 @@
-"""Estimates how long commands take, from the last time that they ran."""
+"""Estimates how long commands take, from the duration of their last run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from ops.console import expecting
 from ops.root import PROJECT, read_json, write_json
 
 FILE = PROJECT / ".build" / "durations.json"
-"""Seconds that commands took when they last ran to their end, by name and arguments."""
+"""File with the seconds that commands took when they last ran to their end, by name and
+arguments.
+"""
 SHORTEST = 1.0
 """Minimum duration in seconds of a run that is stored.
 

@@ -25,7 +25,7 @@ class FullDiskError(OperatorError):
 
 
 def check_for_full_disk(output: str) -> None:
-    """Raises an error with one line of a failed program's output if the disk was full.
+    """Raises an error if the output of a failed program says that the disk was full.
 
     Raises:
         FullDiskError: The output contains the operating system's message for a full disk.

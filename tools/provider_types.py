@@ -48,7 +48,7 @@ def types_document(
     registry: Mapping[str, Mapping[str, Any]],
     stateful: Collection[str],
 ) -> dict[str, Any]:
-    """Returns what the schemas of the provider and of CloudFormation say about each type.
+    """Returns facts about each type from the schemas of the provider and of CloudFormation.
 
     Args:
         schema: the output of `terraform providers schema -json`.

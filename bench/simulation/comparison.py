@@ -43,7 +43,9 @@ class Comparison:
 
     @property
     def difference(self) -> float:
-        """The relative difference of the simulation's figure from the model's."""
+        """The difference between the figures of the simulation and of the model, divided by the
+        model's figure.
+        """
         return self.simulation / self.model - 1
 
 

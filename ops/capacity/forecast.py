@@ -20,9 +20,9 @@ from ops.capacity.traffic import peak_traffic, reconnection_seconds, storm_traff
 
 FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
-"""Number of user counts per factor of 10 for which loads are computed.
+"""Loads are computed for this many user counts between each power of ten and the next.
 
-Demands between two of them are interpolated linearly.
+Demands between two of these counts are interpolated linearly.
 """
 
 
@@ -37,7 +37,7 @@ class Use:
 
     @property
     def utilisation(self) -> float:
-        """The demand as a share of the capacity."""
+        """The demand divided by the capacity."""
         return self.demand / self.limit.capacity if self.limit.capacity else math.inf
 
 

@@ -13,7 +13,7 @@ from ops.capacity.quotas import Quota, Quotas
 from ops.capacity.stack import Stack
 
 AFTER_OUTAGE = " after an outage"
-"""The ending of the names of limits that apply while users connect again after an outage."""
+"""The suffix of the names of limits that apply while users connect again after an outage."""
 Kind = Literal["setting", "quota", "design"]
 
 

@@ -83,7 +83,7 @@ class Loads:
         self._mb_per_core = quotas.value("lambda.mb_per_core")
 
     def cores(self, function: str) -> float:
-        """Returns the share of a core that a function has. Python uses at most one core."""
+        """Returns the part of a CPU core that a function has. At most 1: Python uses one core."""
         return min(1.0, self._stack.functions[function].memory_mb / self._mb_per_core)
 
     def duration(self, name: str, row: Row | None = None) -> float:

@@ -36,7 +36,7 @@ class Positive(Number):
 
 
 class Population(Strict):
-    """The numbers of users. Sessions and minutes are those of a daily active user."""
+    """The numbers of users. Numbers of sessions and minutes are for one daily active user."""
 
     peak_to_mean: Positive
     monthly_users_per_daily_user: Number
@@ -103,7 +103,9 @@ class CacheUse(Strict):
 
 
 class Sizes(Strict):
-    """Kilobytes of responses, logs, uploads and media files, and media requests to CloudFront."""
+    """Sizes of responses, logs, uploads and media files in kilobytes, and the number of media
+    requests to CloudFront.
+    """
 
     response_kb: Number
     log_kb_per_request: Number

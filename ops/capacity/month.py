@@ -14,14 +14,14 @@ SECONDS = HOURS * 3600
 GB = 1024 * 1024
 """Kilobytes in a gigabyte."""
 DATABASE_IDLE_UNITS = 0.5
-"""Capacity units that Aurora uses without statements."""
+"""Capacity units that Aurora uses while it executes no statements."""
 
 
 def month_usage(forecast: Forecast, users: float) -> Usage:
     """Returns the usage of a month with `users` daily active users.
 
-    Quantities that the model does not know come from the sample usage of `ops cost`, in proportion
-    to the requests.
+    Quantities that the model does not contain come from the sample usage of `ops cost`, in
+    proportion to the requests.
     """
     model = forecast.model
     peak = forecast.point(users).peak
@@ -34,7 +34,7 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
             "requests": _month(_sign_ins(peak), model),
             f"requests{PER_REQUEST}": 0,
         },
-        # Each frame is sent, received and deleted.
+        # Each frame causes three requests to the queue: it is sent, received and deleted.
         "delivery/frames/queue": {
             "requests": _month(
                 peak.calls.get("sqs.SendMessage", 0.0) + 2 * peak.traffic.rates[DELIVER], model

@@ -52,7 +52,7 @@ class Quotas(Strict):
     cache_commands: CacheNodes
     """Commands per second of the nodes for which AWS documents them.
 
-    The model contains those of other nodes.
+    The model contains the values of other nodes.
     """
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""The command line: each module parses arguments, calls another package, prints the result."""
+"""The command line. Each module parses arguments, calls another package and prints the result."""

@@ -14,7 +14,7 @@ from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
 
 FIRST = 10
-"""Maximum number of limits in the text and in the picture, unless --all is used."""
+"""Maximum number of limits in the picture and, without --all, in the text."""
 
 
 def capacity(  # noqa: PLR0917 - typer takes options as arguments

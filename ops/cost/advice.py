@@ -41,13 +41,13 @@ class Advice:
     """US dollars a month that the present value costs."""
     instead: str
     saves: float
-    """US dollars a month. Negative if the other value costs more."""
+    """Saving in US dollars a month. Negative if the other value costs more."""
     buys: str
     """The benefit of the present value over a cheaper one."""
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usage) -> list[Advice]:
-    """Returns cheaper values of settings, those that save most first.
+    """Returns cheaper values of settings, the largest saving first.
 
     Args:
         bill: The bill of the resources for this usage.

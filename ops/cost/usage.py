@@ -1,8 +1,9 @@
 """Loads usage files. A usage file describes how much an environment is used in a month.
 
-`types` has quantities by resource type, such as `writes`. `resources` overrides them for single
-resources, by construct path. The value of an entry such as `writes_per_request` is multiplied by
-`requests` and added to `writes`. `like` names a usage file that contains the defaults.
+`types` contains quantities by resource type, such as `writes`. `resources` overrides them for
+single resources, by construct path. The value of an entry such as `writes_per_request` is
+multiplied by `requests` and added to `writes`. `like` names a usage file that contains the
+defaults.
 """
 
 from __future__ import annotations

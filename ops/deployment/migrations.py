@@ -90,7 +90,8 @@ def plan_migrations(cloud: Cloud, function: str) -> Migrated:
 
 
 def run_migrations(cloud: Cloud, function: str) -> Migrated:
-    """Applies the pending migrations, one per invocation: each can use the function's full timeout.
+    """Applies the pending migrations, one per invocation, so that each can use the function's full
+    timeout.
 
     Raises:
         OperatorError: A migration failed and was rolled back. Earlier ones stay applied.

@@ -12,7 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""The word that drawing.yml has instead of an argument's name to mean the resource itself."""
+"""The word in drawing.yml that stands in place of an argument's name and means the resource
+itself.
+"""
 
 
 class _Strict(BaseModel):

@@ -14,7 +14,7 @@ Pair = tuple[str, str]
 
 LANE = 12.0
 NARROWEST_LANE = 6.0
-"""Distance between parallel lines, and its minimum if the columns would otherwise be too narrow."""
+"""Minimum distance between parallel lines, used if the columns would otherwise be too narrow."""
 MARGIN = 20.0
 """Space on each side of a gutter's lines, which leaves room for an arrowhead."""
 NARROWEST = 180.0

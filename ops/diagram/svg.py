@@ -17,7 +17,7 @@ WIDTH = 1300.0
 MARGIN = 16.0
 PADDING = 8.0
 CHARACTER = 6.9
-"""Pixels: the average width of a character, which is less in most fonts."""
+"""Assumed average width of a character in pixels. In most fonts, it is less."""
 TITLE_ROWS = 2
 STYLE = """\
 .diagram text { font: 12px Helvetica, Arial, 'Liberation Sans', sans-serif; fill: #1f2933; }
@@ -76,7 +76,9 @@ def svg(
 
 
 def _rows(group: str, graph: Graph) -> dict[str, int]:
-    """Returns the number of rows of each kind in a group: a heading and the nodes."""
+    """Returns the number of rows for the nodes of each kind in a group, including a row for the
+    heading.
+    """
     members = [node for node in graph.nodes if node.group == group]
     return {kind: 1 + len(list(nodes)) for kind, nodes in groupby(members, _kind)}
 

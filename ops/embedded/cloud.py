@@ -20,7 +20,8 @@ from ops.errors import OperatorError
 from ops.root import Root, read_json, write_json
 
 READY_TIMEOUT = 60.0
-"""Seconds to wait for a service. Loading a large saved state takes a few, initdb about two."""
+"""Seconds to wait for a service. Loading a large saved state takes a few seconds, initdb about
+two seconds."""
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,10 @@ class EmbeddedCloud:
         ]
 
     def _recorded(self) -> dict[str, Process]:
-        """Returns the services' processes by service name, also those that have ended.
+        """Returns the recorded processes of services by service name, including those that have
+        ended.
 
-        Other commands record processes of the same root, such as the web console.
+        Omits other processes of the root, such as the web console.
         """
         names = {service.name for service in self._services}
         return {process.name: process for process in self._processes.all() if process.name in names}

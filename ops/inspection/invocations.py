@@ -66,7 +66,7 @@ class Invocation:
     error: str | None
     """The error that the function raised. None if it returned a result."""
     duration: float
-    """Milliseconds, measured by the caller."""
+    """Duration in milliseconds, measured by the caller."""
     lines: list[LogLine]
     """The log lines of the invocation, of which Lambda returns the last 4 KB."""
 

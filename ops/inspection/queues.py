@@ -43,7 +43,7 @@ class Message:
     sent: int
     """Milliseconds since the epoch."""
     receive_count: int
-    """How often the message was received, this time included."""
+    """Number of times that the message was received, including this time."""
     body: Any
     """The JSON value without secrets, or the text if it is not JSON."""
     attributes: dict[str, str]

@@ -1,4 +1,4 @@
-"""The latest REST requests and WebSocket frames of an environment."""
+"""Reads the latest REST requests and WebSocket frames of an environment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, all_log_groups, follow_group
 REQUEST, FRAME = "request", "frame"
 """The messages of the log lines that functions write at the end of each request and frame."""
 ENDS = f'{{ $.message = "{REQUEST}" || $.message = "{FRAME}" || $.requestId = * }}'
-"""The filter pattern of these lines, and of all lines of access logs."""
+"""The filter pattern of CloudWatch Logs that matches these lines, and all lines of access logs."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,9 @@ class Request:
     status: str
     """The HTTP status. For frames, `ok` or the code of the error."""
     failed: bool
-    """True if the platform is the cause: a status of 500 or more, or a failed invocation."""
+    """True if the request failed because of the platform: its status is 500 or more, or the
+    invocation failed.
+    """
     duration: float | None
     """Milliseconds that the function took, or that API Gateway took if it sent the response."""
     caller: str

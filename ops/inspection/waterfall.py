@@ -18,7 +18,7 @@ from ops.inspection.requests import is_failure, number
 from ops.upkeep.logs import GATEWAY, Line, all_log_groups, search
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-"""The ids that functions accept from clients."""
+"""Matches the correlation ids that functions accept from clients."""
 AUTHORIZER = "authorizer"
 Kind = Literal["gateway", "authorizer", "function", "event", "consumer", "delivery"]
 

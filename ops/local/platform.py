@@ -336,7 +336,7 @@ def _adopt_created(
     """
     managed = managed_addresses(cloud)
     left = created.keys() - managed
-    # A killed `ops up` no longer logs what its Terraform creates before that ends too.
+    # After `ops up` was killed, its Terraform may have created resources that nobody logged.
     possible = configuration(stack.directory).keys() - managed
     if not left and not possible:
         return

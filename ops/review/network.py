@@ -22,7 +22,7 @@ PORTS = ("from_port", "to_port")
 LISTS = re.compile(
     r"(?<!destination_)(cidr|ip_ranges?|source_ranges?|whitelist|allow_?list|rules\.source$)"
 )
-"""Matches names of attributes with lists of allowed address ranges that have no ports."""
+"""Matches names of attributes that list allowed address ranges without ports."""
 OUTGOING = re.compile(r"egress|destination|route|subnet|vpc_cidr|pool|block_public|addresses")
 """Matches names of attributes whose ranges are destinations, or the network's own addresses."""
 NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}

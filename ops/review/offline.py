@@ -111,7 +111,7 @@ def _plan(environment: str, root: Root, source: Path, out: Path) -> dict[str, An
         {**PROVIDER, **({"alias": provider["alias"]} if "alias" in provider else {})}
         for provider in written["provider"]["aws"]
     ]
-    # Terraform replaces the arguments of existing blocks by those of files with this name's ending.
+    # In a file with this suffix, arguments replace those of existing blocks.
     override = {
         "terraform": {"backend": {"local": {"path": "no-state.tfstate"}}},
         "provider": {"aws": providers},

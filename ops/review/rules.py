@@ -38,7 +38,7 @@ class Verdict(enum.IntEnum):
 
     @staticmethod
     def named(name: str) -> Verdict:
-        """Returns the verdict for its name in rules and command options, for example `safe`."""
+        """Returns the verdict that rules and command options name, for example `safe`."""
         return Verdict[name.upper()]
 
 

@@ -44,7 +44,9 @@ def read_plan_document(file: Path) -> Any:
         raise OperatorError(f"{file} {_problem(text, error)}: {ADVICE}") from error
     except ValueError as error:
         # Python refuses to parse integers of more than 4,300 digits.
-        raise OperatorError(f"{file} contains a number that no plan has: {ADVICE}") from error
+        raise OperatorError(
+            f"{file} contains a number that is too large for a plan: {ADVICE}"
+        ) from error
     except RecursionError as error:
         raise OperatorError(f"{file} is nested too deeply to be a plan: {ADVICE}") from error
 

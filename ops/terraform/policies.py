@@ -44,7 +44,9 @@ ELEMENTS = frozenset({
 })  # fmt: skip
 """The allowed elements of a policy statement."""
 SHOWN = 6
-"""Maximum number of actions that the text of a grant lists. The text counts the others."""
+"""Maximum number of actions that the text of a grant lists. The text states the number of the
+others.
+"""
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,20 @@ from ops.process_identity import find_process
 from ops.root import read_json, write_json
 
 PARALLELISM = 30
-"""Concurrent operations. More than Terraform's default of 10, as an apply mostly waits for AWS."""
+"""Number of concurrent operations.
+
+It exceeds Terraform's default of 10, because an apply mostly waits for AWS.
+"""
 GUARD_INTERVAL = 1.0
-"""Seconds between two checks that the AWS that Terraform calls is still running."""
+"""Seconds between two checks that the embedded AWS is still running."""
 ERRORS_SHOWN = 10
-"""Maximum errors in a message. One mistake can make many resources fail. The log has all errors."""
+"""Maximum errors in a message. One mistake can make many resources fail. The log contains all
+errors.
+"""
 GIVE_UP_TIMEOUT = 20.0
 """Seconds until Terraform is killed if it does not exit after the AWS it calls has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""The verb to display for each destructive action in Terraform's JSON stream."""
+"""The verb that is displayed for each destructive action in Terraform's JSON stream."""
 
 EXISTS = re.compile(
     r"already ?exist|AlreadyExists|AlreadyOwned|ResourceInUse|ResourceConflict|ConflictException"

@@ -169,7 +169,9 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
 
 
 def _newest_version(cloud: Cloud) -> tuple[dict[str, Any] | None, str]:
-    """Returns the newest version of the state that is readable, and a name for messages."""
+    """Returns the newest version of the state that is readable, and a description of the version
+    for messages.
+    """
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=state.bucket, Prefix=state.key)

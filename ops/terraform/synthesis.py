@@ -98,7 +98,7 @@ def _run_program(environment: Mapping[str, str], source: Path) -> subprocess.Com
 
 
 def format_hcl(stack: Path, root: Root) -> None:
-    """Formats the HCL of a stack, and corrects what differs from the JSON or causes a warning.
+    """Formats the HCL of a stack, and corrects parts that differ from the JSON or cause a warning.
 
     CDKTF writes no indentation and no empty lines between blocks. It appends a newline to each text
     with several lines. It quotes the references of `depends_on`, `ignore_changes` and `provider`,

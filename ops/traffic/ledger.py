@@ -293,7 +293,7 @@ class Ledger:
 
 @dataclass
 class Lock:
-    """The environment's lock, as its holder sees it."""
+    """The environment's lock, which this command holds."""
 
     ledger: Ledger
     owner: str

@@ -28,7 +28,7 @@ def _unpack(file: Path) -> bytes:
 
 
 def _shorten(value: dict[str, Any]) -> dict[str, Any]:
-    """Empties the documentation, and stores equal names once."""
+    """Replaces documentation by empty texts, and shares equal names in memory."""
     names = {key: sys.intern(item) for key, item in value.items() if isinstance(item, str)}
     if "documentation" in names:
         names["documentation"] = ""

@@ -31,8 +31,8 @@ METRICS = (
     ("functions", "milliseconds", "AWS/Lambda", "FunctionName", "Duration", "Average"),
     ("queues", "age", "AWS/SQS", "QueueName", "ApproximateAgeOfOldestMessage", "Maximum"),
 )
-"""For each metric: the output with the names of the resources, the key of the value in the map's
-data, and CloudWatch's namespace, dimension, metric and statistic.
+"""For each metric of the map: the output with the names of the resources, the key of the value in
+the map's data, and CloudWatch's namespace, dimension, metric and statistic.
 """
 AGE_INTERVAL = 20.0
 """Seconds between two reads of a dead-letter queue for its oldest message.

@@ -25,8 +25,8 @@ def api(
         bool,
         typer.Option(
             "--release",
-            help="Also make the descriptions those of the last release, with which later changes "
-            "are compared.",
+            help="Also save the descriptions as those of the last release. Later changes are "
+            "compared with them.",
         ),
     ] = False,
 ) -> None:

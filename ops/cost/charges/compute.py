@@ -22,7 +22,7 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charge for provisioned concurrency: executions times GB of memory times
+    """Yields the charge for provisioned concurrency: number of executions times memory in GB times
     seconds.
     """
     owner = month.resources.named(

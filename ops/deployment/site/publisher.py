@@ -38,14 +38,16 @@ from ops.traffic.ledger import Ledger
 SAVED = ".sites/"
 """Key prefix of the files for rollbacks. No name of a published file starts with it."""
 CONTENTS = f"{SAVED}contents/"
-"""Key prefix of files that can change under the same name. The digest of the content follows."""
+"""Key prefix of files that can change under the same name. The digest of the content follows the
+prefix.
+"""
 SITES = 5
 """Number of published sites to keep for rollbacks. Files of older sites are deleted."""
 LEDGER_KEY = "#site"
 SHOWN = 10
-"""Number of file names to print."""
+"""Maximum number of file names to print."""
 WORKERS = 16
-"""Simultaneous requests to S3."""
+"""Number of simultaneous requests to S3."""
 DELETED_AT_ONCE = 1000
 """Maximum number of keys in one DeleteObjects request of S3."""
 
@@ -197,8 +199,8 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files, and makes browsers revalidate immutable ones whose content has
-        changed.
+        """Returns the files with changed headers: browsers must revalidate immutable files whose
+        content has changed.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.

@@ -54,9 +54,9 @@ def follow_alias_of_websockets() -> None:
 
 
 def omit_what_aws_omits() -> None:
-    """Removes fields that AWS does not return from ministack's responses.
+    """Removes fields from ministack's responses that AWS's responses do not contain.
 
-    Each of them would make Terraform change or replace a resource at every apply.
+    Each such field would make Terraform change or replace a resource at every apply.
     """
     put_integration = apigateway_v1._put_integration
     add_headers_policy = cloudfront._build_rhp_config_xml

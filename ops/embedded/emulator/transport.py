@@ -1,4 +1,4 @@
-"""Serves the embedded AWS with TLS and, on a second port, without."""
+"""Serves the embedded AWS over TLS and, on a second port, over plain HTTP."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def serve_with_tls(host: str, tls_port: int, plain_port: int | None) -> None:
 
 
 def adapt_tls() -> None:
-    """Shortens the end of connections with TLS, and sends no session tickets.
+    """Closes TLS connections faster, and sends no session tickets.
 
     By default, asyncio waits 30 seconds for the client when the server closes a connection, so an
     idle client would delay each stop by that time.

@@ -20,8 +20,9 @@ WORKERS = 14
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
 STARTING = max(2, os.cpu_count() or 2)
-"""Workers that start at the same time. Each needs a processor for about a second. If more compete,
-all of them start late, and functions exceed their timeouts."""
+"""Maximum number of workers that start at the same time. Each needs a processor for about a second.
+If more compete, all of them start late, and functions exceed their timeouts.
+"""
 SLOT_TIMEOUT = 20.0
 """Seconds that an invocation waits if WORKERS invocations are running or STARTING workers start."""
 STOP_TIMEOUT = 5.0

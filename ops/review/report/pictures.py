@@ -196,7 +196,7 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
 def node_of(item: Judged, graph: Graph) -> Node | None:
     """Returns the node of a changed resource.
 
-    If the resource has none, returns a node of the closest construct around it.
+    If no node represents the resource, returns a node of the closest construct around it.
     """
     own = graph.by_member.get(item.change.address)
     if own:

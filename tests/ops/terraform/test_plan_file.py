@@ -42,7 +42,7 @@ def test_plan_is_read_in_any_encoding(tmp_path: Path, encoding: str) -> None:
         (PLAN_JSON.replace(":", "=", 1), "is not valid JSON"),
         ("[" * 100_000, "is nested too deeply|is not"),
         ("{" * 3 + "\\", "is not valid JSON"),
-        (PLAN_JSON.replace('"a"', "9" * 5_000), "a number that no plan has"),
+        (PLAN_JSON.replace('"a"', "9" * 5_000), "a number that is too large for a plan"),
     ],
 )
 def test_file_that_is_not_a_plan_is_rejected_with_one_line(

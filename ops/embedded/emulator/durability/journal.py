@@ -20,7 +20,7 @@ Record = list[Any]
 
 
 class Journal:
-    """A directory of numbered segments. Each line is a JSON array of records that belong together.
+    """A directory of numbered files (segments). Each line is a JSON array of related records.
 
     A line is in the operating system's cache before `write` returns, so it survives a kill of the
     process. `sync` makes it survive a power failure too.

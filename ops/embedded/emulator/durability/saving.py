@@ -65,7 +65,7 @@ READS = ("Get", "List", "Describe", "BatchGet", "TransactGet", "Query", "Scan", 
 VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
 """Modules whose data every request changes.
 
-Saves of changes omit them, because each save takes CPU time. Full saves include them.
+Saves that follow a change omit them, because each save takes CPU time. Full saves include them.
 """
 
 
@@ -165,7 +165,7 @@ class Saver:
             asyncio.get_running_loop().call_later(POLLER_DELAY, ensure_poller)
 
     def _tracking(self, get_module: Callable[[str], Any]) -> Callable[[str], Any]:
-        """Returns a `get_module` whose modules have handlers that report changes."""
+        """Wraps `get_module`, so that the handlers of the returned modules report changes."""
         tracked: set[str] = set()
 
         def get_tracked_module(name: str) -> Any:
@@ -356,7 +356,9 @@ def add_save_request(application: Application, path: str, saver: Saver) -> Appli
 
 
 def changes_data(method: str, path: str, action: str) -> bool:
-    """Returns True if a call can change data. Invoking a function changes none by itself."""
+    """Returns True if a call can change data. The invocation of a function does not count as a
+    change.
+    """
     is_read = method in {"GET", "HEAD", "OPTIONS"} or action.startswith(READS)
     return not is_read and not path.endswith("/invocations")
 
