@@ -26,8 +26,15 @@ second.
 """
 _TABLE = "aws_dynamodb_table"
 _TABLE_ALARM = re.compile(r"^monitoring/.+-(system-errors|throttles)-alarm$")
-CACHE_NODES = ("cache.t4g.micro", "cache.t4g.small", "cache.t4g.medium")
-"""Node types with a price, the smallest first."""
+SMALLER_NODES = {
+    "cache.t4g.small": "cache.t4g.micro",
+    "cache.t4g.medium": "cache.t4g.small",
+    "cache.r7g.large": "cache.t4g.medium",
+    "cache.r7g.xlarge": "cache.r7g.large",
+    "cache.r7g.2xlarge": "cache.r7g.xlarge",
+    "cache.r7g.4xlarge": "cache.r7g.2xlarge",
+}
+"""The next smaller type of each node type with a price."""
 
 
 @dataclass(frozen=True)
@@ -164,15 +171,15 @@ def _cache(book: _Book) -> Iterator[Advice]:
                 usd * (1 - 1 / nodes),
                 "a failover, instead of no live delivery until a new node starts",
             )
-        if node in CACHE_NODES[1:]:
-            smaller = CACHE_NODES[CACHE_NODES.index(node) - 1]
+        smaller = SMALLER_NODES.get(node)
+        if smaller:
             yield Advice(
                 "elasticache.node_type",
                 node,
                 usd,
                 smaller,
                 usd * (1 - book.node_price(smaller) / book.node_price(node)),
-                "memory and network for about twice the connections",
+                "memory for at least twice the connections",
             )
 
 
@@ -239,6 +246,16 @@ def _monitoring(book: _Book) -> Iterator[Advice]:
         "1%",
         traces * (1 - 0.01 / SAMPLED),
         "traces of rare requests",
+    )
+    ingested = book.usd("cloudwatch.logs")
+    yield Advice(
+        "the class of log groups, which no key sets",
+        "Standard",
+        ingested,
+        "Infrequent Access",
+        ingested
+        * (1 - book.price("cloudwatch.logs_infrequent_access") / book.price("cloudwatch.logs")),
+        "`ops logs`, and the search for errors in a bake period: both call FilterLogEvents",
     )
     days = max(
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ops.cost.advice import WORKING_HOURS, Advice, advise
+from ops.cost.advice import SMALLER_NODES, WORKING_HOURS, Advice, advise
 from ops.cost.bill import make_bill
 from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource, BillableResources
@@ -118,17 +118,31 @@ def test_a_cache_can_have_a_smaller_node_or_no_replica() -> None:
     }
 
 
+def test_every_node_type_with_a_price_has_a_smaller_one_except_the_smallest() -> None:
+    start = "elasticache.valkey."
+    hours = {
+        name.removeprefix(start): price.usd(1)
+        for name, price in load_prices().prices.items()
+        if name.startswith(start)
+    }
+    assert hours.keys() - SMALLER_NODES.keys() == {"cache.t4g.micro"}
+    for node, smaller in SMALLER_NODES.items():
+        assert hours[smaller] <= 0.52 * hours[node]
+
+
 def test_savings_of_shorter_retention_and_fewer_traces_and_alarms_equal_the_sum_by_hand() -> None:
     found = savings(
         advice(
             resource("aws_cloudwatch_log_group", "auth/logs", retention_in_days=365),
             resource("aws_api_gateway_stage", "rest-api/stage", xray_tracing_enabled=True),
             resource("aws_cloudwatch_metric_alarm", "monitoring/posts-throttles-alarm", period=60),
-            aws_cloudwatch_log_group={"storage_gb": 100},
+            aws_cloudwatch_log_group={"storage_gb": 100, "ingested_gb": 20},
             aws_api_gateway_stage={"traces": 1_000_000},
         )
     )
     assert found["monitoring.log_retention_days", "30"] == pytest.approx(3 * (1 - 30 / 365))
+    infrequent = found["the class of log groups, which no key sets", "Infrequent Access"]
+    assert infrequent == pytest.approx(20 * (0.50 - 0.25))
     assert found["X-Ray's sampling rule, which no key sets", "1%"] == pytest.approx(5 * 0.8)
     assert found["monitoring.detailed_metrics", "false"] == pytest.approx(0.1)
 
