@@ -28,6 +28,8 @@ SIZES = {
     "rds",
     "elasticache",
     "network",
+    "auth",
+    "chat",
     "monitoring",
 }
 """The keys whose values come from another environment if a file has the key `like`."""

@@ -484,7 +484,7 @@ class Environment(Section):
     like: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
     """Environment or example whose sizes replace those of this file: its values of `log_level`,
     `rate_limiting`, `lambdas` (except `package_platform`), `dynamodb`, `rds`, `elasticache`,
-    `network` and `monitoring`."""
+    `network`, `auth`, `chat` and `monitoring`."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that functions log."""
     cors_origins: Annotated[list[Origin], Field(min_length=1)]

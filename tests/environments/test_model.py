@@ -74,6 +74,8 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
                 "allowed_account_ids": ["444455556666"],
                 "lambdas": {"reserved_concurrency": 9, "functions": {"chat": {"timeout": 20}}},
                 "rds": {"min_capacity": 2.0, "max_capacity": 4.0},
+                "auth": {"account_seconds": 3600},
+                "chat": {"room_parts": 8},
                 "removal_policy": "retain",
             }
         )
@@ -82,6 +84,8 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
     assert environment.rds == Rds(min_capacity=2.0, max_capacity=4.0)
     assert environment.function("chat").timeout == 20
     assert environment.lambdas.reserved_concurrency == 9
+    assert environment.auth.account_seconds == 3600
+    assert environment.chat.room_parts == 8
     # Values that belong to the target cloud are not copied.
     assert environment.lambdas.package_platform == "host"
     assert environment.account_id == "111122223333"

@@ -16,8 +16,10 @@ from ops.capacity.model import load_model
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import read_stack
 from ops.commands.capacity import show
+from ops.root import Root
 from ops.terraform.stack_document import read_synthesized
 from tests.stack.stacks import synthesize
+from tests.stack.test_terraform import check_valid
 
 LONGEST = 2.0
 """Maximum seconds of CPU time that the command takes."""
@@ -86,6 +88,10 @@ def test_text_names_the_first_limits_and_what_raises_them(
     assert "To raise these limits:" in text
     assert "setting: set mail_identity_arn in the environment file" in text
     assert "The month costs" in text
+
+
+def test_terraform_accepts_the_example(stacks: Mapping[str, Path], root: Root) -> None:
+    check_valid(stacks["scale"], root)
 
 
 def test_the_example_supports_ten_million_users_with_the_quotas_that_it_states(
