@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ops.commands.options import EnvironmentOrExampleArgument, JsonOption
+from ops.commands.options import EnvironmentOrExampleArgument, JsonOption, parse_whole_number
 from ops.console import out, print_json, print_line, report
 from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
@@ -20,8 +20,13 @@ FIRST = 10
 def capacity(  # noqa: PLR0917 - typer takes options as arguments
     environment: EnvironmentOrExampleArgument,
     users: Annotated[
-        float | None,
-        typer.Option("--users", metavar="N", min=1, max=1e9, help="Number of daily active users."),
+        int | None,
+        typer.Option(
+            "--users",
+            metavar="N",
+            parser=parse_whole_number(1, 1_000_000_000),
+            help="Number of daily active users.",
+        ),
     ] = None,
     usage: Annotated[
         Path | None,
@@ -49,11 +54,11 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
         bool, typer.Option("--all", help="List every limit, not only the first ten.")
     ] = False,
     memory: Annotated[
-        float | None,
+        int | None,
         typer.Option(
             "--memory",
             metavar="MS",
-            min=1,
+            parser=parse_whole_number(1),
             help="List each function's cheapest memory size whose p99 latency is at most MS ms.",
         ),
     ] = None,

@@ -144,7 +144,7 @@ def parse_whole_number(minimum: int, maximum: int | None = None) -> Callable[[An
 
     def parse(value: Any) -> int:
         text = str(value)
-        if re.fullmatch(r"[0-9]{1,9}", text):
+        if re.fullmatch(r"[0-9]{1,10}", text):
             number = int(text)
             if minimum <= number and (maximum is None or number <= maximum):
                 return number

@@ -101,6 +101,11 @@ cost dev --plan /etc/hostname           1 | /etc/hostname is not a plan | terraf
 console nowhere                         2 | 'nowhere' | {ENVIRONMENTS}
 console local --port 70000              2 | --port | '70000' is not a whole number from 1 to 65535
 capacity dev                            2 | exactly one of --users N and --find
+capacity dev --find --users 5            2 | exactly one of --users N and --find
+capacity dev --users 0                  2 | --users | '0' is not a whole number from 1 to 1000000000
+capacity dev --users many               2 | --users | 'many' is not a whole number
+capacity dev --users 10000000000        2 | --users | '10000000000' is not a whole number from 1 to
+capacity dev --find --memory 0          2 | --memory | '0' is not a whole number from 1 upwards
 capacity nowhere --find                 2 | 'nowhere' | {WITH_EXAMPLES}
 diagram nowhere                         2 | 'nowhere' | {WITH_EXAMPLES}
 diagram dev --view everything           2 | --view | 'everything' | use one of all, overview

@@ -99,9 +99,7 @@ def _check_clients(platform: Platform) -> None:
                 await asyncio.sleep(0.02)
         for client in clients:
             await client.close()
-        return sum(
-            any(frame["type"] == "typing" for frame in client.signals) for client in clients
-        )
+        return sum(any(frame["type"] == "typing" for frame in client.signals) for client in clients)
 
     limit = SCALE.chat.signal_limit
     assert asyncio.run(scenario(limit)) > 0
