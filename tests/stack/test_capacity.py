@@ -16,6 +16,9 @@ from ops.capacity.model import load_model
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import read_stack
 from ops.commands.capacity import show
+from ops.cost.bill import make_bill
+from ops.cost.resources import stack_resources
+from ops.cost.usage import load_usage
 from ops.root import Root
 from ops.terraform.stack_document import read_synthesized
 from tests.stack.stacks import synthesize
@@ -104,6 +107,11 @@ def test_the_example_supports_ten_million_users_with_the_quotas_that_it_states(
     exceeded = [each["name"] for each in document["limits"] if each["utilisation"] > 1]
     assert exceeded == []
     assert document["firstBreakAt"] > 1e7
+
+
+def test_every_resource_of_the_example_has_a_price(stacks: Mapping[str, Path]) -> None:
+    bill = make_bill(stack_resources(read_synthesized(stacks["scale"])), load_usage("idle"))
+    assert bill.unpriced == ()
 
 
 def test_the_example_states_no_quota_that_it_does_not_need(stacks: Mapping[str, Path]) -> None:

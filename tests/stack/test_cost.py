@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from environments import environment_names
 from ops.__main__ import app
+from ops.cost.advice import advise
 from ops.cost.bill import Bill, make_bill
 from ops.cost.budget import budget_warnings
 from ops.cost.charges import CHARGES
@@ -53,6 +54,27 @@ def test_fixed_costs_equal_amounts_computed_by_hand(
     synthesized: Path, environment: str, type_: str, by_hand: float
 ) -> None:
     assert fixed(bill(synthesized, environment), type_) == pytest.approx(by_hand)
+
+
+def test_the_advice_for_prod_names_each_setting_that_costs_money(synthesized: Path) -> None:
+    resources, usage = stack_resources(read_synthesized(synthesized / "prod")), load_usage("100m")
+    found = advise(resources, make_bill(resources, usage), load_prices(), usage)
+    assert {item.setting for item in found} == {
+        "X-Ray's sampling rule, which no key sets",
+        "dynamodb.point_in_time_recovery",
+        "elasticache.node_type",
+        "elasticache.replicas",
+        "lambdas.provisioned_concurrency",
+        "monitoring.detailed_metrics",
+        "monitoring.log_retention_days",
+        "network.interface_endpoints",
+        "network.nat_gateways",
+        "rate_limiting",
+        "rds.instances",
+        "rds.min_capacity",
+        "the class of log groups, which no key sets",
+    }
+    assert all(item.usd > 0 and item.buys for item in found)
 
 
 @pytest.mark.parametrize("environment", environment_names())

@@ -9,6 +9,9 @@ from ops.cost.resources import BillableResource
 
 HIGH_RESOLUTION = 60
 """Seconds. Alarms with a shorter period have the high-resolution price."""
+COMPRESSED = 0.15
+"""Stored bytes of logs as a share of the received ones, according to AWS's pricing calculator."""
+DAYS_PER_MONTH = 365 / 12
 
 
 @charged("aws_cloudwatch_metric_alarm")
@@ -30,8 +33,15 @@ def alarm(resource: BillableResource, _: Month) -> Iterator[Line]:
 
 
 charge_usage("aws_cloudwatch_dashboard", monthly="cloudwatch.dashboard")
-charge_usage(
-    "aws_cloudwatch_log_group",
-    ingested_gb="cloudwatch.logs",
-    storage_gb="cloudwatch.logs_storage",
-)
+
+
+@charged("aws_cloudwatch_log_group", "ingested_gb")
+def log_group(resource: BillableResource, month: Month) -> Iterator[Line]:
+    """Yields the charges for a month's logs, and for the logs of the retention period.
+
+    Logs that are kept forever are charged like those of a month.
+    """
+    ingested = month.used["ingested_gb"]
+    days = float(resource.value("retention_in_days", 0)) or DAYS_PER_MONTH
+    yield Line("cloudwatch.logs", ingested)
+    yield Line("cloudwatch.logs_storage", ingested * COMPRESSED * days / DAYS_PER_MONTH)

@@ -89,7 +89,7 @@ def test_every_quota_names_its_source_and_states_whether_it_was_verified() -> No
     assert all(address.startswith("https://") for address in quotas.sources.values())
     assert {quota.source for quota in quotas.quotas.values()} <= quotas.sources.keys()
     unverified = {name for name, quota in quotas.quotas.items() if not quota.verified}
-    assert unverified == {"cloudfront.requests", "elasticache.connections", "ssm.requests"}
+    assert unverified == {"elasticache.connections", "ssm.requests"}
 
 
 def test_the_model_uses_only_measured_requests() -> None:

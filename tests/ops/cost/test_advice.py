@@ -136,11 +136,13 @@ def test_savings_of_shorter_retention_and_fewer_traces_and_alarms_equal_the_sum_
             resource("aws_cloudwatch_log_group", "auth/logs", retention_in_days=365),
             resource("aws_api_gateway_stage", "rest-api/stage", xray_tracing_enabled=True),
             resource("aws_cloudwatch_metric_alarm", "monitoring/posts-throttles-alarm", period=60),
-            aws_cloudwatch_log_group={"storage_gb": 100, "ingested_gb": 20},
+            aws_cloudwatch_log_group={"ingested_gb": 20},
             aws_api_gateway_stage={"traces": 1_000_000},
         )
     )
-    assert found["monitoring.log_retention_days", "30"] == pytest.approx(3 * (1 - 30 / 365))
+    # 15 % of a year's logs cost 0.03 USD per GB and month.
+    stored = 12 * 20 * 0.15 * 0.03
+    assert found["monitoring.log_retention_days", "30"] == pytest.approx(stored * (1 - 30 / 365))
     infrequent = found["the class of log groups, which no key sets", "Infrequent Access"]
     assert infrequent == pytest.approx(20 * (0.50 - 0.25))
     assert found["X-Ray's sampling rule, which no key sets", "1%"] == pytest.approx(5 * 0.8)

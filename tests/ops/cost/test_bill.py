@@ -39,18 +39,19 @@ def test_the_bill_of_a_function_and_an_api_equals_the_sum_by_hand() -> None:
     result = bill(
         resource("aws_lambda_function", "auth/function", memory_size=512, architectures=["arm64"]),
         resource("aws_api_gateway_rest_api", "rest-api/api"),
-        resource("aws_cloudwatch_log_group", "auth/logs"),
+        resource("aws_cloudwatch_log_group", "auth/logs", retention_in_days=365),
         resource("aws_cloudwatch_metric_alarm", "auth/alarm", period=300),
         requests=1_000_000,
         aws_lambda_function={"invocations_per_request": 1, "duration_ms": 100},
         aws_api_gateway_rest_api={"requests_per_request": 1, "out_gb": 4},
-        aws_cloudwatch_log_group={"ingested_gb": 2, "storage_gb": 2},
+        aws_cloudwatch_log_group={"ingested_gb": 2},
     )
     # Function: 1,000,000 requests, 100,000 s with 0.5 GB. API: 1,000,000 requests, 4 GB out.
-    # Logs: 2 GB ingested and stored. One alarm.
-    by_hand = 0.20 + 50_000 * 0.0000133334 + 3.50 + 4 * 0.09 + 2 * 0.50 + 2 * 0.03 + 0.10
+    # Logs: 2 GB ingested, and 15 % of a year's logs stored. One alarm.
+    stored = 12 * 2 * 0.15 * 0.03
+    by_hand = 0.20 + 50_000 * 0.0000133334 + 3.50 + 4 * 0.09 + 2 * 0.50 + stored + 0.10
     assert result.usd == pytest.approx(by_hand)
-    assert result.usd == pytest.approx(5.88667)
+    assert result.usd == pytest.approx(5.93467)
     assert result.fixed_usd == pytest.approx(0.10)
 
 
