@@ -149,7 +149,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
         if failure in REQUEST_FAILURES:
-            # The request caused the failure, not the provider, so the provider's circuit closes.
+            # The request itself caused the failure. The provider works, so its circuit is closed.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)

@@ -349,7 +349,7 @@ class AuthService:
         )
 
     def _remember(self, session: Session, user: User) -> Session:
-        """Returns the session with the user's account, if it does not remember it already."""
+        """Returns the session with the user's account, unless the session already contains it."""
         if not self._account_seconds or self._remembered_user(session):
             return session
         account = Account(email=user.email, roles=user.roles, read_at=int(self._clock()))
