@@ -8,8 +8,8 @@ USE = "end-to-end tests of use"
 FIRST_SCOPES = (OPERATIONS, USE, "tests/stack/", "tests/ops/review/test_real_plans.py")
 """The longest scopes, in the order in which workers begin them.
 
-Two workers wait for the platform and then share it (see tests/e2e/support/sharing.py). Other tests
-of theirs would delay its start, because it needs the processors.
+Two workers wait for the platform and then share it (see tests/e2e/support/sharing.py). They run no
+other tests before, because these would delay the start of the platform.
 """
 _OPERATIONS = (
     f"{E2E}operations/",

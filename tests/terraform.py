@@ -36,7 +36,7 @@ def plan(
     """Plans an initialized directory without locking.
 
     Returns:
-        The output of `terraform show -json`, and that of `terraform plan`, which has the warnings.
+        The output of `terraform show -json`, and the output of `terraform plan` with its warnings.
     """
     file = root.path / "test.tfplan"
     options = ("-input=false", "-lock=false", "-parallelism=30", f"-out={file}")

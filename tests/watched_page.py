@@ -48,7 +48,7 @@ def watch_pages(browser: Browser) -> Iterator[OpenPage]:
 
 @dataclass
 class WatchedPage:
-    """An open page, and what it recorded since it was opened."""
+    """An open page, and the events that were recorded since it was opened."""
 
     page: Page
     hosts: set[str]

@@ -205,7 +205,7 @@ def samples(name: str, milliseconds: list[float], problem: str = "") -> list[Sam
     return [Sample(name, 1, 2.0, 2.0 + value / 1000, problem) for value in milliseconds]
 
 
-def test_figures_follow_from_the_samples() -> None:
+def test_rates_and_percentiles_are_computed_from_the_samples() -> None:
     measured = Measured(
         [
             *samples("GET /a", [float(value) for value in range(1, 102)]),

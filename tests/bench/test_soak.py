@@ -13,8 +13,7 @@ def sample(requests: int, disk: float) -> Sample:
 
 def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
     first = [sample(number * 100, 500 - number) for number in range(10)]
-    # 0.02 MB for 100 requests are 200 bytes per request. Each full save adds 5 MB, which are
-    # deleted again.
+    # 0.02 MB for 100 requests are 200 bytes per request. Each full save temporarily adds 5 MB.
     second = [
         sample(1000 + number * 100, 300 + number * 0.02 + (5 if number in {3, 6} else 0))
         for number in range(10)

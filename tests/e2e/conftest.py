@@ -89,7 +89,7 @@ def own_platform(platform: Platform) -> Platform:
 
 @pytest.fixture
 def api(platform: Platform) -> Api:
-    """Returns the REST API after a reset of the rate limits, which all tests share."""
+    """Returns a client of the REST API. Resets the rate limits, because all tests share them."""
     platform.reset_rate_limits()
     return Api(platform.api_url)
 

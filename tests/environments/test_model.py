@@ -60,7 +60,7 @@ def test_examples_are_loaded_by_name_but_not_listed(tmp_path: Path) -> None:
     assert _load(tmp_path, _valid_except("log_level", "debug")).log_level == "debug"
 
 
-def test_ipv6_replaces_the_nat_gateways(tmp_path: Path) -> None:
+def test_ipv6_egress_can_replace_the_nat_gateways(tmp_path: Path) -> None:
     network = {"nat_gateways": 0, "ipv6_egress": True}
     assert _load(tmp_path, _valid_except("network", network)).network.ipv6_egress
 

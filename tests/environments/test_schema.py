@@ -1,4 +1,4 @@
-"""Tests the JSON Schema of the environment files, which editors use."""
+"""Tests the JSON Schema of the environment files. Editors use it to check these files."""
 
 from __future__ import annotations
 

@@ -83,13 +83,13 @@ def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
 
 @pytest.fixture
 def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
-    """Returns the lines of the log."""
+    """Returns a function that returns the lines of the log."""
     return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
 
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures a function's standard output, including that of its start."""
+    """Captures a function's standard output, from the start of the function."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -120,7 +120,10 @@ def dynamodb(aws: None) -> "DynamoDBClient":
 
 @pytest.fixture
 def table(dynamodb: "DynamoDBClient") -> Callable[..., str]:
-    """Creates a table by its hash key and an optional index attribute. Returns the table's name."""
+    """Returns a function that creates a table with a hash key and an optional index.
+
+    The function returns the table's name.
+    """
 
     def create(key: str, index: str | None = None) -> str:
         attributes = [key, *([index] if index else [])]

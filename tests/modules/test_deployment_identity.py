@@ -263,7 +263,7 @@ def test_the_deploy_role_cannot_change_itself_or_the_boundary(dev: Synthesized) 
     )
 
 
-def test_every_role_except_those_of_workflows_has_the_boundary(dev: Synthesized) -> None:
+def test_every_role_except_the_workflow_roles_has_the_boundary(dev: Synthesized) -> None:
     bounded = {role["name"]: "permissions_boundary" in role for role in dev.all("aws_iam_role")}
     own = ("platform-deploy-role-dev", "platform-drift-role-dev", "platform-plan-role-dev")
     assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}

@@ -44,7 +44,7 @@ def test_values_are_encrypted_and_write_only(parameters: dict[str, dict[str, Any
         )
 
 
-def test_terraform_ignores_all_changes_of_a_parameter_except_those_of_its_tags(
+def test_terraform_updates_only_the_tags_of_an_existing_parameter(
     parameters: dict[str, dict[str, Any]],
 ) -> None:
     for resource in parameters.values():

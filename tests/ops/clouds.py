@@ -47,8 +47,9 @@ def store_state(
 def stubbed_client(
     service: Any, *calls: tuple[str, Mapping[str, Any] | tuple[str, str, int]]
 ) -> Any:
-    """Returns a client with fixed responses, which botocore validates, for operations that moto
-    lacks.
+    """Returns a client for operations that moto lacks.
+
+    It returns fixed responses, which botocore validates.
 
     Args:
         calls: Each operation in order, with its response or the code, message and HTTP status of

@@ -222,7 +222,7 @@ def test_a_long_line_stays_one_line_on_a_narrow_terminal(
     shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
     assert max(map(len, re.split(r"[\r\n]+", shown))) <= max(width, 3)
     if width == 40:
-        # The step is shortened, not the estimate.
+        # The text of the step is shortened, and the estimate is shown completely.
         assert "terraform: 58 of 476…, about 70 s left" in shown
 
 

@@ -1,4 +1,7 @@
-"""Tests that wrong usages of all commands end with one message: where, which value, what to do."""
+"""Tests that each wrong usage of a command ends with one message.
+
+The message says where the error is, which value is wrong, and what to do.
+"""
 
 from __future__ import annotations
 

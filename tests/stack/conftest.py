@@ -1,4 +1,6 @@
-"""Synthesizes every environment once for all tests of this folder, which run on one worker."""
+"""Synthesizes every environment once for all tests of this folder. These tests run on one
+worker.
+"""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_the_command_responds_within_two_seconds(
 
 
 @pytest.mark.parametrize("name", [*environment_names(), *example_names()])
-def test_the_settings_are_those_of_the_environment_file(
+def test_the_forecast_uses_the_settings_of_the_environment_file(
     stacks: Mapping[str, Path], name: str
 ) -> None:
     stack, environment = read_stack(read_synthesized(stacks[name])), load_environment(name)
@@ -83,7 +83,7 @@ def test_every_table_and_index_of_the_measured_calls_is_in_the_stack(synthesized
             assert not index or index in tables[table].indexes
 
 
-def test_text_names_the_first_limits_and_what_raises_them(
+def test_the_text_output_names_the_first_limits_and_the_settings_that_raise_them(
     synthesized: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     show(read_synthesized(synthesized / "prod"), None)

@@ -78,7 +78,7 @@ def referenced(stack: Stack, type_: str, reference: str) -> Block | None:
 
 
 def test_mock_integrations_have_only_arguments_that_api_gateway_returns(stack: Stack) -> None:
-    """The provider replaces an integration whose integration_http_method differs."""
+    """If AWS returned another integration_http_method, each plan would replace the integration."""
     mocks = stack.find("aws_api_gateway_integration", {"type": "MOCK"})
     assert mocks
     for mock in mocks.values():

@@ -130,7 +130,7 @@ def test_every_name_has_a_limit(stack: Stack) -> None:
 
 
 def test_inline_policies_of_a_role_have_at_most_10240_characters(stack: Stack) -> None:
-    """IAM quotas: the sum of all inline policies of a role."""
+    """IAM limits the total length of all inline policies of a role (IAM quotas)."""
     for role, policies in grouped(stack, "aws_iam_role_policy", "role").items():
         assert sum(length(policy["policy"]) for policy in policies) <= 10_240, role
 
@@ -173,7 +173,7 @@ def test_a_functions_resource_policy_has_at_most_20_kb(stack: Stack) -> None:
 
 
 def test_environment_variables_have_at_most_4_kb(stack: Stack) -> None:
-    """Lambda quotas: the sum of all variables of a function."""
+    """Lambda limits the total size of all variables of a function (Lambda quotas)."""
     for function in blocks(stack, "aws_lambda_function"):
         variables = stack.resolved(function["environment"]["variables"])
         size = sum(len(name) + len(str(value)) for name, value in variables.items())
@@ -344,7 +344,7 @@ def test_a_resource_has_at_most_50_tags(stack: Stack) -> None:
             assert len({**shared, **block.get("tags", {})}) <= limit
 
 
-def test_the_longest_environment_name_still_fits(stack: Stack) -> None:
+def test_the_longest_environment_name_exceeds_no_limit(stack: Stack) -> None:
     """An environment's name has at most 15 characters (environments/model.py)."""
     longer = 15 - len(stack.environment)
     for type_, name, limit in limited_names(stack):
@@ -449,7 +449,7 @@ FAULTS: list[tuple[Callable[[Stack], None], Callable[[Block], None]]] = [
         _set("aws_s3_object", tags={f"tag-{number}": "x" for number in range(10)}),
     ),
     (
-        test_the_longest_environment_name_still_fits,
+        test_the_longest_environment_name_exceeds_no_limit,
         _set("aws_lambda_function", function_name=f"{'x' * 49}-prod"),
     ),
 ]

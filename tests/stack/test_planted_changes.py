@@ -53,7 +53,9 @@ def chosen(stack: Synthesized, case: Mapping[str, Any]) -> Resource:
 
 
 def put(block: Any, path: str, value: Any) -> None:
-    """Changes the value at a path. A path may contain `name=x` with dots in x."""
+    """Changes the value at a path. A segment of the path may be `name=x`, and x may contain
+    dots.
+    """
     name, _, rest = path.partition(".")
     key: Any = name
     if name.startswith("name="):

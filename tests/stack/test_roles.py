@@ -30,7 +30,10 @@ def permissions(stack: Stack) -> DeploymentPermissions:
 
 
 def bounded_policies(stack: Stack) -> dict[str, str]:
-    """Returns the policy of each bounded role by its name, without references."""
+    """Returns the policies of all roles with the boundary, by role name.
+
+    References are replaced with values.
+    """
     bounded = {
         role["name"]
         for role in stack.resources("aws_iam_role").values()

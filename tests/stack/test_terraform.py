@@ -113,7 +113,7 @@ def embedded_stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addre
 
 
 def use_embedded_account(stacks: Path) -> None:
-    """Replaces the account of each stack with that of the embedded AWS."""
+    """Replaces the account of each stack with the account of the embedded AWS."""
     for file in stacks.glob("*/cdk.tf.json"):
         text = file.read_text()
         providers = json.loads(text)["provider"]["aws"]

@@ -254,7 +254,7 @@ def test_upgrades_of_nodes_retention_and_domains_keep_the_data(plan: Plan) -> No
     assert found["aws_cloudwatch_log_group", Action.UPDATE] == {"retention_in_days"}
 
 
-def test_removing_nodes_keeps_the_data(plan: Plan) -> None:
+def test_removing_database_and_cache_nodes_keeps_the_data(plan: Plan) -> None:
     reviewed = plan("planfewer")
     check_data_is_kept(reviewed)
     assert ("aws_rds_cluster_instance", Action.DESTROY) in changes(reviewed)

@@ -36,7 +36,7 @@ def test_a_second_command_waits_for_the_first_and_all_programs_that_it_started(
     first.communicate()
 
 
-def test_the_status_is_that_of_the_command(tmp_path: Path) -> None:
+def test_the_exit_status_is_the_status_of_the_command(tmp_path: Path) -> None:
     process = start(tmp_path / "lock", "exit 7")
     assert process.wait() == 7
 

@@ -45,6 +45,8 @@ def test_each_licence_is_an_spdx_expression() -> None:
         ([], "unknown"),
     ],
 )
-def test_licences_are_read_from_each_form(licences: list[dict[str, object]], expected: str) -> None:
+def test_licences_are_read_from_each_format_of_an_sbom(
+    licences: list[dict[str, object]], expected: str
+) -> None:
     component = {"name": "a", "version": "1", "licenses": licences}
     assert list(read_licences({"components": [component]})) == [("a", "1", expected)]

@@ -54,7 +54,7 @@ def test_packages_with_another_hash_are_rejected(wheels: Path, tmp_path: Path) -
     assert not list((tmp_path / "venv").rglob("example*"))
 
 
-def test_another_set_of_packages_has_another_key(tmp_path: Path) -> None:
+def test_different_sets_of_packages_have_different_keys(tmp_path: Path) -> None:
     first, second = (
         key(read_requirements(write_lock(tmp_path / "lock", text))) for text in (b"1", b"2")
     )

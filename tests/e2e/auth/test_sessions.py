@@ -1,4 +1,4 @@
-"""Tests refresh tokens, and what ends sessions: signing out and new passwords."""
+"""Tests refresh tokens, and that signing out and new passwords end sessions."""
 
 from __future__ import annotations
 

@@ -30,7 +30,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def front_end(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Returns Vite's output for a copy of the front end, which has generated types of the API."""
+    """Generates the API's types in a copy of the front end, and builds the copy with Vite.
+
+    Returns the folder of Vite's output.
+    """
     directory = tmp_path_factory.mktemp("front-end") / "source"
     shutil.copytree(SOURCE, directory, ignore=shutil.ignore_patterns("node_modules"))
     packages = SOURCE / "node_modules"

@@ -179,7 +179,7 @@ def test_a_user_reads_the_mail_with_the_verification_code(
     expect(mail).to_contain_text(person.read_code(), timeout=LOADED)
 
 
-def test_a_user_sees_the_item_that_was_written(
+def test_a_user_finds_the_item_that_a_request_wrote(
     open_console: OpenPage, api: Api, person: Person
 ) -> None:
     content = f"<b>console</b> {uuid.uuid4().hex}"

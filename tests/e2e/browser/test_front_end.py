@@ -105,7 +105,7 @@ def test_the_built_files_are_served_unchanged(platform: Platform, front_end: Pat
     )
 
 
-def test_fonts_and_pictures_of_the_styles_are_loaded(open_page: OpenPage) -> None:
+def test_fonts_and_pictures_of_the_stylesheets_are_loaded(open_page: OpenPage) -> None:
     page = open_page("/")
     expect(page.get_by_role("heading", level=1)).to_have_text("local")
     page.evaluate("document.fonts.ready")

@@ -80,7 +80,7 @@ def open_site(browser: Browser, url: str) -> tuple[Page, list[str]]:
     return page, messages
 
 
-def test_a_browser_with_the_authority_opens_the_site_and_both_apis(
+def test_a_browser_that_trusts_the_authority_opens_the_site_and_both_apis(
     platform: Platform, person: Person, certificates: Certificates
 ) -> None:
     with browser_with(certificates.authority) as browser:
@@ -93,7 +93,7 @@ def test_a_browser_with_the_authority_opens_the_site_and_both_apis(
         assert messages == []
 
 
-def test_a_browser_without_the_authority_refuses_the_site(
+def test_a_browser_that_does_not_trust_the_authority_refuses_the_site(
     platform: Platform, other_authority: Path
 ) -> None:
     with (
@@ -103,7 +103,7 @@ def test_a_browser_without_the_authority_refuses_the_site(
         browser.new_page().goto(platform.site_url)
 
 
-def test_a_browser_without_the_authority_opens_the_plain_address_of_the_site(
+def test_a_browser_that_does_not_trust_the_authority_opens_the_site_over_plain_http(
     platform: Platform, plain_address: str
 ) -> None:
     description: Any = read_json(platform.root / "platform.json")
@@ -126,7 +126,7 @@ def test_cloudfront_redirects_plain_requests_to_tls(platform: Platform, plain_ad
         assert response.headers["Location"] == f"{platform.site_url}/a?b=c"
 
 
-def test_clients_with_another_authority_refuse_the_apis(
+def test_clients_that_trust_another_authority_refuse_the_apis(
     platform: Platform, other_authority: Path
 ) -> None:
     with (
@@ -139,7 +139,9 @@ def test_clients_with_another_authority_refuse_the_apis(
         pass
 
 
-def test_clients_with_the_authority_use_the_apis(platform: Platform, person: Person) -> None:
+def test_clients_that_trust_the_authority_can_use_the_apis(
+    platform: Platform, person: Person
+) -> None:
     authority = str(platform.cloud.authority)
     with urllib3.PoolManager(ca_certs=authority) as pool:
         assert pool.request("GET", platform.outputs["health_url"]).status == 200

@@ -16,7 +16,7 @@ from tests.e2e.support.platform import Platform
 from tests.lambdas.ai.servers import KEY, say
 
 ANSWER = '{"flagged": false, "categories": {}, "translation": "Bonjour", "sourceLanguage": "en"}'
-"""A completion that all operations of the ai service understand."""
+"""A completion that all operations of the ai service accept."""
 
 
 @pytest.fixture(scope="package")

@@ -1,8 +1,8 @@
 """Property-based tests of all routes and WebSocket actions on the running platform.
 
-The operations, schemas and statuses are those of the descriptions in docs/api, so new operations
-are covered at once. No response may be a 5xx, take longer than 5 s, or differ from its description.
-A failure prints a command that repeats the request.
+The operations, schemas and statuses come from the descriptions in docs/api, so new operations are
+covered automatically. No response may be a 5xx, take longer than 5 s, or differ from its
+description. A failure prints a command that repeats the request.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ OPERATIONS = sorted(
     ),
 )
 FEW, MANY = 8, 20_000 // len(OPERATIONS) + 1
-"""Cases per operation or action: in the tests of each change, and in the nightly run, which sends
-20,000 requests.
+"""Cases per operation or action: FEW in the tests of each change, and MANY in the nightly run,
+which sends 20,000 requests.
 """
 
 all_operations = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
@@ -46,9 +46,9 @@ all_actions = pytest.mark.parametrize("action", MessageDescription.load().action
 def explore(
     name: str, strategy: st.SearchStrategy[T], check: Callable[[T], None], count: int
 ) -> None:
-    """Checks `count` cases, which are the same in each run unless it is the nightly one.
+    """Checks `count` cases. Except in the nightly run, they are the same in each run.
 
-    `name` selects the cases, so that operations do not get the same ones.
+    `name` selects the cases, so that each operation gets different ones.
     """
 
     @seed(zlib.crc32(name.encode()) if count == FEW else secrets.randbits(32))
@@ -86,7 +86,9 @@ def test_responses_to_many_requests_match_the_openapi_description(
 
 @pytest.mark.nightly
 def test_nearly_all_operations_had_a_valid_request(world: World) -> None:
-    """A few operations need ids that rarely occur together, such as those of an attached file."""
+    """Up to a tenth of the operations may have had no valid request, because they need ids
+    that rarely occur together.
+    """
     names = {operation.name: operation.success for operation in OPERATIONS}
     failed = {name for name, status in names.items() if not world.statuses[name][status]}
     assert len(failed) <= len(OPERATIONS) // 10, failed

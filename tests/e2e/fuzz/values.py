@@ -1,7 +1,8 @@
 """Hypothesis strategies for JSON values, derived from the schemas of the API's descriptions.
 
-Valid values are those that a schema accepts. A `Known` represents a value of an earlier response,
-which is chosen when the request is sent, so that a case does not depend on the platform's state.
+Valid values are those that a schema accepts. A `Known` represents a value of an earlier response.
+The value is chosen when the request is sent, so that a case does not depend on the platform's
+state.
 """
 
 from __future__ import annotations
@@ -60,10 +61,9 @@ NUMBERS = (0, 1, -1, 2, 100, 101, 2**31, 2**53, 2**63, 2**64, 10**30, -(2**63), 
 
 
 class Known(Struct, frozen=True):
-    """The text of this name from an earlier response.
+    """A text of this name from an earlier response. `index` selects one of the known texts.
 
-    `index` selects one of the known texts. If `related`, those that occurred together with the ids
-    of the request's path are preferred.
+    If `related`, texts that occurred together with the ids in the request's path are preferred.
     """
 
     name: str
@@ -115,7 +115,7 @@ class Values:
         return st.builds(_changed, self.valid(schema), st.lists(changes, min_size=1, max_size=2))
 
     def of(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
-        """Returns the values of a field with this name."""
+        """Returns a strategy for the values of a field with this name."""
         schema = self._document.resolve(schema)
         if "enum" in schema:
             return st.sampled_from(schema["enum"])

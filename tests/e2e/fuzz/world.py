@@ -27,7 +27,7 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person, User
 
 SLOW = 5.0
-"""Seconds within which the platform responds to every request."""
+"""Seconds within which the platform must respond to every request."""
 
 BUSY = 1.0
 """Seconds. If a request without any work takes longer, other programs delay all requests."""
@@ -247,7 +247,7 @@ class World:
             self._upload(document["upload"], json.loads(body))
 
     def _learn_code(self, request: Mapping[str, Any]) -> None:
-        """Remembers the code that a request may have caused to be mailed."""
+        """If the request caused a mail with a code, remembers the code."""
         email = request.get("email")
         with suppress(OperatorError):  # the request caused no mail with a code
             if email is not None:

@@ -159,7 +159,7 @@ def is_served(api: Api, number: str) -> bool:
 
 
 def check_saved_code_is_served(checkout: Checkout, api: Api, wait_for_line: WaitForLine) -> None:
-    """Saves two valid handlers and an invalid one. Checks what is served and logged."""
+    """Saves two valid handlers and an invalid one. Checks the responses and the logged messages."""
     saves: list[float] = []
     for number in ("1", "2"):
         begun = time.monotonic()
@@ -180,7 +180,7 @@ def check_saved_code_is_served(checkout: Checkout, api: Api, wait_for_line: Wait
 def check_apply_key(
     checkout: Checkout, platform: Platform, wait_for_line: WaitForLine, press: Callable[[str], int]
 ) -> None:
-    """Saves an environment file, waits for the plan, and applies it with a key."""
+    """Saves an environment file, waits for the plan, and presses the key that applies it."""
     press("a")
     wait_for_line("There is no plan to apply")
     environment = checkout.directory / "environments" / "local.yml"

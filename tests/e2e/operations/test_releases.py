@@ -186,7 +186,9 @@ def test_an_operator_can_run_every_other_command(platform: Platform, checkout: C
     shutil.copy(PROJECT / "web" / "index.html", page)
 
 
-def test_an_operator_has_no_other_permissions(platform: Platform, role: str) -> None:
+def test_an_operator_cannot_make_calls_that_the_policies_do_not_allow(
+    platform: Platform, role: str
+) -> None:
     credentials = platform.aws("sts").assume_role(RoleArn=role, RoleSessionName="test")[
         "Credentials"
     ]

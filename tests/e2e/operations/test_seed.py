@@ -1,4 +1,6 @@
-"""Fills the platform with the demonstration community, completes it and removes it."""
+"""Tests that `ops seed` creates the demonstration community, completes a partial one, and removes
+it.
+"""
 
 from __future__ import annotations
 

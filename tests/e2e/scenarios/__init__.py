@@ -21,4 +21,7 @@ SCENARIOS: Mapping[str, Sequence[Scenario]] = {
     for module in iter_modules(__path__)
     if module.name != "context"
 }
-"""The scenarios by function: the functions `run_*` of the module with its name."""
+"""The scenarios by function.
+
+Each scenario is a function `run_*` in the module that has the function's name.
+"""

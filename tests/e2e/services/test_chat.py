@@ -80,7 +80,7 @@ async def wait_until(condition: Callable[[], Any], seconds: float = 20) -> None:
     """Waits until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s"
+        assert time.monotonic() < deadline, f"the condition was not met within {seconds:.0f} s"
         await asyncio.sleep(0.02)
 
 

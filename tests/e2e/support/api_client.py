@@ -13,8 +13,10 @@ import urllib3
 from tests.api_description import ApiDescription
 
 _NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
-"""A part of Lambda's error, which the embedded API Gateway returns unchanged if no concurrency is
-left."""
+"""A part of Lambda's error if no concurrency is left.
+
+The embedded API Gateway returns this error unchanged.
+"""
 
 PROBLEM = "application/problem+json"
 PROBLEM_MEMBERS = {"type", "title", "status", "detail", "code", "errors"}

@@ -21,7 +21,7 @@ one, a ticket expires after 30 s, and 14 functions run at once in the embedded L
 
 
 class ChatUser:
-    """A chat user with an HTTP API and connections."""
+    """A chat user, who calls the HTTP API and opens WebSocket connections."""
 
     def __init__(self, platform: Platform, person: Person) -> None:
         self._platform = platform
@@ -58,7 +58,10 @@ class ChatUser:
         return ChatClient(self.create_address, self._fetch_messages)
 
     def create_fast_client(self) -> ChatClient:
-        """Returns a client that writes its tickets to DynamoDB, which is faster than the API."""
+        """Returns a client that writes its tickets to DynamoDB.
+
+        This is faster than requesting them from the API.
+        """
         claims = self.person.claims
         caller = Caller(
             claims["sub"], claims["sid"], frozenset(claims["roles"]), frozenset(), claims["exp"]

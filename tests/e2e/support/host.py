@@ -98,7 +98,8 @@ class PlatformHost:
         if self._process:
             return
         command = [sys.executable, "-m", "tests.e2e.support.host", str(self.root)]
-        # The new session protects the clean-up from Ctrl-C, which ends the tests.
+        # Ctrl-C ends the tests. In a separate session, this process does not receive it and can
+        # still clean up.
         self._process = subprocess.Popen(
             command,
             cwd=PROJECT,

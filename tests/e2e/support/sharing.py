@@ -32,7 +32,8 @@ class Sharing:
             (self._directory / "queue").open("w") as queue,
             (self._directory / "use").open("w") as use,
         ):
-            # An exclusive test waits for the running tests only, not for those that come later.
+            # An exclusive test waits only for tests that already run. Later tests wait for the
+            # exclusive test.
             fcntl.flock(queue, fcntl.LOCK_EX)
             fcntl.flock(use, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
             fcntl.flock(queue, fcntl.LOCK_UN)

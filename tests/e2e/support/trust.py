@@ -16,7 +16,9 @@ _bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - deleted w
 
 
 def trust(authority: str) -> None:
-    """Adds the authority to those of the system, which commands like Terraform also need."""
+    """Adds the authority to the authorities of the system, because commands like Terraform need
+    both.
+    """
     roots = Path(_ROOTS).read_text() if _ROOTS else ""
     Path(_bundle.name).write_text(f"{roots}\n{Path(authority).read_text()}")
     os.environ[VARIABLE] = _bundle.name

@@ -21,7 +21,10 @@ def failing(failure: Failure, retry_after: float | None = None) -> ProviderError
 
 @dataclass
 class ScriptedProvider:
-    """Returns `outcomes` in order and repeats the last. Each call lasts `takes` seconds."""
+    """A provider that returns `outcomes` in order, and then the last one again.
+
+    Each call advances the clock by `takes` seconds.
+    """
 
     name: str
     clock: FakeClock

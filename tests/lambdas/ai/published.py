@@ -21,7 +21,7 @@ Text = Annotated[str, Meta(min_length=1)]
 
 
 class Strict(Struct, forbid_unknown_fields=True, rename="camel"):
-    """Base class of Gemini's messages, which rejects unknown members."""
+    """Base class of Gemini's messages. It rejects unknown members."""
 
 
 class Part(Strict):
@@ -47,7 +47,7 @@ class SafetySetting(Strict):
 
 
 class GeminiSchema(Strict):
-    """The subset of an OpenAPI 3.0 schema."""
+    """The part of an OpenAPI 3.0 schema that Gemini accepts."""
 
     type: Literal["STRING", "NUMBER", "INTEGER", "BOOLEAN", "ARRAY", "OBJECT", "NULL"]
     format: str | None = None
@@ -93,7 +93,7 @@ class GenerateContentRequest(Strict):
 
 
 class OpenAiStrict(Struct, forbid_unknown_fields=True):
-    """Base class of OpenAI's messages, which rejects unknown members."""
+    """Base class of OpenAI's messages. It rejects unknown members."""
 
 
 class SystemMessage(OpenAiStrict, tag_field="role", tag="system"):

@@ -173,7 +173,7 @@ class FakeProvider:
             request_queue_size = 128
 
             def handle_error(self, *_: object) -> None:
-                """Ignores clients that disconnect, which some tests do on purpose."""
+                """Ignores clients that disconnect. Some tests do this on purpose."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port

@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 
 class FakeModels:
-    """Returns `text` as completion, or raises `error`. Records the prompts."""
+    """Language models that return the completion `text`, or raise `error`. Records the prompts."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.text = "An answer."
@@ -48,7 +48,7 @@ class FakeModels:
 
 
 class FakeQuota:
-    """Records the events of each reservation."""
+    """A quota that records the events of each reservation, or raises `error`."""
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []
@@ -264,7 +264,7 @@ def test_concurrent_questions_are_both_stored(
     assert kept.version == 3
 
 
-def test_the_answer_of_a_repeated_request_replaces_that_of_the_first_attempt(
+def test_a_repeated_request_replaces_the_answer_of_the_first_attempt(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = Creation("1" * 32, started_at=1)

@@ -35,12 +35,12 @@ class FakeIdentity:
 
     def sign_up(self, email: str, password: str, display_name: str) -> str:
         if email in self.users:
-            raise Problem.conflict("taken", "email_taken")
+            raise Problem.conflict("The email address is taken", "email_taken")
         return self.add(email, password).user_id
 
     def confirm(self, email: str, code: str) -> None:
         if email not in self.users or code != "000000":
-            raise Problem.bad_request("code", "invalid_code")
+            raise Problem.bad_request("The code is wrong", "invalid_code")
 
     def resend_confirmation(self, email: str) -> None:
         self.mails.append(email)

@@ -230,8 +230,7 @@ def test_a_session_remembers_the_roles_for_the_configured_time() -> None:
         assert caller.roles == {"user", "moderator"}
         assert world.service.me(caller).roles == ("user", "moderator")
         assert world.service.me(caller).email == EMAIL
-    # A refresh that uses the remembered roles does not extend the time for which they are
-    # remembered.
+    # A refresh that uses the remembered roles does not extend this time.
     world.clock.advance(2)
     tokens = world.service.refresh(tokens.refresh_token)
     assert caller_of(world, tokens).roles == {"user", "admin"}

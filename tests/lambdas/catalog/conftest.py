@@ -73,7 +73,7 @@ class Pictures:
 
 
 class NoIdempotency:
-    """Runs every request, even if its Idempotency-Key repeats."""
+    """Runs every request, even if an earlier request had the same Idempotency-Key."""
 
     def run(self, request: Request, work: Operation) -> Response[Any]:
         return work(request)

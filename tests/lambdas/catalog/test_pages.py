@@ -151,7 +151,7 @@ def test_pages_contain_each_match_once_and_in_order(
 def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     postgres: Postgres, module_database: str, shared: Catalog, listings: list[Row], sort: str
 ) -> None:
-    """With pages by offset instead of by key, a listing would repeat."""
+    """If pages were read by offset instead of by key, a listing would appear twice."""
     listings = [{**row, "status": "active", "currency": "EUR"} for row in listings]
     filters = {"currency": "EUR", "sort": sort, "limit": "2"}
     store(postgres, module_database, listings)

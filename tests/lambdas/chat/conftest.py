@@ -313,7 +313,9 @@ def cache(valkey: ValkeyServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
-    """Creates a table with its keys, and with indexes given as name=keys."""
+    """Returns a function that creates a table with its keys, and with indexes given as
+    name=keys.
+    """
 
     def create(name: str, *keys: str, **indexes: tuple[str, ...]) -> None:
         def schema(names: tuple[str, ...]) -> Any:

@@ -45,7 +45,7 @@ def sockets(ann: ChatUser, bob: ChatUser, room_id: str) -> tuple[Socket, Socket]
 
 @pytest.fixture
 def cache_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Toggles an outage of the cache."""
+    """Returns a function that starts and ends an outage of the cache."""
     monkeypatch.setattr(GuardedCache, "PAUSE", 0.0)
     state = {"down": False}
     execute = redis.Redis.execute_command

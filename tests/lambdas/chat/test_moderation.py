@@ -165,7 +165,7 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     listener.take()
     bob.set_profile(display_name="Buy my tea")
     problem(bob.call("PUT", reactions, {}), 403, code)
-    # A reaction that was stored before the mute, and its count.
+    # This reaction and its count were stored before the mute.
     world.table("messages").put(
         {"message_id": reactions_id(message_id, "bob"), "emojis": {"👍"}, "timestamp": "t"}
     )

@@ -122,7 +122,9 @@ def test_removal_continues_after_any_interruption(
 
 @pytest.fixture
 def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Runs a function between the read and the write of a room's deletion."""
+    """Returns a function that runs its argument between the read and the write of a room's
+    deletion.
+    """
     removal_of = RoomStore._removal
 
     def set_up(interleave: Callable[[], object]) -> None:
@@ -147,7 +149,7 @@ def test_a_message_sent_during_the_deletion_is_removed(
     assert remaining_data(world) == {}
 
 
-def test_users_whose_direct_room_is_deleted_during_a_join_can_have_another(
+def test_users_whose_direct_room_is_deleted_during_a_join_can_create_another(
     ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
 ) -> None:
     room_id, other = ann.create_room("direct"), ann.create_room("direct")
@@ -268,7 +270,7 @@ def test_a_removal_pass_is_repeated_until_all_objects_are_deleted(
     assert remaining_data(world) == {}
 
 
-def test_the_marker_is_removed_only_after_concurrent_writes_have_ended() -> None:
+def test_the_deletion_marker_is_removed_only_after_concurrent_writes_have_ended() -> None:
     class EmptyRoom:
         def __init__(self) -> None:
             self.marked = True

@@ -98,7 +98,7 @@ def test_equivalent_email_addresses_have_one_normal_form(forms: list[str], accou
     ],
     ids=ascii,
 )
-def test_other_texts_are_rejected_as_email_addresses(address: object) -> None:
+def test_text_that_is_not_an_email_address_is_rejected(address: object) -> None:
     with pytest.raises(Problem) as raised:
         validate(Login, {"email": address, "password": "x"})
     assert [(e.field, e.message) for e in raised.value.errors] == [

@@ -90,7 +90,7 @@ def test_results_are_cached(logger: Logger, clock: FakeClock) -> None:
     assert len(runs) == 2
 
 
-def test_concurrent_requests_share_one_run(logger: Logger) -> None:
+def test_concurrent_requests_share_one_run_of_the_checks(logger: Logger) -> None:
     runs: list[int] = []
 
     def slow() -> None:
@@ -219,7 +219,7 @@ def test_the_cache_check_sends_its_token_only_over_verified_tls(
 
 @contextlib.contextmanager
 def serving(server: socket.socket, certificate: Path, received: list[bytes]) -> Iterator[None]:
-    """Accepts one TLS connection, records what it receives and responds like a cache."""
+    """Accepts one TLS connection, records the received bytes, and responds like a cache."""
 
     def serve() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -240,7 +240,7 @@ def serving(server: socket.socket, certificate: Path, received: list[bytes]) -> 
     thread.join()
 
 
-def test_the_database_check_fails_in_time(
+def test_the_database_check_of_an_unreachable_server_times_out(
     session: boto3.session.Session,
     silent_port: int,
     closed_port: int,

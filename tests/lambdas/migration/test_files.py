@@ -53,7 +53,7 @@ def test_migrations_are_ordered_by_number_and_have_a_checksum(
         ),
     ],
 )
-def test_invalid_files_are_rejected_by_name(
+def test_the_error_for_an_invalid_file_contains_its_name(
     tmp_path: Path, files: dict[str, str], message: str
 ) -> None:
     with pytest.raises(MigrationError, match=message.replace(".", r"\.")):
@@ -77,7 +77,7 @@ def test_semicolons_inside_tokens_do_not_end_a_statement(statement: str) -> None
     assert [found.sql for found in split(f"{statement}\n;SELECT 2;")] == [statement, "SELECT 2"]
 
 
-def test_statements_have_their_line() -> None:
+def test_each_statement_has_its_line_number() -> None:
     text = "-- first\n\nSELECT 1; -- same line\n  /* two\nlines */ SELECT\n 2 ;\n\nSELECT 3"
     assert list(split(text)) == [
         Statement("SELECT 1", 3),

@@ -30,7 +30,7 @@ class Context:
 
 
 def run(event: dict[str, Any], context: Context, environ: dict[str, str]) -> Any:
-    """Returns the result as Lambda serializes it."""
+    """Invokes the function, and returns the result as Lambda serializes it."""
     return json.loads(json.dumps(module.run(event, context, environ)))
 
 
@@ -59,7 +59,7 @@ def environ(postgres: Postgres, name: str, table: Callable[..., str]) -> dict[st
 
 @pytest.fixture
 def items(dynamodb: DynamoDBClient) -> Callable[[], dict[str, dict[str, Any]]]:
-    """Returns the record's items by migration."""
+    """Returns a function that reads the items of the record, by migration."""
 
     def read() -> dict[str, dict[str, Any]]:
         found = [unpack(item) for item in dynamodb.scan(TableName="migration_id-table")["Items"]]

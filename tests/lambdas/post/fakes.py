@@ -239,7 +239,9 @@ class FakeLikes:
 
 @dataclass
 class World:
-    """All fakes, and the two services that use them. Each item advances the clock by 1 ms."""
+    """All fakes, and the two services that use them. Each stored item advances the clock by 1
+    ms.
+    """
 
     clock: FakeClock = field(default_factory=FakeClock)
     events: list[Entry] = field(default_factory=list)

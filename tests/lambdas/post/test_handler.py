@@ -85,7 +85,10 @@ def call(service: Callable[..., Any], dynamodb: "DynamoDBClient") -> Call:
     def send(
         method: str, path: str, body: object = None, user: str = "ann", **parts: Any
     ) -> LambdaResponse:
-        """`user` is `name` or `name:role`. The role `none` means an anonymous user."""
+        """Sends a request.
+
+        `user` is `name` or `name:role`, and the role `none` means an anonymous user.
+        """
         name, _, roles = user.partition(":")
         roles = "" if roles == "none" else ",".join(filter(None, ["user", roles]))
         session = {
@@ -391,7 +394,10 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
 def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
     call: Call, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both attempts have the same id, and neither finds what the other has created."""
+    """Both attempts create an item with the same id.
+
+    Neither finds the other's item before it writes.
+    """
 
     def create_twice(path: str, body: Any) -> Any:
         id_ = new_id()

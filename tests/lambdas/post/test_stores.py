@@ -247,7 +247,7 @@ def test_a_post_is_not_replaced_if_it_changed_since_it_was_read(world: World) ->
     assert world.events("PostDeleted") == []
 
 
-def test_a_deleted_post_is_hidden_and_keeps_only_what_removal_needs(
+def test_a_deleted_post_is_hidden_and_keeps_only_the_data_that_its_removal_needs(
     world: World,
 ) -> None:
     post = world.post(tags=("t",), anonymous=True, title="Secret title")

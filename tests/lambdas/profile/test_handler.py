@@ -105,7 +105,9 @@ def call(environ: dict[str, str]) -> Call:
 
 @pytest.fixture
 def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]]]:
-    """Returns type, actor and data of the events in the outbox, by the profile's version."""
+    """Returns a function that returns type, actor and data of the events in the outbox, sorted by
+    the profile's version.
+    """
 
     def read() -> list[tuple[str, str, Any]]:
         stored = [unpack(item) for item in dynamodb.scan(TableName="event_id-table")["Items"]]
@@ -496,7 +498,7 @@ def test_a_negative_counter_is_shown_as_zero(call: Call, dynamodb: "DynamoDBClie
 # --- privacy and preferences ---
 
 
-def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
+def test_a_put_replaces_all_privacy_settings(call: Call, events: Callable[[], Any]) -> None:
     private = dict.fromkeys(FIELDS, "private")
     assert document(call("PUT", "/privacy", private)) == private
     response = call("GET", "/privacy")
@@ -510,7 +512,7 @@ def test_privacy_is_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -
     ]
 
 
-def test_preferences_are_replaced_as_a_whole(call: Call, events: Callable[[], Any]) -> None:
+def test_a_put_replaces_all_preferences(call: Call, events: Callable[[], Any]) -> None:
     body = {
         "theme": "dark",
         "language": "pt-BR",

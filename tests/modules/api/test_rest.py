@@ -81,7 +81,7 @@ def test_unknown_paths_return_404_without_invoking_a_function(dev: Synthesized) 
         )
         assert body["correlationId"] == "$context.requestId"
         for value in response["response_parameters"].values():
-            assert value.startswith("'"), "an expression could return what the caller sent"
+            assert value.startswith("'"), "an expression could return the caller's input"
     assert not responses
     assert {response["status_code"] for response in dev.all("aws_api_gateway_method_response")} == {
         "404"

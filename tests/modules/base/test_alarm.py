@@ -23,7 +23,7 @@ def _alarm(**changes: Any) -> Block:
     )
 
 
-def test_the_defaults_are_as_documented() -> None:
+def test_the_defaults_of_an_alarm_are_as_documented() -> None:
     alarm = _alarm()
     assert (alarm["statistic"], alarm["period"], alarm["evaluation_periods"]) == ("Sum", 300, 2)
     assert (alarm["comparison_operator"], alarm["threshold"]) == ("GreaterThanThreshold", 10)

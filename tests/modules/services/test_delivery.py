@@ -1,4 +1,6 @@
-"""Tests the delivery of chat frames: its event sources, its permissions, and those of chat."""
+"""Tests the delivery function: its event sources, its permissions, and the permissions of the chat
+function on its queues.
+"""
 
 from __future__ import annotations
 

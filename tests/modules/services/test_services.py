@@ -148,7 +148,7 @@ def operations(result: Synthesized, service: str) -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_function_has_the_documented_variables_and_those_that_its_code_reads(
+def test_a_function_has_the_documented_variables_and_all_variables_that_its_code_reads(
     dev: Synthesized, service: str
 ) -> None:
     function = dev.one("aws_lambda_function", function_name=f"{service}-lambda-dev")

@@ -24,7 +24,7 @@ def choices(target_ms: float) -> dict[str, Choice]:
     return {choice.now.function: choice for choice in found}
 
 
-def test_the_cheapest_size_is_fast_enough() -> None:
+def test_the_cheapest_memory_size_meets_the_target() -> None:
     for target in (50, 100, 300):
         for choice in choices(target).values():
             assert choice.cheapest is None or choice.cheapest.p99_ms <= target

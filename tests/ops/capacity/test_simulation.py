@@ -19,7 +19,7 @@ def test_the_model_and_the_simulation_agree() -> None:
     assert wrong == {}
 
 
-def test_the_recovery_of_sessions_that_remember_their_users_agrees() -> None:
+def test_model_and_simulation_agree_on_recoveries_with_sessions_that_remember_users() -> None:
     quotas = load_quotas().with_granted({"cognito.UserResourceRead": 10})
     forecast = make_forecast(quotas, account_seconds=86_400, reconnect_seconds=90)
     compared = compare_outage(forecast, quotas, 100_000)
@@ -28,7 +28,7 @@ def test_the_recovery_of_sessions_that_remember_their_users_agrees() -> None:
     assert abs(compared.difference) < AGREEMENT, compared
 
 
-def test_simulated_processes_continue_at_their_times() -> None:
+def test_simulated_processes_continue_after_the_time_for_which_they_wait() -> None:
     simulation, seen = Simulation(), list[str]()
 
     def process(name: str, wait: float) -> Process:

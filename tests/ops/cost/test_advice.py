@@ -66,7 +66,7 @@ def test_a_pause_saves_nothing_while_there_are_requests() -> None:
     assert found["rds.min_capacity", "0"] == pytest.approx(found["rds.min_capacity", "0.5"])
 
 
-def test_provisioned_executions_can_follow_a_schedule() -> None:
+def test_scheduling_provisioned_executions_is_advised() -> None:
     found = savings(
         advice(
             resource(
@@ -107,7 +107,7 @@ def test_the_advice_on_an_endpoint_names_the_traffic_above_which_it_saves_money(
     assert f"from {hours / 0.035:,.0f} GB a month" in text
 
 
-def test_a_cache_can_have_a_smaller_node_or_no_replica() -> None:
+def test_a_smaller_cache_node_or_no_replica_is_advised() -> None:
     group = {"engine": "valkey", "node_type": "cache.t4g.small", "num_cache_clusters": 2}
     found = savings(
         advice(resource("aws_elasticache_replication_group", "database/cache", **group))

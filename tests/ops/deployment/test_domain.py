@@ -1,4 +1,4 @@
-"""Tests the wait for a custom domain, which becomes available minutes after the apply."""
+"""Tests the wait for a custom domain. A new domain becomes available minutes after the apply."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def test_bucket_name_of_another_account_fails(cloud: Cloud) -> None:
     assert "profile-avatars-bucket-dev" in result.detail
 
 
-def test_own_buckets_without_read_permission_are_not_reported_as_those_of_another_account(
+def test_own_buckets_without_read_permission_are_not_reported_as_owned_by_another_account(
     cloud: Cloud,
 ) -> None:
     own = [bucket_name(*bucket, "dev", None) for bucket in BUCKETS]

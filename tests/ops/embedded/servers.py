@@ -1,4 +1,4 @@
-"""An embedded AWS without a database and a cache, which tests start and kill."""
+"""An embedded AWS that tests start and kill. It has no database and no cache."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ def test_the_embedded_aws_enforces_iam_and_is_on_loopback_only(embedded: Embedde
 
 
 def test_the_database_owner_has_the_rights_of_auroras_master_user(embedded: EmbeddedCloud) -> None:
-    """The owner can create roles, which the first migration does, but is not a superuser."""
+    """The owner is not a superuser, but can create roles, as the first migration does."""
     connection = database(embedded, "multitask")
     rights = connection.run(
         "SELECT rolcreaterole, rolcreatedb, rolsuper FROM pg_roles WHERE rolname = current_user"

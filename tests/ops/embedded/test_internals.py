@@ -23,7 +23,7 @@ def run_python(program: str) -> str:
     return result.stdout
 
 
-def test_the_listed_internals_are_those_that_the_emulator_uses() -> None:
+def test_internals_json_lists_exactly_the_internals_that_the_emulator_uses() -> None:
     program = """
 import json
 from tools.emulator_internals import list_internals

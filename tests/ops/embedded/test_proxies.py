@@ -68,7 +68,7 @@ class World:
         return boto3.session.Session(key, secret, token, region_name=REGION)
 
     def function(self, *statements: tuple[str, str]) -> boto3.session.Session:
-        """Returns a session of the role, which may do these actions on these resources."""
+        """Allows the role these actions on these resources. Returns a session of the role."""
         policy = [
             {"Effect": "Allow", "Action": action, "Resource": resource}
             for action, resource in statements

@@ -42,7 +42,7 @@ def user(server: Server) -> boto3.Session:
 
 
 def plain_client(server: Server, user: boto3.Session, service: Any, **headers: str) -> Any:
-    """Returns a client without TLS, which adds the headers to its requests."""
+    """Returns a client that uses no TLS and adds the headers to its requests."""
     client = user.client(service, endpoint_url=f"http://{LOOPBACK}:{server.plain_port}")
 
     def add_headers(request: Any, **_: Any) -> None:
@@ -152,7 +152,7 @@ def test_the_embedded_aws_negotiates_http_1(server: Server) -> None:
         assert tls.selected_alpn_protocol() == "http/1.1"
 
 
-def test_a_client_with_another_authority_refuses_the_embedded_aws(
+def test_a_client_that_trusts_another_authority_refuses_the_embedded_aws(
     server: Server, tmp_path: Path
 ) -> None:
     other = Certificates(Root(tmp_path))

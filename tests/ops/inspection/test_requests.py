@@ -127,7 +127,7 @@ def test_an_unknown_service_is_rejected(logged: LoggedEnvironment) -> None:
         next(follow_services(logged.cloud, ("nobody",), NOW))
 
 
-def test_a_missing_log_group_has_no_lines(logged: LoggedEnvironment) -> None:
+def test_a_missing_log_group_is_read_as_empty(logged: LoggedEnvironment) -> None:
     logs_client = logged.cloud.client("logs")
     logs_client.delete_log_group(logGroupName="/aws/lambda/auth-lambda-dev")
     assert next(follow_services(logged.cloud, (), NOW)) == []

@@ -49,7 +49,7 @@ def world(root: Root) -> World:
     return result
 
 
-def test_an_apply_without_changes_is_current(world: World) -> None:
+def test_the_last_apply_is_current_if_nothing_changed(world: World) -> None:
     world.write("project/lambdas/__pycache__/handler.pyc")
     assert world.is_current()
 

@@ -48,7 +48,7 @@ def _restrict() -> None:
 
 @pytest.fixture
 def checkout() -> Iterator[Path]:
-    """Yields a copy of the checkout, which shares installed packages with the original."""
+    """Yields a copy of the checkout. The copy uses the installed packages of the original."""
     # PostgreSQL's system user cannot read pytest's temporary directory.
     parent = Path(tempfile.mkdtemp(prefix="häuser und 平台 "))
     parent.chmod(0o755)

@@ -429,7 +429,7 @@ class Requests:
         if pattern == "*" or self._random.random() < 0.05:
             pattern = self._random.choice(("arn:aws:s3:::files/a", "arn:aws:sns:eu-west-1:1:b"))
         pattern = ":".join([*pattern.split(":"), *["*"] * (5 - pattern.count(":"))])
-        # The simulator interprets `*` in a request as a pattern.
+        # The simulator interprets `*` in a request as a pattern, so requests contain none.
         return self._filled(pattern).replace("*", "x")
 
     def _principal(self, statement: Block) -> str | None:

@@ -1,4 +1,4 @@
-"""Compares the results of the policy comparison with those of an independent IAM simulator."""
+"""Checks the results of the policy comparison with an independent IAM simulator."""
 
 from __future__ import annotations
 

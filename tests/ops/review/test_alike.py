@@ -194,7 +194,7 @@ def test_only_groups_with_the_most_severe_verdicts_need_a_decision() -> None:
     assert to_decide(milder) == ()
 
 
-def test_every_format_has_the_same_groups_before_the_changes() -> None:
+def test_every_format_shows_the_same_groups_above_the_changes() -> None:
     result = grave_and_safe()
     sentence = "2 CloudWatch log groups keep 7 days instead of 14"
     text = "\n".join(line.plain for line in review_lines(result))

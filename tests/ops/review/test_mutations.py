@@ -119,7 +119,7 @@ def unnoticed(rules: Rules, expectations: Iterable[tuple[Expectation, set[str]]]
     return found
 
 
-def test_each_function_of_the_rules_has_a_rule() -> None:
+def test_each_check_function_is_used_by_a_rule() -> None:
     """A function that no rule calls would have no case."""
     rules = load_rules().rules
     assert {rule.check for rule in rules} - {None} == set(get_args(CheckName)) == CHECKS.keys()

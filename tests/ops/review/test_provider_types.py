@@ -107,7 +107,7 @@ def test_both_schemas_name_the_secrets_and_the_attributes_set_on_creation() -> N
 
 
 def test_types_get_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
-    """The sources name one type per schema, so the review and the permissions use one mapping."""
+    """The review and the permissions find the schema of a type in the same mapping."""
     names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
     types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",
         "aws_ebs_volume", "aws_kms_key", "aws_kms_alias")  # fmt: skip

@@ -172,7 +172,7 @@ SELECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Plans:
-    """The plans of all changes, which are made concurrently."""
+    """The plans of all changes. They are made concurrently."""
 
     futures: dict[str, Future[tuple[Path, Block]]]
 

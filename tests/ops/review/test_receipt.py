@@ -94,6 +94,6 @@ def test_receipt_is_removed_with_its_plan(plan: Path) -> None:
     assert [path.name for path in plan.parent.iterdir()] == ["stack"]
 
 
-def test_version_of_a_missing_state_differs_from_that_of_an_existing_one() -> None:
+def test_a_missing_and_an_existing_state_have_different_versions() -> None:
     assert state_version(None) == NOTHING_APPLIED
     assert state_version({"lineage": "a", "serial": 1}) == StateVersion("a", 1)

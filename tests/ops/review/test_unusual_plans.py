@@ -162,7 +162,7 @@ def test_suggested_call_for_a_rename_is_valid_python(key: str) -> None:
     assert ast.literal_eval(call.args[0]) == f"aws_sqs_queue.old{key}"
 
 
-def test_superseded_resource_is_not_destroyed() -> None:
+def test_resource_that_is_replaced_but_kept_on_aws_is_reported_as_superseded() -> None:
     for actions in (["create", "forget"], ["forget", "create"]):
         entry = item(
             "aws_dynamodb_table", "t", {"hash_key": "a"}, {"hash_key": "b"}, actions=actions
@@ -261,7 +261,10 @@ def test_loopback_addresses_are_called_without_a_proxy() -> None:
 
 
 def test_secrets_are_masked_even_if_the_plan_does_not_mark_them() -> None:
-    """Terraform marks what the provider's schema calls sensitive. Other tools may not."""
+    """Terraform marks the values that the provider's schema calls sensitive.
+
+    Plans of other tools may lack these marks.
+    """
     database = item("aws_db_instance", "d", {"password": "hunter-1"}, {"password": "hunter-2"})
     users = [[{"username": "u", "password": f"hunter-{number}"}] for number in (3, 4)]
     broker = item("aws_mq_broker", "b", {"user": users[0]}, {"user": users[1]})

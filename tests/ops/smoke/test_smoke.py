@@ -245,7 +245,7 @@ def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
     )
 
 
-def test_probes_that_repeat_during_a_bake_period_only_read() -> None:
+def test_probes_that_run_repeatedly_during_a_bake_period_only_read() -> None:
     for tests in load_suites().values():
         service = Service(lambda _: Response(0, None))
         Smoke(service, USERS).suite(tests, repeatable=True)

@@ -129,7 +129,7 @@ def test_every_list_of_actions_has_a_verdict(
     assert result.verdict is verdict
 
 
-def test_data_and_ephemeral_resources_are_no_changes() -> None:
+def test_data_and_ephemeral_resources_do_not_count_as_changes() -> None:
     read = change("read", before=None)
     opened = change("Open", before=None)
     document = terraform(

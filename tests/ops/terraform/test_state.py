@@ -226,7 +226,9 @@ def test_the_copy_of_the_state_replaces_a_deleted_bucket(cloud: Cloud, tmp_path:
     assert outputs(cloud) == {"number": 2}
 
 
-def test_a_state_that_was_never_stored_is_not_missing(stored: Cloud, tmp_path: Path) -> None:
+def test_a_state_that_was_never_stored_does_not_count_as_missing(
+    stored: Cloud, tmp_path: Path
+) -> None:
     assert not repair_state(stored, tmp_path / "kept", tmp_path / "copy")
 
 

@@ -160,7 +160,9 @@ class TestCdk:
         with pytest.raises(OperatorError, match="is not installed: run `make cdktn`"):
             cdk_directory(tmp_path)
 
-    def test_error_names_the_known_values(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_error_for_an_unknown_cdk_names_the_known_ones(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("PLATFORM_CDK", "cdk")
         with pytest.raises(OperatorError, match="PLATFORM_CDK is 'cdk': set it to cdktf or cdktn"):
             cdk_directory()

@@ -1,4 +1,7 @@
-"""Tests traffic shifts of functions with provisioned concurrency, which Lambda completes later."""
+"""Tests traffic shifts of functions with provisioned concurrency.
+
+Lambda completes these shifts later.
+"""
 
 from __future__ import annotations
 

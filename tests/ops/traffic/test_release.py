@@ -130,7 +130,7 @@ def test_metrics_are_read_for_the_new_version_only(world: World) -> None:
         (Figures(0, 0, 0, 0), 0, False),
     ],
 )
-def test_a_version_is_bad_above_the_limits_for_errors_and_latency(
+def test_a_version_above_the_limits_for_errors_or_latency_is_bad(
     figures: Figures, before: float, bad: bool
 ) -> None:
     assert bool(judge("auth", figures, before)) is bad

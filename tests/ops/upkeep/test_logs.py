@@ -26,7 +26,7 @@ def test_json_message_is_printed_as_one_line() -> None:
     )
 
 
-def test_line_of_the_runtime_is_unchanged() -> None:
+def test_line_of_the_runtime_is_printed_unchanged() -> None:
     assert Line(1500, "END RequestId: 1\n").as_text() == "1970-01-01T00:00:01.500Z END RequestId: 1"
 
 

@@ -45,7 +45,7 @@ class Queues:
             )
 
     def receive(self, queue: str) -> list[Any]:
-        """Returns all messages of a queue, which then hides them from other receivers."""
+        """Returns all messages of a queue. The queue then hides them from other receivers."""
         received: list[Any] = []
         while messages := self.sqs.receive_message(
             QueueUrl=self._urls[queue], MaxNumberOfMessages=10, MessageAttributeNames=["All"]

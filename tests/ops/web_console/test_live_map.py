@@ -20,7 +20,7 @@ VALUES = {"Invocations": 12.0, "Errors": 2.0, "Duration": 45.5, "ApproximateAgeO
 
 
 class CloudWatch:
-    """Returns VALUES for the resources that have the metric."""
+    """A fake CloudWatch. It returns VALUES for the resources that have the requested metric."""
 
     def get_metric_data(self, MetricDataQueries: Any, **_: object) -> Any:  # noqa: N803
         results = []
@@ -37,7 +37,7 @@ class CloudWatch:
 
 
 class DrawnMap(LiveMap):
-    """A map without a picture, which would need a synthesized stack."""
+    """A map without a picture, because a picture needs a synthesized stack."""
 
     def _draw(self) -> tuple[float, str, dict[str, str]]:
         return 0.0, "<svg/>", {"chat_function": "functions/chat"}

@@ -185,7 +185,7 @@ def keep(document: Block, kept: set[tuple[str, str]]) -> None:
 
 
 def remove(document: Block, addresses: Iterable[str]) -> None:
-    """Removes resources from a document, and those that refer to them."""
+    """Removes resources from a document, together with all resources that refer to them."""
     removed = {(type_, label.partition("[")[0]) for type_, label in map(_split, addresses)}
     blocks = dict(_list_blocks(document))
     while referring := {

@@ -178,7 +178,7 @@ def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
     assert page.get_by_role("region", name="All changes").count() == 1
 
 
-def test_a_dark_screen_gets_a_dark_page(page: Page) -> None:
+def test_the_page_is_dark_if_the_system_uses_dark_colors(page: Page) -> None:
     ground = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(ground)
     page.emulate_media(color_scheme="dark")

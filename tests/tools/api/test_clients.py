@@ -1,4 +1,7 @@
-"""Tests the types of TypeScript clients, and that an operation need be declared only once."""
+"""Tests the types of TypeScript clients.
+
+Also tests that a new operation is declared in only one place.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ def test_the_fuzz_tests_send_requests_to_a_new_operation(description: ApiDescrip
     assert any(isinstance(body, dict) and validator.is_valid(body) for body in bodies)
 
 
-def test_a_new_operation_has_no_smoke_request_yet(description: ApiDescription) -> None:
+def test_an_operation_without_a_smoke_request_is_detected(description: ApiDescription) -> None:
     requests = load_suites()["post"].requests
     found = [description.find(request.method, request.path) for request in requests]
     names = {operation.name for operation in description.operations if operation.service == "post"}

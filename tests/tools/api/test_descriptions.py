@@ -136,7 +136,9 @@ def test_parameters_have_formats_and_limits(openapi: dict[str, Any]) -> None:
     assert openapi["components"]["schemas"]["Id"]["pattern"] == "^[A-Za-z0-9_-]{1,64}$"
 
 
-def test_operations_have_their_security_headers_and_codes(openapi: dict[str, Any]) -> None:
+def test_operations_describe_their_security_headers_and_error_codes(
+    openapi: dict[str, Any],
+) -> None:
     post = operation_of(openapi, "post_update_post")
     assert post["security"] == [{"user": ["user"]}, {"anonymous": ["post_anonymous"]}]
     assert {"$ref": "#/components/parameters/IfMatch"} in post["parameters"]

@@ -16,7 +16,7 @@ from lambdas.common.live.fanout import ApiGateway
 from tests.lambdas.support import REGION
 
 CONNECTION_ID = "L0SM9cOFvHcCIhw="
-"""API Gateway's connection ids end in "=", which URLs encode."""
+"""API Gateway's connection ids end in "=", which is encoded in URLs."""
 
 
 class FakeStage(BaseHTTPRequestHandler):
@@ -80,7 +80,9 @@ def test_frames_are_sent_with_the_same_requests_as_by_boto3(
 @pytest.mark.parametrize(
     ("name", "outcome"), [("c", "sent"), ("410", "gone"), ("429", "failed"), ("500", "failed")]
 )
-def test_the_status_code_decides_the_outcome(gateway: ApiGateway, name: str, outcome: str) -> None:
+def test_the_status_code_of_a_post_decides_its_outcome(
+    gateway: ApiGateway, name: str, outcome: str
+) -> None:
     assert gateway.post(name, b"{}") == outcome
 
 

@@ -60,7 +60,7 @@ def test_an_entry_has_the_format_of_the_contract(logger: Logger) -> None:
 
 
 @pytest.mark.parametrize("failure", [UNAVAILABLE, {"UserLoggedIn": "InvalidArgument"}])
-def test_a_direct_event_that_cannot_be_sent_is_logged_and_does_not_raise(
+def test_a_directly_published_event_that_cannot_be_sent_is_logged_and_does_not_raise(
     failure: Any, logger: Logger, logged: Logged
 ) -> None:
     publish_directly(FakeEventBridge(failure), logger)

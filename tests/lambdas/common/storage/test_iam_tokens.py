@@ -19,7 +19,7 @@ def session(monkeypatch: pytest.MonkeyPatch) -> boto3.session.Session:
     return boto3.session.Session(region_name=REGION)
 
 
-def test_the_database_token_equals_that_of_the_sdk(session: boto3.session.Session) -> None:
+def test_the_database_token_equals_the_token_of_the_sdk(session: boto3.session.Session) -> None:
     endpoint = "db.cluster-x.us-east-1.rds.amazonaws.com"
     expected = session.client("rds").generate_db_auth_token(
         DBHostname=endpoint, Port=5432, DBUsername="health"

@@ -45,7 +45,7 @@ def test_the_error_names_the_failed_conditions_and_nothing_is_written(items: Tab
     assert ids(items) == {"a", "b"}
 
 
-def test_each_kind_of_entry_takes_effect(items: Table) -> None:
+def test_each_kind_of_transaction_entry_takes_effect(items: Table) -> None:
     exists: Any = {"condition": "attribute_exists(item_id)"}
     items.put({"item_id": "a"})
     items.put({"item_id": "b"})

@@ -55,7 +55,10 @@ def uploads(s3: "S3Client") -> Uploads:
 def upload(
     s3: "S3Client", uploads: Uploads, content: bytes, content_type: str, user: str = "user-1"
 ) -> str:
-    """Uploads as a client does with the form. Only the real S3 enforces its conditions."""
+    """Uploads a file to the key of a signed form.
+
+    Only the real S3 would enforce the conditions of the form.
+    """
     key = uploads.sign(user, content_type, len(content)).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType=content_type)
     return key

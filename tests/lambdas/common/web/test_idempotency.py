@@ -123,7 +123,7 @@ def test_repeating_a_running_request_returns_409_until_its_lease_expires(
     assert idempotency.run(post(), work).body == {"number": 1}
 
 
-def test_after_an_error_of_the_caller_the_key_can_be_used_again(idempotency: Idempotency) -> None:
+def test_after_a_4xx_response_the_key_can_be_used_again(idempotency: Idempotency) -> None:
     work = Work()
     work.error = Problem.invalid([])
     with pytest.raises(Problem):
@@ -181,7 +181,7 @@ def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
 def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
     def find(id_: str) -> str:
         if id_ == "missing":
-            raise Problem.not_found("none")
+            raise Problem.not_found("The resource does not exist")
         return f"found {id_}"
 
     def create(id_: str) -> str:
@@ -200,7 +200,7 @@ def test_find_or_create_finds_a_resource_that_an_earlier_attempt_creates_meanwhi
 
     def find(id_: str) -> str:
         if not created:
-            raise Problem.not_found("none")
+            raise Problem.not_found("The resource does not exist")
         return created[0]
 
     def create(id_: str) -> str:

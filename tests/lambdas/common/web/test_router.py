@@ -92,7 +92,9 @@ def test_other_methods_return_405_and_the_allowed_methods(call: Call) -> None:
 
 
 @given(st.lists(st.sampled_from(["a", "b", "{x}", "{y}"]), min_size=1, max_size=4), st.data())
-def test_a_template_matches_its_parameter_values(template: list[str], data: st.DataObject) -> None:
+def test_a_route_template_matches_any_parameter_values(
+    template: list[str], data: st.DataObject
+) -> None:
     segments = [
         data.draw(st.text(min_size=1)) if part.startswith("{") else part for part in template
     ]

@@ -129,7 +129,7 @@ def test_a_manifest_contains_the_files_and_their_headers(tmp_path: Path) -> None
     assert parse_manifest(format_manifest(files)) == files
 
 
-def test_a_source_directory_is_rejected(tmp_path: Path) -> None:
+def test_a_directory_of_unbuilt_sources_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="has no index.html: build the front end"):
         read_site(write(tmp_path, "src/main.ts"))
     with pytest.raises(OperatorError, match="contains node_modules"):

@@ -35,7 +35,7 @@ SERVED = {"config.json", *FIRST}
 
 
 class RecordingS3:
-    """An S3 client that records what it changes, and can fail once."""
+    """An S3 client that records its writes and deletions, and can fail once."""
 
     def __init__(self, s3: Any) -> None:
         self._s3 = s3
@@ -312,7 +312,7 @@ def test_a_rollback_without_the_saved_files_changes_nothing(world: World) -> Non
     assert world.content["index.html"] == "second"
 
 
-def test_the_source_of_a_restored_site_is_restored(world: World) -> None:
+def test_a_rollback_restores_the_recorded_source_directory_of_the_site(world: World) -> None:
     assert world.publisher.source == ""
     world.publish(FIRST)
     world.publish(SECOND, "/home/ann/dist")
