@@ -13,9 +13,10 @@ CDKTN  := tools/cdktn
 SBOM   := tools/sbom
 DOCS   := tools/docs
 FRONT_END := tests/e2e/front_end
-TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed \
-  $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed \
+DOCS_TOOLS := $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed
+TEST_TOOLS := $(CHECKOV)/.venv/.synced $(API)/node_modules/.installed $(DOCS_TOOLS) \
   $(CDKTN)/.venv/.synced $(FRONT_END)/node_modules/.installed
+TOOLCHAIN := $(VENV)/.synced $(BIN)/ops node_modules/.installed
 PYTHON_LOCKS := $(CHECKOV) $(DOCS) $(CDKTN) $(SBOM)
 NODE_LOCKS := . $(API) $(DOCS) $(POSTGRESQL) $(CDKTN) $(FRONT_END)
 OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
@@ -30,8 +31,12 @@ export PIPENV_VERBOSITY := -1
 OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
+# Makes the files in TARGETS. At most one of these processes runs in a checkout.
+INSTALL = $(or $(wildcard $(BIN)/python),$(PYTHON)) tools/exclusively.py .build/setup.lock \
+  $(MAKE) --no-print-directory install
+
 .DEFAULT_GOAL := help
-.PHONY: help setup toolchain cdktn installed up down dev status logs synth generate test nightly types docs lint audit sbom lock
+.PHONY: help setup install cdktn installed up down dev status logs synth generate test nightly types docs lint audit sbom lock
 
 help:  ## List these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-22s %s\n", $$1, $$2}' \
@@ -45,10 +50,9 @@ setup:  ## Install the locked toolchain into the checkout
 	  || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	  || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or select it:" \
 	    "make setup PYTHON=python3.11"; exit 1; }
-	@$(or $(wildcard $(BIN)/python),$(PYTHON)) tools/exclusively.py .build/setup.lock \
-	  $(MAKE) --no-print-directory toolchain
+	@+$(INSTALL) TARGETS="$(TOOLCHAIN)"
 
-toolchain: $(VENV)/.synced $(BIN)/ops node_modules/.installed
+install: $(TARGETS)
 	@:
 
 $(BIN)/pipenv:
@@ -66,7 +70,8 @@ node_modules/.installed: package-lock.json | $(VENV)/.synced
 	$(OPEN_FILES) npm ci --loglevel=error
 	@touch $@
 
-cdktn: setup $(CDKTN)/.venv/.synced $(CDKTN)/node_modules/.installed  ## Install CDK Terrain, which PLATFORM_CDK=cdktn selects
+cdktn: setup  ## Install CDK Terrain, which PLATFORM_CDK=cdktn selects
+	@+$(INSTALL) TARGETS="$(CDKTN)/.venv/.synced $(CDKTN)/node_modules/.installed"
 
 # Commands that inspect or stop the platform do not install the toolchain.
 installed:
@@ -93,13 +98,16 @@ synth: setup  ## Write the Terraform files of all environments to cdktf.out/stac
 generate: setup  ## Write the documentation, schemas and policies that follow from the code
 	@$(BIN)/python -m tools.generate
 
-test: setup $(TEST_TOOLS)  ## Run the tests on three workers; ARGS are arguments for pytest
+test: setup  ## Run the tests on three workers; ARGS are arguments for pytest
+	@+$(INSTALL) TARGETS="$(TEST_TOOLS)"
 	$(PYTEST) -n 3 $(ARGS)
 
-nightly: setup cdktn $(POSTGRESQL)/node_modules/.installed  ## Run the tests that take too long for every change
+nightly: setup cdktn  ## Run the tests that take too long for every change
+	@+$(INSTALL) TARGETS="$(POSTGRESQL)/node_modules/.installed"
 	$(PYTEST) -n 0 -m nightly $(ARGS)
 
-docs: setup $(DOCS)/.venv/.synced $(DOCS)/node_modules/.installed  ## Build the documentation as a site in .build/docs
+docs: setup  ## Build the documentation as a site in .build/docs
+	@+$(INSTALL) TARGETS="$(DOCS_TOOLS)"
 	$(DOCS)/.venv/bin/sphinx-build -q -W --keep-going -c $(DOCS) . .build/docs
 	@echo "Open .build/docs/README.html"
 
@@ -113,7 +121,8 @@ tools/%/.venv/.synced: tools/%/Pipfile.lock | $(VENV)/.synced
 	cd $* && $(OPEN_FILES) npm ci --ignore-scripts --loglevel=error
 	@touch $@
 
-types: setup $(API)/openapi.d.ts  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
+types: setup  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
+	@+$(INSTALL) TARGETS="$(API)/openapi.d.ts"
 
 $(API)/openapi.d.ts: docs/api/openapi.json $(API)/package.json $(API)/node_modules/.installed
 	npm --prefix $(API) run --silent types -- $(CURDIR)/$< --output $(CURDIR)/$@
@@ -144,7 +153,8 @@ audit: setup  ## Check the locked Python packages for known vulnerabilities
 	@# --strict fails if a dependency cannot be audited.
 	$(BIN)/pip-audit --requirement .build/locked.txt --no-deps --disable-pip --strict
 
-sbom: setup $(SBOM)/.venv/.synced  ## List what a release ships in .build/sbom and docs/licences.md
+sbom: setup  ## List what a release ships in .build/sbom and docs/licences.md
+	@+$(INSTALL) TARGETS="$(SBOM)/.venv/.synced"
 	$(BIN)/python -m tools.sbom
 
 lock: setup  ## Update the lock files from Pipfile and package.json
