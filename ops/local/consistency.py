@@ -51,7 +51,8 @@ class StateConsistency:
         self._write(doubtful=True, applied=self._was_applied)
 
     def check(self, *, reset: bool = False) -> None:
-        """Starts an empty embedded AWS if `reset` is True or the first apply was killed.
+        """Starts an empty embedded AWS if `reset` is True or the first apply left resources that
+        the state lacks.
 
         Args:
             reset: True if the operator requested an empty AWS.
@@ -59,7 +60,7 @@ class StateConsistency:
         if reset:
             self._reset()
         elif self.is_doubtful and not self._was_applied:
-            report("The first apply was killed, so the embedded AWS is replaced by an empty one")
+            report("The first apply did not end, so the embedded AWS is replaced by an empty one")
             self._reset()
 
     def refuse_lost_state(self, cloud: Cloud, copy: Path) -> None:
@@ -89,8 +90,8 @@ class StateConsistency:
         deploy: Callable[[], T],
         adopt: Callable[[frozenset[str], frozenset[str]], list[str]],
     ) -> T:
-        """Runs a deployment of the local platform. If it fails after a crash, imports existing
-        resources and retries.
+        """Runs a deployment of the local platform. Imports existing resources and retries if the
+        deployment fails after a crash, or because a slow machine made the provider repeat calls.
 
         Args:
             deploy: Applies the stack.
@@ -109,22 +110,22 @@ class StateConsistency:
             except TerraformKilledError:
                 raise
             except TerraformError as error:
-                if not was_doubtful:
-                    raise
+                existing = error.existing if was_doubtful else error.repeated
                 # Each retry adopts more resources, because Terraform finds some only after the
                 # adoption of others, or fewer, because some do not exist.
-                found = error.existing | error.absent
-                adopted = adopt(error.existing, error.absent) if found else []
+                adopted = adopt(existing, error.absent) if existing | error.absent else []
                 if not adopted and not error.absent:
-                    raise _unreconciled(error) from error
+                    raise (_unreconciled(error) if was_doubtful else error) from error
                 if adopted:
-                    report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+                    names = ", ".join(adopted)
+                    report(f"Adopting resources that an earlier apply created: {names}")
 
     def apply(self, apply: Callable[[], T]) -> T:
         """Runs `terraform apply`.
 
         Before the apply, records that the embedded AWS and Terraform's state may differ. Removes
-        the record after a success, and after an error if there was no such record before.
+        the record after a success, and after an error that stored all resources in the state if
+        there was no such record before.
         """
         was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
@@ -132,8 +133,8 @@ class StateConsistency:
             result = apply()
         except TerraformKilledError:
             raise
-        except (TerraformError, InterruptedRunError):
-            if not was_doubtful:
+        except (TerraformError, InterruptedRunError) as error:
+            if not (was_doubtful or getattr(error, "repeated", None)):
                 self._write(doubtful=False, applied=self._was_applied)
             raise
         self._write(doubtful=False, applied=True)

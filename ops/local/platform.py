@@ -354,9 +354,9 @@ def _adopt_created(
             problem = error
         else:
             if adopted:
-                report(f"Adopting resources that a killed apply created: {', '.join(adopted)}")
+                report(f"Adopting resources that an earlier apply created: {', '.join(adopted)}")
             return
-    report(f"Resources that a killed apply created could not be adopted: {problem}")
+    report(f"Resources that an earlier apply created could not be adopted: {problem}")
 
 
 def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: EmbeddedCloud) -> Apply:

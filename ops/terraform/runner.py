@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 
 from ops.console import Progress, report
-from ops.errors import InterruptedRunError, OperatorError, check_for_full_disk
+from ops.errors import FullDiskError, InterruptedRunError, OperatorError, check_for_full_disk
 from ops.process_identity import find_process
 from ops.root import read_json, write_json
 
@@ -45,6 +45,10 @@ EXISTS = re.compile(
     re.IGNORECASE,
 )
 """Matches AWS's errors for a resource that already exists."""
+REPEATED_AFTER = 60
+"""Seconds. The provider repeats a call that takes longer than its time limit, of 60 s or more."""
+TOO_SLOW = re.compile(r"timeout while waiting for|context deadline exceeded", re.IGNORECASE)
+"""Matches the provider's error for a resource that was not ready within the time limit."""
 ABSENT = re.compile(r'attempting to import an existing object to\s+"([^"]+)"')
 """Matches Terraform's error for an import of a resource that does not exist."""
 
@@ -53,11 +57,19 @@ class TerraformError(OperatorError):
     """Raised if Terraform reports errors. The message has each error's resource and text."""
 
     def __init__(
-        self, message: str, existing: Collection[str] = (), absent: Collection[str] = ()
+        self,
+        message: str,
+        existing: Collection[str] = (),
+        absent: Collection[str] = (),
+        repeated: Collection[str] = (),
     ) -> None:
         super().__init__(message)
         self.existing = frozenset(existing)
         """Addresses of resources that Terraform could not create because they exist."""
+        self.repeated = frozenset(repeated)
+        """Those of them that this run created itself: the response came so late that the provider
+        repeated the call.
+        """
         self.absent = frozenset(absent)
         """Addresses of resources that Terraform could not import because they do not exist."""
 
@@ -81,10 +93,14 @@ class Apply:
     errors: list[str] = field(default_factory=list)
     existing: set[str] = field(default_factory=set)
     """Addresses of resources that could not be created because they exist."""
+    repeated: set[str] = field(default_factory=set)
+    """Those of them whose creation took at least REPEATED_AFTER seconds."""
     absent: set[str] = field(default_factory=set)
     """Addresses of resources that could not be imported because they do not exist."""
     outputs: dict[str, Any] = field(default_factory=dict)
     _active: dict[str, float] = field(default_factory=dict)
+    _slow: set[str] = field(default_factory=set)
+    """Addresses of resources whose action failed after at least REPEATED_AFTER seconds."""
     _began: float | None = None
     """When the first action began."""
 
@@ -106,6 +122,10 @@ class Apply:
         elif kind in {"apply_complete", "apply_errored"}:
             self._active.pop(message["hook"]["resource"]["addr"], None)
             self.done += kind == "apply_complete"
+            if kind == "apply_errored" and message["hook"].get("elapsed_seconds", 0) >= (
+                REPEATED_AFTER
+            ):
+                self._slow.add(message["hook"]["resource"]["addr"])
         elif kind == "outputs":
             self.outputs = {name: item.get("value") for name, item in message["outputs"].items()}
         elif kind == "diagnostic" and message["diagnostic"]["severity"] == "error":
@@ -118,6 +138,7 @@ class Apply:
             self.errors.append(": ".join(part for part in parts if part))
             if diagnostic.get("address") and EXISTS.search(self.errors[-1]):
                 self.existing.add(diagnostic["address"])
+                self.repeated = self.existing & self._slow
             self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
@@ -298,6 +319,7 @@ class Terraform:
             TerraformKilledError: Terraform ended without storing its state.
             InterruptedRunError: The operator stopped the run. Operations in progress were completed
                 and stored.
+            FullDiskError: The disk is full, so the state may lack resources.
         """
         self._push_errored_state()
         arguments = [
@@ -350,8 +372,9 @@ class Terraform:
         return result.stdout
 
     def _follow(self, arguments: list[str], state: Apply) -> Apply:
+        full_disk: OSError | None = None
         # Writes each line at once: a killed command would lose buffered ids of new resources.
-        with self._log.open("w", buffering=1) as log, Progress() as progress:
+        with self._log.open("wb", buffering=0) as log, Progress() as progress:
             process = subprocess.Popen(
                 [self._executable, *arguments],
                 cwd=self.directory,
@@ -364,10 +387,15 @@ class Terraform:
                 process_group=0,
             )
             stop = _Stop(process, self._guard)
-            with stop.watching(), recorded_run(self.directory, process.pid):
+            with _ended(process), stop.watching(), recorded_run(self.directory, process.pid):
                 assert process.stdout
                 for line in process.stdout:
-                    log.write(line)
+                    try:
+                        log.write(line.encode())
+                    except OSError as error:
+                        if not full_disk:
+                            process.send_signal(signal.SIGINT)
+                        full_disk = error
                     try:
                         state.feed(json.loads(line), time.monotonic())
                     except json.JSONDecodeError:
@@ -376,6 +404,10 @@ class Terraform:
                     now = time.monotonic()
                     progress.show(state.line(now), state.seconds_left(now))
                 status = process.wait()
+        if full_disk:
+            raise FullDiskError(full_disk)
+        if status:
+            check_for_full_disk("\n".join(state.errors))
         if stop.reason or status < 0 or stop.interrupts > 1:
             raise TerraformKilledError(
                 stop.reason or "Terraform was killed. Run the same command again to recover"
@@ -388,6 +420,7 @@ class Terraform:
                 or f"terraform exited with status {status}. See the log {self._log}",
                 state.existing,
                 state.absent,
+                state.repeated,
             )
         return state
 
@@ -395,7 +428,24 @@ class Terraform:
 def _summary(errors: Sequence[str]) -> str:
     unique = list(dict.fromkeys(errors))
     more = len(unique) - ERRORS_SHOWN
-    return "\n".join([*unique[:ERRORS_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+    lines = [*unique[:ERRORS_SHOWN], *([f"and {more} more"] if more > 0 else [])]
+    if any(TOO_SLOW.search(error) for error in unique):
+        lines.append(
+            "AWS or this machine was too slow for the provider's time limits. Run the same command"
+            " again: it continues where this one stopped"
+        )
+    return "\n".join(lines)
+
+
+@contextmanager
+def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Stops the process and waits for it if the block fails, for example on a full disk."""
+    try:
+        yield
+    except BaseException:
+        process.terminate()
+        process.communicate()
+        raise
 
 
 class _Stop:

@@ -129,7 +129,7 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
         lambda existing, absent: adopt(stack, existing, created, absent=absent),
     )
     end_adoption(stack.directory)
-    assert "Adopting resources that a killed apply created: " in capsys.readouterr().err
+    assert "Adopting resources that an earlier apply created: " in capsys.readouterr().err
     assert items.get_item(TableName="items", Key={"id": {"S": "mine"}})["Item"]
     state = json.loads((stack.directory / "terraform.tfstate").read_text())
     assert {resource["type"] for resource in state["resources"]} == RESOURCES.keys()

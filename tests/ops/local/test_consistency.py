@@ -23,6 +23,7 @@ class World:
         self.killed = False
         self.adoptable: set[str] = set()
         self.dropped: set[str] = set()
+        self.adopted: list[list[str]] = []
 
     def apply(self) -> None:
         self.applies += 1
@@ -36,7 +37,10 @@ class World:
 
     def adopt(self, existing: frozenset[str], absent: frozenset[str]) -> list[str]:
         self.dropped |= absent
-        return sorted(existing & self.adoptable)
+        found = sorted(existing & self.adoptable)
+        if found:
+            self.adopted.append(found)
+        return found
 
 
 @pytest.fixture
@@ -150,6 +154,39 @@ def test_after_a_damaged_record_the_embedded_aws_may_lack_changes(root: Root, wo
     (root.path / "aws").mkdir(parents=True)
     (root.path / "fit.json").write_text("{")
     assert StateConsistency(root, root.path / "stack", world.reset).may_lack_changes
+
+
+REPEATED = TerraformError(
+    "already exists",
+    existing={"aws_rds_cluster.slow", "aws_sns_topic.mistake"},
+    repeated={"aws_rds_cluster.slow"},
+)
+
+
+def test_a_resource_whose_creation_the_provider_repeated_is_adopted(
+    root: Root, world: World
+) -> None:
+    world.errors = [REPEATED]
+    world.adoptable = set(REPEATED.existing)
+    run_apply(root, world)
+    assert (world.resets, world.applies, world.adopted) == (0, 2, [["aws_rds_cluster.slow"]])
+
+
+def test_a_mistake_that_existed_before_is_not_adopted(root: Root, world: World) -> None:
+    world.adoptable = set(EXISTING.existing)
+    fail(root, world, EXISTING)
+    assert world.adopted == []
+
+
+def test_the_apply_after_a_repeated_creation_that_was_not_adopted_continues(
+    root: Root, world: World
+) -> None:
+    run_apply(root, world)
+    fail(root, world, REPEATED)
+    world.errors = [EXISTING]
+    world.adoptable = set(EXISTING.existing)
+    run_apply(root, world)
+    assert (world.resets, world.applies) == (0, 4)
 
 
 @pytest.mark.parametrize("aws_was_killed", [False, True])

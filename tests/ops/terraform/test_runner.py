@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ops.errors import InterruptedRunError
+from ops.errors import FullDiskError, InterruptedRunError
 from ops.terraform.runner import (
     Apply,
     PlanFile,
@@ -33,6 +33,14 @@ calls.write_text((calls.read_text() if calls.exists() else "") + " ".join(sys.ar
 
 def hook(kind: str, address: str) -> dict[str, Any]:
     return {"type": kind, "hook": {"resource": {"addr": address}}}
+
+
+def failure(address: str, text: str, seconds: int) -> list[dict[str, Any]]:
+    """Returns the messages about an action that failed after some seconds."""
+    errored = hook("apply_errored", address)
+    errored["hook"]["elapsed_seconds"] = seconds
+    diagnostic = {"severity": "error", "summary": text, "address": address}
+    return [errored, {"type": "diagnostic", "diagnostic": diagnostic}]
 
 
 def change(kind: str, address: str, action: str) -> dict[str, Any]:
@@ -179,6 +187,49 @@ class TestRuns:
         }
         with pytest.raises(TerraformError, match=r"^a\.b: No: because$"):
             make(emit(error, error) + "\nsys.exit(1)").apply()
+
+    def test_an_existing_resource_whose_creation_took_long_was_created_by_this_run(
+        self, make: Callable[..., Terraform]
+    ) -> None:
+        """The provider repeats a call after its time limit, and the first call succeeds late."""
+        messages = [
+            *failure("aws_rds_cluster.slow", "DBClusterAlreadyExistsFault", 153),
+            *failure("aws_sns_topic.mistake", "AlreadyExists", 2),
+            *failure("aws_sqs_queue.slow", "AccessDenied", 180),
+        ]
+        with pytest.raises(TerraformError) as caught:
+            make(emit(*messages) + "\nsys.exit(1)").apply()
+        assert caught.value.existing == {"aws_rds_cluster.slow", "aws_sns_topic.mistake"}
+        assert caught.value.repeated == {"aws_rds_cluster.slow"}
+
+    def test_an_exceeded_time_limit_is_explained(self, make: Callable[..., Terraform]) -> None:
+        messages = failure("a.b", "timeout while waiting for state to become 'true'", 180)
+        with pytest.raises(TerraformError, match="Run the same command again: it continues"):
+            make(emit(*messages) + "\nsys.exit(1)").apply()
+
+    def test_an_error_about_a_full_disk_is_reported_in_one_line(
+        self, make: Callable[..., Terraform]
+    ) -> None:
+        messages = failure("a.b", "Failed to save state: no space left on device", 1)
+        with pytest.raises(FullDiskError, match=r"^The disk is full: [^\n]*$"):
+            make(emit(*messages) + "\nsys.exit(1)").apply()
+
+    @pytest.mark.parametrize("file", ["log.jsonl", "stack/.terraform/run.json"])
+    def test_terraform_ends_before_a_full_disk_is_reported(
+        self, make: Callable[..., Terraform], tmp_path: Path, file: str
+    ) -> None:
+        stack = make(
+            "import signal\n"
+            "def stop(*_): pathlib.Path('stored').touch(); sys.exit(1)\n"
+            "signal.signal(signal.SIGINT, stop)\n" + emit(plan_summary(add=1)) + "\ntime.sleep(60)"
+        )
+        (tmp_path / file).symlink_to("/dev/full")
+        begun = time.monotonic()
+        with pytest.raises((FullDiskError, OSError), match="No space left on device"):
+            stack.apply()
+        assert time.monotonic() - begun < 15
+        if file == "log.jsonl":
+            assert (stack.directory / "stored").exists()
 
     def test_plain_text_output_is_reported_as_error(self, make: Callable[..., Terraform]) -> None:
         with pytest.raises(TerraformError, match="Backend initialization required"):
