@@ -29,14 +29,17 @@ def start(lock: Path, command: str) -> subprocess.Popen[str]:
 def test_a_second_command_waits_for_the_first_and_all_programs_that_it_started(
     tmp_path: Path,
 ) -> None:
-    lock, log = tmp_path / "build" / "lock", tmp_path / "log"
+    lock, log, end = tmp_path / "build" / "lock", tmp_path / "log", tmp_path / "end"
     # The first command ends before the program that it starts.
-    first = start(lock, f"echo begin >> {log}; (sleep 1; echo end >> {log}) & echo started")
+    program = f"until [ -e {end} ]; do sleep 0.1; done; echo end >> {log}"
+    first = start(lock, f"echo begin >> {log}; ({program}) & echo started")
     assert first.stdout
     assert first.stdout.readline() == "started\n"
     second = start(lock, f"echo second >> {log}")
-    _, message = second.communicate()
-    assert "another installation" in message
+    assert second.stderr
+    assert "another installation" in second.stderr.readline()
+    end.touch()
+    second.communicate()
     assert log.read_text().split() == ["begin", "end", "second"]
     first.communicate()
 
