@@ -315,7 +315,7 @@ def search_statement(search: Search) -> tuple[str, dict[str, Any]]:
     after = [order.after] if search.after else []
     end = f"ORDER BY {order.clause} LIMIT :limit::bigint"
     if search.sort == "relevance":
-        # Only the inner query computes ranks, so the outer query excludes the rows of earlier pages.
+        # Only the inner query computes ranks, so the outer query excludes rows of earlier pages.
         add_condition("category = ANY(:categories::text[])", categories=search.categories)
         matches = f"""
             SELECT listing_id, {_RANK} AS rank FROM catalog.listings WHERE {_all(conditions)}
