@@ -35,8 +35,8 @@ print(time.perf_counter() - begun)
 
 @dataclass(frozen=True)
 class Pair:
-    """A utility of Powertools and its replacement: the statements that import each, and the
-    statements that run before either.
+    """A Powertools utility and its replacement: the import statements of each, and the statements
+    that run before both.
     """
 
     library: str

@@ -73,9 +73,7 @@ def _fill_disk(machine: Machine, _: Changes, *, kills: bool = False) -> float:
 
 
 class _Clock:
-    """A fault that sets the platform's clock forward or back by a number of seconds, and then right
-    again.
-    """
+    """A fault that sets the platform's clock forward or back by some seconds for a short time."""
 
     def __init__(self, seconds: int) -> None:
         self._seconds = seconds

@@ -11,9 +11,9 @@ from ops.capacity.limits import Inputs, Limit, Point, design, setting
 from ops.capacity.model import DAY
 
 PAGE = 20
-"""Number of posts on the page of the timeline that calls.yml was measured with."""
+"""Number of posts on a page of the timeline when calls.yml was measured."""
 MEASURED_SHARDS = 4
-"""Number of shards of the timeline that calls.yml was measured with."""
+"""Number of shards that the timeline had when calls.yml was measured."""
 RECHECK = 2.0
 """Seconds for which the delivery function reuses the memberships that it has read
 (common/live/audience.py).
@@ -70,7 +70,9 @@ class HotKeys:
         fan_out = setting("chat.room_parts")
 
         def posting(point: Point) -> float:
-            """Returns the seconds that a function takes to send a frame to its part of the room."""
+            """Returns the seconds that the delivery function takes to send a frame to its part of
+            the busiest room.
+            """
             listeners = self.room_listeners(point.users) / inputs.stack.room_parts
             return inputs.loads.posting("delivery", listeners)
 

@@ -28,8 +28,9 @@ POST = "execute-api.PostToConnection"
 POSTS = 32
 """Maximum frames that a function sends at the same time (lambdas/common/live/fanout.py)."""
 PARTS_PER_REQUEST = 5
-"""Number of messages in one request to SQS, which each contain the frame for one part of a room
-(BATCH in lambdas/chat/broadcast.py).
+"""Number of messages in one request to SQS (BATCH in lambdas/chat/broadcast.py).
+
+Each message contains the frame for one part of a room.
 """
 _EVENTS = {
     PUBLISH: "relay",

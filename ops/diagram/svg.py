@@ -11,7 +11,7 @@ from ops.diagram.layout import Box
 
 SVG = "http://www.w3.org/2000/svg"
 ROW = 22.0
-"""Pixels: the height of a row of text. All text has at least 12 pixels."""
+"""Height of a row of text in pixels. The font size is at least 12 pixels."""
 WIDTH = 1300.0
 """Width in pixels. It fits on a laptop screen of 1366 pixels."""
 MARGIN = 16.0

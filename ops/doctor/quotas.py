@@ -27,7 +27,7 @@ class Usage:
 
     total: int
     own: int = 0
-    """The number of those resources that belong to the environment."""
+    """The number of counted resources that belong to the environment."""
 
 
 @dataclass(frozen=True)

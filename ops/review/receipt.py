@@ -47,7 +47,9 @@ class Receipt:
     counts: Mapping[str, int]
     """Resources to add, change and remove, as Terraform counts them."""
     destroys: Mapping[str, str]
-    """Whether the plan destroys or replaces a resource (`destroy`, `replace`), by its address."""
+    """`destroy` or `replace`, by the address of each resource that the plan destroys or
+    replaces.
+    """
 
 
 def file_digest(file: Path) -> str:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 FILE = Path(__file__).with_name("provider_types.json")
-"""`python -m tools.provider_types` writes this file from `terraform providers schema -json` and the
-CloudFormation registry. Each type has lists of attributes (`computed`, `secret`, `create_only`),
-and `stateful` with the CloudFormation type if that holds data."""
+"""JSON file with facts about resource types. `python -m tools.provider_types` writes it from
+`terraform providers schema -json` and the CloudFormation registry. Each type has lists of
+attributes (`computed`, `secret`, `create_only`), and `stateful` with the CloudFormation type if
+that holds data.
+"""
 
 
 def is_known(type_: str) -> bool:

@@ -152,7 +152,7 @@ class Apply:
         return text
 
     def seconds_left(self, now: float) -> float | None:
-        """Returns the mean time of the completed actions, times the remaining ones, in seconds."""
+        """Estimates the remaining seconds from the mean duration of the completed actions."""
         if not self.planned or not self.done or self._began is None:
             return None
         return (now - self._began) / self.done * (self.planned - self.done)

@@ -13,7 +13,7 @@ from hypercorn.config import Config
 KEEP_ALIVE = 120.0
 """Seconds until the server closes an idle connection.
 
-Terraform's provider closes it after 90 seconds.
+More than the 90 seconds after which Terraform's provider closes it.
 """
 DESCRIPTORS = 10240
 """Maximum number of open files, the most that macOS allows a process by default."""

@@ -42,7 +42,10 @@ PUBLISHED_EVENTS = 100
 MAILS = 1000
 """Sent emails. `ops code` searches them for verification codes."""
 SIGN_INS = 100
-"""Sign-ins to keep per Cognito user. A global sign-out revokes only the tokens of these."""
+"""Number of sign-ins that are kept for each Cognito user.
+
+A global sign-out revokes only the tokens of these sign-ins.
+"""
 ALARM_HISTORY = 1000
 """State changes of alarms, for all alarms together."""
 
@@ -120,7 +123,10 @@ def trim_streams() -> None:
 
 
 def trim_markers() -> None:
-    """Deletes the items of each table that contain only key and expiry and that expire first."""
+    """Keeps at most MARKERS items per table that consist of only the key and an expiry time.
+
+    Deletes those that expire first.
+    """
     with dynamodb._lock:
         for key, setting in dynamodb._ttl_settings.all_items():
             table = dynamodb._tables._data.get(key)

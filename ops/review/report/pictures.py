@@ -19,7 +19,7 @@ from ops.terraform.stack_document import Resource, Synthesized
 
 VIEW = "overview"
 ROW = 24.0
-"""Pixels: the height of a node, a heading or a connection. Their text has at least 12 pixels."""
+"""Height in pixels of a node, a heading or a connection. The font size is at least 12 pixels."""
 TITLE_ROWS = 2
 WIDTH = 1090.0
 """Width in pixels. It fits beside a scroll bar on a screen of 1152 pixels."""
