@@ -42,8 +42,8 @@ class Up:
             cwd=PROJECT,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            # As in another terminal. Linux divides the CPU between sessions, so in a common session
-            # the command and the clients would share one part.
+            # A separate session, as in another terminal. Linux divides the CPU time between
+            # sessions, so in one session the command and the clients would share one portion.
             start_new_session=True,
         )
 
@@ -137,7 +137,7 @@ class Machine:
         running = self.cloud.running()
         for name in names:
             os.kill(running[name].pid, signal.SIGKILL)
-        # `ops up` would keep a process that has not ended yet.
+        # Otherwise, `ops up` could reuse a process that has not ended yet.
         wait_for(lambda: not self.cloud.running().keys() & set(names), interval=0.01)
 
     def kill_workers(self) -> None:

@@ -184,10 +184,7 @@ class Storm:
     """The throttle of the WebSocket route `join_room`, in frames per second."""
     connections_per_second: float
     group_reads_per_second: float
-    """Cognito's quota of reads of a user's groups per second.
-
-    Each refresh of a token reads them once.
-    """
+    """Cognito's quota for reading the groups of users. Each token refresh reads them once."""
     chat_executions: float
     auth_executions: float
     steps: Steps

@@ -90,7 +90,7 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         InterruptedRunError: the operator interrupted the command.
     """
     root.prepare()
-    # Fails before anything starts if the toolchain is incomplete.
+    # Called first, so that nothing starts if the toolchain is incomplete.
     executable = terraform(root)
     node_variables()
     with changing_platform(root):

@@ -28,7 +28,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 PARAMETER = "token"
-"""The query parameter with the token in the address that the commands print."""
+"""The query parameter that contains the token, in the address that commands print."""
 READING = {"GET", "HEAD"}
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]

@@ -31,9 +31,11 @@ STREAM_RECORDS = 1000
 TRANSACTIONS = 500
 """DynamoDB transactions to keep, with their items. AWS detects a repeated one for 10 minutes."""
 MARKERS = 20_000
-"""Items per table that contain only their key and their time of expiry, such as the ids of counted
-events: 20 MB of memory and 6 MB on disk. AWS keeps them until they expire. They only recognize
-repeated events, and an archive repeats at most ARCHIVED_EVENTS.
+"""Maximum number of items per table that contain only their key and an expiry time, such as the ids
+of counted events: 20 MB of memory and 6 MB on disk. AWS keeps them until they expire.
+
+They serve only to recognize repeated events, and a replay of an archive repeats at most
+ARCHIVED_EVENTS.
 """
 ARCHIVED_EVENTS = 2000
 """Events per EventBridge archive, about 7 MB. AWS keeps them for the archive's retention time."""
