@@ -22,7 +22,7 @@ def types(synthesized: Path) -> set[str]:
     return set(Stack("local", synthesized / "local").document["resource"])
 
 
-def test_the_adoption_of_each_type_is_known(types: set[str]) -> None:
+def test_the_adoption_of_each_type_is_reviewed(types: set[str]) -> None:
     listed = [*reviewed["logged"], *reviewed["replaceable"]]
     assert len(listed) == len(set(listed))
     assert set(listed) == types - FOUND

@@ -188,7 +188,7 @@ def test_a_page_reconnects_after_a_cut_network_and_shows_missed_messages_once(
     sender.send_message(room, "after the cut")
     expected = ["before", "from the page", "during the cut", "after the cut"]
     expect(messages).to_have_text(expected, timeout=ARRIVAL)
-    assert len(set(tickets)) == len(tickets) > 1, "each connection has its own ticket"
+    assert len(set(tickets)) == len(tickets) > 1, "each connection must have its own ticket"
     assert person.access_token not in "".join(tickets)
 
 

@@ -338,7 +338,10 @@ def test_a_connection_is_closed_when_its_client_sends_after_the_session_ended(
 def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
     platform: Platform, ann: ChatUser, bob: ChatUser
 ) -> None:
-    """One user has several sessions and rooms. Each ends in another way, except the current one."""
+    """One user has several sessions and rooms.
+
+    Each of them ends in a different way, except the current session and room.
+    """
     platform.reset_rate_limits()
     api = Api(platform.api_url)
     account = Person.sign_up(platform, api)

@@ -22,7 +22,7 @@ COMMIT = "a" * 40
 
 
 class World:
-    """dev and staging run COMMIT, and every gate passes."""
+    """The environments dev and staging, which run COMMIT. Every gate passes."""
 
     def __init__(self) -> None:
         self.clouds = {

@@ -53,7 +53,7 @@ def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Clou
     assert check(cloud, "VPCs").status == "ok"
 
 
-def test_the_default_is_assumed_for_a_quota_that_cannot_be_read_with_a_warning(
+def test_an_unreadable_quota_is_assumed_to_be_the_default_and_causes_a_warning(
     cloud: Cloud,
 ) -> None:
     # moto returns quotas only for VPCs, not for addresses.

@@ -92,7 +92,7 @@ def test_ids_are_found_by_planned_names() -> None:
         assert expected.keys() == LOOKUPS.keys()
         for kind, (values, id_) in expected.items():
             assert find_id(client, kind, values) == id_, kind
-            # X-Ray's error code is that of all invalid requests.
+            # X-Ray returns the same error code for a missing group as for any invalid request.
             absent = None if kind == "aws_xray_group" else ""
             assert find_id(client, kind, dict.fromkeys(values, "absent")) == absent, kind
             assert find_id(client, kind, {}) is None, kind

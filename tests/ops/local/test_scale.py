@@ -107,7 +107,7 @@ def _check_clients(platform: Platform) -> None:
 
 
 def _run_tests(root: Path) -> None:
-    """Runs the end-to-end tests of the services, also those with 500 connections in a room."""
+    """Runs the end-to-end tests of the services, including those with 500 connections in a room."""
     command = [sys.executable, "-m", "pytest", "-n", "0", "-q", "-p", "no:cacheprovider"]
     result = subprocess.run(
         [*command, "-m", "nightly or not nightly", *SERVICES],

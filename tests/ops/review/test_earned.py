@@ -32,7 +32,7 @@ def rules() -> Rules:
 
 @pytest.mark.parametrize("type_", UNKNOWN_TYPES)
 def test_no_change_of_an_unknown_type_is_safe(rules: Rules, type_: str) -> None:
-    """This includes changes that a rule calls safe for every type, such as changes of tags."""
+    """Even a change of tags is not safe, although a rule calls such changes safe for every type."""
     changes: list[tuple[Change, list[Comparison]]] = [
         (change(type_, action, values(path, before), values(path, after)), [])
         for _, _, _, action, path, before, after in CASES

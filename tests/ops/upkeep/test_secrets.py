@@ -171,7 +171,7 @@ class TestRotate:
         kept = ssm.get_parameter(Name=f"/multitask/dev/{name}:1", WithDecryption=True)["Parameter"]
         assert kept["Value"] == f"generated-{name}"
 
-    def test_signing_key_is_rotated_once_per_session_lifetime(
+    def test_signing_key_can_be_rotated_only_once_per_session_lifetime(
         self, stored: Secrets, ssm: Any, aged_ssm: AgedSsm
     ) -> None:
         stored.rotate("jwt-secret")

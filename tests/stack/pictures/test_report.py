@@ -308,7 +308,7 @@ def test_the_page_works_without_javascript(
     page.context.close()
 
 
-def test_costs_are_listed_by_difference_the_largest_first(page: Page, reviewed: Review) -> None:
+def test_costs_are_listed_with_the_largest_difference_first(page: Page, reviewed: Review) -> None:
     assert reviewed.cost
     rows = page.locator(".costs tbody tr")
     assert rows.count() == len(reviewed.cost.changed_services) >= 2
