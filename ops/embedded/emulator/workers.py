@@ -8,6 +8,7 @@ import queue
 import threading
 import time
 from contextlib import suppress
+from operator import itemgetter
 from typing import Any
 
 import hypercorn.asyncio.run
@@ -25,6 +26,12 @@ If more compete, all of them start late, and functions exceed their timeouts.
 """
 SLOT_TIMEOUT = 20.0
 """Seconds that an invocation waits if WORKERS invocations are running or STARTING workers start."""
+PATIENCE = 1.0
+"""Seconds that an invocation waits for a busy worker of its function if WORKERS workers exist.
+
+Starting a worker instead would end a worker of another function, which would soon have to start
+again. A start takes about a second, and most invocations end sooner.
+"""
 STOP_TIMEOUT = 5.0
 """Seconds for which invocations continue after the signal to stop. The server saves its state when
 they have ended, and `ops down` kills it after 30 s."""
@@ -55,11 +62,12 @@ def bound_workers() -> None:
             time.sleep(SLOT_INTERVAL)
 
     def acquire_within_bound(name: str, config: Any, code: bytes, **options: Any) -> Any:
-        deadline = time.monotonic() + SLOT_TIMEOUT
+        begun = time.monotonic()
         key = lambda_runtime._worker_key(name, config, options.get("qualifier", "$LATEST"))
         while True:
             with acquiring:
-                if can_acquire(key) or is_on_event_loop() or time.monotonic() > deadline:
+                waited = time.monotonic() - begun
+                if can_acquire(key, waited) or is_on_event_loop() or waited > SLOT_TIMEOUT:
                     worker, reason = acquire_worker(name, config, code, **options)
                     break
             time.sleep(SLOT_INTERVAL)
@@ -166,30 +174,44 @@ def is_on_event_loop() -> bool:
     return asyncio._get_running_loop() is not None
 
 
-def can_acquire(key: Any) -> bool:
-    """Returns True if a function has an idle worker, or if fewer than STARTING workers are
-    starting.
+def can_acquire(key: Any, waited: float) -> bool:
+    """Returns True if a function has an idle worker or may start one.
+
+    Args:
+        key: The key of the function's workers.
+        waited: The seconds for which the invocation has waited (see PATIENCE).
     """
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
-        if any(not worker.in_use for worker in pools.get(key, ())):
+        own = pools.get(key, ())
+        if any(not worker.in_use for worker in own):
             return True
         workers = [worker for pool in pools.values() for worker in pool]
         starting = [worker for worker in workers if worker.in_use and worker._cold]
-        return len(starting) < STARTING
+        is_patient = own and len(workers) >= WORKERS and waited < PATIENCE
+        return len(starting) < STARTING and not is_patient
 
 
 def end_surplus_workers() -> None:
-    """Ends the workers that have been idle longest, until at most WORKERS remain.
+    """Ends idle workers until at most WORKERS remain.
 
-    Does not end busy workers.
+    Ends the only worker of a function last. Otherwise, begins with the longest idle worker. Does
+    not end busy workers.
     """
+    ended = []
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
-        surplus = sum(map(len, pools.values())) - WORKERS
-        idle = [worker for pool in pools.values() for worker in pool if not worker.in_use]
-        ended = sorted(idle, key=lambda worker: worker.last_used)[: max(0, surplus)]
-        for key, pool in list(pools.items()):
-            pools[key] = [worker for worker in pool if worker not in ended]
+        for _ in range(sum(map(len, pools.values())) - WORKERS):
+            idle = [
+                (len(pool) == 1, worker.last_used, worker, pool)
+                for pool in pools.values()
+                for worker in pool
+                if not worker.in_use
+            ]
+            if not idle:
+                break
+            *_, worker, pool = min(idle, key=itemgetter(0, 1))
+            pool.remove(worker)
+            ended.append(worker)
     # A separate thread ends the workers, because ending a process takes up to 2 s.
     threading.Thread(target=lambda_runtime.kill_workers, args=(ended,), daemon=True).start()

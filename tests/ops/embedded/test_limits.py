@@ -163,6 +163,58 @@ def test_the_longest_idle_workers_are_stopped_above_the_limit() -> None:
     assert output == "['a', 'c'] ['b', 'd', 'e']"
 
 
+def test_the_only_worker_of_a_function_is_stopped_last() -> None:
+    output = run("""
+        from types import SimpleNamespace
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.WORKERS = 3
+        ended = []
+        lambda_runtime.kill_workers = lambda batch: ended.extend(w.name for w in batch)
+
+        def worker(name, last_used, in_use=False):
+            return SimpleNamespace(name=name, last_used=last_used, in_use=in_use)
+
+        lambda_runtime._workers.update(
+            a=[worker("a", 1)], b=[worker("b1", 3), worker("b2", 2)], c=[worker("c", 0, True)]
+        )
+        workers.end_surplus_workers()
+        workers.WORKERS = 1
+        workers.end_surplus_workers()
+        print(ended)
+    """)
+    assert output == "['b2', 'a', 'b1']"
+
+
+def test_a_function_waits_for_its_busy_worker_if_no_worker_can_be_added() -> None:
+    output = run("""
+        import threading
+        from types import SimpleNamespace
+        from ministack.core import lambda_runtime
+        from ops.embedded.emulator import workers
+        workers.WORKERS, workers.PATIENCE = 2, 0.5
+        lambda_runtime.kill_workers = lambda batch: None
+
+        class Worker(SimpleNamespace):
+            def __init__(self, name, *_):
+                super().__init__(name=name, config={}, in_use=False, last_used=0, _cold=False)
+
+        lambda_runtime._worker_class_for = lambda _: Worker
+        workers.bound_workers()
+
+        def acquire(name):
+            config = {"FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}"}
+            return lambda_runtime.acquire_worker(name, config, b"")
+
+        idle, _ = acquire("idle")
+        lambda_runtime.release_worker(idle)
+        busy, _ = acquire("busy")
+        threading.Timer(0.1, lambda_runtime.release_worker, (busy,)).start()
+        print(acquire("busy")[1], acquire("busy")[1])
+    """)
+    assert output == "reused spawn"
+
+
 def test_few_workers_start_at_once_and_waiting_invocations_reuse_them() -> None:
     output = run("""
         import threading, time
