@@ -2,8 +2,7 @@
 
 Run it with `cdktf` (cdktf.json) or `python main.py`. PLATFORM_ENVIRONMENTS selects environments
 (comma-separated; default all). CDKTF_OUTDIR sets the output folder (default cdktf.out).
-PLATFORM_CDK=cdktn uses CDK Terrain instead of CDKTF; its packages are only in the environment of
-tools/cdktn.
+PLATFORM_CDK=cdktn uses CDK Terrain instead of CDKTF. Its packages are only in tools/cdktn/.venv.
 """
 
 from __future__ import annotations

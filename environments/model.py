@@ -164,7 +164,7 @@ DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
 
 @dataclass(frozen=True)
 class FunctionSettings:
-    """The settings of one function, after the environment's defaults, overrides and limits."""
+    """The settings of one function, which result from defaults, overrides and limits."""
 
     memory_size: int
     """Memory in MB."""

@@ -210,7 +210,7 @@ class _Line:
                 self._live.start(refresh=True)
 
     def stop(self) -> None:
-        """Removes the line until a step begins or shows its progress."""
+        """Hides the line. It appears again when a step begins or shows its progress."""
         with self._lock:
             live, self._live = self._live, None
         if live:

@@ -48,7 +48,7 @@ def watch_pages(browser: Browser) -> Iterator[OpenPage]:
 
 @dataclass
 class WatchedPage:
-    """An open page, and the events that were recorded since it was opened."""
+    """An open page, with the errors and requests that it caused."""
 
     page: Page
     hosts: set[str]

@@ -27,7 +27,7 @@ class Phase:
         return self.seconds * (self.first_rate + self.last_rate) / 2
 
     def second_of(self, arrivals: float) -> float:
-        """Returns the seconds from the start of the phase until this number have arrived."""
+        """Returns the second of the phase in which the given number of requests have arrived."""
         growth = (self.last_rate - self.first_rate) / self.seconds
         rate = math.sqrt(self.first_rate**2 + 2 * growth * arrivals)
         return 2 * arrivals / (self.first_rate + rate)

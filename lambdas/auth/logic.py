@@ -278,7 +278,7 @@ class AuthService:
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Counts a failure if the `with` block raises a Problem with the status `counted`."""
+        """Limits failures: a Problem whose status equals `counted` counts as one."""
         attempt = self._limiter.begin(limit, *subject)
         failed = False
         try:

@@ -1,4 +1,4 @@
-"""Tests how the chaos suite detects the phases of a run of `ops up`."""
+"""Tests how the chaos suite recognizes the phases of an `ops up`."""
 
 from __future__ import annotations
 
@@ -79,5 +79,5 @@ def test_the_first_interrupted_run_has_resources_to_remove(
     machine: Any = FakeMachine(Root(tmp_path))
     fault.breaks(machine, changes)
     fault.breaks(machine, changes)
-    # The first call applies one generation more, so that the interrupted run can remove resources.
+    # The first call applies generation 1 completely, and then interrupts generation 2.
     assert FakeUp.applied == [1, 2, 3]
