@@ -29,7 +29,7 @@ _HEADER = """\
 
 
 def measure(postgres: Postgres, migrated: str) -> dict[str, Any]:
-    """Returns the counts by request.
+    """Returns how many AWS calls each kind of request makes.
 
     Args:
         postgres: A running server.

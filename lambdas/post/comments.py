@@ -155,9 +155,9 @@ class DynamoCommentStore:
                 return
 
     def _removal(self, comment: Comment, event: Entry) -> dict[str, Entry]:
-        """Returns the entries that delete a comment.
+        """Returns the transaction's writes that delete a comment, by name.
 
-        The entry whose name is the comment's id fails if the comment does not exist.
+        The write whose name is the comment's id fails if the comment does not exist.
         """
         id_ = comment.comment_id
         entries = {id_: self._comments.build_delete(_key(id_), **_EXISTS), f"event {id_}": event}

@@ -48,7 +48,7 @@ def describe_process(name: str, record: Process | None) -> dict[str, Any]:
 
 
 def base_environment(root: Root) -> dict[str, str]:
-    """Returns the environment variables of every process of the root."""
+    """Returns the environment variables that all processes of the root have in common."""
     scratch = root.path / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}

@@ -95,9 +95,10 @@ class StateConsistency:
 
         Args:
             deploy: Applies the stack.
-            adopt: Takes the addresses of resources that already exist, and of resources that cannot
-                be imported because they do not exist. Prepares the imports, and returns the
-                addresses for which an import has become possible.
+            adopt: Takes the addresses of resources that Terraform could not create because they
+                exist, and of resources that it could not import because they do not exist. Writes
+                imports for the former, removes those of the latter, and returns the addresses that
+                the next attempt imports in addition.
 
         Raises:
             TerraformError: The deployment failed for a reason other than a crash.

@@ -43,7 +43,9 @@ def seed_community(cloud: Cloud) -> Seeded:
 
 
 def remove_community(cloud: Cloud) -> list[str]:
-    """Deletes the community's rooms, posts, listings and accounts. Returns the addresses.
+    """Deletes the community's rooms, posts, listings and accounts.
+
+    Returns the email addresses of the deleted accounts.
 
     Raises:
         OperatorError: The environment is not the local one, or the API rejected a request.

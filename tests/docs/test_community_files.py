@@ -31,7 +31,7 @@ def test_issue_forms_fit_githubs_schema(form: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_the_newest_entry_of_the_changelog_is_the_version_of_the_commands() -> None:
+def test_the_newest_changelog_entry_has_the_version_of_the_project() -> None:
     versions = re.findall(
         r"^## (\S+), (?:\d{4}-\d\d-\d\d|not yet released)$",
         (PROJECT / "CHANGELOG.md").read_text(),

@@ -160,7 +160,7 @@ def test_the_codes_of_gateway_responses_are_described(openapi: dict[str, Any]) -
         for status, *codes in [name.split(".")]
         for code in codes
     }
-    # All operations may time out, and share one description of failures.
+    # The description of timeouts has another name, because all operations share it.
     described.add((504, "timeout"))
     assert {(error.status, error.code) for error in GATEWAY_ERRORS.values()} <= described
 
