@@ -220,7 +220,7 @@ def test_an_open_page_survives_a_restart_of_the_console(
     with watch_pages(browser) as open_page:
         page = open_page(f"{started}#/data/tables")
         expect(page.locator(".part")).to_have_count(5)
-        expect(page.get_by_text("aws is not running")).to_be_visible()
+        expect(page.get_by_text("aws is not running", exact=True)).to_be_visible()
         expect(page.locator(".badge")).to_have_count(0)
         ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
         expect(ended).to_contain_text("`make up`")
