@@ -38,21 +38,24 @@ iam.handle_request = handle_slowly
 server["main"]()
 """
 """A start script for the embedded AWS in which each IAM call blocks the event loop for a second."""
-SLOW_LOGS = f"""
+
+
+def slow_server(service: str) -> str:
+    """Returns a start script for the embedded AWS that needs 3 s to save a service."""
+    return f"""
 import runpy, time
 server = runpy.run_path({str(SERVER)!r})
 server["load"]("emulator")
-from ministack.services import cloudwatch_logs
-get_state = cloudwatch_logs.get_state
+from ministack.services import {service}
+get_state = {service}.get_state
 
 def get_state_slowly():
     time.sleep(3)
     return get_state()
 
-cloudwatch_logs.get_state = get_state_slowly
+{service}.get_state = get_state_slowly
 server["main"]()
 """
-"""A start script for the embedded AWS in which each save of all services takes at least 3 s."""
 
 
 @pytest.fixture(scope="module")
@@ -325,7 +328,7 @@ def test_a_save_empties_the_journal(server: Server) -> None:
 
 def test_a_save_of_all_services_does_not_delay_the_save_of_a_change(tmp_path: Path) -> None:
     script = tmp_path / "server.py"
-    script.write_text(SLOW_LOGS)
+    script.write_text(slow_server("cloudwatch_logs"))
     with running_server(script) as server, ThreadPoolExecutor() as threads:
         parameters = server.client("ssm")
         parameters.put_parameter(Name="/p", Value="old", Type="String")
@@ -341,6 +344,26 @@ def test_a_save_of_all_services_does_not_delay_the_save_of_a_change(tmp_path: Pa
         server.kill()
         server.start()
         assert server.client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "new"
+
+
+def test_a_slow_save_of_other_changes_does_not_delay_the_save_of_users(tmp_path: Path) -> None:
+    script = tmp_path / "server.py"
+    script.write_text(slow_server("ssm"))
+    with running_server(script) as server:
+        parameters, users = server.client("ssm"), server.client("cognito-idp")
+        state = server.aws.data / "state"
+        parameters.put_parameter(Name="/p", Value="1", Type="String")
+        wait_for(psutil.Process(server.process.pid).children, interval=0.01)
+        users.create_user_pool(PoolName="people")
+        file = state / "cognito.json"
+        wait_for(lambda: file.exists() and "people" in file.read_text(), interval=0.01)
+        assert not (state / "ssm.json").exists()
+        wait_for((state / "ssm.json").exists)
+        server.kill()
+        server.start()
+        pools = users.list_user_pools(MaxResults=10)["UserPools"]
+        assert [pool["Name"] for pool in pools] == ["people"]
+        assert parameters.get_parameter(Name="/p")["Parameter"]["Value"] == "1"
 
 
 def package(code: str) -> bytes:

@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -67,6 +68,11 @@ VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
 
 Saves that follow a change omit them, because each save takes CPU time. Full saves include them.
 """
+USER_DATA = frozenset({"cognito"})
+"""Modules whose changes users make and the journal does not contain.
+
+Their saves do not wait for those of other changes, which take longer during an apply.
+"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +105,8 @@ class Saver:
         """Modules with unsaved changes, and the time of the first unsaved change of each."""
         self._reserve = Reserve(state.parent / "reserve", RESERVE_SIZE, RESERVED_SPACE)
         self._files = StateFiles(state)
-        self._wake = threading.Event()
+        self._wakes = {True: threading.Event(), False: threading.Event()}
+        """Set after a change of a module in USER_DATA (True) or of another module (False)."""
         self._children: set[int] = set()
         self._forks = 0
         self._saved_all = time.monotonic()
@@ -119,7 +126,7 @@ class Saver:
         Raises:
             OSError: the state could not be written.
         """
-        await asyncio.get_running_loop().run_in_executor(None, self._save, True)
+        await asyncio.get_running_loop().run_in_executor(None, self._save, None)
 
     def _load_and_start(self) -> None:
         try:
@@ -133,7 +140,12 @@ class Saver:
         self._reserve.fill()
         bound_data()
         self._loop = asyncio.get_running_loop()
-        for task in (self._save_changes, self._sync_journal, self._save_all_if_due):
+        for task in (
+            partial(self._save_changes, True),
+            partial(self._save_changes, False),
+            self._sync_journal,
+            self._save_all_if_due,
+        ):
             threading.Thread(target=self._repeat, args=(task,), daemon=True).start()
 
     def _load(self) -> None:
@@ -208,7 +220,7 @@ class Saver:
             now = time.time()
             self._changed[module] = now
             self._journal.write(["changed", module, now])
-        self._wake.set()
+        self._wakes[module in USER_DATA].set()
 
     def _repeat(self, task: Callable[[], None]) -> None:
         while True:
@@ -221,13 +233,14 @@ class Saver:
                     print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
                 if self._reserve.has_space() or not self._reserve.free():
                     time.sleep(RETRY_DELAY)
-                self._wake.set()
+                for wake in self._wakes.values():
+                    wake.set()
 
-    def _save_changes(self) -> None:
-        self._wake.wait()
-        self._wake.clear()
+    def _save_changes(self, of_users: bool) -> None:
+        self._wakes[of_users].wait()
+        self._wakes[of_users].clear()
         time.sleep(INTERVAL)
-        self._save(everything=False)
+        self._save(of_users)
 
     def _sync_journal(self) -> None:
         time.sleep(SYNC_INTERVAL)
@@ -238,32 +251,51 @@ class Saver:
         time.sleep(FULL_CHECK_INTERVAL)
         age = time.monotonic() - self._saved_all
         if self._journal.size > 0 and (age > FULL_INTERVAL or self._journal.size > JOURNAL_LIMIT):
-            self._save(everything=True)
+            self._save(None)
 
-    def _save(self, everything: bool) -> None:
-        if not self._changed and not everything:
+    def _save(self, of_users: bool | None) -> None:
+        """Saves the changed services in USER_DATA (True), the other changed services (False), or
+        all services (None).
+        """
+        if of_users is not None and not self._changes(of_users):
             return
         # Forking on the thread that executes calls ensures that no call is half executed.
-        fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(everything), self._loop)
+        fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(of_users), self._loop)
         saves, segment = fork.result()
         self._complete(saves, segment)
 
-    async def _fork_when_idle(self, everything: bool) -> tuple[list[Save], int | None]:
-        return self._fork(everything)
+    def _changes(self, of_users: bool) -> dict[str, float]:
+        changes = self._changed.copy()
+        return {module: at for module, at in changes.items() if (module in USER_DATA) == of_users}
 
-    def _fork(self, everything: bool) -> tuple[list[Save], int | None]:
-        """Forks a process that saves the changed services, and one that saves all others.
+    async def _fork_when_idle(self, of_users: bool | None) -> tuple[list[Save], int | None]:
+        return self._fork(of_users)
+
+    def _fork(self, of_users: bool | None) -> tuple[list[Save], int | None]:
+        """Forks a process for each part of what `_save` saves.
+
+        The parts of a save of all services are the changed ones in USER_DATA, the other changed
+        ones, and the unchanged ones.
 
         Returns:
-            The saves, and the first segment of the journal that is needed after both of them.
+            The saves, and the first segment of the journal that is needed after all of them.
         """
-        services = ministack.app._build_persistence_save_dict()
-        modules = {part for module in self._changed for part in parts(module)}
-        changed = {
-            key: get for key, get in services.items() if ministack.app._state_map[key] in modules
-        }
-        others = {key: get for key, get in services.items() if key not in changed}
-        (changed if "dynamodb" in changed else others)[STREAMS] = self._stores.streams
+        everything = of_users is None
+        others = ministack.app._build_persistence_save_dict()
+        others[STREAMS] = self._stores.streams
+        groups: list[tuple[dict[str, Callable[[], Any]], dict[str, float]]] = []
+        for group in (True, False) if of_users is None else (of_users,):
+            changes = self._changes(group)
+            modules = {part for module in changes for part in parts(module)}
+            changed = {
+                key: get
+                for key, get in others.items()
+                if key != STREAMS and ministack.app._state_map[key] in modules
+            }
+            if "dynamodb" in changed:
+                changed[STREAMS] = others[STREAMS]
+            others = {key: get for key, get in others.items() if key not in changed}
+            groups.append((changed, changes))
         saves: list[Save] = []
         segment = None
         if everything:
@@ -271,8 +303,9 @@ class Saver:
                 self._files.delete_unused_packages()
             segment = self._journal.start_segment()
         try:
-            if changed:
-                saves.append(self._fork_save(changed, dict(self._changed)))
+            saves.extend(
+                self._fork_save(changed, changes) for changed, changes in groups if changed
+            )
             if everything:
                 saves.append(self._fork_save(others, {}))
         except OSError:
@@ -281,7 +314,9 @@ class Saver:
                 os.waitpid(save.child, 0)
                 self._end(save)
             raise
-        self._changed.clear()
+        for _, changes in groups:
+            for module in changes:
+                del self._changed[module]
         return saves, segment
 
     def _fork_save(self, services: dict[str, Callable[[], Any]], changes: dict[str, float]) -> Save:
@@ -334,7 +369,7 @@ class Saver:
         if not self._reserve.has_space():
             self._reserve.free()
         with suppress(OSError):
-            self._complete(*self._fork(everything=True))
+            self._complete(*self._fork(None))
 
 
 def add_save_request(application: Application, path: str, saver: Saver) -> Application:
