@@ -24,7 +24,6 @@ from pathlib import Path
 import psutil
 import urllib3
 
-from ops.cloud import EMBEDDED
 from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import choose_port
 from ops.embedded.processes import Processes, find_processes
@@ -49,14 +48,14 @@ PATHS = (
 
 @contextmanager
 def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]]:
-    """Starts a web console. Yields its process, its address and the seconds until its first
-    page.
+    """Starts a web console like `ops up`.
+
+    Yields its process, its address and the seconds until its first page.
     """
     address = ConsoleAddress(choose_port(), local_token(root))
-    options = ["--port", str(address.port), "--root", str(root.path)]
     begun = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "ops", "console", EMBEDDED, *options],
+        [sys.executable, "-m", "ops.web_console", str(address.port), str(root.path)],
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin", **SMALL_HEAP},

@@ -1,17 +1,24 @@
-"""Masks secrets in the results of functions and in messages."""
+"""Masks secrets in the data that commands and the console show."""
 
 from __future__ import annotations
 
 import json
 import re
-from typing import Any
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any, SupportsBytes
 
-SECRET = re.compile(
-    r"token(?!Type)|password|secret|ticket|signature|credential|authorization|policy|cookie",
+_SECRET_NAME = re.compile(
+    r"(?:^|[_-])(?:password|passwd|secret|tokens?|tickets?|credentials?|signature|otp|authorization"
+    r"|cookie|policy|api[_-]?key|private[_-]?key)(?:$|[_-])",
     re.IGNORECASE,
 )
-"""Matches the names of values that are not shown."""
-SECRET_TEXT = re.compile(
+_WORD_START = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_REFERENCE = re.compile(
+    r"[_-](?:parameter|arn|name|type|table|url|id|ttl|at|seconds)$", re.IGNORECASE
+)
+"""Names of values that only refer to a secret, such as JWT_SECRET_PARAMETER."""
+_SECRET_TEXT = re.compile(
     r"(?<=X-Amz-Signature=)[^&\s\"]+|(?<=X-Amz-Security-Token=)[^&\s\"]+"
     r"|(?<=X-Amz-Credential=)[^&\s\"]+|eyJ[\w-]+\.[\w-]+\.[\w-]+"
 )
@@ -19,18 +26,36 @@ SECRET_TEXT = re.compile(
 MASK = "***"
 
 
+def is_secret_name(name: str) -> bool:
+    """Returns True if a value with this name is secret, for example `refreshToken`."""
+    words = _WORD_START.sub("_", name)
+    return bool(_SECRET_NAME.search(words)) and not _REFERENCE.search(words)
+
+
 def masked(value: Any) -> Any:
-    """Returns a JSON value without secrets. Parses the field `body` if it contains JSON."""
-    if isinstance(value, dict):
-        return {
-            name: MASK
-            if SECRET.search(name) and item
+    """Returns a JSON value without secrets. Parses the field `body` if it contains JSON.
+
+    Converts sets to lists, numbers of DynamoDB to int or float, and bytes to their length.
+    """
+    result: Any = value
+    if isinstance(value, Mapping):
+        result = {
+            str(name): MASK
+            if item not in (None, "") and is_secret_name(str(name))
             else masked(parse_json(item) if name == "body" and isinstance(item, str) else item)
             for name, item in value.items()
         }
-    if isinstance(value, list):
-        return [masked(item) for item in value]
-    return SECRET_TEXT.sub(MASK, value) if isinstance(value, str) else value
+    elif isinstance(value, list | tuple):
+        result = [masked(item) for item in value]
+    elif isinstance(value, set | frozenset):
+        result = [masked(item) for item in sorted(value, key=str)]
+    elif isinstance(value, Decimal):
+        result = int(value) if value == value.to_integral_value() else float(value)
+    elif isinstance(value, SupportsBytes | bytearray):
+        result = f"({len(bytes(value))} bytes)"
+    elif not isinstance(value, bool | int | float | None):
+        result = _SECRET_TEXT.sub(MASK, str(value))
+    return result
 
 
 def parse_json(text: str) -> Any:

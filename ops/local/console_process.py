@@ -40,10 +40,9 @@ def start_console(root: Root) -> ConsoleAddress:
     """
     stop_console(root)
     address = ConsoleAddress(EmbeddedCloud(root).reserve_port(CONSOLE), local_token(root))
-    command = [sys.executable, "-m", "ops", "console", "local", "--port", str(address.port)]
     Processes(root).start(
         CONSOLE,
-        [*command, "--root", root.path.resolve()],
+        [sys.executable, "-m", "ops.web_console", str(address.port), root.path.resolve()],
         port=address.port,
         environment={**base_environment(root), **SMALL_HEAP},
         cwd=PROJECT,

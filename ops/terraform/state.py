@@ -11,6 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import psutil
 from botocore.exceptions import (
     BotoCoreError,
@@ -29,7 +30,28 @@ STOP_TIMEOUT = 60.0
 """Seconds to wait until an orphaned Terraform completes its operations and stores its state."""
 
 
-def _read(cloud: Cloud, key: str, version: str | None = None) -> dict[str, Any] | None:
+class _Output(msgspec.Struct):
+    value: Any
+
+
+class _Instance(msgspec.Struct):
+    attributes: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Resource(msgspec.Struct):
+    mode: str
+    type: str = ""
+    instances: list[_Instance] = []
+
+
+class _State(msgspec.Struct):
+    """The parts of a state that commands read most. A whole state takes 10 MB of memory."""
+
+    outputs: dict[str, _Output] = {}
+    resources: list[_Resource] = []
+
+
+def _read_text(cloud: Cloud, key: str, version: str | None = None) -> bytes | None:
     state = cloud.environment.state
     source = {"Bucket": state.bucket, "Key": key, **({"VersionId": version} if version else {})}
     try:
@@ -38,8 +60,18 @@ def _read(cloud: Cloud, key: str, version: str | None = None) -> dict[str, Any] 
         if error.response["Error"]["Code"] in {"NoSuchKey", "NoSuchBucket", "404"}:
             return None
         raise
-    value: dict[str, Any] = json.loads(response["Body"].read())
-    return value
+    text: bytes = response["Body"].read()
+    return text
+
+
+def _read(cloud: Cloud, key: str, version: str | None = None) -> dict[str, Any] | None:
+    text = _read_text(cloud, key, version)
+    return None if text is None else json.loads(text)
+
+
+def _read_parts(cloud: Cloud) -> _State:
+    text = _read_text(cloud, cloud.environment.state.key)
+    return msgspec.json.decode(text, type=_State) if text else _State()
 
 
 def read_state(cloud: Cloud) -> dict[str, Any] | None:
@@ -77,27 +109,24 @@ def outputs(cloud: Cloud) -> dict[str, Any]:
 
 def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
     """Returns the stack's outputs, or None if the environment has not been deployed."""
-    state = read_state(cloud)
-    if not state or not state.get("outputs"):
-        return None
-    return {name: item["value"] for name, item in state["outputs"].items()}
+    values = _read_parts(cloud).outputs
+    return {name: output.value for name, output in values.items()} or None
 
 
 def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
     """Returns the attributes of every managed resource of a type from the state."""
-    state = read_state(cloud) or {"resources": []}
     return [
-        instance["attributes"]
-        for item in state["resources"]
-        if item["mode"] == "managed" and item["type"] == kind
-        for instance in item["instances"]
+        msgspec.json.decode(instance.attributes)
+        for item in _read_parts(cloud).resources
+        if item.mode == "managed" and item.type == kind
+        for instance in item.instances
     ]
 
 
 def resource_count(cloud: Cloud) -> int:
     """Returns the number of managed resource instances in the state."""
-    state = read_state(cloud) or {"resources": []}
-    return sum(len(item["instances"]) for item in state["resources"] if item["mode"] == "managed")
+    resources = _read_parts(cloud).resources
+    return sum(len(item.instances) for item in resources if item.mode == "managed")
 
 
 def managed_addresses(cloud: Cloud) -> set[str]:

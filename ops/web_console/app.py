@@ -23,15 +23,15 @@ from starlette.staticfiles import StaticFiles
 from ops.errors import OperatorError
 from ops.inspection.invocations import invoke, list_examples
 from ops.inspection.lines import follow_lines
+from ops.inspection.masking import masked
 from ops.inspection.queues import peek, read_queues
 from ops.inspection.requests import follow_requests
 from ops.inspection.waterfall import read_waterfall
-from ops.upkeep.redrive import SUFFIX, Redrive
-from ops.web_console import buckets, changes, functions, messages, stores, tables
+from ops.upkeep.redrive import Redrive
+from ops.web_console import buckets, cache, changes, database, functions, messages, tables
 from ops.web_console.access import Guard
 from ops.web_console.confirmations import Confirmations
 from ops.web_console.live_map import LiveMap
-from ops.web_console.sensitive import hide
 from ops.web_console.source import Source
 
 STATIC = Path(__file__).parent / "static"
@@ -50,7 +50,7 @@ script.
 
 Action = Callable[[dict[str, Any]], Any]
 KEPT = (bytes, bytearray)
-"""Types that `msgspec.to_builtins` leaves unchanged, because `hide` converts them."""
+"""Types that `msgspec.to_builtins` leaves unchanged, because `masked` converts them."""
 
 
 class Console:
@@ -62,10 +62,26 @@ class Console:
         self._reports = changes.Reports(source)
         self._confirmations = Confirmations()
         self._changes: Mapping[str, tuple[Action, str]] = {
-            "invoke": (self._invoke, "Invoke {service} in {environment}"),
-            "redrive": (self._redrive, "Move the messages of {queue} back to their consumers"),
-            "event": (self._send_event, "Publish the event {type} on the bus of {environment}"),
-            "rollback": (self._roll_back, "Shift all traffic of {service} to version {to}"),
+            "invoke": (
+                lambda body: invoke(
+                    source.cloud(), body["service"], body["event"], write=source.may_write
+                ),
+                "Invoke {service} in {environment}",
+            ),
+            "redrive": (
+                lambda body: Redrive(source.cloud()).run(body["queue"]),
+                "Move the messages of {queue} back to their consumers",
+            ),
+            "event": (
+                lambda body: messages.send_event(
+                    source, body["source"], body["type"], body["detail"]
+                ),
+                "Publish the event {type} on the bus of {environment}",
+            ),
+            "rollback": (
+                lambda body: changes.roll_back(source, body["service"], body["to"]),
+                "Shift all traffic of {service} to version {to}",
+            ),
         }
         """By name of the change: the function that executes it, and the text of its
         confirmation.
@@ -77,39 +93,38 @@ class Console:
         reads: dict[str, Callable[..., Any]] = {
             "status": self._status,
             "map": self._map.values,
+            "map.svg": lambda: Response(self._map.picture(), media_type="image/svg+xml"),
             "functions": partial(functions.list_functions, source),
             "functions/{service}": partial(functions.describe_function, source),
             "functions/{service}/examples": list_examples,
-            "trace/{correlation_id}": self._trace,
+            "trace/{correlation_id}": lambda correlation_id, since="": read_waterfall(
+                source.cloud(), correlation_id, _milliseconds(since, 24 * HOUR)
+            ),
             "tables": partial(tables.list_tables, source),
             "tables/{key}": partial(tables.read_items, source),
             "buckets": partial(buckets.list_buckets, source),
             "buckets/{bucket}": partial(buckets.list_objects, source),
-            "sql": partial(stores.list_relations, source),
-            "cache": partial(stores.list_keys, source),
-            "connections": partial(stores.list_connections, source),
-            "queues": self._queues,
+            "buckets/{bucket}/preview": partial(buckets.preview, source),
+            "buckets/{bucket}/download": partial(buckets.download, source),
+            "sql": partial(database.list_relations, source),
+            "cache": partial(cache.list_keys, source),
+            "connections": partial(cache.list_connections, source),
+            "queues": lambda: read_queues(source.cloud(), source.outputs()["queues"]),
             "queues/{queue}": lambda queue: peek(source.cloud(), queue),
             "events": partial(messages.list_events, source),
             "mails": partial(messages.list_mails, source),
             "releases": partial(changes.list_releases, source),
             "reports/{name}": self._reports.get,
-        }
-        files: dict[str, Callable[..., Any]] = {
-            "map.svg": lambda: Response(self._map.picture(), media_type="image/svg+xml"),
-            "buckets/{bucket}/preview": partial(buckets.preview, source),
-            "buckets/{bucket}/download": partial(buckets.download, source),
             "review.html": self._review,
         }
         posts: dict[str, Action] = {
-            "sql": lambda body: stores.query(source, str(body["sql"])),
-            "reports": lambda body: self._reports.run(str(body["name"]), time.time()),
+            "sql": lambda body: database.query(source, str(body["sql"])),
+            "reports": lambda body: self._reports.run(body["name"], time.time()),
             **{name: partial(self._change, name) for name in self._changes},
         }
         return [
             Route("/", _index),
             *(Route(f"/api/{path}", _read(read)) for path, read in reads.items()),
-            *(Route(f"/api/{path}", _read(read)) for path, read in files.items()),
             *(Route(f"/api/{path}", _post(act), methods=["POST"]) for path, act in posts.items()),
             Route("/api/live/requests", self._live_requests),
             Route("/api/live/lines", self._live_lines),
@@ -128,16 +143,6 @@ class Console:
         if ended:
             problem = f"Not running: {', '.join(ended)}. `make up` starts them again"
         return {**status, "isLocal": source.is_local, "problem": problem}
-
-    def _trace(self, correlation_id: str, since: str = "") -> Any:
-        start = int(since) if since.isdecimal() else int(time.time() * 1000) - 24 * HOUR
-        return read_waterfall(self._source.cloud(), correlation_id, start)
-
-    def _queues(self) -> list[dict[str, Any]]:
-        return [
-            {**msgspec.to_builtins(state), "isDeadLetter": SUFFIX in state.queue}
-            for state in read_queues(self._source.cloud(), self._source.outputs()["queues"])
-        ]
 
     def _review(self) -> Response:
         page = self._reports.page("review")
@@ -160,32 +165,16 @@ class Console:
         question = text.format(**body, environment=self._source.environment)
         return {"question": question, "confirmation": self._confirmations.issue(action, body)}
 
-    def _invoke(self, body: dict[str, Any]) -> Any:
-        return invoke(
-            self._source.cloud(), body["service"], body["event"], write=self._source.may_write
-        )
-
-    def _redrive(self, body: dict[str, Any]) -> Any:
-        return Redrive(self._source.cloud()).run(body["queue"])
-
-    def _send_event(self, body: dict[str, Any]) -> Any:
-        return messages.send_event(self._source, body["source"], body["type"], body["detail"])
-
-    def _roll_back(self, body: dict[str, Any]) -> Any:
-        from ops.traffic.release import roll_back_service  # noqa: PLC0415 - takes memory
-
-        return roll_back_service(self._source.cloud(), body["service"], body["to"])
-
     async def _live_requests(self, request: Request) -> Response:
+        start = _milliseconds(request.query_params.get("since", ""), HOUR)
         return _stream(
-            lambda: follow_requests(
-                self._source.cloud(), _since(request), interval=REQUEST_INTERVAL
-            )
+            lambda: follow_requests(self._source.cloud(), start, interval=REQUEST_INTERVAL)
         )
 
     async def _live_lines(self, request: Request) -> Response:
+        start = _milliseconds(request.query_params.get("since", ""), HOUR)
         services = [name for name in request.query_params.get("services", "").split(",") if name]
-        return _stream(lambda: follow_lines(self._source.cloud(), services, _since(request)))
+        return _stream(lambda: follow_lines(self._source.cloud(), services, start))
 
 
 def create_app(source: Source, *, port: int, token: str) -> Starlette:
@@ -200,13 +189,13 @@ async def _index(_: Request) -> Response:
     return FileResponse(STATIC / "index.html")
 
 
-def _since(request: Request) -> int:
-    since = request.query_params.get("since", "")
-    return int(since) if since.isdecimal() else int(time.time() * 1000) - HOUR
+def _milliseconds(since: str, default: int) -> int:
+    """Returns a time in milliseconds since the epoch, by default `default` milliseconds ago."""
+    return int(since) if since.isdecimal() else int(time.time() * 1000) - default
 
 
 def _encode(value: Any) -> bytes:
-    return msgspec.json.encode(hide(msgspec.to_builtins(value, builtin_types=KEPT, enc_hook=str)))
+    return msgspec.json.encode(masked(msgspec.to_builtins(value, builtin_types=KEPT, enc_hook=str)))
 
 
 async def _respond(work: Callable[[], Any]) -> Response:

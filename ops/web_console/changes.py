@@ -15,11 +15,13 @@ from typing import Any
 
 from ops.errors import OperatorError
 from ops.root import PROJECT, read_json, write_json
-from ops.traffic.ledger import Ledger
+from ops.traffic.ledger import Ledger, Record
 from ops.web_console.source import Source
 
 TIMEOUT = 600
 """Maximum seconds that a command takes. A plan of an environment on AWS takes a few minutes."""
+SHOWN = 60
+"""Number of traffic shifts that the console lists."""
 DRIFT = 2
 """The exit status of `ops drift` if there is drift."""
 
@@ -104,24 +106,17 @@ class Reports:
         return self.get(name)
 
 
-def list_releases(source: Source) -> list[dict[str, Any]]:
+def list_releases(source: Source) -> list[Record]:
     """Returns the latest traffic shifts of all functions, newest first."""
     ledger = Ledger(source.cloud())
     records = [
         record for service in source.outputs()["functions"] for record in ledger.history(service, 5)
     ]
-    records.sort(key=lambda record: record.released_at, reverse=True)
-    return [
-        {
-            "service": record.service,
-            "time": record.released_at,
-            "kind": record.kind,
-            "from": record.from_version,
-            "to": record.to_version,
-            "operator": record.who,
-            "commit": record.commit,
-            "outcome": record.outcome,
-            "reason": record.reason,
-        }
-        for record in records[:60]
-    ]
+    return sorted(records, key=lambda record: record.released_at, reverse=True)[:SHOWN]
+
+
+def roll_back(source: Source, service: str, version: str) -> Any:
+    """Shifts all traffic of a function to an earlier version."""
+    from ops.traffic.release import roll_back_service  # noqa: PLC0415 - takes memory
+
+    return roll_back_service(source.cloud(), service, version)

@@ -4,22 +4,47 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from botocore.loaders import JSONFileLoader, Loader
+
+DOCUMENTATION = re.compile(rb'"documentation"\s*:\s*"(?:[^"\\]|\\.)*"')
+"""Matches the documentation, which is more than half of a description."""
+PACKED = {"shapes", "services"}
+"""The largest parts of a description: types by name, and the endpoints of each service."""
+Parts = dict[str, msgspec.Raw]
+
+
+class Packed(dict[str, Any]):
+    """A dictionary that stores its values as JSON, and decodes a value when it is first read."""
+
+    def __getitem__(self, name: str) -> Any:
+        value = super().__getitem__(name)
+        if isinstance(value, msgspec.Raw):
+            value = self[name] = msgspec.json.decode(value)
+        return value
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Returns a decoded value."""
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
 
 class ShortFiles(JSONFileLoader):
-    """Reads botocore's files without their documentation, which is more than half of their size."""
+    """Reads botocore's files without their documentation, and packs their largest parts."""
 
     def load_file(self, file_path: str) -> Any:
         """Returns the content of the file with this path and one of botocore's endings, or None."""
         for ending, read in ((".json", Path.read_bytes), (".json.gz", _unpack)):
             file = Path(file_path + ending)
             if file.is_file():
-                return json.loads(read(file), object_hook=_shorten)
+                return _decode(msgspec.Raw(DOCUMENTATION.sub(b'"documentation":""', read(file))))
         return None
 
 
@@ -27,12 +52,22 @@ def _unpack(file: Path) -> bytes:
     return gzip.decompress(file.read_bytes())
 
 
-def _shorten(value: dict[str, Any]) -> dict[str, Any]:
-    """Replaces documentation by empty texts, and shares equal names in memory."""
-    names = {key: sys.intern(item) for key, item in value.items() if isinstance(item, str)}
-    if "documentation" in names:
-        names["documentation"] = ""
-    return value | names
+def _decode(description: msgspec.Raw) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for name, part in msgspec.json.decode(description, type=Parts).items():
+        if name in PACKED:
+            parts = msgspec.json.decode(part, type=Parts)
+            result[name] = Packed({key: value.copy() for key, value in parts.items()})
+        elif name == "partitions":
+            result[name] = list(map(_decode, msgspec.json.decode(part, type=list[msgspec.Raw])))
+        else:
+            result[name] = json.loads(bytes(part), object_hook=_share)
+    return result
+
+
+def _share(value: dict[str, Any]) -> dict[str, Any]:
+    """Shares equal texts in memory."""
+    return {key: sys.intern(item) if isinstance(item, str) else item for key, item in value.items()}
 
 
 def short_loader() -> Loader:

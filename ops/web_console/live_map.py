@@ -144,7 +144,6 @@ class LiveMap:
             result[state.queue] = {
                 "visible": state.visible,
                 "inFlight": state.in_flight,
-                "isDeadLetter": SUFFIX in state.queue,
                 "oldest": int((self._clock() - age) * 1000)
                 if age
                 else self._oldest_message(state.queue, state.visible),

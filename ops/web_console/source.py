@@ -177,3 +177,19 @@ class Source:
         if key not in names:
             raise OperatorError(f"{self.environment} has no {key}: use one of {', '.join(names)}")
         return names[key]
+
+    def port(self, service: str, product: str) -> int:
+        """Returns the port of a service of the embedded cloud.
+
+        Raises:
+            OperatorError: The service is not running, or the environment is on AWS.
+        """
+        if self.embedded is None:
+            raise OperatorError(
+                f"{product} of {self.environment} is in private subnets, which this machine cannot"
+                " reach"
+            )
+        process = self.embedded.running().get(service)
+        if process is None:
+            raise OperatorError(f"The {service} is not running: start it with `make up`")
+        return process.port

@@ -9,11 +9,15 @@ from boto3.dynamodb.types import TypeDeserializer
 
 from ops.errors import OperatorError
 from ops.inspection.masking import MASK
-from ops.web_console.sensitive import PRIVATE_TABLES
 from ops.web_console.source import Source
 
 ITEMS_PER_PAGE = 50
 """Number of items that one request reads. It limits the cost of looking at a large table."""
+PRIVATE_TABLES = ("platform-authors", "platform-idempotency", "chat-tickets")
+"""Tables that contain private data: authors of anonymous posts, stored responses and tickets.
+
+The console shows only their keys.
+"""
 
 
 def list_tables(source: Source) -> list[dict[str, Any]]:

@@ -68,8 +68,8 @@ function App() {
         <a href=${`#/${key}`} title=${`Key ${number + 1}`}
           aria-current=${VIEWS[key][1] === View ? "page" : null}>${name}</a>`)}</nav>
       <p class="parts">${data.parts?.map((part) => html`
-        <span class=${part.running ? "part" : "part bad"}>
-          ${part.name}${part.running ? "" : " is not running"}</span>`)}</p>
+        <span class=${part.running && !problem ? "part" : "part bad"}>
+          ${part.name}${problem ? ": unknown" : part.running ? "" : " is not running"}</span>`)}</p>
     </header>
     <main tabindex="-1">
       <${Problem} text=${problem || data.problem} />

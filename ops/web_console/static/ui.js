@@ -180,6 +180,8 @@ export const Tabs = ({ base, names, current }) => html`<nav class="tabs" aria-la
   ${Object.entries(names).map(([key, name]) => html`<a href=${`#/${base}/${key}`}
     aria-current=${key === current ? "page" : null}>${name}</a>`)}</nav>`;
 
+export const isDeadLetter = (queue) => queue.includes("-dlq");
+
 export const link = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
 
 // Receives server-sent events, each with a list of items, and calls `onItems` with the list. Connects

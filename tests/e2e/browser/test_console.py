@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from environments.resource_names import ALIAS
-from ops.embedded.ports import choose_port
-from ops.local.console_process import console_address
-from ops.root import PROJECT, Root
+from ops.embedded.processes import Processes
+from ops.local.console_process import CONSOLE, console_address, start_console, stop_console
+from ops.root import Root
 from ops.traffic.ledger import Ledger, Record
 from tests.browser import check_accessibility
 from tests.e2e.support.api_client import Api
@@ -26,6 +25,8 @@ from tests.watched_page import ColorScheme, OpenPage, watch_pages
 
 LOADED = 30_000
 """Milliseconds that a view may take to load, or live data to arrive, on a busy machine."""
+MEMORY = 80e6
+"""Maximum bytes of the console's process in memory (resident set) after all views were opened."""
 PAGES = (
     "map",
     "requests",
@@ -48,16 +49,11 @@ PAGES = (
 @pytest.fixture(scope="module")
 def address(platform: Platform) -> Iterator[str]:
     """Yields the address of the platform's console. Starts one if the platform has none."""
-    running = console_address(Root(platform.root))
-    if running:
-        yield str(running)
-        return
-    options = ["--port", str(choose_port()), "--root", str(platform.root)]
-    command = [sys.executable, "-m", "ops", "console", "local", *options]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as console:
-        assert console.stdout
-        yield console.stdout.readline().strip()
-        console.terminate()
+    root = Root(platform.root)
+    running = console_address(root)
+    yield str(running or start_console(root))
+    if not running:
+        stop_console(root)
 
 
 @pytest.fixture
@@ -73,8 +69,8 @@ def wait_until_loaded(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "dark"), (360, "light")])
-def test_every_view_is_accessible_and_not_wider_than_the_window(
-    open_console: OpenPage, person: Person, width: int, scheme: ColorScheme
+def test_every_view_is_accessible_fits_the_window_and_takes_little_memory(
+    open_console: OpenPage, platform: Platform, person: Person, width: int, scheme: ColorScheme
 ) -> None:
     page = open_console("map", width=width, color_scheme=scheme)
     for view in PAGES:
@@ -85,6 +81,9 @@ def test_every_view_is_accessible_and_not_wider_than_the_window(
         check_accessibility(page)
         overflow = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")
         assert overflow <= 0, f"{view} is {overflow} pixels too wide"
+    console = Processes(Root(platform.root)).get(CONSOLE)
+    assert console
+    assert psutil.Process(console.pid).memory_info().rss < MEMORY
 
 
 def test_the_token_is_removed_from_the_address_bar(open_console: OpenPage) -> None:

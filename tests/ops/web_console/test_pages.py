@@ -226,6 +226,7 @@ def test_an_open_page_survives_a_restart_of_the_console(
         expect(ended).to_contain_text("`make up`")
         assert stop_console(root)
         expect(silent.first).to_be_visible()
+        expect(page.get_by_text("aws: unknown")).to_be_visible()
         assert str(start_console(root)) == started
         expect(silent).to_have_count(0)
         expect(ended).to_be_visible()

@@ -14,24 +14,24 @@ function Releases({ status }) {
   const releases = useData("releases", 15);
   const task = useTask();
   const rollBack = (item) => task.run(async () => {
-    await change("rollback", { service: item.service, to: item.from });
+    await change("rollback", { service: item.service, to: item.from_version });
     releases.reload();
-    return `${item.service} is on version ${item.from} again`;
+    return `${item.service} is on version ${item.from_version} again`;
   });
   return html`<${Problem} text=${task.problem} />
     ${task.result && html`<p class="done" role="status">${task.result}</p>`}
     <${Loaded} state=${releases} empty="Nothing was released yet.">${releases.data && html`
       <${Table} label="Releases" rows=${releases.data} columns=${{
         Function: "service",
-        Time: (item) => ago(item.time),
+        Time: (item) => ago(item.released_at),
         Kind: "kind",
-        Versions: (item) => `${item.from || "none"} → ${item.to}`,
+        Versions: (item) => `${item.from_version || "none"} → ${item.to_version}`,
         Outcome: (item) => item.reason ? `${item.outcome}: ${item.reason}` : item.outcome,
-        Operator: "operator",
+        Operator: "who",
         Commit: "commit",
-        Action: (item) => item.from && item.from !== item.to && status.mayWrite
+        Action: (item) => item.from_version && item.from_version !== item.to_version && status.mayWrite
           ? html`<button type="button" onClick=${() => rollBack(item)} disabled=${task.isRunning}
-            aria-label=${`Roll ${item.service} back to version ${item.from}`}>Roll back</button>`
+            aria-label=${`Roll ${item.service} back to version ${item.from_version}`}>Roll back</button>`
           : html`<span></span>`,
       }} />`}</${Loaded}>`;
 }

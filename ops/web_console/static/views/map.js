@@ -1,6 +1,6 @@
 // The architecture picture with live values. A click on a node opens the page of its resource.
-import { Loaded, Problem, Table, ago, html, link, milliseconds, useData, useEffect, useMemo,
-  useRef, useTask } from "../ui.js";
+import { Loaded, Problem, Table, ago, html, isDeadLetter, link, milliseconds, useData, useEffect,
+  useMemo, useRef, useTask } from "../ui.js";
 import { useRequests } from "./feed.js";
 
 const SVG = "http://www.w3.org/2000/svg";
@@ -98,7 +98,7 @@ function decorate(picture, values) {
     if (!node) continue;
     const name = page.split("/").at(-1);
     const [text, state] = page.startsWith("functions/") ? ofFunction(values.functions[name])
-      : page.startsWith("messages/queues/") ? ofQueue(values.queues[name]) : ["", ""];
+      : page.startsWith("messages/queues/") ? ofQueue(values.queues[name], name) : ["", ""];
     node.setAttribute("class", `node open ${state}`);
     node.setAttribute("role", "link");
     node.setAttribute("tabindex", "0");
@@ -127,9 +127,9 @@ function ofFunction(item) {
   return [parts.join(" · "), item.errors ? "bad" : item.throttles ? "warn" : "good"];
 }
 
-function ofQueue(item) {
+function ofQueue(item, name) {
   const count = (item?.visible ?? 0) + (item?.inFlight ?? 0);
   if (!count) return ["", ""];
   const age = item.oldest ? ` · ${ago(item.oldest)}` : "";
-  return [`${count}${age}`, item.isDeadLetter ? "bad" : "good"];
+  return [`${count}${age}`, isDeadLetter(name) ? "bad" : "good"];
 }

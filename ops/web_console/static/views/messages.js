@@ -1,5 +1,5 @@
 // Messages: queues, events of the bus, mails of Cognito, WebSocket connections.
-import { Ago, Json, Loaded, Problem, Table, Tabs, ago, change, html, link, useData, useState,
+import { Ago, Json, Loaded, Problem, Table, Tabs, ago, change, html, isDeadLetter, link, useData, useState,
   useTask } from "../ui.js";
 
 const TABS = { queues: "Queues", events: "Events", mails: "Mails", connections: "Connections" };
@@ -15,12 +15,12 @@ export function MessagesView({ path: [tab = "queues", ...path], status }) {
 
 function Queues() {
   const queues = useData("queues", 5);
-  const bad = (item) => item.isDeadLetter && item.visible > 0;
+  const bad = (item) => isDeadLetter(item.queue) && item.visible > 0;
   return html`<${Loaded} state=${queues}>${queues.data && html`
     <${Table} label="Queues" rows=${[...queues.data].sort((one, other) => bad(other) - bad(one))}
       columns=${{
         Queue: (item) => html`<a href=${link("messages", "queues", item.queue)}>${item.queue}</a>`,
-        Kind: (item) => item.isDeadLetter ? "dead letters" : "work",
+        Kind: (item) => isDeadLetter(item.queue) ? "dead letters" : "work",
         Waiting: (item) => html`<span class=${bad(item) ? "chip bad" : ""}>${item.visible}</span>`,
         "In flight": "in_flight",
         Delayed: "delayed",
@@ -28,7 +28,7 @@ function Queues() {
 }
 
 function Queue({ name, status }) {
-  const [isOpen, setOpen] = useState(name.includes("-dlq"));
+  const [isOpen, setOpen] = useState(isDeadLetter(name));
   const state = useData(isOpen ? `queues/${encodeURIComponent(name)}` : null);
   const task = useTask();
   const redrive = () => task.run(async () => {
@@ -42,7 +42,7 @@ function Queue({ name, status }) {
       <button type="button" onClick=${() => setOpen(true)}>Read the messages</button>`}
     ${isOpen && html`<div class="row">
       <button type="button" onClick=${state.reload}>Refresh</button>
-      ${name.includes("-dlq") && html`<button type="button" class="primary" onClick=${redrive}
+      ${isDeadLetter(name) && html`<button type="button" class="primary" onClick=${redrive}
         disabled=${task.isRunning || !status.mayWrite}>
         ${task.isRunning ? "Redriving…" : "Redrive"}</button>`}</div>`}
     <${Problem} text=${task.problem} />
