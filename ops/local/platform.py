@@ -45,6 +45,9 @@ from ops.traffic.ledger import Ledger, Lock
 from ops.traffic.release import Releaser
 from ops.upkeep.secrets import Secrets, supply_provider_keys
 
+FREE_DISK_DURING_APPLY = 64 * 1024**2
+"""Bytes. The embedded AWS rejects changes if it cannot reserve 32 MiB for its saves."""
+
 
 @dataclass(frozen=True)
 class StartedPlatform:
@@ -245,12 +248,20 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
             MARKER: str(root.path.resolve()),
         },
         _log(root),
-        guard=lambda: (
-            None
-            if embedded.is_aws_running()
-            else "The embedded AWS stopped during the apply: run the same command again"
-        ),
+        guard=lambda: find_obstacle(root, embedded.is_aws_running),
     )
+
+
+def find_obstacle(root: Root, is_aws_running: Callable[[], bool]) -> str | None:
+    """Returns the reason why an apply in progress cannot succeed, or None.
+
+    On a full disk, the embedded AWS rejects all changes, and Terraform would retry for minutes.
+    """
+    if not is_aws_running():
+        return "The embedded AWS stopped during the apply: run the same command again"
+    if shutil.disk_usage(root.path).free < FREE_DISK_DURING_APPLY:
+        return f"The disk of {root} is full: free some space and run the same command again"
+    return None
 
 
 def _state_copy(root: Root) -> Path:

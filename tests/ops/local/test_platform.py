@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +13,7 @@ from environments import load_environment
 from ops.cloud import Cloud
 from ops.deployment.migrations import Migrated
 from ops.errors import OperatorError
-from ops.local.platform import Steps, changing_platform, complete
+from ops.local.platform import Steps, changing_platform, complete, find_obstacle
 from ops.root import Root, read_json, write_json
 
 OUTPUTS = {
@@ -95,3 +97,24 @@ def test_platform_json_of_the_previous_run_is_deleted_first(root: Root) -> None:
     write_json(root.platform_file, {})
     with changing_platform(root):
         assert not root.platform_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("is_running", "free", "reason"),
+    [
+        (True, 2**30, None),
+        (False, 2**30, "The embedded AWS stopped"),
+        # The embedded AWS frees its reserve of 32 MiB on a full disk.
+        (True, 33 * 2**20, "The disk of .* is full: free some space and run the same command"),
+    ],
+)
+def test_an_apply_that_cannot_succeed_is_stopped(
+    root: Root,
+    monkeypatch: pytest.MonkeyPatch,
+    is_running: bool,
+    free: int,
+    reason: str | None,
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    found = find_obstacle(root, lambda: is_running)
+    assert found is None if reason is None else re.match(reason, found or "")
