@@ -15,7 +15,7 @@ from websockets.exceptions import WebSocketException
 from bench.load.mix import EMPTY_FUNCTION, SESSION
 from bench.load.report import THROTTLED
 from bench.load.runner import Attempt, RefusedError
-from bench.load.world import LISTING, PICTURE, THUMBS_UP, WORDS, World
+from bench.load.world import LISTING, PICTURE, THUMBS_UP, WORDS, World, fetch_no_messages
 from bench.scenarios import PNG
 from ops.capacity.traffic import TICKET
 from tests.chat_client import ChatClient, ChatError, GatewayError
@@ -296,10 +296,7 @@ class Requests:
         async def address() -> str:
             return f"{world.platform.ws_url}?ticket={ticket}"
 
-        async def fetch(_room: str, _after: int) -> list[dict[str, Any]]:
-            return []
-
-        client = ChatClient(address, fetch)
+        client = ChatClient(address, fetch_no_messages)
         with attempt.step("frame connect"):
             await _accepted(client.open())
         try:
