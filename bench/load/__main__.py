@@ -160,7 +160,8 @@ async def _run(
             loop.remove_signal_handler(number)
     if measured.is_interrupted:
         report("Interrupted: deleting what the load created")
-    await world.disconnect()
+    for error in await world.disconnect():
+        report(f"A connection failed: {error!r}")
     return measured
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -132,9 +133,12 @@ class World:
             for room in self.rooms_of(user):
                 await client.join(room.room_id)
 
-    async def disconnect(self) -> None:
-        for client in self.clients.values():
-            await client.close()
+    async def disconnect(self) -> list[BaseException]:
+        """Closes all connections. Returns the errors of those that failed."""
+        closed = await asyncio.gather(
+            *(client.close() for client in self.clients.values()), return_exceptions=True
+        )
+        return [error for error in closed if error]
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from random import Random
+from typing import Any
 
 import pytest
 import urllib3
@@ -24,6 +25,7 @@ from bench.load.report import ALL, THROTTLED, Row, document, summarize, table
 from bench.load.requests import PLAIN, PREPARED
 from bench.load.runner import UNFINISHED, Attempt, Measured, Sample, run
 from bench.load.schedule import Arrival, Phase, plan_arrivals, plan_phases
+from bench.load.world import World
 from ops.capacity.model import load_model
 
 INTERVAL = 0.02
@@ -250,3 +252,24 @@ def test_the_load_can_send_every_request_of_the_mix() -> None:
     routes -= {EMPTY_FUNCTION, SESSION}
     assert routes <= PREPARED.keys() | PLAIN.keys()
     assert not PREPARED.keys() & PLAIN.keys()
+
+
+def test_the_errors_of_connections_do_not_discard_what_was_measured() -> None:
+    closed = []
+
+    class Connection:
+        def __init__(self, error: Exception | None) -> None:
+            self.error = error
+
+        async def close(self) -> None:
+            closed.append(self)
+            if self.error:
+                raise self.error
+
+    unused: Any = None
+    world = World(unused, unused, [], SEEDED)
+    error = ValueError("a frame without JSON")
+    connections: Any = {"ann": Connection(error), "bob": Connection(None)}
+    world.clients = connections
+    assert asyncio.run(world.disconnect()) == [error]
+    assert len(closed) == 2
