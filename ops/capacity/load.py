@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from ops.capacity.calls import PER_LISTENER, Row
 from ops.capacity.model import Model, Times
+from ops.capacity.processor import Processor, load_processor
 from ops.capacity.quotas import Quotas
 from ops.capacity.stack import Stack
 from ops.capacity.traffic import (
@@ -77,10 +78,22 @@ def function_of(name: str) -> str:
 
 
 class Loads:
-    """Computes loads of one environment."""
+    """Computes loads of one environment.
 
-    def __init__(self, model: Model, rows: Mapping[str, Row], stack: Stack, quotas: Quotas) -> None:
+    Args:
+        processor: The measured CPU times. None for those of processor.yml.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        rows: Mapping[str, Row],
+        stack: Stack,
+        quotas: Quotas,
+        processor: Processor | None = None,
+    ) -> None:
         self._model, self._rows, self._stack = model, rows, stack
+        self._measured_ms = (processor or load_processor()).requests
         self._mb_per_core = quotas.value("lambda.mb_per_core")
 
     def cores(self, function: str) -> float:
@@ -95,13 +108,22 @@ class Loads:
         row = row or self._rows[name]
         times = self._model.times
         calls = {call: count for call, count in row.calls.items() if call != POST}
-        cpu = times.handler_ms.value + sum(calls.values()) * times.call_cpu_ms.value
+        cpu = self._cpu_ms(name, row) * times.cpu_factor.value
         waiting = sum(count * _latency(call, times) for call, count in calls.items())
         waiting += row.cache * times.cache_ms.value + row.statements * times.statement_ms.value
         if name.startswith("POST /v1/ai/") and name.endswith(_MODEL_CALLS):
             waiting += times.language_model_ms.value
         seconds = (cpu / self.cores(function_of(name)) + waiting) / 1000
         return seconds + self.posting(function_of(name), row.calls.get(POST, 0))
+
+    def _cpu_ms(self, name: str, row: Row) -> float:
+        """Returns the CPU time of a request without its posts, in milliseconds."""
+        times, posts = self._model.times, row.calls.get(POST, 0)
+        measured = self._measured_ms.get(name)
+        if measured is not None:
+            return max(0.0, measured - posts * times.post_ms.value)
+        calls = sum(row.calls.values()) - posts
+        return times.handler_ms.value + calls * times.call_cpu_ms.value
 
     def posting(self, function: str, posts: float) -> float:
         """Returns the seconds that a function takes to send a frame to this number of
@@ -110,7 +132,7 @@ class Loads:
         if posts <= 0:
             return 0.0
         times = self._model.times
-        cpu = posts * times.post_ms.value / self.cores(function)
+        cpu = posts * times.post_ms.value * times.cpu_factor.value / self.cores(function)
         round_trips = math.ceil(posts / POSTS) * times.post_round_trip_ms.value
         return max(cpu, round_trips) / 1000
 

@@ -14,14 +14,19 @@ from ops.capacity.calls import Row
 from ops.capacity.forecast import Forecast
 from ops.capacity.load import Loads, function_of
 from ops.capacity.month import SECONDS
+from ops.capacity.processor import load_processor
 from ops.capacity.quotas import Quotas
 from ops.capacity.traffic import MESSAGES, Traffic
 from ops.cost.prices import Prices
 
-SIZES = (256, 384, 512, 768, 1024, 1536, 1769)
-"""Memory sizes to compare, in MB. With less than 256, the functions' imports leave little
-memory.
+SIZES = (128, 192, 256, 384, 512, 768, 1024, 1536, 1769)
+"""Memory sizes to compare, in MB. From 1,769 MB, a function has a whole core, and Python uses only
+one.
 """
+RESERVE = 1.5
+"""A function's memory size as a multiple of its measured memory, at least."""
+UNMEASURED_MB = 128.0
+"""The memory of a function whose memory was not measured."""
 PERCENTILE = 0.99
 MB_PER_GB = 1024
 
@@ -64,6 +69,7 @@ def choose(
     stack, model = forecast.stack, forecast.model
     traffic = forecast.point(users).peak.traffic
     price = prices.prices["lambda.duration.arm64"]
+    used_mb = load_processor().memory_mb
 
     def size(name: str, memory: float) -> Size:
         function = replace(stack.functions[name], memory_mb=memory)
@@ -76,7 +82,12 @@ def choose(
     for name, function in stack.functions.items():
         if not list(_durations(forecast.loads, traffic, name)):
             continue
-        allowed = [found for m in SIZES if (found := size(name, m)).p99_ms <= target_ms]
+        allowed = [
+            found
+            for memory in SIZES
+            if memory >= RESERVE * used_mb.get(name, UNMEASURED_MB)
+            and (found := size(name, memory)).p99_ms <= target_ms
+        ]
         cheapest = min(allowed, key=lambda found: found.usd, default=None)
         yield Choice(size(name, function.memory_mb), cheapest)
 

@@ -74,8 +74,13 @@ class Outage(Strict):
 
 
 class Times(Strict):
-    """Milliseconds that requests take: CPU time (the first three fields), and waiting."""
+    """Milliseconds that requests take: CPU time (the first three fields), and waiting.
 
+    `handler_ms` and `call_cpu_ms` apply to requests that processor.yml does not contain.
+    `cpu_factor` is the CPU time on Lambda relative to that on the machine that measured.
+    """
+
+    cpu_factor: Positive
     handler_ms: Number
     post_ms: Number
     call_cpu_ms: Number

@@ -6,14 +6,17 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
 
 from ops.capacity.calls import load_rows
 from ops.capacity.forecast import STEPS_PER_DECADE
+from ops.capacity.load import POST, Loads
 from ops.capacity.model import load_model
 from ops.capacity.month import month_usage
+from ops.capacity.processor import Measurement, Processor, load_processor
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import Table
 from ops.capacity.traffic import (
@@ -67,11 +70,48 @@ def test_units_and_executions_are_computed_from_the_rows_of_calls_yml() -> None:
     peak = forecast.point(USERS).peak
     lists = rows["GET /v1/posts"].units["post-counters reads"]
     assert peak.units["post-counters reads"] >= 24 * lists
-    row = rows["GET /v1/posts"]
-    cores = 512 / 1769
-    calls = sum(row.calls.values())
+
+
+PROCESSOR = Processor(
+    measured=Measurement(
+        date=date(2026, 1, 1), repetitions=1, processor="a processor", load_average=0
+    ),
+    requests={"GET /v1/posts": 7.5, "frame send_message": 9.0},
+    memory_mb={},
+)
+
+
+def test_a_duration_is_cpu_time_on_a_share_of_a_core_and_waiting() -> None:
+    rows, cores = load_rows(), 512 / 1769
+    loads = Loads(load_model(), rows, make_stack(), load_quotas(), PROCESSOR)
+    calls = sum(rows["GET /v1/posts"].calls.values())
+    assert loads.duration("GET /v1/posts") == pytest.approx((7.5 / cores + calls * 6) / 1000)
+    # Without a measurement, each AWS call and the handler take the model's CPU times.
+    calls = sum(rows["GET /v1/posts/{postId}"].calls.values())
     seconds = ((0.6 + calls * 1.15) / cores + calls * 6) / 1000
-    assert forecast.loads.duration("GET /v1/posts") == pytest.approx(seconds)
+    assert loads.duration("GET /v1/posts/{postId}") == pytest.approx(seconds)
+
+
+def test_measured_cpu_time_contains_the_posts_of_a_message() -> None:
+    row = load_rows()["frame send_message"]
+    posts = row.calls[POST]
+    model, cores = load_model(), 1024 / 1769
+    loads = Loads(model, load_rows(), make_stack(), load_quotas(), PROCESSOR)
+    calls = sum(row.calls.values()) - posts
+    waiting = calls * 6 + row.cache * 1
+    seconds = ((9.0 - posts * 0.65) / cores + waiting + 15) / 1000
+    assert loads.duration("frame send_message") == pytest.approx(seconds)
+
+
+def test_every_request_of_the_model_has_a_measured_cpu_time() -> None:
+    """Except those to language models, and the delivery of queued frames."""
+    traffic = peak_traffic(load_model(), load_rows(), 1e6, Design(300))
+    missing = {
+        name
+        for name in traffic.rates.keys() - load_processor().requests.keys()
+        if not name.startswith("POST /v1/ai/")
+    }
+    assert missing == {DELIVER}, "run `python -m bench.processor_time`"
 
 
 def test_a_message_causes_a_frame_and_two_reads_for_each_listener() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ops.capacity.calls import load_rows
-from ops.capacity.memory import Choice, _percentile, choose
+from ops.capacity.memory import RESERVE, Choice, _percentile, choose
+from ops.capacity.processor import load_processor
 from ops.capacity.quotas import load_quotas
 from ops.cost.prices import load_prices
 from tests.ops.capacity.stacks import make_forecast
@@ -50,6 +51,15 @@ def test_less_memory_is_slower_and_cheaper() -> None:
     assert found.cheapest is not None
     assert found.cheapest.p99_ms > found.now.p99_ms
     assert found.cheapest.usd < found.now.usd
+
+
+def test_a_size_leaves_a_reserve_above_the_measured_memory() -> None:
+    used = load_processor().memory_mb
+    sizes = {name: choice.cheapest for name, choice in choices(1e6).items()}
+    assert sizes.keys() - used.keys() == set()
+    for name, size in sizes.items():
+        assert size is not None
+        assert size.memory_mb >= RESERVE * used[name]
 
 
 def test_the_percentile_weights_each_duration_by_its_number_of_requests() -> None:
