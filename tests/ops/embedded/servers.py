@@ -6,13 +6,16 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
+import pytest
 from botocore.config import Config
 
+from bench.chaos.machine import small_disk
 from ops.embedded.certificates import Certificates
 from ops.embedded.ports import LOOPBACK, PLAIN_AWS, choose_port, ports_file
 from ops.embedded.processes import Process, Processes
@@ -77,3 +80,38 @@ def running_server(script: Path = SERVER) -> Iterator[Server]:
     finally:
         server.processes.stop(server.process)
         shutil.rmtree(root.path)
+
+
+BALLAST = "ballast"
+"""Name of the file that fills a disk."""
+
+
+@contextmanager
+def running_small_server(directory: Path) -> Iterator[Server]:
+    """Starts a server whose directory is a disk of 100 MiB. Skips the test if that is impossible.
+
+    The root is prepared without the check for 2 GiB of free space.
+    """
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    with small_disk(directory, 100 * 1024**2):
+        root = Root(directory)
+        root.logs.mkdir()
+        server = Server(root)
+        server.start()
+        try:
+            yield server
+        finally:
+            (directory / BALLAST).unlink(missing_ok=True)
+            server.processes.stop(server.process)
+
+
+def fill_disk(server: Server, *, free: int) -> Path:
+    """Writes a file that leaves `free` bytes on the server's disk, and returns its path."""
+    file = server.root.path / BALLAST
+    size = psutil.disk_usage(str(server.root.path)).free - free
+    # The server writes meanwhile, so the disk may be full before the last byte.
+    with suppress(OSError), file.open("wb", buffering=0) as ballast:
+        for _ in range(size // 4096):
+            ballast.write(bytes(4096))
+    return file

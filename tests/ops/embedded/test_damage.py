@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from bench.chaos.machine import small_disk
 from ops.embedded import EmbeddedCloud
 from ops.errors import OperatorError
 from ops.root import Root
-from tests.ops.embedded.servers import Server, running_server
+from tests.ops.embedded.servers import Server, fill_disk, running_server, running_small_server
 from tests.ops.embedded.test_durability import SAVE_SECONDS, create_table, ids
 from tests.waiting import wait_for
 
@@ -28,10 +25,6 @@ def server() -> Iterator[Server]:
     """Returns a running server. Each test uses different names, and restarts it after a kill."""
     with running_server() as result:
         yield result
-
-
-BALLAST = "ballast"
-"""Name of the file that fills a disk."""
 
 
 def write(server: Server, table: str, id_: str) -> None:
@@ -138,30 +131,8 @@ def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> No
 @pytest.fixture
 def small_server(tmp_path: Path) -> Iterator[Server]:
     """Returns a running server whose directory is a disk of 100 MiB."""
-    if os.geteuid() != 0:
-        pytest.skip("only root can mount a small disk")
-    with small_disk(tmp_path, 100 * 1024**2):
-        # The root is prepared without the check for 2 GiB of free space.
-        root = Root(tmp_path)
-        root.logs.mkdir()
-        result = Server(root)
-        result.start()
-        try:
-            yield result
-        finally:
-            (tmp_path / BALLAST).unlink(missing_ok=True)
-            result.processes.stop(result.process)
-
-
-def fill_disk(server: Server, *, free: int) -> Path:
-    """Writes a file that leaves `free` bytes on the server's disk, and returns its path."""
-    file = server.root.path / BALLAST
-    size = psutil.disk_usage(str(server.root.path)).free - free
-    # The server writes meanwhile, so the disk may be full before the last byte.
-    with suppress(OSError), file.open("wb", buffering=0) as ballast:
-        for _ in range(size // 4096):
-            ballast.write(bytes(4096))
-    return file
+    with running_small_server(tmp_path) as result:
+        yield result
 
 
 def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -77,6 +77,15 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture
 def stack(server: Server) -> Terraform:
+    return create_stack(server, RESOURCES)
+
+
+def create_stack(
+    server: Server,
+    resources: dict[str, dict[str, Any]],
+    guard: Callable[[], str | None] = lambda: None,
+) -> Terraform:
+    """Writes and initializes a stack whose state is a local file."""
     directory = server.root.cdktf_out / "stacks" / "local"
     directory.mkdir(parents=True)
     endpoint = f"https://127.0.0.1:{server.port}"
@@ -88,7 +97,7 @@ def stack(server: Server) -> Terraform:
                 "required_providers": {"aws": {"source": "hashicorp/aws", "version": "5.100.0"}}
             },
             "provider": {"aws": [provider]},
-            "resource": RESOURCES,
+            "resource": resources,
         },
     )
     variables = {
@@ -99,7 +108,7 @@ def stack(server: Server) -> Terraform:
         "AWS_ACCESS_KEY_ID": ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
     }
-    result = Terraform(terraform(server.root), directory, variables, log(server))
+    result = Terraform(terraform(server.root), directory, variables, log(server), guard)
     result.init()
     return result
 
