@@ -136,10 +136,21 @@ def test_the_result_of_an_invocation_shows_no_token(platform: Platform) -> None:
     assert (body["accessToken"], body["expiresIn"]) == ("***", 3600)
 
 
+def test_the_command_invoke_prints_the_invocation_as_json(platform: Platform) -> None:
+    output = run_ops(
+        platform.root, "invoke", "local", "auth", "--example", "POST /v1/auth/anonymous", "--json"
+    )
+    invocation = json.loads(output)
+    assert invocation["result"]["statusCode"] == 201
+    assert invocation["result"]["body"]["accessToken"] == "***"
+    assert (invocation["service"], invocation["error"]) == ("auth", None)
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
 def test_tail_prints_all_services_until_it_is_interrupted(
-    platform: Platform, api: Api, correlation_id: str
+    platform: Platform, api: Api, correlation_id: str, options: tuple[str, ...]
 ) -> None:
-    command = [sys.executable, "-m", "ops", "tail", "local", "--since", "1m"]
+    command = [sys.executable, "-m", "ops", "tail", "local", "--since", "1m", *options]
     process = subprocess.Popen(
         [*command, "--root", str(platform.root)],
         cwd=PROJECT,
@@ -153,7 +164,7 @@ def test_tail_prints_all_services_until_it_is_interrupted(
         assert process.stdout
         services = set()
         for line in process.stdout:
-            services.add(line.split()[0])
+            services.add(json.loads(line)["service"] if options else line.split()[0])
             assert "\x1b[" not in line
             if services >= {"auth", "gateway"}:
                 break
