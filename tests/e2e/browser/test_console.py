@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 
@@ -14,7 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 from environments.resource_names import ALIAS
 from ops.embedded.processes import Processes
 from ops.local.console_process import CONSOLE, console_address, start_console, stop_console
-from ops.root import Root
+from ops.root import PROJECT, Root
 from ops.traffic.ledger import Ledger, Record
 from tests.browser import check_accessibility
 from tests.e2e.support.api_client import Api
@@ -27,6 +29,8 @@ LOADED = 30_000
 """Milliseconds that a view may take to load, or live data to arrive, on a busy machine."""
 MEMORY = 80e6
 """Maximum bytes of the console's process in memory (resident set) after all views were opened."""
+REPORT = 300_000
+"""Milliseconds that a command such as `ops drift` may take on a busy machine."""
 PAGES = (
     "map",
     "requests",
@@ -278,3 +282,59 @@ def test_sql_statements_can_read_but_not_write(open_console: OpenPage) -> None:
     run.click()
     expect(page.get_by_role("status").first).to_contain_text("200 rows", timeout=LOADED)
     expect(page.get_by_role("status").first).to_contain_text("there are more")
+
+
+@pytest.mark.nightly
+@pytest.mark.exclusive
+def test_review_drift_and_cost_are_the_results_of_the_commands(
+    open_console: OpenPage, platform: Platform
+) -> None:
+    sqs = platform.aws("sqs")
+    name = platform.outputs["queues"]["relay-retries-dlq"]
+    url = sqs.get_queue_url(QueueName=name)["QueueUrl"]
+    page = open_console("changes/review")
+    run = page.get_by_role("button", name=re.compile("Run"))
+    run.click()
+    report = page.frame_locator("iframe")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("local", timeout=REPORT)
+    expect(report.get_by_role("heading", name="Cost")).to_be_visible()
+
+    page.get_by_role("link", name="Drift").click()
+    drift = page.get_by_role("row").filter(has_text="aws_sqs_queue").filter(has_text="tags")
+    sqs.tag_queue(QueueUrl=url, Tags={"changed-by": "console-test"})
+    run.click()
+    expect(drift).to_have_count(1, timeout=REPORT)
+    sqs.untag_queue(QueueUrl=url, TagKeys=["changed-by"])
+    run.click()
+    expect(drift).to_have_count(0, timeout=REPORT)
+
+    page.get_by_role("link", name="Cost").click()
+    run.click()
+    chat = page.get_by_role("row").filter(has=page.get_by_role("cell", name="chat", exact=True))
+    expect(chat).to_contain_text(re.compile(r"\$[1-9]|\$0\.[0-9]*[1-9]"), timeout=REPORT)
+
+
+@pytest.mark.nightly
+@pytest.mark.exclusive
+def test_an_open_page_shows_that_the_platform_is_down_and_continues_after_make_up(
+    open_console: OpenPage, platform: Platform
+) -> None:
+    page = open_console("requests")
+    wait_until_loaded(page)
+    page.evaluate("() => { window.wasNotReloaded = true; }")
+    ended = page.locator(".part.bad")
+    silent = page.get_by_text("The console does not respond: start it with `make up`.")
+    expect(ended).to_have_count(0)
+    for command in ("down", "up"):
+        arguments = [command, "--root", str(platform.root)]
+        subprocess.run([sys.executable, "-m", "ops", *arguments], cwd=PROJECT, check=True)
+        if command == "down":
+            expect(silent.first).to_be_visible(timeout=LOADED)
+            expect(ended).to_have_count(5)
+    expect(silent).to_have_count(0, timeout=LOADED)
+    expect(ended).to_have_count(0, timeout=LOADED)
+    correlation_id = uuid.uuid4().hex
+    Api(platform.api_url).get("/v1/posts", headers={"X-Correlation-Id": correlation_id})
+    page.get_by_label("Search").fill(correlation_id)
+    expect(page.locator(".rows a")).to_have_count(1, timeout=LOADED)
+    assert page.evaluate("() => window.wasNotReloaded")
