@@ -27,6 +27,7 @@ from ops.inspection.masking import masked
 from ops.inspection.queues import peek, read_queues
 from ops.inspection.requests import follow_requests
 from ops.inspection.waterfall import read_waterfall
+from ops.review.report import script_source
 from ops.upkeep.redrive import Redrive
 from ops.web_console import buckets, cache, changes, database, functions, messages, tables
 from ops.web_console.access import Guard
@@ -42,10 +43,11 @@ HOUR = 3600_000
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
 """Errors of AWS or the platform. The page shows them next to the data that it could load."""
 REPORT_POLICY = (
-    "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
+    f"sandbox allow-scripts; default-src 'none'; script-src {script_source()};"
+    " style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"
 )
-"""The Content-Security-Policy of the review's page, which contains inline styles and runs no
-script.
+"""The Content-Security-Policy of the review's page. It allows inline styles and the page's own
+script, which has no access to the console because of the sandbox.
 """
 
 Action = Callable[[dict[str, Any]], Any]

@@ -334,7 +334,7 @@ def test_an_open_page_shows_that_the_platform_is_down_and_continues_after_make_u
     expect(silent).to_have_count(0, timeout=LOADED)
     expect(ended).to_have_count(0, timeout=LOADED)
     correlation_id = uuid.uuid4().hex
-    Api(platform.api_url).get("/v1/posts", headers={"X-Correlation-Id": correlation_id})
+    Api(platform.api_url).get("/health", headers={"X-Correlation-Id": correlation_id}).expect(200)
     page.get_by_label("Search").fill(correlation_id)
     expect(page.locator(".rows a")).to_have_count(1, timeout=LOADED)
     assert page.evaluate("() => window.wasNotReloaded")

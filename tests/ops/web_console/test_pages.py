@@ -20,12 +20,16 @@ from playwright.sync_api import Browser, Page, Route, expect
 from ops.cloud import Cloud
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.local.console_process import start_console, stop_console
+from ops.review.report.html import review_html
+from ops.review.review import review
 from ops.root import Root
+from ops.terraform.plan import read_plan
 from ops.web_console import changes
 from ops.web_console.app import create_app
 from ops.web_console.live_map import LiveMap
 from ops.web_console.source import ConsoleCloud, Source
 from tests.browser import PATIENCE, open_browser
+from tests.ops.review.documents import document, item
 from tests.ops.web_console.client import TOKEN
 from tests.ops.web_console.conftest import is_serving
 from tests.waiting import wait_for
@@ -149,6 +153,7 @@ def test_a_view_recovers_by_itself_after_a_problem(open_console: OpenPage) -> No
     expect(page.get_by_text("it ended")).to_have_count(0)
 
 
+PLAN = document(item("aws_sqs_queue", "work", {"tags": {}}, {"tags": {"Team": "a"}}))
 RESULTS = {
     "review": (0, ""),
     "drift": (2, [{"kind": "changed", "address": "aws_sqs_queue.work", "attributes": ["tags"]}]),
@@ -171,7 +176,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def run(command: Sequence[str], **_: object) -> CompletedProcess[str]:
         if "--output" in command:
-            Path(command[-1]).write_text("<h1>No changes</h1>")
+            Path(command[-1]).write_text(review_html(review(read_plan(PLAN), "local"), None))
         status, value = results[command[3]]
         return CompletedProcess(list(command), status, json.dumps(value), "no lock\n")
 
@@ -185,7 +190,10 @@ def test_reports_run_on_request_and_are_kept(
     page = open_console("changes/review")
     expect(page.get_by_text("read-only")).to_be_visible()
     page.get_by_role("button", name="Run").click()
-    expect(page.frame_locator("iframe").get_by_role("heading", name="No changes")).to_be_visible()
+    report = page.frame_locator("iframe")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("local")
+    # The script of the page shows the form.
+    expect(report.get_by_role("form", name="Filter the changes")).to_be_visible()
     show(page, "changes/drift")
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.get_by_role("row", name="changed aws_sqs_queue.work tags")).to_be_visible()

@@ -54,7 +54,7 @@ function Report({ name }) {
       ${isRunning ? "Running…" : time ? "Run again" : "Run"}</button>
       ${time && html`<span class="quiet">last run <${Ago} time=${time * 1000} /></span>`}</div>
     <${Problem} text=${task.problem || state.problem} />
-    ${time && name === "review" && html`<iframe key=${time} class="report" sandbox=""
+    ${time && name === "review" && html`<iframe key=${time} class="report" sandbox="allow-scripts"
       src="/api/review.html" title="Review of the plan"></iframe>`}
     ${time && name === "drift" && (value.length === 0 ? html`<p class="done">No drift.</p>`
       : html`<${Table} label="Drift" rows=${value} columns=${{ Kind: "kind", Resource: "address",
