@@ -18,11 +18,18 @@ from tests.terraform import plan, run
 
 def assert_no_differences(result: dict[str, Any]) -> None:
     """Fails if a plan, or the review of it, contains changes."""
-    assert not [
-        (item["address"], item["change"])
-        for item in result["resource_changes"]
-        if item["change"]["actions"] != ["no-op"]
-    ]
+    changes = {item["address"]: item["change"] for item in result["resource_changes"]}
+    assert {
+        address: {
+            name: (change["before"].get(name), value)
+            for name, value in change["after"].items()
+            if change["before"].get(name) != value
+        }
+        if change["actions"] == ["update"]
+        else change["actions"]
+        for address, change in changes.items()
+        if change["actions"] != ["no-op"]
+    } == {}
     reviewed = review(read_plan(result), "local")
     assert (reviewed.changes, reviewed.plan.drifted, reviewed.plan.outputs) == ((), (), ())
     assert (reviewed.verdict, reviewed.summary) == (Verdict.SAFE, "nothing changes")
