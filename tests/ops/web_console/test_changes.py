@@ -8,6 +8,7 @@ import pytest
 from ops.cloud import Cloud
 from ops.root import Root
 from ops.web_console.confirmations import VALID, Confirmations
+from ops.web_console.source import Source
 from tests.ops.web_console.conftest import OUTPUTS, open_console, retaining
 
 QUEUES = OUTPUTS["queues"]
@@ -67,6 +68,16 @@ def test_a_confirmation_expires() -> None:
     key = confirmations.issue("redrive", BODY)
     now[0] = VALID
     assert not confirmations.use(key, "redrive", BODY)
+
+
+@pytest.mark.parametrize("keeps_data", [False, True])
+def test_the_local_environment_is_read_only_if_it_keeps_its_data(
+    deployed: Cloud, root: Root, monkeypatch: pytest.MonkeyPatch, keeps_data: bool
+) -> None:
+    monkeypatch.setattr(Source, "embedded", None)  # no platform needs to run
+    cloud = retaining(deployed) if keeps_data else deployed
+    assert Source("local", root, connect=lambda *_: cloud).may_write is not keeps_data
+    assert Source("local", root, write=True, connect=lambda *_: cloud).may_write
 
 
 @pytest.mark.parametrize("keeps_data", [False, True])
