@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import time
 from collections.abc import Callable
 from threading import Lock
@@ -303,6 +304,58 @@ def store_auto_pause() -> None:
 
     rds._serverlessv2_from_params = read_with_pause
     rds._serverlessv2_xml = render_with_pause
+
+
+def know_every_zone() -> None:
+    """Places subnets in the zones d to f too. ministack would place them in the zone a."""
+
+    def find_zone(zone_id: str | None) -> str | None:
+        names = (f"{ec2.get_region()}{letter}" for letter in "abcdef")
+        return next((name for name in names if ec2._az_id_for_zone_name(name) == zone_id), None)
+
+    ec2._zone_name_for_az_id = find_zone
+
+
+def store_interface_endpoints() -> None:
+    """Stores security groups and private DNS of VPC endpoints, which ministack drops."""
+    create, modify, render = (
+        ec2._create_vpc_endpoint,
+        ec2._modify_vpc_endpoint,
+        ec2._vpce_fields_xml,
+    )
+    groups, private_dns = "SecurityGroupIds", "PrivateDnsEnabled"
+
+    def create_completely(parameters: Any) -> Any:
+        response = create(parameters)
+        [id_] = re.findall(b"<vpcEndpointId>(.*?)<", response[2])
+        endpoint = ec2._vpc_endpoints[id_.decode()]
+        endpoint[groups] = ec2._parse_member_list(parameters, "SecurityGroupId")
+        endpoint[private_dns] = ec2._p(parameters, private_dns) or "false"
+        body = render_completely(endpoint, tag="vpcEndpoint")
+        return ec2._xml(response[0], "CreateVpcEndpointResponse", body)
+
+    def modify_completely(parameters: Any) -> Any:
+        response = modify(parameters)
+        if response[0] == 200:
+            endpoint = ec2._vpc_endpoints[ec2._p(parameters, "VpcEndpointId")]
+            removed = ec2._parse_member_list(parameters, "RemoveSecurityGroupId")
+            kept = [group for group in endpoint.get(groups, []) if group not in removed]
+            endpoint[groups] = kept + ec2._parse_member_list(parameters, "AddSecurityGroupId")
+            endpoint[private_dns] = ec2._p(parameters, private_dns) or endpoint.get(private_dns)
+        return response
+
+    def render_completely(endpoint: dict[str, Any], tag: str = "item") -> str:
+        text: str = render(endpoint, tag=tag)
+        items = "".join(
+            f"<item><groupId>{id_}</groupId></item>" for id_ in endpoint.get(groups, ())
+        )
+        dns = endpoint.get(private_dns) or "false"
+        more = f"<groupSet>{items}</groupSet><privateDnsEnabled>{dns}</privateDnsEnabled>"
+        return text.replace("<subnetIdSet>", f"{more}<subnetIdSet>")
+
+    ec2._ACTION_MAP["CreateVpcEndpoint"] = create_completely
+    ec2._ACTION_MAP["ModifyVpcEndpoint"] = modify_completely
+    ec2._vpce_fields_xml = render_completely
 
 
 def register_each_address_once() -> None:

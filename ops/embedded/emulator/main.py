@@ -18,6 +18,7 @@ from .corrections import (
     follow_alias_of_websockets,
     ignore_ports_of_rules_for_all_protocols,
     keep_websockets_after_deep_frames,
+    know_every_zone,
     omit_what_aws_omits,
     page_log_events,
     register_each_address_once,
@@ -26,6 +27,7 @@ from .corrections import (
     return_complete_alarms,
     return_tag_of_updated_functions,
     store_auto_pause,
+    store_interface_endpoints,
     store_response_bodies,
 )
 from .durability.durable_stores import DurableStores
@@ -74,6 +76,8 @@ def correct() -> None:
     store_log_settings()
     store_response_bodies()
     store_auto_pause()
+    store_interface_endpoints()
+    know_every_zone()
     add_ipv6()
     bound_workers()
     end_invocations_at_stop()

@@ -168,3 +168,56 @@ def test_the_default_egress_rule_of_a_new_group_can_be_revoked() -> None:
         print(len(group["IpPermissionsEgress"]))
     """)
     assert output.splitlines() == ["[]", "1"]
+
+
+def test_subnets_are_in_the_zone_with_the_requested_id() -> None:
+    output = run("""
+        import re
+        from ministack.services import ec2
+        from ops.embedded.emulator import corrections
+        corrections.know_every_zone()
+        for zone in ("use1-az1", "use1-az4", "use1-az9"):
+            parameters = {"CidrBlock": ["10.0.0.0/20"], "AvailabilityZoneId": [zone]}
+            text = ec2._ACTION_MAP["CreateSubnet"](parameters)[2].decode()
+            print(re.findall("<availabilityZone.*?>(.*?)<", text))
+    """)
+    assert output.splitlines() == [
+        "['us-east-1a', 'use1-az1']",
+        "['us-east-1d', 'use1-az4']",
+        "['us-east-1a', 'use1-az1']",
+    ]
+
+
+def test_vpc_endpoints_keep_their_security_groups_and_private_dns() -> None:
+    output = run("""
+        import re
+        from ministack.services import ec2
+        from ops.embedded.emulator import corrections
+        corrections.store_interface_endpoints()
+
+        def call(action, **parameters):
+            items = {key.replace("_", "."): [value] for key, value in parameters.items()}
+            return ec2._ACTION_MAP[action](items)[2].decode()
+
+        def show(text):
+            names = "groupId", "privateDnsEnabled"
+            print([re.findall(f"<{name}>(.*?)<", text) for name in names])
+
+        call("CreateVpcEndpoint", ServiceName="s3")
+        show(call("DescribeVpcEndpoints"))
+        created = call("CreateVpcEndpoint", VpcEndpointType="Interface", ServiceName="sqs",
+                       SecurityGroupId_1="sg-1", PrivateDnsEnabled="true")
+        show(created)
+        id_ = re.search("<vpcEndpointId>(.*?)<", created)[1]
+        call("ModifyVpcEndpoint", VpcEndpointId=id_, AddSecurityGroupId_1="sg-2",
+             RemoveSecurityGroupId_1="sg-1")
+        show(call("DescribeVpcEndpoints", VpcEndpointId_1=id_))
+        call("ModifyVpcEndpoint", VpcEndpointId=id_, PrivateDnsEnabled="false")
+        show(call("DescribeVpcEndpoints", VpcEndpointId_1=id_))
+    """)
+    assert output.splitlines() == [
+        "[[], ['false']]",
+        "[['sg-1'], ['true']]",
+        "[['sg-2'], ['true']]",
+        "[['sg-2'], ['false']]",
+    ]
