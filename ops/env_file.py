@@ -33,8 +33,9 @@ def provider_settings(file: Path = FILE) -> dict[str, str]:
 
 
 def provider_keys(file: Path = FILE) -> dict[str, str]:
-    """Returns the API keys of AI providers that variables contain, by the name of the key's
-    secret.
+    """Returns the API keys of AI providers in the environment variables and the file.
+
+    The result contains the API key of each secret by the secret's name.
     """
     values = _non_empty_values(KEYS.values(), file)
     return {name: values[variable] for name, variable in KEYS.items() if variable in values}

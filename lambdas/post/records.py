@@ -87,5 +87,5 @@ def position(seconds: float, item_id: str) -> str:
 
 
 def tag_key(tag: str) -> str:
-    """Returns the search key of a tag. It is equal for tags that differ in case or composition."""
+    """Returns the search key of a tag, which ignores case and the composition of Unicode."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", tag).casefold())

@@ -48,8 +48,8 @@ def compare_with_state(
 def targets(state: Mapping[str, Any]) -> list[str]:
     """Returns the `-target` options for all resources of a state, except those of SECRET_TYPES.
 
-    Terraform 1.11 has no option to exclude resources. Without -target, it would refresh all
-    resources in the state, even those that the configuration lacks.
+    The drift check must not read secrets. Terraform 1.11 has no option to exclude resources, and
+    without -target it refreshes all resources in the state.
     """
     return [
         f"-target={item['type']}.{item['name']}"

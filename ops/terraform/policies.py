@@ -390,10 +390,11 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
 
 
 def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
-    """Returns True if the wide statement covers the narrow one for all actions of a pattern.
+    """Returns True if the wide statement covers the narrow one for actions that match a pattern.
 
     Args:
-        pattern: A pattern that matches no action of AWS's reference.
+        pattern: A pattern of actions that AWS's reference does not list. The actions are unknown,
+            so the function compares the pattern itself.
     """
     if not wide.excludes_actions:
         return any(action_covers(item, pattern) for item in wide.written_actions)

@@ -218,7 +218,7 @@ def function(name: str) -> list[Documented]:
         "RATE_LIMIT_ENABLED": PerEnv("false", "true", "true"),
     }
     facts = {
-        "runtime": "python3.13",  # corrected, because AWS has retired go1.x
+        "runtime": "python3.13",  # not go1.x, as specified, because AWS has retired it
         "architectures": ["arm64"],
         "memory_size": MEMORY.get(name, 512),
         "timeout": TIMEOUT.get(name, 30),
