@@ -128,7 +128,8 @@ def test_an_attempt_waits_only_a_limited_time_for_running_attempts(
     assert (refused.value.status, refused.value.headers["Retry-After"]) == (503, "1")
     assert 9 < sum(sleeper.pauses) < 12
     clock.advance(35)
-    limiter.begin(LIMIT, "a")  # an attempt without an outcome is no longer counted after its lease
+    # The leases of the attempts that never ended have expired, so those attempts do not count.
+    limiter.begin(LIMIT, "a")
 
 
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:
