@@ -93,11 +93,7 @@ def test_a_listing_can_be_found_reserved_sold_and_rated(
     ]
 
     def list_events_of_listing() -> list[dict[str, Any]] | None:
-        mine = [
-            event
-            for event in bus.receive()
-            if event["detail"]["data"]["listingId"] == listing["listingId"]
-        ]
+        mine = bus.receive_about("listingId", listing["listingId"])
         return mine if len(mine) >= len(expected) else None
 
     events = wait_for(list_events_of_listing, seconds=60)

@@ -386,7 +386,7 @@ def test_the_function_completes_an_interrupted_deletion(
     def list_deleted_comments() -> list[str] | None:
         deletions = [
             e["detail"]["data"]["commentId"]
-            for e in bus.receive()
+            for e in bus.receive_about("commentId", *comments)
             if e["detail-type"] == "CommentDeleted"
         ]
         return deletions if len(deletions) >= len(comments) else None
@@ -536,7 +536,7 @@ def test_an_anonymous_author_is_not_revealed(
         assert not [name for name in names if name in text]
 
     def published_events() -> list[dict[str, Any]] | None:
-        mine = [e for e in bus.receive() if e["detail"]["data"]["postId"] == post["postId"]]
+        mine = bus.receive_about("postId", post["postId"])
         return mine if len(mine) >= 5 else None
 
     events = wait_for(published_events, seconds=60)

@@ -37,6 +37,13 @@ class Inbox:
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
         return self._events
 
+    def receive_about(self, key: str, *ids: str) -> list[dict[str, Any]]:
+        """Receives waiting events, and returns all events received so far whose data has an id.
+
+        Tests that run in parallel publish to the same bus, and not every event has each key.
+        """
+        return [event for event in self.receive() if event["detail"]["data"].get(key) in ids]
+
     def wait_for_event(self, person: Person, event_type: str) -> dict[str, Any]:
         """Returns the first event of this type whose actor is the person."""
         wanted = (event_type, person.user_id)
