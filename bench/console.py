@@ -36,6 +36,8 @@ SECONDS = 12.0
 """Seconds of requests for each measurement of a pair. The open map is read twice in this time."""
 RATE = 10
 """Requests per second. Each request adds lines to the logs that the console reads."""
+REQUESTS = int(2 * PAIRS * SECONDS * RATE)
+"""Number of requests of all measurements."""
 POLL = 6.0
 """Seconds between two reads of the map, as in static/views/map.js."""
 PATHS = (
@@ -78,10 +80,13 @@ def get(address: ConsoleAddress, path: str) -> bytes:
 
 @contextmanager
 def open_map(address: ConsoleAddress) -> Iterator[None]:
-    """Sends the requests that a browser sends while it shows the map, until the block ends."""
+    """Sends the requests that a browser sends while it shows the map, until the block ends.
+
+    Also receives the requests of the last hour, as the list of requests does.
+    """
     closed = threading.Event()
     cookie = {"Cookie": f"console-{address.port}={address.token}"}
-    url = f"http://127.0.0.1:{address.port}/api/live/requests?since={int(time.time() * 1000)}"
+    url = f"http://127.0.0.1:{address.port}/api/live/requests"
 
     def poll() -> None:
         while not closed.is_set():
@@ -157,6 +162,8 @@ def main(root: Root) -> None:
         pairs = [
             measure_pair(root, address, is_open_first=number % 2 == 1) for number in range(PAIRS)
         ]
+        rss = process.memory_info().rss
+        print(f"memory, last request {rss / 1e6:.0f} MB after {REQUESTS} requests")
     added = sorted(opened - closed for closed, opened in pairs)
     print(f"load, map closed     {statistics.median(closed for closed, _ in pairs):.1%}")
     print(

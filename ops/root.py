@@ -42,6 +42,10 @@ class Root:
         """The file with the platform's addresses and outputs, written after /health returns 200."""
         return self.path / "platform.json"
 
+    def reports(self, environment: str) -> Path:
+        """Returns the directory with the latest reports of an environment, for the web console."""
+        return self.path / "console" / environment
+
     @property
     def _marker(self) -> Path:
         return self.path / ".multitask-root"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import functools
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,7 @@ from ops.commands.options import (
 )
 from ops.console import out, print_json, print_text, report
 from ops.errors import OperatorError
-from ops.root import write_text
+from ops.root import write_json, write_text
 
 if TYPE_CHECKING:
     from ops.review.receipt import Receipt
@@ -138,6 +139,8 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     if uses_checkov(checkov, is_new_plan=plan is None, emulated=is_emulated(environment)):
         report("Checking the plan with checkov, about 10 s; --no-checkov omits this")
         result = with_checkov(result, reviewed.document)
+    if not offline:
+        _store_for_console(result, reviewed.stack, root.reports(environment))
     _write(result, reviewed.stack, form, output)
     print_apply_command(reviewed)
     if fail_on:
@@ -166,6 +169,19 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
         report(f"Wrote {output}: {result.summary}")
     else:
         print_text(text)
+
+
+def _store_for_console(result: Review, stack: Synthesized | None, directory: Path) -> None:
+    """Stores the page of a review and its time for the web console."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_text(directory / "review.html", _rendered(result, stack, Format.HTML))
+        write_json(directory / "review.json", {"time": time.time(), "value": None})
+    except OSError as error:
+        report(
+            f"{directory} cannot be written ({error.strerror}), so the web console does not show"
+            " this review"
+        )
 
 
 def _rendered(result: Review, stack: Synthesized | None, form: Format) -> str:

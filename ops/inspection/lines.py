@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from ops.cloud import Cloud
 from ops.upkeep.logs import POLL_INTERVAL, Line, all_log_groups, follow_groups, log_group
 
+T = TypeVar("T")
 RUNTIME = ("START ", "END ", "REPORT ", "INIT_START ")
 """Prefixes of the lines that Lambda writes for each invocation. They are hidden."""
 PLAIN_COLOURS = ("cyan", "magenta", "green", "yellow", "blue")
@@ -79,19 +80,31 @@ def follow_services(
     Raises:
         OperatorError: The environment has no such function, or has not been deployed.
     """
-    groups = all_log_groups(cloud)
-    for service in set(services) - set(groups.values()):
-        log_group(cloud, service)  # raises
-    followed = {
-        group: service for group, service in groups.items() if not services or service in services
-    }
-    for lines in follow_groups(cloud, followed, start, interval=interval):
-        yield [line for line in lines if not line.message.startswith(RUNTIME)]
+    yield from _follow(cloud, services, start, lambda line: line, interval)
 
 
 def follow_lines(
     cloud: Cloud, services: Sequence[str], start: int, *, interval: float = POLL_INTERVAL
 ) -> Iterator[list[LogLine]]:
     """Yields the log lines that `follow_services` yields as data."""
-    for lines in follow_services(cloud, services, start, interval=interval):
-        yield [parse_line(line) for line in lines]
+    yield from _follow(cloud, services, start, parse_line, interval)
+
+
+def _follow(
+    cloud: Cloud,
+    services: Sequence[str],
+    start: int,
+    convert: Callable[[Line], T],
+    interval: float,
+) -> Iterator[list[T]]:
+    groups = all_log_groups(cloud)
+    for service in set(services) - set(groups.values()):
+        log_group(cloud, service)  # raises
+    followed = {
+        group: service for group, service in groups.items() if not services or service in services
+    }
+
+    def convert_unless_hidden(line: Line) -> T | None:
+        return None if line.message.startswith(RUNTIME) else convert(line)
+
+    yield from follow_groups(cloud, followed, start, convert_unless_hidden, interval=interval)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from ops.cloud import Cloud
 from ops.inspection.lines import LogLine, parse_line
-from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, all_log_groups, follow_groups
+from ops.upkeep.logs import GATEWAY, POLL_INTERVAL, Line, all_log_groups, follow_groups
 
 REQUEST, FRAME = "request", "frame"
 """The messages of the log lines that functions write at the end of each request and frame."""
@@ -51,13 +51,15 @@ def follow_requests(
     Raises:
         OperatorError: The environment has not been deployed.
     """
-    for lines in follow_groups(cloud, all_log_groups(cloud), start, ENDS, interval=interval):
-        yield _requests(parse_line(line) for line in lines)
+    groups = all_log_groups(cloud)
+    for requests in follow_groups(cloud, groups, start, _request, ENDS, interval=interval):
+        yield sorted(requests, key=lambda request: request.time)
 
 
-def _requests(lines: Iterable[LogLine]) -> list[Request]:
-    found = (_of_gateway(line) if line.service == GATEWAY else _of_function(line) for line in lines)
-    return sorted((item for item in found if item), key=lambda item: item.time)
+def _request(line: Line) -> Request | None:
+    """Returns the request whose end the line describes, or None for any other line."""
+    parsed = parse_line(line)
+    return _of_gateway(parsed) if line.service == GATEWAY else _of_function(parsed)
 
 
 def _of_function(line: LogLine) -> Request | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
@@ -18,6 +18,7 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
+T = TypeVar("T")
 POLL_INTERVAL = 2.0
 """Seconds between two requests in follow mode."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -26,6 +27,10 @@ GATEWAY = "gateway"
 """The service name for lines of API Gateway's access logs."""
 PARALLEL = 8
 """Number of log groups that are read at the same time."""
+PAGE = 2000
+"""Maximum number of events in a response. AWS also limits a response to 1 MB, which is about as
+many events. The embedded AWS has no other limit.
+"""
 OVERLAP = 10_000
 """Milliseconds. CloudWatch Logs delivers events some seconds out of order, so each request of the
 follow mode reads this period again."""
@@ -103,7 +108,7 @@ def follow(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """Yields the lines since `start`, then new lines until interrupted."""
     group = _FollowedGroup(cloud.client("logs"), log_group(cloud, service), start, service)
     while True:
-        yield from group.poll()
+        yield from sorted(group.poll(), key=lambda line: line.timestamp)
         time.sleep(POLL_INTERVAL)
 
 
@@ -129,24 +134,40 @@ def follow_groups(
     cloud: Cloud,
     groups: Mapping[str, str],
     start: int,
+    convert: Callable[[Line], T | None],
     pattern: str | None = None,
     *,
     interval: float = POLL_INTERVAL,
-) -> Iterator[list[Line]]:
+) -> Iterator[list[T]]:
     """Yields the lines of several log groups since `start`, then new lines until interrupted.
 
-    Yields one list per request of all groups, oldest first, even if there are no new lines. The
-    next request follows after `interval` seconds. For the other arguments, see `search`.
+    Yields one list per request of all groups, oldest line first, even if there are no new lines.
+    The next request follows after `interval` seconds.
+
+    Args:
+        convert: Returns what the list contains for a line, or None to omit the line. Converting
+            each line at once keeps omitted lines out of memory.
+        groups, start, pattern: See `search`.
     """
     client = cloud.client("logs")
     followed = [
         _FollowedGroup(client, group, start, service, pattern) for group, service in groups.items()
     ]
+
+    def poll(group: _FollowedGroup) -> list[tuple[int, T]]:
+        return _existing(
+            lambda: [
+                (line.timestamp, value)
+                for line in group.poll()
+                if (value := convert(line)) is not None
+            ]
+        )
+
     with ThreadPoolExecutor(PARALLEL) as pool:
         while True:
-            found = pool.map(lambda group: _existing(group.poll), followed)
-            lines = [line for lines in found for line in lines]
-            yield sorted(lines, key=lambda line: line.timestamp)
+            found = [item for items in pool.map(poll, followed) for item in items]
+            yield [value for _, value in sorted(found, key=lambda item: item[0])]
+            del found
             time.sleep(interval)
 
 
@@ -182,29 +203,25 @@ class _FollowedGroup:
     ) -> None:
         self._client, self._group, self._service = client, group, service
         self._start, self._pattern = start, pattern
-        self._seen: dict[Any, int] = {}
+        self._seen: set[tuple[str | int, int]] = set()
 
-    def poll(self) -> list[Line]:
-        """Returns the lines that no earlier call returned."""
-        lines = []
+    def poll(self) -> Iterator[Line]:
+        """Yields the lines that no earlier call yielded."""
+        newest = self._start
         for event in _events(self._client, self._group, self._start, self._pattern):
-            # Events of the embedded AWS have no event id.
-            key = event.get("eventId") or (
-                event.get("logStreamName"),
-                event["timestamp"],
-                event["message"],
-            )
-            if key not in self._seen:
-                self._seen[key] = event["timestamp"]
-                lines.append(Line(event["timestamp"], event["message"], self._service))
-        newest = max(self._seen.values(), default=self._start)
+            # Events of the embedded AWS have no event id. The hash takes less memory than the
+            # message.
+            key = event.get("eventId") or hash((event.get("logStreamName"), event["message"]))
+            newest = max(newest, event["timestamp"])
+            if (key, event["timestamp"]) not in self._seen:
+                self._seen.add((key, event["timestamp"]))
+                yield Line(event["timestamp"], event["message"], self._service)
         self._start = max(self._start, newest - OVERLAP)
-        self._seen = {key: time for key, time in self._seen.items() if time >= self._start}
-        return lines
+        self._seen = {(key, at) for key, at in self._seen if at >= self._start}
 
 
-def _existing(read_lines: Callable[[], list[Line]]) -> list[Line]:
-    """Returns the lines that `read_lines` returns, or no lines if the log group does not exist."""
+def _existing(read_lines: Callable[[], list[T]]) -> list[T]:
+    """Returns what `read_lines` returns, or an empty list if the log group does not exist."""
     try:
         return read_lines()
     except ClientError as error:
@@ -216,18 +233,19 @@ def _existing(read_lines: Callable[[], list[Line]]) -> list[Line]:
 def _lines(
     client: Any, group: str, start: int, service: str, pattern: str | None = None
 ) -> list[Line]:
-    return [
-        Line(event["timestamp"], event["message"], service)
-        for event in _events(client, group, start, pattern)
-    ]
+    events = sorted(
+        _events(client, group, start, pattern),
+        key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)),
+    )
+    return [Line(event["timestamp"], event["message"], service) for event in events]
 
 
 def _events(
     client: Any, group: str, start: int, pattern: str | None = None
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     options = {"filterPattern": pattern} if pattern else {}
     pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=start, **options
+        logGroupName=group, startTime=start, PaginationConfig={"PageSize": PAGE}, **options
     )
-    events = [event for page in pages for event in page["events"]]
-    return sorted(events, key=lambda event: (event["timestamp"], event.get("ingestionTime", 0)))
+    for page in pages:
+        yield from page["events"]

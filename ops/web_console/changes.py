@@ -35,12 +35,14 @@ class Report:
     """Whether the command has the option --root."""
     statuses: frozenset[int] = frozenset({0})
     """The exit statuses of success."""
-    is_page: bool = False
-    """Whether the command writes an HTML page. Others print JSON."""
+    stores: bool = False
+    """Whether the command itself stores its result, also if an operator runs it in a terminal.
+    Others print JSON.
+    """
 
 
 REPORTS: Mapping[str, Report] = {
-    "review": Report(("review", "--no-lock", "--no-checkov", "--format", "html"), is_page=True),
+    "review": Report(("review", "--no-lock", "--no-checkov"), stores=True),
     "drift": Report(("drift", "--json"), statuses=frozenset({0, DRIFT})),
     "cost": Report(("cost", "--json"), has_root=False),
 }
@@ -55,7 +57,7 @@ class Reports:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._directory = source.root.path / "console" / source.environment
+        self._directory = source.root.reports(source.environment)
         self._running = {name: threading.Lock() for name in REPORTS}
 
     def get(self, name: str) -> dict[str, Any]:
@@ -82,11 +84,9 @@ class Reports:
             raise OperatorError(f"`ops {name}` is already running: wait until it ends")
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
-            page = self._directory / f"{name}.html"
             command = [sys.executable, "-m", "ops", report.command[0], self._source.environment]
             command += report.command[1:]
             command += ["--root", str(self._source.root.path)] if report.has_root else []
-            command += ["--output", str(page)] if report.is_page else []
             done = subprocess.run(
                 command,
                 cwd=PROJECT,
@@ -99,8 +99,9 @@ class Reports:
             if done.returncode not in report.statuses:
                 lines = done.stderr.strip().splitlines()[-5:]
                 raise OperatorError(f"`ops {name}` failed: {' '.join(lines)}")
-            value = None if report.is_page else json.loads(done.stdout)
-            write_json(self._directory / f"{name}.json", {"time": clock, "value": value})
+            if not report.stores:
+                result = {"time": clock, "value": json.loads(done.stdout)}
+                write_json(self._directory / f"{name}.json", result)
         finally:
             lock.release()
         return self.get(name)

@@ -6,24 +6,23 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from click.testing import Result
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from playwright.sync_api import Browser, Page, Route, expect
+from typer.testing import CliRunner
 
+from ops.__main__ import app as ops
 from ops.cloud import Cloud
 from ops.embedded.ports import LOOPBACK, choose_port
 from ops.local.console_process import start_console, stop_console
-from ops.review.report.html import review_html
-from ops.review.review import review
 from ops.root import Root
-from ops.terraform.plan import read_plan
 from ops.web_console import changes
 from ops.web_console.app import create_app
 from ops.web_console.live_map import LiveMap
@@ -169,14 +168,24 @@ RESULTS = {
 """The exit status and the output of each command, as the real commands have them."""
 
 
+def review_in_terminal(root: Root) -> Result:
+    """Runs `ops review` on a plan, as an operator does in a terminal."""
+    plan = root.path / "plan.json"
+    plan.write_text(json.dumps(PLAN))
+    return CliRunner().invoke(ops, ["review", "dev", "--plan", str(plan), "--root", str(root.path)])
+
+
 @pytest.fixture
-def commands(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Replaces the commands of the reports. Returns their results, which a test can change."""
+def commands(root: Root, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Replaces the commands of the reports. Returns their results, which a test can change.
+
+    `ops review` reviews a plan in a file instead of a new one.
+    """
     results: dict[str, Any] = dict(RESULTS)
 
     def run(command: Sequence[str], **_: object) -> CompletedProcess[str]:
-        if "--output" in command:
-            Path(command[-1]).write_text(review_html(review(read_plan(PLAN), "local"), None))
+        if command[3] == "review":
+            assert review_in_terminal(root).exit_code == 0
         status, value = results[command[3]]
         return CompletedProcess(list(command), status, json.dumps(value), "no lock\n")
 
@@ -191,7 +200,7 @@ def test_reports_run_on_request_and_are_kept(
     expect(page.get_by_text("read-only")).to_be_visible()
     page.get_by_role("button", name="Run").click()
     report = page.frame_locator("iframe")
-    expect(report.get_by_role("heading", level=1)).to_contain_text("local")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("dev")
     # The script of the page shows the form.
     expect(report.get_by_role("form", name="Filter the changes")).to_be_visible()
     show(page, "changes/drift")
@@ -205,6 +214,22 @@ def test_reports_run_on_request_and_are_kept(
     expect(page.get_by_role("row", name="chat $12.50")).to_be_visible()
     page.reload()
     expect(page.get_by_role("row", name="chat $12.50")).to_be_visible()
+
+
+def test_the_latest_review_may_be_from_a_terminal(open_console: OpenPage, root: Root) -> None:
+    page = open_console("changes/review")
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
+    expect(page.locator("iframe")).to_have_count(0)
+    assert review_in_terminal(root).exit_code == 0
+    report = page.frame_locator("iframe")
+    expect(report.get_by_role("heading", level=1)).to_contain_text("dev")
+
+
+def test_a_review_succeeds_if_it_cannot_be_stored_for_the_console(root: Root) -> None:
+    root.reports("dev").parent.write_text("no directory")
+    result = review_in_terminal(root)
+    assert result.exit_code == 0
+    assert "the web console does not show this review" in result.stderr
 
 
 def test_a_failed_report_shows_its_reason(open_console: OpenPage, commands: dict[str, Any]) -> None:
