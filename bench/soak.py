@@ -3,7 +3,7 @@
 Users repeat a sequence of requests at a fixed rate: they sign in, create, read and delete posts,
 comments, listings, rooms and messages, and sign out. They delete what they created, so stored data
 cannot explain growth. Exit status 1 means that memory exceeded its limit, or that memory,
-descriptors or disk grew by more than the allowed share.
+descriptors or disk grew by more than the allowed share, in all or in one service or function.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -39,12 +40,29 @@ MEMORY_LIMIT = 1500.0
 """Maximum MB of memory in all processes of the platform."""
 GROWTH_LIMIT = 0.05
 """Maximum relative growth of each median from the third to the fourth quarter of the duration."""
+PROCESS_GROWTH = {"memory": 2.0, "descriptors": 3.0}
+"""Growth of a single process that is allowed although it exceeds GROWTH_LIMIT: MB, and files. A
+worker of a function has 15 files, so one more connection would exceed the limit.
+"""
+WORKER = re.compile(r"/ministack-lambda-(\w+)-lambda-")
+"""Matches the command line of a function's worker. The group is the function."""
 LISTING = {
     "title": "A lamp",
     "description": "A listing",
     "price": {"amount": 100, "currency": "EUR"},
     "category": "other",
 }
+
+
+@dataclass(frozen=True)
+class Use:
+    """What one service of the platform, or an average worker of one function, uses."""
+
+    processes: int
+    """Number of workers. A service counts as one process, including its child processes."""
+    memory: float
+    """MB of memory. Shared memory is counted once (PSS)."""
+    descriptors: float
 
 
 @dataclass(frozen=True)
@@ -64,6 +82,8 @@ class Sample:
     processes: int
     load: float
     """The machine's load average over one minute."""
+    uses: Mapping[str, Use]
+    """By name of the service, such as `database`, or of the function, such as `chat workers`."""
 
 
 class Rate:
@@ -149,11 +169,10 @@ class Client:
         return response.json if response.body else None
 
 
-def samples(root: Root, rate: Rate, begun: float) -> Sample:
+def measure(root: Root, rate: Rate, begun: float) -> Sample:
     """Returns the current use of memory, files and disk by all processes of the platform."""
-    aws = EmbeddedCloud(root).running()["aws"].pid
-    memory = {}
-    descriptors = 0
+    services = {process.pid: name for name, process in EmbeddedCloud(root).running().items()}
+    uses: dict[str, dict[int, tuple[float, int]]] = {}
     processes = {process.pid: process for process in find_processes(root)}
     for process in list(processes.values()):
         with suppress(psutil.Error):
@@ -162,18 +181,37 @@ def samples(root: Root, rate: Rate, begun: float) -> Sample:
             processes.update({child.pid: child for child in process.children(recursive=True)})
     for process in processes.values():
         with suppress(psutil.Error):
-            memory[process.pid] = process.memory_full_info().pss / 1e6
-            descriptors += process.num_fds()
+            use = (process.memory_full_info().pss / 1e6, process.num_fds())
+            uses.setdefault(name_of(process, services), {})[process.pid] = use
+    memory = {name: sum(mb for mb, _ in use.values()) for name, use in uses.items()}
+    files = {name: sum(count for _, count in use.values()) for name, use in uses.items()}
+    workers = {name: len(use) if name.endswith(" workers") else 1 for name, use in uses.items()}
     return Sample(
-        round(time.monotonic() - begun),
-        rate.requests,
-        round(sum(memory.values()), 1),
-        round(memory.get(aws, 0.0), 1),
-        descriptors,
-        round(sum(sizes(root.path)) / 1e6, 1),
-        len(memory),
-        round(os.getloadavg()[0], 1),
+        seconds=round(time.monotonic() - begun),
+        requests=rate.requests,
+        memory=round(sum(memory.values()), 1),
+        aws_memory=round(memory.get("aws", 0.0), 1),
+        descriptors=sum(files.values()),
+        disk=round(sum(sizes(root.path)) / 1e6, 1),
+        processes=sum(map(len, uses.values())),
+        load=round(os.getloadavg()[0], 1),
+        uses={
+            name: Use(count, round(memory[name] / count, 1), round(files[name] / count, 1))
+            for name, count in workers.items()
+        },
     )
+
+
+def name_of(process: psutil.Process, services: Mapping[int, str]) -> str:
+    """Returns the key of a process in Sample.uses.
+
+    Args:
+        services: the services' names by process id.
+    """
+    if match := WORKER.search(" ".join(process.cmdline())):
+        return f"{match[1]} workers"
+    parents = (parent.pid for parent in process.parents())
+    return next((services[pid] for pid in (process.pid, *parents) if pid in services), "other")
 
 
 def sizes(directory: Path) -> Iterator[int]:
@@ -199,6 +237,35 @@ def growth(values: list[float]) -> float:
     quarter = len(values) // 4
     third, fourth = values[2 * quarter : 3 * quarter], values[3 * quarter :]
     return statistics.median(fourth) / statistics.median(third) - 1
+
+
+def process_uses(measured: list[Sample]) -> dict[str, dict[str, float]]:
+    """Returns the medians of the last two quarters for each key in Sample.uses."""
+    quarter = len(measured) // 4
+    quarters = {"third": measured[2 * quarter : 3 * quarter], "fourth": measured[3 * quarter :]}
+    result = {}
+    for name in sorted({name for sample in measured for name in sample.uses}):
+        result[name] = {
+            f"{each}, {label} quarter": statistics.median(values)
+            for each in ("processes", *PROCESS_GROWTH)
+            for label, samples in quarters.items()
+            if (values := [getattr(s.uses[name], each) for s in samples if name in s.uses])
+        }
+    return result
+
+
+def growing_processes(uses: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Returns a sentence for each service and function whose processes grow too much."""
+    found = []
+    for name, medians in uses.items():
+        for each, allowed in PROCESS_GROWTH.items():
+            third = medians.get(f"{each}, third quarter")
+            fourth = medians.get(f"{each}, fourth quarter")
+            if third is None or fourth is None:
+                continue  # these processes ended, or began, within the last half
+            if fourth - third > max(allowed, GROWTH_LIMIT * third):
+                found.append(f"{each} of {name} grew from {third} to {fourth}")
+    return found
 
 
 def disk_growth(measured: list[Sample]) -> float:
@@ -251,7 +318,7 @@ def main() -> None:
     measured: list[Sample] = []
     while time.monotonic() < deadline:
         time.sleep(INTERVAL)
-        measured.append(samples(root, rate, begun))
+        measured.append(measure(root, rate, begun))
         print(measured[-1], file=sys.stderr, flush=True)
     for thread in threads:
         thread.join()
@@ -268,6 +335,8 @@ def main() -> None:
         "memory, largest (MB)": largest,
         "growth": grown,
         "disk growth a request (bytes)": round(disk_growth(measured)),
+        "processes": (uses := process_uses(measured)),
+        "growing processes": (growing := growing_processes(uses)),
         "new items": {name: after[name] - before.get(name, 0) for name in after},
     }
     if arguments.json:
@@ -275,7 +344,8 @@ def main() -> None:
     else:
         for name, value in result.items():
             print(f"{name}: {value}")
-    sys.exit(largest > MEMORY_LIMIT or max(grown.values()) > GROWTH_LIMIT)
+    is_growing = bool(growing) or max(grown.values()) > GROWTH_LIMIT
+    sys.exit(largest > MEMORY_LIMIT or is_growing)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,20 @@ PHASES: dict[str, Callable[[Up], bool]] = {
 """For each phase of an `ops up`: a function that returns True once the phase has begun."""
 
 
+def _change_only(machine: Machine, changes: Changes) -> float:
+    """Changes the configuration and kills nothing, so that `ops up` applies the changes."""
+    _prepare(machine, changes)
+    changes.next()
+    return time.time()
+
+
+def _prepare(machine: Machine, changes: Changes) -> None:
+    """Applies the first changes, so that there are resources that a later `ops up` can remove."""
+    if not changes.generation:
+        changes.next()
+        Up(machine.root).wait()
+
+
 def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]:
     """Returns a fault that starts an `ops up` with changes, and kills processes during a phase.
 
@@ -114,10 +128,7 @@ def _interrupt(phase: str, *victims: str) -> Callable[[Machine, Changes], float]
     """
 
     def breaks(machine: Machine, changes: Changes) -> float:
-        if not changes.generation:
-            # There must be resources that the interrupted `ops up` can change and remove.
-            changes.next()
-            Up(machine.root).wait()
+        _prepare(machine, changes)
         changes.next()
         up = Up(machine.root)
         try:
@@ -157,7 +168,10 @@ writes at the end of a short run.
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
 ]
+UNINTERRUPTED = Fault("no fault: `ops up` with the same changes", _change_only)
+"""Measures `ops up` without a fault, for comparison with the repairs of INTERRUPTIONS."""
 INTERRUPTIONS = [
+    UNINTERRUPTED,
     *(Fault(f"kill `ops up`: {phase}", _interrupt(phase, "up")) for phase in PHASES),
     *(
         Fault(f"kill `ops up` and Terraform: {phase}", _interrupt(phase, "up", "terraform"))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from bench.soak import Sample, disk_growth
+from bench.soak import Sample, Use, disk_growth, growing_processes, process_uses
 
 
-def sample(requests: int, disk: float) -> Sample:
-    return Sample(0, requests, 900, 150, 270, disk, 20, 1)
+def sample(requests: int, disk: float, **uses: Use) -> Sample:
+    return Sample(0, requests, 900, 150, 270, disk, 20, 1, uses)
 
 
 def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
@@ -19,3 +19,27 @@ def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
         for number in range(10)
     ]
     assert disk_growth(first + second) == pytest.approx(200, abs=50)
+
+
+@pytest.mark.parametrize(
+    ("memory", "files", "expected"),
+    [
+        (101.0, 40, []),
+        (106.0, 40, ["memory of cache grew from 100.0 to 106.0"]),
+        (100.0, 43, []),
+        (100.0, 44, ["descriptors of cache grew from 40.0 to 44.0"]),
+    ],
+)
+def test_growth_of_a_single_service_is_found(
+    memory: float, files: int, expected: list[str]
+) -> None:
+    before, after = Use(1, 100.0, 40), Use(1, memory, files)
+    other = Use(3, 60.0, 15)
+    samples = [sample(1, 1, aws=other, cache=before) for _ in range(6)]
+    samples += [sample(1, 1, aws=other, cache=after) for _ in range(2)]
+    assert growing_processes(process_uses(samples)) == expected
+
+
+def test_a_function_whose_workers_have_ended_does_not_grow() -> None:
+    samples = [sample(1, 1, chat=Use(1, 60.0, 15))] * 6 + [sample(1, 1)] * 2
+    assert growing_processes(process_uses(samples)) == []
