@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, has_expired, new_id
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Table, succeeds
 
@@ -122,7 +122,7 @@ class DynamoQuota:
         expired = [
             Reservation(reservation.user_id, reservation.day, name, tokens)
             for name, (tokens, ends_at) in _leases(day).items()
-            if ends_at <= self._clock()
+            if has_expired(ends_at, self._clock(), LEASE)
         ]
         for lease in expired:
             self._end(lease, -lease.tokens)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
-from lambdas.common.clock import SYSTEM_CLOCK, Clock
+from lambdas.common.clock import CLOCK_SKEW, SYSTEM_CLOCK, Clock
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Table, succeeds
 from lambdas.common.storage.retries import Sleep
@@ -145,14 +145,19 @@ class RateLimiter:
         return now
 
     def _read(self, key: str, limit: Limit, now: int) -> _Counter:
-        """Returns the stored counter of a limit. Omits crashed attempts, and attempts before the
-        current window.
+        """Returns the stored counter of a limit.
+
+        Omits crashed attempts, and attempts before the current window. Also omits attempts in the
+        future, which a function with a wrong clock stored.
         """
         item = self._table.get({"limit_key": key}) or {}
+        latest = now + CLOCK_SKEW * 1000
         return _Counter(
             item.get("revision", 0),
-            tuple(at for at in item.get("attempts", ()) if at > now - limit.window * 1000),
-            tuple(at for at in item.get("running", ()) if at > now - LEASE),
+            tuple(
+                at for at in item.get("attempts", ()) if now - limit.window * 1000 < at <= latest
+            ),
+            tuple(at for at in item.get("running", ()) if now - LEASE < at <= latest),
         )
 
     def _write(self, key: str, counter: _Counter, expires_at: int) -> bool:

@@ -14,6 +14,11 @@ Clock = Callable[[], float]
 
 SYSTEM_CLOCK: Clock = time.time
 
+CLOCK_SKEW = 60
+"""Seconds by which the clocks of two functions may differ. On AWS, they differ by much less. The
+clock of a laptop can jump, for example after sleep.
+"""
+
 Timestamp = Annotated[
     str,
     Meta(
@@ -31,6 +36,15 @@ def timestamp(seconds: float) -> str:
         .isoformat(timespec="milliseconds")
         .replace("+00:00", "Z")
     )
+
+
+def has_expired(ends_at: float, now: float, length: float) -> bool:
+    """Returns True if a lease of `length` seconds has ended.
+
+    Also returns True if it ends later than any current lease can. Its clock was then wrong, and the
+    lease would otherwise last until the right clock reaches its end.
+    """
+    return not now < ends_at <= now + length + CLOCK_SKEW
 
 
 def new_id() -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id
+from lambdas.common.clock import SYSTEM_CLOCK, Clock, has_expired, new_id
 from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import ConditionFailedError, Table, succeeds
 from lambdas.common.web.http import Creation, Request, Response
@@ -102,7 +102,9 @@ class Idempotency:
     def _take_over(self, record: str, body: str, attempt: str, stored: Mapping[str, Any]) -> bool:
         """Claims the key of a crashed attempt that had the same body. Returns True on success."""
         now = int(self._clock())
-        is_crashed = "answer" not in stored and stored.get("lease_ends_at", now + 1) <= now
+        is_crashed = "answer" not in stored and has_expired(
+            stored.get("lease_ends_at", now + LEASE), now, LEASE
+        )
         return (
             is_crashed
             and stored["body"] == body

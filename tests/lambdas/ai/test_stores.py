@@ -224,11 +224,12 @@ class TestQuota:
         clock.advance(5)
         assert self.refused(quota, 200) == LEASE - 5
 
+    @pytest.mark.parametrize("later", [LEASE, -3600], ids=["expired", "clock was an hour ahead"])
     def test_the_reservation_of_a_crashed_call_is_reclaimed(
-        self, quota: DynamoQuota, clock: FakeClock, usage: Usage
+        self, quota: DynamoQuota, clock: FakeClock, usage: Usage, later: int
     ) -> None:
         crashed = quota.reserve("u-1", 900)
-        clock.advance(LEASE)
+        clock.advance(later)
         alive = quota.reserve("u-1", 200)
         assert usage("u-1", DAY)["tokens"] == 200
         quota.settle(alive, 1, 1)

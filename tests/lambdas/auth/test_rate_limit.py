@@ -132,6 +132,17 @@ def test_an_attempt_waits_only_a_limited_time_for_running_attempts(
     limiter.begin(LIMIT, "a")
 
 
+def test_attempts_of_a_clock_that_was_ahead_do_not_count(
+    limiter: RateLimiter, clock: FakeClock
+) -> None:
+    for _ in range(LIMIT.attempts):
+        limiter.count(LIMIT, "failed")
+        limiter.begin(LIMIT, "running")
+    clock.advance(-3600)
+    limiter.begin(LIMIT, "failed")
+    limiter.begin(LIMIT, "running")
+
+
 def test_a_disabled_limiter_admits_every_attempt(dynamodb: "DynamoDBClient") -> None:
     limiter = RateLimiter(dynamodb, "no-such-table", enabled=False)
     for _ in range(10):
