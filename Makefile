@@ -103,7 +103,7 @@ test: setup  ## Run the tests on three workers; ARGS are arguments for pytest
 	$(PYTEST) -n 3 $(ARGS)
 
 nightly: setup cdktn  ## Run the tests that take too long for every change
-	@+$(INSTALL) TARGETS="$(POSTGRESQL)/node_modules/.installed"
+	@+$(INSTALL) TARGETS="$(TEST_TOOLS) $(POSTGRESQL)/node_modules/.installed"
 	$(PYTEST) -n 0 -m nightly $(ARGS)
 
 docs: setup  ## Build the documentation as a site in .build/docs

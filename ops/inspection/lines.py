@@ -23,7 +23,7 @@ def choose_colours(services: Iterable[str]) -> dict[str, str]:
     return dict(zip(sorted(set(services)), itertools.cycle(COLOURS), strict=False))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """A log line, parsed if it is JSON."""
 
@@ -80,14 +80,23 @@ def follow_services(
     Raises:
         OperatorError: The environment has no such function, or has not been deployed.
     """
-    yield from _follow(cloud, services, start, lambda line: line, interval)
+    yield from _follow(cloud, services, start, lambda line: line, interval=interval)
 
 
 def follow_lines(
-    cloud: Cloud, services: Sequence[str], start: int, *, interval: float = POLL_INTERVAL
+    cloud: Cloud,
+    services: Sequence[str],
+    start: int,
+    *,
+    interval: float = POLL_INTERVAL,
+    limit: int | None = None,
 ) -> Iterator[list[LogLine]]:
-    """Yields the log lines that `follow_services` yields as data."""
-    yield from _follow(cloud, services, start, parse_line, interval)
+    """Yields the log lines that `follow_services` yields, as data.
+
+    Args:
+        limit: See `ops.upkeep.logs.follow_groups`.
+    """
+    yield from _follow(cloud, services, start, parse_line, interval=interval, limit=limit)
 
 
 def _follow(
@@ -95,7 +104,9 @@ def _follow(
     services: Sequence[str],
     start: int,
     convert: Callable[[Line], T],
+    *,
     interval: float,
+    limit: int | None = None,
 ) -> Iterator[list[T]]:
     groups = all_log_groups(cloud)
     for service in set(services) - set(groups.values()):
@@ -107,4 +118,6 @@ def _follow(
     def convert_unless_hidden(line: Line) -> T | None:
         return None if line.message.startswith(RUNTIME) else convert(line)
 
-    yield from follow_groups(cloud, followed, start, convert_unless_hidden, interval=interval)
+    yield from follow_groups(
+        cloud, followed, start, convert_unless_hidden, interval=interval, limit=limit
+    )

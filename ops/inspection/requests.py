@@ -16,7 +16,7 @@ ENDS = f'{{ $.message = "{REQUEST}" || $.message = "{FRAME}" || $.requestId = * 
 """The filter pattern of CloudWatch Logs that matches these lines, and all lines of access logs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Request:
     """A request of the REST API, or a frame of the WebSocket API."""
 
@@ -42,17 +42,21 @@ class Request:
 
 
 def follow_requests(
-    cloud: Cloud, start: int, *, interval: float = POLL_INTERVAL
+    cloud: Cloud, start: int, *, interval: float = POLL_INTERVAL, limit: int | None = None
 ) -> Iterator[list[Request]]:
     """Yields the requests and frames since `start`, then new ones until interrupted.
 
     Yields a list every `interval` seconds, even if the list is empty.
 
+    Args:
+        limit: See `ops.upkeep.logs.follow_groups`.
+
     Raises:
         OperatorError: The environment has not been deployed.
     """
     groups = all_log_groups(cloud)
-    for requests in follow_groups(cloud, groups, start, _request, ENDS, interval=interval):
+    followed = follow_groups(cloud, groups, start, _request, ENDS, interval=interval, limit=limit)
+    for requests in followed:
         yield sorted(requests, key=lambda request: request.time)
 
 

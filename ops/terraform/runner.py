@@ -47,6 +47,10 @@ EXISTS = re.compile(
 """Matches AWS's errors for a resource that already exists."""
 REPEATED_AFTER = 60
 """Seconds. The provider repeats a call that takes longer than its time limit, of 60 s or more."""
+ESTIMABLE = 0.1
+"""Share of the actions after which the remaining time can be estimated. The first actions start at
+the same time and take longer than most others.
+"""
 TOO_SLOW = re.compile(r"timeout while waiting for|context deadline exceeded", re.IGNORECASE)
 """Matches the provider's error for a resource that was not ready within the time limit."""
 ABSENT = re.compile(r'attempting to import an existing object to\s+"([^"]+)"')
@@ -152,8 +156,11 @@ class Apply:
         return text
 
     def seconds_left(self, now: float) -> float | None:
-        """Estimates the remaining seconds from the mean duration of the completed actions."""
-        if not self.planned or not self.done or self._began is None:
+        """Estimates the remaining seconds from the mean duration of the completed actions.
+
+        Returns None until ESTIMABLE of the actions are completed.
+        """
+        if not self.planned or self._began is None or self.done < self.planned * ESTIMABLE:
             return None
         return (now - self._began) / self.done * (self.planned - self.done)
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -26,17 +27,17 @@ LEADING = ("timestamp", "level", "location", "message")
 GATEWAY = "gateway"
 """The service name for lines of API Gateway's access logs."""
 PARALLEL = 8
-"""Number of log groups that are read at the same time."""
-PAGE = 2000
-"""Maximum number of events in a response. AWS also limits a response to 1 MB, which is about as
-many events. The embedded AWS has no other limit.
+"""Number of log groups that a search reads at the same time."""
+PARALLEL_FOLLOWED = 2
+"""Number of log groups that the follow mode reads at the same time. It runs for long, so its memory
+matters more than its speed.
 """
 OVERLAP = 10_000
 """Milliseconds. CloudWatch Logs delivers events some seconds out of order, so each request of the
 follow mode reads this period again."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """One log line of a function or an API."""
 
@@ -138,6 +139,7 @@ def follow_groups(
     pattern: str | None = None,
     *,
     interval: float = POLL_INTERVAL,
+    limit: int | None = None,
 ) -> Iterator[list[T]]:
     """Yields the lines of several log groups since `start`, then new lines until interrupted.
 
@@ -148,22 +150,28 @@ def follow_groups(
         convert: Returns what the list contains for a line, or None to omit the line. Converting
             each line at once keeps omitted lines out of memory.
         groups, start, pattern: See `search`.
+        limit: Maximum number of values of each log group in a list, which then omits the oldest
+            ones, and of events in a response. None for all.
     """
     client = cloud.client("logs")
     followed = [
-        _FollowedGroup(client, group, start, service, pattern) for group, service in groups.items()
+        _FollowedGroup(client, group, start, service, pattern, limit)
+        for group, service in groups.items()
     ]
 
-    def poll(group: _FollowedGroup) -> list[tuple[int, T]]:
+    def poll(group: _FollowedGroup) -> Collection[tuple[int, T]]:
         return _existing(
-            lambda: [
-                (line.timestamp, value)
-                for line in group.poll()
-                if (value := convert(line)) is not None
-            ]
+            lambda: deque(
+                (
+                    (line.timestamp, value)
+                    for line in group.poll()
+                    if (value := convert(line)) is not None
+                ),
+                maxlen=limit,
+            )
         )
 
-    with ThreadPoolExecutor(PARALLEL) as pool:
+    with ThreadPoolExecutor(PARALLEL_FOLLOWED) as pool:
         while True:
             found = [item for items in pool.map(poll, followed) for item in items]
             yield [value for _, value in sorted(found, key=lambda item: item[0])]
@@ -195,33 +203,36 @@ def all_log_groups(cloud: Cloud) -> dict[str, str]:
     }
 
 
+@dataclass
 class _FollowedGroup:
     """A log group whose new events are read repeatedly."""
 
-    def __init__(
-        self, client: Any, group: str, start: int, service: str, pattern: str | None = None
-    ) -> None:
-        self._client, self._group, self._service = client, group, service
-        self._start, self._pattern = start, pattern
-        self._seen: set[tuple[str | int, int]] = set()
+    client: Any
+    group: str
+    start: int
+    service: str
+    pattern: str | None = None
+    page_size: int | None = None
+    seen: set[tuple[str | int, int]] = field(default_factory=set)
+    """The key and the time of each event that `poll` has yielded and would read again."""
 
     def poll(self) -> Iterator[Line]:
         """Yields the lines that no earlier call yielded."""
-        newest = self._start
-        for event in _events(self._client, self._group, self._start, self._pattern):
+        newest = self.start
+        for event in _events(self.client, self.group, self.start, self.pattern, self.page_size):
             # Events of the embedded AWS have no event id. The hash takes less memory than the
             # message.
             key = event.get("eventId") or hash((event.get("logStreamName"), event["message"]))
             newest = max(newest, event["timestamp"])
-            if (key, event["timestamp"]) not in self._seen:
-                self._seen.add((key, event["timestamp"]))
-                yield Line(event["timestamp"], event["message"], self._service)
-        self._start = max(self._start, newest - OVERLAP)
-        self._seen = {(key, at) for key, at in self._seen if at >= self._start}
+            if (key, event["timestamp"]) not in self.seen:
+                self.seen.add((key, event["timestamp"]))
+                yield Line(event["timestamp"], event["message"], self.service)
+        self.start = max(self.start, newest - OVERLAP)
+        self.seen = {(key, at) for key, at in self.seen if at >= self.start}
 
 
-def _existing(read_lines: Callable[[], list[T]]) -> list[T]:
-    """Returns what `read_lines` returns, or an empty list if the log group does not exist."""
+def _existing(read_lines: Callable[[], Collection[T]]) -> Collection[T]:
+    """Returns what `read_lines` returns, or nothing if the log group does not exist."""
     try:
         return read_lines()
     except ClientError as error:
@@ -241,11 +252,15 @@ def _lines(
 
 
 def _events(
-    client: Any, group: str, start: int, pattern: str | None = None
+    client: Any,
+    group: str,
+    start: int,
+    pattern: str | None = None,
+    page_size: int | None = None,
 ) -> Iterator[dict[str, Any]]:
     options = {"filterPattern": pattern} if pattern else {}
     pages = client.get_paginator("filter_log_events").paginate(
-        logGroupName=group, startTime=start, PaginationConfig={"PageSize": PAGE}, **options
+        logGroupName=group, startTime=start, PaginationConfig={"PageSize": page_size}, **options
     )
     for page in pages:
         yield from page["events"]

@@ -38,6 +38,10 @@ from ops.web_console.source import Source
 STATIC = Path(__file__).parent / "static"
 REQUEST_INTERVAL = 3.0
 """Seconds between two searches for new requests in the logs."""
+NEWEST = 300
+"""Maximum number of requests or log lines of each function in one server-sent event. It limits the
+memory if the platform was busy before a page was opened.
+"""
 HOUR = 3600_000
 """Milliseconds in an hour."""
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
@@ -170,13 +174,15 @@ class Console:
     async def _live_requests(self, request: Request) -> Response:
         start = _milliseconds(request.query_params.get("since", ""), HOUR)
         return _stream(
-            lambda: follow_requests(self._source.cloud(), start, interval=REQUEST_INTERVAL)
+            lambda: follow_requests(
+                self._source.cloud(), start, interval=REQUEST_INTERVAL, limit=NEWEST
+            )
         )
 
     async def _live_lines(self, request: Request) -> Response:
         start = _milliseconds(request.query_params.get("since", ""), HOUR)
         services = [name for name in request.query_params.get("services", "").split(",") if name]
-        return _stream(lambda: follow_lines(self._source.cloud(), services, start))
+        return _stream(lambda: follow_lines(self._source.cloud(), services, start, limit=NEWEST))
 
 
 def create_app(source: Source, *, port: int, token: str) -> Starlette:

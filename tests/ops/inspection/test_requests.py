@@ -9,7 +9,7 @@ import pytest
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.inspection.lines import LogLine, follow_lines, follow_services
-from ops.inspection.requests import Request, follow_requests
+from ops.inspection.requests import REQUEST, Request, follow_requests
 from tests.ops.inspection.logged_environment import NOW, LoggedEnvironment
 
 
@@ -112,6 +112,20 @@ def test_the_log_lines_of_all_services_form_one_ordered_stream(logged: LoggedEnv
     assert lines[0].time == NOW + 5
     assert lines[1].fields == {"correlation_id": "c"}
     assert next(stream) == []
+
+
+def test_a_limit_keeps_only_the_newest_requests_of_each_function(
+    logged: LoggedEnvironment,
+) -> None:
+    for number in range(5):
+        fields = {"route": str(number), "status": "200", "correlation_id": "c"}
+        logged.log("post", number, REQUEST, **fields)
+    logged.log("chat", 0, REQUEST, route="other", status="200", correlation_id="c")
+    batches: Iterator[list[Request]] = follow_requests(
+        logged.cloud, NOW - 1000, interval=0, limit=2
+    )
+    assert sorted(each.route for each in next(batches)) == ["3", "4", "other"]
+    assert next(batches) == []
 
 
 def test_some_services_can_be_selected(logged: LoggedEnvironment) -> None:

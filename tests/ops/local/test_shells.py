@@ -59,8 +59,10 @@ def checkout() -> Iterator[Path]:
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to(PROJECT / name)
         # The installed packages of the functions are reused, so that no package index is needed.
+        dependencies = PROJECT / ".build" / "dependencies"
+        dependencies.mkdir(parents=True, exist_ok=True)
         (folder / ".build").mkdir()
-        (folder / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
+        (folder / ".build" / "dependencies").symlink_to(dependencies)
         yield folder
     finally:
         command = ["git", "worktree", "remove", "--force", str(folder)]

@@ -71,6 +71,15 @@ class TestApply:
         assert state.line(now=31.0) == ("terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)")
         assert state.seconds_left(now=31.0) == 60.0
 
+    def test_the_remaining_time_is_not_estimated_from_the_first_actions(self) -> None:
+        state = Apply()
+        state.feed(plan_summary(add=100), 0.0)
+        for number in range(10):
+            assert state.seconds_left(now=5.0) is None
+            state.feed(hook("apply_start", f"a.b{number}"), 0.0)
+            state.feed(hook("apply_complete", f"a.b{number}"), 0.0)
+        assert state.seconds_left(now=5.0) == 45.0
+
     def test_progress_line_counts_refreshed_resources_before_the_plan(self) -> None:
         state = Apply()
         state.feed(hook("refresh_complete", "a.b"), 0.0)
