@@ -1,5 +1,6 @@
-"""Defines the data of all events on the bus, for documents and tests. No Lambda function imports
-this.
+"""Defines the data of all events on the bus.
+
+The documentation and the tests use these classes. No Lambda function imports this module.
 
 The name of a class is the detail type of its event.
 """

@@ -26,7 +26,8 @@ HARM_CATEGORIES = (
 
 _COMPLETE = {"STOP", "MAX_TOKENS"}
 _REFUSED = {"SAFETY", "RECITATION", "LANGUAGE", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII"}
-"""The finishReason values of complete and of refused completions. Other values are failures."""
+"""The values of `finishReason`: _COMPLETE means that the completion is usable, _REFUSED that Gemini
+refused the content. Every other value is a failure."""
 
 
 class _Part(Struct, frozen=True):

@@ -57,7 +57,7 @@ class AiApi:
         self._cursors = cursors
 
     def ask(self, request: Request) -> Response[AnswerView]:
-        """Answers a question and adds both to a conversation.
+        """Answers a question, and adds the question and the answer to a conversation.
 
         Without `conversationId`, a new conversation starts. Conversations are kept for 30 days.
         """

@@ -94,7 +94,7 @@ class AiService:
         conversation_id: str | None,
         creation: Creation,
     ) -> AnswerView:
-        """Answers a question.
+        """Answers a question, and stores the question and the answer in the conversation.
 
         If an earlier attempt of the same request stored an answer, the new answer replaces it.
         """
@@ -216,8 +216,9 @@ class AiService:
     ) -> Result[T]:
         """Returns a completion, and counts its tokens against the user's daily quota.
 
-        If the models refuse the content, the error names `field` of the request body. `store`
-        stores the completion. If the call or `store` fails, no tokens are counted.
+        `store` stores the completion. If the call or `store` fails, no tokens are counted. If the
+        models refuse the content, raises Problem 422. `field` is the field of the request body that
+        the Problem names.
         """
         try:
             self._models.check_configured()
@@ -237,8 +238,8 @@ class AiService:
             usage = result.completion
             self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
-            # The error is only logged, because the completion is already stored. The reservation
-            # expires after `quota.LEASE` seconds.
+            # The completion is already stored, so the request succeeds. The reservation expires
+            # after `quota.LEASE` seconds.
             self._logger.exception("recording the used tokens failed")
         return result
 

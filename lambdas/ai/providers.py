@@ -10,14 +10,14 @@ from msgspec import Meta, Struct
 COMPLETION_LIMIT = 128 * 1024
 """Maximum bytes of a completion's text, so that it fits into a conversation's DynamoDB item.
 
-Prompts request at most 8,192 tokens, which have fewer bytes.
+Prompts request at most 8,192 tokens, so the limit allows 16 bytes per token.
 """
 
 MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. Longer names are cut off."""
 
 TURN_OVERHEAD = 16
-"""Tokens to reserve for a provider's additions to each turn. Providers add fewer than 10."""
+"""Tokens to reserve per turn, because providers add tokens to each turn. They add fewer than 10."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
 """A token count from a provider. The limit is larger than every model's context window."""
@@ -98,14 +98,14 @@ class Failure(StrEnum):
     MALFORMED = "malformed"
     """The response violates the provider's API, or is too long."""
     INVALID = "invalid"
-    """Two completions did not match the required schema."""
+    """The completion did not match the required schema, and neither did that of a second call."""
     REFUSED = "refused"
     """The provider's content rules prevented a completion."""
 
 
 REQUEST_FAILURES = frozenset({Failure.REJECTED, Failure.REFUSED})
-"""Failures caused by the request. They do not open the circuit, because other users' requests may
-still succeed."""
+"""Failures caused by the request. They do not open the provider's circuit breaker, because other
+requests may still succeed."""
 
 
 class ProviderError(Exception):

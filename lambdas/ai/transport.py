@@ -107,7 +107,7 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # `length` is the number of missing bytes
+        elif not response.length:  # `length` is the number of bytes that were not received
             self.response = HttpResponse(
                 response.status, body, _seconds(response.getheader("Retry-After"))
             )

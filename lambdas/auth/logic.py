@@ -278,7 +278,7 @@ class AuthService:
 
     @contextmanager
     def _failures_limited(self, limit: Limit, *subject: str, counted: HTTPStatus) -> Iterator[None]:
-        """Limits failures: a Problem whose status equals `counted` counts as one."""
+        """Limits failures of the `with` block: those that raise a Problem with status `counted`."""
         attempt = self._limiter.begin(limit, *subject)
         failed = False
         try:
@@ -296,7 +296,8 @@ class AuthService:
         """
         if not hmac.compare_digest(presented.digest, session.refresh_hash):
             raise _invalid_refresh_token()
-        # The user is read before the write, so that the token stays valid if the read fails.
+        # The user is read before the session is written. If the read fails, the client can send its
+        # refresh token again.
         user = self._with_profile_name(self._find_user(session), session.display_name)
         rotated, refresh_token = self._next_generation(self._remember(session, user))
         rotated = structs.replace(rotated, display_name=user.display_name)
@@ -337,7 +338,10 @@ class AuthService:
         return user
 
     def _remembered_user(self, session: Session) -> User | None:
-        """Returns the user whom the session remembers, or None if it must be read again."""
+        """Returns the user whom the session remembers.
+
+        Returns None if the session remembers none, or if the data is too old.
+        """
         account = session.account
         if account is None or self._clock() >= account.read_at + self._account_seconds:
             return None
@@ -349,7 +353,10 @@ class AuthService:
         )
 
     def _remember(self, session: Session, user: User) -> Session:
-        """Returns the session with the user's account, unless the session already contains it."""
+        """Returns the session, with the user's account added if sessions remember it.
+
+        Returns it unchanged if it already contains an account that is recent enough.
+        """
         if not self._account_seconds or self._remembered_user(session):
             return session
         account = Account(email=user.email, roles=user.roles, read_at=int(self._clock()))
@@ -358,7 +365,8 @@ class AuthService:
     def _with_profile_name(self, user: User, previous: str = "") -> User:
         """Returns the user with the profile's name, which may differ from the account's name.
 
-        If reading the profile fails, uses `previous` or the account's name, so that sign-in works.
+        If reading the profile fails, the name is `previous`, or the account's name if `previous` is
+        empty, so that sign-in still works.
         """
         try:
             profile = self._profiles.profiles([user.user_id]).get(user.user_id)

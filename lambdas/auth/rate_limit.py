@@ -25,7 +25,8 @@ LEASE = 35_000
 """Milliseconds after which an unfinished attempt counts as crashed. Functions run up to 30 s."""
 
 _PAUSE = 0.1
-"""Seconds between two reads, on average. A sign-in takes about 0.3 s."""
+"""Seconds, on average, until a waiting request reads the counter again. A sign-in takes about
+0.3 s."""
 
 
 class Limit(Struct, frozen=True):
@@ -59,7 +60,8 @@ class RateLimiter:
 
     `count` counts an attempt at once. `begin` and `end` count an attempt only if it failed. While
     counted and running attempts together reach the limit, `begin` waits until attempts end.
-    Concurrent guesses therefore cannot exceed the limit, and correct attempts are not refused.
+    Concurrent guesses therefore cannot exceed the limit, and concurrent attempts with the correct
+    password wait instead of failing.
     """
 
     def __init__(

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 USER_INDEX = "user-id-index"
 
 INDEX_DELAY = 0.1
-"""Seconds after which the index by user usually contains a new session."""
+"""Seconds after which `revoke_all` reads the index by user a second time. The index receives new
+sessions a few milliseconds late."""
 
 REVOCATION_LIFETIME = 60
 """Seconds for which `revoke_all` is recorded. It exceeds the 30 s that a login can take."""
@@ -34,10 +35,11 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     `display_name` is the account's name, or the generated name of an anonymous user.
     `created_at` and `last_used_at` are RFC 3339. `expires_at` is in seconds since the epoch. Each
-    refresh is a rotation: it increments `generation`, and issues a refresh token with the hash
-    `refresh_hash`, derived with the key `refresh_kid`. `rotated_at` is the time of the last
-    rotation. `earlier_rotations` are the times of earlier recent rotations. Both are in
-    milliseconds since the epoch. `account` is set if sessions remember their users.
+    refresh is a rotation: it increments `generation`, and issues a new refresh token.
+    `refresh_hash` is the token's hash, and `refresh_kid` is the id of the key that signed it.
+    `rotated_at` is the time of the last rotation. `earlier_rotations` contains the times of up to
+    100 rotations in the 10 seconds before it. Both are in milliseconds since the epoch. `account`
+    is set if sessions remember their users.
     """
 
     session_id: str

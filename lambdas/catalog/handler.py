@@ -60,8 +60,8 @@ class CatalogApi:
     def search_listings(self, request: Request) -> Response[Page[ListingView]]:
         """Searches the active listings.
 
-        Sellers also see their own reserved and sold listings with `sellerId`. `minPrice`,
-        `maxPrice` and sorting by price require `currency`.
+        If `sellerId` is the caller's id, the results include reserved and sold listings.
+        `minPrice`, `maxPrice` and sorting by price require `currency`.
         """
         query = validate(ListingQuery, request.query, from_text=True)
         return Response(body=self._service.search(request.caller, query))
@@ -96,7 +96,7 @@ class CatalogApi:
     def create_upload(self, request: Request) -> Response[SignedUpload]:
         """Returns a signed form for the upload of an image.
 
-        The form is valid for 5 minutes. A listing then refers to the key in `images`.
+        The form is valid for 5 minutes. After the upload, use the key in `images` of a listing.
         """
         body = validate(ImageUpload, request.json)
         return Response.created(self._service.sign_upload(request.caller, body))
@@ -176,7 +176,7 @@ class CatalogFunction:
                     )
         except Problem as problem:
             # The database is unavailable. Other alarms report this, and the next run retries.
-            self._logger.error("sweep skipped", code=problem.code)
+            self._logger.error("missed events not published", code=problem.code)
             return {"swept": swept}
         if swept:
             self._logger.warning("published events that requests did not publish", events=swept)

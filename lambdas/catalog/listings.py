@@ -70,8 +70,9 @@ class Category(Struct, frozen=True):
 class Search(Struct, frozen=True, kw_only=True):
     """The query for a page of listings that match all filters, sorted by `sort`.
 
-    A listing must be in one of `categories`. With `own`, reserved and sold listings are included,
-    for the seller's own list. `after` is the position of the previous page's last `ListEntry`.
+    A listing must be in one of `categories`. `own` is True if the caller is the seller. Reserved
+    and sold listings are then included. `after` is the position of the previous page's last
+    `ListEntry`.
     """
 
     sort: str
@@ -252,8 +253,9 @@ WISHLIST_AFTER = _wishlist(f"AND (created_at, listing_id) < ({_TIME}, :after_id:
 class _Order(Struct, frozen=True):
     """A sort order by `column`.
 
-    The position of a page is JSON and contains the column's value: `position` is the SQL expression
-    that converts the value to JSON, and `bound` is the expression that converts it back.
+    A page's cursor contains the column's value of the page's last listing, as JSON. `position` is
+    the SQL expression that converts the column to JSON. `bound` is the SQL expression that converts
+    the JSON value back to the column's type.
     """
 
     column: str

@@ -106,7 +106,10 @@ class CatalogService:
         self._subtrees_read_at = float("-inf")
 
     def search(self, caller: Caller, query: ListingQuery) -> Page[ListingView]:
-        """Returns a page of active listings. Sellers also see their reserved and sold listings."""
+        """Returns a page of active listings.
+
+        If `query.seller_id` is the caller, the page also has reserved and sold listings.
+        """
         sort = query.sort or ("relevance" if query.q else "newest")
         errors = []
         if sort == "relevance" and query.q is None:
@@ -130,7 +133,8 @@ class CatalogService:
                 errors.append(_unknown_category())
         if errors:
             raise Problem.invalid(errors)
-        # A seller's own list contains more listings, so its cursors have a separate scope.
+        # A seller's own list also contains reserved and sold listings. Its cursors have another
+        # scope, so that they are not valid for lists of active listings.
         own = query.seller_id is not None and query.seller_id == caller.user_id
         scope = "catalog/listings/own" if own else "catalog/listings"
         after = self._cursors.position(query, scope)
@@ -260,7 +264,8 @@ class CatalogService:
     ) -> RatingView:
         """Rates a listing.
 
-        With `may_exist`, an earlier attempt of the same request may have stored the rating.
+        `may_exist` is True if an earlier attempt of the same request may have stored the rating.
+        An equal stored rating is then returned instead of an error.
         """
         listing = self._find(listing_id)
         if listing.seller_id == caller.user_id:
@@ -434,7 +439,7 @@ class CatalogService:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass
         except Exception:
-            self._logger.exception("events not published; the sweep will retry")
+            self._logger.exception("events not published: the scheduled run will retry")
 
     def _page(
         self, entries: Sequence[ListEntry], query: PageQuery, scope: str

@@ -29,7 +29,7 @@ def add_events(run: Run, events: Sequence[Event]) -> None:
 
 
 class AuroraOutbox:
-    """Reads, locks and deletes events for the relay. Other relays skip locked events."""
+    """The outbox for `Relay`. Locks the events that it reads. Concurrent relays skip these."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -59,7 +59,7 @@ class Attachments:
             raise Problem.invalid(
                 [FieldError("attachments", "must not contain the same key twice")]
             )
-        # Compares the user with the key, because the stored records do not contain the uploader's
+        # Only the key shows who uploaded a file. The stored records do not contain the uploader's
         # id.
         ids = [_id_of(key) for key in keys if self._uploads.is_key_of(caller.user_id, key)]
         records = dict(zip(ids, self._messages.find_attachments(ids), strict=True))

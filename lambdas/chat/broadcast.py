@@ -32,9 +32,9 @@ INLINE_LIMIT = 100
 
 
 BATCH = 5
-"""Maximum messages that one request sends to SQS, one for each part of a room's connections.
+"""Maximum SQS messages in one request. Each has the frame for one part of a room's connections.
 
-SQS allows 10 messages and 256 KB per request, and a frame with a text of 5,000 characters has up to
+SQS allows 10 messages and 256 KB per request. A frame with a text of 5,000 characters has up to
 40 KB.
 """
 
@@ -68,8 +68,10 @@ class DeliveryQueues:
         self._parts = parts
 
     def deliver(self, delivery: Delivery) -> bool:
-        """Queues a frame for the delivery function. The queue keeps the order of the deliveries to
-        a room, or to each part of its connections.
+        """Queues a frame for the delivery function.
+
+        The queue keeps the order of a room's frames. If the room's connections are divided into
+        parts, the queue keeps the order within each part.
         """
         correlation_id = self._logger.get_correlation_id()
         delivery = structs.replace(delivery, correlation_id=correlation_id)
@@ -129,7 +131,8 @@ class DeliveryQueues:
 class Broadcast:
     """Sends frames to rooms. Logs failures of the cache and the queue instead of raising them.
 
-    The delivery function reads the message table's stream, and delivers messages that were lost.
+    The delivery function reads the message table's stream, and sends stored messages whose frames
+    were not sent.
     """
 
     def __init__(
@@ -140,8 +143,8 @@ class Broadcast:
         logger: Logger,
         signal_limit: int = INLINE_LIMIT,
     ) -> None:
-        """`signal_limit` is the maximum number of connections with which a room still receives
-        signals.
+        """`signal_limit` is the maximum number of connections of a room that receives signals:
+        presence, typing and read frames.
         """
         self._signal_limit = signal_limit
         self._fanout = fanout
@@ -183,11 +186,10 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the connections of a user and notifies their clients.
+        """Removes a user's connections, or all connections if `user_id` is None, from the room.
 
-        Removes those of all users if `user_id` is None.
-
-        If the cache is unavailable, the delivery function removes the connections later.
+        Notifies the clients of these connections. If the cache is unavailable, the delivery
+        function removes the connections later.
         """
         try:
             self._fanout.evict(room_id, reason, user_id)

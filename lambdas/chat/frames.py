@@ -40,14 +40,14 @@ from lambdas.common.web.http import Event
 from lambdas.common.web.router import problem_of
 
 CONNECT, DISCONNECT = "CONNECT", "DISCONNECT"
-"""Values of `eventType`. The route key is not reliable, because a client can send a frame with the
-action `$connect`."""
+"""Values of `eventType`. The function does not rely on the route key, because a client can send a
+frame with the action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024
-"""Maximum bytes of a frame, and of a message, which can consist of several frames. API Gateway
-closes the connection if a limit is exceeded, but other gateways may not. One frame is enough for
-every action."""
+"""Maximum bytes of a frame and of a message. A message can consist of several frames, but every
+action fits into one. API Gateway closes connections that exceed a limit. The function also checks
+the limits, because other gateways do not (docs/api/differences.md)."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
 """The result of every route. $connect requires a status. A body would be sent to the client."""
@@ -58,8 +58,9 @@ _CHAT = capability(CHAT_ANONYMOUS)
 class Frames:
     """The handler of all routes of the WebSocket API.
 
-    A connection lasts up to two hours, longer than an access token. It stays valid until its
-    session ends. Roles above `user` expire with the token, because they cannot be verified later.
+    A connection lasts up to two hours, longer than an access token is valid. After the token
+    expires, frames are still accepted until the session ends. Roles above `user` no longer apply,
+    because they cannot be verified later.
     """
 
     def __init__(
