@@ -26,7 +26,8 @@ import psutil
 import urllib3
 
 from ops.embedded import EmbeddedCloud
-from ops.embedded.processes import find_processes
+from ops.embedded.processes import Processes, find_processes
+from ops.local.console_process import CONSOLE
 from ops.root import Root
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.platform import Platform
@@ -172,6 +173,8 @@ class Client:
 def measure(root: Root, rate: Rate, begun: float) -> Sample:
     """Returns the current use of memory, files and disk by all processes of the platform."""
     services = {process.pid: name for name, process in EmbeddedCloud(root).running().items()}
+    if console := Processes(root).get(CONSOLE):
+        services[console.pid] = CONSOLE
     uses: dict[str, dict[int, tuple[float, int]]] = {}
     processes = {process.pid: process for process in find_processes(root)}
     for process in list(processes.values()):

@@ -28,6 +28,8 @@ QUIET = 0.02
 """Seconds without CPU time of the functions, after which a request has ended."""
 QUIET_EVENTS = 2.0
 """The same for events, which the functions poll."""
+DISCONNECT, QUIET_DISCONNECT = "frame disconnect", 0.5
+"""The same for the end of a connection, after which API Gateway invokes the function."""
 AUTHORIZED = 0.0002
 """CPU seconds. With less, the authorizer did not run, because its result was in API Gateway's
 cache."""
@@ -87,7 +89,8 @@ class Meter(Attempt):
     def step(self, name: str) -> Iterator[None]:
         before = self._workers.read_when_quiet()
         yield
-        after = self._workers.read_when_quiet()
+        quiet = QUIET_DISCONNECT if name == DISCONNECT else QUIET
+        after = self._workers.read_when_quiet(quiet)
         authorized = AUTHORIZE_TICKET if name == "frame connect" else AUTHORIZE_TOKEN
         for row, least in ((name, 0.0), (authorized, AUTHORIZED)):
             function = function_of(row)
