@@ -6,6 +6,7 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +60,9 @@ def checkout() -> Iterator[Path]:
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to(PROJECT / name)
         # The installed packages of the functions are reused, so that no package index is needed.
-        dependencies = PROJECT / ".build" / "dependencies"
-        dependencies.mkdir(parents=True, exist_ok=True)
+        subprocess.run([sys.executable, "-m", "ops", "synth", "local"], cwd=PROJECT, check=True)
         (folder / ".build").mkdir()
-        (folder / ".build" / "dependencies").symlink_to(dependencies)
+        (folder / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
         yield folder
     finally:
         command = ["git", "worktree", "remove", "--force", str(folder)]
