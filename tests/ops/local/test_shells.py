@@ -96,7 +96,7 @@ def test_the_platform_starts_despite_foreign_settings_and_non_ascii_paths(
 
     try:
         platform = json.loads(run("up", "--json"))
-        assert platform["apiUrl"].startswith("http://127.0.0.1:")
+        assert platform["apiUrl"].startswith("https://127.0.0.1:")
         assert json.loads(run("status", "--json"))["health"]["status"] == 200
         checks = json.loads(run("smoke", "local", "--json"))
         assert [check for check in checks if not check["ok"]] == []
