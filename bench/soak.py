@@ -177,6 +177,10 @@ def measure(root: Root, rate: Rate, begun: float) -> Sample:
         services[console.pid] = CONSOLE
     uses: dict[str, dict[int, tuple[float, int]]] = {}
     processes = {process.pid: process for process in find_processes(root)}
+    for pid in services.keys() - processes.keys():
+        with suppress(psutil.Error):
+            # `find_processes` omits Valkey, which overwrites its environment variables.
+            processes[pid] = psutil.Process(pid)
     for process in list(processes.values()):
         with suppress(psutil.Error):
             # `find_processes` omits PostgreSQL's child processes, which have other environment
