@@ -9,6 +9,7 @@ import typer
 from ops.cloud import EMBEDDED, connect
 from ops.commands.options import ROOT, EnvironmentOption, JsonOption, RootOption, check_email
 from ops.console import print_result, report
+from ops.deployment.health import Health
 from ops.local.console_process import console_address
 from ops.local.mail import verification_code
 from ops.local.platform import start_platform, stop_platform
@@ -101,7 +102,7 @@ def status(
         *processes,
         *result["addresses"].items(),
         ("resources", result["resources"]),
-        ("health", f"{health['status']} {health['body']}"),
+        ("health", f"{health['status']} {Health(**health).describe()}"),
     ]
     lines = [f"{label:<10} {value}" for label, value in rows]
     if result["authority"]:

@@ -36,7 +36,14 @@ class Health:
         return self.status == 200
 
     def describe(self) -> str:
-        return self.body if isinstance(self.body, str) else json.dumps(self.body, sort_keys=True)
+        """Returns the body as text, for example `ok (dynamodb ok, database ok, cache ok)`."""
+        match self.body:
+            case str(text):
+                return text
+            case {"status": status, "checks": dict(checks)}:
+                return f"{status} ({', '.join(f'{name} {each}' for name, each in checks.items())})"
+            case other:
+                return json.dumps(other, sort_keys=True)
 
 
 def get_health(url: str, authority: str | None = None, timeout: float = REQUEST_TIMEOUT) -> Health:

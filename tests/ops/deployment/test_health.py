@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from ops.deployment.health import get_health, wait_until_healthy
+from ops.deployment.health import Health, get_health, wait_until_healthy
 from ops.errors import OperatorError
 
 
@@ -50,3 +50,18 @@ def test_error_contains_the_last_response(server: tuple[str, list[int]]) -> None
 def test_failed_request_has_status_0() -> None:
     health = get_health("http://127.0.0.1:9/health")
     assert (health.ok, health.status) == (False, 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (
+            {"status": "ok", "checks": {"database": "ok", "cache": "slow"}},
+            "ok (database ok, cache slow)",
+        ),
+        ({"message": "Forbidden"}, '{"message": "Forbidden"}'),
+        ("not running", "not running"),
+    ],
+)
+def test_a_body_is_described_as_text(body: object, text: str) -> None:
+    assert Health(503, body).describe() == text
