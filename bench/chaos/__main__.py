@@ -2,7 +2,7 @@
 
 Clients sign up, write posts, likes, comments and listings over HTTP, and messages over a WebSocket.
 After each fault, every acknowledged write must be stored once, sequence numbers must have no gaps,
-counters must agree, and no log may contain a secret. Takes 20 minutes on an idle machine. Must run
+counters must agree, and no log may contain a secret. Takes 40 minutes on an idle machine. Must run
 as root, because it mounts a small disk and moves the clock of the platform.
 
 Exit status 1 means that a check failed.
