@@ -4,7 +4,7 @@ PIPENV_VERSION := 2026.10.3
 VENV   := .venv
 BIN    := $(VENV)/bin
 OPS    := $(BIN)/python -m ops
-# Groups of the Pipfile without the tests
+# All groups of the Pipfile except dev-packages, the group of the tests
 GROUPS := packages synthesis local
 CHECKOV := tools/checkov
 API    := tools/api
@@ -23,7 +23,8 @@ OWN_VENV := PIPENV_VENV_IN_PROJECT=1 PIPENV_IGNORE_VIRTUALENVS=1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # Makes pipenv use the checkout's environment instead of one active in the caller's shell.
 export VIRTUAL_ENV := $(CURDIR)/$(VENV)
-# The tests' commands reuse compiled modules, even if the caller's shell sets the variable.
+# The empty value lets the processes of the tests write and reuse bytecode, even if the caller's
+# shell sets this variable.
 PYTEST := PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
 export PIPENV_VERBOSITY := -1
 
@@ -31,7 +32,7 @@ export PIPENV_VERBOSITY := -1
 OPEN_FILES := ulimit -S -n 4096 2>/dev/null || [ $$(ulimit -n) -ge 1024 ] || { \
   echo "this shell allows only $$(ulimit -n) open files: allow 1024 with 'ulimit -n 1024'"; exit 1; };
 
-# Makes the files in TARGETS. At most one of these processes runs in a checkout.
+# Makes the files in TARGETS, after waiting until no other installation runs in this checkout.
 INSTALL = $(or $(wildcard $(BIN)/python),$(PYTHON)) tools/exclusively.py .build/setup.lock \
   $(MAKE) --no-print-directory install
 
@@ -111,8 +112,8 @@ docs: setup  ## Build the documentation as a site in .build/docs
 	$(DOCS)/.venv/bin/sphinx-build -q -W --keep-going -c $(DOCS) . .build/docs
 	@echo "Open .build/docs/README.html"
 
-# Tools with environments of their own: what only tests or documentation need, and checkov, whose
-# pins conflict with the platform's.
+# Some tools have a separate environment: those that only tests or documentation need, and checkov,
+# which requires other versions of the platform's dependencies.
 tools/%/.venv/.synced: tools/%/Pipfile.lock | $(VENV)/.synced
 	cd tools/$* && $(OWN_VENV) pipenv sync
 	@touch $@
@@ -127,7 +128,8 @@ types: setup  ## Write the types of TypeScript clients to tools/api/openapi.d.ts
 $(API)/openapi.d.ts: docs/api/openapi.json $(API)/package.json $(API)/node_modules/.installed
 	npm --prefix $(API) run --silent types -- $(CURDIR)/$< --output $(CURDIR)/$@
 
-# The installation links the server's libraries, so it needs the package's script.
+# Runs the package's install script, which creates symbolic links to the server's libraries. The
+# rule for other folders passes --ignore-scripts.
 $(POSTGRESQL)/node_modules/.installed: $(POSTGRESQL)/package-lock.json | $(VENV)/.synced
 	cd $(POSTGRESQL) && npm ci --loglevel=error
 	@touch $@

@@ -4,12 +4,12 @@ python -m bench.artifacts [--runs 15] [--functions post auth] [--json]
 
 A new interpreter imports the handler. It can import only the function's artifact (the unpacked zip)
 and the packages of the Lambda runtime. Another new interpreter imports only boto3. The measurements
-alternate, so that load on the machine affects both. The ratio of a function is the median over all
-pairs of measurements.
+alternate, so that load on the machine affects both. Each pair of measurements yields the import
+time of the handler divided by that of boto3. The ratio of a function is the median over all pairs.
 
-The goal applies to the column `ratio`, for which both imports use bytecode. The column `uncompiled`
-is the worst case: Lambda's function directory is read-only, so Python cannot store the bytecode of
-the artifact, while boto3's bytecode exists.
+The ratio has a goal, RATIO_GOAL, only in the column `ratio`. Both imports then use bytecode. The
+column `uncompiled` has the ratio in the worst case: boto3's bytecode exists, but Lambda's function
+directory is read-only, so Python cannot store the bytecode of the artifact.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Measures the catalog's list and search calls compared with only their SQL, run by the driver.
+"""Compares the catalog's list and search calls with a driver that only runs their SQL.
 
     python -m bench.catalog [--listings 100000] [--calls 300]
 
 The benchmark fills a temporary PostgreSQL with listings and calls the catalog function's real
 router, validation, logic and store. The session store (DynamoDB on AWS) and the signing key of
-cursors are fakes. For comparison, the driver runs the same statement with the same values on a
-separate connection and receives the same rows. The two calls alternate, so that load on the machine
-affects both.
+cursors are fakes. For comparison, the PostgreSQL driver runs the same statement with the same
+values on a separate connection and receives the same rows. The two calls alternate, so that load on
+the machine affects both.
 """
 
 from __future__ import annotations

@@ -5,8 +5,8 @@ python -m bench.console [ROOT]
 Needs a running platform on this machine that receives no other requests. The embedded AWS executes
 one call at a time, so users' requests wait while it executes calls of the console. The load is the
 processor time that the platform uses per second, which other programs on the machine do not affect.
-Each pair of measurements consists of one with the map closed and one with the map open, both at a
-fixed rate of requests.
+During each measurement, the benchmark sends requests to the platform at a fixed rate. A pair of
+measurements consists of one with the console's map of the platform closed and one with it open.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ RATE = 10
 REQUESTS = int(2 * PAIRS * SECONDS * RATE)
 """Number of requests of all measurements."""
 POLL = 6.0
-"""Seconds between two reads of the map, as in static/views/map.js."""
+"""Seconds between two reads of the map, as in ops/web_console/static/views/map.js."""
 PATHS = (
     *("map.svg", "map", "functions", "functions/chat", "functions/chat/examples"),
     *("tables", "tables/post-posts", "buckets", "buckets/avatars", "sql", "cache", "connections"),
@@ -50,7 +50,7 @@ PATHS = (
 
 @contextmanager
 def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]]:
-    """Starts a web console like `ops up`.
+    """Starts a web console in the same way as `ops up`.
 
     Yields its process, its address and the seconds until its first page.
     """
@@ -118,7 +118,8 @@ def processor_time(root: Root) -> float:
     for process in find_processes(root):
         with contextlib.suppress(psutil.NoSuchProcess):
             if not console or process.pid != console.pid:
-                total += sum(process.cpu_times()[:4])  # of itself and its ended children
+                # The first four times are those of the process and of its ended children.
+                total += sum(process.cpu_times()[:4])
     return total
 
 

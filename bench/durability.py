@@ -1,8 +1,9 @@
-"""Measures the CPU time that the journal and the saves of the embedded AWS add to a call.
+"""Measures the CPU time that durability adds to a call of the embedded AWS.
 
-Runs two embedded AWS, one of them without journal and saves. Both receive the same block of calls
-in turn, and each pair of blocks yields one ratio of CPU times. The CPU time includes the child
-processes that save. On a busy machine, CPU time varies less than the duration of a call.
+Durability consists of a journal of changes and of saves of whole services. The benchmark runs two
+embedded AWS, one of them without durability. Both receive the same block of calls in turn, and each
+pair of blocks yields one ratio of CPU times. The CPU time includes the child processes that save.
+On a busy machine, CPU time varies less than the duration of a call.
 """
 
 from __future__ import annotations
@@ -135,9 +136,9 @@ def main() -> None:
                 seconds.append((cost - base) / CALLS)
     quartiles = statistics.quantiles(ratios, n=4)
     print(
-        f"with / without: median {statistics.median(ratios):.3f}, quartiles {quartiles[0]:.3f} to"
-        f" {quartiles[2]:.3f}; {statistics.median(seconds) * 1e3:.2f} ms for 8 calls, 3 of which"
-        " change data"
+        f"CPU time with / without durability: median {statistics.median(ratios):.3f}, quartiles"
+        f" {quartiles[0]:.3f} to {quartiles[2]:.3f}; durability adds"
+        f" {statistics.median(seconds) * 1e3:.2f} ms to 8 calls, 3 of which change data"
     )
 
 

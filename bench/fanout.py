@@ -4,7 +4,9 @@ frames.
 The fan-out time starts when a message is stored, according to the function's log, and ends when the
 last connection receives it. The baseline is the time of a function that only sends the same frame
 to the same connections. The sequential baseline sends one frame at a time, the parallel baseline
-uses as many threads as the platform. The measurements alternate.
+uses as many threads as the platform. The column "from acceptance" is the time from the message's
+timestamp, which precedes the storage, until the last connection receives it. The measurements
+alternate.
 
 Afterwards, the benchmark measures how many messages per second one room accepts from several
 concurrent senders.
@@ -315,7 +317,7 @@ def main() -> None:
             f"| {row['connections']} | {fan_out} | {parallel} | {row['ratio']:.2f} | {sequential}"
             f" | {whole} |"
         )
-    print("\n| connections | messages per second through sockets | by REST |")
+    print("\n| connections | messages per second by WebSocket | by REST |")
     print("| --- | --- | --- |")
     for row in results["throughput"]:
         print(f"| {row['connections']} | {row['throughSockets']:.0f} | {row['byRest']:.0f} |")

@@ -33,7 +33,7 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import User
 from tests.lambdas.support import rest_event
 
-OUTSIDE = (
+EXTERNAL_CALLS = (
     ("botocore.client", "BaseClient", ("_make_api_call",)),
     (
         "pg8000.core",
@@ -45,21 +45,23 @@ OUTSIDE = (
     ("urllib3.connectionpool", "HTTPConnectionPool", ("urlopen",)),
     ("time", "sleep", ()),
 )
-"""The calls to AWS, database and cache: module, class (or function) and methods."""
+"""The functions that call AWS, the database and the cache, or wait.
+
+Each entry has the name of a module, of a class in it, and of the methods of the class. Without
+methods, the second name is that of a function.
+"""
 
 
 class Stopwatch:
-    """Adds up the time of all calls in OUTSIDE (AWS, database and cache). Counts nested calls
-    once.
-    """
+    """Adds up the time of all calls in EXTERNAL_CALLS. Counts nested calls once."""
 
     def __init__(self) -> None:
         self._local = threading.local()
         self.outside = 0.0
 
     def install(self) -> None:
-        """Wraps the functions in OUTSIDE, so that the time of each later call is measured."""
-        for module_name, name, methods in OUTSIDE:
+        """Wraps the functions in EXTERNAL_CALLS, so that the time of each later call is measured."""
+        for module_name, name, methods in EXTERNAL_CALLS:
             module = importlib.import_module(module_name)
             owner = getattr(module, name) if methods else module
             for method in methods or (name,):
@@ -102,7 +104,8 @@ class Session:
         """Calls a route and returns the JSON of the response.
 
         Args:
-            more: `query`, `headers` and `token`. Other arguments are the route's path parameters.
+            more: `query`, `headers` and `token`, all optional, and the route's path parameters by
+                name.
         """
         query, headers, token = (more.pop(name, None) for name in ("query", "headers", "token"))
         caller = user or self.user
@@ -174,7 +177,7 @@ def main() -> None:
     stopwatch.install()
     measured: dict[str, dict[str, dict[str, float]]] = {}
     for service in arguments.services:
-        # The time includes writing the functions' logs.
+        # The functions write logs to stdout. They are discarded, but the time to write them counts.
         with redirect_stdout(io.StringIO()):
             seconds = measure(platform, service, arguments.rounds, stopwatch)
         measured[service] = {route: _figures(values) for route, values in seconds.items()}

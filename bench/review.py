@@ -60,7 +60,7 @@ def main() -> None:
             measured[name].append(time.process_time() - begun)
     print(
         f"{len(document['resource_changes'])} resources, {len(reviewed.changes)} changes"
-        f" (medians of {runs} runs, seconds of CPU time and ratio to the review)"
+        f" (medians of {runs} runs: seconds of CPU time, and their ratio to `review and cost`)"
     )
     medians = {name: statistics.median(seconds) for name, seconds in measured.items()}
     for name, seconds in medians.items():

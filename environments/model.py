@@ -477,9 +477,10 @@ class Environment(Section):
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
     """AWS region of all regional resources."""
     allowed_account_ids: Annotated[
-        list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1)
+        list[Annotated[str, Field(pattern=r"^\d{12}$")]], Field(min_length=1, max_length=1)
     ]
-    """Ids of the accounts that the AWS provider accepts. Commands deploy to the first one."""
+    """The id of the account that the environment is deployed to, as a list with one element.
+    Commands and the AWS provider reject credentials of other accounts."""
     state: State
     like: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
     """Environment or example whose sizes replace those of this file: its values of `log_level`,

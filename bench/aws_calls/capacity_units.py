@@ -16,13 +16,13 @@ READ_SIZE, WRITE_SIZE = 4096, 1024
 Call = Callable[..., Any]
 Item = Mapping[str, Any]
 Units = dict[str, float]
-"""Capacity units by `table reads`, `table writes` and `table/index writes`."""
+"""Capacity units. A key is a table or `table/index`, followed by ` reads` or ` writes`."""
 
 _WRITES = {"PutItem": "Put", "UpdateItem": "Update", "DeleteItem": "Delete"}
 
 
 def item_size(item: Item) -> int:
-    """Returns the approximate size of an item in bytes: its names and values."""
+    """Returns the approximate size of an item in bytes: the names and values of its attributes."""
     return sum(len(name) + _value_size(value) for name, value in item.items())
 
 
@@ -52,9 +52,9 @@ class UnitCounter:
         self.used: Units = defaultdict(float)
 
     def run(self, operation: str, parameters: Mapping[str, Any], work: Callable[[], Any]) -> Any:
-        """Runs `work`, which makes a call, and returns the response.
+        """Makes a DynamoDB call with `work`, and returns the response.
 
-        Adds the call's units to `used`.
+        Adds the capacity units of the call to `used`.
         """
         units = self.used
         writes = list(_writes(operation, parameters))
@@ -122,7 +122,7 @@ def _blocks(size: int) -> int:
 
 
 def _writes(operation: str, parameters: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yields the writes of a call, each preceded by its kind, such as `Put`."""
+    """Yields the kind (such as `Put`) and the parameters of each write in a call."""
     if operation in _WRITES:
         yield _WRITES[operation], parameters
     elif operation == "TransactWriteItems":

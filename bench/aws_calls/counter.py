@@ -25,14 +25,14 @@ class Counts:
     calls: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """AWS calls by `service.Operation`."""
     units: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    """DynamoDB capacity units by `table reads` or `table/index writes`."""
+    """DynamoDB capacity units, with keys such as `profile-profiles reads`."""
     cache: int = 0
     """Commands to the cache."""
     statements: int = 0
     """SQL statements, including those that begin and end transactions."""
 
     def keep_largest(self, other: Counts) -> None:
-        """Raises each count to that of `other` if the count of `other` is larger."""
+        """Replaces each count with that of `other` if the count of `other` is larger."""
         for name, calls in other.calls.items():
             self.calls[name] = max(self.calls[name], calls)
         for name, units in other.units.items():
@@ -40,9 +40,10 @@ class Counts:
         self.cache = max(self.cache, other.cache)
         self.statements = max(self.statements, other.statements)
 
-    def share_of(self, larger: Counts, parts: int) -> Counts:
-        """Returns how much `larger` exceeds these counts, divided by `parts`. Rounds the numbers of
-        calls down.
+    def divide_increase(self, larger: Counts, parts: int) -> Counts:
+        """Returns the increase from these counts to `larger`, divided by `parts`.
+
+        Rounds all counts down except the capacity units.
         """
         return Counts(
             {name: (total - self.calls[name]) // parts for name, total in larger.calls.items()},

@@ -33,7 +33,7 @@ def measure(postgres: Postgres, migrated: str) -> dict[str, Any]:
 
     Args:
         postgres: A running server.
-        migrated: A database with the platform's schema, which is copied.
+        migrated: A database with the platform's schema. The functions use a copy of it.
     """
     with platform(postgres, migrated) as running:
         person, other = running.person("ann"), running.person("bob")
@@ -46,7 +46,7 @@ def measure(postgres: Postgres, migrated: str) -> dict[str, Any]:
     counts = recorder.counts
     alone, together = counts.pop("alone"), counts.pop("together")
     counts["frame send_message"] = alone
-    counts["per listener"] = alone.share_of(together, LISTENERS)
+    counts["per listener"] = alone.divide_increase(together, LISTENERS)
     return {name: counts[name].document() for name in sorted(counts)}
 
 

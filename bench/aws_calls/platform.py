@@ -145,7 +145,8 @@ class Platform:
             headers=headers,
             query=query,
             authorizer=caller.to_context() if caller else None,
-            source_ip=str(uuid.uuid4()),  # avoids the rate limits per IP address
+            # Rate limits apply to each IP address, so each request has another address.
+            source_ip=str(uuid.uuid4()),
         )
         response = self.services[path.split("/")[2 if path.startswith("/v1") else 1]](event, None)
         assert response["statusCode"] < 400, (method, path, response)
@@ -197,8 +198,8 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
             "OPENAI_BASE_URL": gemini.base_url,
         }
         enter(patch.dict(os.environ, environ))
-        # With RECHECK below 0, each delivery checks its listeners again, as if the function served
-        # many rooms.
+        # With a negative RECHECK, every delivery reads the sessions and memberships of its
+        # listeners, as in a function that serves many rooms.
         enter(patch.object(audience, "RECHECK", -1.0))
         enter(counter.installed())
         yield Platform(environ, counter, gemini)

@@ -43,7 +43,8 @@ class Recorder:
         """Calls a route such as `GET /v1/posts/{postId}`, and returns the JSON of the response.
 
         Args:
-            more: `query` and `token`. Other arguments are the route's path parameters.
+            more: The query parameters (`query`), the access token (`token`), and a value for each
+                path parameter of the route, for example `postId`.
         """
         method, path = route.split(" ")
         query, token = more.pop("query", None), more.pop("token", None)
@@ -106,7 +107,7 @@ class Recorder:
         return {"limit": str(self.page)}
 
     def upload(self, bucket: str, form: Mapping[str, Any]) -> str:
-        """Stores a picture under the key of a signed form. Returns the key."""
+        """Stores a picture under the key of a presigned POST form. Returns the key."""
         key: str = form["key"]
         fields = form["upload"]["fields"]
         self.platform.s3.put_object(

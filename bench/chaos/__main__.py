@@ -2,8 +2,8 @@
 
 Clients sign up, write posts, likes, comments and listings over HTTP, and messages over a WebSocket.
 After each fault, every acknowledged write must be stored once, sequence numbers must have no gaps,
-counters must agree, and no log may contain a secret. Takes 40 minutes on an idle machine. Must run
-as root, because it mounts a small disk and moves the clock of the platform.
+counters must equal the number of stored items, and no log may contain a secret. Takes 40 minutes on
+an idle machine. Must run as root, because it mounts a small disk and changes the platform's clock.
 
 Exit status 1 means that a check failed.
 """
@@ -68,7 +68,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--short", action="store_true", help="Run only the six faults that kill a process."
+        "--short",
+        action="store_true",
+        help="Run only the first six faults, which kill processes while no `ops up` runs.",
     )
     parser.add_argument("--only", help="Run only the faults whose names contain this text.")
     parser.add_argument(

@@ -78,7 +78,7 @@ def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
         findings.gaps.append(f"room {crew.room}: {numbers}")
     count = next(p["commentsCount"] for p in posts if p["postId"] == crew.commented)
     if count != len(comments):
-        findings.disagreements.append(f"commentsCount {count} of {len(comments)} comments")
+        findings.disagreements.append(f"commentsCount is {count} instead of {len(comments)}")
     return findings
 
 

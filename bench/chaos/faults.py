@@ -160,10 +160,10 @@ KILLS = [
     Fault("kill PostgreSQL", _kill("database")),
     Fault("kill Valkey", _kill("cache")),
 ]
-"""The last two faults kill no function.
+"""Faults that kill services and functions. `--short` runs only these.
 
-While they run, the idempotency leases of killed functions expire, so that clients can complete all
-writes at the end of a short run.
+The last two kill no function. While they run, the idempotency leases of the functions that earlier
+faults killed expire, so that clients can complete all writes at the end of a short run.
 """
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
@@ -189,7 +189,11 @@ INTERRUPTIONS = [
 ]
 PAUSES = [
     Fault(f"stop {title} for {STOPPED:.0f} s", _stop(name), needs_up=False)
-    for title, name in (("PostgreSQL", "database"), ("Valkey", "cache"), ("the AWS", "aws"))
+    for title, name in (
+        ("PostgreSQL", "database"),
+        ("Valkey", "cache"),
+        ("the embedded AWS", "aws"),
+    )
 ]
 DISKS = [
     Fault(f"fill the disk for {STOPPED:.0f} s", _fill_disk),
@@ -205,5 +209,9 @@ CLOCKS = [
     for seconds in (JUMP, -JUMP)
     for clock in [_Clock(seconds)]
 ]
-"""Each fault sets the clock back once: one at the beginning, the other at the end."""
+"""Faults that set the clock wrong and then right again.
+
+The first sets the clock forward, and back at its end. The second sets it back, and forward at its
+end.
+"""
 EVERY_FAULT = [*KILLS, *PROXIES, *PAUSES, *DISKS, *CLOCKS, *INTERRUPTIONS]

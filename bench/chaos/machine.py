@@ -109,7 +109,7 @@ class Up:
         return any(message["type"] == "version" for message in self._terraform_messages())
 
     def has_applied(self) -> bool:
-        # Terraform also writes the outputs after the plan.
+        # The outputs do not show the end of the apply: Terraform also writes them after the plan.
         return any(
             message["type"] == "change_summary" and message["changes"]["operation"] == "apply"
             for message in self._terraform_messages()

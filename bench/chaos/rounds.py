@@ -237,7 +237,7 @@ def _break_and_repair(
         result.recovery = crew.all_written_at(begun) - begun
     else:
         silent = {kind: crew.failures.get(kind) for kind in crew.silent_kinds(begun)}
-        result.error = f"no write succeeded after the fault: {silent}"
+        result.error = f"no write of these kinds succeeded after the fault (last errors): {silent}"
     return at
 
 

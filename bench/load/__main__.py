@@ -5,8 +5,8 @@
 The mix is that of ops/capacity/model.yml, without the requests to language models. Requests are
 sent at planned times, which do not depend on responses (an open workload). Latencies count from the
 planned time, so they include the time that a request waited for slow earlier ones. The report
-compares each route with an empty function behind the same API Gateway, to which one of eleven
-requests goes.
+compares each route with an empty function behind the same API Gateway. One of eleven requests goes
+to this function.
 
 The benchmark creates users, rooms, posts and listings, and deletes them at the end. Ctrl-C ends the
 load early, and the report then covers the requests until then.
@@ -40,7 +40,10 @@ from tests.e2e.support.platform import Platform
 THREADS = 256
 """Maximum number of REST requests at the same time."""
 LONGEST = 12 * 60
-"""Maximum duration of the load in seconds. Access tokens are valid for 15 minutes."""
+"""Maximum duration of the load in seconds.
+
+Access tokens are valid for 15 minutes, and the users sign in before the load starts.
+"""
 
 
 def main() -> None:
@@ -100,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         "--ramp",
         type=float,
         default=5.0,
-        help="seconds in which the rate rises before each phase; not in the report (default: 5)",
+        help="seconds of rising rate before each phase; the report omits them (default: 5)",
     )
     parser.add_argument(
         "--fixed", action="store_true", help="use equal intervals instead of random (Poisson) ones"
@@ -131,7 +134,7 @@ def perform(
     times.
     """
     requests = Requests(world, round(model.population.rooms_joined_per_session.value))
-    progress.show("preparing requests that need earlier ones")
+    progress.show("sending the requests on which the load depends")
     requests.prepare(Counter(arrival.name for arrival in arrivals))
     return asyncio.run(_run(world, requests, arrivals, progress))
 
@@ -188,8 +191,8 @@ def text(steps: Sequence[Step], measured: Measured, model: Model) -> list[str]:
         lines.append("The load was interrupted.")
     lines.append(
         f"Latencies count from the planned time. This client started each request at most"
-        f" {measured.latest_start * 1000:.0f} ms after it. Percentiles need 2, 20 and 100 accepted"
-        f" requests."
+        f" {measured.latest_start * 1000:.0f} ms after its planned time. p50, p95 and p99 need"
+        f" 2, 20 and 100 accepted requests."
     )
     lines.append(f"Left out: {', '.join(left_out(model))}.")
     return lines

@@ -1,4 +1,7 @@
-"""Deploys an empty function behind the embedded API Gateway, with which routes are compared."""
+"""Deploys an empty function behind the embedded API Gateway.
+
+The report compares every route with this function.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +44,10 @@ def deploy_empty_function(platform: Platform) -> Iterator[str]:
         )
         api = gateway.create_rest_api(name=NAME)["id"]
         [root] = gateway.get_resources(restApiId=api)["items"]
-        place = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
-        gateway.put_method(**place, authorizationType="NONE")
+        method = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+        gateway.put_method(**method, authorizationType="NONE")
         gateway.put_integration(
-            **place,
+            **method,
             type="AWS_PROXY",
             integrationHttpMethod="POST",
             uri=f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations",

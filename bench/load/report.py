@@ -1,4 +1,4 @@
-"""Computes percentiles, errors and throttles of each route, and renders them."""
+"""Computes the percentiles, errors and throttled requests of each route, and renders them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ THROTTLED = "throttled"
 PERCENTILES = {50: 2, 95: 20, 99: 100}
 """The minimum number of samples for each percentile.
 
-With fewer samples, it would equal their maximum.
+With fewer samples, the percentile would be close to the largest sample.
 """
 ALL = "all requests and frames"
 
@@ -29,7 +29,7 @@ class Row:
     requests: int
     throttled: int
     problems: dict[str, int]
-    """The number of requests that were not accepted for other reasons, by reason."""
+    """The number of requests that failed, by reason. Does not include throttled requests."""
     percentiles: dict[int, float | None]
     largest: float | None
 
@@ -92,7 +92,7 @@ def _row(name: str, samples: Sequence[Sample]) -> Row:
 
 
 def percentile(times: Sequence[float], percent: int) -> float | None:
-    """Returns a percentile, or None if there are too few times for it."""
+    """Returns a percentile of the times, or None if there are fewer than PERCENTILES requires."""
     if len(times) < PERCENTILES[percent]:
         return None
     return statistics.quantiles(times, n=100, method="inclusive")[percent - 1]

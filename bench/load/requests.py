@@ -24,7 +24,7 @@ from tests.e2e.support.chat_users import ChatUser
 from tests.e2e.support.users import PASSWORD
 
 NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
-"""Part of the error message if no concurrency is left.
+"""Part of Lambda's error message if a function has reached its maximum number of executions.
 
 The embedded API Gateway returns Lambda's error unchanged.
 """
@@ -35,7 +35,10 @@ ATTACHED = f"POST {ROOM}/messages with an attachment"
 
 @dataclass(frozen=True)
 class Parts:
-    """The parts of a request that are not in its name, such as `GET /v1/posts/{postId}`."""
+    """The parts of a request that its name does not contain.
+
+    A name is a method and a path with parameters, such as `GET /v1/posts/{postId}`.
+    """
 
     token: str | None = None
     body: object = None
@@ -82,9 +85,9 @@ def _anonymous_session(world: World) -> Parts:
 
 
 def _refreshable_session(world: World) -> Parts:
-    """Signs in, and returns the refresh.
+    """Signs in, and returns the parts of a request that refreshes the token.
 
-    Each refresh needs its own sign-in, because it replaces the token.
+    Each refresh needs its own sign-in, because a refresh replaces the token.
     """
     tokens = world.user.person.try_log_in().expect(200)
     return Parts(body={"refreshToken": tokens["refreshToken"]})
@@ -99,7 +102,7 @@ def _uploaded_avatar(world: World) -> Parts:
 def _attached(world: World) -> Parts:
     room = world.room
     user = world.random.choice(room.members)
-    key = world.sign_attachment(user, room.room_id)["key"]
+    key = world.upload_attachment(user, room.room_id)["key"]
     body = {"content": "Look.", "type": "image", "attachments": [key]}
     return by(user, body, roomId=room.room_id)
 
@@ -139,7 +142,10 @@ PREPARED: Mapping[str, Callable[[World], Parts]] = {
     f"POST {LISTED}/ratings": _ratable,
     f"POST {LISTED}/contact": _contactable,
 }
-"""For each request that needs earlier requests: a function that sends these before the load."""
+"""For each request that depends on earlier requests, a function that sends these earlier requests.
+
+The functions run before the load. They return the parts of the request.
+"""
 
 
 def _of_room(world: World, body: object = None, query: str = "") -> Parts:
@@ -211,7 +217,7 @@ PLAIN: Mapping[str, Callable[[World], Parts]] = {
     "POST /v1/catalog/uploads": lambda w: by(w.user, PICTURE),
     "PUT /v1/catalog/wishlist/{listingId}": lambda w: by(w.user, listingId=w.listing),
 }
-"""Functions that return the parts of all other requests, without sending any."""
+"""For each request that is not in PREPARED, a function that returns its parts. It sends nothing."""
 
 
 class Requests:
@@ -226,9 +232,9 @@ class Requests:
         self._pool = urllib3.PoolManager(retries=False, timeout=30.0, maxsize=64)
 
     def prepare(self, counts: Mapping[str, int]) -> None:
-        """Sends the requests on which others depend.
+        """Sends the earlier requests on which requests of the load depend.
 
-        `counts` contains the number of each request in the load.
+        `counts` contains how often the load sends each request.
         """
         for name, prepare in PREPARED.items():
             for _ in range(counts.get(name, 0)):
@@ -266,7 +272,7 @@ class Requests:
     async def _call_empty_function(self) -> None:
         response = await asyncio.to_thread(self._pool.request, "GET", self._world.empty_function)
         if response.status != 200:
-            raise RefusedError(f"{response.status} of the empty function")
+            raise RefusedError(f"{response.status} from the empty function")
 
     async def _send_frame(self, action: str) -> None:
         room, client = self._connected_member()

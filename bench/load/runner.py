@@ -86,7 +86,7 @@ class Attempt:
 
 Perform = Callable[[Attempt], Awaitable[None]]
 Progress = Callable[[float, int, int], None]
-"""Receives the seconds since the start, the started requests and the problems."""
+"""Receives the seconds since the start, and the numbers of started arrivals and of problems."""
 
 
 async def run(

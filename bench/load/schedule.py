@@ -11,7 +11,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of the load, whose rate changes linearly. Rates are in arrivals per second."""
+    """A part of the load. Its rate, in arrivals per second, is constant or changes linearly."""
 
     seconds: float
     first_rate: float
@@ -27,7 +27,7 @@ class Phase:
         return self.seconds * (self.first_rate + self.last_rate) / 2
 
     def second_of(self, arrivals: float) -> float:
-        """Returns the second of the phase in which the given number of requests have arrived."""
+        """Returns the seconds from the start of the phase until this number of arrivals."""
         growth = (self.last_rate - self.first_rate) / self.seconds
         rate = math.sqrt(self.first_rate**2 + 2 * growth * arrivals)
         return 2 * arrivals / (self.first_rate + rate)
@@ -45,7 +45,9 @@ class Arrival:
 
 
 def plan_phases(rates: Sequence[float], seconds: float, ramp: float) -> list[Phase]:
-    """Returns a phase for each rate. Each follows a ramp from the previous rate, or from 0.
+    """Returns a phase for each rate, and a ramp before each phase.
+
+    A ramp is a phase that starts at the previous rate. The first ramp starts at 0.
 
     Args:
         seconds: The duration of each phase.

@@ -34,7 +34,7 @@ PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 BATCH = 4
 """Number of sign-ups after which the rate limits are reset.
 
-They allow 20 registrations per address and hour.
+It must be at most 20, because the API allows 20 registrations per network address and hour.
 """
 
 
@@ -74,7 +74,7 @@ class World:
     """Email addresses of accounts that are not in `users`. They are deleted too."""
     liked: deque[tuple[ChatUser, str]] = field(default_factory=deque)
     prepared: dict[str, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
-    """Parts of the prepared requests, by request."""
+    """The parts that `Requests.prepare` has prepared, by the name of the request."""
     empty_function: str = ""
     """Address of the function with which the report compares every route."""
 
@@ -110,11 +110,11 @@ class World:
         room = owner.create_room("public")
         for member in members:
             member.call("POST", f"/rooms/{room}/join", {}).expect(200)
-        form = self.sign_attachment(owner, room)
+        form = self.upload_attachment(owner, room)
         message = owner.send_message(room, "Look.", type="image", attachments=[form["key"]])
         return Room(room, [owner, *members], message["messageId"], form["attachmentId"])
 
-    def sign_attachment(self, user: ChatUser, room: str) -> Any:
+    def upload_attachment(self, user: ChatUser, room: str) -> Any:
         """Uploads an attachment. Returns the form that the platform signed for the upload."""
         body = {**PICTURE, "fileName": "picture.png"}
         form = user.call("POST", f"/rooms/{room}/attachments", body).expect(201)

@@ -3,9 +3,9 @@
     python -m bench.processor_time [--root .local] [--repetitions 30]
 
 Sends one request after the other to a running platform, to which nobody else sends requests. The
-figure is the median of the user and system CPU time that the processes of the function used from
-the request until they were quiet again. It includes the AWS clients. Requests to language models
-are left out.
+CPU time of a request is the user and system time that the function's processes use from the request
+until they are idle again. It includes the time of the AWS client library. The file contains the
+median of all repetitions. Requests to language models are left out.
 """
 
 from __future__ import annotations

@@ -15,7 +15,8 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 def cpu_seconds(pid: int) -> float:
     """Returns the user and system CPU time of a process, with all its threads.
 
-    The clock of the process counts nanoseconds. The times in /proc count hundredths of a second.
+    Reads the CPU clock of the process, which counts nanoseconds. /proc would be less precise: it
+    counts hundredths of a second.
 
     Raises:
         ProcessLookupError: The process has ended.

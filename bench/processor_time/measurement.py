@@ -25,19 +25,20 @@ from tests.e2e.support.platform import Platform
 WARM_UP = 2
 """Repetitions of each request before it is measured."""
 QUIET = 0.02
-"""Seconds without CPU time of the functions, after which a request has ended."""
+"""A request counts as complete if the functions use no CPU time for this number of seconds."""
 QUIET_EVENTS = 2.0
-"""The same for events, which the functions poll."""
+"""The same for an event. It is longer than QUIET, because events are polled."""
 DISCONNECT, QUIET_DISCONNECT = "frame disconnect", 0.5
-"""The same for the end of a connection, after which API Gateway invokes the function."""
+"""The same for the end of a connection. It is longer than QUIET, because API Gateway invokes the
+function after the connection has ended."""
 AUTHORIZED = 0.0002
-"""CPU seconds. With less, the authorizer did not run, because its result was in API Gateway's
-cache."""
+"""Minimum CPU seconds of a run of the authorizer. If its processes used less, it did not run,
+because API Gateway had its result in the cache."""
 COMMENT, MESSAGE = "POST /v1/posts/{postId}/comments", "frame send_message"
 AUTHORIZED_REQUEST = "GET /v1/profile"
 """A request whose token the authorizer checks."""
 CONSUMERS = {PUBLISH: COMMENT, COUNT: COMMENT, CHECK: MESSAGE}
-"""Events, each with a request that causes one of them."""
+"""For each event, a request that causes it once."""
 
 Milliseconds = dict[str, list[float]]
 """CPU milliseconds of each repetition, by row of calls.yml."""
@@ -55,7 +56,7 @@ class Workers:
         return defaultdict(dict, {name: read(processes) for name, processes in found.items()})
 
     def read_when_quiet(self, seconds: float = QUIET) -> dict[str, Reading]:
-        """Waits until no process has used CPU time for a while, and returns the CPU seconds."""
+        """Waits until no process uses CPU time for `seconds`, and returns the CPU seconds."""
         before = self.read()
         while True:
             time.sleep(seconds)
@@ -131,7 +132,7 @@ async def measure(
 
 
 def _is_write(name: str) -> bool:
-    """Sorts reads before writes, so that lists have the length with which they were created."""
+    """Returns False for reads, so that they are measured first, before writes lengthen the lists."""
     return not name.startswith("GET ")
 
 
@@ -158,7 +159,8 @@ async def _events(
     """Returns the mean CPU time of the events that repeated requests cause."""
     function = function_of(event)
     unmeasured = defaultdict[str, list[float]](list)
-    for _ in range(3):  # again if a process of the consumer started meanwhile
+    # Repeats the measurement if a process of the consumer started or ended during it.
+    for _ in range(3):
         before = workers.read_when_quiet(QUIET_EVENTS)
         for _ in range(repetitions):
             await requests.perform(Meter(request, workers, unmeasured))

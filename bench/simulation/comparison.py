@@ -86,7 +86,7 @@ def _room(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
 
 
 def _room_in_parts(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
-    """Yields comparisons for a room in parts.
+    """Yields comparisons for a room whose listeners are divided into parts.
 
     The parts receive frames in parallel, and each part receives one frame after the other.
     """
@@ -164,7 +164,8 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     online = users * model.online_share
     spread = reconnection_seconds(model, stack.design)
     steps = Steps(*(seconds(name) for name in STEPS))
-    # Refreshes with a cached account seldom read groups, and then take less time.
+    # If the session has stored the account, a refresh seldom reads the user's groups from Cognito.
+    # Without this read, it takes less time.
     rates = forecast.point(users).storm.traffic.rates
     remembering = rates.get(REFRESH + REMEMBERED, 0.0)
     reading_share = rates[REFRESH] / (rates[REFRESH] + remembering)

@@ -86,7 +86,7 @@ def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:
             begun, cpu = simulation.now, Queue(simulation)
             ends = [0.0] * room.workers
             for _ in range(taken * room.listeners // room.parts):
-                # The worker that is free first sends the next frame.
+                # The first worker that becomes free sends the next frame.
                 free_in = ends[0] - simulation.now
                 if free_in > 0:
                     yield free_in

@@ -263,6 +263,7 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         ),
         ("alert_email", "nobody", ["alert_email: 'nobody'"]),
         ("allowed_account_ids", [], ["allowed_account_ids"]),
+        ("allowed_account_ids", ["111122223333", "444455556666"], ["allowed_account_ids"]),
         ("allowed_account_ids", ["1234"], ["allowed_account_ids.0: '1234'"]),
         ("bucket_suffix", "A_B", ["bucket_suffix: 'A_B'"]),
         ("name", "prod", ["name: 'prod'", "the file name is"]),

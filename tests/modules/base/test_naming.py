@@ -19,9 +19,7 @@ def test_only_bucket_names_get_the_suffix() -> None:
 
 
 def test_an_arn_contains_the_region_and_account_of_the_environment() -> None:
-    env = environment(
-        "prod", region="eu-west-1", allowed_account_ids=["999988887777", "123456789012"]
-    )
+    env = environment("prod", region="eu-west-1", allowed_account_ids=["999988887777"])
     assert Names(env).arn("sqs", "jobs") == "arn:aws:sqs:eu-west-1:999988887777:jobs"
 
 
