@@ -60,7 +60,7 @@ class Stopwatch:
         self.outside = 0.0
 
     def install(self) -> None:
-        """Wraps the functions in EXTERNAL_CALLS, so that the time of each later call is measured."""
+        """Wraps the functions in EXTERNAL_CALLS to measure the time of each later call."""
         for module_name, name, methods in EXTERNAL_CALLS:
             module = importlib.import_module(module_name)
             owner = getattr(module, name) if methods else module

@@ -132,7 +132,7 @@ async def measure(
 
 
 def _is_write(name: str) -> bool:
-    """Returns False for reads, so that they are measured first, before writes lengthen the lists."""
+    """Returns False for reads. They are measured first, before writes lengthen the lists."""
     return not name.startswith("GET ")
 
 
