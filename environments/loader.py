@@ -98,11 +98,11 @@ def load_environment(
 
 
 def _load(
-    name: str, directory: Path, variables: Mapping[str, str] | None, users: tuple[str, ...]
+    name: str, directory: Path, variables: Mapping[str, str] | None, dependents: tuple[str, ...]
 ) -> Environment:
     """Reads one environment.
 
-    `users` are the environments that take their sizes from this one through the key `like`.
+    `dependents` are the environments that take their sizes from this one through the key `like`.
     """
     file = find_file(name, directory)
     if not file.is_file():
@@ -132,7 +132,7 @@ def _load(
     document = {
         "name": name,
         **values,
-        **_sizes(values, directory, variables, (*users, name), problems),
+        **_sizes(values, directory, variables, (*dependents, name), problems),
     }
     try:
         environment = Environment.model_validate(document)
@@ -154,7 +154,7 @@ def _sizes(
     values: Mapping[str, Any],
     directory: Path,
     variables: Mapping[str, str] | None,
-    users: tuple[str, ...],
+    dependents: tuple[str, ...],
     problems: list[str],
 ) -> dict[str, Any]:
     """Returns the settings that the key `like` takes from another environment, or {} without this
@@ -163,13 +163,14 @@ def _sizes(
     like = values.get("like")
     if not isinstance(like, str):
         return {}
-    if like in users:
+    if like in dependents:
         problems.append(
-            f"like: {like}: is this environment, or its own `like` leads back here; choose another"
+            f"like: {like}: refers back to this environment, directly or through other files;"
+            " choose another environment"
         )
         return {}
     try:
-        other = _load(like, directory, variables, users)
+        other = _load(like, directory, variables, dependents)
     except EnvironmentFileError as error:
         problems.append(f"like: {like}: {str(error).replace(chr(10), '; ')}")
         return {}

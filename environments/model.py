@@ -56,17 +56,19 @@ Lambda rejects subnets in use1-az3, and none of these zones supports NAT gateway
 """
 
 API_TIMEOUT = 30
-"""Seconds. The longest timeout of a function behind API Gateway. API Gateway waits for 29 s.
+"""Seconds. The longest timeout of a function behind API Gateway, and the specification's default.
 
-The lease of an idempotency key must be longer than this limit.
+API Gateway waits for only 29 s, so a longer timeout would not help a caller. The lease of an
+idempotency key must be longer than this limit.
 """
 
 REQUESTS_PER_CONCURRENCY = 10
 """Requests per second that one unit of Lambda concurrency handles, at about 100 ms per request.
 
-Each route accepts this number times `lambdas.reserved_concurrency`. API Gateway rejects more
-requests with 429 and Retry-After, whereas a throttled function causes a 5xx. A function with a
-lower reserved concurrency (auth) can be throttled first. The function's alarm reports this.
+Each route accepts this number times `lambdas.reserved_concurrency`. API Gateway rejects further
+requests with 429 and Retry-After. Without this limit, Lambda would throttle the function, and the
+client would get a 5xx. This can still happen to a function whose own reserved concurrency is lower
+(auth). The function's alarm reports it.
 """
 
 LOG_RETENTION_DAYS = (
@@ -218,7 +220,7 @@ class DynamoDb(Section):
     """The billing mode and the protection of the DynamoDB tables."""
 
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
-    """Billing per request, or for capacity that scales with the load."""
+    """PAY_PER_REQUEST bills each request. PROVISIONED bills capacity that scales with the load."""
     read: CapacityRange = CapacityRange()
     """Read capacity if billing_mode is PROVISIONED. The specification requires the default
     values.
@@ -238,8 +240,8 @@ class Rds(Section):
     """Aurora capacity units without load. 0 pauses an idle cluster.
 
     The first request after a pause waits or gets a 503 with Retry-After, because resuming takes
-    about 15 s. `/health` then does not check the database, and missed events of the catalog are
-    published twice a day instead of every minute: each connection would resume the cluster.
+    about 15 s. Each connection resumes the cluster. With 0, `/health` therefore does not check the
+    database, and the catalog retries unpublished events twice a day instead of every minute.
     """
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
     """Aurora capacity units under load. They also determine the number of connections."""
@@ -327,11 +329,10 @@ class Chat(Section):
     The parts receive frames in parallel.
     """
     signal_limit: Annotated[int, Field(ge=1, le=100)] = 100
-    """Maximum number of connections with which a room still receives typing, presence and read
-    marks.
-    """
+    """A room with more connections than this value receives no typing, presence or read marks."""
     reconnect_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
-    """Seconds within which a client connects again after a failed attempt, at a random time.
+    """Maximum seconds that a client waits after a failed attempt to connect. Each client waits for
+    a random part of this time.
 
     `POST /v1/chat/tickets` returns this value. With 0, clients decide."""
 

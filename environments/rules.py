@@ -155,7 +155,7 @@ def _check_zone_ids(environment: Environment) -> Violations:
             " AvailabilityZones[].ZoneId`"
         )
     for zone in sorted(INCOMPLETE_ZONES.intersection(ids)):
-        yield f"network.zone_ids: {zone}: has no Lambda or no NAT gateways; choose another zone"
+        yield f"network.zone_ids: {zone}: lacks Lambda or NAT gateways; choose another zone"
 
 
 def _check_nat_gateways(environment: Environment) -> Violations:

@@ -430,8 +430,8 @@ def _function_rows(name: str) -> list[Row]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # The specification requires the sum of durations, which is meaningless in a graph, so
-        # the graph shows the average.
+        # Shows the average of the durations. The documented system shows their sum, which grows
+        # with the number of invocations.
         [
             "AWS/Lambda",
             "Duration",

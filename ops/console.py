@@ -41,7 +41,7 @@ def accept_any_encoding() -> None:
 
 
 def format_duration(seconds: float) -> str:
-    """Returns a duration in seconds or, from two minutes, in minutes: `90 s`, `3 min`."""
+    """Returns a duration as text: `90 s` if it is less than two minutes, otherwise `3 min`."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
@@ -136,7 +136,8 @@ def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
         seconds: The expected duration of the command.
 
     Yields:
-        A function that returns the seconds since the start, without those in `without_progress`.
+        A function that returns the seconds since the start. The time that the command spends in
+        `without_progress` is not counted.
     """
     end = time.monotonic() + seconds
     _line.command_end = end
@@ -217,10 +218,11 @@ class _Line:
             live.stop()
 
     def _render(self) -> Spinner:
-        # Reads without the lock, because a thread that holds the lock may wait for the thread that
-        # renders.
+        # Does not take the lock: a thread that holds it may be waiting for the thread that renders
+        # the line, which calls this method.
         step = next(reversed(self._steps), None)
-        # The line must not wrap: the terminal could not erase all of it. A spinner precedes it.
+        # The line must not wrap, because the terminal could then not erase all of it. The spinner
+        # before it also takes room.
         width = err.width - len("⠋ ")
         self._spinner.update(text=Text(step.render(width, self.command_end) if step else ""))
         return self._spinner

@@ -15,7 +15,7 @@ MAX_AGE = 300.0
 """Seconds for which a key is cached."""
 
 UNSET_MAX_AGE = 10.0
-"""Seconds until SSM is read again for a missing key, so that a newly stored key soon works."""
+"""Seconds until SSM is read again for a missing key, so a new key works within this time."""
 
 
 class ApiKeys:

@@ -22,8 +22,7 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""The fraction of the remaining time that one call may use while another provider could still be
-called.
+"""The fraction of the remaining time that one call may use if another provider is left to call.
 
 For example, if 23 s remain, the first provider gets 13.8 s.
 """
@@ -149,7 +148,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.forget(name)
         if failure in REQUEST_FAILURES:
-            # The request itself caused the failure. The provider works, so its circuit is closed.
+            # The request itself caused the failure. The provider works, so this closes its circuit.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)

@@ -55,7 +55,10 @@ class Circuits(Protocol):
 
 
 class DynamoCircuits:
-    """Stores all circuits in one item of the usage table. Successful calls write nothing."""
+    """Stores all circuits in one item of the usage table.
+
+    A successful call writes to the item only to reset the count of earlier failures.
+    """
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, clock: Clock = SYSTEM_CLOCK) -> None:
         self._table = Table(dynamodb, table)

@@ -197,8 +197,9 @@ class ChatApi:
             reply_to=body.reply_to,
             is_anonymous=body.is_anonymous,
             attachments=body.attachments,
-            # If the function crashes before it stores the response, a repeated request must not
-            # store a second message.
+            # The router stores the response for the Idempotency-Key after this method returns. If
+            # the function crashes before that, a repeated request runs this method again. With this
+            # id, the repeat does not store a second message.
             client_message_id=key and f"idempotency-key {key}",
         )
         stored = self._messages.store(request.caller, _room_id(request), draft)

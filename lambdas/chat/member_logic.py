@@ -35,8 +35,8 @@ from lambdas.common.web.pagination import Cursors, Page
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 OPEN_TYPES: frozenset[RoomType] = frozenset({"public", "announcement"})
-"""Room types that users can join without an invitation. The list of rooms contains public rooms for
-everybody, but an announcement room only for its members."""
+"""Room types that users can join without an invitation. `list_rooms` returns public rooms to all
+callers, and announcement rooms only to their members."""
 
 INVITER_RANKS: dict[RoomType, int] = {
     "public": RANKS[MEMBER],
@@ -49,7 +49,7 @@ INVITER_RANKS: dict[RoomType, int] = {
 
 MEMBERS_ONLY: frozenset[RoomType] = frozenset({"direct", "group", "private", "announcement"})
 """Room types whose messages only members can read. A user who does not accept direct messages can
-be invited to these rooms only by a user with whom they already have a direct room.
+be invited to these rooms only by the other member of an existing direct room.
 """
 
 
@@ -307,14 +307,14 @@ class MemberService:
         self._members.end(
             member, event, pair=standing.room.pair, replacement=replacement, new_owner=new_owner
         )
-        # The user's connections are removed before the announcement, so that they do not receive
-        # it.
+        # The user's connections are removed first, so that they do not receive the `user_left`
+        # frame.
         self._broadcast.evict(member.room_id, reason, member.user_id)
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
-        # Otherwise, a muted user could still send texts to the room by joining and leaving under
-        # different user names.
+        # The frame does not show the name of a user who may not send messages. Otherwise the user
+        # could send texts to the room by changing the name before joining or leaving.
         name = UNKNOWN_NAME
         if member.may_broadcast:
             name = self._people.member_names([member], None)[member.user_id]

@@ -22,7 +22,9 @@ from lambdas.common.storage.transactions import Transactions
 
 
 class MemberStore:
-    """Writes the members table, and the member counters and pairs of users in the rooms table.
+    """Writes the members table, and two kinds of items of the rooms table.
+
+    These are the rooms' member counters, and the items that map a `pair_key` to a direct room.
 
     The argument `event` is an outbox entry, which is written in the same transaction.
     """

@@ -115,7 +115,8 @@ class MessageService:
                 [FieldError("replyTo", "must be the id of a message of this room")]
             )
         repeat_key = _repeat_key(caller, room_id, draft.client_message_id)
-        # If a client sends a message again, its attachments already belong to the stored message.
+        # The attachments of a repeated message already belong to the stored message, so claiming
+        # them again would fail.
         if draft.attachments and repeat_key and (first := self._messages.find_repeated(repeat_key)):
             return StoredMessage(first, caller.user_id, time.time(), is_repeat=True)
         author = self._people.find_author(caller, room_id, anonymous=draft.is_anonymous)
@@ -161,8 +162,8 @@ class MessageService:
     def announce(self, stored: StoredMessage) -> None:
         """Sends a stored message to the room's listeners. Does nothing for a repeat.
 
-        Only logs errors, because the message is already stored. The delivery function sends
-        messages that were not announced.
+        Logs errors and does not raise them, because the message is already stored. The delivery
+        function sends messages that were not announced.
         """
         if stored.is_repeat:
             return
@@ -287,8 +288,8 @@ class MessageService:
             frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
-            # Otherwise, a muted user could still send texts to the room by removing reactions under
-            # different user names.
+            # The frame does not show the name of a user who may not send messages. Otherwise the
+            # user could send texts to the room by changing the name before removing a reaction.
             frame["displayName"] = UNKNOWN_NAME
             if standing.require_member().may_broadcast:
                 frame["displayName"] = self._people.public_name(caller)

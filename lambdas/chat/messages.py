@@ -1,11 +1,13 @@
 """Messages and attachments in DynamoDB.
 
 A message gets the room's next number in the transaction that stores it, so numbers are unique and
-have no gaps. A message's key consists of the room's id and this number. Messages after a number are
-read by key, consistently. Older messages are read from the eventually consistent index by time.
+have no gaps. A message's key consists of the room's id and this number. `list_after` reads messages
+by key, with consistent reads. `list_before` queries MESSAGES_INDEX, which is sorted by time and
+eventually consistent.
 
-Attachments are separate items, in another partition of the index than the room's messages. The
-delivery function queries this partition when the room is deleted.
+Attachments are separate items. In MESSAGES_INDEX, a room's attachments and its messages have
+different partition keys. The delivery function queries the attachments' partition when the room is
+deleted.
 """
 
 import time

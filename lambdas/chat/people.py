@@ -31,7 +31,7 @@ _MAX_CACHED = 10_000
 
 
 class Author(Struct, frozen=True, kw_only=True):
-    """The public author of a message.
+    """The author of a message, as other users see them.
 
     Anonymous authors have an `alias_id`, other authors a `user_id`. `name` is the alias, or the
     name to show while the author has no profile.
@@ -61,7 +61,10 @@ class People:
         self._cached: dict[str, tuple[float, KnownProfile | None]] = {}
 
     def find_author(self, caller: Caller, room_id: str, *, anonymous: bool) -> Author:
-        """Returns the author as members see it: an alias if `anonymous` or for anonymous users."""
+        """Returns the caller as the author that members see.
+
+        The author is an alias if `anonymous` is True or the caller is an anonymous user.
+        """
         if anonymous or caller.is_anonymous:
             alias = self._aliases.get_or_create(caller.user_id, "chat_room", room_id)
             return Author(alias_id=alias.alias_id, name=alias.display_name)

@@ -46,7 +46,8 @@ class Presence:
         is_first = all(c.user_id != user_id for c in present)
         if is_first:
             # If the disconnect event of an earlier connection was lost, the audience of its
-            # announcement is still stored.
+            # announcement is still stored. Without this call, `record_online` would keep it if it
+            # is larger than the current one.
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:

@@ -16,10 +16,11 @@ PER_USER = 10
 """The maximum number of emoji with which a user can react to a message."""
 
 PER_MESSAGE = 50
-"""The maximum number of different emoji per message. They take 2 KB of a response."""
+"""The maximum number of different emoji per message. 50 emoji take 2 KB of a response."""
 
 _COUNT = "+"
-"""Attribute names are this prefix and an emoji, so that they differ from other attributes."""
+"""The prefix of attributes that count reactions. The rest of the attribute's name is the emoji. The
+prefix distinguishes these attributes from others."""
 
 
 class TooManyReactionsError(Exception):
@@ -62,8 +63,8 @@ class ReactionStore:
             "OR (NOT contains(emojis, :emoji) AND size(emojis) < :most)",
             names={"#timestamp": "timestamp"},
             values={
-                # The partition key in MESSAGES_INDEX, by which the removal of the room finds the
-                # item.
+                # The partition key in MESSAGES_INDEX. When the room is deleted, the delivery
+                # function finds the item by this key.
                 ":index": secondary_partition(message.room_id),
                 ":key": key,
                 ":emojis": {emoji},

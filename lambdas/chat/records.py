@@ -17,8 +17,11 @@ MODERATOR: Role = "moderator"
 MEMBER: Role = "member"
 BANNED = "banned"
 FORMER = "former"
-"""The roles in items that are not memberships: those of banned users, and those of former members
-who are muted, so that the mute still applies when they join again."""
+"""The roles in items that are not memberships.
+
+BANNED is the role of banned users. FORMER is the role of former members who are muted. Their item
+is kept so that the mute applies if they join again.
+"""
 
 RANKS: dict[str, int] = {MEMBER: 1, MODERATOR: 2, ADMIN: 3, OWNER: 4}
 """The ranks of members' roles. Users who are not members have rank 0."""

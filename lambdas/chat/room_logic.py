@@ -135,10 +135,11 @@ class RoomService:
     def _list_views(
         self, caller: Caller, room_type: RoomType | None, own: bool, after: str | None, chunk: int
     ) -> Iterator[tuple[bool, RoomView]]:
-        """Yields the caller's rooms, each with True, then the other public rooms, with False.
+        """Yields (True, view) for the caller's rooms, then (False, view) for other public rooms.
 
-        Begins after the room with the id `after`. If `own` is False, `after` is the id of a public
-        room, and the caller's rooms are skipped. Reads `chunk` ids at a time.
+        If `own` is False, skips the caller's rooms. If `after` is not None, begins after the room
+        with this id, which is one of the caller's rooms if `own` is True, or else a public room.
+        Reads `chunk` ids at a time.
         """
         while own:
             ids = self._rooms.list_ids_of_user(caller.user_id, room_type, chunk, after)

@@ -27,8 +27,9 @@ _MESSAGE = f"{_ROOM}/messages/{{messageId}}"
 _REACTION = f"{_MESSAGE}/reactions/{{emoji}}"
 
 _READER = {"not_a_member": 403, "banned": 403, "room_not_found": 404}
+"""The errors of routes that require the permission to read the room."""
 _SPEAKER = _READER | {"muted": 403, "moderators_only": 403}
-"""The errors of routes for users who may read a room (_READER), or write in it (_SPEAKER)."""
+"""The errors of routes that require the permission to send messages to the room."""
 
 ROUTES = (
     Route("GET", "/v1/chat/rooms", _READ, "list_rooms", query=RoomsQuery),

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import redis
 
 TYPING_LIFETIME = 6
-"""Seconds that clients show a user as typing. The typing client repeats the signal."""
+"""Seconds for which clients show that a user is typing. While the user continues to type, the
+user's client repeats the signal."""
 
 TYPING_INTERVAL = 3
 """Minimum seconds between two typing signals of a user that are sent to a room."""
@@ -96,7 +97,10 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes and returns the audience of the online announcement. Default: `private`."""
+        """Deletes and returns the audience of the user's online announcement.
+
+        Returns `private` if no audience is stored.
+        """
         key = _online_key(room_id)
 
         def work(cache: "redis.Redis") -> Visibility:

@@ -18,7 +18,7 @@ COGNITO = {
 }
 """Cognito operations that functions call, by category. Operations of a category share a quota."""
 LOADS = (("peak", ""), ("storm", AFTER_OUTAGE))
-"""The loads that are compared with limits, and the suffix of the names of these limits."""
+"""For each load that is compared with limits, the suffix of the limits' names."""
 MAILED = ("register", "resend-confirmation", "forgot-password")
 """Requests of the auth service for which Cognito sends a mail."""
 

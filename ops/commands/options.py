@@ -22,7 +22,7 @@ def ask(question: str, *, hide_input: bool = False) -> str:
 
 
 def ask_confirmation(question: str) -> bool:
-    """Prompts the operator on standard error. Returns True if the answer is yes."""
+    """Prompts the operator on standard error. Returns True if the input is yes."""
     with without_progress():
         return typer.confirm(question, err=True)
 
@@ -49,7 +49,7 @@ def complete_service(incomplete: str) -> list[str]:
 
 
 def check_environment(value: Any) -> Any:
-    """Returns the names of environments that an argument or option contains.
+    """Validates the environment names in a command-line value. Returns the value.
 
     Raises:
         BadParameter: An environment has no file, or is an example.
@@ -58,7 +58,7 @@ def check_environment(value: Any) -> Any:
 
 
 def check_environment_or_example(value: Any) -> Any:
-    """Returns the names of environments or examples that an argument or option contains.
+    """Validates names of environments or examples in a command-line value. Returns the value.
 
     Raises:
         BadParameter: An environment has no file.
@@ -78,13 +78,13 @@ def _check_environment(value: Any, known: list[str]) -> Any:
             raise typer.BadParameter(
                 f"there is no environment {name!r}"
                 + (f", did you mean {similar[0]}?" if similar else f": use {_either(known)}")
-                + " `ops environment new` creates another one"
+                + " `ops environment new` creates an environment"
             )
     return value
 
 
 def check_function(value: str) -> str:
-    """Returns the name of a function.
+    """Validates the name of a function, and returns it.
 
     Raises:
         BadParameter: The function does not exist.
@@ -93,7 +93,7 @@ def check_function(value: str) -> str:
 
 
 def check_functions(value: str) -> str:
-    """Returns the name of a function, or `all`.
+    """Validates the name of a function, or `all`, and returns it.
 
     Raises:
         BadParameter: The function does not exist.
@@ -102,7 +102,7 @@ def check_functions(value: str) -> str:
 
 
 def check_log_group(value: Any) -> Any:
-    """Returns the names of functions, or `gateway` for the access logs.
+    """Validates names of functions, or `gateway` for the access logs. Returns the value.
 
     Raises:
         BadParameter: The log group does not exist.
@@ -123,7 +123,7 @@ def _either(names: list[str]) -> str:
 
 
 def check_email(value: str) -> str:
-    """Returns an email address.
+    """Validates an email address, and returns it.
 
     Raises:
         BadParameter: The services would reject the address.

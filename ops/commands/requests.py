@@ -122,7 +122,9 @@ def invoke(
     is_write: Annotated[
         bool,
         typer.Option(
-            "--write", help="Invoke a function that may change data that the environment keeps."
+            "--write",
+            help="Confirm that the function may change data. Required if the environment's"
+            " removal_policy is retain.",
         ),
     ] = False,
     root: RootOption = ROOT,

@@ -100,8 +100,9 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
         bool | None,
         typer.Option(
             "--checkov/--no-checkov",
-            help="Include new findings of checkov, or omit them; the default includes them if"
-            " checkov is installed, except with --plan and in emulated environments.",
+            help="Include new findings of checkov, or omit them. The default includes them if"
+            " checkov is installed. With --plan and in emulated environments, the default omits"
+            " them.",
         ),
     ] = None,
     root: RootOption = ROOT,

@@ -52,7 +52,7 @@ def restore_drill(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Restore copies of one table and the database, compare them with the originals, delete them.
+    """Restore copies of a table and the database, compare them with the originals, and delete them.
 
     Exit status 1 means that a copy differs from its original.
     """

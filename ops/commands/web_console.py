@@ -49,8 +49,8 @@ def console(
     address = ConsoleAddress(port or choose_port(), token)
     source = Source(environment, root, write=write)
     if not source.is_local:
-        # Reports wrong credentials before the console starts. The platform on this machine need not
-        # be running yet.
+        # Reports wrong credentials before the console starts. Skipped for the local platform, which
+        # may not be running yet.
         source.cloud()
     run_console(
         source,

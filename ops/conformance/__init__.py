@@ -1,1 +1,1 @@
-"""Checks that an AWS emulator returns the results of AWS for the calls that the platform makes."""
+"""Checks that an AWS emulator returns the same results as AWS for the platform's calls."""

@@ -68,7 +68,7 @@ class Aws:
 
     @staticmethod
     def new_name() -> str:
-        """Returns a name that no other resource has."""
+        """Returns a unique name for a resource."""
         return f"conformance-{uuid.uuid4().hex[:12]}"
 
     @cached_property
@@ -154,7 +154,7 @@ class Aws:
 
     @cached_property
     def function(self) -> str:
-        """The name of a function whose alias `live` refers to its version 1."""
+        """The name of a Lambda function. Its alias `live` refers to its version 1."""
         lambda_, name = self.client("lambda"), self.new_name()
         lambda_.create_function(
             FunctionName=name,

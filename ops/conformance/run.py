@@ -68,7 +68,7 @@ def _run(item: Check, aws: Aws) -> str | None:
 
 
 def _close(resources: ExitStack) -> None:
-    # ExitStack runs all callbacks even if one raises. A resource that an emulator cannot delete
-    # disappears with the emulator.
+    # ExitStack runs all callbacks even if one raises. The error is ignored: a resource that an
+    # emulator cannot delete disappears with the emulator.
     with suppress(BotoCoreError, ClientError):
         resources.close()

@@ -1,4 +1,4 @@
-"""Lists the settings that cost most, with the saving and the disadvantage of a cheaper value.
+"""Lists cheaper values for settings, with the saving and the disadvantage of each value.
 
 The savings are computed from the bill of the stack. Nothing is changed.
 """
@@ -16,13 +16,13 @@ from ops.cost.resources import BillableResource, BillableResources
 from ops.cost.usage import HOURS, Usage
 
 LEAST_UNITS = 0.5
-"""The lowest minimum capacity at which the database never pauses, in Aurora capacity units."""
+"""Aurora capacity units. The smallest minimum capacity with which the database never pauses."""
 WORKING_HOURS = 12 * 5 * 52 / 12
 """Hours per month of a schedule from Monday to Friday, 12 hours a day."""
 KEPT_DAYS = 30
 SAMPLED = 0.05
-"""Share of requests that X-Ray's default rule records, in addition to the first request of each
-second.
+"""The share of requests that X-Ray's default rule traces. The rule also traces the first request of
+each second.
 """
 _TABLE = "aws_dynamodb_table"
 _TABLE_ALARM = re.compile(r"^monitoring/.+-(system-errors|throttles)-alarm$")
@@ -50,7 +50,7 @@ class Advice:
     saves: float
     """Saving in US dollars a month. Negative if the other value costs more."""
     buys: str
-    """The benefit of the present value over a cheaper one."""
+    """What the environment loses with the other value. Printed after `gives up`."""
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usage) -> list[Advice]:
@@ -59,14 +59,14 @@ def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usag
     Args:
         bill: The bill of the resources for this usage.
     """
-    book = _Book(resources, bill, prices, usage)
-    found = [advice for rule in _RULES for advice in rule(book)]
+    costs = _Costs(resources, bill, prices, usage)
+    found = [advice for rule in _RULES for advice in rule(costs)]
     return sorted(
         (advice for advice in found if advice.saves >= CENT), key=lambda advice: -advice.saves
     )
 
 
-class _Book:
+class _Costs:
     """Looks up resources of a stack, and amounts in its bill."""
 
     def __init__(
@@ -104,10 +104,10 @@ class _Book:
         return self.price(f"elasticache.valkey.{node}")
 
 
-def _aurora(book: _Book) -> Iterator[Advice]:
-    least = book.value("aws_rds_cluster", "serverlessv2_scaling_configuration.min_capacity")
-    instances = len(book.every("aws_rds_cluster_instance"))
-    usd = book.usd("aurora.capacity", where=lambda item: item.fixed)
+def _aurora(costs: _Costs) -> Iterator[Advice]:
+    least = costs.value("aws_rds_cluster", "serverlessv2_scaling_configuration.min_capacity")
+    instances = len(costs.every("aws_rds_cluster_instance"))
+    usd = costs.usd("aurora.capacity", where=lambda item: item.fixed)
     if not instances or not least:
         return
     if least > LEAST_UNITS:
@@ -117,16 +117,16 @@ def _aurora(book: _Book) -> Iterator[Advice]:
             usd,
             f"{LEAST_UNITS:g}",
             usd * (1 - LEAST_UNITS / least),
-            "buffers that are warm, and no wait while the cluster grows",
+            "warm buffers, and requests that need not wait until the cluster scales up",
         )
-    most = book.value("aws_rds_cluster", "serverlessv2_scaling_configuration.max_capacity")
+    most = costs.value("aws_rds_cluster", "serverlessv2_scaling_configuration.max_capacity")
     pausing = {"serverlessv2_scaling_configuration": {"min_capacity": 0, "max_capacity": most}}
     yield Advice(
         "rds.min_capacity",
         f"{least:g}",
         usd,
         "0",
-        book.saved_by("aws_rds_cluster", pausing),
+        costs.saved_by("aws_rds_cluster", pausing),
         "a database that is always ready: a paused cluster needs about 15 s for its first request",
     )
     if instances > 1:
@@ -136,13 +136,13 @@ def _aurora(book: _Book) -> Iterator[Advice]:
             usd,
             "1",
             usd * (1 - 1 / instances),
-            "a failover within a minute, instead of minutes until a new instance starts",
+            "a failover within a minute: a single instance takes minutes to be replaced",
         )
 
 
-def _warm_functions(book: _Book) -> Iterator[Advice]:
-    usd = book.usd("lambda.provisioned.arm64", "lambda.provisioned.x86_64")
-    configured = book.every("aws_lambda_provisioned_concurrency_config")
+def _warm_functions(costs: _Costs) -> Iterator[Advice]:
+    usd = costs.usd("lambda.provisioned.arm64", "lambda.provisioned.x86_64")
+    configured = costs.every("aws_lambda_provisioned_concurrency_config")
     count = sum(int(item.value("provisioned_concurrent_executions", 0)) for item in configured)
     if not count:
         return
@@ -152,16 +152,16 @@ def _warm_functions(book: _Book) -> Iterator[Advice]:
         "lambdas.provisioned_concurrency",
         f"{count} in all",
         usd,
-        "the same on working days for 12 hours, by a schedule of Application Auto Scaling",
+        "the same number on working days for 12 hours, by a schedule of Application Auto Scaling",
         usd * (1 - WORKING_HOURS / HOURS),
         f"{buys} at night and on weekends",
     )
 
 
-def _cache(book: _Book) -> Iterator[Advice]:
-    for group in book.every("aws_elasticache_replication_group"):
+def _cache(costs: _Costs) -> Iterator[Advice]:
+    for group in costs.every("aws_elasticache_replication_group"):
         node, nodes = str(group.value("node_type")), int(group.value("num_cache_clusters", 1))
-        usd = book.usd(f"elasticache.valkey.{node}")
+        usd = costs.usd(f"elasticache.valkey.{node}")
         if nodes > 1:
             yield Advice(
                 "elasticache.replicas",
@@ -169,7 +169,7 @@ def _cache(book: _Book) -> Iterator[Advice]:
                 usd,
                 "0",
                 usd * (1 - 1 / nodes),
-                "a failover, instead of no live delivery until a new node starts",
+                "a failover: without a replica, live delivery stops until a new node starts",
             )
         smaller = SMALLER_NODES.get(node)
         if smaller:
@@ -178,14 +178,14 @@ def _cache(book: _Book) -> Iterator[Advice]:
                 node,
                 usd,
                 smaller,
-                usd * (1 - book.node_price(smaller) / book.node_price(node)),
+                usd * (1 - costs.node_price(smaller) / costs.node_price(node)),
                 "memory for at least twice the connections",
             )
 
 
-def _network(book: _Book) -> Iterator[Advice]:
-    gateways = len(book.every("aws_nat_gateway"))
-    usd = book.usd("vpc.nat_hours", "vpc.public_address")
+def _network(costs: _Costs) -> Iterator[Advice]:
+    gateways = len(costs.every("aws_nat_gateway"))
+    usd = costs.usd("vpc.nat_hours", "vpc.public_address")
     if gateways > 1:
         yield Advice(
             "network.nat_gateways",
@@ -196,7 +196,7 @@ def _network(book: _Book) -> Iterator[Advice]:
             "outbound traffic of the other zones while one zone has failed",
         )
     if gateways:
-        usd = book.usd("vpc.nat_hours", "vpc.public_address", "vpc.nat_data")
+        usd = costs.usd("vpc.nat_hours", "vpc.public_address", "vpc.nat_data")
         yield Advice(
             "network.nat_gateways",
             str(gateways),
@@ -207,26 +207,26 @@ def _network(book: _Book) -> Iterator[Advice]:
         )
     endpoints = [
         item
-        for item in book.every("aws_vpc_endpoint")
+        for item in costs.every("aws_vpc_endpoint")
         if item.value("vpc_endpoint_type") == "Interface"
     ]
-    usd = book.usd("vpc.endpoint_hours")
+    usd = costs.usd("vpc.endpoint_hours")
     if endpoints and gateways:
         each = usd / len(endpoints)
-        data = each / (book.price("vpc.nat_data") - book.price("vpc.endpoint_data"))
+        data = each / (costs.price("vpc.nat_data") - costs.price("vpc.endpoint_data"))
         yield Advice(
             "network.interface_endpoints",
             f"{len(endpoints)} services",
             usd,
             "none",
             usd,
-            f"traffic that stays in AWS's network. An endpoint saves money from {data:,.0f} GB a"
-            " month",
+            "traffic that stays in AWS's network. An endpoint costs less than the NAT gateway"
+            f" from {data:,.0f} GB a month",
         )
 
 
-def _monitoring(book: _Book) -> Iterator[Advice]:
-    alarms = book.usd(
+def _monitoring(costs: _Costs) -> Iterator[Advice]:
+    alarms = costs.usd(
         "cloudwatch.alarm", where=lambda item: bool(_TABLE_ALARM.match(item.construct.path))
     )
     if alarms:
@@ -238,33 +238,34 @@ def _monitoring(book: _Book) -> Iterator[Advice]:
             alarms,
             "an alarm for each table, metrics of each route, and Performance Insights",
         )
-    traces = book.usd("xray.traces")
+    traces = costs.usd("xray.traces")
     yield Advice(
-        "X-Ray's sampling rule, which no key sets",
+        "X-Ray's sampling rule (not in the environment file)",
         f"{SAMPLED:.0%} of requests",
         traces,
         "1%",
         traces * (1 - 0.01 / SAMPLED),
         "traces of rare requests",
     )
-    ingested = book.usd("cloudwatch.logs")
+    ingested = costs.usd("cloudwatch.logs")
     yield Advice(
-        "the class of log groups, which no key sets",
+        "the class of log groups (not in the environment file)",
         "Standard",
         ingested,
         "Infrequent Access",
         ingested
-        * (1 - book.price("cloudwatch.logs_infrequent_access") / book.price("cloudwatch.logs")),
-        "`ops logs`, and the search for errors in a bake period: both call FilterLogEvents",
+        * (1 - costs.price("cloudwatch.logs_infrequent_access") / costs.price("cloudwatch.logs")),
+        "`ops logs`, and the search for errors in a bake period: both call FilterLogEvents, which"
+        " the class Infrequent Access does not support",
     )
     days = max(
         (
             int(group.value("retention_in_days", 0))
-            for group in book.every("aws_cloudwatch_log_group")
+            for group in costs.every("aws_cloudwatch_log_group")
         ),
         default=0,
     )
-    usd = book.usd("cloudwatch.logs_storage")
+    usd = costs.usd("cloudwatch.logs_storage")
     if days > KEPT_DAYS:
         yield Advice(
             "monitoring.log_retention_days",
@@ -272,13 +273,13 @@ def _monitoring(book: _Book) -> Iterator[Advice]:
             usd,
             str(KEPT_DAYS),
             usd * (1 - KEPT_DAYS / days),
-            "logs of incidents that are found late",
+            f"logs of incidents that are found after more than {KEPT_DAYS} days",
         )
 
 
-def _protection(book: _Book) -> Iterator[Advice]:
-    usd = book.usd("dynamodb.point_in_time_recovery")
-    tables = [bool(t.value("point_in_time_recovery.enabled")) for t in book.every(_TABLE)]
+def _protection(costs: _Costs) -> Iterator[Advice]:
+    usd = costs.usd("dynamodb.point_in_time_recovery")
+    tables = [bool(t.value("point_in_time_recovery.enabled")) for t in costs.every(_TABLE)]
     # Some tables have point-in-time recovery in every environment. The setting turns it on for the
     # others.
     if sum(tables) > len(tables) / 2:
@@ -292,16 +293,16 @@ def _protection(book: _Book) -> Iterator[Advice]:
         )
     limited = [
         rule
-        for acl in book.every("aws_wafv2_web_acl")
+        for acl in costs.every("aws_wafv2_web_acl")
         for rule in acl.values_at("rule.statement.rate_based_statement")
     ]
     if limited:
         yield Advice(
             "rate_limiting",
             "true",
-            book.price("waf.rule") * len(limited),
+            costs.price("waf.rule") * len(limited),
             "false",
-            book.price("waf.rule") * len(limited),
+            costs.price("waf.rule") * len(limited),
             "a limit of requests for each address, and of attempts to sign in",
         )
 

@@ -42,7 +42,8 @@ class Usage(BaseModel):
     def of(self, type_: str, path: str) -> dict[str, float]:
         """Returns the monthly quantities of a resource.
 
-        Adds each `_per_request` entry, multiplied by the requests.
+        Multiplies each `_per_request` entry by the requests, and adds it to the entry without the
+        suffix.
         """
         merged = {**self.types.get(type_, {}), **self.resources.get(path, {})}
         result: dict[str, float] = {}

@@ -106,9 +106,9 @@ def _ensure_bucket(s3: Any, name: str, region: str) -> bool:
 
 
 def _bucket_settings(s3: Any, name: str) -> dict[str, Callable[[], bool]]:
-    """Returns a function for each setting.
+    """Returns functions that apply the bucket's settings, by the name of the setting.
 
-    The function applies the setting, and returns True if that changed the bucket.
+    Each function returns True if it changed the bucket.
     """
     encryption = {"Rules": [{"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]}
     access = dict.fromkeys(
@@ -268,7 +268,8 @@ def _cost_tags(cloud: Cloud) -> Step:
         return Step(
             name,
             "manual",
-            f"{tags}: billing lists tags one day after their first use; repeat bootstrap then",
+            f"{tags}: AWS Billing lists a tag one day after a resource first has it."
+            " Run `ops bootstrap` again then",
         )
     return Step(name, "changed", ", ".join(missing))
 

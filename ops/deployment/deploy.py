@@ -44,7 +44,9 @@ class Collaborators:
     """The functions that a deployment calls. Tests pass fakes."""
 
     run_apply: Callable[[Callable[[], Apply]], Apply] = _run
-    """Calls the function that applies the plan. In `local`, also records an interrupted apply."""
+    """Calls the function that applies the plan. For the embedded AWS, also records that its
+    resources and the Terraform state may differ after an interrupted apply.
+    """
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud
     prepare_stack: Callable[[Cloud, Root, Path], Terraform] = prepare_stack
@@ -71,7 +73,7 @@ def deploy_environment(
         out: The output directory of synthesis.
         confirm: Receives the plan, and raises an exception to stop the deployment.
         settings: The canary weight and the bake period.
-        examined: Whether to run the checks of `ops doctor` first and stop if one fails.
+        examined: True to run the checks of `ops doctor` first. A failed check stops the deployment.
 
     Raises:
         OperatorError: A step failed. Running the command again resumes the work.

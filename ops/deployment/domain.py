@@ -16,7 +16,7 @@ from ops.deployment.health import TIMEOUT, Health, get_health
 from ops.errors import OperatorError
 
 NEW_DOMAIN_TIMEOUT = 45 * 60.0
-"""Seconds to wait, counted from the creation of the domain or its last change of certificate."""
+"""Seconds to wait after the domain is created or, if that is later, its certificate is changed."""
 INTERVAL = 10.0
 """Seconds between two checks of the domain."""
 READY = "AVAILABLE"
@@ -33,8 +33,8 @@ def wait_for_domain(
 ) -> Health:
     """Calls /health at the custom domain until it returns 200.
 
-    Makes the first call only after API Gateway reports the domain as available. A DNS resolver that
-    is queried earlier does not find the name, and caches this result for minutes.
+    Makes the first call only after API Gateway reports the domain as available. If a DNS resolver
+    is queried earlier, it caches for minutes that the name does not exist.
 
     Args:
         url: The URL of /health at the custom domain.

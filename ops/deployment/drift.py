@@ -14,9 +14,9 @@ from ops.terraform.runner import Terraform
 from ops.terraform.state import outputs, read_state, refuse_locked_state
 
 SECRET_TYPES = ("aws_ssm_parameter",)
-"""Resource types that the comparison skips, because Terraform would read secret values.
+"""Resource types that the drift check skips, because Terraform would read their secret values.
 
-The nightly comparison runs without an approval, so its role must not be able to read secrets.
+The nightly drift check runs without an approval, so its role must not be able to read secrets.
 """
 
 

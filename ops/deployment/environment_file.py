@@ -46,7 +46,8 @@ class Comparison:
 def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Path:
     """Writes a new environment file with the comments and settings of another one.
 
-    The domains and the variable of the account id contain the new name instead of the old one.
+    Replaces the old name in domains, origins and the variable of the account ID, for example
+    DEV_ACCOUNT_ID.
 
     Raises:
         OperatorError: The name is invalid or in use, or `like` cannot be copied.

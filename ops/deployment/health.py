@@ -20,7 +20,8 @@ REQUEST_TIMEOUT = 10.0
 """Seconds to wait for a response."""
 START_TIMEOUT = 30.0
 """Seconds to wait for the response of a platform that starts. API Gateway responds within 29 s.
-With a shorter timeout, the next request would start another worker of the function.
+With a shorter timeout, the first worker of the function would still be busy when the next request
+arrives, and the request would start another worker.
 """
 
 

@@ -99,8 +99,8 @@ def run_migrations(cloud: Cloud, function: str) -> Migrated:
     by = cloud.identity
     migration = MigrationFunction(cloud, function)
     result = _migrated(migration.invoke({"plan": True}))
-    # The function is invoked even if nothing is pending, because each run repairs the record in
-    # DynamoDB.
+    # The function is invoked even if nothing is pending, because each run repairs the record of
+    # applied migrations in DynamoDB.
     due = result.pending or [""]
     applied: list[str] = []
     for number, name in enumerate(due, 1):

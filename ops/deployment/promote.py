@@ -190,7 +190,7 @@ def _pass_gate(
     ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
     key = f"{here.commit}/{name}"
     # Only results of test suites are stored and reused: the smoke tests run before every promotion.
-    # If a pipeline passed all gates, this command stores none, because it has run none.
+    # If earlier jobs passed all gates, this command runs no gate and stores no result.
     kept = name in SUITES and not promotion.vouched
     recorded = ledger.get(GATE, key) if kept else None
     if recorded:

@@ -19,8 +19,8 @@ from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
 TOPIC_NOTE = (
-    "The removal also deletes this topic, which therefore receives no notification of success. A"
-    " failure is notified only if the topic still exists"
+    "The removal also deletes the SNS topic of this notification, so the topic receives no"
+    " notification of success. It receives one of a failure only if it still exists then"
 )
 BATCH = 1000
 """Maximum number of objects in one DeleteObjects request of S3."""
@@ -56,8 +56,8 @@ def destroy_environment(
         report(f"{environment.name} has no resources to remove")
         _forget_platform(cloud, root)
         return {"environment": environment.name, "removed": 0, "kept": list_kept(cloud, [])}
-    # The topics come from the resources, because an earlier failed removal may have deleted the
-    # outputs.
+    # Reads the topics from the state's resources, because an earlier failed removal may have
+    # deleted the outputs.
     topics = {topic["name"]: topic["arn"] for topic in attributes(cloud, "aws_sns_topic")}
     topic = topics.get(topic_name("alerts", environment.name))
     notifier = Notifier(cloud, topic, cloud.operator)

@@ -9,7 +9,7 @@ from ops.root import Root
 
 
 class Certificates:
-    """The certificate authority of a root, which is the directory of a local platform.
+    """The certificate authority of a local platform.
 
     Other programs on the machine do not trust it.
 

@@ -146,7 +146,7 @@ def build_spans(lines: list[LogLine]) -> list[Span]:
 
 
 def _span(line: LogLine) -> Span | None:
-    """Returns the span that ends with this line. None if the line is within a span."""
+    """Returns the span whose last line this is, or None if it is another line."""
     if line.service == GATEWAY:
         return _gateway_span(line)
     kind = KINDS.get(line.message)

@@ -46,7 +46,7 @@ from ops.traffic.release import Releaser
 from ops.upkeep.secrets import Secrets, supply_provider_keys
 
 FREE_DISK_DURING_APPLY = 64 * 1024**2
-"""Bytes. The embedded AWS rejects changes if it cannot reserve 32 MiB for its saves."""
+"""Bytes. The embedded AWS rejects changes if it cannot reserve 32 MiB to save its state."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
         end_adoption(_directory(root))
         consistency = state_consistency(root)
         if consistency.is_doubtful and not embedded.is_aws_running():
-            # If it was killed, it may have lost resources that the killed apply created.
+            # If the embedded AWS was killed too, it may have lost resources that the killed apply
+            # created.
             consistency.doubt()
         started = embedded.start(reset=reset)
         start_console(root)
@@ -267,7 +268,7 @@ def find_obstacle(root: Root, is_aws_running: Callable[[], bool]) -> str | None:
 def _state_copy(root: Root) -> Path:
     """Path of the copy of Terraform's state after the last complete apply.
 
-    A reset renames it together with the data.
+    It is in the data directory of the embedded AWS, which a reset renames.
     """
     return root.path / Aws.name / "terraform-state.json"
 
@@ -289,7 +290,7 @@ def _remember_created(root: Root) -> dict[str, str]:
     logs = (_log(root), stack_log(root, EMBEDDED))
     created: dict[str, str] = read_json(file) or {}
     for log in sorted(filter(Path.exists, logs), key=lambda log: log.stat().st_mtime):
-        # A later apply that tried to create the resource again has logged no id.
+        # Keeps the known id if a later apply tried to create the resource again and logged no id.
         created |= {key: id_ for key, id_ in created_ids(log).items() if id_ or key not in created}
     write_json(file, created)
     return created
@@ -347,20 +348,21 @@ def _adopt_created(
     """
     managed = managed_addresses(cloud)
     left = created.keys() - managed
-    # After `ops up` was killed, its Terraform may have created resources that nobody logged.
+    # `ops up` writes Terraform's log. If it is killed, Terraform may still create resources, which
+    # the log does not contain.
     possible = configuration(stack.directory).keys() - managed
     if not left and not possible:
         return
     find = partial(find_id, cloud.client)
     problem = None
-    # The import of a resource that does not exist can fail, and with it all imports. In this case,
-    # only the resources that certainly exist are adopted.
+    # If the import of a resource that does not exist fails, Terraform imports nothing. The second
+    # attempt therefore adopts only the resources that certainly exist.
     for addresses in (left, {address for address in left if created[address]}):
         try:
             adopted = adopt(stack, addresses, created, find, possible=possible, trusts_log=not lost)
         except TerraformError as error:
-            # The import blocks are deleted, so the apply reports the resources that it cannot
-            # create because they exist.
+            # Without the import blocks, the apply tries to create these resources, and reports
+            # those that already exist.
             end_adoption(stack.directory)
             problem = error
         else:

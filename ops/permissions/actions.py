@@ -73,7 +73,10 @@ def permissions_management(pattern: str) -> bool:
 
 @functools.cache
 def expanded(pattern: str) -> frozenset[str]:
-    """Returns the actions that match a pattern in AWS's spelling, or the pattern if none match."""
+    """Returns the actions that match a pattern, as AWS writes them.
+
+    If AWS's reference contains no such action, returns the pattern in lower case.
+    """
     if not _is_pattern(pattern):
         return frozenset([known_action(pattern).name])
     return _known_matches(pattern) or frozenset([pattern.lower()])

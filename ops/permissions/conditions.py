@@ -135,8 +135,8 @@ def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
 def holds_always(condition: Condition) -> bool:
     """Returns True if every request meets the condition.
 
-    Without a quantifier, this is possible only for Null: a request in which the key has several
-    values meets no other operator.
+    Null is the only operator without a quantifier that every request can meet. The others are not
+    met by a request in which the key has several values.
     """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}

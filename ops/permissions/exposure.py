@@ -27,7 +27,7 @@ ARNS = frozenset({"aws:principalarn", "aws:sourcearn", "s3:dataaccesspointarn"})
 PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
 """Condition keys that restrict the callers if the path starts with an organization's ID."""
 ADDRESSES = frozenset({"aws:sourceip", "aws:vpcsourceip"})
-OWN = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
+RESOURCE_OWNER_VARIABLES = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
 """Policy variables whose values depend on the resource, not on the caller."""
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
@@ -63,7 +63,7 @@ def restricts_callers(condition: Condition) -> bool:
 def _is_fixed(pattern: str) -> bool:
     names = globs.variable_names(pattern)
     if names:
-        return len(pattern) == 1 and names[0] in OWN
+        return len(pattern) == 1 and names[0] in RESOURCE_OWNER_VARIABLES
     return globs.is_fixed(pattern)
 
 

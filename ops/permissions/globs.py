@@ -95,8 +95,8 @@ def covers(wide: str, narrow: str) -> bool:
 
 @functools.cache
 def _expression(pattern: str) -> re.Pattern[str]:
-    # The expression is matched against the narrow pattern. Therefore, `?` of the wide pattern must
-    # match neither `*` nor a variable.
+    # `covers` matches this expression against the narrow pattern, which can contain wildcards and
+    # variables. `?` of the wide pattern must match neither `*` nor a variable.
     single = f"[^{ANY}{chr(FIRST_VARIABLE)}-\U0010ffff]"
     parts = {ANY: ".*", ONE: single}
     return re.compile("".join(parts.get(item) or re.escape(item) for item in pattern), re.DOTALL)

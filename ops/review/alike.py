@@ -15,8 +15,9 @@ from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import Difference
 
 CHANGING = frozenset({Action.UPDATE, Action.REPLACE, Action.SUPERSEDE})
-"""Actions whose attributes are compared. New resources always differ, at least in their names."""
-NAMED = 3
+"""Changes with these actions are compared by attribute. Creations are not, because new resources
+always differ, at least in their names."""
+ATTRIBUTES_SHOWN = 3
 """Maximum number of attributes that a sentence names."""
 LONGEST_IN_SENTENCE = 40
 """Maximum characters of a value in a sentence. A sentence omits longer values."""
@@ -33,7 +34,8 @@ They are not used for 0, which has special meanings."""
 class Alike:
     """A group of changes of the same type and action, for the same reasons.
 
-    Changed attributes have the same values.
+    Updates and replacements in a group change the same attributes. They also have equal old values
+    and equal new values, unless `same_values` is False.
     """
 
     changes: tuple[Judged, ...]
@@ -78,7 +80,7 @@ class Alike:
         change = self._first
         be = "are" if several else "is"
         if change.action is Action.REPLACE:
-            forced = ", ".join(change.forced_by[:NAMED])
+            forced = ", ".join(change.forced_by[:ATTRIBUTES_SHOWN])
             return f"{be} replaced" + (f" because of {forced}" if forced else "")
         if change.action is not Action.UPDATE:
             return f"{be} {change.action.past}"
@@ -209,7 +211,7 @@ def _verb(verb: str, several: bool) -> str:
 
 
 def _listed(parts: list[str]) -> str:
-    named, more = parts[:NAMED], len(parts) - NAMED
+    named, more = parts[:ATTRIBUTES_SHOWN], len(parts) - ATTRIBUTES_SHOWN
     if more > 0:
         named.append(f"{more} more {'attribute' if more == 1 else 'attributes'}")
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)

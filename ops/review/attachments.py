@@ -83,8 +83,10 @@ def _breadth(arn: Any, context: Context) -> str:
 
 @functools.cache
 def managed_policies() -> Mapping[str, Any]:
-    """Returns the AWS managed policies in FILE: `policies` maps broad ones to the reason, `others`
-    are names.
+    """Returns the AWS managed policies in FILE.
+
+    `policies` maps the name of each broad policy to the reason why it is broad. `others` contains
+    the names of the other policies.
     """
     document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
     return {**document, "others": frozenset(document["others"])}

@@ -47,7 +47,7 @@ def uses_checkov(
 
 
 def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path = CHECKOV) -> Review:
-    """Returns the review with an additional reason for each check that fails only after the plan.
+    """Returns the review with an additional reason for each finding that the plan introduces.
 
     Args:
         document: The plan, as printed by `terraform show -json`.
@@ -60,7 +60,7 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
             f"checkov is not installed at {checkov}:"
             " run `make test` once to install it, or use --no-checkov"
         )
-    # This plan changes nothing, so checkov reports the findings that exist before the change.
+    # Checkov reports the existing findings for a copy of the plan that contains no changes.
     before = {
         **document,
         "planned_values": (document.get("prior_state") or {}).get("values", {}),

@@ -8,11 +8,11 @@ from typing import Any
 
 from ops.terraform.plan_values import UNKNOWN
 
-NAMES = {"aws_s3_bucket": "bucket", "aws_lambda_function": "function_name"}
-"""By resource type: the attribute by which other resources refer to a resource of this type.
+NAME_ATTRIBUTES = {"aws_s3_bucket": "bucket", "aws_lambda_function": "function_name"}
+"""The attribute by which other resources refer to a resource of a type, by type.
 
-It contains a name. References to other types contain an id, which is unknown until the apply
-creates the resource.
+The attribute contains the resource's name. References to resources of other types contain an id,
+which is unknown until the apply creates the resource.
 """
 
 
@@ -23,7 +23,8 @@ class Context:
     policies: Mapping[str, Any] = field(default_factory=dict)
     """The documents of the customer-managed policies in the plan, by ARN."""
     created: frozenset[tuple[str, str]] = frozenset()
-    """The attribute and the name of each bucket and function that the plan creates."""
+    """The buckets and functions that the plan creates. Each item is an attribute in NAME_ATTRIBUTES
+    and its value, for example `("bucket", "logs")`."""
 
     def is_new(self, attribute: str, value: Any) -> bool:
         """Returns True if the plan creates the resource to which an attribute refers."""

@@ -55,7 +55,7 @@ def opened(change: Change) -> Iterator[str]:
     )
     for opening in denied:
         if _is_new(opening, still_denied, denied):
-            yield f"{_described(opening)} if another rule allows it, because a denial is removed"
+            yield f"{_described(opening)} if another rule allows it: a deny rule is removed"
 
 
 def _is_moved(change: Change) -> bool:

@@ -32,7 +32,8 @@ NOTE = (
     " deploy"
 )
 SHARED = (".build",)
-"""Folders that synthesis of another commit uses too: the cache of the functions' packages."""
+"""Folders of the checkout that the synthesis of the commit also uses. `.build` is the cache of the
+functions' packages."""
 PROVIDER = {
     "access_key": "offline",
     "secret_key": "offline",
@@ -93,7 +94,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def _extract(commit: str, directory: Path) -> None:
-    """Writes the files of a commit, and links the folders that git does not contain."""
+    """Writes the files of a commit, and links the folders in SHARED, which git does not contain."""
     archive = _git("archive", "--format=tar", commit).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(directory, filter="data")
@@ -103,7 +104,12 @@ def _extract(commit: str, directory: Path) -> None:
 
 
 def _plan(environment: str, root: Root, source: Path, out: Path) -> dict[str, Any]:
-    """Plans a source directory's stack from an empty state, with each resource's arguments."""
+    """Synthesizes the stack of a source directory and plans it from an empty state.
+
+    Returns:
+        The output of `terraform show -json`. Each item of `resource_changes` also has `arguments`,
+        the resource's arguments in the synthesized stack.
+    """
     synthesize([environment], out, {}, source=source)
     stack = out / "stacks" / environment
     written = json.loads((stack / "cdk.tf.json").read_text(encoding="utf-8"))
@@ -117,7 +123,7 @@ def _plan(environment: str, root: Root, source: Path, out: Path) -> dict[str, An
         "provider": {"aws": providers},
     }
     write_json(stack / "offline_override.tf.json", override)
-    _remove_calls(stack / "secrets.tf.json")
+    _replace_random_secrets(stack / "secrets.tf.json")
     variables = {
         name: value for name, value in os.environ.items() if not name.startswith(AWS_SETTINGS)
     }
@@ -146,8 +152,8 @@ def _block(document: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
     return block
 
 
-def _remove_calls(file: Path) -> None:
-    """Replaces the random values of secrets, for which each plan calls AWS."""
+def _replace_random_secrets(file: Path) -> None:
+    """Replaces the random values of secrets with a constant. A plan calls AWS to generate them."""
     document = _read(file)
     document.pop("ephemeral", None)
     for parameter in document["resource"]["aws_ssm_parameter"].values():

@@ -15,7 +15,7 @@ from ops.cost.prices import load_prices
 from ops.cost.resources import plan_resources
 from ops.cost.usage import Usage
 from ops.permissions.principals import ANYBODY
-from ops.review.context import NAMES, Context
+from ops.review.context import NAME_ATTRIBUTES, Context
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Judge, Reason, Rules, Verdict, load_rules
 from ops.terraform.plan import Action, Change, Plan
@@ -204,8 +204,8 @@ def _context(plan: Plan) -> Context:
         created=frozenset(
             (name, value)
             for change in plan.resources
-            if change.type in NAMES and change.action is Action.CREATE
-            if isinstance(value := change.after.get(name := NAMES[change.type]), str)
+            if change.type in NAME_ATTRIBUTES and change.action is Action.CREATE
+            if isinstance(value := change.after.get(name := NAME_ATTRIBUTES[change.type]), str)
         ),
     )
 

@@ -42,7 +42,7 @@ class Verdict(enum.IntEnum):
         return Verdict[name.upper()]
 
 
-LOCAL = frozenset({Action.MOVE})
+STATE_ONLY = frozenset({Action.MOVE})
 """Actions that change only the state, so they are safe for all types."""
 VerdictName = Literal["safe", "review", "dangerous", "irreversible"]
 Becoming = Literal[
@@ -239,7 +239,7 @@ class Judge:
         key = (change.type, change.action, bool(change.deposed))
         if key not in self._selected:
             # The effect of a change of an unknown type is unknown, so no rule may make it safe.
-            earned = is_known(change.type) or change.action in LOCAL
+            earned = is_known(change.type) or change.action in STATE_ONLY
             chosen = [
                 rule
                 for rule in self._rules.rules

@@ -99,7 +99,10 @@ def forced(change: Change) -> str | None:
 
 
 def unknown(change: Change) -> str | None:
-    """Returns a text that lists the attributes known only after the apply, or None without any."""
+    """Returns a text that lists the attributes known only after the apply.
+
+    Returns None if all attributes are known.
+    """
     if not change.unknown:
         return None
     names = ", ".join(change.unknown[:8]) + (

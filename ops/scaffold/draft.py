@@ -77,7 +77,7 @@ class Draft:
         )
         if result.returncode:
             raise OperatorError(
-                f"`python -m {' '.join(arguments)}` failed, so that nothing was changed:\n"
+                f"`python -m {' '.join(arguments)}` failed, so nothing was changed:\n"
                 f"{result.stderr.strip() or result.stdout.strip()}"
             )
         return result.stdout
@@ -149,7 +149,7 @@ class Draft:
 
 
 def _walk(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walks through the folders of a copy without those of installed packages and caches."""
+    """Yields the folders of a copy as `os.walk` does. Skips installed packages and caches."""
     for folder, folders, names in os.walk(path):
         ignored = _NOT_COPIED(folder, folders)
         folders[:] = [name for name in folders if name not in ignored]
@@ -166,7 +166,7 @@ def _modification(file: Path) -> tuple[int, int] | None:
 
 
 def _create_folders(folder: Path) -> list[Path]:
-    """Creates a folder, and returns the folders that did not exist."""
+    """Creates a folder and its missing parents. Returns the created folders, parents first."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     return missing[::-1]

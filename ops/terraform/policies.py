@@ -144,7 +144,12 @@ class Grant:
             return False
         if self.resource is None:
             return True
-        return not self.resource.rpartition(":")[2].strip("*") and "*" in self.resource
+        if not self.resource.startswith("arn:"):
+            return not self.resource.strip("*")
+        name = self.resource.split(":", 5)[-1]
+        # A name can follow the type: `log-group:*` is any log group, and `log-group:app:*` are the
+        # streams of one log group.
+        return "*" in name and not (name.partition(":")[2] or name).strip("*:")
 
     @property
     def gives_permissions(self) -> bool:

@@ -174,7 +174,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
         kept = directory / f"{time.time_ns()}.tfstate"
         body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
         with kept.open("wb") as file, suppress(BotoCoreError):
-            # Reading a truncated object raises an error before its declared length.
+            # Reading raises an error if the object ends before its declared length.
             file.writelines(body.iter_chunks())
         problem, remains = "is damaged", f". Kept the damaged state as {kept}"
     elif read_state(cloud) is None:

@@ -32,7 +32,9 @@ WITHOUT_USE = frozenset(
         "aws_api_gateway_deployment",
     }
 )
-"""Resource types to ignore. Functions do not use them, but their names may match by chance."""
+"""Resource types to ignore. Functions do not use them, but the configuration of a function may
+contain their names by chance.
+"""
 
 
 def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:

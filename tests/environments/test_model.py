@@ -100,9 +100,9 @@ def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
         ("missing", "fifth.yml:1:1: like: missing: missing.yml: no such environment"),
         (
             "fifth",
-            "fifth.yml:1:1: like: fifth: is this environment, or its own `like` leads back here",
+            "fifth.yml:1:1: like: fifth: refers back to this environment, directly or",
         ),
-        ("other", "fifth.yml:1:1: like: other: other.yml:1:1: like: fifth: is this environment"),
+        ("other", "fifth.yml:1:1: like: other: other.yml:1:1: like: fifth: refers back to this"),
         ("Other", "fifth.yml:1:1: like: 'Other': String should match"),
     ],
 )
@@ -225,7 +225,7 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         (
             "network.zone_ids",
             ["use1-az1", "use1-az3"],
-            ["network.zone_ids: use1-az3: has no Lambda", "another zone"],
+            ["network.zone_ids: use1-az3: lacks Lambda or NAT", "another zone"],
         ),
         ("network.zone_ids", ["us-east-1a", "us-east-1b"], ["network.zone_ids.0: 'us-east-1a'"]),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),

@@ -17,7 +17,7 @@ from ops.cloud import Cloud
 @dataclass(frozen=True)
 class FakeCloud(Cloud):
     clients: Mapping[str, Any] = field(default_factory=dict)
-    """The replaced clients, by service."""
+    """The fake clients by service. Other services have real clients."""
 
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None

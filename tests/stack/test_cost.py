@@ -60,7 +60,7 @@ def test_the_advice_for_prod_names_each_setting_that_costs_money(synthesized: Pa
     resources, usage = stack_resources(read_synthesized(synthesized / "prod")), load_usage("100m")
     found = advise(resources, make_bill(resources, usage), load_prices(), usage)
     assert {item.setting for item in found} == {
-        "X-Ray's sampling rule, which no key sets",
+        "X-Ray's sampling rule (not in the environment file)",
         "dynamodb.point_in_time_recovery",
         "elasticache.node_type",
         "elasticache.replicas",
@@ -72,7 +72,7 @@ def test_the_advice_for_prod_names_each_setting_that_costs_money(synthesized: Pa
         "rate_limiting",
         "rds.instances",
         "rds.min_capacity",
-        "the class of log groups, which no key sets",
+        "the class of log groups (not in the environment file)",
     }
     assert all(item.usd > 0 and item.buys for item in found)
 

@@ -10,8 +10,9 @@ from lambdas.common.live.listeners import Connection
 from lambdas.common.storage.dynamodb import Key, Table, get_from_tables
 
 RECHECK = 2.0
-"""Seconds for which a confirmed session or membership is not read again. Including the time to send
-a frame, the last frame is sent less than 5 seconds after a revocation (docs/api/websocket.md).
+"""Seconds. After a session or membership is confirmed, it is not read again for this time. A
+connection can therefore receive frames for this time, plus the time to send a frame, after its
+session or membership has ended. The limit is 5 seconds (docs/api/websocket.md).
 """
 
 _MAX_CONFIRMED = 10_000
@@ -33,7 +34,7 @@ class Audience(Struct, frozen=True):
 
 
 class AudienceReader:
-    """Reads the sessions and memberships of listeners, which may have ended since they joined.
+    """Reads whether the sessions and memberships of listeners still exist.
 
     The cache alone is not reliable: the function that ends a membership can be killed before it
     updates the cache, and revoking a session does not close the session's connections.
@@ -55,7 +56,8 @@ class AudienceReader:
         reads: dict[_Identity, _Read] = {}
         for room_id, connections in listeners.items():
             for connection in connections:
-                # Entries of an older version of the code have the session "".
+                # Cache entries written by an older version of the code have the session id "". No
+                # session is confirmed for them, so these connections count as ended.
                 if connection.session_id:
                     session = {"session_id": connection.session_id}
                     reads[_session(connection)] = self._sessions, session

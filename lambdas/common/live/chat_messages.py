@@ -121,7 +121,9 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     ) -> Frame:
         """Returns the frame that reports this version of the message.
 
-        Its type is `new_message` for the first version. `as_new` overrides this if not None.
+        The type of the frame is `new_message` if `as_new` is True. If `as_new` is None, the type is
+        `new_message` for the first version only.
+
         `author_name` is the name that everyone may see, because all listeners get the same frame.
         """
         if as_new or (as_new is None and self.version == FIRST_VERSION):

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     import boto3
 
 POSTS = 32
-"""Maximum frames that are sent at the same time.
+"""Maximum number of frames that are sent at the same time.
 
-More would not be faster: one CPU sends under 2,000 per second.
+More threads would not send more frames per second, because the CPU is the limit. One CPU sends
+fewer than 2,000 frames per second.
 """
 
 Outcome = Literal["sent", "gone", "failed"]
@@ -45,9 +46,13 @@ SESSION_ENDED = "session_ended"
 class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
     """A frame to send to a room, or to a part of its connections.
 
-    If `name` is set, the cache records the delivery as sent. `correlation_id` is the id of the
-    request that caused the frame. It is set if the frame is sent by another function than the one
-    that handled the request. With `parts` above 1, the frame is for the connections of `part` only.
+    If `name` is set, the cache records the delivery as sent under this name.
+
+    `correlation_id` is the id of the request that caused the frame. It is set if the function that
+    sends the frame is not the one that handled the request.
+
+    `parts` is the number of parts into which the room's connections are divided. If it is more
+    than 1, only the connections of the part with the number `part` receive the frame.
     """
 
     room_id: str
@@ -71,8 +76,9 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
 
         Several deliveries share the connections of a large room.
         """
-        # The part depends on the connection alone, so that the message groups of the parts keep
-        # the order of each connection's frames.
+        # Each part has its own message group in the FIFO queue, and only a message group keeps its
+        # order. The connection's id alone selects the part, so that all frames to the connection
+        # are in one group and arrive in order.
         digest = crc32(connection.connection_id.encode()) if self.parts > 1 else 0
         return digest % self.parts == self.part
 
@@ -112,7 +118,8 @@ class ApiGateway:
     ) -> None:
         """`endpoint` is the URL of the API's stage, without `/@connections`.
 
-        `ca_bundle` is the file of the trusted authorities, by default the system's.
+        `ca_bundle` is the path of a file with the certificates of the trusted authorities. If it
+        is None, those of the operating system are trusted.
         """
         self._session = session
         self._endpoint = endpoint
@@ -192,9 +199,11 @@ class Fanout:
 
         Then removes connections whose session or membership has ended.
 
-        `listeners` are the connections by room, if the caller has read them. Raises
-        CacheUnavailableError if the cache cannot be read, and the errors of reading sessions and
-        members. After such an error, nothing was sent or recorded as sent.
+        `listeners` contains the connections by room. If it is None, reads them from the cache.
+
+        Raises CacheUnavailableError if the cache cannot be read, and DynamoDB errors if sessions or
+        memberships cannot be read. After such an error, no frame was sent, and no delivery was
+        recorded as sent.
         """
         listeners = listeners or self._read_listeners(deliveries)
         started = perf_counter()
@@ -251,11 +260,9 @@ class Fanout:
                 )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the connections of a user and notifies their clients.
+        """Removes a user's connections from the room, or all connections if `user_id` is None.
 
-        Removes those of all users if `user_id` is None.
-
-        Raises CacheUnavailableError.
+        Notifies the clients of these connections. Raises CacheUnavailableError.
         """
         listeners = self._live.connections(room_id)
         self._remove(room_id, [c for c in listeners if user_id in {None, c.user_id}], reason)
@@ -311,7 +318,8 @@ class Fanout:
     def _ignore_outage(self, work: Callable[[], object]) -> None:
         """Runs `work`, which changes the cache.
 
-        Only logs an outage, because a later delivery repeats the change.
+        If the cache is down, logs a warning and does not raise the error, because a later delivery
+        repeats the change.
         """
         try:
             work()

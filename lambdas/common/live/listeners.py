@@ -19,11 +19,12 @@ LIFETIME = 11 * 60
 after 600."""
 
 SENT_LIFETIME = 60 * 60
-"""Seconds for which a delivery is recorded as sent. Lost deliveries are detected much sooner."""
+"""Seconds for which a delivery is recorded as sent. The delivery function first checks the record
+10 seconds after the message is stored (RETRY_DELAY in modules/services/delivery.py)."""
 
 QUEUED_LIFETIME = 2 * 60
-"""Seconds after which a delivery in the FIFO queue counts as lost. The delivery function can send
-thousands of frames in this time."""
+"""Seconds. A delivery that is still in the FIFO queue after this time counts as lost. The time is
+enough for the delivery function to send thousands of frames."""
 
 Progress = Literal["queued", "sent"]
 

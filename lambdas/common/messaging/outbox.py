@@ -64,7 +64,8 @@ class DynamoOutbox:
     def claim(self, event_ids: Sequence[str]) -> Iterator[Claim]:
         events, invalid = [], []
         for item in filter(None, self._table.get_many([_key(i) for i in event_ids], ATTRIBUTES)):
-            # The source is derived from the id, because IAM checks only the id's prefix.
+            # The source is derived from the id and is not stored. IAM checks only the id's prefix,
+            # so a stored source could be that of another service.
             service = item["event_id"].rpartition("-")[0]
             try:
                 events.append(convert({**item, "source": SOURCE_PREFIX + service}, Event))

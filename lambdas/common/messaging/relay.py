@@ -34,7 +34,7 @@ class Outbox(Protocol):
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
         """Returns those of the given events that are still stored. `event_ids` has up to 10 ids.
 
-        May lock these events until the `with` block ends.
+        An implementation may lock these events until the `with` block ends.
         """
 
     def list_missed(self) -> Iterable[str]:

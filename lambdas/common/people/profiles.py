@@ -131,7 +131,7 @@ class ProfileReader:
         ]
 
     def profiles(self, user_ids: Collection[str]) -> dict[str, KnownProfile]:
-        """Returns the profiles by user id, without users who have none.
+        """Returns the profiles by user id. Omits users who have no profile.
 
         Makes one read per 100 users. `user_ids` must not contain duplicates.
         """
@@ -149,5 +149,6 @@ class ProfileReader:
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items
-            if item and "display_name" in item  # an item without a profile can have statistics
+            # The item of a user who has no profile can contain statistics.
+            if item and "display_name" in item
         }

@@ -22,8 +22,9 @@ def function(resource: BillableResource, month: Month) -> Iterator[Line]:
 
 @charged("aws_lambda_provisioned_concurrency_config")
 def provisioned(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charge for provisioned concurrency: number of executions times memory in GB times
-    seconds.
+    """Yields the charge for provisioned concurrency, in GB-seconds.
+
+    GB-seconds are the number of provisioned executions x memory in GB x seconds of the month.
     """
     owner = month.resources.named(
         "aws_lambda_function", "function_name", resource.value("function_name")
@@ -48,7 +49,7 @@ def architecture(resource: BillableResource) -> str:
 def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
     """Yields the charge for X-Ray traces if tracing is enabled for the stage.
 
-    Other services continue these traces and add no charge.
+    The services that the stage calls add to the same traces, at no additional charge.
     """
     if resource.value("xray_tracing_enabled"):
         yield Line("xray.traces", month.used["traces"])
@@ -57,7 +58,7 @@ def stage(resource: BillableResource, month: Month) -> Iterator[Line]:
 charge_usage("aws_api_gateway_rest_api", requests="rest.requests", out_gb="transfer.out")
 charge_usage(
     "aws_apigatewayv2_api",
-    messages="websocket.messages",  # counts both received and sent messages
+    messages="websocket.messages",  # AWS charges for received and sent messages
     connection_minutes="websocket.minutes",
     out_gb="transfer.out",
 )

@@ -9,11 +9,8 @@ from ops.cost.charges.base import Line, Month, UnpricedError, charge_usage, char
 from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource
 
-LEAST_AWAKE = 0.5
-"""Minimum capacity of an instance that is able to pause, while it has connections.
-
-In Aurora capacity units.
-"""
+MIN_AWAKE_CAPACITY = 0.5
+"""Aurora capacity units. An instance that can pause uses at least these while it is awake."""
 PAUSE_AFTER = 300
 """Seconds without connections after which Aurora pauses by default."""
 IDLE_CONNECTION = 60
@@ -78,7 +75,7 @@ def instance(resource: BillableResource, month: Month) -> Iterator[Line]:
         pause = cluster.value("serverlessv2_scaling_configuration.seconds_until_auto_pause")
         hours = ((pause or PAUSE_AFTER) + IDLE_CONNECTION) / 3600
         awake = 1 - math.exp(-month.used["requests"] / month.hours * hours)
-        used = max(used, LEAST_AWAKE * awake)
+        used = max(used, MIN_AWAKE_CAPACITY * awake)
     yield Line("aurora.capacity", month.hours * max(0.0, min(used, most) - least))
 
 

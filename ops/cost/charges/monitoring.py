@@ -37,9 +37,9 @@ charge_usage("aws_cloudwatch_dashboard", monthly="cloudwatch.dashboard")
 
 @charged("aws_cloudwatch_log_group", "ingested_gb")
 def log_group(resource: BillableResource, month: Month) -> Iterator[Line]:
-    """Yields the charges for a month's logs, and for the logs of the retention period.
+    """Yields the charges for ingesting a month's logs, and for storing all retained logs.
 
-    Logs that are kept forever are charged like those of a month.
+    If logs are kept forever, the estimate contains only the storage of one month's logs.
     """
     ingested = month.used["ingested_gb"]
     days = float(resource.value("retention_in_days", 0)) or DAYS_PER_MONTH

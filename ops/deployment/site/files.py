@@ -54,11 +54,10 @@ _TYPES = {
     ".woff2": "font/woff2",
     ".xml": "application/xml",
 }
-"""Media types by file suffix that differ between versions of Python, or that Python does not
-know.
-"""
+"""Media types by file suffix. Python does not know these types, or its versions differ in them."""
 _TYPES_BY_NAME = {"apple-app-site-association": "application/json"}
-# `filenames=()` ignores the machine's own lists, so that every machine publishes the same types.
+# `filenames=()` ignores the media types that the operating system lists, so that every machine
+# publishes the same types.
 _KNOWN_TYPES = mimetypes.MimeTypes(filenames=())
 
 
@@ -176,8 +175,8 @@ def parse_manifest(text: str | bytes) -> dict[str, SiteFile]:
 
 
 def _cache_control(name: str, immutable: Sequence[str] | None) -> str:
-    # A source map has the hash of its script in its name. The map can change although the script
-    # does not.
+    # The hash in the name of a source map is the hash of its script. The map can change although
+    # the script and the hash do not, so browsers must check for a newer map.
     if PurePosixPath(name).suffix in {".html", ".map"}:
         return REVALIDATE
     if immutable is None:

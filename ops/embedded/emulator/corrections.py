@@ -124,8 +124,8 @@ def _omitted_members(alarm: dict[str, Any]) -> dict[str, None]:
     if alarm["ExtendedStatistic"]:
         omitted.append("Statistic")
     if not alarm["MetricName"]:
-        # The queries of a metric expression contain these members, so AWS omits them from the
-        # alarm.
+        # In an alarm on a metric expression, the queries contain these members. AWS omits them
+        # from the alarm itself.
         omitted += ["MetricName", "Namespace", "Statistic", "Period"]
     return dict.fromkeys(omitted)
 

@@ -70,7 +70,7 @@ def describe(value: Any) -> str:
 
 
 def resolve(name: str) -> Any:
-    """Returns the module, or the member of a module or class, with a full name.
+    """Returns the object with a full name: a module, or a member of a module or class.
 
     Raises:
         AttributeError: The member does not exist.

@@ -54,7 +54,8 @@
   }
   let opened = [];
   addEventListener("beforeprint", () => {
-    // On paper, the changes to decide about are complete, and each other change is one row.
+    // A printed page shows all details of the changes to decide about, and one row for each of the
+    // other changes.
     const closed = [...document.querySelectorAll("details.decision:not([open])")];
     closed.forEach((item) => { item.open = true; });
     opened.push(...closed);

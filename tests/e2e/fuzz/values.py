@@ -61,7 +61,9 @@ NUMBERS = (0, 1, -1, 2, 100, 101, 2**31, 2**53, 2**63, 2**64, 10**30, -(2**63), 
 
 
 class Known(Struct, frozen=True):
-    """A text of this name from an earlier response. `index` selects one of the known texts.
+    """A text that an earlier response contained in the field `name`.
+
+    `index` selects one of these texts.
 
     If `related`, texts that occurred together with the ids in the request's path are preferred.
     """

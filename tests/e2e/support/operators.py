@@ -112,7 +112,7 @@ CREATE_ACTIONS = [
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
 ]
-"""Actions like RESOURCE_ACTIONS and TAG_ACTIONS that the first deployment needs."""
+"""More actions that are not limited to a resource or a tag. The first deployment needs them."""
 
 DELETE_ACTIONS = [
     "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
@@ -141,7 +141,7 @@ DELETE_ACTIONS = [
     "ec2:DeleteVpcEndpoints",
     "ec2:DisassociateRouteTable",
 ]
-"""Actions like RESOURCE_ACTIONS and TAG_ACTIONS that `ops remove` needs."""
+"""More actions that are not limited to a resource or a tag. `ops remove` needs them."""
 
 
 class Checkout:

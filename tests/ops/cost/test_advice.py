@@ -143,9 +143,11 @@ def test_savings_of_shorter_retention_and_fewer_traces_and_alarms_equal_the_sum_
     # 15 % of a year's logs cost 0.03 USD per GB and month.
     stored = 12 * 20 * 0.15 * 0.03
     assert found["monitoring.log_retention_days", "30"] == pytest.approx(stored * (1 - 30 / 365))
-    infrequent = found["the class of log groups, which no key sets", "Infrequent Access"]
+    infrequent = found["the class of log groups (not in the environment file)", "Infrequent Access"]
     assert infrequent == pytest.approx(20 * (0.50 - 0.25))
-    assert found["X-Ray's sampling rule, which no key sets", "1%"] == pytest.approx(5 * 0.8)
+    assert found["X-Ray's sampling rule (not in the environment file)", "1%"] == pytest.approx(
+        5 * 0.8
+    )
     assert found["monitoring.detailed_metrics", "false"] == pytest.approx(0.1)
 
 

@@ -185,6 +185,23 @@ def test_removed_denial_is_reported_separately() -> None:
     assert not compare(policy(), policy(denial)).wider
 
 
+@pytest.mark.parametrize(
+    ("resource", "is_wildcard"),
+    [
+        ("*", True),
+        ("arn:aws:logs:us-east-1:123456789012:*", True),
+        ("arn:aws:logs:us-east-1:123456789012:log-group:*", True),
+        ("arn:aws:logs:us-east-1:123456789012:log-group:*:*", True),
+        ("arn:aws:logs:us-east-1:123456789012:log-group:app:*", False),
+        ("(aws_cloudwatch_log_group.app.arn, known after apply):*", False),
+        ("arn:aws:logs:us-east-1:123456789012:log-group:app-*", False),
+    ],
+)
+def test_a_resource_is_a_wildcard_if_it_has_no_name(resource: str, is_wildcard: bool) -> None:
+    [grant] = compare(None, policy(allow("logs:PutLogEvents", resource))).wider
+    assert grant.wildcard is is_wildcard
+
+
 def test_not_action_and_not_resource_count_as_wildcards() -> None:
     [grant] = compare(
         None, policy({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"})

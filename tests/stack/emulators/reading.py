@@ -44,8 +44,8 @@ def prepare(
 
     Args:
         without: Arguments to remove (`type.argument`).
-        stand_ins: Values by resource type that replace references to resources of the type, so
-            that the emulator creates the others without them.
+        stand_ins: Values by resource type. They replace references to resources of that type,
+            which the emulator cannot create.
     """
     shutil.copytree(stack, directory, symlinks=True)
     text = json.dumps(Stack("emulated", directory).document)

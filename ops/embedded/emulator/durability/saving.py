@@ -81,7 +81,7 @@ class Save:
 
     child: int
     number: int
-    """Saves with a higher number have a later snapshot."""
+    """A save with a higher number contains a later snapshot."""
     names: frozenset[str]
     """The names of the services in the state files."""
     changes: dict[str, float]
