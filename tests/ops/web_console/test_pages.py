@@ -12,11 +12,10 @@ from typing import Any
 
 import boto3
 import pytest
-from click.testing import Result
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 from playwright.sync_api import Browser, Page, Route, expect
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from ops.__main__ import app as ops
 from ops.cloud import Cloud
