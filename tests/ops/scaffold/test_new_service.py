@@ -195,6 +195,8 @@ def test_a_generated_service_passes_all_checks_and_works_on_the_platform() -> No
     parent.chmod(0o755)
     try:
         copy = generate_service(parent / "copy")
+        packages = Path("tools/api/node_modules")
+        (copy.path / packages).symlink_to(PROJECT / packages)
         copy.check("tests/lambdas", "tests/modules", "tests/tools", "tests/docs/test_documents.py")
         try:
             copy.run("ops", "up")
