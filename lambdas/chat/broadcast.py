@@ -186,7 +186,7 @@ class Broadcast:
         return self._fanout.post(connection, frame)
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections, or all connections if `user_id` is None, from the room.
+        """Removes the connections of a user from the room. If `user_id` is None, removes all.
 
         Notifies the clients of these connections. If the cache is unavailable, the delivery
         function removes the connections later.

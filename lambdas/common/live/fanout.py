@@ -260,7 +260,7 @@ class Fanout:
                 )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes a user's connections from the room, or all connections if `user_id` is None.
+        """Removes the connections of a user from the room. If `user_id` is None, removes all.
 
         Notifies the clients of these connections. Raises CacheUnavailableError.
         """
