@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.chaos.clients import Crew
 from ops.embedded.services import ACCESS_KEY
+from tests.e2e.support.files import read_files
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
@@ -109,10 +110,11 @@ def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
     for person in (crew.author, crew.reader):
         secrets += [person.password, person.access_token, person.refresh_token]
     assert ACCESS_KEY not in secrets
-    texts: Iterator[tuple[str, str]] = (
-        (str(file), file.read_text(errors="replace")) for file in logs.rglob("*") if file.is_file()
-    )
-    found = [place for place, text in texts if any(secret in text for secret in secrets)]
+    found = [
+        str(file)
+        for file, content in read_files(logs)
+        if any(secret.encode() in content for secret in secrets)
+    ]
     client = crew.platform.aws("logs")
     for page in client.get_paginator("describe_log_groups").paginate():
         for group in page["logGroups"]:

@@ -21,6 +21,7 @@ from tests.e2e.scenarios import SCENARIOS
 from tests.e2e.scenarios.context import ScenarioContext
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.faults import Role, list_actions
+from tests.e2e.support.files import read_files
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.routes import choose_body, fill_path
 from tests.e2e.support.users import Person
@@ -175,9 +176,8 @@ def read_stored_texts(platform: Platform) -> Iterator[tuple[str, bytes]]:
         )["Body"].read()
         yield f"state {version['Key']}@{version['VersionId']}", body
     for directory in (platform.root / "cdktf.out", platform.root / "logs"):
-        for file in directory.rglob("*"):
-            if file.is_file() and ".terraform" not in file.parts:
-                yield str(file), file.read_bytes()
+        for file, content in read_files(directory):
+            yield str(file), content
     yield "platform.json", (platform.root / "platform.json").read_bytes()
     for page in platform.aws("lambda").get_paginator("list_functions").paginate():
         for function in page["Functions"]:

@@ -29,6 +29,7 @@ from tests.browser import open_browser
 from tests.e2e.edge.test_websocket_tickets import issue_ticket
 from tests.e2e.services.test_profile import create_png
 from tests.e2e.support.api_client import Api
+from tests.e2e.support.files import read_files
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
@@ -191,11 +192,9 @@ def test_private_keys_are_in_no_log_state_or_plan(
         for line in private_key(file.read_bytes()).splitlines()
     }
     assert keys
-    for file in platform.root.rglob("*"):
-        if file.parent == directory or ".terraform" in file.parts or not file.is_file():
-            continue
-        content = file.read_bytes()
-        assert not any(line in content for line in keys), file
+    for file, content in read_files(platform.root):
+        if file.parent != directory:
+            assert not any(line in content for line in keys), file
 
 
 def private_key(content: bytes) -> bytes:
