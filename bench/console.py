@@ -27,7 +27,13 @@ import urllib3
 from ops.embedded import EmbeddedCloud
 from ops.embedded.ports import choose_port
 from ops.embedded.processes import Processes, find_processes
-from ops.local.console_process import CONSOLE, SMALL_HEAP, ConsoleAddress, local_token
+from ops.local.console_process import (
+    CONSOLE,
+    SMALL_HEAP,
+    ConsoleAddress,
+    console_command,
+    local_token,
+)
 from ops.root import DEFAULT_ROOT, PROJECT, Root, read_json
 
 STARTS = 5
@@ -57,7 +63,7 @@ def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]
     address = ConsoleAddress(choose_port(), local_token(root))
     begun = time.monotonic()
     with subprocess.Popen(
-        [sys.executable, "-m", "ops.web_console", str(address.port), str(root.path)],
+        console_command(address.port, root),
         cwd=PROJECT,
         stdout=subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin", **SMALL_HEAP},

@@ -17,6 +17,8 @@ SMALL_HEAP = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
 """Settings of glibc's malloc that keep the memory of the process small: fewer arenas for threads,
 and a low size in bytes from which freed memory is returned to the system.
 """
+SMALL_PYTHON = (sys.executable, "-OO")
+"""Python without docstrings, mostly those of libraries, which take 3 MB of memory."""
 QUICK_STOP = 3.0
 """Seconds until a console that does not stop is killed. It has no data to save."""
 
@@ -42,12 +44,17 @@ def start_console(root: Root) -> ConsoleAddress:
     address = ConsoleAddress(EmbeddedCloud(root).reserve_port(CONSOLE), local_token(root))
     Processes(root).start(
         CONSOLE,
-        [sys.executable, "-m", "ops.web_console", str(address.port), root.path.resolve()],
+        console_command(address.port, root),
         port=address.port,
         environment={**base_environment(root), **SMALL_HEAP},
         cwd=PROJECT,
     )
     return address
+
+
+def console_command(port: int, root: Root) -> list[str]:
+    """Returns the command that serves the root's console on a port."""
+    return [*SMALL_PYTHON, "-m", "ops.web_console", str(port), str(root.path.resolve())]
 
 
 def stop_console(root: Root) -> bool:

@@ -7,17 +7,16 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 from typing import Any
 
 import pytest
 from botocore.loaders import Loader
 
-from ops.local.console_process import SMALL_HEAP
+from ops.local.console_process import SMALL_HEAP, SMALL_PYTHON
 from ops.web_console.cache import read_reply
 from ops.web_console.descriptions import short_loader
 
-LIMIT = 73e6
+LIMIT = 70e6
 """Bytes of memory that a process with all modules and AWS clients of the console may use.
 
 It shares 16 MB of them with other programs. Without packing, service descriptions would use 5 MB
@@ -64,7 +63,7 @@ def test_the_endpoints_of_services_are_those_of_botocore() -> None:
 
 def test_the_modules_and_clients_take_little_memory() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", LOADED],
+        [*SMALL_PYTHON, "-c", LOADED],
         env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **SMALL_HEAP},
         capture_output=True,
         text=True,
