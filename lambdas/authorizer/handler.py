@@ -36,8 +36,8 @@ class Authorizer:
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         started = perf_counter()
-        # The event for a token contains no request id. Instead, the log line and the access log
-        # contain the same trace id.
+        # TOKEN events contain no request id. Compare the trace ids to find the line of the access
+        # log that belongs to this log line.
         self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
         outcome = "failed"
         try:
@@ -63,9 +63,11 @@ class Authorizer:
             )
 
     def _authorize_token(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Checks the token's signature and expiry, but not its session.
+        """Returns a policy that allows all routes. Raises UnauthorizedError for an invalid token.
 
-        API Gateway caches the result, so the services must check the session for each request."""
+        Does not check the session: API Gateway caches the policy, so the services must check the
+        session for each request.
+        """
         try:
             caller = self._tokens.verify(bearer_token(event.get("authorizationToken")))
         except InvalidTokenError as error:
@@ -78,9 +80,9 @@ class Authorizer:
         return _policy("Allow", caller.user_id, f"{api_and_stage}/*", caller.to_context())
 
     def _authorize_ticket(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Redeems a ticket.
+        """Redeems the ticket and returns a policy that allows the connection.
 
-        Returns the policy for the connection, which is Deny (status 403) if the ticket is invalid.
+        If the ticket is invalid, the policy denies the connection (status 403).
         """
         try:
             ticket = self._tickets.redeem(

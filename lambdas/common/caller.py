@@ -17,7 +17,11 @@ ROLES = (USER, MODERATOR, ADMIN)
 
 
 class Caller(Struct, frozen=True):
-    """The user of a token. Anonymous users have only capabilities, registered users only roles."""
+    """The user that a token identifies.
+
+    An anonymous user has capabilities but no roles. A registered user has roles but no
+    capabilities.
+    """
 
     user_id: str
     session_id: str
@@ -37,7 +41,9 @@ class Caller(Struct, frozen=True):
 
     @property
     def kind(self) -> str:
-        """`anonymous` or `registered`, for logs. Roles are omitted: they could reveal an author."""
+        """`anonymous` or `registered`. Logs contain the kind instead of the roles, because a role
+        could reveal who wrote an anonymous post.
+        """
         return "anonymous" if self.is_anonymous else "registered"
 
     def to_context(self) -> dict[str, str]:

@@ -26,7 +26,7 @@ problem document with 503 before the function times out."""
 
 
 def client_config(read_timeout: float = READ_TIMEOUT, attempts: int = ATTEMPTS) -> Config:
-    """Returns a client configuration with short timeouts (`read_timeout` in seconds).
+    """Returns a client configuration with short timeouts. `read_timeout` is in seconds.
 
     With botocore's defaults (60 s, 5 attempts), a call could exceed the function's timeout.
     """
@@ -64,8 +64,8 @@ class Clients:
 
     @cached_property
     def s3(self) -> "S3Client":
-        # Copying several megabytes takes longer than other calls. SigV4 is explicit because
-        # botocore signs forms with SigV2 in some regions.
+        # Copying several megabytes takes longer than other calls. Without an explicit signature
+        # version, botocore signs upload forms with SigV2 in some regions.
         config = client_config(read_timeout=5.0).merge(Config(signature_version="s3v4"))
         return self.session.client("s3", config=config)
 

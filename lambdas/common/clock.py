@@ -39,10 +39,10 @@ def timestamp(seconds: float) -> str:
 
 
 def has_expired(ends_at: float, now: float, length: float) -> bool:
-    """Returns True if a lease of `length` seconds has ended.
+    """Returns True if a lease of `length` seconds, which ends at `ends_at`, has expired.
 
-    Also returns True if it ends later than any current lease can. Its clock was then wrong, and the
-    lease would otherwise last until the right clock reaches its end.
+    Also returns True if `ends_at` is more than `length` + CLOCK_SKEW seconds in the future. The
+    clock of the function that took the lease was then wrong, and the lease would last too long.
     """
     return not now < ends_at <= now + length + CLOCK_SKEW
 

@@ -10,7 +10,8 @@ _CONTROL_IN_TEXT = r"\x00-\x08\x0b\x0c\x0e-\x1f\x7f"
 # Unicode's embeddings, overrides and isolates. In a name, they can reorder the surrounding text.
 _BIDIRECTIONAL = r"\u202a-\u202e\u2066-\u2069"
 
-# Unicode's property Default_Ignorable_Code_Point, U+2800 (blank Braille) and U+FFF9 to U+FFFB.
+# Whitespace, control characters, U+2800 (blank Braille), U+FFF9 to U+FFFB, and the characters with
+# Unicode's property Default_Ignorable_Code_Point.
 _INVISIBLE = (
     r"\s\x00-\x1f\x7f-\x9f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f"
     r"\u202a-\u202e\u2060-\u206f\u2800\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb"
@@ -47,7 +48,7 @@ _DEVIATIONS = frozenset("\u00df\u03c2\u200c\u200d")
 
 
 def normalize(value: Any) -> Any:
-    """Returns a JSON value whose texts are in Unicode's normalization form C.
+    """Returns a JSON value with all strings in Unicode's normalization form C (NFC).
 
     Raises RecursionError if the value is nested too deeply.
     """
@@ -70,8 +71,9 @@ class Email(str):
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """Returns the normalized address. Raises ValueError if the value is not an email
-        address.
+        """Returns the normalized address.
+
+        Raises ValueError if the value is not an email address, or TypeError if it is not a string.
         """
         if not isinstance(value, str):
             raise TypeError
@@ -102,7 +104,8 @@ class Password(str):
     def parse(cls, value: object) -> Self:
         """Returns the normalized password.
 
-        Raises ValueError if it is empty, too long or has control characters.
+        Raises ValueError if the password is empty, too long or contains control characters, or
+        TypeError if the value is not a string.
         """
         if not isinstance(value, str):
             raise TypeError

@@ -51,10 +51,10 @@ DisplayName = Annotated[
 
 
 def validate(model: type[T], values: Mapping[str, Any], *, from_text: bool = False) -> T:
-    """Converts `values` to a `model`. Raises Problem 422 with all invalid fields.
+    """Converts `values` to an instance of `model`. Raises Problem 422 with all invalid fields.
 
-    Texts are normalized first. With `from_text`, whole numbers are parsed from strings, as in a
-    query string.
+    Normalizes strings first. `from_text` is for query strings: it also converts strings to whole
+    numbers.
     """
     try:
         values = normalize(values)

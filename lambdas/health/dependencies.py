@@ -29,7 +29,7 @@ def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
         }
         inactive = {table: state for table, state in states.items() if state not in _ACTIVE}
         if inactive:
-            raise RuntimeError(f"tables not active: {inactive}")
+            raise RuntimeError(f"some tables are not active: {inactive}")
 
     return check
 

@@ -77,7 +77,7 @@ def build(environ: Mapping[str, str]) -> Router:
         "dynamodb", config=client_config(read_timeout=CHECK_TIMEOUT, attempts=1)
     )
     checks = {"dynamodb": dynamodb_check(dynamodb, settings.dynamodb_tables)}
-    # A database that can pause has no endpoint here, because each check would resume it.
+    # For a database that can pause, RDS_ENDPOINT is not set, because each check would resume it.
     if settings.rds_endpoint:
         checks["database"] = database_check(read(DatabaseSettings, environ), session)
     checks["cache"] = cache_check(read(CacheSettings, environ), session)

@@ -1,1 +1,1 @@
-"""The function that migrates the database. Operators and deployments invoke it without HTTP."""
+"""The function that migrates the database. Operators and deployments invoke it directly."""

@@ -1,4 +1,4 @@
-"""Reads migration files: plain SQL, which is applied in the order of the files' numbers and never
+"""Reads migration files. They contain SQL, are applied in the order of their numbers, and are never
 reverted.
 """
 
@@ -40,7 +40,10 @@ _TRANSACTION_CONTROL = {
 
 
 class MigrationError(Exception):
-    """A migration was rejected or rolled back. The message has the file, line and reason."""
+    """A migration was rejected or rolled back, or could not start.
+
+    The message contains the reason, and the file and line if they are known.
+    """
 
 
 class Statement(Struct, frozen=True):

@@ -6,13 +6,13 @@ if TYPE_CHECKING:
     import pg8000.native
 
 BUCKETS = 256
-"""The number of groups (buckets) of a table's rows. A changed row affects only one group."""
+"""The number of buckets into which a table's rows are divided. A changed row affects one bucket."""
 
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-# The checksum covers all columns of a row. The hash of the row's key selects one of 256 buckets.
+# The checksum covers all columns of a row. The hash of the row's key selects the bucket.
 _FINGERPRINT = """
 SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*),
     sum(hashtextextended(r.content, 0))::text

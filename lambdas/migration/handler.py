@@ -28,7 +28,10 @@ TIMEOUT = 300.0
 
 
 class MigrationSettings(Settings, frozen=True, kw_only=True):
-    """`rds_endpoint` is host:port. `rds_tls` enables TLS, verified with `rds_ca_file`."""
+    """The settings of the migration function. `rds_endpoint` is host:port.
+
+    If `rds_tls` is true, the connection uses TLS and verifies the server with `rds_ca_file`.
+    """
 
     rds_endpoint: str
     rds_database: str
@@ -61,7 +64,7 @@ class Invocation(Struct, frozen=True):
 
 
 def run(event: Mapping[str, Any], context: Any, environ: Mapping[str, str]) -> Any:
-    """Runs the migrations, the plan or the fingerprint that the event requests.
+    """Applies migrations, or returns the plan or the fingerprint if the event requests it.
 
     Raises:
         MigrationError: A migration was rejected or failed. Lambda returns the message to the
@@ -98,8 +101,8 @@ def _connect(
 ) -> "pg8000.native.Connection":
     endpoint = settings.rds_endpoint
     if copy.cluster:
-        # Clusters of one account and region differ only in the host name's first label. The event
-        # cannot change the other labels, so that the password is not sent to another domain.
+        # Clusters of one account and region differ only in the first label of the host name. The
+        # event can replace only this label, so it cannot send the password to another domain.
         endpoint = ".".join([copy.cluster.partition(".")[0], *endpoint.split(".")[1:]])
     secrets = clients.session.client("secretsmanager", config=client_config())
     return connect(

@@ -58,7 +58,7 @@ class Applied(Struct, frozen=True):
 
 
 class Result(Struct, frozen=True, rename="camel"):
-    """The ids of migrations that this run applied, and of those that are pending.
+    """The ids of the migrations that this run applied, and of the pending migrations.
 
     `unknown` are the ids of applied migrations without a file in this version.
     """
@@ -69,7 +69,7 @@ class Result(Struct, frozen=True, rename="camel"):
 
 
 class Record(Protocol):
-    """The interface that keeps a record of migrations outside the database."""
+    """Keeps a record of migrations outside the database."""
 
     def applied(self, migration: Applied) -> None: ...
 
@@ -79,9 +79,9 @@ class Record(Protocol):
 class Migrator:
     """Migrates one database.
 
-    The table `migration.applied` is authoritative: each migration's transaction writes a row. Each
-    run writes all applied migrations to the record in DynamoDB again, which repairs gaps after a
-    crash.
+    The table `migration.applied` is authoritative: each migration's transaction adds a row. Each
+    run also writes all applied migrations to the record in DynamoDB again. This adds migrations
+    that are missing there after a crash.
     """
 
     def __init__(
@@ -156,22 +156,22 @@ class Migrator:
                     "write the change as a new migration"
                 )
         newest = max(known, default="")
-        lost = [
+        missing = [
             row.migration_id
             for row in applied
             if row.migration_id not in known and row.migration_id < newest
         ]
-        if lost:
+        if missing:
             raise MigrationError(
-                f"{lost[0]}.sql was applied, but this version lacks the file: restore it"
+                f"{missing[0]}.sql was applied, but this version lacks the file: restore it"
             )
         latest = max((row.migration_id for row in applied), default="")
         names = {row.migration_id for row in ours}
         pending = tuple(migration.id for migration in self._migrations if migration.id not in names)
-        late = [migration_id for migration_id in pending if migration_id < latest]
-        if late:
+        misnumbered = [migration_id for migration_id in pending if migration_id < latest]
+        if misnumbered:
             raise MigrationError(
-                f"{late[0]}.sql: {latest} is already applied: give this file a higher number"
+                f"{misnumbered[0]}.sql: {latest} is already applied: give this file a higher number"
             )
         # Unknown migrations are not an error: after a rollback, an older version of the functions
         # runs with the newer schema.
@@ -210,7 +210,7 @@ class Migrator:
             if isinstance(error, MigrationError):
                 self._record.failed(migration, self._by, str(error))
             raise
-        self._connection.run("RESET ALL")  # undoes settings that the file made for the session
+        self._connection.run("RESET ALL")  # resets session settings that the migration changed
         return Applied(*row)
 
     def _execute(self, migration: Migration, statement: Statement) -> None:
@@ -220,8 +220,8 @@ class Migrator:
             fields: dict[str, Any] = (
                 error.args[0] if error.args and isinstance(error.args[0], dict) else {}
             )
-            # P is the position of the error in characters, counted from 1. Runtime errors have
-            # none.
+            # PostgreSQL's field P is the position of the error in characters, counted from 1.
+            # Runtime errors have no position.
             position = int(fields.get("P", 1))
             line = statement.line + statement.sql.count("\n", 0, position - 1)
             reason = fields.get("M", type(error).__name__)

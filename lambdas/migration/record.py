@@ -1,6 +1,4 @@
-"""The record of migrations in DynamoDB: a copy of the database's record, with failed migrations in
-addition.
-"""
+"""The record of migrations in DynamoDB: a copy of the database's record, and failed migrations."""
 
 from typing import TYPE_CHECKING
 

@@ -54,8 +54,8 @@ def build(environ: Mapping[str, str]) -> Consume:
     def retry(body: bytes) -> None:
         """Publishes the event of one message, or all stored events if the message has no event id.
 
-        Raises NotPublishedError if this fails, so that only this message is retried, and in the end
-        moved to the dead-letter queue.
+        Raises NotPublishedError if the event of the message was not published. SQS then redelivers
+        only this message, and moves it to the dead-letter queue after too many attempts.
         """
         event_id = msgspec.json.decode(body, type=RetryMessage).event_id
         if event_id is None:

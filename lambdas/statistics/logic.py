@@ -43,8 +43,8 @@ class Statistics:
             return
         if event.type == "PostLikesRemoved":
             removed = convert(detail.data, RemovedLikes)
-            fewer = Change("likes_received", -removed.likes)
-            self._store.count(detail.event_id, removed.author_id, fewer)
+            decrease = Change("likes_received", -removed.likes)
+            self._store.count(detail.event_id, removed.author_id, decrease)
             return
         change = CHANGES.get(event.type)
         if change is None:

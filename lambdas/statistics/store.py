@@ -22,7 +22,7 @@ class Change(Struct, frozen=True):
 
 
 class StatisticsStore:
-    """Profiles in DynamoDB. Never changes their versions or the fields that owners can edit."""
+    """Changes statistics in profiles, but never versions or fields that owners can edit."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class StatisticsStore:
         profile = make_profile(
             self._profiles, user_id=user_id, display_name=display_name, joined_at=joined_at
         )
-        # A read of the profile may have created it before this event arrived.
+        # The profile service may have created the profile before this event arrived.
         if profile["joined_at"] != joined_at:
             self._profiles.update(
                 {"user_id": user_id},

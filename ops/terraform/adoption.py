@@ -1,4 +1,4 @@
-"""Imports resources that a killed apply created but could not record in the state."""
+"""Prepares the import of resources that a killed apply created but did not record in the state."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ IMPORT_IDS = {
     "aws_wafv2_web_acl": "{id}/{name}/{scope}",
     "aws_wafv2_web_acl_association": "{web_acl_arn},{resource_arn}",
 }
-"""Templates of import ids, by resource type. `{name}` is a planned attribute of the resource, and
-`{id}` the id in the log of the apply that created it.
+"""Templates of import ids, by resource type. `{id}` is the id that the apply logged or a lookup
+returned. Other placeholders, such as `{name}`, are planned attributes of the resource.
 
-Resources of other types are imported by the id in the log. The section "Import" in the provider's
+For types without a template, the import id is `{id}`. The section "Import" in the provider's
 documentation of a resource describes the format. Only the embedded AWS needs imports, so ARNs
 contain its account id."""
 
@@ -77,8 +77,8 @@ contain its account id."""
 def created_ids(log: Path) -> dict[str, str]:
     """Returns the ids of the resources that an apply created, by address, from its JSON log.
 
-    The id is "" if the apply ended before it logged the id, or while it deleted the resource, so
-    the resource may not exist.
+    The id is "" if the apply ended before it logged the id, or while it deleted the resource. In
+    both cases, the resource may not exist.
     """
     ids: dict[str, str] = {}
     for event, action, address, id_ in _changes(log) if log.exists() else ():
@@ -124,9 +124,10 @@ def adopt(
     absent: Collection[str] = (),
     trusts_log: bool = False,
 ) -> list[str]:
-    """Writes import blocks, with which the next apply adds existing resources to the state.
+    """Writes import blocks, so that the next apply adds existing resources to the state.
 
-    Runs Terraform only if that is necessary, because each run starts the provider anew.
+    Runs `terraform plan` only if an import id is unknown or a resource may not exist, because each
+    run starts the provider.
 
     Args:
         stack: The initialized stack.
@@ -139,13 +140,13 @@ def adopt(
         trusts_log: Whether the resources with a logged id certainly exist.
 
     Returns:
-        The addresses that the next apply adopts, without those of earlier calls. Resources that do
-        not exist or whose import id is unknown are missing.
+        The addresses for which this call has added import blocks. Omits resources that do not
+        exist or whose import id is unknown.
     """
     earlier = _imports(stack.directory)
     configured = configuration(stack.directory)
-    identify = _Identification(created, find, trusts_log=trusts_log)
-    ids = identify.ids(
+    identification = _Identification(created, find, trusts_log=trusts_log)
+    ids = identification.ids(
         {
             address: configured[address]
             for address in {*existing, *possible}
@@ -155,35 +156,36 @@ def adopt(
     imports = earlier | {
         address: id_
         for address, id_ in ids.items()
-        if address in existing or address in identify.certain
+        if address in existing or address in identification.certain
     }
-    gone = {*absent, *identify.absent}
+    nonexistent = {*absent, *identification.absent}
     wanted = {*existing, *earlier}
     # A plan of these resources takes much less time than a plan of the whole stack.
     targets = [f"-target={address}" for address in wanted]
     while True:
-        imports = {address: id_ for address, id_ in imports.items() if address not in gone}
+        imports = {address: id_ for address, id_ in imports.items() if address not in nonexistent}
         _write_imports(stack.directory, imports)
-        unknown = wanted - imports.keys() - gone
-        if not unknown and imports.keys() <= identify.certain:
+        unknown = wanted - imports.keys() - nonexistent
+        if not unknown and imports.keys() <= identification.certain:
             break
         try:
             with stack.temporary_plan("adoption", ("-refresh=false", *targets)) as plan:
                 changes = stack.show(plan.file)["resource_changes"] if unknown else []
         except TerraformError as error:
-            if not error.absent - gone:
+            if not error.absent - nonexistent:
                 raise
-            gone |= error.absent
+            nonexistent |= error.absent
             continue
-        # Each plan can reveal the ids on which the import ids of other resources depend.
-        new = identify.ids(
+        # Terraform reads the imported resources while it plans. Import ids of other resources may
+        # contain the ids that it reads.
+        new = identification.ids(
             {
                 change["address"]: (change["type"], change["change"]["after"] or {})
                 for change in changes
                 if change["change"]["actions"] == ["create"] and change["address"] in unknown
             }
         )
-        gone |= identify.absent
+        nonexistent |= identification.absent
         if not new:
             break
         imports |= new
@@ -216,13 +218,13 @@ class _Identification:
         for address, (kind, values) in resources.items():
             logged = self._created.get(address)
             is_certain = bool(logged and self._trusts_log)
-            found = None if is_certain else self._find(kind, values)
-            if found == "":
+            found_id = None if is_certain else self._find(kind, values)
+            if found_id == "":
                 self.absent.add(address)
                 continue
-            if id_ := import_id(kind, values, logged or found):
+            if id_ := import_id(kind, values, logged or found_id):
                 ids[address] = id_
-            if is_certain or found:
+            if is_certain or found_id:
                 self.certain.add(address)
         return ids
 

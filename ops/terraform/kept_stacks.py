@@ -1,4 +1,4 @@
-"""Keeps synthesized stacks, for commands that only read them."""
+"""Caches synthesized stacks for commands that only read them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from ops.terraform.synthesis import synthesize
 
 DIRECTORY = PROJECT / ".build" / "stacks"
 SOURCES = ("environments", "modules", "lambdas", "web", "main.py", "cdktf.json", "Pipfile.lock")
-"""The files and folders that main.py reads. Environment files may also refer to variables."""
+"""The files and folders that main.py reads. The key of a cached stack also contains the loaded
+environment, because its file may refer to environment variables.
+"""
 
 
 def read_kept_stack(
@@ -28,11 +30,11 @@ def read_kept_stack(
     directory: Path = DIRECTORY,
     synthesize: Callable[[list[str], Path, Mapping[str, str]], None] = synthesize,
 ) -> Synthesized:
-    """Returns the stack of an environment. Synthesizes it only if its sources have changed.
+    """Returns an environment's stack. Synthesizes the stack only if its sources have changed.
 
     Args:
         announce: Receives a message before synthesis, which takes seconds.
-        directory: Where the stacks are kept, one for each environment.
+        directory: The cache, which contains a directory for each environment.
 
     Raises:
         OperatorError: The environment does not exist, its file is invalid, or synthesis failed.
@@ -44,14 +46,14 @@ def read_kept_stack(
     key = hashlib.sha256(
         f"{digest(source_files(PROJECT, SOURCES))} {environment}".encode()
     ).hexdigest()
-    kept, stamp = directory / name, directory / name / "sources"
+    cached, stamp = directory / name, directory / name / "sources"
     if not stamp.is_file() or stamp.read_text(encoding="utf-8") != key:
         announce(f"Synthesizing {name}, because its sources have changed")
         directory.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=directory) as temporary:
             synthesize([name], Path(temporary), dict(os.environ))
-            made = Path(temporary) / "stacks" / name
-            (made / "sources").write_text(key, encoding="utf-8")
-            shutil.rmtree(kept, ignore_errors=True)
-            made.replace(kept)
-    return read_synthesized(kept)
+            synthesized = Path(temporary) / "stacks" / name
+            (synthesized / "sources").write_text(key, encoding="utf-8")
+            shutil.rmtree(cached, ignore_errors=True)
+            synthesized.replace(cached)
+    return read_synthesized(cached)

@@ -19,7 +19,7 @@ ABSENT = re.compile(r"NotFound|NoSuch|NonExistent|DoesNotExist|^404$")
 def find_id(client: Client, kind: str, values: Values) -> str | None:
     """Returns the id of the resource that has the planned name.
 
-    "" means that it does not exist, and None that this is unknown.
+    Returns "" if the resource does not exist, and None if that is unknown.
     """
     lookup = LOOKUPS.get(kind)
     if lookup is None:
@@ -31,7 +31,7 @@ def find_id(client: Client, kind: str, values: Values) -> str | None:
             return ""
         return None
     except KeyError:
-        # The name is unknown before the apply.
+        # An attribute that the lookup needs is unknown before the apply.
         return None
 
 
@@ -92,11 +92,11 @@ def _security_group(client: Client, values: Values) -> str | None:
 
 def _api_resource(client: Client, values: Values) -> str | None:
     resources = client("apigateway").get_resources(restApiId=values["rest_api_id"], limit=500)
-    place = values["parent_id"], values["path_part"]
+    parent_and_part = values["parent_id"], values["path_part"]
     return _first(
         item["id"]
         for item in resources["items"]
-        if (item.get("parentId"), item.get("pathPart")) == place
+        if (item.get("parentId"), item.get("pathPart")) == parent_and_part
     )
 
 
@@ -125,5 +125,6 @@ LOOKUPS: dict[str, Callable[[Client, Values], str | None]] = {
     "aws_wafv2_web_acl": _web_acl,
     "aws_xray_group": _trace_group,
 }
-"""A function for each type whose name is unique but whose id is random, and for the types with the
-most important data. AWS refuses to create a second resource of the same name."""
+"""Lookup functions for resource types that have a unique name but a random id, and for the types
+with the most important data. An apply cannot create these resources again, because AWS refuses a
+second resource with the same name."""

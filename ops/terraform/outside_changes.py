@@ -1,4 +1,4 @@
-"""Finds the changes in a plan that were made outside Terraform. Omits the expected ones."""
+"""Finds changes in a plan that were made outside Terraform. Omits expected changes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from ops.terraform.addresses import parse_address
 
-RELEASES = "releases publish versions and shift the alias"
-ROTATION = "the rotation of secrets"
-AUTOSCALING = "autoscaling"
+RELEASES = "releases publish versions and shift traffic"
+ROTATION = "AWS rotates the secret"
+AUTOSCALING = "autoscaling changes the capacity"
 
 OWNED: Mapping[tuple[str, str], str] = {
     ("aws_lambda_alias", "function_version"): RELEASES,
@@ -36,9 +36,9 @@ ACCESS = {
     ("aws_security_group", "egress"),
     ("aws_security_group", "ingress"),
 }
-"""Attributes that are always compared, because a change made outside Terraform can grant access.
+"""Attributes that are compared although the stack sets them only through separate resources.
 
-The stack sets these attributes through separate resources.
+A change of these attributes outside Terraform can grant access.
 """
 
 
@@ -69,14 +69,14 @@ def outside_changes(plan: Mapping[str, Any]) -> list[OutsideChange]:
             name for kind, name in ACCESS if kind == item["type"]
         }
         changed = {name for name in compared if differs(before.get(name), after.get(name))}
-        foreign = sorted(name for name in changed if (item["type"], name) not in OWNED)
-        if foreign:
-            drift.append(OutsideChange(item["address"], "changed", foreign))
+        unexpected = sorted(name for name in changed if (item["type"], name) not in OWNED)
+        if unexpected:
+            drift.append(OutsideChange(item["address"], "changed", unexpected))
     return sorted(drift, key=lambda difference: difference.address)
 
 
 def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, frozenset[str]]]:
-    """Yields each resource's address in a module and the attributes that the configuration sets."""
+    """Yields the address of each resource in a module, and the attributes that the stack sets."""
     for item in module.get("resources") or []:
         yield f"{path}{item['address']}", frozenset(item.get("expressions") or {})
     for name, call in (module.get("module_calls") or {}).items():

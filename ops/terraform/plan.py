@@ -32,7 +32,7 @@ MIRRORED = ("tags_all",)
 """Attributes that are omitted from differences, because they repeat other attributes."""
 CONTENTS = ("planned_values", "resource_changes", "output_changes", "action_invocations",
     "deferred_changes", "deferred_action_invocations")  # fmt: skip
-"""Fields that the JSON of a plan has and the JSON of a state does not."""
+"""Fields of a plan's JSON that a state's JSON does not have."""
 
 
 class Action(enum.StrEnum):
@@ -177,23 +177,24 @@ class Change:
     """Attributes that cannot be updated in place and therefore force a replacement."""
     moved_from: str | None = None
     name: str | None = None
-    """The resource's name in the program, without module and instance."""
+    """The resource's label in the configuration, without module and instance key."""
     deposed: str | None = None
     """Terraform's key of a deposed object: an old object that remains from a failed replacement."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
     sensitivity: tuple[str, ...] = ()
-    """Attributes that the plan starts or stops marking as sensitive."""
+    """Attributes that are marked as sensitive either before or after the change, but not both."""
 
     @property
     def key(self) -> str:
-        """A unique key: the address, followed by the key of a deposed object."""
+        """The address, followed by the key of a deposed object. Unique in a plan."""
         return f"{self.address} {self.deposed}" if self.deposed else self.address
 
     @cached_property
     def differences(self) -> tuple[Difference, ...]:
-        """Attributes that change to a known value. All attributes if the resource is created or
-        destroyed.
+        """Attributes that change to a known value.
+
+        For a created or destroyed resource, these are all attributes with a known value.
         """
         return tuple(item for item in self._all_differences if item.after is not UNKNOWN)
 
@@ -210,8 +211,8 @@ class Change:
     @cached_property
     def _all_differences(self) -> list[Difference]:
         items = differences(self.before or None, self.after or None)
-        found = [item for item in items if item.path.partition(".")[0] not in MIRRORED]
-        return [*found, *(item for item in self._markings if not _is_inside(item, found))]
+        changed = [item for item in items if item.path.partition(".")[0] not in MIRRORED]
+        return [*changed, *(item for item in self._markings if not _is_inside(item, changed))]
 
     @property
     def _markings(self) -> Iterable[Difference]:
@@ -255,15 +256,15 @@ class Plan:
     resources: tuple[Change, ...]
     """All managed resources, including unchanged ones."""
     outputs: tuple[str, ...]
-    """Outputs that change."""
+    """Names of the outputs that change."""
     drifted: tuple[str, ...]
-    """Resources that were changed outside Terraform since the last apply."""
+    """Addresses of resources that were changed outside Terraform since the last apply."""
     region: str
     deferred: tuple[Deferral, ...] = ()
     invocations: tuple[Invocation, ...] = ()
     complete: bool = True
-    """False if another plan is necessary after the apply, because this one is limited to targets or
-    defers changes.
+    """False if another plan is necessary after the apply, because this plan is limited to targets
+    or defers changes.
     """
 
     @cached_property
@@ -292,8 +293,8 @@ def read_plan(document: Any) -> Plan:
         )
     if not document["format_version"].startswith(FORMAT):
         raise OperatorError(
-            f"The plan's format version {document['format_version']} is not supported, only"
-            f" {FORMAT}x: use Terraform 1.11 or a newer 1.x"
+            f"The plan has the format version {document['format_version']}, but only {FORMAT}x is"
+            " supported: use Terraform 1.11 or a newer 1.x"
         )
     plan = _validated(document)
     if plan.errored:
@@ -336,9 +337,9 @@ def _validated(document: Mapping[str, Any]) -> _Document:
         return _Document.model_validate(document)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        location = ".".join(str(part) for part in first["loc"])
         raise OperatorError(
-            f"The plan's JSON is damaged at {place} ({first['msg']}): use the complete output of"
+            f"The plan's JSON is damaged at {location} ({first['msg']}): use the complete output of"
             " `terraform show -json PLAN`"
         ) from error
 
@@ -363,8 +364,8 @@ def _change(item: _Resource) -> Change:
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
     marked = either_marked(change.before_sensitive, change.after_sensitive)
-    # Plans of other tools and old versions of Terraform do not mark all values that the schemas
-    # declare secret.
+    # Other tools and old versions of Terraform do not mark all values that are secret according to
+    # the schemas.
     secret = secret_attributes(item.type)
     sensitive = functools.reduce(
         either_marked,

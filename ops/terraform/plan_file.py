@@ -29,7 +29,7 @@ def read_plan_document(file: Path) -> Any:
     Accepts UTF-8, UTF-16 and UTF-32, with or without a byte order mark.
 
     Raises:
-        OperatorError: The file cannot be read, or contains something other than one document.
+        OperatorError: The file cannot be read, or does not contain exactly one document.
     """
     content = _bytes(file)
     if not content.strip():
@@ -79,6 +79,6 @@ def _bytes(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except FileNotFoundError as error:
-        raise OperatorError(f"The plan {file} does not exist") from error
+        raise OperatorError(f"The plan {file} does not exist: check its path") from error
     except OSError as error:
         raise OperatorError(f"The plan {file} cannot be read: {error.strerror}") from error

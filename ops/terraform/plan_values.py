@@ -81,8 +81,8 @@ def masked(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
 def either_marked(one: Any, other: Any) -> Any:
     """Returns the union of two structures that mark sensitive values with `true`.
 
-    Terraform hides a value if it is marked before or after the plan. Where one structure has a
-    list or an object and the other does not, the whole value is marked.
+    Terraform hides a value if it is marked before or after the plan. If one structure has a list
+    where the other has an object, the whole value is marked.
     """
     if one is True or other is True:
         return True
@@ -100,7 +100,7 @@ def marks_at(values: Any, attributes: Collection[str], path: str = "") -> Any:
     """Returns a structure that marks the values of some attributes with `true`.
 
     Args:
-        attributes: paths without list items, such as `settings.password`.
+        attributes: Their paths without list indexes, for example `settings.password`.
     """
     if not attributes or path in attributes:
         return bool(attributes)
@@ -148,7 +148,7 @@ class Difference:
     before: Any
     after: Any
     attribute: str = ""
-    """The path without list items, for example `rule.action`."""
+    """The path without the parts in brackets, for example `rule.action`."""
 
     def is_at(self, attribute: str) -> bool:
         """Returns True if this is a difference in the attribute or in a part of the attribute."""
@@ -165,7 +165,7 @@ def differences(
 
     Args:
         path: The path of the two values.
-        attribute: The path without list items (default: the path).
+        attribute: The path without the parts in brackets. Defaults to the path.
     """
     attribute = path if attribute is None else attribute
     before, after = _document(before, after)
@@ -223,10 +223,10 @@ def parsed_json(value: Any) -> Any | None:
 
 
 def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields pairs of corresponding but different blocks in two lists.
+    """Yields pairs of different blocks in two lists, each with its part of the path in brackets.
 
-    Blocks correspond if their identifying attributes are equal. A block without identifying
-    attributes corresponds to the block at the same position.
+    Pairs blocks with equal identifying attributes. If such attributes are missing or not unique,
+    pairs the blocks by position. A block that only one list has is paired with None.
     """
     old = [item for item in before if item not in after]
     new = [item for item in after if item not in before]

@@ -37,16 +37,14 @@ from ops.permissions.principals import (
 from ops.terraform.plan_values import UNKNOWN, parsed_json
 
 VARIABLES_SINCE = "2012-10-17"
-"""The first policy version with policy variables. A policy without Version has an older one."""
+"""The first policy version with policy variables. The default is 2008-10-17."""
 ELEMENTS = frozenset({
     "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource",
     "Condition",
 })  # fmt: skip
 """The allowed elements of a policy statement."""
 SHOWN = 6
-"""Maximum number of actions that the text of a grant lists. The text states the number of the
-others.
-"""
+"""Maximum number of actions in a grant's text, which states only the number of the others."""
 
 
 @dataclass(frozen=True)
@@ -61,20 +59,20 @@ class Statement:
     resources: tuple[str, ...]
     """The resources of Resource or NotResource, as written."""
     principals: tuple[str, ...]
-    """The principals in Principal or NotPrincipal, in normal form. Empty without both elements."""
+    """The principals in Principal or NotPrincipal, in normal form. Empty if both are missing."""
     conditions: tuple[Condition, ...] = ()
     excludes_resources: bool = False
-    """True if `resources` are those of NotResource."""
+    """True if `resources` contains the values of NotResource."""
     excludes_principals: bool = False
-    """True if `principals` are those of NotPrincipal."""
+    """True if `principals` contains the values of NotPrincipal."""
     written_actions: tuple[str, ...] = ()
     """The actions of Action or NotAction, as written."""
     excludes_actions: bool = False
-    """True if `written_actions` are those of NotAction."""
+    """True if `written_actions` contains the values of NotAction."""
     unknown_actions: frozenset[str] = frozenset()
-    """The patterns that match no action of AWS's reference and that the statement may apply to."""
+    """Patterns that match no action in AWS's reference, but to which the statement may apply."""
     variables: bool = True
-    """True if `${...}` is a policy variable, False if the policy's version has none."""
+    """True if `${...}` is a policy variable, False if the policy's version has no variables."""
 
     @property
     def open_principals(self) -> frozenset[str]:
@@ -88,12 +86,12 @@ class Statement:
     def parsed_resources(self, *, certain: bool) -> list[str]:
         """Returns the resources as patterns, with `*` for the missing parts of incomplete ARNs.
 
-        In policies of users and roles, AWS completes ARNs. For other policies, AWS does not
-        document this.
+        AWS completes ARNs in the policies of users and roles. AWS does not document whether it
+        also completes them in the policies of resources.
 
         Args:
-            certain: In other policies, True leaves ARNs incomplete, so that a pattern matches less
-                rather than more. False completes them.
+            certain: True leaves incomplete ARNs in policies of resources unchanged, so that they
+                match only what AWS certainly matches. False completes these ARNs too.
         """
         return [
             globs.parsed(self._completed(item, certain=certain), variables=self.variables)
@@ -113,7 +111,7 @@ class Grant:
 
     statement: Statement
     matches: frozenset[str]
-    """The allowed actions of AWS's reference, and patterns that match none of them."""
+    """The allowed actions in AWS's reference, and allowed patterns that match no such action."""
     resource: str | None
     """The resource. None means all resources except those in the statement's NotResource."""
     principal: str | None
@@ -126,7 +124,10 @@ class Grant:
 
     @property
     def wildcard(self) -> bool:
-        """True for actions such as `s3:*`, or for `*` if the actions accept specific resources."""
+        """True for actions such as `s3:*`, and for unlimited resources.
+
+        Resources count only if an action of the grant accepts specific resources.
+        """
         actions = frozenset().union(*(expanded(action) for action in self.actions))
         if any(is_service_wide(item) for item in self.statement.patterns) and any(
             is_service_wide(item) and expanded(item) & actions for item in self.statement.patterns
@@ -249,10 +250,10 @@ def statements(policy: Any) -> list[Statement]:
 
 
 def can_be_changed(policy: Any, action: str) -> bool:
-    """Returns True if a resource's policy lets a principal of an account perform the action.
+    """Returns True if a resource's policy allows an account, user or role to replace the policy.
 
     Args:
-        action: The action that replaces the policy, such as `kms:PutKeyPolicy`.
+        action: The action that replaces such a policy, for example `kms:PutKeyPolicy`.
     """
     permitting = [item for item in statements(policy) if expanded(action) <= item.actions]
     if any(
@@ -289,16 +290,20 @@ def _action_patterns(policy: Any) -> list[str]:
 
 
 def _read(policy: Any, others: frozenset[str]) -> tuple[list[Statement], list[str]]:
-    """Returns the valid statements of a policy and the problems of the others."""
+    """Returns the valid statements of a policy, and the problem of each invalid statement.
+
+    Args:
+        others: As in `_unknown_actions`.
+    """
     document = parsed_json(policy) if isinstance(policy, str) else policy
     variables = isinstance(document, Mapping) and document.get("Version") == VARIABLES_SINCE
-    found, problems = [], []
+    valid, problems = [], []
     for number, item in enumerate(_documents(policy), 1):
         try:
-            found.append(_statement(item, others, variables=variables))
+            valid.append(_statement(item, others, variables=variables))
         except ValueError as error:
             problems.append(f"statement {number}: {error}")
-    return found, problems
+    return valid, problems
 
 
 def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Statement:
@@ -340,11 +345,11 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
 def _unknown_actions(
     written: Sequence[str], others: frozenset[str], *, excluded: bool
 ) -> frozenset[str]:
-    """Returns the patterns that match no known action, but that a statement may apply to.
+    """Returns the patterns without a known action to which a statement may apply.
 
     Args:
         written: The actions of the statement's Action or NotAction.
-        others: The patterns without a known action in both compared policies.
+        others: All patterns without a known action in the compared policies.
     """
     if excluded:
         return frozenset(
@@ -363,10 +368,10 @@ def _values(element: Any) -> list[Any]:
     return [value for item in items for value in listed(item)]
 
 
-def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Grant, ...]:
+def _uncovered(checked: Sequence[Statement], others: Sequence[Statement]) -> tuple[Grant, ...]:
     grants = []
-    for statement in these:
-        candidates = [item for item in by if all_imply(statement.conditions, item.conditions)]
+    for statement in checked:
+        candidates = [item for item in others if all_imply(statement.conditions, item.conditions)]
         for resource in (None,) if statement.excludes_resources else statement.resources:
             for principal in (
                 (None,)
@@ -380,7 +385,7 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                     and _covers_principal(item, principal, statement)
                 ]
                 covered = [item.actions for item in covering]
-                left = frozenset(
+                uncovered = frozenset(
                     pattern
                     for pattern in statement.unknown_actions
                     if not any(_covers_action(item, pattern, statement) for item in covering)
@@ -388,9 +393,9 @@ def _uncovered(these: Sequence[Statement], by: Sequence[Statement]) -> tuple[Gra
                 # `difference` is slow for thousands of actions, so it is not called if nothing
                 # would remain.
                 if statement.actions not in covered:
-                    left |= statement.actions.difference(*covered)
-                if left:
-                    grants.append(Grant(statement, left, resource, principal))
+                    uncovered |= statement.actions.difference(*covered)
+                if uncovered:
+                    grants.append(Grant(statement, uncovered, resource, principal))
     return tuple(dict.fromkeys(grants))
 
 
@@ -411,10 +416,9 @@ def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns patterns for the actions.
+    """Returns the statement's patterns that cover only these actions, and the remaining actions.
 
-    Uses the statement's own patterns if all their matches are in `actions`, and the names of the
-    other actions.
+    A pattern covers only these actions if `actions` contains all actions that match the pattern.
     """
     names: list[str] = []
     unknown = actions & statement.unknown_actions
@@ -444,20 +448,22 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         return True
     # If it is unclear what a pattern matches, the comparison assumes that the narrow statement
     # matches more and the wide one less. For NotResource, it assumes the opposite.
-    these = narrow.parsed_resources(certain=narrow.excludes_resources)
-    those = wide.parsed_resources(certain=not wide.excludes_resources)
+    narrow_patterns = narrow.parsed_resources(certain=narrow.excludes_resources)
+    wide_patterns = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:
         if resource is None:
-            return globs.ANY in those
-        pattern = these[narrow.resources.index(resource)]
-        return any(globs.arn_covers(item, pattern) for item in those)
-    if any(map(globs.variable_names, those)):
+            return globs.ANY in wide_patterns
+        pattern = narrow_patterns[narrow.resources.index(resource)]
+        return any(globs.arn_covers(item, pattern) for item in wide_patterns)
+    if any(map(globs.variable_names, wide_patterns)):
         # The value of the variable is unknown, so NotResource may exclude every resource.
-        return narrow.excludes_resources and set(those) == set(these)
+        return narrow.excludes_resources and set(wide_patterns) == set(narrow_patterns)
     if resource is None:
-        return all(any(globs.arn_covers(one, other) for one in these) for other in those)
-    pattern = these[narrow.resources.index(resource)]
-    return all(globs.are_disjoint(pattern, item) for item in those)
+        return all(
+            any(globs.arn_covers(one, other) for one in narrow_patterns) for other in wide_patterns
+        )
+    pattern = narrow_patterns[narrow.resources.index(resource)]
+    return all(globs.are_disjoint(pattern, item) for item in wide_patterns)
 
 
 def _covers_principal(wide: Statement, principal: str | None, narrow: Statement) -> bool:

@@ -11,8 +11,8 @@ from typing import Any
 FILE = Path(__file__).with_name("provider_types.json")
 """JSON file with facts about resource types. `python -m tools.provider_types` writes it from
 `terraform providers schema -json` and the CloudFormation registry. Each type has lists of
-attributes (`computed`, `secret`, `create_only`), and `stateful` with the CloudFormation type if
-that holds data.
+attributes (`computed`, `secret`, `create_only`). A type that holds data also has `stateful`, the
+name of its CloudFormation type.
 """
 
 

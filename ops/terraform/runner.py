@@ -35,7 +35,7 @@ ERRORS_SHOWN = 10
 errors.
 """
 GIVE_UP_TIMEOUT = 20.0
-"""Seconds until Terraform is killed if it does not exit after the AWS it calls has stopped."""
+"""Seconds between SIGINT and SIGKILL for Terraform after the embedded AWS has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
 """The verb that is displayed for each destructive action in Terraform's JSON stream."""
 
@@ -46,10 +46,10 @@ EXISTS = re.compile(
 )
 """Matches AWS's errors for a resource that already exists."""
 REPEATED_AFTER = 60
-"""Seconds. The provider repeats a call that takes longer than its time limit, of 60 s or more."""
+"""Seconds. The provider repeats a call after a time limit, which is 60 s or more."""
 ESTIMABLE = 0.1
-"""Share of the actions after which the remaining time can be estimated. The first actions start at
-the same time and take longer than most others.
+"""Fraction of the actions that must be complete before the remaining time is estimated. The first
+actions start at the same time and take longer than most others.
 """
 TOO_SLOW = re.compile(r"timeout while waiting for|context deadline exceeded", re.IGNORECASE)
 """Matches the provider's error for a resource that was not ready within the time limit."""
@@ -71,8 +71,8 @@ class TerraformError(OperatorError):
         self.existing = frozenset(existing)
         """Addresses of resources that Terraform could not create because they exist."""
         self.repeated = frozenset(repeated)
-        """Those of them that this run created itself: the response came so late that the provider
-        repeated the call.
+        """Resources in `existing` that this run created itself. The response came so late that the
+        provider repeated the call.
         """
         self.absent = frozenset(absent)
         """Addresses of resources that Terraform could not import because they do not exist."""
@@ -91,14 +91,14 @@ class Apply:
     done: int = 0
     refreshed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
-    """Resources to add, change and remove."""
+    """Numbers of resources to add, change and remove."""
     destroys: dict[str, str] = field(default_factory=dict)
-    """`destroy` or `replace` by the address of each resource that the plan destroys."""
+    """`destroy` or `replace` for each resource that the plan destroys, by address."""
     errors: list[str] = field(default_factory=list)
     existing: set[str] = field(default_factory=set)
     """Addresses of resources that could not be created because they exist."""
     repeated: set[str] = field(default_factory=set)
-    """Those of them whose creation took at least REPEATED_AFTER seconds."""
+    """Resources in `existing` whose creation took at least REPEATED_AFTER seconds."""
     absent: set[str] = field(default_factory=set)
     """Addresses of resources that could not be imported because they do not exist."""
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -106,7 +106,7 @@ class Apply:
     _slow: set[str] = field(default_factory=set)
     """Addresses of resources whose action failed after at least REPEATED_AFTER seconds."""
     _began: float | None = None
-    """When the first action began."""
+    """Monotonic time in seconds when the first action began."""
 
     def feed(self, message: Mapping[str, Any], now: float) -> None:
         """Processes one message, received at the monotonic time `now` (seconds)."""
@@ -146,7 +146,7 @@ class Apply:
             self.absent |= set(ABSENT.findall(self.errors[-1]))
 
     def line(self, now: float) -> str:
-        """Returns one line with the completed actions and the longest running action."""
+        """Returns one line with the number of completed actions and the longest-running action."""
         if self.planned is None:
             return f"terraform: reading ({self.refreshed} resources read)"
         text = f"terraform: {self.done} of {self.planned}"
@@ -171,9 +171,9 @@ class PlanFile:
 
     file: Path
     counts: dict[str, int]
-    """Resources to add, change and remove."""
+    """Numbers of resources to add, change and remove."""
     destroys: dict[str, str]
-    """`destroy` or `replace` by the address of each resource that the plan destroys."""
+    """`destroy` or `replace` for each resource that the plan destroys, by address."""
 
     def lines(self) -> list[str]:
         """Returns the plan's counts and one line for each destroyed or replaced resource."""
@@ -203,8 +203,8 @@ class Terraform:
         directory: The stack's directory, which contains cdk.tf.json.
         variables: The complete environment variables of the process.
         log: File for the JSON stream of each run.
-        guard: Called every second during a run. Returns the reason to abort the run, such as that
-            the target cloud has stopped, or None.
+        guard: Called every second during a run. Returns None to continue, or a reason to abort the
+            run, for example that the embedded AWS has stopped.
     """
 
     def __init__(
@@ -240,7 +240,7 @@ class Terraform:
             files = [file for file in self._init_files() if file.exists()]
             if not files:
                 raise
-            # A crash may have damaged the files, and `terraform init` does not replace such files.
+            # A crash may have damaged the files. `terraform init` does not replace damaged files.
             for file in files:
                 file.unlink()
             self._run_checked(*arguments)
@@ -308,14 +308,15 @@ class Terraform:
         Raises:
             TerraformError: The file is not a plan, or is from another version of Terraform.
         """
-        shown: dict[str, Any] = json.loads(
+        document: dict[str, Any] = json.loads(
             self._run_checked("show", "-json", "-no-color", str(file))
         )
-        return shown
+        return document
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
-        """Applies a plan or the configuration. First stores the state that an earlier run could not
-        store.
+        """Applies a plan or the configuration.
+
+        First stores the state that an earlier run could not store.
 
         Args:
             plan: The plan to apply. None plans and applies the configuration.
@@ -342,19 +343,21 @@ class Terraform:
         return self._follow([*arguments, str(plan.file)], state)
 
     def _push_errored_state(self) -> None:
-        left = self.directory / "errored.tfstate"
-        if not left.exists():
+        errored_state = self.directory / "errored.tfstate"
+        if not errored_state.exists():
             return
-        result = self._run("state", "push", left.name)
+        result = self._run("state", "push", errored_state.name)
         if result.returncode:
-            kept = left.rename(left.with_name(f"errored-{int(time.time())}.tfstate"))
+            kept = errored_state.rename(
+                errored_state.with_name(f"errored-{int(time.time())}.tfstate")
+            )
             report(
                 "An earlier apply could not store its state, and the stored state is now newer."
                 f" The earlier apply's state is kept in {kept}"
             )
         else:
             report("Stored the state that an earlier apply could not store")
-            left.unlink()
+            errored_state.unlink()
 
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(self._executable), *arguments]
@@ -380,7 +383,7 @@ class Terraform:
 
     def _follow(self, arguments: list[str], state: Apply) -> Apply:
         full_disk: OSError | None = None
-        # Writes each line at once: a killed command would lose buffered ids of new resources.
+        # Without a buffer, the log contains the ids of new resources even if the command is killed.
         with self._log.open("wb", buffering=0) as log, Progress() as progress:
             process = subprocess.Popen(
                 [self._executable, *arguments],
@@ -501,7 +504,7 @@ class _Stop:
 
 @contextmanager
 def recorded_run(directory: Path, pid: int) -> Iterator[None]:
-    """Records a run's process and time, by which later commands recognize the run's state lock."""
+    """Records a run's process and time, so that later commands recognize the run's state lock."""
     file = directory / ".terraform" / "run.json"
     run = {
         "host": socket.gethostname(),

@@ -1,4 +1,4 @@
-"""Reads a synthesized stack with CDKTF's metadata, which has each resource's construct path."""
+"""Reads a synthesized stack, including each resource's construct path from CDKTF's metadata."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ConstructPath:
     path: str
     """The path relative to the stack, for example `database/ai-usage/table`."""
     service: str
-    """The resource's tag Service, or the module's name if that tag is missing."""
+    """The value of the resource's tag Service, or the module's name if the tag is missing."""
 
     @property
     def module(self) -> str:
@@ -69,7 +69,9 @@ class Synthesized:
     """The resources by address."""
 
     def construct_at(self, address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
-        """Returns a resource's construct. Derives it from the address if the stack lacks it.
+        """Returns the construct path of a resource.
+
+        Derives the path from the address if the stack does not contain the resource.
 
         Args:
             tags: The resource's tags, if known.
@@ -112,7 +114,7 @@ def _resource(type_: str, label: str, body: Mapping[str, Any]) -> Resource:
 
 
 def construct_of_address(address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
-    """Returns a resource's construct, derived from its label.
+    """Derives the construct path of a resource from its label.
 
     CDKTF joins the construct names with `_` and appends eight hexadecimal digits.
     """

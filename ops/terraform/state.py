@@ -27,7 +27,7 @@ from ops.root import read_json, write_json
 from ops.terraform.runner import last_run
 
 STOP_TIMEOUT = 60.0
-"""Seconds to wait until an orphaned Terraform completes its operations and stores its state."""
+"""Seconds that an orphaned Terraform process has to complete its operations and store its state."""
 
 
 class _Output(msgspec.Struct):
@@ -151,10 +151,11 @@ def copy_state(cloud: Cloud, file: Path) -> None:
 
 
 def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
-    """Replaces a damaged or missing state by its newest readable version. Deletes a damaged lock.
+    """Restores a damaged or missing state from its newest version or copy. Deletes a damaged lock.
 
-    Call it only for the embedded AWS, whose files a disk failure can damage. A damaged state or
-    lock is one that is not JSON. A state is missing if only its copy or earlier versions exist.
+    Call it only for the embedded AWS, whose files a disk failure can damage. A state or lock is
+    damaged if it is truncated or not JSON. A state is missing if only its copy or earlier versions
+    exist.
 
     Args:
         directory: The directory in which the damaged state is kept.
@@ -176,9 +177,9 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
         with kept.open("wb") as file, suppress(BotoCoreError):
             # Reading raises an error if the object ends before its declared length.
             file.writelines(body.iter_chunks())
-        problem, remains = "is damaged", f". Kept the damaged state as {kept}"
+        problem, note = "is damaged", f". Kept the damaged state as {kept}"
     elif read_state(cloud) is None:
-        problem, remains = "is missing", ""
+        problem, note = "is missing", ""
     else:
         return False
     candidates = [_newest_version(cloud), (read_json(copy), "the copy of the last apply")]
@@ -188,12 +189,12 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
         # Does nothing if the bucket exists.
         s3.create_bucket(Bucket=state.bucket)
         s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(content).encode())
-        report(f"Terraform's state {problem}: restored {source}{remains}")
-    elif not remains:
+        report(f"Terraform's state {problem}: restored {source}{note}")
+    elif not note:
         return False
     else:
         s3.delete_object(Bucket=state.bucket, Key=state.key)
-        report(f"Terraform's state {problem} and has no earlier version{remains}")
+        report(f"Terraform's state {problem} and has no earlier version{note}")
     return True
 
 
@@ -238,10 +239,10 @@ def end_orphaned_run(directory: Path) -> None:
 
 
 def refuse_locked_state(cloud: Cloud) -> None:
-    """Verifies that the state is not locked, not even by a Terraform run started manually.
+    """Raises an error if the state is locked, also if an operator started Terraform manually.
 
     Raises:
-        OperatorError: The state is locked by a run, or still locked by a killed run.
+        OperatorError: A running or killed Terraform process has locked the state.
     """
     lock = _read(cloud, f"{cloud.environment.state.key}.tflock")
     if lock is not None:

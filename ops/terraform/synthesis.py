@@ -41,7 +41,7 @@ _REFERENCES = re.compile(
     r"""^\s*(?:(?:depends_on|ignore_changes) = \[[^\]]*\]|provider = "aws\.\w+"$)""", re.MULTILINE
 )
 _TEXTS = re.compile(r"<<EOF\n(.*?\n)EOF$", re.DOTALL | re.MULTILINE)
-"""CDKTF's form of a text with several lines, which appends a newline to it."""
+"""Matches a heredoc, in which CDKTF writes text of several lines. CDKTF appends a newline."""
 _ENDS_OF_BLOCKS = re.compile(r"^\}\n(?=(?:resource|data|output|provider) )", re.MULTILINE)
 
 
@@ -57,8 +57,8 @@ def synthesize(
     Args:
         environments: Names of environments. An empty sequence means all environments.
         out: The output directory.
-        variables: Variables for the environment files, in addition to the process's environment.
-            With `HCL`, the file is cdk.tf.
+        variables: Environment variables for main.py, in addition to those of this process. With
+            `HCL`, the function writes cdk.tf instead.
         source: The directory that contains main.py.
 
     Raises:
@@ -122,6 +122,5 @@ def format_hcl(stack: Path, root: Root) -> None:
 
 def _remove_appended_newline(match: re.Match[str]) -> str:
     text = match[1].removesuffix("\n")
-    # The last newline of a heredoc is part of its text, so `chomp` removes it from a text without
-    # one.
+    # A heredoc always ends with a newline. If the original text does not, `chomp` removes it.
     return f"<<EOF\n{text}EOF" if text.endswith("\n") else f"chomp(<<EOF\n{text}\nEOF\n)"

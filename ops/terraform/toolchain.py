@@ -152,8 +152,8 @@ def terraform_variables(
 ) -> dict[str, str]:
     """Returns the environment variables of Terraform's process.
 
-    They make Terraform quiet, disable its prompts and set a source of the provider. Inherited
-    variables that would make Terraform use another state, directory or options are left out.
+    They make Terraform quiet, disable its prompts and select a source of the provider. Inherited
+    variables that would make Terraform use another state, directory or options are removed.
 
     The source of the provider is the first of these that exists:
 
@@ -177,15 +177,15 @@ def terraform_variables(
     system = (Path("/usr/local/share/terraform/plugins"), Path("/usr/share/terraform/plugins"))
     if _first_mirror((*implied, *system)):
         return result
-    named = variables.get("TF_PROVIDER_MIRROR")
+    requested = variables.get("TF_PROVIDER_MIRROR")
     mirror = _first_mirror(
-        [Path(named)]
-        if named
+        [Path(requested)]
+        if requested
         else (child for parent in mirror_parents for child in _matches(parent, "*/"))
     )
-    if named and not mirror:
+    if requested and not mirror:
         raise OperatorError(
-            f"TF_PROVIDER_MIRROR is {named}, which does not contain"
+            f"TF_PROVIDER_MIRROR is {requested}, which does not contain"
             f" {PROVIDER}/{PROVIDER_MAJOR}.*/{terraform_platform()}/: correct or unset it"
         )
     if mirror:
@@ -206,8 +206,8 @@ def terraform_variables(
 
 def _matches(folder: Path, pattern: str) -> list[Path]:
     """Returns the paths that match a pattern. Ignores folders that this user may not read."""
-    found = glob.glob(f"{glob.escape(str(folder))}/{pattern}")  # noqa: PTH207 - Path.glob raises
-    return sorted(map(Path, found))
+    paths = glob.glob(f"{glob.escape(str(folder))}/{pattern}")  # noqa: PTH207 - Path.glob raises
+    return sorted(map(Path, paths))
 
 
 def _first_mirror(candidates: Iterable[Path]) -> Path | None:
@@ -227,7 +227,7 @@ def cdk_directory(project: Path = PROJECT) -> Path:
     PLATFORM_CDK selects it: cdktf (the default) or cdktn, which is CDK Terrain.
 
     Raises:
-        OperatorError: The value is unknown, or `make cdktn` was not run.
+        OperatorError: The value is unknown, or it is cdktn and `make cdktn` was not run.
     """
     name = os.environ.get("PLATFORM_CDK") or "cdktf"
     if name == "cdktf":

@@ -25,7 +25,7 @@ INTERVAL = 5.0
 
 
 class AllocationError(OperatorError):
-    """Raised if Lambda does not allocate provisioned concurrency. Traffic is not shifted then."""
+    """Raised if Lambda cannot allocate provisioned concurrency and therefore shifts no traffic."""
 
     def __init__(self, services: set[str], message: str) -> None:
         super().__init__(message)

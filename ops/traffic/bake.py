@@ -15,9 +15,7 @@ from ops.cloud import Cloud
 INTERVAL = 10.0
 """Seconds between two checks."""
 BASELINE = 3600.0
-"""Length in seconds of the period before the release for which the old version's latency is
-measured.
-"""
+"""Seconds before the release in which the old version's latency is measured."""
 ERROR_RATE = 0.01
 """Maximum fraction of failed invocations.
 
@@ -33,7 +31,7 @@ METRIC_PERIOD = 60
 FAILURES = "{ $.status >= 500 }"
 """CloudWatch Logs filter for log lines of requests that returned a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
-"""The names of the alarms that each function has."""
+"""The alarms of each function, as parts of names such as `auth-errors-alarm-prod`."""
 
 
 @dataclass(frozen=True)
@@ -158,8 +156,8 @@ class Bake:
         The names of the streams contain the number of the version.
         """
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        # The names of log streams start with the function's name if the function's configuration
-        # sets a log group (Lambda developer guide, "Configuring CloudWatch log groups").
+        # The names of log streams contain the function's name if the function's configuration sets
+        # a log group (Lambda developer guide, "Configuring CloudWatch log groups").
         return sum(
             self._failures_in(item, f"{day}/{function}[{item.version}]")
             for day in sorted(days)

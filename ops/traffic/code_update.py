@@ -1,4 +1,4 @@
-"""Updates one function's code directly from the checkout, for development."""
+"""Updates the code of functions directly from the checkout, for development."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ops.traffic.release import Releaser, ReleaserFactory, describe_shift, locke
 def deploy_function_code(
     cloud: Cloud, service: str, create: ReleaserFactory = Releaser
 ) -> list[dict[str, Any]]:
-    """Publishes the checkout's code and shifts all traffic to it without plan, probes or bake.
+    """Publishes the checkout's code and shifts all traffic to it at once.
 
-    The next deployment replaces this code.
+    Skips the plan, the probes and the bake period. The next deployment replaces this code.
 
     Args:
         service: A service, or `all`.

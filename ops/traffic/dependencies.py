@@ -20,7 +20,9 @@ IDENTIFIERS = (
 )
 """Attributes by which a function's configuration may refer to a resource."""
 SHORTEST = 6
-"""Minimum length of an identifier to search for in values. Shorter ones may match by chance."""
+"""Minimum characters of an identifier that is searched inside longer values. Shorter identifiers
+may be part of a value by chance, so they must equal the value.
+"""
 WITHOUT_USE = frozenset(
     {
         "aws_s3_object",  # Lambda keeps a copy of the code package for each version
@@ -50,7 +52,7 @@ def refuse_removals(plan: Mapping[str, Any], functions: Functions) -> None:
     lines = list(removals(plan, functions))
     if lines:
         raise OperatorError(
-            "Not applied, because live versions still use what the plan removes:\n"
+            "Not applied, because live versions still use resources that the plan removes:\n"
             + "\n".join(f"  {line}" for line in lines)
             + "\nFirst deploy code that no longer uses these resources, then deploy their removal"
         )
@@ -115,7 +117,7 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns False if all traffic is on the newest version, which needs no old policies."""
+    """Returns True unless all traffic is on the newest version, which needs no old policies."""
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 

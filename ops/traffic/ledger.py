@@ -1,4 +1,4 @@
-"""An environment's release ledger and lock, both in the DynamoDB table `platform-releases`.
+"""Stores an environment's release ledger and lock in the DynamoDB table `platform-releases-<env>`.
 
 The ledger records which version was live when, because Lambda keeps no history of an alias. The
 table has an item for each service of a release, for each deployment, passed gate, promotion and
@@ -70,7 +70,7 @@ class Record:
 
 
 class LockLostError(OperatorError):
-    """Another command took over the lock. This command makes no further changes."""
+    """Raised if another command took over the lock. This command makes no further changes."""
 
 
 class Ledger:
@@ -161,7 +161,7 @@ class Ledger:
         """Holds the environment's lock and renews it in the background.
 
         Takes over a lock whose process on this machine is dead, and a lock that was not renewed for
-        LEASE seconds. Takes no lock before the first apply, because its table does not exist yet.
+        LEASE seconds. Takes no lock before the first apply, which creates the table.
 
         Args:
             purpose: The purpose of the lock, shown to other operators.
@@ -169,7 +169,7 @@ class Ledger:
 
         Raises:
             OperatorError: Another command holds the lock.
-            LockLostError: Raised by `check` if another command has taken over the lock.
+            LockLostError: `Lock.check` found that another command has taken over the lock.
         """
         lock = Lock(self, uuid.uuid4().hex, purpose, operator)
         if not self.exists():
@@ -211,7 +211,7 @@ class Ledger:
         if not (dead or force):
             raise OperatorError(
                 f"{self._environment} is being changed: {described}. Wait until that command ends."
-                f" If its machine is gone, the lock expires {LEASE:.0f} s after its last renewal"
+                f" If its machine has failed, the lock expires {LEASE:.0f} s after the last renewal"
             )
         try:
             self._put(lock, "#owner = :dead", {":dead": holder["owner"]}, {"#owner": "owner"})

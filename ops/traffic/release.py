@@ -192,7 +192,7 @@ class Releaser:
         Raises:
             OperatorError: The release failed, for the reason in the message. Services that were not
                 yet promoted have all their traffic on the old version.
-            InterruptedRunError: The operator stopped the release, with the same result.
+            InterruptedRunError: The operator stopped the release. Traffic is as described above.
             LockLostError: Another command took over the lock and now controls the traffic.
         """
         if not candidates:
@@ -317,8 +317,8 @@ class Releaser:
                         f" {record.from_version}"
                     )
                 # Another process has changed the alias since it was read.
-                except OperatorError as refused:
-                    report(str(refused))
+                except OperatorError as alias_error:
+                    report(str(alias_error))
             self._ledger.finish(record, "rolled back" if shifted else "failed", reason[:1000])
 
     def _record(self, live: Live, version: Version, kind: Kind) -> Record:
@@ -503,7 +503,7 @@ def release_service(
         releaser.repair_traffic()
         candidates = releaser.checkout_candidates(services)
         if not candidates:
-            report(f"Nothing to release: {service} already runs the checkout's code")
+            report(f"Nothing to release: the checkout's code is already live ({service})")
             return []
         shifts = ", ".join(
             f"{item.live.service} {item.live.version} to {item.version.number}"
@@ -533,8 +533,8 @@ def roll_back_service(
         One dictionary per traffic shift, with the keys service, from and to.
 
     Raises:
-        OperatorError: The version does not exist or the ledger has no earlier one. Traffic is
-            unchanged.
+        OperatorError: The version does not exist, or the ledger has no earlier version. Traffic
+            is unchanged.
     """
     if service == "all" and to:
         raise OperatorError("--to cannot be used with `all`: name one service")
@@ -606,8 +606,8 @@ def _probe(smoke: Smoke, suites: Mapping[str, Suite], versions: Mapping[str, str
         bad = [check for check in smoke.suite(suites[service]) if not check.ok]
         if bad:
             raise OperatorError(
-                f"Version {version} of {service} fails its smoke tests; it has received no user"
-                f" traffic: {_failures(bad)}"
+                f"Version {version} of {service} received no user traffic, because it failed its"
+                f" smoke tests: {_failures(bad)}"
             )
         report(f"Probes: version {version} of {service} passed")
 

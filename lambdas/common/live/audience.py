@@ -10,9 +10,9 @@ from lambdas.common.live.listeners import Connection
 from lambdas.common.storage.dynamodb import Key, Table, get_from_tables
 
 RECHECK = 2.0
-"""Seconds. After a session or membership is confirmed, it is not read again for this time. A
-connection can therefore receive frames for this time, plus the time to send a frame, after its
-session or membership has ended. The limit is 5 seconds (docs/api/websocket.md).
+"""Seconds for which a confirmed session or membership is not read again. A connection may receive
+frames for this long after its session or membership has ended, plus the time to send a frame. The
+limit for both is 5 seconds (docs/api/websocket.md).
 """
 
 _MAX_CONFIRMED = 10_000
@@ -23,7 +23,7 @@ _Identity = tuple[str, ...]
 
 
 class Audience(Struct, frozen=True):
-    """The result of checking which connections may receive the frames of rooms."""
+    """The connections that may receive a room's frames, and those that may not."""
 
     admitted: Mapping[str, Sequence[Connection]]
     """For each room, the connections that may receive frames."""
@@ -34,7 +34,7 @@ class Audience(Struct, frozen=True):
 
 
 class AudienceReader:
-    """Reads whether the sessions and memberships of listeners still exist.
+    """Checks in DynamoDB which listeners still have a session and a membership.
 
     The cache alone is not reliable: the function that ends a membership can be killed before it
     updates the cache, and revoking a session does not close the session's connections.
@@ -89,7 +89,7 @@ class AudienceReader:
             user_id = identity[2]
             if item is None or item["user_id"] != user_id:
                 continue
-            # Only sessions have `expires_at`, and only members have `role`.
+            # The item is a session, which has `expires_at`, or a membership, which has `role`.
             if item.get("expires_at", now + 1) > now and item.get("role", "member") in MEMBER_ROLES:
                 self._confirmed[identity] = now + RECHECK
 

@@ -60,7 +60,7 @@ class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stored message.
 
-    The id consists of the room's id and `seq`, so that a range can be read consistently by keys.
+    The id consists of the room's id and `seq`, so that consistent reads by key can read a range.
     `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
     `author_name`, and `alias_id` in place of `author_id`. Otherwise `author_name` is shown only
     while the author has no profile. A deleted message keeps its `seq` but no content. `version`

@@ -76,9 +76,9 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
 
         Several deliveries share the connections of a large room.
         """
-        # Each part has its own message group in the FIFO queue, and only a message group keeps its
-        # order. The connection's id alone selects the part, so that all frames to the connection
-        # are in one group and arrive in order.
+        # Each part has a separate message group, and the FIFO queue keeps the order only within a
+        # group. Only the connection's id selects the part, so that all frames to a connection are
+        # in one group.
         digest = crc32(connection.connection_id.encode()) if self.parts > 1 else 0
         return digest % self.parts == self.part
 
@@ -103,7 +103,7 @@ class Gateway(Protocol):
 
 
 class ApiGateway:
-    """The management API of API Gateway.
+    """Sends frames and closes connections through the management API of API Gateway.
 
     botocore signs the requests and urllib3 sends them, because boto3's own client would double the
     CPU time per frame (docs/benchmarks.md).
@@ -194,8 +194,7 @@ class Fanout:
         deliveries: Sequence[Delivery],
         listeners: Mapping[str, Sequence[Connection]] | None = None,
     ) -> None:
-        """Sends each delivery to all connections of its room in parallel, and waits until all
-        frames are sent.
+        """Sends each delivery to all connections of its room, and waits until all frames are sent.
 
         Then removes connections whose session or membership has ended.
 
@@ -229,8 +228,8 @@ class Fanout:
         for delivery in deliveries:
             rooms.setdefault(delivery.room_id, []).append(delivery)
         return {
-            room_id: [c for c in self._live.connections(room_id) if any(d.is_for(c) for d in found)]
-            for room_id, found in rooms.items()
+            room_id: [c for c in self._live.connections(room_id) if any(d.is_for(c) for d in group)]
+            for room_id, group in rooms.items()
         }
 
     def _log(
@@ -268,7 +267,7 @@ class Fanout:
         self._remove(room_id, [c for c in listeners if user_id in {None, c.user_id}], reason)
 
     def end_session(self, connection: Connection) -> None:
-        """Sends the client a frame that its session has ended, and closes the connection."""
+        """Notifies the client that its session has ended, and closes the connection."""
         frame = {
             "type": "error",
             "requestId": None,
@@ -316,10 +315,9 @@ class Fanout:
             self._ignore_outage(lambda: self._live.mark_sent(names))
 
     def _ignore_outage(self, work: Callable[[], object]) -> None:
-        """Runs `work`, which changes the cache.
+        """Runs `work`, which changes the cache. Only logs a warning if the cache is down.
 
-        If the cache is down, logs a warning and does not raise the error, because a later delivery
-        repeats the change.
+        A later delivery repeats the change.
         """
         try:
             work()

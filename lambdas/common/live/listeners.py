@@ -29,7 +29,8 @@ enough for the delivery function to send thousands of frames."""
 Progress = Literal["queued", "sent"]
 
 _PREFIX = "chat:"
-_ALIVE = ""  # a member of every connection's set of rooms, because the cache deletes empty sets
+# Every connection's set of rooms contains this member, because the cache deletes empty sets.
+_ALIVE = ""
 
 
 class Connection(Struct, frozen=True):

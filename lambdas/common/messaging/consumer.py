@@ -28,7 +28,7 @@ class _Body(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BatchFailedError(Exception):
-    """No message of a batch could be handled."""
+    """All messages of a batch failed."""
 
 
 def create_handler(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[Batch, object], Any]:
@@ -47,10 +47,11 @@ def create_handler(build: Callable[[Mapping[str, str]], Consume]) -> Callable[[B
 
 
 def consume_messages(batch: Batch, handle: Callable[[bytes], None], logger: Logger) -> Batch:
-    """Handles the messages of a batch one by one and returns the ids of the failed ones to SQS.
+    """Handles the messages of an SQS batch one by one. Returns the partial batch response.
 
-    `handle` processes a message's body, and raises an exception on failure. SQS redelivers only the
-    failed messages. Raises BatchFailedError if all failed, so that Lambda counts an error.
+    `handle` processes a message's body, and raises an exception on failure. The response contains
+    the ids of the failed messages, and SQS redelivers only these. Raises BatchFailedError if all
+    messages failed, so that Lambda counts an error.
     """
     failures = []
     for record in batch["Records"]:
@@ -72,7 +73,7 @@ def consume_messages(batch: Batch, handle: Callable[[bytes], None], logger: Logg
             logger.info("message handled", duration_ms=_since(started), **fields)
     if len(failures) == len(batch["Records"]):
         raise BatchFailedError(
-            f"None of the {len(failures)} messages could be handled: see the log"
+            f"all {len(failures)} messages of the batch failed: see the errors in the log"
         )
     return {"batchItemFailures": failures}
 

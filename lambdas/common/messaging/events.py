@@ -154,7 +154,7 @@ class EventPublisher:
 class DirectEvents:
     """Publishes events without an outbox, for services whose writes are not transactions.
 
-    If an event cannot be sent, it is logged, and the request still succeeds.
+    If sending an event fails, the failure is logged and the request still succeeds.
     """
 
     def __init__(self, factory: EventFactory, publisher: EventPublisher) -> None:

@@ -34,7 +34,7 @@ class OutboxWriter:
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the entry that stores an event. Add it to the transaction of the change.
+        """Returns the entry that stores an event. Write it in the transaction of the change.
 
         For the arguments, see `EventFactory.create`.
         """

@@ -1,8 +1,8 @@
 """The relay: publishes the events of an outbox.
 
 An outbox stores each event in the transaction of the write that it describes, so that a crash loses
-no event. The relay deletes an event only after the bus has accepted it. After a crash in between,
-the event is published again, and consumers detect the duplicate by its eventId.
+no event. The relay deletes an event only after the bus has accepted it. If the relay crashes before
+the deletion, the event is published again, and consumers detect the duplicate by its eventId.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -32,9 +32,9 @@ class Outbox(Protocol):
     """Stored events that are not yet published."""
 
     def claim(self, event_ids: Sequence[str]) -> AbstractContextManager[Claim]:
-        """Returns those of the given events that are still stored. `event_ids` has up to 10 ids.
+        """Reads up to 10 events. Omits events that are no longer stored.
 
-        An implementation may lock these events until the `with` block ends.
+        An implementation may lock the events until the `with` block ends.
         """
 
     def list_missed(self) -> Iterable[str]:
@@ -59,7 +59,7 @@ class Relay:
         """Publishes events in batches of 10. Yields the outcome of each batch.
 
         Stops when the caller stops iterating. Propagates errors of the outbox. The caller must then
-        retry the batch.
+        retry the events whose outcome was not yielded.
         """
         remaining = iter(event_ids)
         while batch := list(islice(remaining, BATCH)):

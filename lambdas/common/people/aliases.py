@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 _DIGITS = (3,) * 10 + (6,) * 10
-"""The number of digits in a new name, for each attempt to find an unused name. Three digits and 36
-animals give 32,400 names per context."""
+"""The number of digits in a new name, for each attempt to find an unused name. With 3 digits and 36
+animals, 32,400 names are possible per context."""
 
 ContextType = Literal["chat_room", "post", "comment"]
 
@@ -61,7 +61,7 @@ class AliasStore:
     def regenerate(
         self, user_id: str, context_type: ContextType, context: str, alias_id: str
     ) -> Alias:
-        """Replaces the user's alias in a context by one with `alias_id`. Safe to repeat.
+        """Replaces the user's alias in a context with a new alias, `alias_id`. Safe to repeat.
 
         Existing posts, comments and messages keep the old alias.
         """

@@ -1,7 +1,7 @@
 """The users behind anonymous posts, comments and messages. Only this table stores them.
 
-The table is read only to compare the author with a caller who edits, deletes or comments on an
-item. It is never read for lists, views, statistics, events or logs.
+Services read this table only to compare the author with a caller who edits, deletes or comments on
+an item. They never read it for lists, views, statistics, events or logs.
 """
 
 from typing import TYPE_CHECKING

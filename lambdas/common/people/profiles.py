@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Visibility = Literal["public", "authenticated", "private"]
-"""Who sees a field: all users including anonymous ones, all registered users, or the owner."""
+"""Who may see a field: all users including anonymous ones, all registered users, or only its owner.
+"""
 
 DISPLAY_NAME_VISIBILITY: Visibility = "public"
 ACTIVITY_VISIBILITY: Visibility = "authenticated"
@@ -149,6 +150,6 @@ class ProfileReader:
                 personal=convert(item.get("preferences", {}).get("privacy", {}), PersonalPrivacy),
             )
             for item in items
-            # The item of a user who has no profile can contain statistics.
+            # An item that contains only statistics is not a profile.
             if item and "display_name" in item
         }

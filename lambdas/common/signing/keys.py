@@ -58,7 +58,7 @@ class KeyRing:
         self._clock = clock
         self._newest: Key | None = None
         self._previous: Key | None = None
-        # The id that was last requested, even if its key did not exist.
+        # The id for which `_previous` was read. `_previous` is None if that key does not exist.
         self._previous_kid: int | None = None
         self._looked_up_at = 0.0
         self._successor_seen: int | None = None

@@ -42,8 +42,9 @@ class TicketStore:
         return ticket
 
     def redeem(self, ticket: str) -> Ticket | None:
-        """Redeems a ticket for its user. Returns None if the ticket is unknown, already used or
-        expired.
+        """Deletes a ticket and returns its user.
+
+        Returns None if the ticket is unknown, already used or expired.
         """
         try:
             item = self._table.delete(

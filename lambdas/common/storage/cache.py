@@ -35,7 +35,7 @@ class CacheSettings(Settings, frozen=True, kw_only=True):
 def create_cache(
     settings: CacheSettings, session: "boto3.session.Session", *, timeout: float, retries: int = 1
 ) -> "redis.Redis":
-    """Creates a client that connects on first use. `timeout` is in seconds per network wait."""
+    """Creates a client that connects on first use. `timeout` is in seconds, per network wait."""
     import redis  # noqa: PLC0415 (costs 150 ms of a cold start)
     from redis.backoff import NoBackoff  # noqa: PLC0415
     from redis.retry import Retry  # noqa: PLC0415
@@ -79,9 +79,9 @@ class CacheUnavailableError(Exception):
 
 
 class GuardedCache:
-    """A cache that may be down. For PAUSE seconds after a failure, calls fail immediately.
+    """Calls the cache, which may be down. Fails immediately for PAUSE seconds after a failure.
 
-    Without this, each request during an outage would wait for the timeout.
+    Otherwise each request during an outage would wait for the timeout.
     """
 
     PAUSE = 1.0
@@ -96,8 +96,9 @@ class GuardedCache:
         self._paused_until = 0.0
 
     def run(self, work: Callable[["redis.Redis"], T]) -> T:
-        """Returns the result of `work(client)`. Raises CacheUnavailableError if the cache is
-        down.
+        """Returns the result of `work(client)`.
+
+        Raises CacheUnavailableError if the cache is down.
         """
         import redis  # noqa: PLC0415 (as above)
 

@@ -31,11 +31,11 @@ LOCK_TIMEOUT = 2.0
 
 NETWORK_TIMEOUT = 7.0
 """Maximum seconds per network wait, including connecting. It exceeds STATEMENT_TIMEOUT, so that
-PostgreSQL ends a slow statement and the connection survives. A request can wait for a dead
-connection, a new connection and a statement within API Gateway's 29 s."""
+PostgreSQL ends a slow statement and the connection survives. Three waits (for a dead connection, a
+new connection and a statement) take up to 21 s. API Gateway waits 29 s for the response."""
 
 RETRY_AFTER = 5
-"""Retry-After in seconds. A failover takes 15 to 30 s, like resuming a paused cluster."""
+"""Retry-After in seconds. A failover takes 15 to 30 s, and so does resuming a paused cluster."""
 
 _AUTHENTICATION_FAILED = {"28P01", "28000"}
 """SQLSTATEs of a wrong password and of a token that RDS rejects."""
@@ -86,7 +86,7 @@ class IamCredentials:
 
 
 class SecretCredentials:
-    """The user of a secret that RDS rotates. Reads the secret on each call."""
+    """The user and password of a secret that RDS rotates. Reads the secret on each call."""
 
     def __init__(self, secrets: Callable[[], "SecretsManagerClient"], secret: str) -> None:
         self._secrets = secrets
@@ -154,10 +154,9 @@ def connect(
 
 
 def _array(texts: list[str]) -> str:
-    """Returns the texts as an array in PostgreSQL's notation, with every text in quotes.
+    """Returns a PostgreSQL array literal with every element in quotes.
 
-    The driver's own conversion does not quote the text `null`, which PostgreSQL would read as a
-    missing element.
+    The driver's own conversion does not quote the text `null`, which PostgreSQL then reads as NULL.
     """
     escaped = (text.replace("\\", "\\\\").replace('"', '\\"') for text in texts)
     return "{" + ",".join(f'"{text}"' for text in escaped) + "}"
@@ -170,7 +169,7 @@ def sqlstate(error: Exception) -> str:
 
 
 def constraint(error: Exception) -> str:
-    """Returns the name of the constraint that an error reported by PostgreSQL contains, or ""."""
+    """Returns the name of the constraint that a statement violated, or "" for any other error."""
     fields = error.args[0] if error.args else None
     return str(fields.get("n", "")) if isinstance(fields, dict) else ""
 
@@ -182,10 +181,9 @@ rows.
 
 
 class Database:
-    """The connection of one execution environment. It is opened on first use, and again after it
-    was lost.
+    """The connection of one execution environment. Connects on first use, and again after a loss.
 
-    Statements are prepared once per connection. PostgreSQL plans each call for its parameters.
+    Statements are prepared once per connection. PostgreSQL plans each execution for its parameters.
     Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.
     """
 
@@ -200,14 +198,14 @@ class Database:
 
     def read(self, sql: str, **values: Any) -> list[list[Any]]:
         """Returns the rows of a read-only statement. Retries once after a lost connection."""
-        with self._unavailable():
+        with self._convert_errors():
             if self._connection is None:
                 self._open()
                 return self._run(sql, **values)
             try:
                 return self._run(sql, **values)
             except Exception as error:
-                if not self._lost(error):
+                if not self._drop_if_lost(error):
                     raise
             self._open()
             return self._run(sql, **values)
@@ -219,7 +217,7 @@ class Database:
         BEGIN detects a dead connection and reconnects. If the connection is lost during COMMIT, the
         result is unknown and the caller gets 503.
         """
-        with self._unavailable():
+        with self._convert_errors():
             self._begin()
             try:
                 yield self._run
@@ -234,14 +232,14 @@ class Database:
                 self._run_unprepared("BEGIN")
                 return
             except Exception as error:
-                if not self._lost(error):
+                if not self._drop_if_lost(error):
                     raise
         self._open()
         self._run_unprepared("BEGIN")
 
     def _abandon(self, error: BaseException) -> None:
-        """Rolls back the transaction, or drops the connection if it is lost."""
-        if isinstance(error, Exception) and self._lost(error):
+        """Rolls back the transaction, or closes the connection if it is lost."""
+        if isinstance(error, Exception) and self._drop_if_lost(error):
             return
         try:
             self._run_unprepared("ROLLBACK")
@@ -282,8 +280,8 @@ class Database:
         assert self._connection is not None
         self._connection.run(sql)
 
-    def _lost(self, error: Exception) -> bool:
-        """Returns True if the error made the connection unusable, and then closes it."""
+    def _drop_if_lost(self, error: Exception) -> bool:
+        """Closes the connection and returns True if the error made the connection unusable."""
         if _connection_survived(error):
             return False
         self._drop()
@@ -299,7 +297,7 @@ class Database:
                 self._logger.debug("closing a dead connection failed")
 
     @contextmanager
-    def _unavailable(self) -> Iterator[None]:
+    def _convert_errors(self) -> Iterator[None]:
         try:
             yield
         except Problem:

@@ -79,11 +79,12 @@ class Expressions(TypedDict, total=False):
 class Table:
     """A DynamoDB table.
 
-    `put`, `update` and `delete` write at once. Each has a `build_` counterpart that returns the
+    `put`, `update` and `delete` write immediately. Each has a `build_` counterpart that returns the
     same write as an entry for a transaction (`transactions.Transactions`).
 
-    All writes raise ConditionFailedError, and Problem 503 if they conflict with transactions for
-    too long. Batches raise Problem 503 if DynamoDB leaves keys unprocessed for too long.
+    All writes raise ConditionFailedError if their condition is not met, and Problem 503 if they
+    conflict with transactions for too long. Batches raise Problem 503 if DynamoDB leaves keys
+    unprocessed for too long.
     """
 
     def __init__(self, dynamodb: "DynamoDBClient", name: str, sleep: Sleep = time.sleep) -> None:
@@ -96,8 +97,8 @@ class Table:
     ) -> Item | None:
         """Returns the item, with only `attributes` if given, or None if it does not exist."""
         arguments: Any = {"Key": pack(key), "ConsistentRead": consistent, **_projection(attributes)}
-        found = self.client.get_item(TableName=self.name, **arguments).get("Item")
-        return unpack(found) if found else None
+        item = self.client.get_item(TableName=self.name, **arguments).get("Item")
+        return unpack(item) if item else None
 
     def get_many(
         self, keys: Sequence[Key], attributes: Iterable[str] = (), *, consistent: bool = True
@@ -214,8 +215,9 @@ class Table:
         return {"Delete": {"TableName": self.name, "Key": pack(key), **_options(expressions)}}
 
     def build_check(self, key: Key, **expressions: Unpack[Expressions]) -> Entry:
-        """Returns a transaction entry that writes nothing, but makes the transaction fail if its
-        condition is not met.
+        """Returns an entry that makes its transaction fail if the condition is not met.
+
+        The entry writes nothing.
         """
         check = {"TableName": self.name, "Key": pack(key), **_options(expressions)}
         return {"ConditionCheck": check}
@@ -257,8 +259,8 @@ def get_from_tables(
             requests.setdefault(table.name, request)["Keys"].append(pack(key))
         for _ in attempts(sleep):
             result = client.batch_get_item(RequestItems=requests)
-            for name, found in result["Responses"].items():
-                for item in map(unpack, found):
+            for name, packed_items in result["Responses"].items():
+                for item in map(unpack, packed_items):
                     items[_identity(name, {n: item[n] for n in key_names[name]})] = item
             requests = result["UnprocessedKeys"]
             if not requests:

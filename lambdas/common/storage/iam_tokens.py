@@ -30,13 +30,16 @@ def elasticache_token(session: "boto3.session.Session", replication_group: str, 
 def _presigned(
     session: "boto3.session.Session", service: str, origin: str, query: dict[str, str]
 ) -> str:
-    # generate_db_auth_token needs an RDS client, whose model adds 150 ms to a cold start.
+    # boto3's generate_db_auth_token needs an RDS client, which adds 150 ms to a cold start.
     from botocore.auth import SigV4QueryAuth  # noqa: PLC0415 (only for IAM authentication)
     from botocore.awsrequest import AWSRequest  # noqa: PLC0415
 
     credentials = session.get_credentials()
     if credentials is None:
-        raise RuntimeError("no AWS credentials found to sign an IAM authentication token")
+        raise RuntimeError(
+            "no AWS credentials found to sign an IAM authentication token: use a role or set "
+            "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
     request = AWSRequest("GET", f"{origin}/?{urlencode(query)}")
     SigV4QueryAuth(
         credentials.get_frozen_credentials(), service, session.region_name, expires=LIFETIME

@@ -36,7 +36,7 @@ LIFETIME = 5 * 60
 """Seconds for which a signed form is valid (docs/api/README.md, Uploads)."""
 
 PREFIX = "uploads/"
-"""The prefix for uploads. A lifecycle rule deletes objects below it after a day."""
+"""The prefix for uploads. A lifecycle rule deletes objects with this prefix after a day."""
 
 _MAGIC = {
     "image/jpeg": re.compile(rb"\xff\xd8\xff"),
@@ -194,10 +194,12 @@ class Uploads:
     def use(self, user_id: str, key: str, target_prefix: str) -> StoredObject:
         """Copies the user's upload to a new object below `target_prefix`, which ends in `/`.
 
-        Each call creates a separate object, which can be deleted without checking other uses.
-        Raises Problem 422 for the field `key` if the file's bytes do not match its declared type or
-        the user has no upload with that key. The error does not reveal whether another user has
-        such an upload. Raises Problem 409 if the upload is replaced during the call.
+        Each call creates a separate object. `remove` can delete it without checking for other uses.
+
+        Raises:
+            Problem: 422 for the field `key` if the user has no upload with that key, or the bytes
+                do not match the declared type. The error does not reveal whether another user has
+                such an upload. 409 if the upload is replaced during the call.
         """
         return self._use([(key, "key")], user_id, target_prefix)[0]
 

@@ -1,4 +1,4 @@
-"""Access rules of routes. Checks whether a rule admits the caller of a request."""
+"""Access rules of routes, and the check whether a rule admits the caller of a request."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -59,14 +59,14 @@ class Creation(msgspec.Struct, frozen=True):
 
 
 class Request:
-    """An HTTP request. Its parts are parsed when they are read. Unread parts may be malformed."""
+    """An HTTP request. Parses and validates each part only when the part is first read."""
 
     def __init__(self, event: Event) -> None:
         self._event = event
         context = event.get("requestContext") or {}
         self.method: str = event["httpMethod"].upper()
         self.id: str | None = context.get("requestId")
-        """API Gateway's id, which its access log contains too."""
+        """API Gateway's id of the request. Its access log contains the same id."""
         self.source_ip: str = (context.get("identity") or {}).get("sourceIp", "")
         self.authorizer: Mapping[str, str] = context.get("authorizer") or {}
         self.route = ""

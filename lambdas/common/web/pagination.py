@@ -15,7 +15,8 @@ from lambdas.common.signing.keys import Key, KeyRing
 
 T = TypeVar("T")
 
-_MAC_SIZE = 16  # bytes: 128 bits cannot be guessed, and URLs stay short
+# Bytes. A signature of 128 bits cannot be guessed, and keeps URLs short.
+_MAC_SIZE = 16
 
 
 class PageQuery(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -96,6 +97,6 @@ class Cursors:
 
 def _mac(key: Key, payload: bytes, query: PageQuery, scope: str) -> bytes:
     filters = {k: v for k, v in msgspec.to_builtins(query).items() if k not in {"limit", "cursor"}}
-    # As parts of one JSON array, the values are separated unambiguously.
+    # A JSON array separates the values unambiguously.
     bound = msgspec.json.encode((scope, filters, payload), order="deterministic")
     return hmac.digest(key.secret, bound, hashlib.sha256)[:_MAC_SIZE]

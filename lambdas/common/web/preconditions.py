@@ -32,13 +32,11 @@ class Versioned(Response[T]):
 def repeat_if_changed(
     changed: type[Exception], sleep: Sleep = time.sleep
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Decorates an operation that reads, checks and writes a resource.
+    """Returns a decorator that repeats an operation if another request changed its resource.
 
-    Repeats the operation if another request has changed the resource.
-
-    The operation raises `changed` if another request changed the resource after the read. If the
-    request has If-Match, the repeated operation raises Problem 412. Raises Problem 503 after the
-    last attempt.
+    The operation must read, check and write the resource, and must raise `changed` if another
+    request changed it after the read. If the request has If-Match, the repeated operation raises
+    Problem 412. The decorator raises Problem 503 after the last attempt.
     """
 
     def decorate(operation: Callable[P, T]) -> Callable[P, T]:
@@ -57,7 +55,7 @@ def repeat_if_changed(
 
 
 class IfMatch(Struct, frozen=True):
-    """The versions of a resource that a request accepts, or None if it accepts all versions.
+    """The versions of a resource that a request accepts. `tags` is None if it accepts all versions.
 
     `check` only detects a conflict early. The write must also be conditional on the version.
     """

@@ -72,9 +72,7 @@ class Route(Struct, frozen=True):
 
     @property
     def errors(self) -> dict[str, int]:
-        """Returns the documented error codes with their statuses, including those of API Gateway
-        and WAF.
-        """
+        """The documented error codes and statuses, including those of API Gateway and WAF."""
         implied = [
             (400, "malformed_json", self.method in WITH_BODY),
             (400, "invalid_cursor", bool(self.query and "cursor" in self.query.__struct_fields__)),
@@ -91,8 +89,8 @@ class Route(Struct, frozen=True):
             (415, "unsupported_media_type", self.method in WITH_BODY),
             (422, "invalid_fields", bool(self.body or self.query or self.texts)),
         ]
-        found = {code: status for status, code, applies in implied if applies}
-        return {**COMMON_ERRORS, **found, **self.refusals}
+        applicable = {code: status for status, code, applies in implied if applies}
+        return {**COMMON_ERRORS, **applicable, **self.refusals}
 
     @property
     def statuses(self) -> frozenset[int]:
@@ -150,7 +148,7 @@ class Router:
         """
         named = {route.operation for route in routes}
         assert named == operations.keys(), (
-            f"routes and operations differ in {sorted(named ^ operations.keys())}"
+            f"define both a route and a method for {sorted(named ^ operations.keys())}"
         )
         assert idempotency or not any(route.idempotent for route in routes), (
             "idempotent routes require `idempotency`"
@@ -226,9 +224,9 @@ class Router:
 def failure(
     event: Event, logger: Logger, cors_origins: Collection[str], reason: str
 ) -> dict[str, Any]:
-    """Returns a 500 problem for a failure outside a route, and logs the current exception.
+    """Logs the current exception and returns a 500 problem.
 
-    The event may be malformed.
+    Handles failures before the event reaches a route. The event may be malformed.
     """
     try:
         request = Request(event)

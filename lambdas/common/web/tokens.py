@@ -89,7 +89,7 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: str | None) -> str:
-    """Returns the token of a header `Bearer <token>`. Raises InvalidTokenError otherwise."""
+    """Returns the token of a header `Bearer <token>`. Raises InvalidTokenError for any other."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise InvalidTokenError("no bearer token")
