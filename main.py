@@ -33,8 +33,7 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    # This import starts Node. It comes after the checks, so that their errors appear without a
-    # delay.
+    # Importing modules.app starts Node, which takes time. Invalid environments fail before that.
     try:
         from modules.app import synthesize  # noqa: PLC0415
     except ImplementationError as error:

@@ -33,15 +33,17 @@ EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The target of the schedules: EventBridge Scheduler calls DynamoDB without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
-"""A table allows one export at a time, which takes minutes. Ten retries take about an hour."""
+"""Ten retries take about an hour. A table allows only one export at a time, and an export takes
+minutes."""
 
 
 class Backups(Construct):
-    """One export schedule for each table with point-in-time recovery, which exports require.
+    """Exports each table to the backups bucket once a day.
 
     Args:
         names: The environment and its resource names.
-        tables: The tables, by name without environment, for example `auth-sessions`.
+        tables: The tables, by name without environment, for example `auth-sessions`. Exports
+            require point-in-time recovery.
         bucket: The bucket for the exports.
         kms_key_arn: The key of the dead-letter queue for exports that failed to start.
         alerts_topic_arn: The topic for the alarm on the dead-letter queue.
@@ -133,8 +135,8 @@ class Backups(Construct):
                             "S3Prefix": f"{EXPORT_PREFIX}{key}",
                             "S3SseAlgorithm": "AES256",
                             "ExportFormat": "DYNAMODB_JSON",
-                            # The token is the same for all retries of a scheduled export, so that
-                            # DynamoDB starts only one.
+                            # All retries of a scheduled export have the same token, so that
+                            # DynamoDB starts the export only once.
                             "ClientToken": "<aws.scheduler.execution-id>",
                         }
                     ),

@@ -39,9 +39,7 @@ SERVICE = "platform"
 CACHING_OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 """The id of the managed policy CachingOptimized (CloudFront developer guide)."""
 PRICE_CLASS = "PriceClass_100"
-"""The price class with edge locations in North America and Europe only, which is the cheapest
-one.
-"""
+"""The cheapest price class, which has edge locations only in North America and Europe."""
 HSTS_SECONDS = 63_072_000
 """Two years in seconds, as hstspreload.org recommends for Strict-Transport-Security."""
 AVATARS_PREFIX = "avatars/"
@@ -58,16 +56,16 @@ function handler(event) {
 }
 """
 _PAGE = {
-    # A single-page application: the scripts of index.html show the page of any path.
+    # Every path of a single-page application returns index.html, whose scripts show the page.
     "single_page": "'/index.html'",
     "pages": r"request.uri.replace(/\/?$/, '/index.html')",
 }
 NOT_FOUND_PAGE = "/404.html"
-"""The page that Astro and Next write for missing addresses."""
+"""The file that Astro and Next.js generate for unknown paths."""
 
 
 def route_function(environment: Environment) -> str:
-    """Returns the CloudFront function that maps the path of a request to a file of the site."""
+    """Returns the code of the CloudFront function that maps request paths to files of the site."""
     return _ROUTING.replace("PAGE", _PAGE[environment.site_routes])
 
 
@@ -193,7 +191,8 @@ class Cdn(Construct):
     ) -> CloudfrontDistribution:
         """Creates a distribution of private buckets, with its DNS records.
 
-        `default` and the values of `behaviors` (by path pattern) are pairs of origin and bucket.
+        `behaviors` contains an origin id and its bucket for each path pattern. `default` is the
+        same pair for all other paths.
         """
         environment = self._environment
         behavior: dict[str, Any] = {
@@ -283,8 +282,8 @@ class Cdn(Construct):
                     "referrer_policy": "strict-origin-when-cross-origin",
                     "override": True,
                 },
-                # `preload` and `includeSubDomains` cannot be reverted for years and affect other
-                # hosts of the domain, so they are left to the domain's owner.
+                # Browsers apply `includeSubDomains` and `preload` for years, and to other hosts of
+                # the domain. The former is therefore optional, and the latter always off.
                 strict_transport_security={
                     "access_control_max_age_sec": HSTS_SECONDS,
                     "include_subdomains": self._environment.domains is not None

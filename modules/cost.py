@@ -17,8 +17,8 @@ from modules.base.dashboard import Board
 from modules.base.naming import service_tag
 
 DAY = 86_400
-"""The period of the graphs in seconds, from the specification. AWS estimates charges several times
-a day."""
+"""Seconds. The specification requires this period of the graphs. AWS updates the estimated charges
+several times a day."""
 
 
 class Cost(Construct):

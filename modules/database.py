@@ -264,8 +264,8 @@ class Database(Construct):
             user_name="default",
             engine="redis",
             access_string="off ~* -@all",
-            # DescribeUsers names the mode no-password-required differently (no-password), so that
-            # `authentication_mode` would differ at every plan.
+            # With `authentication_mode`, every plan would show a difference: the mode is set as
+            # no-password-required, but DescribeUsers returns it as no-password.
             no_password_required=True,
             tags=tags,
         )

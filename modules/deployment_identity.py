@@ -30,18 +30,17 @@ class DeploymentIdentity(Construct):
     """The roles for workflows of the github_repository, and the boundary of all other roles.
 
     The deploy role `platform-deploy-role-<env>` is for jobs in the GitHub environment `<env>`. It
-    manages the environment's resources, which its policies identify by name. If a type's ARNs
-    contain ids instead, it may manage every resource of the type except those with another
-    environment's tag. All roles that it creates must have the
-    permissions boundary. Only operators can change the boundary and the workflow roles, which do
-    not have the boundary themselves.
+    manages the environment's resources, which its policies identify by name. Where ARNs contain ids
+    instead of names, the role may manage every resource except those with another environment's
+    tag. All roles that it creates must have the permissions boundary. The workflow roles do not
+    have the boundary. Only operators can change the boundary and the workflow roles.
 
     The plan role `platform-plan-role-<env>` is for pull requests, whose code is not reviewed yet.
     It can read only the Terraform state, which contains no secrets. Workflows plan with
     `-refresh=false -lock=false`, because a refresh would read the values of parameters.
 
-    The drift role is for the nightly comparison, which runs on the main branch without approval. It
-    can read the resources that the deploy role manages, except for secrets and data.
+    The drift role is for the nightly drift check, which runs on the main branch without approval.
+    It can read the resources that the deploy role manages, except for secrets and data.
 
     Args:
         names: The environment and its resource names. Without a github_repository, there are no

@@ -208,11 +208,11 @@ class DeploymentPermissions:
                 "EventSources",
                 "lambda:CreateEventSourceMapping UpdateEventSourceMapping DeleteEventSourceMapping",
                 "*",
-                # The event sources invoke an alias, which is part of the ARN.
+                # lambda:FunctionArn ends with an alias, because event sources invoke an alias.
                 conditions={"ArnLike": {"lambda:FunctionArn": [functions, f"{functions}:*"]}},
             ),
-            # The ARNs of event sources contain ids, and the actions on tags do not support
-            # lambda:FunctionArn.
+            # This statement covers all event sources, because their ARNs contain ids, and the tag
+            # actions do not support lambda:FunctionArn.
             _allow(
                 "TagEventSources",
                 "lambda:*agResource ListTags",
@@ -312,7 +312,7 @@ class DeploymentPermissions:
                 names.arn("rds", "pg:default.*"),
                 names.arn("rds", "og:default:*"),
             ),
-            # RDS creates the secret with the permissions of the caller, and rotates it.
+            # RDS creates the secret with the caller's permissions, and rotates it without them.
             _allow(
                 "DatabaseSecret",
                 "secretsmanager:CreateSecret TagResource DescribeSecret",
@@ -410,8 +410,8 @@ class DeploymentPermissions:
                     )
                 ),
             ),
-            # Resources to create have no ARN yet. UpdateDistribution is for the distribution of an
-            # edge-optimized API domain, which belongs to an account of AWS.
+            # A resource has no ARN before it is created. UpdateDistribution is for the distribution
+            # of an edge-optimized API domain, which belongs to an account of AWS.
             _allow(
                 "MakeCdn",
                 "cloudfront:CreateOriginAccessControl CreateResponseHeadersPolicy CreateFunction "
@@ -498,10 +498,10 @@ class DeploymentPermissions:
             _allow("Look", "ec2:Describe*", "*"),
             _allow("MakeNetwork", network, "*", conditions=self._of_environment("RequestTag")),
             _allow("ChangeNetwork", network, "*", conditions=self._of_environment("ResourceTag")),
-            # Creating an interface endpoint with private DNS adds a hosted zone of AWS to the VPC.
+            # An interface endpoint with private DNS associates a hosted zone of AWS with the VPC.
             _allow("EndpointNames", "route53:AssociateVPCWithHostedZone", "*"),
-            # Lambda's network interfaces can outlast a function. They have no tags. The provider
-            # deletes them before their subnet or security group.
+            # Lambda's network interfaces have no tags and can outlast their function. The provider
+            # deletes them before it deletes their subnet or security group.
             _allow(
                 "RemoveInterfaces",
                 "ec2:DetachNetworkInterface DeleteNetworkInterface",
@@ -519,7 +519,9 @@ class DeploymentPermissions:
         ]
 
     def identity(self) -> list[Statement]:
-        """Allows managing the stack's roles, which must have the boundary, and passing them."""
+        """Allows managing the stack's roles, which must have the boundary, and passing them to AWS
+        services.
+        """
         roles, workflows, policies = self._roles(), self._workflow_roles(), self._policies()
         own = [
             self.boundary_arn,
@@ -568,7 +570,7 @@ class DeploymentPermissions:
 
         Operators attach this policy instead of `identity` for the first deployment, and for changes
         of these roles and the boundary (docs/policies/administer-identity.json). No role of the
-        stack has these permissions, because they are enough to obtain all others.
+        stack has these permissions, because they are enough to obtain any other permission.
         """
         return [
             *(
@@ -656,7 +658,7 @@ class DeploymentPermissions:
         ]
 
     def boundary(self) -> list[Statement]:
-        """Returns the boundary, which allows what functions need, but not administration."""
+        """Returns the permissions boundary: all that functions need, but no administration."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
         return [
@@ -785,7 +787,7 @@ class DeploymentPermissions:
 
 
 def read_only(statements: Sequence[Statement]) -> list[Statement]:
-    """Returns the statements with only their read actions, and all Deny statements unchanged."""
+    """Removes all actions except reads from Allow statements. Keeps Deny statements unchanged."""
     result = []
     for statement in statements:
         actions = [action for item in statement.actions for action in _read_actions(item)]
@@ -810,7 +812,10 @@ def _read_actions(action: str) -> list[str]:
 def _allow(
     sid: str, actions: str, *resources: str, conditions: Conditions | None = None
 ) -> Statement:
-    """Creates a statement. `actions` is like `s3:GetObject PutObject kms:Decrypt`, or `*`."""
+    """Creates a statement that allows actions, for example `s3:GetObject PutObject`, or `*`.
+
+    An action without a service prefix belongs to the service of the preceding action.
+    """
     expanded, service = [], ""
     for word in actions.split():
         prefix, colon, action = word.rpartition(":")

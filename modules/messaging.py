@@ -1,4 +1,4 @@
-"""Messaging: the event bus, its rules and targets, and the topic for alerts."""
+"""The event bus with its rules and queues, and the topics for alerts and notifications."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Messaging(Construct):
     Args:
         names: The environment and its resource names.
         kms_key_arn: The KMS key of topics and queues. Its policy must allow EventBridge, CloudWatch
-            and Budgets. The AWS managed keys of SNS and SQS do not, so messages from these three
-            would be dropped silently.
+            and Budgets. With the AWS managed keys of SNS and SQS, which do not allow these three
+            services, their messages would be lost without an error.
 
     Attributes:
         bus_name, bus_arn: The name and ARN of the bus.
@@ -67,8 +67,8 @@ class Messaging(Construct):
             filters the events by the message body.
         work_queue: The queue that receives STATISTICS_EVENTS.
         deletions_queue: The queue that receives DELETION_EVENTS.
-        undelivered: The dead-letter queue of the rules. The rule and the error are in the message
-            attributes.
+        undelivered: The dead-letter queue of the rules. The attributes of each message contain the
+            rule and the error.
         queues: Queue names by purpose, including dead-letter queues.
     """
 
@@ -114,9 +114,9 @@ class Messaging(Construct):
                 protocol="email",
                 endpoint=environment.alert_email,
             )
-        # EventBridge provides no context for conditions in a topic's policy (EventBridge user
-        # guide, resource-based policies). With a condition, every event would be rejected, and the
-        # rule would still report success.
+        # The topic's policy has no condition, because EventBridge sends no condition keys
+        # (EventBridge user guide, resource-based policies). With a condition, SNS would reject
+        # every event, but the rule would still report success.
         self.notifications_topic_arn = self._topic("notifications", [_publish("events")])
         self._subscribe(environment.notifications.subscriptions)
 
@@ -193,7 +193,8 @@ class Messaging(Construct):
     def _subscribe(self, subscriptions: Sequence[Subscription]) -> None:
         """Subscribes each endpoint to its events, with an alarm on failed deliveries."""
         for subscription in subscriptions:
-            # The construct ids do not depend on the order of subscriptions in the environment file.
+            # The construct id depends on the endpoint, not on the position in the environment file.
+            # Reordering the subscriptions therefore replaces none of them.
             digest = hashlib.sha256(subscription.endpoint.encode()).hexdigest()[:8]
             SnsTopicSubscription(
                 self,
@@ -278,9 +279,9 @@ class Messaging(Construct):
 
 
 def notification_filter(events: Sequence[str]) -> str:
-    """Returns a subscription's filter for these events.
+    """Returns the filter policy of a subscription to these events.
 
-    The filter is for the body of messages, because EventBridge sets no message attributes.
+    The policy filters the message body, because EventBridge sets no message attributes.
     """
     return json.dumps({"detail-type": list(events)})
 

@@ -26,9 +26,9 @@ The other functions have their own alarms, because one alarm can sum at most ten
 SERVER_ERROR_SHARE = 0.05
 """Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""
 LATENCY_MS = 10_000
-"""Maximum p99 latency of REST responses in milliseconds. Only AI requests take longer.
+"""Milliseconds. The maximum p99 latency of REST responses.
 
-They do not trigger the alarm, because they are fewer than 1 % of all requests.
+Only AI requests take longer. They are fewer than 1 % of all requests, so the p99 excludes them.
 """
 ACU_PERCENT = 90
 """Percent of Aurora's maximum capacity. Above this load, queries start to wait."""
@@ -275,8 +275,8 @@ class Monitoring(Construct):
             )
 
     def _table_alarms(self) -> None:
-        for logical, table in self._monitored.tables.items():
-            service, _, resource = logical.partition("-")
+        for key, table in self._monitored.tables.items():
+            service, _, resource = key.partition("-")
             throttled = [
                 Metric(event, dimensions)
                 for dimensions in _table_and_indexes(table)
@@ -298,7 +298,7 @@ class Monitoring(Construct):
                 first, *others = metrics
                 self._alarm(
                     f"{resource}-{kind}",
-                    f"{logical}: {description}",
+                    f"{key}: {description}",
                     service=service,
                     namespace="AWS/DynamoDB",
                     metric=first.name,
@@ -317,8 +317,8 @@ class Monitoring(Construct):
         board.add_section("APIs")
         self._api_graphs(board)
         board.add_section("Tables")
-        for logical, table in monitored.tables.items():
-            board.add_graph(f"DynamoDB Metrics: {logical}", _table_rows(table), width=8)
+        for key, table in monitored.tables.items():
+            board.add_graph(f"DynamoDB Metrics: {key}", _table_rows(table), width=8)
         board.add_section("Database and cache")
         self._store_graphs(board)
         board.add_section("Queues and events")

@@ -47,11 +47,11 @@ DUAL_STACK_SERVICES = {
     "events": "EVENTBRIDGE",
     "secretsmanager": "SECRETS_MANAGER",
 }
-"""The services that functions in the VPC call through the internet, with their names in the SDKs'
-variables `AWS_ENDPOINT_URL_<SERVICE>` (AWS SDKs and Tools Reference Guide, "Service-specific
-endpoints").
+"""The AWS services that functions in the VPC call over the internet.
 
-Their endpoints with IPv6 are `<service>.<region>.api.aws`. DynamoDB and S3 have gateway endpoints.
+Each value is the service's name in the SDK's variable `AWS_ENDPOINT_URL_<SERVICE>` (AWS SDKs and
+Tools Reference Guide, "Service-specific endpoints"). The endpoints with IPv6 are
+`<service>.<region>.api.aws`. DynamoDB and S3 are not listed, because they have gateway endpoints.
 """
 
 
@@ -83,7 +83,7 @@ class Networking(Construct):
             tags=self._tags("vpc"),
         )
         self.vpc_id: str = self._vpc.id
-        # The VPC's default security group loses all its rules, because no resource uses it.
+        # Removes all rules of the VPC's default security group, which no resource uses.
         DefaultSecurityGroup(self, "default-security-group", vpc_id=self.vpc_id)
         blocks = list(ipaddress.IPv4Network(CIDR).subnets(new_prefix=20))
         private = self._subnets("private", zones, blocks[: len(zones)])
@@ -267,9 +267,9 @@ class Networking(Construct):
         """Allows the connections that each function opens.
 
         Chat, delivery and catalog call many services of AWS. Health and migration may connect only
-        to their data stores and DynamoDB, and migration also to Secrets Manager. Without a private
-        network, the rules have no effect, so all functions have the same rule. Functions use IPv6
-        only to call public endpoints, so the rule for IPv6 allows only HTTPS.
+        to their data stores and DynamoDB, and migration also to Secrets Manager. Without the
+        capability `private_network`, egress rules have no effect, so all functions have the same
+        rule. Functions use IPv6 only to call public endpoints, so the IPv6 rule allows only HTTPS.
         """
         ipv6 = self._environment.network.ipv6_egress
         limited = LIMITED if self._environment.capabilities.private_network else ()
@@ -378,7 +378,7 @@ class Networking(Construct):
         return str(group.id)
 
     def _flow_log(self) -> None:
-        """Creates the VPC's flow log, with the environment's retention of logs."""
+        """Creates the VPC's flow log, with the environment's retention period of logs."""
         group = LogGroup(
             self,
             "flow-logs",

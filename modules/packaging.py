@@ -41,7 +41,9 @@ AWS_PIP_ARGUMENTS = (
 # Files that pip writes about an installation. They differ between machines and are not needed.
 INSTALLATION_RECORDS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
 ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
-"""The earliest time that a zip can hold. Used for all files, so that zips are reproducible."""
+"""The modification time of all files in a zip, which makes zips reproducible. The format allows no
+earlier time.
+"""
 
 Platform = Literal["aws", "host"]
 
@@ -98,7 +100,8 @@ class Packager:
         """
         if not (self._source / function / "handler.py").is_file():
             raise PackagingError(
-                f"{self._source / function} has no handler.py, which every function needs"
+                f"{self._source / function} has no handler.py: create it, or correct the function's"
+                " name"
             )
         pins: set[str] = set()
         for folder in (SHARED, function):
@@ -116,7 +119,7 @@ class Packager:
         return tuple(sorted(pins))
 
     def _install(self, pins: tuple[str, ...]) -> Path:
-        """Returns the folder with these dependencies, which pip creates if it does not exist.
+        """Installs these dependencies, unless an earlier run did, and returns their folder.
 
         Raises:
             PackagingError: Pipfile.lock pins another version of a dependency, or pip failed.
@@ -161,7 +164,7 @@ class Packager:
             name, version = pin.split("==")
             entry = locked.get(name)
             if entry is None or entry["version"] != f"=={version}":
-                locked_version = "nothing" if entry is None else entry["version"].lstrip("=")
+                locked_version = entry["version"].lstrip("=") if entry else "no such package"
                 raise PackagingError(
                     f"The pin {pin} differs from {self._lock.name}, which has {locked_version}:"
                     " change the pin, or change the Pipfile and run `make lock`"

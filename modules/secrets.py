@@ -20,8 +20,8 @@ from modules.base.policy import Statement
 SECRETS_FILE = "secrets.tf.json"
 
 GENERATED_LENGTH = 64
-"""The number of letters and digits in a generated secret. 64 of them have 380 random bits. HS256
-requires 256 (RFC 7518, 3.2)."""
+"""The number of letters and digits in a generated secret. They contain 380 random bits, and HS256
+requires at least 256 (RFC 7518, 3.2)."""
 
 WRITTEN_ONCE = (
     "allowed_pattern",
@@ -32,12 +32,11 @@ WRITTEN_ONCE = (
     "type",
     "value_wo_version",
 )
-"""The arguments of the resource whose changes Terraform ignores.
+"""The arguments of a parameter whose changes Terraform ignores after it created the parameter.
 
-The provider passes all of them to PutParameter.
-
-Terraform writes the first value, and operators write later values. After a change of any of these
-arguments, provider 5.100 would write an empty value unless `value_wo_version` changes too.
+Terraform writes the first value, and operators write later values. After a change of one of these
+arguments, provider 5.100 would call PutParameter with an empty value, unless `value_wo_version`
+also changed.
 """
 
 
@@ -65,14 +64,14 @@ class Parameters:
 
     @property
     def jwt_secret(self) -> Parameter:
-        """The key that signs access and refresh tokens. A token's `kid` is the version number."""
+        """The key that signs access and refresh tokens. A token's `kid` is the key's version."""
         return self._parameter(
             "jwt-secret", "auth", "Signs tokens; its version is their kid", generated=True
         )
 
     @property
     def cursor_key(self) -> Parameter:
-        """The key that signs the cursors of lists."""
+        """The key that signs pagination cursors."""
         return self._parameter("cursor-key", "platform", "Signs list cursors", generated=True)
 
     @property

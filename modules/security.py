@@ -84,9 +84,9 @@ ROLES = {
 """The descriptions of the Cognito groups. The role `user`, which all users have, has no group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""The minimum of Cognito. The auth service uses a token only for one ChangePassword call."""
+"""Cognito's minimum validity. The auth service uses a token only for one ChangePassword call."""
 COGNITO_REFRESH_MINUTES = 60
-"""The minimum of Cognito. The platform does not use Cognito's refresh tokens."""
+"""Cognito's minimum validity. The platform does not use Cognito's refresh tokens."""
 
 
 class Security(Construct):
@@ -113,15 +113,15 @@ class Security(Construct):
             "firewall",
             name=f"multitask-waf-{environment.name}",
             description="Rate limit and AWS's common rules, for the REST API",
-            limited=environment.rate_limiting,
+            rate_limited=environment.rate_limiting,
         ).arn
         # The user pool's web ACL has no rate limit, because all requests to the pool come from the
-        # few addresses of the auth service, which limits clients by their own addresses.
+        # few addresses of the auth service. The auth service limits the requests of each client.
         pool_acl = self._web_acl(
             "user-pool-firewall",
             name=names.of("auth", "waf"),
             description="AWS's common rules, for the user pool",
-            limited=False,
+            rate_limited=False,
         )
         Wafv2WebAclAssociation(
             self, "user-pool-firewall-of", resource_arn=pool.arn, web_acl_arn=pool_acl.arn
@@ -154,10 +154,9 @@ class Security(Construct):
                     conditions={"StringEquals": {"aws:SourceAccount": account}},
                 ),
                 Statement(
-                    # The statement has no condition: EventBridge sends no source account to an
-                    # encrypted topic (SNS developer guide, key management), so a condition would
-                    # reject its events. Instead, the policies of topics and queues allow only this
-                    # platform's rules to send.
+                    # EventBridge sends no source account to an encrypted topic (SNS developer
+                    # guide, key management), so a condition would reject its events. Instead, the
+                    # policies of topics and queues restrict the senders.
                     sid="Events",
                     actions=use,
                     resources=["*"],
@@ -257,7 +256,7 @@ class Security(Construct):
             ],
         )
 
-    def _web_acl(self, id_: str, *, name: str, description: str, limited: bool) -> Wafv2WebAcl:
+    def _web_acl(self, id_: str, *, name: str, description: str, rate_limited: bool) -> Wafv2WebAcl:
         acl = _WebAcl(
             self,
             id_,
@@ -265,8 +264,8 @@ class Security(Construct):
             description=description,
             scope="REGIONAL",
             default_action=Wafv2WebAclDefaultAction(allow=Wafv2WebAclDefaultActionAllow()),
-            custom_response_body=[_rate_limit_body()] if limited else None,
-            rule=[*([_rate_limit_rule()] if limited else []), _common_rules()],
+            custom_response_body=[_rate_limit_body()] if rate_limited else None,
+            rule=[*([_rate_limit_rule()] if rate_limited else []), _common_rules()],
             visibility_config=Wafv2WebAclVisibilityConfig(
                 sampled_requests_enabled=True, cloudwatch_metrics_enabled=True, metric_name=name
             ),

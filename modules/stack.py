@@ -48,7 +48,7 @@ TERRAFORM_VERSION = ">= 1.11"
 PROVIDER = {"source": "hashicorp/aws", "version": "5.100.0"}
 """The AWS provider, in the version from which the CDKTF bindings were generated.
 
-The source has the registry's address, because some tools would otherwise resolve `aws` to another
+The source includes the namespace `hashicorp`, because some tools resolve `aws` alone to another
 registry.
 """
 HEALTH_TABLES = ("auth-sessions", "profile-profiles")

@@ -34,7 +34,7 @@ UPLOADS = "uploads/"
 Services copy an upload to another prefix before they use it.
 """
 CORS_MAX_AGE = 7200
-"""Seconds for which browsers may cache a preflight response. Chromium accepts no more."""
+"""Seconds for which browsers may cache a preflight response. This is Chromium's maximum."""
 
 
 def upload_prefix(service: str) -> Prefix:
@@ -62,10 +62,17 @@ class Storage(Construct):
         super().__init__(scope, id_)
         environment = names.environment
         # Pictures never expire and must be readable immediately, which GLACIER_IR allows.
-        served = [_expire_uploads(), _age("GLACIER_IR"), _old_versions(RETENTION, archive=True)]
+        served = [
+            _expire_uploads(),
+            _archive_objects("GLACIER_IR"),
+            _expire_old_versions(RETENTION, archive=True),
+        ]
         # When an object expires after seven years, S3 keeps it as an old version for a month.
-        archived = [_age("GLACIER", expire_after=RETENTION), _old_versions(OLD_VERSION_RETENTION)]
-        rebuildable = [_old_versions(OLD_VERSION_RETENTION)]
+        archived = [
+            _archive_objects("GLACIER", expire_after=RETENTION),
+            _expire_old_versions(OLD_VERSION_RETENTION),
+        ]
+        rebuildable = [_expire_old_versions(OLD_VERSION_RETENTION)]
         retain = environment.retains_data
 
         self.access_logs = Bucket(
@@ -104,7 +111,7 @@ class Storage(Construct):
                 access_log_bucket=self.access_logs,
             )
 
-        uploads = [_browser_uploads(environment.cors_origins)]
+        uploads = [_cors_rule(environment.cors_origins)]
         self.avatars = create_bucket("profile", "avatars", served, uploads)
         self.attachments = create_bucket("chat", "attachments", served, uploads)
         self.backups = create_bucket("platform", "backups", archived)
@@ -112,7 +119,7 @@ class Storage(Construct):
         self.artifacts = create_bucket("platform", "artifacts", rebuildable)
 
 
-def _browser_uploads(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:
+def _cors_rule(origins: Sequence[str]) -> S3BucketCorsConfigurationCorsRule:
     """Returns the CORS rule with which the site uploads files and reads S3's responses."""
     return S3BucketCorsConfigurationCorsRule(
         allowed_origins=list(origins),
@@ -135,7 +142,9 @@ def _expire_uploads() -> S3BucketLifecycleConfigurationRule:
     )
 
 
-def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecycleConfigurationRule:
+def _archive_objects(
+    archive_class: str, expire_after: int | None = None
+) -> S3BucketLifecycleConfigurationRule:
     """Returns the rule that moves objects to cheaper storage classes.
 
     Args:
@@ -159,7 +168,7 @@ def _age(archive_class: str, expire_after: int | None = None) -> S3BucketLifecyc
     )
 
 
-def _old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
+def _expire_old_versions(keep: int, *, archive: bool = False) -> S3BucketLifecycleConfigurationRule:
     """Returns the rule that deletes old versions after `keep` days, and orphaned delete markers.
 
     Args:

@@ -13,16 +13,16 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "'application/problem+json'",
     "Cache-Control": "'no-store'",
     "X-Content-Type-Options": "'nosniff'",
-    # API Gateway cannot check the origin against a list. `*` lets every site read the error, but
-    # browsers then send no credentials.
+    # API Gateway cannot check the origin against a list. With `*`, every site can read the error,
+    # but only of requests without credentials such as cookies.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
 }
 """Headers of every error response. API Gateway requires single quotes around literals.
 
-X-Correlation-Id is missing: a gateway response can only copy the caller's header unchecked, and
-cannot map a context variable to a header (developer guide, `gatewayresponse.header`). The body
-contains an id instead.
+X-Correlation-Id is not among them. A gateway response could only copy the caller's unchecked
+header, because it cannot set a header from a context variable (developer guide,
+`gatewayresponse.header`). The body contains the request id instead.
 """
 
 
@@ -39,13 +39,14 @@ class GatewayError:
 
     @property
     def body(self) -> str:
-        """The problem document."""
+        """The problem document as JSON, without a correlation id."""
         return json.dumps(self._document())
 
     @property
     def template(self) -> str:
-        """The problem document as a template of API Gateway, which inserts the request id of the
-        access log.
+        """The problem document as an API Gateway template.
+
+        API Gateway inserts the request id, which is also in the access log.
         """
         return json.dumps({**self._document(), "correlationId": "$context.requestId"})
 
@@ -71,7 +72,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "ACCESS_DENIED": _FORBIDDEN,
     "WAF_FILTERED": _FORBIDDEN,
-    # API Gateway's own status for a path or method without a route is 403.
+    # Without this entry, API Gateway returns 403 for a path or method without a route.
     "MISSING_AUTHENTICATION_TOKEN": NOT_FOUND,
     "RESOURCE_NOT_FOUND": NOT_FOUND,
     "REQUEST_TOO_LARGE": GatewayError(
@@ -96,8 +97,8 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "INTEGRATION_FAILURE": _TIMEOUT,
     "INTEGRATION_TIMEOUT": _TIMEOUT,
-    # The two DEFAULT types apply to all response types that have no entry. The status must match
-    # the body.
+    # The two DEFAULT types apply to all response types without an entry here. They need a fixed
+    # status, because the body contains it.
     "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
     "DEFAULT_5XX": GatewayError(
         500,

@@ -16,8 +16,8 @@ from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
 BURST_SECONDS = 2
-"""The size of a burst is the request rate times this number of seconds. Clients cause bursts, for
-example when many of them reconnect."""
+"""Seconds. The bucket holds the requests of this time at the full rate, which allows bursts, for
+example when many clients reconnect."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,14 @@ def log_stage(
     execution_log: str,
     service: str,
 ) -> StageLogging:
-    """Creates the log groups of a stage if the environment has the capability api_gateway_account.
+    """Creates the log groups of a stage and returns the stage's logging settings.
 
-    The access log has one line of JSON per request.
+    The access log has one line of JSON per request. If the environment lacks the capability
+    `api_gateway_account`, there are no log groups, and the settings turn logging off.
 
     Args:
         scope: The construct of the API.
-        environment: The environment, which sets the retention of logs.
+        environment: The environment, which sets the retention period of the logs.
         api: `api` for the REST API, or `websocket`.
         fields: The `$context` variable for each key of an access log line.
         execution_log: The name that API Gateway requires for the execution log. The stage depends
@@ -91,7 +92,8 @@ def allow_invocation(
     """Lets API Gateway invoke a function's live version.
 
     Args:
-        source_arn: The ARN of the stage, method and path that invokes it, or of the authorizer.
+        source_arn: The ARN of the stage, method and path, or of the authorizer, that may invoke
+            the function.
     """
     permission = LambdaPermission(
         scope,

@@ -49,13 +49,13 @@ BEARER_PATTERN = "^[Bb][Ee][Aa][Rr][Ee][Rr] +[0-9A-Za-z_-]+[.][0-9A-Za-z_-]+[.][
 COMPRESSED_FROM = 1024
 """Minimum bytes of a response to compress. Smaller responses fit in one packet anyway."""
 
-# The log must not contain the caller. Together with the path, the caller would reveal an anonymous
-# author.
+# The log must not contain the caller's user id. Together with the path, the id would reveal an
+# anonymous author.
 ACCESS_LOG_FIELDS = {
     "requestId": "requestId",
     "extendedRequestId": "extendedRequestId",
-    # API Gateway cannot log a request header. The access log contains the trace id instead, with
-    # which the function's log lines and their correlation id can be found.
+    # API Gateway cannot log a request header such as X-Correlation-Id. The function's log lines
+    # contain both the trace id and the correlation id.
     "traceId": "xrayTraceId",
     "time": "requestTime",
     "timeEpoch": "requestTimeEpoch",
@@ -180,7 +180,7 @@ class RestApi(Construct):
         """
         base = self._resource(scope, "path", self._version.id, path)
         below = self._resource(scope, "path-below", base.id, "{proxy+}")
-        for resource, segments, below_it in (
+        for resource, segments, id_suffix in (
             (base, path, ""),
             (below, f"{path}/{{proxy+}}", "-below"),
         ):
@@ -189,13 +189,13 @@ class RestApi(Construct):
             for method, authorized in methods.items():
                 self._add_method(
                     scope,
-                    f"{method.lower()}{below_it}",
+                    f"{method.lower()}{id_suffix}",
                     resource,
                     route=(method, route),
                     function=function,
                     authorized=authorized,
                 )
-            self._allow_route(scope, f"permission{below_it}", route, function)
+            self._allow_route(scope, f"permission{id_suffix}", route, function)
 
     def add_health(self, scope: Construct, function: LambdaFunction) -> None:
         """Routes /health to a function. The function returns 405 except for GET and OPTIONS."""
@@ -226,7 +226,7 @@ class RestApi(Construct):
             raise ValueError(
                 f"{' '.join(route)} is not public: call use_authorizer before adding the route"
             )
-        declared = ApiGatewayMethod(
+        method = ApiGatewayMethod(
             scope,
             f"{id_}-method",
             rest_api_id=self.api_id,
@@ -240,13 +240,13 @@ class RestApi(Construct):
             f"{id_}-integration",
             rest_api_id=self.api_id,
             resource_id=resource.id,
-            http_method=declared.http_method,
+            http_method=method.http_method,
             type="AWS_PROXY",
             integration_http_method="POST",
             uri=function.alias.invoke_arn,
         )
         self._routes.append((*route, function.name, authorized))
-        self._deployed += [declared, integration]
+        self._deployed += [method, integration]
 
     def _allow_route(
         self, scope: Construct, id_: str, route: str, function: LambdaFunction
@@ -311,8 +311,8 @@ class RestApi(Construct):
     def _digest(self) -> str:
         """Returns a digest of the routes and settings. A changed digest causes a deployment.
 
-        The digest covers selected values, because reading all values of CDKTF's resources would
-        change the resources.
+        The digest covers only selected values, because reading all values of a CDKTF resource has
+        side effects on the resource.
         """
         configuration = {
             "routes": sorted(self._routes),

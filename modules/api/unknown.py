@@ -17,8 +17,8 @@ from modules.api.errors import HEADERS, NOT_FOUND
 class UnknownAddresses(Construct):
     """Returns 404 at the path / and at every unmatched path, without a function.
 
-    Without these methods, API Gateway would treat the Authorization header of such a request as an
-    AWS signature. A Bearer token would cause a signature error, which gateway responses cannot
+    Without methods for these paths, API Gateway would treat the Authorization header as an AWS
+    signature. A Bearer token would cause a signature error, which gateway responses cannot
     distinguish from other bad requests.
 
     Args:

@@ -99,7 +99,7 @@ class WebSocketApi(Construct):
             description="Live frames of the chat service",
             protocol_type="WEBSOCKET",
             route_selection_expression="$request.body.action",
-            # Functions then post to @connections over IPv6. The custom domain stays IPv4.
+            # Lets functions call @connections over IPv6. The custom domain remains IPv4-only.
             ip_address_type="dualstack" if environment.network.ipv6_egress else None,
             tags=service_tag("chat"),
         )
@@ -110,8 +110,8 @@ class WebSocketApi(Construct):
             names.arn("execute-api", f"{stage}/{method}/@connections/*")
             for method in ("POST", "DELETE")
         ]
-        # The management endpoint cannot be the custom domain, whose mapping depends on the function
-        # that needs the endpoint.
+        # The management endpoint cannot use the custom domain. The function needs the endpoint, and
+        # the domain's mapping needs the function, so Terraform would find a cycle.
         self.management_endpoint = (
             f"{environment.endpoints.aws}/_aws/execute-api/{stage}"
             if environment.endpoints.aws

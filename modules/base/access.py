@@ -78,7 +78,7 @@ class Prefix:
 
 
 def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
-    """Allows operations on a bucket's objects. The variable contains the bucket's name."""
+    """Allows operations on a bucket's objects. `variable` receives the bucket's name."""
     statements = []
     for item in prefixes:
         actions = [f"s3:{operation}" for operation in item.operations]
@@ -97,7 +97,7 @@ def bucket_access(variable: str, bucket: Bucket, *prefixes: Prefix) -> Access:
 
 
 def queue_sending(variable: str, queue: Queue, *, sid: str | None = None) -> Access:
-    """Allows sending to a queue. The variable contains the queue's URL.
+    """Allows sending to a queue. `variable` receives the queue's URL.
 
     The default Sid is the queue's name, for example `RetryEvents` for the queue `retry-events`.
     """
@@ -152,10 +152,7 @@ def cache_access(names: Names, cache: CacheConnection) -> Access:
 
 
 def authority_variables(environment: Environment, variable: str) -> dict[str, str]:
-    """Returns the variable with the path of the certificates that an emulator's TLS requires.
-
-    Returns {} on AWS.
-    """
+    """Returns the variable with the path of the emulator's CA certificates, or {} on AWS."""
     authority = environment.endpoints.authority
     return {variable: authority} if authority else {}
 

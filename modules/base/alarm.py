@@ -41,7 +41,7 @@ class Alarm(CloudwatchMetricAlarm):
         tags: Tags in addition to the provider's default tags.
 
     Raises:
-        ValueError: One alarm cannot sum this number of metrics.
+        ValueError: The alarm has more than ten metrics.
     """
 
     def __init__(

@@ -26,7 +26,9 @@ STREAM_RETRIES = 5
 
 
 def queue_source(id_: str, queue: Queue, *, batch_size: int = 10) -> Access:
-    """Invokes the function with a queue's messages. The function reports the failed messages.
+    """Makes Lambda invoke the function with a queue's messages.
+
+    Only messages that the function reports as failed return to the queue.
 
     Args:
         id_: The construct id of the event source.
@@ -55,7 +57,9 @@ def stream_source(
     failures: Queue,
     batch_size: int = 50,
 ) -> Access:
-    """Invokes the function with a table's changes. Lambda halves a failing batch and retries it.
+    """Makes Lambda invoke the function with a table's changes.
+
+    Lambda halves a failing batch and retries both halves.
 
     Args:
         id_: The construct id of the event source.

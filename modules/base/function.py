@@ -77,7 +77,7 @@ class FunctionPlatform:
 
 
 class LambdaFunction(Construct):
-    """One Lambda function.
+    """A Lambda function with its role, log group, alarms and alias `live`.
 
     Args:
         platform: The settings and resources that all functions share.
@@ -114,7 +114,7 @@ class LambdaFunction(Construct):
         self.invoke_permissions: list[LambdaPermission] = []
         tags = service_tag(function)
 
-        statements = merge_statements([item for use in access for item in use.statements])
+        statements = merge_statements([item for grant in access for item in grant.statements])
         self.sids = {statement.sid for statement in statements}
 
         self.log_group = LogGroup(
@@ -170,7 +170,7 @@ class LambdaFunction(Construct):
                 variables={
                     **self._common_variables(environment),
                     **(network.variables if network else {}),
-                    **{name: value for use in access for name, value in use.variables.items()},
+                    **{name: value for grant in access for name, value in grant.variables.items()},
                     **(variables or {}),
                 }
             ),
@@ -213,9 +213,9 @@ class LambdaFunction(Construct):
                 qualifier=self.alias.name,
                 provisioned_concurrent_executions=settings.provisioned_concurrency,
             )
-        for use in access:
-            if use.connect:
-                use.connect(scope, self.alias.arn, self.service)
+        for grant in access:
+            if grant.connect:
+                grant.connect(scope, self.alias.arn, self.service)
         self._alarms(platform, settings.timeout)
 
     def _common_variables(self, environment: Environment) -> dict[str, str]:

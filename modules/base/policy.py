@@ -73,8 +73,8 @@ def _merge(first: Statement, second: Statement) -> Statement:
         replace(first, resources=second.resources),
     ):
         raise ValueError(
-            f"two statements {first.sid} differ in both actions and resources, or in other fields:"
-            " give one of them another Sid"
+            f"The statements with the Sid {first.sid} differ in both actions and resources, or in"
+            " other fields: give one of them another Sid"
         )
     return replace(
         first,

@@ -27,9 +27,10 @@ class DeadLetterQueue(Construct):
             `events`.
         kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
-        cause: The description of the messages in the alarm, for example `events that failed`.
+        cause: How the alarm describes the messages, for example `events that failed`.
         senders: Statements that allow others to send. The constructor sets their resource.
-        source_arn: The only queue that may use this dead-letter queue, or None if no queue does.
+        source_arn: The ARN of the only queue that may use this dead-letter queue. None if only
+            other services use it.
         fifo: Whether the source is a FIFO queue.
 
     Attributes:
@@ -109,11 +110,11 @@ class Queue(Construct):
             times that timeout, so that a throttled consumer does not use up max_receives.
         max_receives: Failed attempts before a message moves to the dead-letter queue.
         delay: Seconds before a new message becomes visible.
-        oldest: The age in seconds of the oldest message at which an alarm fires. 1,800 is twice
-            the time until a message moves to the dead-letter queue with the other defaults.
+        oldest: Seconds. An alarm fires if a message is older. With the defaults, a failing message
+            moves to the dead-letter queue after 900 s. The default is twice that time.
         fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
-        high_throughput: Whether the limits of requests per second of a FIFO queue apply to each
-            message group instead of the queue.
+        high_throughput: Whether SQS limits the requests per second of each message group of a FIFO
+            queue, instead of the whole queue.
 
     Attributes:
         name, arn, url: The name, ARN and URL of the queue.

@@ -20,7 +20,7 @@ from modules.base.policy import Statement, key_statement
 MAX_WAIT = 21_600
 """Seconds that a run may wait to start.
 
-Lambda's default. It is set explicitly, because plans would otherwise show a difference.
+This is Lambda's default. Without the explicit value, plans would show a difference.
 """
 
 ALERT_SID = "Alert"

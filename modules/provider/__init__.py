@@ -53,8 +53,9 @@ class ImplementationError(ImportError):
 
 
 class _Unavailable(MetaPathFinder):
-    """Makes every import of a CDK fail with the given error, so that no CDK is loaded that was not
-    selected.
+    """Makes every import of CDKTF raise the given error.
+
+    Otherwise, CDKTF could be loaded although PLATFORM_CDK selects another CDK.
     """
 
     def __init__(self, error: ImplementationError) -> None:
@@ -89,12 +90,12 @@ def selected_implementation() -> Implementation:
 def load_lazily() -> bool:
     """Enables lazy loading. Call it before anything imports cdktf or the bindings.
 
-    Returns:
-        False if the bindings are already loaded or (with a warning) have an unexpected structure.
-        The normal import is then used.
+    Uses the normal import if the bindings are already loaded or (with a warning) have an unexpected
+    structure. If PLATFORM_CDK selects packages that are not installed, later imports of CDKTF raise
+    an ImplementationError.
 
-        If PLATFORM_CDK selects packages that are not installed, later imports of CDKTF raise an
-        ImplementationError.
+    Returns:
+        Whether the bindings load lazily.
     """
     if PACKAGE in sys.modules:
         return getattr(sys.modules[PACKAGE], "__lazy__", False)

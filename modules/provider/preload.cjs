@@ -1,10 +1,10 @@
 // Loaded by `node --require` before jsii's runtime. Changes how three files are loaded:
 // - jsii's runtime file relays messages to a second Node; runtime.cjs runs the kernel directly.
-// - The provider's barrel file has one require per resource (two thousand); they become getters.
+// - The provider's index file has one require per resource (two thousand). Each becomes a getter.
 // - cdktf records a stack trace for each reference. It would show only jsii's frames and no Python
 //   code, so an empty trace is recorded instead.
 "use strict";
-// Most code runs only a few times. V8 then runs it faster if it compiles it at once (Sparkplug).
+// Most code runs only a few times. Such code is faster if V8 compiles it at once (Sparkplug).
 require("node:v8").setFlagsFromString("--always-sparkplug");
 const Module = require("node:module");
 const runtime = require("./runtime.cjs");

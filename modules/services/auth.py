@@ -42,13 +42,13 @@ class Auth(Service):
             ],
             resources=[user_pool_arn],
         )
-        remembered = platform.environment.auth.account_seconds
+        account_seconds = platform.environment.auth.account_seconds
         super().__init__(
             scope,
             id_,
             platform=platform,
             service="auth",
-            variables={"ACCOUNT_SECONDS": str(remembered)} if remembered else None,
+            variables={"ACCOUNT_SECONDS": str(account_seconds)} if account_seconds else None,
             path="auth",
             description="Registration, sessions and tokens",
             public=True,

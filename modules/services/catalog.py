@@ -20,9 +20,11 @@ DATABASE_ROLE = "catalog"
 """The PostgreSQL role of the function, created by migrations."""
 
 SWEEP_SCHEDULE = "rate(1 minute)"
-"""The interval for publishing the events in the outbox. EventBridge allows no shorter interval."""
+"""The interval for publishing events that no request has published. EventBridge allows no shorter
+interval.
+"""
 PAUSING_SWEEP_SCHEDULE = "rate(12 hours)"
-"""The interval if the database pauses. Each run resumes the database for about 6 minutes.
+"""The interval if the database can pause. Each run resumes the database for about 6 minutes.
 
 Resuming takes about 15 s, but more than 30 s after a pause of more than 24 hours (Aurora user
 guide, "Scaling to Zero ACUs").
@@ -37,8 +39,8 @@ class Catalog(Service):
         database: The database with the listings.
         attachments: The bucket of users' uploads.
         cdn_domain: The domain that serves images, in the form host[:port].
-        network: The function's subnets and security group. From there it reaches the database.
-        kms_key_arn: The KMS key of the alerts topic. Failed scheduled runs are reported there.
+        network: The subnets and security group from which the function reaches the database.
+        kms_key_arn: The KMS key of the alerts topic, to which failed scheduled runs are reported.
     """
 
     def __init__(

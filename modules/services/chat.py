@@ -35,7 +35,7 @@ class Chat(Service):
         attachments: The bucket of users' uploads.
         cache: The cache of connections, presence and typing.
         delivery: The construct that delivers frames (WebSocket messages) to large rooms.
-        network: The function's subnets and security group. From there it reaches the cache.
+        network: The subnets and security group from which the function reaches the cache.
     """
 
     def __init__(

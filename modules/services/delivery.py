@@ -35,9 +35,9 @@ The attempts are a minute apart, so no message is lost if the cache is down for 
 VISIBILITY_TIMEOUTS = 2
 """The visibility timeout of a received message, as a multiple of the function's timeout.
 
-AWS recommends six, so that a message survives a throttled consumer. But if the function is killed,
-its messages block their rooms in the FIFO queue until the timeout, which must be short for chat.
-With two, no chat message is lost, because messages without a recorded delivery are delivered
+AWS recommends six, so that a message survives a throttled consumer. But if Lambda stops the
+function, its messages block their rooms in the FIFO queue until this timeout, so chat needs a short
+one. With two, no chat message is lost, because messages without a recorded delivery are delivered
 through the retry queue (see docs/decisions/0042-fan-out.md).
 """
 
@@ -65,7 +65,7 @@ class Delivery(Construct):
         tables: The DynamoDB tables, by name without environment. `chat-messages` has a stream.
         attachments: The bucket from which the files of deleted rooms are deleted.
         cache: The cache of the connections.
-        network: The function's subnets and security group. From there it reaches the cache.
+        network: The subnets and security group from which the function reaches the cache.
         kms_key_arn: The KMS key that encrypts the queues.
 
     Attributes:
@@ -155,8 +155,8 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # The function queues messages that it checks later. Lambda queues reports of
-                # discarded batches.
+                # The function sends messages whose delivery it checks later. Lambda sends reports
+                # of discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",
@@ -168,8 +168,8 @@ class Delivery(Construct):
                     },
                     failures=self.retries,
                 ),
-                # Lambda would put all parts of a frame into one batch, and the function would send
-                # them one after the other.
+                # With larger batches, Lambda would pass all parts of a frame to one invocation,
+                # which would send them one after the other.
                 queue_source("frames-source", self.deliveries, batch_size=1 if has_parts else 10),
                 queue_source("retries-source", self.retries),
                 cache_access(names, cache),

@@ -21,7 +21,7 @@ class Health(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        network: The function's subnets and security group. From there it reaches the database and
+        network: The subnets and security group from which the function reaches the database and
             the cache.
         tables: The tables to check. The function can describe them, but not read items.
         database: The database to check. None if checks must not resume a paused database.

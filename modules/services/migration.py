@@ -20,7 +20,7 @@ class Migration(Construct):
 
     Args:
         platform: The settings and resources that all functions share.
-        network: The function's subnets and security group. From there it reaches the database.
+        network: The subnets and security group from which the function reaches the database.
         database: The database to migrate. The function connects as the master user.
         state_table: The table for the record of migrations.
         kms_key_arn: The KMS key of the alerts topic, to which failed scheduled runs are reported.
@@ -66,7 +66,7 @@ class Migration(Construct):
                         )
                     ],
                 ),
-                # This table has a copy of the record of migrations, for operators. The function
+                # The table contains a copy of the migration record for operators. The function
                 # itself reads the record in the database.
                 table_access(state_table, "PutItem", variable="MIGRATION_STATE_TABLE"),
                 failure_alerts(platform, kms_key_arn),

@@ -19,8 +19,8 @@ POST_IMAGES_PREFIX = f"{IMAGES_PREFIX}post/"
 class Post(Service):
     """The service at /v1/posts.
 
-    The function also completes deletions: it receives the event of a deleted post from a queue,
-    repeatedly until all data of the post is deleted.
+    The function also completes deletions. A queue invokes it with the event of a deleted post until
+    all data of the post is deleted.
 
     Args:
         platform: The settings and resources that all services share.

@@ -17,8 +17,8 @@ class Profile(Service):
     Args:
         platform: The settings and resources that all services share.
         avatars: The bucket of users' pictures.
-        attachments: The bucket of all uploads except avatars. The function gets its name, but no
-            permissions for it.
+        attachments: The bucket of all uploads except avatars. The function receives the bucket's
+            name, but no permissions.
         cdn_domain: The domain that serves avatars, in the form host[:port].
     """
 

@@ -22,7 +22,7 @@ SWEEP_SCHEDULE = "rate(1 hour)"
 after a day.
 """
 RETRY_DELAY = 15
-"""Seconds before a retry. Scans skip events younger than this: the stream delivers them."""
+"""Seconds before a retry. Scans skip younger events, because the stream still delivers them."""
 ITERATOR_AGE_MS = 60_000
 """Milliseconds. An alarm fires if stream records are older. Publishing takes about 1,000 ms."""
 
@@ -33,7 +33,7 @@ class Relay(Construct):
     The stream of the outbox table delivers new events immediately. The function sends an event
     that it cannot publish to the retry queue. After several attempts, the event moves to the
     dead-letter queue. The retry queue also receives a message every hour, and one for each stream
-    batch that Lambda discarded. On such a message, the function scans the table.
+    batch that Lambda discarded. Both messages make the function scan the table.
 
     Args:
         platform: The settings and resources that all services share.
@@ -94,8 +94,8 @@ class Relay(Construct):
                 # Scanning is cheap, because the table holds only unpublished events.
                 table_access(outbox, "BatchGetItem", "BatchWriteItem", "Scan"),
                 Access({"EVENT_BUS_NAME": platform.bus_name}, [publish]),
-                # The function sends events to publish later. Lambda sends records of the stream
-                # batches that it discarded.
+                # The function sends events that it could not publish. Lambda sends reports of
+                # discarded stream batches.
                 queue_sending("RETRY_QUEUE_URL", retries),
                 stream_source(
                     "stream",

@@ -43,9 +43,9 @@ class Service(Construct):
         path: The path below /v1.
         description: The service's purpose.
         variables: Environment variables in addition to those in `access`.
-        access: Permissions on the resources that the code uses, and event sources that invoke it.
+        access: The access to resources that the function uses or that invoke the function.
         public: Whether the routes have no authorizer. The service then checks tokens itself.
-        lists: Whether any route returns pages. Their cursors need a signing key.
+        lists: Whether any route is paginated. The cursors require a signing key.
         repeatable: Whether any route accepts the header Idempotency-Key.
         publishes: Whether the service publishes events, with the source `multitask.{service}`.
         outbox: Whether the service stores each event in the outbox, in the same transaction as the
@@ -110,7 +110,7 @@ class Service(Construct):
 
 def _outbox_access(service: str, outbox: Table) -> Access:
     store = table_access(outbox, "PutItem")
-    # Event ids begin with the service's name, so that no service can impersonate another.
+    # Event ids begin with the service's name. The condition prevents impersonating another service.
     own_events = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
     return replace(
         store, statements=[replace(item, conditions=own_events) for item in store.statements]

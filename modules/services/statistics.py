@@ -38,8 +38,8 @@ class Statistics(Construct):
     ) -> None:
         super().__init__(scope, id_)
         environment = platform.environment
-        # An event can arrive again as long as an operator can replay the archive, or while the
-        # event waits in the queue and in the dead-letter queue.
+        # An operator can replay an event as long as the archive keeps it. The replayed event can
+        # then wait in the queue and in the dead-letter queue.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,

@@ -53,6 +53,10 @@ actions start at the same time and take longer than most others.
 """
 TOO_SLOW = re.compile(r"timeout while waiting for|context deadline exceeded", re.IGNORECASE)
 """Matches the provider's error for a resource that was not ready within the time limit."""
+STALE_STATE = "cannot import state with"
+"""Start of Terraform's error if a pushed state is older than the stored one, or belongs to another
+state (its serial or lineage differs).
+"""
 ABSENT = re.compile(r'attempting to import an existing object to\s+"([^"]+)"')
 """Matches Terraform's error for an import of a resource that does not exist."""
 
@@ -347,12 +351,19 @@ class Terraform:
         if not errored_state.exists():
             return
         result = self._run("state", "push", errored_state.name)
+        if result.returncode and STALE_STATE not in result.stderr:
+            raise TerraformError(
+                f"An earlier apply could not store its state. {errored_state} has the state, which"
+                " still cannot be stored. Correct the error, then run the command again:\n"
+                f"{result.stderr.strip() or result.stdout.strip()}"
+            )
         if result.returncode:
             kept = errored_state.rename(
                 errored_state.with_name(f"errored-{int(time.time())}.tfstate")
             )
             report(
-                "An earlier apply could not store its state, and the stored state is now newer."
+                "An earlier apply could not store its state. The stored state is now newer, or is"
+                " another state."
                 f" The earlier apply's state is kept in {kept}"
             )
         else:

@@ -69,9 +69,9 @@ def platform(
     leaves it running, and skips tests that kill or restart parts of it. For example,
     `PLATFORM_ROOT=.local pytest tests/e2e -k sessions` takes seconds.
     """
-    given = os.environ.get("PLATFORM_ROOT")
-    if given:
-        yield Platform.load(Path(given).resolve(), is_own=False)
+    running_root = os.environ.get("PLATFORM_ROOT")
+    if running_root:
+        yield Platform.load(Path(running_root).resolve(), is_own=False)
         return
     host = pytestconfig.stash[HOST]
     host.wait_until_deployed()

@@ -94,7 +94,7 @@ def test_a_change_of_shared_code_changes_every_digest(tree: Path) -> None:
     [
         ("msgspec>=1", "msgspec>=1 does not pin one version"),
         ("msgspec==2.0", "differs from Pipfile.lock, which has 1.0"),
-        ("leftpad==1.0", "differs from Pipfile.lock, which has nothing"),
+        ("leftpad==1.0", "differs from Pipfile.lock, which has no such package"),
     ],
 )
 def test_a_pin_that_is_not_in_the_lock_file_is_rejected(

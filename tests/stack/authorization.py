@@ -21,9 +21,9 @@ from modules.base.policy import Statement
 from ops.permissions.globs import are_disjoint, arn_covers, parsed
 
 OPTIONAL = ("IfExists", "Null")
-"""Suffixes of condition operators. Their conditions are met if the request lacks the key."""
+"""Suffixes of the condition operators that also match requests without the condition key."""
 ANY_REQUEST = ("aws:Source", "aws:Principal", "aws:SecureTransport")
-"""Prefixes of condition keys in requests for any action."""
+"""Prefixes of the condition keys that requests for all actions contain."""
 
 
 @dataclass(frozen=True)
@@ -41,20 +41,20 @@ class Resource:
 def resources(action: str) -> tuple[Resource, ...]:
     """Returns the types of resource that IAM checks for an action.
 
-    For an action that the reference does not list, this is one type that includes all resources.
+    For an action that the reference does not list, returns one type that includes all resources.
     """
     checked = _resource_types(action)
     if checked is None:
         return (Resource("arn:*:*:*:*:*", True, frozenset()),)
     common = _keys(checked.get("", {}))
-    found = []
+    resource_types = []
     for type_, entry in checked.items():
         if type_:
             listed = _reference(action)["resources"][type_]
             arn = re.sub(r"\$\{\w+\}", "*", listed["arn"])
             keys = common | _keys(entry) | _keys(listed)
-            found.append(Resource(arn, bool(entry["required"]), frozenset(keys)))
-    return tuple(found) or (Resource("*", True, frozenset(common)),)
+            resource_types.append(Resource(arn, bool(entry["required"]), frozenset(keys)))
+    return tuple(resource_types) or (Resource("*", True, frozenset(common)),)
 
 
 def dependent_actions(action: str) -> frozenset[str]:
@@ -83,8 +83,8 @@ def allows(statements: Sequence[Statement], action: str, arns: Collection[str]) 
     """Returns True if the statements allow an action on all ARNs of a type of resource.
 
     Args:
-        arns: The ARNs that the caller manages. For types of resource without a managed ARN, it is
-            enough that the statements allow the action on some resource.
+        arns: The ARNs that the caller manages. If none of them has the type, the statements must
+            allow the action on at least one resource of the type.
     """
     checked = resources(action)
     matching = {
@@ -106,7 +106,7 @@ def _allowed(
         for statement in statements
         if statement.effect == "Allow"
         and _has_action(statement, action)
-        and _met(statement, resource)
+        and _can_meet_conditions(statement, resource)
         for pattern in statement.resources
         if resource.arn != "*" or pattern == "*"
     ]
@@ -132,21 +132,23 @@ def _has_action(statement: Statement, action: str) -> bool:
     return any(fnmatchcase(action.lower(), pattern.lower()) for pattern in statement.actions)
 
 
-def _met(statement: Statement, resource: Resource) -> bool:
-    """Returns True if a request for the resource contains all keys of the conditions."""
+def _can_meet_conditions(statement: Statement, resource: Resource) -> bool:
+    """Returns True if a request for the resource can meet all conditions of the statement."""
     return all(
-        operator.endswith(OPTIONAL) or key.startswith(ANY_REQUEST) or _generic(key) in resource.keys
+        operator.endswith(OPTIONAL)
+        or key.startswith(ANY_REQUEST)
+        or _remove_tag_name(key) in resource.keys
         for operator, keys in statement.conditions.items()
         for key in keys
     )
 
 
 def _keys(entry: Mapping[str, Any]) -> set[str]:
-    return {_generic(key) for key in entry.get("condition_keys", ())}
+    return {_remove_tag_name(key) for key in entry.get("condition_keys", ())}
 
 
-def _generic(key: str) -> str:
-    """Returns a condition key without the tag's name, for example `aws:ResourceTag`."""
+def _remove_tag_name(key: str) -> str:
+    """Returns a condition key without the name of a tag, for example `aws:resourcetag`."""
     return key.partition("/")[0].lower()
 
 

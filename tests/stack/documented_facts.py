@@ -1,9 +1,9 @@
 """The documented facts of the infrastructure as one table, for comparison with the stacks.
 
-The facts are copied from the documentation, never from the program's output. "Corrected" marks a
-value that deviates from the documentation, and says why. `where` has the arguments that identify a
-resource. `facts` maps paths in the resource to expected values (`stacks.at` explains paths).
-`{env}` is replaced by the environment's name.
+The facts are copied from the documentation, never from the program's output. A comment with
+"Corrected" explains why a value deviates from the documentation. `where` contains the arguments
+that identify a resource. `facts` maps paths in the resource to expected values (`stacks.at`
+explains paths). `{env}` is replaced by the environment's name.
 """
 
 from __future__ import annotations
@@ -218,7 +218,7 @@ def function(name: str) -> list[Documented]:
         "RATE_LIMIT_ENABLED": PerEnv("false", "true", "true"),
     }
     facts = {
-        "runtime": "python3.13",  # not go1.x, as specified, because AWS has retired it
+        "runtime": "python3.13",  # corrected: AWS has retired go1.x, the documented runtime
         "architectures": ["arm64"],
         "memory_size": MEMORY.get(name, 512),
         "timeout": TIMEOUT.get(name, 30),

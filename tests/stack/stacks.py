@@ -33,8 +33,8 @@ def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
     """
     files = (PROJECT / "environments").rglob("*.yml")
     varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
-    kept = {name: value for name, value in os.environ.items() if name not in varying}
-    return {**kept, **more}
+    fixed = {name: value for name, value in os.environ.items() if name not in varying}
+    return {**fixed, **more}
 
 
 def synthesize(
@@ -42,8 +42,8 @@ def synthesize(
 ) -> Path:
     """Runs the program and returns the directory that contains one folder for each stack.
 
-    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set. Fails if the provider
-    could not be loaded lazily.
+    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set. Fails if the program
+    warns that it cannot load the provider's classes lazily.
     """
     command = [str(python), "main.py"]
     environment = fixed_variables(
@@ -107,8 +107,8 @@ def files(directory: Path) -> dict[str, bytes]:
 def at(block: Any, path: str) -> Any:
     """Returns the value at a path, for example `rule.id=age.expiration.days`, or None.
 
-    A dot enters a block, or the only block of a list. `id=age` selects the block of a list whose
-    `id` is `age`. `|json` after a key parses its value as JSON.
+    Each segment is a key of a block, or of the only block of a list. The segment `id=age` selects
+    the block of a list whose `id` is `age`. `|json` after a key parses the key's value as JSON.
     """
     for part in path.split("."):
         segment, _, form = part.partition("|")

@@ -1,4 +1,4 @@
-"""Tests that somebody has reviewed how `ops up` adopts each type of resource of the local stack."""
+"""Tests that `ops up` can adopt each resource type of the local stack, or adoption.yml lists it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from ops.terraform.lookups import LOOKUPS
 from tests.stack.stacks import Stack
 
 reviewed: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("adoption.yml").read_text())
-FOUND = {type_ for type_, template in IMPORT_IDS.items() if "{id}" not in template} | LOOKUPS.keys()
-"""Types whose import id follows from the configuration, or is found by a lookup."""
+TYPES_WITH_IMPORT_ID = {
+    type_ for type_, template in IMPORT_IDS.items() if "{id}" not in template
+} | LOOKUPS.keys()
+"""Types whose import id `ops up` computes from the configuration, or looks up."""
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +24,11 @@ def types(synthesized: Path) -> set[str]:
     return set(Stack("local", synthesized / "local").document["resource"])
 
 
-def test_the_adoption_of_each_type_is_reviewed(types: set[str]) -> None:
+def test_adoption_yml_lists_exactly_the_types_without_an_import_id(types: set[str]) -> None:
     listed = [*reviewed["logged"], *reviewed["replaceable"]]
     assert len(listed) == len(set(listed))
-    assert set(listed) == types - FOUND
+    assert set(listed) == types - TYPES_WITH_IMPORT_ID
 
 
-def test_import_ids_exist_only_for_types_of_the_stack(types: set[str]) -> None:
+def test_import_ids_and_lookups_exist_only_for_types_of_the_stack(types: set[str]) -> None:
     assert IMPORT_IDS.keys() | LOOKUPS.keys() <= types

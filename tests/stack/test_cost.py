@@ -58,8 +58,8 @@ def test_fixed_costs_equal_amounts_computed_by_hand(
 
 def test_the_advice_for_prod_names_each_setting_that_costs_money(synthesized: Path) -> None:
     resources, usage = stack_resources(read_synthesized(synthesized / "prod")), load_usage("100m")
-    found = advise(resources, make_bill(resources, usage), load_prices(), usage)
-    assert {item.setting for item in found} == {
+    advice = advise(resources, make_bill(resources, usage), load_prices(), usage)
+    assert {item.setting for item in advice} == {
         "X-Ray's sampling rule (not in the environment file)",
         "dynamodb.point_in_time_recovery",
         "elasticache.node_type",
@@ -74,7 +74,7 @@ def test_the_advice_for_prod_names_each_setting_that_costs_money(synthesized: Pa
         "rds.min_capacity",
         "the class of log groups (not in the environment file)",
     }
-    assert all(item.usd > 0 and item.buys for item in found)
+    assert all(item.usd > 0 and item.buys for item in advice)
 
 
 @pytest.mark.parametrize("environment", environment_names())

@@ -45,8 +45,9 @@ BODY_RULES = {
 """The rules of the core rule set that inspect bodies (WAF developer guide, baseline groups)."""
 
 VISIBILITY_TIMEOUTS = {"delivery": 2}
-"""Visibility timeouts of queues, as multiples of the function's timeout, where they are not the
-recommended six.
+"""The multiple of the function's timeout that is a queue's visibility timeout, by service.
+
+Services that are not listed use 6, which AWS recommends.
 """
 
 
@@ -56,7 +57,7 @@ def stack(request: pytest.FixtureRequest, synthesized: Path) -> Stack:
 
 
 def empty_blocks(value: Any, path: str = "") -> Iterator[str]:
-    """Yields the paths of nested blocks that contain nothing but empty values."""
+    """Yields the paths of nested blocks whose arguments are all empty."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key == "//" or key in OPTIONS:
@@ -78,7 +79,7 @@ def referenced(stack: Stack, type_: str, reference: str) -> Block | None:
 
 
 def test_mock_integrations_have_only_arguments_that_api_gateway_returns(stack: Stack) -> None:
-    """If AWS returned another integration_http_method, each plan would replace the integration."""
+    """API Gateway does not return other arguments, so each plan would replace the integration."""
     mocks = stack.find("aws_api_gateway_integration", {"type": "MOCK"})
     assert mocks
     for mock in mocks.values():
@@ -126,7 +127,9 @@ def test_web_acls_count_requests_that_match_body_rules_instead_of_blocking(stack
             assert counted >= BODY_RULES
 
 
-def test_visibility_timeouts_are_six_function_timeouts_with_listed_exceptions(stack: Stack) -> None:
+def test_visibility_timeouts_are_six_function_timeouts_except_for_listed_services(
+    stack: Stack,
+) -> None:
     functions = {
         function["tags"]["Service"]: function
         for function in stack.resources("aws_lambda_function").values()
@@ -176,7 +179,7 @@ def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
 
 
 def test_subnets_choose_availability_zones_by_id(stack: Stack) -> None:
-    """A zone's letter means a different zone in each account. use1-az3 does not support Lambda."""
+    """In each account, the letter of a zone refers to another zone. use1-az3 has no Lambda."""
     subnets = stack.resources("aws_subnet").values()
     assert {subnet["availability_zone_id"] for subnet in subnets}.isdisjoint({"use1-az3"})
     for resources in stack.document["resource"].values():

@@ -74,14 +74,14 @@ NAMES_WITHOUT_LIMIT = {
     # API Gateway documents no limit.
     "aws_api_gateway_authorizer",
     "aws_api_gateway_rest_api",
-    # Tested with the distributions.
+    # The test of the distributions checks these names.
     "aws_route53_record",
 }
 
 UNRESERVED_MINIMUM = 100
-"""Lambda requires this concurrency for functions without a reservation (Lambda quotas)."""
+"""Concurrency that Lambda keeps for functions without a reservation (Lambda quotas)."""
 ACCOUNT_CONCURRENCY = 1000
-"""The default account limit. `ops bootstrap` reports an account with less."""
+"""Lambda's default quota for an account. `ops bootstrap` reports accounts with a lower quota."""
 
 
 @pytest.fixture(scope="module", params=environment_names())
@@ -167,7 +167,7 @@ def test_resource_policies_are_not_too_long(stack: Stack) -> None:
 
 
 def test_a_functions_resource_policy_has_at_most_20_kb(stack: Stack) -> None:
-    """Lambda quotas. A permission takes less than 500 bytes in the policy."""
+    """Lambda quotas: 20 KB. Each permission adds less than 500 bytes to the policy."""
     for function, permissions in grouped(stack, "aws_lambda_permission", "function_name").items():
         assert len(permissions) * 500 <= 20_480, function
 

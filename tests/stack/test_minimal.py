@@ -79,7 +79,7 @@ def test_an_idle_month_costs_less_than_60_usd(minimal: Synthesized) -> None:
     bill = make_bill(stack_resources(minimal), load_usage("idle"))
     assert bill.unpriced == ()
     assert bill.usd < LIMIT
-    # The database runs for about 6 minutes after each of 61 scheduled runs.
+    # The sweep runs 61 times a month. Each run keeps the database awake for about 6 minutes.
     awake = sum(item.usd for item in bill.items if item.price == "aurora.capacity")
     assert awake == pytest.approx(61 * 360 / 3600 * 0.5 * 0.12, rel=0.01)
 
@@ -91,8 +91,9 @@ def test_a_busy_month_includes_a_database_that_never_pauses(minimal: Synthesized
 
 
 def safety(stack: Synthesized, name: str) -> Iterator[tuple[str, str, Any]]:
-    """Yields construct path, argument and value of each setting in SAFETY, without the
-    environment's name and account.
+    """Yields the construct path, argument and value of each setting in SAFETY.
+
+    Placeholders replace the environment's name and account, so that stacks can be compared.
     """
 
     def text(resource: Resource, argument: str) -> str:
@@ -175,10 +176,10 @@ def test_only_requests_resume_a_paused_database(minimal: Synthesized) -> None:
 
 @pytest.mark.nightly
 def test_checkov_reports_only_reviewed_findings(directory: Path, tmp_path: Path) -> None:
-    found = run_checkov(Stack("minimal", directory), tmp_path)
+    findings = run_checkov(Stack("minimal", directory), tmp_path)
     assert not [
         finding
-        for finding in sorted(found)
+        for finding in sorted(findings)
         if not any(
             skip.covers(environment, finding) for skip in SKIPS for environment in ("dev", "prod")
         )

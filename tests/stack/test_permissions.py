@@ -70,7 +70,7 @@ def arns(synthesized: Path) -> Mapping[str, set[str]]:
     The key is the Terraform type if the resource has no CloudFormation schema.
     """
     stack = Stack(ENVIRONMENT, synthesized / ENVIRONMENT)
-    found: dict[str, set[str]] = defaultdict(set)
+    arns: dict[str, set[str]] = defaultdict(set)
     for type_, entry in types.items():
         for block in stack.document["resource"].get(type_, {}).values():
             if "arn" not in entry:
@@ -78,8 +78,8 @@ def arns(synthesized: Path) -> Mapping[str, set[str]]:
             complete = all(field in {"region", "account", *block} for field in fields(entry["arn"]))
             arn = fill_template(stack, entry["arn" if complete else "arn_without"], block)
             for name in schemas(type_):
-                found[name].add(arn)
-    return found
+                arns[name].add(arn)
+    return arns
 
 
 def fields(template: str) -> list[str]:
@@ -111,7 +111,10 @@ def needed_actions(handlers: Collection[str]) -> Actions:
 def missing_actions(
     role: str, statements: Sequence[Statement], arns: Mapping[str, set[str]]
 ) -> Actions:
-    """Returns the needed actions that the statements do not allow on all ARNs of a schema."""
+    """Returns the actions that the role needs, but that its statements do not fully allow.
+
+    The statements must allow an action on all ARNs of its schema.
+    """
     return {
         (name, action)
         for name, action in needed_actions(roles()[role][0])
@@ -148,12 +151,12 @@ def test_every_type_of_resource_that_modules_use_is_in_types_yml() -> None:
     assert types.keys() == imported - {"aws_provider"} | {"aws_ssm_parameter"}
 
 
-def test_the_stacks_contain_exactly_the_types_that_modules_import(synthesized: Path) -> None:
+def test_prods_stack_contains_only_types_that_types_yml_lists(synthesized: Path) -> None:
     assert Stack(ENVIRONMENT, synthesized / ENVIRONMENT).document["resource"].keys() <= types.keys()
 
 
 def test_the_extract_has_the_locked_version_and_all_schemas() -> None:
-    """`python -m tools.aws_schemas` regenerates handlers.json, the extract of the schemas."""
+    """If this test fails, run `python -m tools.aws_schemas`, which writes handlers.json."""
     assert extract["package"] == locked_package()
     assert extract["handlers"].keys() == wanted_schemas()
 
@@ -174,7 +177,10 @@ def test_every_reason_refers_to_a_missing_permission(arns: Mapping[str, set[str]
                 assert any(
                     (f"AWS::{name}", action) in missing[role]
                     for role in entry.get("roles", missing)
-                ), f"{name} {action}: granted, or no longer listed by AWS: delete the reason"
+                ), (
+                    f"delete {action} of {name} from permissions.yml: the roles allow it, or AWS"
+                    " no longer lists it"
+                )
 
 
 def remove(sid: str) -> Callable[[Statement], Statement | None]:
@@ -209,7 +215,7 @@ def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
             ),
             {"application-autoscaling:TagResource", "application-autoscaling:UntagResource"},
         ),
-        # The changed statement names another table.
+        # The changed statement allows the actions only on another table.
         (
             modify("Tables", resources=["arn:aws:dynamodb:us-east-1:123456789012:table/other"]),
             {"dynamodb:CreateTable", "dynamodb:DeleteTable", "dynamodb:UpdateTimeToLive"},

@@ -27,8 +27,11 @@ NO_SECRET = re.compile(
     r"\$\{.*\}|/multitask/\w+/[\w-]+|true|false|\d+|unset|minutes|ROTATE"
     r"|\$request\.header\.[\w-]+|arn:aws:\S+|[\w-]+_(PARAMETER|ARN)"
 )
-"""Values that are not secrets although their names match SECRET_NAME: references, parameter names,
-booleans, numbers or their units, defaults of the provider, and `unset`."""
+"""Values that are not secrets, although SECRET_NAME matches their names.
+
+They are references, names of parameters, booleans, numbers or their units, defaults of the
+provider, and `unset`.
+"""
 
 
 def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
@@ -45,7 +48,7 @@ def leaves(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 
 def likely_secrets(document: Any) -> dict[str, str]:
-    """Returns values by path, if the value or its name looks like a secret."""
+    """Returns the values that look like secrets, or have names of secrets, by path."""
     return {
         path: value
         for path, value in leaves(document)

@@ -89,8 +89,10 @@ def check_valid(directory: Path, root: Root) -> None:
     assert "Warning:" not in output
 
 
-def test_hcl_keeps_the_end_of_texts_with_several_lines(tmp_path: Path, root: Root) -> None:
-    """CDKTF writes both texts with one newline more than they have."""
+def test_formatted_hcl_adds_no_newline_to_texts_with_several_lines(
+    tmp_path: Path, root: Root
+) -> None:
+    """CDKTF appends a newline to a text with several lines. `format_hcl` must remove it."""
     texts = {"without": "first\nlast", "with": "first\nlast\n"}
     (tmp_path / "cdk.tf").write_text(
         "".join(

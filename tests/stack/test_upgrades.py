@@ -50,7 +50,7 @@ STATEFUL = frozenset(
     }
 )
 """The types that hold data."""
-SELECTED = (
+DATA_STORES = (
     ("aws_dynamodb_table", "database/"),
     ("aws_rds_cluster_instance", "database/"),
     ("aws_elasticache_replication_group", "database/"),
@@ -100,10 +100,7 @@ def upgrade_cache(document: Block) -> None:
 
 
 def upgrade_to_stack(document: Block) -> None:
-    """Leaves the stack unchanged.
-
-    The test stores an older version of the cache in the state instead.
-    """
+    """Leaves the stack unchanged, because the test stores an older cache version in the state."""
 
 
 def keep_longer(document: Block) -> None:
@@ -166,7 +163,7 @@ def stacks(tmp_path_factory: pytest.TempPathFactory, empty_cloud: Addresses) -> 
 @pytest.fixture(scope="module")
 def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
     """Applies the data stores, and returns the directory of their stack and state."""
-    directory = write(extract(stacks / APPLIED, SELECTED), stacks.parent / "applied")
+    directory = write(extract(stacks / APPLIED, DATA_STORES), stacks.parent / "applied")
     apply(directory, root, embedded_variables(empty_cloud))
     return directory
 
@@ -175,8 +172,8 @@ def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
 def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Plan:
     def plan_change(change: str | Callable[[Block], None]) -> Review:
         def upgrade(_: Block) -> Block:
-            upgraded = extract(stacks / str(change), SELECTED)
-            # Only the changed settings may differ, not the environments' names.
+            upgraded = extract(stacks / str(change), DATA_STORES)
+            # The stacks must differ only in the changed settings, not in the environment's name.
             document: Block = json.loads(json.dumps(upgraded).replace(str(change), APPLIED))
             return document
 
@@ -192,18 +189,19 @@ def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Pla
 
 def changes(reviewed: Review) -> dict[tuple[str, Action], set[str]]:
     """Returns the changed attributes by resource type and action."""
-    found: dict[tuple[str, Action], set[str]] = {}
+    attributes: dict[tuple[str, Action], set[str]] = {}
     for item in reviewed.changes:
         paths = {difference.path.partition("[")[0] for difference in item.change.differences}
-        found.setdefault((item.change.type, item.change.action), set()).update(paths)
-    return found
+        attributes.setdefault((item.change.type, item.change.action), set()).update(paths)
+    return attributes
 
 
 def check_data_is_kept(reviewed: Review, *, irreversible: Set[str] = frozenset()) -> None:
     """Checks that no data store is replaced or destroyed.
 
     Args:
-        irreversible: the types with irreversible changes that keep the data.
+        irreversible: the resource types that may have irreversible changes, because these keep the
+            data.
     """
     lost = [
         item.change.address
@@ -224,8 +222,8 @@ def test_a_major_upgrade_of_the_database_adds_a_parameter_group_first(plan: Plan
     reviewed = plan("planmajor")
     # An upgrade of PostgreSQL cannot be reversed, but keeps the data.
     check_data_is_kept(reviewed, irreversible={"aws_rds_cluster", "aws_rds_cluster_instance"})
-    found = changes(reviewed)
-    assert found["aws_rds_cluster", Action.UPDATE] >= {
+    changed_attributes = changes(reviewed)
+    assert changed_attributes["aws_rds_cluster", Action.UPDATE] >= {
         "engine_version",
         "allow_major_version_upgrade",
         "apply_immediately",
@@ -243,15 +241,15 @@ def test_a_major_upgrade_of_the_database_adds_a_parameter_group_first(plan: Plan
 def test_upgrades_of_nodes_retention_and_domains_keep_the_data(plan: Plan) -> None:
     reviewed = plan("planmixed")
     check_data_is_kept(reviewed)
-    found = changes(reviewed)
-    assert "engine_version" in found["aws_rds_cluster", Action.UPDATE]
-    assert found["aws_elasticache_replication_group", Action.UPDATE] >= {
+    changed_attributes = changes(reviewed)
+    assert "engine_version" in changed_attributes["aws_rds_cluster", Action.UPDATE]
+    assert changed_attributes["aws_elasticache_replication_group", Action.UPDATE] >= {
         "node_type",
         "num_cache_clusters",
     }
-    assert ("aws_rds_cluster_instance", Action.CREATE) in found
-    assert ("aws_rds_cluster_instance", Action.REPLACE) not in found
-    assert found["aws_cloudwatch_log_group", Action.UPDATE] == {"retention_in_days"}
+    assert ("aws_rds_cluster_instance", Action.CREATE) in changed_attributes
+    assert ("aws_rds_cluster_instance", Action.REPLACE) not in changed_attributes
+    assert changed_attributes["aws_cloudwatch_log_group", Action.UPDATE] == {"retention_in_days"}
 
 
 def test_removing_database_and_cache_nodes_keeps_the_data(plan: Plan) -> None:
@@ -348,7 +346,7 @@ def provisioned(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses)
     """Changes the applied tables to provisioned capacity. Later tests use the changed tables."""
     directory = applied.with_name("provisioned")
     shutil.copytree(applied, directory, symlinks=True)
-    document = extract(stacks / "planunits", (*SELECTED, *AUTOSCALING))
+    document = extract(stacks / "planunits", (*DATA_STORES, *AUTOSCALING))
     write(json.loads(json.dumps(document).replace("planunits", APPLIED)), directory)
     apply(directory, root, embedded_variables(empty_cloud))
     return directory
@@ -371,11 +369,11 @@ def test_tables_change_back_to_on_demand_billing_in_place(
     provisioned: Path, stacks: Path, root: Root, empty_cloud: Addresses
 ) -> None:
     def bill_on_demand(_: Block) -> Block:
-        return extract(stacks / APPLIED, SELECTED)
+        return extract(stacks / APPLIED, DATA_STORES)
 
     _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
     reviewed = review(read_plan(shown), APPLIED)
     check_data_is_kept(reviewed)
-    found = changes(reviewed)
-    assert "billing_mode" in found["aws_dynamodb_table", Action.UPDATE]
-    assert {(type_, Action.DESTROY) for type_, _ in AUTOSCALING} <= found.keys()
+    changed_attributes = changes(reviewed)
+    assert "billing_mode" in changed_attributes["aws_dynamodb_table", Action.UPDATE]
+    assert {(type_, Action.DESTROY) for type_, _ in AUTOSCALING} <= changed_attributes.keys()

@@ -19,13 +19,11 @@ PAGE = PROJECT / "docs" / "operations" / "what-survives.md"
 DISPOSABLE = {"auth-rate-limits", "chat-tickets", "platform-idempotency"}
 """Tables whose items are only valid for a short time."""
 RETRIES = "delivery-retries-queue"
-"""The queue that delivers chat messages again more often than the other queues do."""
+"""The queue that retries chat messages more often than the other queues retry theirs."""
 
 
 def rows() -> dict[str, str]:
-    """Returns the rows of the table about AWS in what-survives.md by the fault in the first
-    column.
-    """
+    """Returns the rows of the table `Faults on AWS` in what-survives.md by fault."""
     table = PAGE.read_text().partition("## Faults on AWS")[2].partition("\n## ")[0]
     return dict(re.findall(r"^\| \*\*(.+?)\*\* \| (.+) \|$", table, re.MULTILINE))
 

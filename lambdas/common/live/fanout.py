@@ -204,7 +204,8 @@ class Fanout:
         memberships cannot be read. After such an error, no frame was sent, and no delivery was
         recorded as sent.
         """
-        listeners = listeners or self._read_listeners(deliveries)
+        if listeners is None:
+            listeners = self._read_listeners(deliveries)
         started = perf_counter()
         audience = self._audience.check(listeners)
         pending: dict[Future[Outcome], tuple[Connection, Delivery]] = {}

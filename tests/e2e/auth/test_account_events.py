@@ -9,7 +9,9 @@ from tests.e2e.support.inbox import Inbox
 from tests.e2e.support.users import PASSWORD, Person
 
 
-def test_account_changes_are_published(bus: Inbox, person: Person, api: Api) -> None:
+def test_a_registration_login_logout_and_password_change_publish_events(
+    bus: Inbox, person: Person, api: Api
+) -> None:
     passwords = {"currentPassword": PASSWORD, "newPassword": "Better-horse-2"}
     headers = {"X-Correlation-Id": "trace-of-a-change"}
     api.post(

@@ -61,11 +61,13 @@ def test_an_email_address_can_register_only_once_regardless_of_case(
     ],
     ids=str,
 )
-def test_an_invalid_field_is_listed(api: Api, changes: dict[str, Any]) -> None:
+def test_a_registration_with_one_invalid_field_lists_only_this_field(
+    api: Api, changes: dict[str, Any]
+) -> None:
     assert api.post(REGISTER, {**VALID_BODY, **changes}).list_invalid_fields() == set(changes)
 
 
-def test_all_invalid_fields_are_listed(api: Api) -> None:
+def test_a_registration_lists_all_missing_unknown_and_invalid_fields(api: Api) -> None:
     invalid = {"email": "no-address", "password": "weak", "extra": 1}
     assert api.post(REGISTER, invalid).list_invalid_fields() == {
         "email",
@@ -75,7 +77,7 @@ def test_all_invalid_fields_are_listed(api: Api) -> None:
     }
 
 
-def test_a_body_must_be_json_of_at_most_1_mb(api: Api) -> None:
+def test_a_body_that_is_malformed_or_larger_than_1_mb_is_rejected(api: Api) -> None:
     api.post(REGISTER, b'{"email": ').expect_problem(400, "malformed_json")
     api.post(REGISTER, []).expect_problem(400, "malformed_json")
     api.post(REGISTER, b"email=x", headers={"Content-Type": "text/plain"}).expect_problem(
@@ -128,7 +130,9 @@ def test_a_code_can_be_mailed_again_and_unknown_addresses_get_the_same_response(
 
 
 @pytest.mark.exclusive
-def test_an_ip_address_can_register_20_times_an_hour(platform: Platform, api: Api) -> None:
+def test_the_21st_registration_of_an_ip_address_in_an_hour_returns_429(
+    platform: Platform, api: Api
+) -> None:
     for _ in range(20):
         api.post(
             REGISTER, {**VALID_BODY, "email": "no-address"}

@@ -38,19 +38,19 @@ UNCHECKED_SIDS = {
 }
 """Sids of statements that the embedded AWS does not check.
 
-Most allow calls that Lambda itself makes with the role, and the statements about keys allow calls
-of SQS.
+Most allow calls that Lambda itself makes with the role. The statements about keys allow calls that
+SQS makes.
 """
 
-ONE_BY_ONE = os.environ.get("PERMISSIONS") == "actions"
-"""Removes single actions instead of whole statements if True.
+REMOVES_SINGLE_ACTIONS = os.environ.get("PERMISSIONS") == "actions"
+"""True if the test removes single actions instead of whole statements.
 
 The test then takes two minutes instead of one.
 """
 
 FUNCTIONS = get_args(FunctionName)
-KEPT = ("ssm:", "rds-db:", "elasticache:")
-"""Prefixes of actions whose results a function keeps in memory: secrets and connections."""
+CACHED = ("ssm:", "rds-db:", "elasticache:")
+"""Prefixes of actions whose results a function caches: secrets and connections."""
 
 
 def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:
@@ -95,7 +95,9 @@ def test_every_permission_is_needed(platform: Platform, function: str) -> None:
         if sid in UNCHECKED_SIDS:
             continue
         all_actions = list_actions(statement)
-        for actions in [[action] for action in all_actions] if ONE_BY_ONE else [all_actions]:
+        for actions in (
+            [[action] for action in all_actions] if REMOVES_SINGLE_ACTIONS else [all_actions]
+        ):
             with role.remove_actions(sid, *actions):
                 if not does_scenario_fail(context, actions):
                     unneeded.append(f"{sid}: {', '.join(actions)}")
@@ -105,7 +107,7 @@ def test_every_permission_is_needed(platform: Platform, function: str) -> None:
 def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool:
     """Returns True if a scenario of the function fails without these actions."""
     context.ignore_earlier_lines()
-    if any(action.startswith(KEPT) for action in actions):
+    if any(action.startswith(CACHED) for action in actions):
         context.restart_function()
     try:
         for run_scenario in SCENARIOS[context.function]:

@@ -12,7 +12,7 @@ from tests.e2e.support.users import PASSWORD, Person
 NEW_PASSWORD = "Better-horse-2"
 
 
-def test_a_refresh_replaces_the_token(person: Person) -> None:
+def test_a_refresh_replaces_the_refresh_token_and_keeps_the_session(person: Person) -> None:
     replaced, session = person.refresh_token, person.session_id
     response = person.refresh()
     assert response.keys() == {"accessToken", "refreshToken", "tokenType", "expiresIn"}
@@ -21,7 +21,7 @@ def test_a_refresh_replaces_the_token(person: Person) -> None:
     person.get_me().expect(200)
 
 
-def test_a_token_replaced_less_than_10_s_ago_returns_the_same_successor(person: Person) -> None:
+def test_a_refresh_token_replaced_less_than_10_s_ago_returns_its_successor(person: Person) -> None:
     replaced = person.refresh_token
     person.refresh()
     again = person.try_refresh(replaced).expect(200)
@@ -29,7 +29,9 @@ def test_a_token_replaced_less_than_10_s_ago_returns_the_same_successor(person: 
     person.get_me(again["accessToken"]).expect(200)
 
 
-def test_a_token_used_more_than_10_s_after_its_replacement_ends_the_session(person: Person) -> None:
+def test_reusing_a_refresh_token_10_s_after_its_replacement_ends_the_session(
+    person: Person,
+) -> None:
     replaced = person.refresh_token
     person.refresh()
     time.sleep(10.5)
@@ -38,7 +40,7 @@ def test_a_token_used_more_than_10_s_after_its_replacement_ends_the_session(pers
     person.get_me().expect_problem(401, "session_ended")
 
 
-def test_a_token_whose_successor_was_replaced_too_returns_the_newest_token(
+def test_a_refresh_token_replaced_twice_returns_the_newest_token(
     person: Person,
 ) -> None:
     first = person.refresh_token
@@ -49,7 +51,7 @@ def test_a_token_whose_successor_was_replaced_too_returns_the_newest_token(
     person.get_me().expect(200)
 
 
-def test_a_forged_token_is_rejected_and_ends_no_session(person: Person) -> None:
+def test_a_forged_refresh_token_is_rejected_and_ends_no_session(person: Person) -> None:
     session, generation, kid, mac = person.refresh_token.split(".")
     other_mac = mac[:-2] + ("AA" if mac[-2:] != "AA" else "BB")
     for forged in (

@@ -81,7 +81,7 @@ def test_an_anonymous_user_has_capabilities_and_no_roles(api: Api) -> None:
 
 
 @pytest.mark.exclusive
-def test_an_ip_address_can_sign_in_anonymously_60_times_an_hour(api: Api) -> None:
+def test_the_61st_anonymous_sign_in_of_an_ip_address_in_an_hour_returns_429(api: Api) -> None:
     for _ in range(60):
         api.post("/v1/auth/anonymous", {}).expect(201)
     api.post("/v1/auth/anonymous", {}).expect_problem(429, "too_many_requests")

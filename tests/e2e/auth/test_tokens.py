@@ -88,7 +88,7 @@ def parts(platform: Platform) -> TokenParts:
 
 
 def test_a_valid_token_is_accepted(parts: TokenParts, api: Api) -> None:
-    """The valid token from which each invalid token below differs in one part."""
+    """Shows that the token is valid before INVALID_TOKENS changes one part of it."""
     api.get("/v1/auth/me", token=parts.sign()).expect(200)
     api.get("/v1/profile", token=parts.sign()).expect(200)
 
@@ -136,8 +136,8 @@ def test_the_previous_key_is_accepted_and_an_older_key_is_not(
             Name="/multitask/local/jwt-secret", Value=value, Overwrite=True
         )
         key = platform.read_signing_key()
-        # A token with the id of a newer key makes the function read the keys again, at most every
-        # 10 s.
+        # When a function receives a token with an unknown newer key, it reads the keys again, but
+        # at most every 10 s.
         assert wait_for(lambda: get_status("/v1/profile", key) == 200, interval=1)
         assert wait_for(lambda: get_status("/v1/auth/me", key) == 200, interval=1)
         return key

@@ -24,9 +24,9 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 from tests.watched_page import OpenPage
 
-PHONE = 360
+PHONE_WIDTH = 360
 """The narrowest width of a phone, in pixels."""
-ARRIVAL = 30_000
+MESSAGE_TIMEOUT = 30_000
 """Milliseconds that a message may take to arrive, or a connection to be restored."""
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 STATUSES = {
@@ -55,7 +55,7 @@ def published(platform: Platform, front_end: Path) -> Iterator[None]:
 
 
 def create_png(width: int) -> bytes:
-    """Returns a black picture of this width and a height of 1 pixel."""
+    """Returns a black PNG image that is `width` pixels wide and 1 pixel high."""
 
     def chunk(type_: bytes, content: bytes) -> bytes:
         body = type_ + content
@@ -76,9 +76,7 @@ def sign_in(page: Page, person: Person) -> None:
 
 
 def follow(page: Page, path: str) -> None:
-    """Opens a page of the front end through its client-side router, without loading the document
-    again.
-    """
+    """Opens a page with the client-side router of the front end, without reloading the document."""
     page.evaluate(
         """(path) => {
             history.pushState(null, "", path);
@@ -101,7 +99,8 @@ def test_the_built_files_are_served_unchanged(platform: Platform, front_end: Pat
     assert configuration["apiUrl"] == platform.api_url
     missing = platform.fetch_from_cdn(f"{platform.site_url}/assets/missing.js")
     assert missing.status in {403, 404}, (
-        "S3 returns 404 because the statement FindSite allows s3:ListBucket, and ministack 403"
+        "a missing file must return 404 (S3, because FindSite allows s3:ListBucket) or 403"
+        " (ministack)"
     )
 
 
@@ -140,7 +139,7 @@ def test_pages_can_call_every_service_and_read_errors_of_the_gateway(
     page.get_by_role("link", name="services").click()
     page.get_by_role("button", name="Call every service").click()
     calls = page.locator("#calls li")
-    expect(calls).to_have_count(len(STATUSES), timeout=ARRIVAL)
+    expect(calls).to_have_count(len(STATUSES), timeout=MESSAGE_TIMEOUT)
     rows = [json.loads(item.get_attribute("data-row") or "") for item in calls.all()]
     assert {row["call"]: (row["status"], row["code"]) for row in rows} == STATUSES
     of_functions = [row for row in rows if not row["call"].endswith("of the gateway")]
@@ -158,7 +157,7 @@ def test_a_page_uploads_a_picture_to_s3_and_shows_it_from_the_cdn(
     page.get_by_role("link", name="pictures").click()
     picture = {"name": "a.png", "mimeType": "image/png", "buffer": create_png(48)}
     page.get_by_label("Picture").set_input_files(picture)  # type: ignore[arg-type]
-    expect(page.get_by_role("status")).to_have_text("Shown, 48 px wide", timeout=ARRIVAL)
+    expect(page.get_by_role("status")).to_have_text("Shown, 48 px wide", timeout=MESSAGE_TIMEOUT)
     address = page.get_by_role("img").get_attribute("src") or ""
     assert urlsplit(address).netloc == urlsplit(platform.outputs["cdn_url"]).netloc
 
@@ -176,28 +175,28 @@ def test_a_page_reconnects_after_a_cut_network_and_shows_missed_messages_once(
     page.on("websocket", lambda socket: tickets.append(socket.url))
     follow(page, f"/rooms/{room}")
     state, messages = page.get_by_role("status"), page.locator("#messages li")
-    expect(state).to_have_text("joined", timeout=ARRIVAL)
+    expect(state).to_have_text("joined", timeout=MESSAGE_TIMEOUT)
     page.get_by_label("Message").fill("from the page")
     page.get_by_role("button", name="Send").click()
-    expect(messages).to_have_text(["before", "from the page"], timeout=ARRIVAL)
+    expect(messages).to_have_text(["before", "from the page"], timeout=MESSAGE_TIMEOUT)
     page.context.set_offline(True)
     expect(state).to_have_text("offline")
     sender.send_message(room, "during the cut")
     page.context.set_offline(False)
-    expect(state).to_have_text("joined", timeout=ARRIVAL)
+    expect(state).to_have_text("joined", timeout=MESSAGE_TIMEOUT)
     sender.send_message(room, "after the cut")
     expected = ["before", "from the page", "during the cut", "after the cut"]
-    expect(messages).to_have_text(expected, timeout=ARRIVAL)
+    expect(messages).to_have_text(expected, timeout=MESSAGE_TIMEOUT)
     assert len(set(tickets)) == len(tickets) > 1, "each connection must have its own ticket"
     assert person.access_token not in "".join(tickets)
 
 
 def test_pages_are_accessible_in_both_color_schemes_and_fit_a_phone(open_page: OpenPage) -> None:
-    page = open_page("/", width=PHONE)
+    page = open_page("/", width=PHONE_WIDTH)
     for path in ("/", "/services", "/pictures", "/rooms/some-room"):
         follow(page, path)
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         for scheme in SCHEMES:
             page.emulate_media(color_scheme=scheme)
             check_accessibility(page)
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE, path
+        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH, path

@@ -18,12 +18,12 @@ from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import PASSWORD, Person
 from tests.watched_page import OpenPage
 
-LOADED = 30_000
-"""Milliseconds. Swagger UI needs 2 s on an idle machine to show the routes."""
-PHONE = 360
+LOAD_TIMEOUT = 30_000
+"""Milliseconds until the routes must be visible. On an idle machine, Swagger UI needs 2 s."""
+PHONE_WIDTH = 360
 """The narrowest width of a phone, in pixels."""
-MOST_TABS = 60
-"""The number of presses of the Tab key after which a test fails."""
+TAB_LIMIT = 60
+"""Number of times that a test presses the Tab key before it fails."""
 FOCUSED = """() => {
     const element = document.activeElement;
     const style = getComputedStyle(element);
@@ -48,9 +48,9 @@ OPEN_ROUTE = """(summary) => new Promise((resolve) => {
     }).observe(block, { childList: true, subtree: true });
     summary.click();
 })"""
-"""JavaScript that opens a route.
+"""JavaScript that opens a route, and returns its distinct states until the Execute button appears.
 
-It returns the distinct states that the route shows until its Execute button appears.
+The states are `loading` and `executable`.
 """
 
 
@@ -62,13 +62,13 @@ def project_site(platform: Platform) -> None:
 
 def tab_to(page: Page, text: str) -> None:
     """Presses Tab until the element with this text or name has the focus, which must be visible."""
-    for _ in range(MOST_TABS):
+    for _ in range(TAB_LIMIT):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
         if text in focused["text"]:
             assert focused["isVisible"], f"the focus on {text} is invisible"
             return
-    raise AssertionError(f"{MOST_TABS} presses of Tab do not reach {text}")
+    raise AssertionError(f"{TAB_LIMIT} presses of Tab do not reach {text}")
 
 
 def press(page: Page, text: str, key: str = "Enter") -> None:
@@ -82,7 +82,7 @@ def test_a_visitor_registers_and_calls_a_route_with_the_keyboard_only(
 ) -> None:
     email = f"visitor-{uuid.uuid4().hex[:12]}@example.com"
     page = open_page("/reference.html")
-    expect(page.locator(".opblock-tag").first).to_be_visible(timeout=LOADED)
+    expect(page.locator(".opblock-tag").first).to_be_visible(timeout=LOAD_TIMEOUT)
     state = page.locator("#session-state")
     tab_to(page, "email")
     page.keyboard.type(email)
@@ -100,13 +100,13 @@ def test_a_visitor_registers_and_calls_a_route_with_the_keyboard_only(
     response = page.locator(".live-responses-table .response")
     expect(response.locator(".response-col_status")).to_contain_text("200")
     expect(response).to_contain_text(email)
-    kept = "() => [localStorage.length, sessionStorage.length, document.cookie]"
-    assert page.evaluate(kept) == [0, 0, ""]
+    stored_items = "() => [localStorage.length, sessionStorage.length, document.cookie]"
+    assert page.evaluate(stored_items) == [0, 0, ""]
     page.reload()
     expect(state).to_have_text("Requests below carry no token.")
 
 
-def test_the_page_shows_why_a_login_failed_and_logs_out(
+def test_the_reference_shows_failed_logins_and_lets_users_log_out(
     open_page: OpenPage, person: Person
 ) -> None:
     page = open_page("/reference.html")
@@ -126,15 +126,15 @@ def test_the_reference_uses_the_token_of_a_login_response_for_later_requests(
     open_page: OpenPage,
 ) -> None:
     page = open_page("/reference.html#/auth/auth-anonymous")
-    page.get_by_role("button", name="Execute").click(timeout=LOADED)
+    page.get_by_role("button", name="Execute").click(timeout=LOAD_TIMEOUT)
     expect(page.locator("#session-state")).to_contain_text("You are Anonymous")
 
 
-def test_execute_appears_only_after_the_description_of_the_route_is_loaded(
+def test_the_execute_button_appears_only_after_the_route_is_loaded(
     open_page: OpenPage,
 ) -> None:
     page = open_page("/reference.html")
-    page.locator(".opblock-tag").first.click(timeout=LOADED)
+    page.locator(".opblock-tag").first.click(timeout=LOAD_TIMEOUT)
     summary = page.locator(".opblock-summary-control").first
     expect(summary).to_be_visible()
     assert summary.evaluate(OPEN_ROUTE) == ["loading", "executable"]
@@ -143,7 +143,7 @@ def test_execute_appears_only_after_the_description_of_the_route_is_loaded(
 def test_the_reference_shows_every_operation(open_page: OpenPage) -> None:
     page = open_page("/reference.html")
     tags = page.locator(".opblock-tag[data-is-open=false]")
-    expect(tags.first).to_be_visible(timeout=LOADED)
+    expect(tags.first).to_be_visible(timeout=LOAD_TIMEOUT)
     while tags.count():
         tags.first.click()
     paths = json.loads(DESCRIPTION.read_text())["paths"]
@@ -154,7 +154,7 @@ def test_the_reference_shows_every_operation(open_page: OpenPage) -> None:
         block.querySelector(".opblock-summary-method").innerText + " " +
         block.querySelector("[data-path]").dataset.path)"""
     blocks = page.locator(".opblock")
-    expect(blocks).to_have_count(len(described), timeout=LOADED)
+    expect(blocks).to_have_count(len(described), timeout=LOAD_TIMEOUT)
     assert set(blocks.evaluate_all(listed)) == described
 
 
@@ -164,16 +164,16 @@ def test_pages_are_accessible_in_both_color_schemes_and_fit_a_phone(
 ) -> None:
     page = open_page(path)
     ready = page.locator("#checks li" if path == "/" else ".opblock-body .execute").first
-    expect(ready).to_be_visible(timeout=LOADED)
+    expect(ready).to_be_visible(timeout=LOAD_TIMEOUT)
     color = "getComputedStyle(document.querySelector('.card')).backgroundColor"
     assert page.evaluate(color) == "rgb(255, 255, 255)"
     check_accessibility(page)
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(color) == "rgb(26, 31, 37)"
     check_accessibility(page)
-    page.set_viewport_size({"width": PHONE, "height": 780})
+    page.set_viewport_size({"width": PHONE_WIDTH, "height": 780})
     check_accessibility(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE
+    assert page.evaluate("document.documentElement.scrollWidth") <= PHONE_WIDTH
 
 
 def test_the_status_page_shows_a_failed_check(open_page: OpenPage, platform: Platform) -> None:

@@ -70,7 +70,7 @@ def test_responses_and_errors_have_cors_headers(person: Person, api: Api) -> Non
 @pytest.mark.parametrize(
     "header", [None, "Bearer", "Bearer x", "Bearer a.b", "Basic dTpw", "a.b.c", "Bearer a.b.c d"]
 )
-def test_a_missing_or_malformed_token_is_401(api: Api, path: str, header: str | None) -> None:
+def test_a_missing_or_malformed_token_returns_401(api: Api, path: str, header: str | None) -> None:
     for suffix in ("", "/anything"):
         response = api.get(
             path + suffix, headers={} if header is None else {"Authorization": header}
@@ -80,7 +80,7 @@ def test_a_missing_or_malformed_token_is_401(api: Api, path: str, header: str | 
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/auth/login", "/nothing", "/health/deep"])
-def test_an_unknown_path_is_404(api: Api, user: User, path: str) -> None:
+def test_an_unknown_path_returns_404(api: Api, user: User, path: str) -> None:
     api.get(path).expect_problem(404, "not_found")
     api.get(path, token=user.token).expect_problem(404, "not_found")
 
@@ -97,7 +97,7 @@ def test_an_unknown_path_is_404(api: Api, user: User, path: str) -> None:
         "/v1/ai/nothing",
     ],
 )
-def test_an_unknown_path_of_a_service_is_404(api: Api, user: User, path: str) -> None:
+def test_an_unknown_path_of_a_service_returns_404(api: Api, user: User, path: str) -> None:
     api.get(path, token=user.token).expect_problem(404, "not_found")
 
 
@@ -110,13 +110,13 @@ def test_a_valid_correlation_id_is_returned_and_an_invalid_one_is_replaced(api: 
     assert invalid.headers["X-Correlation-Id"] not in ("", "a b\tc")
 
 
-def test_a_body_above_the_gateways_limit_is_413(api: Api) -> None:
+def test_a_body_above_the_limit_of_api_gateway_returns_413(api: Api) -> None:
     # API Gateway accepts up to 10 MB. The function rejects bodies of more than 1 MB.
     api.post("/v1/auth/login", b" " * (10 * 1024 * 1024 + 1)).expect_problem(413)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/v1/profile"])
-def test_an_error_of_api_gateway_has_a_new_correlation_id_and_no_invalid_header(
+def test_an_error_of_api_gateway_does_not_repeat_an_invalid_correlation_id(
     api: Api, path: str
 ) -> None:
     responses = [api.get(path, headers={"X-Correlation-Id": "a b"}) for _ in range(2)]

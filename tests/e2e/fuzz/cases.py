@@ -29,7 +29,7 @@ CALLERS = (
     "nobody",
     "forger",
 )
-"""The callers of requests. A caller that occurs more often in this list is chosen more often.
+"""The callers of requests. Cases choose one at random, so a repeated caller is more likely.
 
 `nobody` sends no token, and `forger` sends an invalid one.
 """
@@ -42,7 +42,7 @@ EMOJIS = ("\U0001f44d", "\u2764\ufe0f", "\u2764", "\U0001f1e9\U0001f1ea", "1\ufe
 CONDITIONS = ("*", '"1"', "1", '"1", "2"', 'W/"1"', "", '"', "x" * 5000, "\u00e9", "-1", "9" * 30)
 
 KEYS = ("a", "b", "c", "x" * 255, "x" * 256, "", " ", "\t", "\u00e9", "a,b")
-"""Values of Idempotency-Key. The first ones occur often, so that keys repeat."""
+"""Values of Idempotency-Key. Cases prefer the first values, so that requests repeat a key."""
 
 HEADERS: tuple[tuple[str, str], ...] = (
     ("Content-Type", "text/plain"),
@@ -72,9 +72,9 @@ RAW_BODIES: tuple[bytes, ...] = (
 
 
 class Case(Struct, frozen=True):
-    """A request in which no value is chosen yet for each `Known` (see values.py).
+    """A request that can contain `Known` values (see values.py), which are chosen when it is sent.
 
-    A path parameter is a Known, or text that is percent-encoded already. A body is JSON, or bytes
+    A path parameter is a `Known`, or text that is already percent-encoded. A body is JSON, or bytes
     that are sent unchanged.
     """
 
@@ -88,7 +88,7 @@ class Case(Struct, frozen=True):
 
 @st.composite
 def cases(draw: st.DrawFn, operation: Described) -> Case:
-    """Returns requests to an operation: most are valid, the others wrong in some respect."""
+    """Returns a strategy for requests to an operation. Most requests are valid."""
     return Case(
         operation=operation,
         caller=draw(st.sampled_from(CALLERS)),
@@ -104,7 +104,7 @@ def cases(draw: st.DrawFn, operation: Described) -> Case:
 
 @st.composite
 def frames(draw: st.DrawFn, action: str) -> Json:
-    """Returns the frames of a WebSocket action, as JSON or as text that is sent unchanged."""
+    """Returns a strategy for frames of a WebSocket action: JSON, or text that is sent unchanged."""
     description = MessageDescription.load()
     values, schema = Values(description.document), description.actions[action]
     kind = draw(st.integers(0, 9))
@@ -138,29 +138,29 @@ def _segments(draw: st.DrawFn, parameter: Schema) -> Known | str:
 @st.composite
 def _queries(draw: st.DrawFn, operation: Described) -> list[tuple[str, Json]]:
     kind = draw(st.integers(0, 9))
-    found: list[tuple[str, Json]] = []
+    query: list[tuple[str, Json]] = []
     if operation.parameters("query") and kind < 9:
         values, schema = Values(operation.document), operation.query
         fields = draw(values.valid(schema) if kind < 6 else values.nearly_valid(schema))
-        found = [(name, value) for name, value in fields.items() if value is not None]
+        query = [(name, value) for name, value in fields.items() if value is not None]
     if kind >= 8:
-        found += draw(st.lists(st.tuples(hostile_texts, hostile_values), max_size=2))
-    if kind == 9 and found:
-        found.append((found[0][0], "again"))
-    return found
+        query += draw(st.lists(st.tuples(hostile_texts, hostile_values), max_size=2))
+    if kind == 9 and query:
+        query.append((query[0][0], "again"))
+    return query
 
 
 @st.composite
 def _headers(draw: st.DrawFn) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+    headers: list[tuple[str, str]] = []
     if draw(st.integers(0, 4)) == 4:
-        found.append(("If-Match", draw(st.sampled_from(CONDITIONS))))
+        headers.append(("If-Match", draw(st.sampled_from(CONDITIONS))))
     if draw(st.integers(0, 4)) == 4:
         index = min(draw(st.integers(0, 2 * len(KEYS))), draw(st.integers(0, len(KEYS) - 1)))
-        found.append(("Idempotency-Key", KEYS[index]))
+        headers.append(("Idempotency-Key", KEYS[index]))
     if draw(st.integers(0, 9)) == 9:
-        found += draw(st.lists(st.sampled_from(HEADERS), min_size=1, max_size=2))
-    return found
+        headers += draw(st.lists(st.sampled_from(HEADERS), min_size=1, max_size=2))
+    return headers
 
 
 @st.composite

@@ -15,7 +15,9 @@ from tests.e2e.support.ai_providers import run_fake_providers
 from tests.e2e.support.platform import Platform
 from tests.lambdas.ai.servers import KEY, say
 
-ANSWER = '{"flagged": false, "categories": {}, "translation": "Bonjour", "sourceLanguage": "en"}'
+COMPLETION = (
+    '{"flagged": false, "categories": {}, "translation": "Bonjour", "sourceLanguage": "en"}'
+)
 """A completion that all operations of the ai service accept."""
 
 
@@ -23,14 +25,14 @@ ANSWER = '{"flagged": false, "categories": {}, "translation": "Bonjour", "source
 def world(platform: Platform) -> Iterator[World]:
     with run_fake_providers(platform) as providers:
         for provider in providers:
-            provider.behaviours = [say(ANSWER)]
+            provider.behaviours = [say(COMPLETION)]
         for name in KEYS:
             Secrets(platform.cloud).store(name, KEY)
         ScenarioContext(
             platform,
             "ai",
-            # Without this restart, the function would go on for some seconds without the stored
-            # key, because it caches that the key is missing.
+            # For some seconds, the function caches that the keys are missing. A restart clears this
+            # cache.
         ).restart_function()
         yield World(platform)
         for provider in providers:

@@ -16,7 +16,7 @@ from tests.e2e.fuzz.values import Json, resolve
 from tests.e2e.fuzz.world import SLOW, World
 
 ROOMS = 4
-"""Rooms that each connection joins, so that frames reach them."""
+"""Number of rooms that each connection joins. Generated frames refer to these rooms."""
 
 
 class Sockets:
@@ -34,7 +34,7 @@ class Sockets:
         world.memory.learn(self._rooms, {})
 
     def check(self, caller: str, frame: Json) -> None:
-        """Sends a frame. Fails with the frame's text if the response is defective."""
+        """Sends a frame. Fails with the frame's text if the response is wrong, missing or slow."""
         context = {"roomId": self._rooms[len(json.dumps(repr(frame))) % ROOMS]["roomId"]}
         chosen = resolve(frame, lambda wanted: self._world.memory.choose(wanted, context))
         text = chosen if isinstance(chosen, str) else json.dumps(chosen)
@@ -57,9 +57,9 @@ class Sockets:
             defect = "" if len(text.encode(errors="replace")) > FRAME_LIMIT else str(closed)
         except TimeoutError:
             self._open.pop(caller)
-            defect = "there is no response"
+            defect = f"no response within {12 * SLOW:.0f} s"
         if not defect and time.monotonic() - started > SLOW and not self._world.is_busy():
-            defect = "the response is slow"
+            defect = f"the response took more than {SLOW:.0f} s"
         assert not defect, f"{defect}\n{caller} sent this frame:\n{text[:4000]}"
 
     def _connect(self, caller: str) -> ClientConnection:

@@ -46,9 +46,10 @@ all_actions = pytest.mark.parametrize("action", MessageDescription.load().action
 def explore(
     name: str, strategy: st.SearchStrategy[T], check: Callable[[T], None], count: int
 ) -> None:
-    """Checks `count` cases. Except in the nightly run, they are the same in each run.
+    """Checks `count` cases.
 
-    `name` selects the cases, so that each operation gets different ones.
+    `name` is the seed, so the cases differ between operations, but not between runs. The nightly
+    run uses a random seed.
     """
 
     @seed(zlib.crc32(name.encode()) if count == FEW else secrets.randbits(32))
@@ -86,9 +87,7 @@ def test_responses_to_many_requests_match_the_openapi_description(
 
 @pytest.mark.nightly
 def test_nearly_all_operations_had_a_valid_request(world: World) -> None:
-    """Up to a tenth of the operations may have had no valid request, because they need ids
-    that rarely occur together.
-    """
+    """Tolerates a tenth of the operations, which need ids that rarely occur together."""
     names = {operation.name: operation.success for operation in OPERATIONS}
     failed = {name for name, status in names.items() if not world.statuses[name][status]}
     assert len(failed) <= len(OPERATIONS) // 10, failed

@@ -17,7 +17,7 @@ from tests.api_description import Document, Schema
 from tests.e2e.support.users import PASSWORD
 
 Json = Any
-"""A JSON value in which a text can be a `Known`."""
+"""A JSON value that can contain a `Known` instead of any text."""
 
 NAMES_OF: Mapping[str, str] = {
     "attachments": "key",
@@ -63,9 +63,8 @@ NUMBERS = (0, 1, -1, 2, 100, 101, 2**31, 2**53, 2**63, 2**64, 10**30, -(2**63), 
 class Known(Struct, frozen=True):
     """A text that an earlier response contained in the field `name`.
 
-    `index` selects one of these texts.
-
-    If `related`, texts that occurred together with the ids in the request's path are preferred.
+    `index` selects one of several texts. If `related` is true, texts from objects that also contain
+    the ids in the request's path are preferred.
     """
 
     name: str
@@ -99,8 +98,9 @@ class Values:
         self._document = document
 
     def valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
-        """Returns objects that the schema accepts, except if the value later chosen for a `Known`
-        does not fit.
+        """Returns a strategy for objects that the schema accepts.
+
+        The value that is chosen later for a `Known` can still violate the schema.
         """
         schema = self._document.resolve(schema)
         fields = {name: self.of(field, name) for name, field in schema["properties"].items()}
@@ -111,7 +111,7 @@ class Values:
         )
 
     def nearly_valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
-        """Returns objects that differ from a valid one in one or two fields."""
+        """Returns a strategy for objects that differ from a valid object in one or two fields."""
         names = [*self._document.resolve(schema)["properties"], "unknownField", "__proto__"]
         changes = st.tuples(st.sampled_from(names), st.integers(0, 3), hostile_values)
         return st.builds(_changed, self.valid(schema), st.lists(changes, min_size=1, max_size=2))
@@ -171,8 +171,10 @@ def _integers(_: Values, schema: Schema, _name: str) -> st.SearchStrategy[int]:
 
 
 def _emails() -> st.SearchStrategy[Json]:
-    fresh = st.integers(0, 10**9).map(lambda number: f"fuzz-{number}@example.com")
-    return known("email") | fresh | st.sampled_from(("A@EXAMPLE.com", "\u00fc@b\u00fccher.example"))
+    unused = st.integers(0, 10**9).map(lambda number: f"fuzz-{number}@example.com")
+    return (
+        known("email") | unused | st.sampled_from(("A@EXAMPLE.com", "\u00fc@b\u00fccher.example"))
+    )
 
 
 def _passwords() -> st.SearchStrategy[Json]:

@@ -30,7 +30,7 @@ SLOW = 5.0
 """Seconds within which the platform must respond to every request."""
 
 BUSY = 1.0
-"""Seconds. If a request without any work takes longer, other programs delay all requests."""
+"""Seconds. If even a request without a token takes longer, other programs delay all requests."""
 
 HEAD_LIMIT = 10_000
 """API Gateway accepts 10,240 bytes of request line and headers, before any code of ours runs."""
@@ -53,8 +53,8 @@ _FILES = {
 """The first bytes of uploaded files, by content type."""
 
 
-_NOWHERE = frozenset({400, 401, 403, 404, 405, 413, 422, 429})
-"""The statuses of paths without an operation.
+_STATUSES_WITHOUT_OPERATION = frozenset({400, 401, 403, 404, 405, 413, 422, 429})
+"""The accepted statuses of requests that match no operation.
 
 The embedded API Gateway replaces bytes that are not UTF-8, so it returns 422 (invalid text) where
 AWS returns 400 (invalid body).
@@ -64,9 +64,9 @@ _ORIGIN = ("caller", "service")
 
 
 def _origin(operation: Described, caller: str) -> dict[str, str]:
-    """Returns the caller and the service of a response.
+    """Returns the caller and the service of a response, which restrict where its values are valid.
 
-    For example, only the same caller can use an uploaded file, and only in the same service.
+    For example, an uploaded file can be used only by the same caller and in the same service.
     """
     return dict(zip(_ORIGIN, (caller, operation.service), strict=True))
 
@@ -78,7 +78,7 @@ class Memory:
         self._groups: dict[tuple[frozenset[str], str], deque[dict[str, str]]] = defaultdict(
             lambda: deque(maxlen=64)
         )
-        """The latest groups with these names of texts, by service."""
+        """The latest groups, by the names of their texts and by service."""
 
     def learn(self, value: Json, context: Mapping[str, str]) -> None:
         """Remembers the short texts of all objects in `value`, together with `context`."""
@@ -87,36 +87,34 @@ class Memory:
                 self.learn(item, context)
         elif isinstance(value, dict):
             texts = {k: v for k, v in value.items() if isinstance(v, str) and 0 < len(v) < 2000}
-            found = {**context, **texts}
-            self._groups[frozenset(found), found.get("service", "")].append(found)
+            group = {**context, **texts}
+            self._groups[frozenset(group), group.get("service", "")].append(group)
             for item in value.values():
                 if isinstance(item, dict | list):
                     self.learn(item, context)
 
     def choose(self, wanted: Known, context: dict[str, str]) -> str:
         """Returns a known text, and adds the texts that occurred together with it to `context`."""
-        found = [
+        candidates = [
             group
             for (names, _), groups in self._groups.items()
             if wanted.name in names
             for group in groups
         ]
         if wanted.related:
-            agreeing = [g for g in found if all(g.get(n, v) == v for n, v in context.items())]
+            agreeing = [g for g in candidates if all(g.get(n, v) == v for n, v in context.items())]
             closest = [g for g in agreeing if context.keys() & g.keys()]
-            found = closest or agreeing or found
-        if not found:
+            candidates = closest or agreeing or candidates
+        if not candidates:
             return UNKNOWN
         # The objects in the latest responses are the most likely to still exist.
-        group = found[-1 - wanted.index % len(found)]
+        group = candidates[-1 - wanted.index % len(candidates)]
         context.update({name: text for name, text in group.items() if name not in context})
         return group[wanted.name]
 
 
 class World:
-    """The platform, the callers of its API, and the values that they received in earlier
-    responses.
-    """
+    """The platform, the callers of its API, and the values of earlier responses."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
@@ -164,7 +162,10 @@ class World:
         return self._api.call(method, path, body, token=self._sign_in(caller)).json
 
     def check(self, case: Case) -> None:
-        """Sends the request of a case. Fails with a command that repeats a defective request."""
+        """Sends the request of a case.
+
+        If the response has a defect, fails with a command that repeats the request.
+        """
         if self._sent % RENEWAL == 0:
             self._renew()
         self._sent += 1
@@ -197,7 +198,7 @@ class World:
             self._learn_code(json.loads(body or b"{}"))
 
     def is_busy(self) -> bool:
-        """Returns True if the machine, not the platform, makes requests slow."""
+        """Returns True if other programs on the machine slow down all requests."""
         _, seconds = self._send("GET", f"{self.platform.api_url}/v1/auth/me", {}, None)
         return seconds > BUSY
 
@@ -214,13 +215,13 @@ class World:
         parameters = {}
         # The last path parameter is the most specific. Its object also has the ids of the other
         # parameters.
-        for name, given in reversed(case.path.items()):
-            if isinstance(given, Known):
-                context[name] = self.memory.choose(given, context)
+        for name, value in reversed(case.path.items()):
+            if isinstance(value, Known):
+                context[name] = self.memory.choose(value, context)
                 parameters[name] = quote(context[name], safe="")
             else:
-                parameters[name] = given
-        path = re.sub(r"\{(\w+)\}", lambda found: parameters[found[1]], case.operation.path)
+                parameters[name] = value
+        path = re.sub(r"\{(\w+)\}", lambda match: parameters[match[1]], case.operation.path)
         query = [
             (name.encode(errors="surrogatepass"), _query_text(self._resolved(value, context)))
             for name, value in case.query
@@ -268,15 +269,18 @@ class World:
     ) -> Iterator[str]:
         status, content = response.status, response.data
         # A malformed id can turn the path into that of another operation, or of no operation.
-        if self._description.find(method, path) is None and status not in _NOWHERE:
-            yield f"the status {status} is not documented for addresses without an operation"
+        if (
+            self._description.find(method, path) is None
+            and status not in _STATUSES_WITHOUT_OPERATION
+        ):
+            yield f"the request matches no operation, so its status must not be {status}"
         yield from self._description.defects(method, path, status, response.headers, content)
         if status >= 500:
             yield f"the status is {status}"
         if seconds > SLOW and not self.is_busy():
             yield f"the response took {seconds:.1f} s"
         if b"Traceback" in content or b"botocore" in content:
-            yield "the response shows internals"
+            yield "the response contains a stack trace or names botocore"
 
 
 def _encode(body: Json) -> bytes | None:

@@ -35,7 +35,7 @@ def correlation_id() -> str:
 
 
 def trace(platform: Platform, correlation_id: str, *kinds: str) -> dict[str, Span]:
-    """Waits until each of `kinds` has a span. Returns the first span of each."""
+    """Waits until the request has a span of each kind. Returns the first span of each kind."""
     since = int((time.time() - 300) * 1000)
 
     def find() -> dict[str, Span]:
@@ -120,12 +120,12 @@ def test_a_message_is_followed_to_the_connections_of_the_room(
         ("catalog", "a scheduled run", "schedule"),
     ],
 )
-def test_a_function_is_invoked_with_an_example(
+def test_an_example_event_invokes_its_function_without_an_error(
     platform: Platform, service: str, example: str, kind: str
 ) -> None:
-    found = find_example(service, example)
-    result = invoke(platform.cloud, service, found.event)
-    assert (found.kind, result.error) == (kind, None)
+    event_example = find_example(service, example)
+    result = invoke(platform.cloud, service, event_example.event)
+    assert (event_example.kind, result.error) == (kind, None)
     assert result.result.get("statusCode", 200) == 200, result.result
     assert result.lines or service == "catalog"
 

@@ -82,8 +82,8 @@ def check_removal(platform: Platform, world: World) -> None:
     reader, api = User.create(platform, "Reader"), Api(platform.api_url)
     for user in world.users:
         for path in ("/v1/posts?authorId=", "/v1/catalog/listings?sellerId="):
-            found = api.get(f"{path}{user.user_id}", token=reader.token).expect(200)
-            assert found["items"] == []
+            page = api.get(f"{path}{user.user_id}", token=reader.token).expect(200)
+            assert page["items"] == []
     for room in world.rooms:
         path = f"/v1/chat/rooms/{room.room_id}"
         api.get(path, token=reader.token).expect_problem(404, "room_not_found")

@@ -84,8 +84,8 @@ def test_a_correlation_id_finds_the_json_log_lines(platform: Platform, api: Api)
         for line in run_ops(platform.root, "logs", "auth", "--since", "5m", "--json").splitlines()
     ]
     messages = [line["message"] for line in lines if isinstance(line["message"], dict)]
-    [mine] = [message for message in messages if message.get("correlation_id") == trace]
-    assert (mine["service"], mine["status"], mine["route"]) == ("auth", 401, "/v1/auth/me")
+    [line] = [message for message in messages if message.get("correlation_id") == trace]
+    assert (line["service"], line["status"], line["route"]) == ("auth", 401, "/v1/auth/me")
 
 
 def test_a_second_command_is_rejected_while_one_runs(own_platform: Platform) -> None:
@@ -100,7 +100,7 @@ KILL_ALL = "kill all processes"
 LOAD_SECONDS = 1.5
 """Seconds of load before each kill."""
 SAVE_LIMIT = 1.0
-"""Seconds. The longest accepted time from saving a function to its first response."""
+"""Seconds. The longest accepted time from saving a handler to its first response."""
 LOAD_FACTOR = 3.0
 """Factor for the limits of durations, because other tests use both cores at the same time."""
 HANDLER_WITH_HEADER = """
@@ -195,10 +195,10 @@ def check_apply_key(
     assert read_budget(platform) != CHANGED_BUDGET
     checkout.change_handler("")
     press("a")
-    took = float(wait_for_line(r"Applied in (\d+) s")[1])
-    print(f"up with one change took {took:.0f} s")
+    seconds = float(wait_for_line(r"Applied in (\d+) s")[1])
+    print(f"up with one change took {seconds:.0f} s")
     assert read_budget(platform) == CHANGED_BUDGET
-    assert took < UNCHANGED_UP_LIMIT * SLOWDOWN
+    assert seconds < UNCHANGED_UP_LIMIT * SLOWDOWN
 
 
 def read_budget(platform: Platform) -> float:
@@ -231,13 +231,13 @@ def test_the_state_lock_of_another_user_is_not_removed(own_platform: Platform) -
 
 
 @pytest.mark.nightly
-def test_live_development_repairs_a_killed_apply_before_it_deploys(
+def test_ops_dev_repairs_a_killed_apply_and_then_deploys_saved_changes(
     own_platform: Platform, tmp_path: Path
 ) -> None:
-    """Kills `ops up`, its Terraform and two services while a queue is created outside the state.
+    """Kills `ops up`, Terraform and two services after Terraform created a queue.
 
-    `ops dev`, in a copy of the checkout, repairs this like `ops up`. Then it deploys saved files
-    and applies a plan on a key press.
+    The state does not contain this queue yet. `ops dev`, in a copy of the checkout, repairs the
+    platform as `ops up` does. Then it deploys saved files, and applies a plan on a key press.
     """
     api = Api(own_platform.api_url)
     person = Person.sign_up(own_platform, api)
@@ -284,10 +284,12 @@ def does_queue_exist(sqs: Any, name: str) -> bool:
     return bool(sqs.list_queues(QueueNamePrefix=name).get("QueueUrls"))
 
 
-def test_kills_lose_and_duplicate_nothing_that_was_acknowledged(own_platform: Platform) -> None:
-    """Kills each process under uninterrupted load.
+def test_killing_processes_under_load_loses_and_duplicates_no_acknowledged_write(
+    own_platform: Platform,
+) -> None:
+    """Kills each process under load, and restarts it as the first step of `ops up` does.
 
-    Restarts the services like the first step of `ops up`, and runs the whole command once.
+    After all processes were killed at the same time, runs the whole command.
     """
     root = Root(own_platform.root)
     console = console_address(root)

@@ -142,24 +142,26 @@ def test_a_killed_release_leaves_the_old_version_live_and_the_next_release_succe
     assert [record.outcome for record in read_history(platform)[:2]] == ["promoted", "abandoned"]
 
 
-def test_a_rollback_shifts_traffic_once_within_seconds(
+def test_a_rollback_shifts_all_traffic_to_the_previous_version_within_seconds(
     platform: Platform, checkout: Checkout
 ) -> None:
     live, _ = read_alias(platform)
     before = read_history(platform)[0].from_version
     begun = time.monotonic()
     stdout, _ = checkout.run_ops("rollback", "local", "health", "--json")
-    took = time.monotonic() - begun
-    print(f"rollback took {took:.1f} s")
+    seconds = time.monotonic() - begun
+    print(f"rollback took {seconds:.1f} s")
     assert json.loads(stdout) == [{"service": "health", "from": live, "to": before}]
     assert read_alias(platform) == (before, {})
-    assert took < ROLLBACK_LIMIT * SLOWDOWN
+    assert seconds < ROLLBACK_LIMIT * SLOWDOWN
     _, stderr = checkout.run_ops("rollback", "local", "health", "--to", "9999", status=1)
     assert "health has no version 9999" in stderr
 
 
 @pytest.mark.exclusive
-def test_an_operator_can_run_every_other_command(platform: Platform, checkout: Checkout) -> None:
+def test_an_operator_can_run_smoke_deploy_function_prune_and_publish_site(
+    platform: Platform, checkout: Checkout
+) -> None:
     begun = time.monotonic()
     checks = json.loads(checkout.run_ops("smoke", "local", "--json")[0])
     print(f"smoke took {time.monotonic() - begun:.1f} s for {len(checks)} requests")
@@ -239,15 +241,15 @@ def test_that_needs_no_platform():
 def test_that_needs_a_platform():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""Test suites that replace the project's own, because those contain this test."""
+"""The tests of the copied checkout. The project's tests would run this test again."""
 
 
 @pytest.fixture
 def promotable(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Ledger]]:
     """Yields a checkout with a clean commit, and the ledger of a source environment.
 
-    `local` is promoted from the source environment, which has a separate ledger but the same state
-    and API.
+    `ops promote` can promote this environment to `local`. The two environments have separate
+    ledgers, but the same state and API.
     """
     state = platform.cloud.environment.state
     environment = platform.cloud.environment.model_copy(update={"name": SOURCE_ENVIRONMENT})
@@ -285,7 +287,7 @@ def promotable(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, L
 
 @contextmanager
 def copy_table_keys(platform: Platform, table: str, name: str) -> Iterator[None]:
-    """Creates an empty table with the same keys as another one during the block."""
+    """Creates an empty table with the keys of another table. Deletes it at the end of the block."""
     dynamodb = platform.aws("dynamodb")
     description = dynamodb.describe_table(TableName=table)["Table"]
     keys = {part: description[part] for part in ("KeySchema", "AttributeDefinitions")}
@@ -297,7 +299,7 @@ def copy_table_keys(platform: Platform, table: str, name: str) -> Iterator[None]
 def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     platform: Platform, checkout: Checkout, promotable: tuple[Checkout, Ledger]
 ) -> None:
-    """Starts after a rollback. The apply keeps the rolled-back version live until the release."""
+    """Promotes after a rollback. The apply keeps the older version live until the release."""
     checkout.change_handler("\n# another harmless change\n")
     checkout.run_ops("release", "local", "health", "--promote")
     checkout.run_ops("rollback", "local", "health")
@@ -357,7 +359,7 @@ def test_an_apply_that_removes_a_resource_of_the_live_version_is_rejected(
     _, stderr = checkout.run_ops(
         "deploy", "local", "--yes", status=1, LOCAL_RELEASE_STRATEGY="gradual"
     )
-    assert "Not applied, because live versions still use what the plan removes" in stderr
+    assert "Not applied, because live versions still use resources that the plan removes" in stderr
     assert "of auth refers to it in its configuration" in stderr
     assert platform.aws("dynamodb").describe_table(TableName="auth-rate-limits-local")
 

@@ -17,7 +17,7 @@ COMMUNITY = load_community()
 
 
 class Reader:
-    """Reads what the community's people published, as another user sees it."""
+    """Reads the posts, listings and rooms of the community's people as another user."""
 
     def __init__(self, platform: Platform) -> None:
         self._api = Api(platform.outputs["api_url"])
@@ -66,8 +66,8 @@ def test_seed_creates_completes_and_removes_the_community(platform: Platform) ->
     api = Api(platform.outputs["api_url"])
     credentials = {"email": result["addresses"][0], "password": result["password"]}
     token = api.post("/v1/auth/login", credentials).expect(200)["accessToken"]
-    mine = next(item for item in reader.listings() if item["sellerId"] == reader.ids["ada"])
-    api.call("DELETE", f"/v1/catalog/listings/{mine['listingId']}", token=token).expect(204)
+    listing = next(item for item in reader.listings() if item["sellerId"] == reader.ids["ada"])
+    api.call("DELETE", f"/v1/catalog/listings/{listing['listingId']}", token=token).expect(204)
 
     again = json.loads(run_ops(platform.root, "seed", "local", "--json"))
     assert again["password"] != result["password"]

@@ -34,7 +34,7 @@ def _call_routes(context: ScenarioContext, gemini: FakeProvider) -> Iterator[str
     def try_question() -> bool:
         """Returns True once the function uses the stored API key.
 
-        For some seconds, it caches that the key is missing.
+        For some seconds, the function caches that the key is missing.
         """
         return context.api.post(f"{AI}/ask", {"question": "Who?"}, token=ann.token).status == 200
 

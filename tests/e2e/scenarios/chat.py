@@ -23,9 +23,7 @@ ROOMS = "/rooms"
 CHECK_INTERVAL = 0.5
 """Seconds between checks for a missing permission while waiting for a frame."""
 FRAME_TIMEOUT = 5.0
-"""Seconds to wait for a frame. This is less than the time after which a missed message is
-resent.
-"""
+"""Seconds to wait for a frame. The delivery function resends missed messages only later."""
 
 
 class Listener:
@@ -54,7 +52,8 @@ class Listener:
         """Returns the next frame of one of these types.
 
         Raises:
-            AssertionError: none arrived within FRAME_TIMEOUT, or a permission is missing.
+            AssertionError: no such frame arrived within FRAME_TIMEOUT, the connection was closed,
+                or a permission is missing.
         """
         deadline = time.monotonic() + FRAME_TIMEOUT
         while time.monotonic() < deadline:
@@ -67,7 +66,8 @@ class Listener:
             else:
                 if frame.get("type") in types:  # errors of API Gateway itself have no type
                     return frame
-        raise AssertionError(f"no frame of {types} arrived")
+        expected = " or ".join(types)
+        raise AssertionError(f"no {expected} frame arrived within {FRAME_TIMEOUT:.0f} s")
 
 
 class RoomCalls:
@@ -78,9 +78,8 @@ class RoomCalls:
         self.ann, self.bob, self.eve = (
             context.get_user(f"{name} Example") for name in ("Ann", "Bob", "Eve")
         )
-        context.api.call("GET", "/v1/profile", token=self.eve.token).expect(
-            200
-        )  # creates the profile of the third user, who could not be invited without it
+        # Creates Eve's profile, because only users with a profile can be invited.
+        context.api.call("GET", "/v1/profile", token=self.eve.token).expect(200)
         self.key = uuid.uuid4().hex
         self.room = ""
 
@@ -211,7 +210,7 @@ def remove_members_and_room(calls: RoomCalls, second: Listener) -> Iterator[str]
 
 @contextlib.contextmanager
 def fill_room(context: ScenarioContext, room: str) -> Iterator[None]:
-    """Makes the room large by adding closed connections."""
+    """Adds so many closed connections to a room that chat treats the room as large."""
     with context.platform.cache() as cache:
         closed = {f"gone-{index}|nobody|0": 4e9 for index in range(INLINE_LIMIT)}
         cache.zadd(f"chat:room:{room}", closed)

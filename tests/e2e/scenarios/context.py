@@ -38,7 +38,8 @@ class ScenarioContext:
 
     Args:
         platform: the running platform.
-        function: the function. `wait_for` stops waiting if its log reports a missing permission.
+        function: the function's name, for example `chat`. `wait_for` fails if the log of this
+            function reports a missing permission.
     """
 
     def __init__(self, platform: Platform, function: str) -> None:
@@ -50,7 +51,7 @@ class ScenarioContext:
         self.ignore_earlier_lines()
 
     def ignore_earlier_lines(self) -> None:
-        """Makes `find_refusals` ignore the log lines until now."""
+        """Makes `find_refusals` ignore all log lines written before this call."""
         self._since = int(time.time() * 1000)
 
     def get_user(self, name: str) -> User:
@@ -76,7 +77,7 @@ class ScenarioContext:
 
         Args:
             status: the expected status.
-            key: the Idempotency-Key, or nothing.
+            key: the Idempotency-Key. By default, the request has none.
         """
         headers = {"Idempotency-Key": key} if key else {}
         return self.api.call(method, path, body, token=user.token, headers=headers).expect(status)
@@ -110,7 +111,8 @@ class ScenarioContext:
         deadline = time.monotonic() + seconds
         while not (result := find()):
             assert time.monotonic() < deadline, f"no result within {seconds:.0f} s"
-            assert not self.find_refusals(), "a permission is missing"
+            refusals = self.find_refusals()
+            assert not refusals, f"{self.function} lacks a permission: {refusals[0]}"
             time.sleep(0.1)
         return result
 
@@ -119,7 +121,7 @@ class ScenarioContext:
         for process in find_processes(self.platform, self.function):
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        # The embedded AWS notices each dead process only when a call to it fails.
+        # The embedded AWS detects a dead process only when a call to this process fails.
         call = {
             "FunctionName": f"{self.function}-lambda-local",
             "Qualifier": "live",

@@ -1,6 +1,8 @@
-"""Causes every event of the delivery function.
+"""Causes every event that the delivery function handles.
 
-The events are a message that chat did not deliver, a frame for a large room, and a deleted room."""
+The events are a message that chat stored but did not deliver, a deleted room, and a frame for a
+large room.
+"""
 
 from __future__ import annotations
 

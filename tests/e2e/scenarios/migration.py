@@ -1,4 +1,4 @@
-"""Invokes the migration function for a plan, for a run with a record, and for a fingerprint."""
+"""Invokes the migration function to plan, to apply migrations, and to read a fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Causes every event of the relay: a new, a missed and an unpublishable event in the outbox."""
+"""Stores a new, a missed and an invalid event in the outbox, which the relay must handle."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def member(platform: Platform) -> Person:
 
 @pytest.fixture(scope="module")
 def response_without_key(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
-    """Returns the service's response before an API key is stored."""
+    """Returns the response of the service to a question while no API key is stored."""
     clear_keys(platform)
     ScenarioContext(platform, "ai").restart_function()
     response = Api(platform.api_url).post(
@@ -68,8 +68,7 @@ def stored_keys(platform: Platform, response_without_key: Any) -> Iterator[None]
     """Stores the providers' API keys as an operator, and clears them at the end."""
     for name in KEYS:
         assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
-    # Without this restart, the function would go on for some seconds without the stored key,
-    # because it caches that the key is missing.
+    # For some seconds, the function caches that the keys are missing. A restart clears this cache.
     ScenarioContext(platform, "ai").restart_function()
     yield
     clear_keys(platform)
@@ -190,7 +189,7 @@ def test_three_failures_open_the_circuit_for_all_execution_environments(client: 
     client.gemini.behaviours = [status(500), status(500), raw(b"{"), half]
     for _ in range(5):
         assert client.post("/ask", {"question": "Who answers?"}).expect(200)["provider"] == "openai"
-    assert len(client.gemini.requests) == 4, "three calls, the first sent twice"
+    assert len(client.gemini.requests) == 4, "expected three calls and one retry of the first call"
 
 
 def test_a_provider_that_never_responds_times_out(client: Client) -> None:
@@ -204,7 +203,10 @@ def test_a_provider_that_never_responds_times_out(client: Client) -> None:
 def test_the_quota_is_exact_for_concurrent_calls(
     client: Client, platform: Platform, variables: dict[str, str]
 ) -> None:
-    """The quota admits three of eight calls. Providers respond after five calls are rejected."""
+    """Sets a quota for three of eight calls.
+
+    The providers respond only after the quota has rejected five calls.
+    """
     question = "How many of us fit?"
     bound = tasks.build_question_prompt((), question, None).token_bound()
     remaining = 3 * bound + bound // 2
@@ -227,8 +229,8 @@ def test_the_quota_is_exact_for_concurrent_calls(
 
     client.gemini.behaviours = client.openai.behaviours = [wait]
     with ThreadPoolExecutor(8) as pool:
-        # Starts eight processes of the function before the measured calls. Starting them takes so
-        # long that calls of the providers would time out.
+        # Starts eight processes of the function before the eight questions. Otherwise calls to the
+        # providers would time out while the processes start.
         list(pool.map(lambda _: client.get("/conversations").expect(200), range(8)))
         running = [pool.submit(client.post, "/ask", {"question": question}) for _ in range(8)]
         wait_for(lambda: sum(future.done() for future in running) >= 5)

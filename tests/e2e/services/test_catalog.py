@@ -152,7 +152,7 @@ def test_concurrent_ratings_are_all_counted(platform: Platform, api: Api, ann: U
 
     def rate(rater: User) -> int:
         def attempt() -> int | None:
-            # Retries while no concurrency is left, as clients do.
+            # Retries while Lambda has no concurrency left, as clients do.
             path, body = f"{CATALOG}/listings/{listing['listingId']}/ratings", {"stars": 3}
             status = busy.post(path, body, token=rater.token).status
             return None if status in {429, 503} else status
@@ -161,8 +161,8 @@ def test_concurrent_ratings_are_all_counted(platform: Platform, api: Api, ann: U
 
     with ThreadPoolExecutor(6) as pool:
         assert set(pool.map(rate, raters)) == {201}
-    found = api.get(f"{CATALOG}/listings/{listing['listingId']}", token=ann.token).expect(200)
-    assert (found["ratingCount"], found["ratingAverage"]) == (6, 3.0)
+    rated = api.get(f"{CATALOG}/listings/{listing['listingId']}", token=ann.token).expect(200)
+    assert (rated["ratingCount"], rated["ratingAverage"]) == (6, 3.0)
 
 
 def test_anonymous_users_can_only_read(api: Api, ann: User) -> None:

@@ -27,7 +27,7 @@ from tests.e2e.support.users import Person
 from tests.waiting import wait_for
 
 SENDERS, MESSAGES_PER_SENDER = 5, 4
-"""Concurrent senders, and the messages of each sender."""
+"""Number of concurrent senders, and number of messages that each of them sends."""
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def eve(people: list[ChatUser]) -> ChatUser:
 
 @pytest.fixture
 def room(ann: ChatUser, bob: ChatUser) -> str:
-    """Creates a private room of Ann's with Bob as a member."""
+    """Creates a private room that Ann owns and Bob is a member of."""
     room_id = ann.create_room()
     ann.invite(room_id, bob)
     return room_id
@@ -89,7 +89,7 @@ def list_texts(client: ChatClient, room: str) -> list[str]:
 
 
 async def wait_for_texts(client: ChatClient, room: str, *texts: str) -> None:
-    """Waits until these are the client's messages in the room."""
+    """Waits until the client has received exactly these messages in the room, in this order."""
     await wait_until(lambda: list_texts(client, room) == [*texts])
 
 
@@ -354,8 +354,8 @@ def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
     current, logged_out, deleted, elsewhere = (sign_in() for _ in range(4))
     reasons = {ann.create_room(): reason for reason in ("left", "removed", "banned", "deleted")}
     left, removed, banned, gone = reasons
-    kept = ann.create_room()
-    for room in (*reasons, kept):
+    remaining_room = ann.create_room()
+    for room in (*reasons, remaining_room):
         ann.invite(room, current, bob)
 
     def end_all() -> None:
@@ -371,38 +371,42 @@ def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
         api.post("/v1/auth/change-password", passwords, token=token).expect(204)
 
     async def scenario() -> None:
-        async with open_in_room(kept, current, logged_out, deleted, elsewhere, bob) as clients:
+        async with open_in_room(
+            remaining_room, current, logged_out, deleted, elsewhere, bob
+        ) as clients:
             listener, *ended, witness = clients
             for room in reasons:
                 await listener.join(room)
                 await witness.join(room)
-            for room in (*reasons, kept):
+            for room in (*reasons, remaining_room):
                 await asyncio.to_thread(ann.send_message, room, "1")
                 await wait_for_texts(witness, room, "1")
             for client in clients:
-                await wait_for_texts(client, kept, "1")
+                await wait_for_texts(client, remaining_room, "1")
             for room in reasons:
                 await wait_for_texts(listener, room, "1")
             await asyncio.to_thread(end_all)
             await asyncio.sleep(5)  # the longest time that the contract allows
-            for room in (left, removed, banned, kept):
+            for room in (left, removed, banned, remaining_room):
                 await asyncio.to_thread(ann.send_message, room, "2")
                 await wait_for_texts(witness, room, "1", "2")
-            await wait_for_texts(listener, kept, "1", "2")
+            await wait_for_texts(listener, remaining_room, "1", "2")
             await wait_until(lambda: all(client.closed for client in ended))
-            assert [list_texts(client, kept) for client in ended] == [["1"]] * 3
+            assert [list_texts(client, remaining_room) for client in ended] == [["1"]] * 3
             assert [list_texts(listener, room) for room in reasons] == [["1"]] * 4
-            told = [
+            room_left_frames = [
                 (frame["roomId"], frame["reason"])
                 for frame in listener.signals
                 if frame["type"] == "room_left"
             ]
-            assert sorted(told) == sorted(reasons.items())
+            assert sorted(room_left_frames) == sorted(reasons.items())
 
     run_with_timeout(scenario())
 
 
-def test_a_connection_loses_the_rights_of_a_role_at_once(ann: ChatUser, bob: ChatUser) -> None:
+def test_a_connection_cannot_send_after_its_user_loses_the_moderator_role(
+    ann: ChatUser, bob: ChatUser
+) -> None:
     room = ann.create_room("announcement")
     ann.invite(room, bob)
     member = f"/rooms/{room}/members/{bob.user_id}"
@@ -414,7 +418,7 @@ def test_a_connection_loses_the_rights_of_a_role_at_once(ann: ChatUser, bob: Cha
             await asyncio.to_thread(ann.call, "PATCH", member, {"role": "member"})
             with pytest.raises(ChatError, match="moderators_only"):
                 await second.send(room, "2")
-            # Members of any role can read.
+            # Members with any role receive messages.
             await first.send(room, "3")
             await wait_for_texts(second, room, "1", "3")
 

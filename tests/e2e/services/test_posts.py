@@ -60,30 +60,30 @@ def bob(platform: Platform) -> User:
 
 
 @pytest.fixture
-def busy(platform: Platform) -> Api:
+def pooled_api(platform: Platform) -> Api:
     """Returns an API client with fifty connections."""
     return Api(platform.api_url, connections=50)
 
 
 @pytest.fixture
-def begun() -> int:
+def start_time() -> int:
     """Returns the time when the test began, in milliseconds since the epoch."""
     return int(time.time() * 1000)
 
 
-def write(api: Api, user: User, content: str = "Hello", at: str = "", **more: Any) -> Any:
-    return api.post(POSTS + at, {"content": content, **more}, token=user.token).expect(201)
+def write(api: Api, user: User, content: str = "Hello", path: str = "", **more: Any) -> Any:
+    return api.post(POSTS + path, {"content": content, **more}, token=user.token).expect(201)
 
 
-def read(api: Api, user: User, at: str) -> Any:
-    return api.get(POSTS + at, token=user.token).expect(200)
+def read(api: Api, user: User, path: str) -> Any:
+    return api.get(POSTS + path, token=user.token).expect(200)
 
 
 def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
-    """Returns the response to a call, and retries it as clients do.
+    """Returns the response to an idempotent call.
 
-    Retries while no concurrency is left, the tables are busy, or fifty processes that start at once
-    on two cores time out. The call must be idempotent.
+    Retries timeouts, 409, 429 and server errors, as clients do. They occur when Lambda has no
+    concurrency left, when the tables are busy, or when fifty processes start on two cores at once.
     """
 
     def get_final_response() -> ApiResponse | None:
@@ -99,7 +99,7 @@ def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
 def list_failures(platform: Platform, since: int) -> list[str]:
     """Returns the log lines of requests to which the service itself responded with 500.
 
-    API Gateway's own errors, such as 503 if no concurrency is left, are not among them.
+    Excludes errors of API Gateway, such as 503 if Lambda has no concurrency left.
     """
     lines = [line for line in platform.read_log_lines("post", since) if line.startswith("{")]
     return [line for line in lines if json.loads(line).get("status") == 500]
@@ -114,62 +114,66 @@ def list_items(platform: Platform, table: str) -> list[dict[str, Any]]:
 
 
 def test_50_concurrent_likes_of_one_user_count_once(
-    platform: Platform, busy: Api, ann: User, bob: User, begun: int
+    platform: Platform, pooled_api: Api, ann: User, bob: User, start_time: int
 ) -> None:
-    at = f"/{write(busy, ann)['postId']}"
-    like = f"{POSTS}{at}/like"
+    post_path = f"/{write(pooled_api, ann)['postId']}"
+    like = f"{POSTS}{post_path}/like"
     with ThreadPoolExecutor(50) as threads:
         responses = list(
             threads.map(
-                lambda _: call_with_retries(lambda: busy.call("PUT", like, token=bob.token)),
+                lambda _: call_with_retries(lambda: pooled_api.call("PUT", like, token=bob.token)),
                 range(50),
             )
         )
     assert {response.status for response in responses} == {204}
-    post = read(busy, bob, at)
+    post = read(pooled_api, bob, post_path)
     assert (post["likesCount"], post["likedByMe"]) == (1, True)
-    assert list_failures(platform, begun) == []
+    assert list_failures(platform, start_time) == []
     for _ in range(2):
-        busy.delete(like, token=bob.token).expect(204)
-    assert read(busy, bob, at)["likesCount"] == 0
+        pooled_api.delete(like, token=bob.token).expect(204)
+    assert read(pooled_api, bob, post_path)["likesCount"] == 0
 
 
 def test_50_concurrent_likes_of_50_users_count_50(
-    platform: Platform, busy: Api, ann: User, begun: int
+    platform: Platform, pooled_api: Api, ann: User, start_time: int
 ) -> None:
     users = [User.create(platform, f"User {number}") for number in range(50)]
-    at = f"/{write(busy, ann)['postId']}"
-    like = f"{POSTS}{at}/like"
+    post_path = f"/{write(pooled_api, ann)['postId']}"
+    like = f"{POSTS}{post_path}/like"
     with ThreadPoolExecutor(50) as threads:
         responses = list(
             threads.map(
-                lambda user: call_with_retries(lambda: busy.call("PUT", like, token=user.token)),
+                lambda user: call_with_retries(
+                    lambda: pooled_api.call("PUT", like, token=user.token)
+                ),
                 users,
             )
         )
     assert {response.status for response in responses} == {204}
-    assert read(busy, users[0], at)["likesCount"] == 50
-    assert list_failures(platform, begun) == []
+    assert read(pooled_api, users[0], post_path)["likesCount"] == 50
+    assert list_failures(platform, start_time) == []
 
 
-def test_concurrent_comments_are_all_counted(busy: Api, ann: User, bob: User) -> None:
-    at = f"/{write(busy, ann)['postId']}"
+def test_concurrent_comments_are_all_counted(pooled_api: Api, ann: User, bob: User) -> None:
+    post_path = f"/{write(pooled_api, ann)['postId']}"
 
     def comment(number: int) -> ApiResponse:
         body = {"content": str(number)}
         key = {"Idempotency-Key": str(number)}
         return call_with_retries(
-            lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
+            lambda: pooled_api.post(
+                f"{POSTS}{post_path}/comments", body, token=bob.token, headers=key
+            )
         )
 
     with ThreadPoolExecutor(10) as threads:
         assert {response.status for response in threads.map(comment, range(20))} == {201}
-    assert read(busy, ann, at)["commentsCount"] == 20
-    first = read(busy, ann, f"{at}/comments?limit=15")
-    rest = read(busy, ann, f"{at}/comments?limit=15&cursor={first['nextCursor']}")
-    found = [*first["items"], *rest["items"]]
-    assert {comment["content"] for comment in found} == {str(number) for number in range(20)}
-    assert [c["createdAt"] for c in found] == sorted(c["createdAt"] for c in found)
+    assert read(pooled_api, ann, post_path)["commentsCount"] == 20
+    first = read(pooled_api, ann, f"{post_path}/comments?limit=15")
+    rest = read(pooled_api, ann, f"{post_path}/comments?limit=15&cursor={first['nextCursor']}")
+    comments = [*first["items"], *rest["items"]]
+    assert {comment["content"] for comment in comments} == {str(number) for number in range(20)}
+    assert [c["createdAt"] for c in comments] == sorted(c["createdAt"] for c in comments)
     assert rest["nextCursor"] is None
 
 
@@ -212,15 +216,15 @@ def test_pages_of_posts_have_no_gaps_or_duplicates_while_posts_are_added(
 ) -> None:
     ids = store_posts(platform, ann, 250, newest_at=time.time())
     arrival = uuid.uuid4().hex
-    found, query = [], "?limit=100"
+    listed, query = [], "?limit=100"
     for _ in range(3):
         page = read(api, bob, query)
-        found += [post["postId"] for post in page["items"]]
+        listed += [post["postId"] for post in page["items"]]
         query = f"?limit=100&cursor={page['nextCursor']}"
         write(api, bob, arrival)
     # Tests on other workers publish posts at the same time.
-    assert [post_id for post_id in found if post_id in ids] == ids
-    assert len(set(found)) == len(found)
+    assert [post_id for post_id in listed if post_id in ids] == ids
+    assert len(set(listed)) == len(listed)
     contents = [post["content"] for post in read(api, bob, "?limit=100")["items"]]
     assert contents.count(arrival) == 3
     assert "Post 0" not in contents[: contents.index(arrival)]
@@ -286,7 +290,7 @@ class KillingClient:
 
 
 def create_removal(platform: Platform, dynamodb: Any) -> Removal:
-    """Returns the function's removal of a post's data, running in this process."""
+    """Returns the function's code that removes a post's data, for use in this process."""
     authors = AuthorStore(dynamodb, "platform-authors-local")
     posts = DynamoPostStore(
         dynamodb,
@@ -317,7 +321,7 @@ def resume_deletions(platform: Platform) -> Iterator[Callable[[], None]]:
     """Disables the function's deletions queue until the yielded function is called."""
     functions, queue = platform.aws("lambda"), "post-deletions-queue-local"
     sources = functions.list_event_source_mappings()["EventSourceMappings"]
-    (source,) = (found for found in sources if found["EventSourceArn"].endswith(queue))
+    (source,) = (item for item in sources if item["EventSourceArn"].endswith(queue))
 
     def switch(*, on: bool) -> None:
         functions.update_event_source_mapping(UUID=source["UUID"], Enabled=on)
@@ -328,49 +332,57 @@ def resume_deletions(platform: Platform) -> Iterator[Callable[[], None]]:
 
 
 def count_remaining(platform: Platform, post_id: str) -> dict[str, int]:
-    """Returns how many items of a post each table still contains."""
+    """Returns the number of a post's items by table. Omits tables without such items."""
     tables = ("post-posts", "post-comments", "post-likes", "post-counters", "post-tags")
-    found = {
+    counts = {
         table: sum(post_id in map(str, item.values()) for item in list_items(platform, table))
         for table in tables
     }
-    return {table: count for table, count in found.items() if count}
+    return {table: count for table, count in counts.items() if count}
 
 
 def test_the_function_completes_an_interrupted_deletion(
     platform: Platform,
-    busy: Api,
+    pooled_api: Api,
     ann: User,
     bob: User,
     resume_deletions: Callable[[], None],
     bus: Inbox,
 ) -> None:
-    post_id = write(busy, ann, tags=["going"])["postId"]
-    at = f"/{post_id}"
+    post_id = write(pooled_api, ann, tags=["going"])["postId"]
+    post_path = f"/{post_id}"
 
     def comment(number: int) -> ApiResponse:
         body = {"content": str(number), "isAnonymous": number % 2 == 0}
         key = {"Idempotency-Key": str(number)}
         return call_with_retries(
-            lambda: busy.post(f"{POSTS}{at}/comments", body, token=bob.token, headers=key)
+            lambda: pooled_api.post(
+                f"{POSTS}{post_path}/comments", body, token=bob.token, headers=key
+            )
         )
 
     with ThreadPoolExecutor(10) as threads:
         comments = [
             response.expect(201)["commentId"] for response in threads.map(comment, range(40))
         ]
-    busy.call("PUT", f"{POSTS}{at}/like", token=bob.token).expect(204)
-    busy.delete(POSTS + at, token=ann.token).expect(204)
+    pooled_api.call("PUT", f"{POSTS}{post_path}/like", token=bob.token).expect(204)
+    pooled_api.delete(POSTS + post_path, token=ann.token).expect(204)
 
     def check_closed() -> None:
-        busy.get(POSTS + at, token=ann.token).expect_problem(404, "post_not_found")
-        busy.get(f"{POSTS}{at}/comments", token=ann.token).expect_problem(404, "post_not_found")
-        busy.call("PUT", f"{POSTS}{at}/like", token=bob.token).expect_problem(404, "post_not_found")
-        busy.post(f"{POSTS}{at}/comments", {"content": "x"}, token=bob.token).expect_problem(
+        pooled_api.get(POSTS + post_path, token=ann.token).expect_problem(404, "post_not_found")
+        pooled_api.get(f"{POSTS}{post_path}/comments", token=ann.token).expect_problem(
             404, "post_not_found"
         )
-        assert read(busy, bob, f"?tag=going&authorId={ann.user_id}")["items"] == []
-        assert post_id not in {post["postId"] for post in read(busy, bob, "?limit=100")["items"]}
+        pooled_api.call("PUT", f"{POSTS}{post_path}/like", token=bob.token).expect_problem(
+            404, "post_not_found"
+        )
+        pooled_api.post(
+            f"{POSTS}{post_path}/comments", {"content": "x"}, token=bob.token
+        ).expect_problem(404, "post_not_found")
+        assert read(pooled_api, bob, f"?tag=going&authorId={ann.user_id}")["items"] == []
+        assert post_id not in {
+            post["postId"] for post in read(pooled_api, bob, "?limit=100")["items"]
+        }
 
     check_closed()
     with pytest.raises(Killed):
@@ -430,12 +442,12 @@ def test_the_author_and_moderators_can_change_and_delete_a_post(
 ) -> None:
     moderator = User.create(platform, "Mo", "moderator")
     post = write(api, ann)
-    at = f"/{post['postId']}"
-    comment = write(api, bob, "Hi", f"{at}/comments")
-    comment_path = f"{POSTS}{at}/comments/{comment['commentId']}"
+    post_path = f"/{post['postId']}"
+    comment = write(api, bob, "Hi", f"{post_path}/comments")
+    comment_path = f"{POSTS}{post_path}/comments/{comment['commentId']}"
     for user, path in (
-        (bob, POSTS + at),
-        (moderator, POSTS + at),
+        (bob, POSTS + post_path),
+        (moderator, POSTS + post_path),
         (ann, comment_path),
         (moderator, comment_path),
     ):
@@ -444,21 +456,21 @@ def test_the_author_and_moderators_can_change_and_delete_a_post(
         )
     fresh = {"If-Match": '"1"'}
     changed = api.call(
-        "PATCH", POSTS + at, {"content": "New", "title": "T"}, token=ann.token, headers=fresh
+        "PATCH", POSTS + post_path, {"content": "New", "title": "T"}, token=ann.token, headers=fresh
     )
     assert (changed.expect(200)["version"], changed.headers["ETag"]) == (2, '"2"')
     api.call(
-        "PATCH", POSTS + at, {"content": "Old"}, token=ann.token, headers=fresh
+        "PATCH", POSTS + post_path, {"content": "Old"}, token=ann.token, headers=fresh
     ).expect_problem(412, "stale_version")
     api.call("PATCH", comment_path, {"content": "Ho"}, token=bob.token, headers=fresh).expect(200)
     api.call(
         "PATCH", comment_path, {"content": "Hu"}, token=bob.token, headers=fresh
     ).expect_problem(412)
     api.delete(comment_path, token=ann.token).expect_problem(403, "not_the_author")
-    api.delete(POSTS + at, token=bob.token).expect_problem(403, "not_the_author")
+    api.delete(POSTS + post_path, token=bob.token).expect_problem(403, "not_the_author")
     api.delete(comment_path, token=moderator.token).expect(204)
-    assert read(api, ann, at)["commentsCount"] == 0
-    api.delete(POSTS + at, token=moderator.token).expect(204)
+    assert read(api, ann, post_path)["commentsCount"] == 0
+    api.delete(POSTS + post_path, token=moderator.token).expect(204)
 
 
 def test_anonymous_users_cannot_like_or_upload(api: Api, ann: User) -> None:
@@ -470,9 +482,9 @@ def test_anonymous_users_cannot_like_or_upload(api: Api, ann: User) -> None:
     api.post(POSTS, {"content": "x", "isAnonymous": False}, token=visitor.token).expect_problem(
         403, "anonymous_not_allowed"
     )
-    at = f"/{write(api, ann)['postId']}"
-    assert write(api, visitor, "Hi", f"{at}/comments")["isAnonymous"] is True
-    api.call("PUT", f"{POSTS}{at}/like", token=visitor.token).expect_problem(
+    post_path = f"/{write(api, ann)['postId']}"
+    assert write(api, visitor, "Hi", f"{post_path}/comments")["isAnonymous"] is True
+    api.call("PUT", f"{POSTS}{post_path}/like", token=visitor.token).expect_problem(
         403, "anonymous_not_allowed"
     )
     body = {"contentType": "image/png", "contentLength": 10}
@@ -509,25 +521,31 @@ def test_an_anonymous_author_is_not_revealed(
     tag = f"tag-{uuid.uuid4().hex[:8]}"
     key = {"Idempotency-Key": uuid.uuid4().hex}
     post = call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key)
-    at = f"/{post['postId']}"
+    post_path = f"/{post['postId']}"
     assert (
         call("POST", "", {"content": "Hidden", "isAnonymous": True, "tags": [tag]}, headers=key)
         == post
     )
-    comment = call("POST", f"{at}/comments", {"content": "Mine", "isAnonymous": True})
-    comment_path = f"{at}/comments/{comment['commentId']}"
+    comment = call("POST", f"{post_path}/comments", {"content": "Mine", "isAnonymous": True})
+    comment_path = f"{post_path}/comments/{comment['commentId']}"
     assert comment["authorName"] == post["authorName"]
-    call("PATCH", at, {"content": "Still hidden"}, headers={"If-Match": '"1"'})
-    call("PATCH", at, {"content": "Stale"}, headers={"If-Match": '"1"'})
+    call("PATCH", post_path, {"content": "Still hidden"}, headers={"If-Match": '"1"'})
+    call("PATCH", post_path, {"content": "Stale"}, headers={"If-Match": '"1"'})
     call("PATCH", comment_path, {"content": "Still mine"})
-    call("PUT", f"{at}/like", user=bob)
-    for path in (at, f"{at}/comments", "?limit=100", f"?tag={tag}", f"?authorId={ann.user_id}"):
+    call("PUT", f"{post_path}/like", user=bob)
+    for path in (
+        post_path,
+        f"{post_path}/comments",
+        "?limit=100",
+        f"?tag={tag}",
+        f"?authorId={ann.user_id}",
+    ):
         call("GET", path, user=bob)
     assert responses[-1].json["items"] == []
-    assert [found["postId"] for found in responses[-2].json["items"]] == [post["postId"]]
-    call("DELETE", at, user=bob)
+    assert [item["postId"] for item in responses[-2].json["items"]] == [post["postId"]]
+    call("DELETE", post_path, user=bob)
     call("DELETE", comment_path)
-    call("DELETE", at)
+    call("DELETE", post_path)
     statuses = [response.status for response in responses]
     assert statuses == [201, 201, 201, 200, 412, 200, 204, 200, 200, 200, 200, 200, 403, 204, 204]
     names = (ann.user_id, ann.display_name, ann.session_id)
@@ -570,11 +588,11 @@ def test_an_anonymous_author_is_not_revealed(
 def test_hostile_text_is_stored_and_returned_unchanged(api: Api, ann: User, text: str) -> None:
     post = write(api, ann, text, title=text, tags=[text])
     assert (post["content"], post["title"], post["tags"]) == (text, text, [text])
-    at = f"/{post['postId']}"
-    assert read(api, ann, at) == post
-    assert write(api, ann, text, f"{at}/comments")["content"] == text
+    post_path = f"/{post['postId']}"
+    assert read(api, ann, post_path) == post
+    assert write(api, ann, text, f"{post_path}/comments")["content"] == text
     changed = api.call(
-        "PATCH", POSTS + at, {"content": text + text, "images": []}, token=ann.token
+        "PATCH", POSTS + post_path, {"content": text + text, "images": []}, token=ann.token
     ).expect(200)
     assert changed["content"] == text + text
     for body, field in (
@@ -584,7 +602,9 @@ def test_hostile_text_is_stored_and_returned_unchanged(api: Api, ann: User, text
         ({"content": "x", "isAnonymous": text}, "isAnonymous"),
     ):
         assert api.post(POSTS, body, token=ann.token).list_invalid_fields() == {field}
-    reply = api.post(f"{POSTS}{at}/comments", {"content": "x", "parentId": text}, token=ann.token)
+    reply = api.post(
+        f"{POSTS}{post_path}/comments", {"content": "x", "parentId": text}, token=ann.token
+    )
     assert reply.list_invalid_fields() == {"parentId"}
     odd = {"contentType": text, "contentLength": text}
     assert api.post(f"{POSTS}/uploads", odd, token=ann.token).list_invalid_fields() == {
@@ -594,8 +614,8 @@ def test_hostile_text_is_stored_and_returned_unchanged(api: Api, ann: User, text
 
 
 def test_oversized_and_malformed_bodies_are_rejected(api: Api, ann: User) -> None:
-    at = f"/{write(api, ann)['postId']}"
-    for method, path in (("POST", ""), ("POST", f"{at}/comments"), ("PATCH", at)):
+    post_path = f"/{write(api, ann)['postId']}"
+    for method, path in (("POST", ""), ("POST", f"{post_path}/comments"), ("PATCH", post_path)):
         for body, status in (
             (b"{", 400),
             (b"[]", 400),
@@ -618,4 +638,4 @@ def test_oversized_and_malformed_bodies_are_rejected(api: Api, ann: User) -> Non
         "other": 1,
     }
     assert api.post(POSTS, many, token=ann.token).list_invalid_fields() == set(many)
-    assert read(api, ann, at)["version"] == 1
+    assert read(api, ann, post_path)["version"] == 1

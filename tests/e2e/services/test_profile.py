@@ -39,7 +39,7 @@ HOSTILE_TEXTS = [
 
 
 def create_png(size: int = 1) -> bytes:
-    """Returns a grey square picture of `size` pixels."""
+    """Returns a grey PNG image of `size` by `size` pixels."""
 
     def create_chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -81,9 +81,9 @@ class Profiles:
         return str(signed["key"])
 
     def post_file(self, signed: Any, content: bytes, **changed: str) -> int:
-        """Posts a file with a signed form in which the `changed` fields are replaced.
+        """Posts a file with a signed form, and returns the status of the response.
 
-        Returns the status.
+        The `changed` fields replace fields of the form.
         """
         form = signed["upload"]
         return self._api.post_form(
@@ -102,18 +102,18 @@ def owner(platform: Platform) -> User:
 
 
 @pytest.fixture
-def mine(api: Api, owner: User) -> Profiles:
+def owner_client(api: Api, owner: User) -> Profiles:
     return Profiles(api, owner.token)
 
 
 @pytest.fixture
-def theirs(platform: Platform, api: Api) -> Profiles:
+def other_client(platform: Platform, api: Api) -> Profiles:
     return Profiles(api, User.create(platform, "Bob Example").token)
 
 
 @pytest.fixture
 def visitor(api: Api) -> Profiles:
-    """Returns an anonymous user."""
+    """Calls /v1/profile as an anonymous user."""
     return Profiles(api, api.post("/v1/auth/anonymous", {}).expect(201)["accessToken"])
 
 
@@ -129,9 +129,9 @@ def fetch(platform: Platform) -> Any:
 
 
 def test_a_profile_is_created_at_the_first_read_and_can_be_changed(
-    mine: Profiles, owner: User
+    owner_client: Profiles, owner: User
 ) -> None:
-    response = mine.call("GET")
+    response = owner_client.call("GET")
     first = response.expect(200)
     assert (first["userId"], first["displayName"]) == (owner.user_id, owner.display_name)
     assert first["stats"].keys() == {"postsCount", "commentsCount", "likesReceived", "joinedAt"}
@@ -145,31 +145,35 @@ def test_a_profile_is_created_at_the_first_read_and_can_be_changed(
         "socialLinks": {"web": "https://ada.example.com"},
         "interests": ["engines", "numbers"],
     }
-    replaced = mine.call("PUT", "", body, If_Match=response.headers["ETag"]).expect(200)
+    replaced = owner_client.call("PUT", "", body, If_Match=response.headers["ETag"]).expect(200)
     assert replaced == {**replaced, **body, "version": first["version"] + 1}
-    mine.call("PUT", "", body, If_Match=response.headers["ETag"]).expect_problem(
+    owner_client.call("PUT", "", body, If_Match=response.headers["ETag"]).expect_problem(
         412, "stale_version"
     )
     patch = {"bio": None, "socialLinks": {"code": "https://code.example.com"}}
-    patched = mine.call("PATCH", "", patch).expect(200)
+    patched = owner_client.call("PATCH", "", patch).expect(200)
     assert (patched["bio"], patched["location"], len(patched["socialLinks"])) == (None, "London", 2)
-    assert mine.read_own() == patched
+    assert owner_client.read_own() == patched
 
 
-def test_exactly_one_of_several_concurrent_changes_of_a_version_succeeds(mine: Profiles) -> None:
-    version = mine.read_own()["version"]
+def test_exactly_one_of_several_concurrent_changes_of_a_version_succeeds(
+    owner_client: Profiles,
+) -> None:
+    version = owner_client.read_own()["version"]
 
     def change(number: int) -> int:
-        return mine.call("PATCH", "", {"bio": f"writer {number}"}, If_Match=f'"{version}"').status
+        return owner_client.call(
+            "PATCH", "", {"bio": f"writer {number}"}, If_Match=f'"{version}"'
+        ).status
 
     with ThreadPoolExecutor(4) as pool:
         statuses = sorted(pool.map(change, range(4)))
     assert statuses == [200, *[412] * 3]
-    assert mine.read_own()["version"] == version + 1
+    assert owner_client.read_own()["version"] == version + 1
 
 
 def test_others_see_only_the_fields_that_the_privacy_settings_allow(
-    mine: Profiles, theirs: Profiles, visitor: Profiles, owner: User
+    owner_client: Profiles, other_client: Profiles, visitor: Profiles, owner: User
 ) -> None:
     links = {"web": "https://ada.example.com"}
     texts = {
@@ -178,21 +182,21 @@ def test_others_see_only_the_fields_that_the_privacy_settings_allow(
         "timezone": "Europe/London",
         "socialLinks": links,
     }
-    mine.call("PATCH", "", texts).expect(200)
-    mine.set_avatar(create_png())
-    own = mine.read_own()
+    owner_client.call("PATCH", "", texts).expect(200)
+    owner_client.set_avatar(create_png())
+    own = owner_client.read_own()
     complete = {name: own[name] for names in RESPONSE_FIELDS.values() for name in names}
     assert all(complete.values())
     viewers_by_visibility = {
-        "public": {mine, theirs, visitor},
-        "authenticated": {mine, theirs},
-        "private": {mine},
+        "public": {owner_client, other_client, visitor},
+        "authenticated": {owner_client, other_client},
+        "private": {owner_client},
     }
     for field in FIELDS:
         for visibility, allowed_viewers in viewers_by_visibility.items():
             privacy = {**PUBLIC, field: visibility}
-            assert mine.call("PUT", "/privacy", privacy).expect(200) == privacy
-            for viewer in (mine, theirs, visitor):
+            assert owner_client.call("PUT", "/privacy", privacy).expect(200) == privacy
+            for viewer in (owner_client, other_client, visitor):
                 profile = viewer.call("GET", f"/{owner.user_id}").expect(200)
                 hidden = {name for name, value in complete.items() if profile[name] != value}
                 assert hidden == (
@@ -203,11 +207,11 @@ def test_others_see_only_the_fields_that_the_privacy_settings_allow(
                 )
                 assert not any(profile[name] for name in hidden)
                 assert not profile.keys() & {"privacy", "preferences", "version", "email"}
-    theirs.call("GET", "/nobody").expect_problem(404)
+    other_client.call("GET", "/nobody").expect_problem(404)
 
 
 def test_users_change_only_their_own_privacy_and_preferences(
-    mine: Profiles, theirs: Profiles
+    owner_client: Profiles, other_client: Profiles
 ) -> None:
     preferences = {
         "theme": "dark",
@@ -219,42 +223,42 @@ def test_users_change_only_their_own_privacy_and_preferences(
             "showReadReceipts": True,
         },
     }
-    assert mine.call("PUT", "/preferences", preferences).expect(200) == preferences
-    mine.call("PUT", "/privacy", dict.fromkeys(FIELDS, "private")).expect(200)
-    assert mine.call("GET", "/preferences").expect(200) == preferences
-    assert set(mine.call("GET", "/privacy").expect(200).values()) == {"private"}
-    assert theirs.call("GET", "/preferences").expect(200) != preferences
-    assert mine.call("PUT", "/privacy", {"bio": "public"}).list_invalid_fields() == set(FIELDS) - {
-        "bio"
-    }
+    assert owner_client.call("PUT", "/preferences", preferences).expect(200) == preferences
+    owner_client.call("PUT", "/privacy", dict.fromkeys(FIELDS, "private")).expect(200)
+    assert owner_client.call("GET", "/preferences").expect(200) == preferences
+    assert set(owner_client.call("GET", "/privacy").expect(200).values()) == {"private"}
+    assert other_client.call("GET", "/preferences").expect(200) != preferences
+    assert owner_client.call("PUT", "/privacy", {"bio": "public"}).list_invalid_fields() == set(
+        FIELDS
+    ) - {"bio"}
 
 
 def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
-    mine: Profiles, platform: Platform, fetch: Any, owner: User
+    owner_client: Profiles, platform: Platform, fetch: Any, owner: User
 ) -> None:
     picture = create_png(16)
-    signed = mine.sign_upload(picture)
+    signed = owner_client.sign_upload(picture)
     assert signed["key"].startswith(f"uploads/profile/{owner.user_id}/")
     # The form is valid only for this key, type and size.
-    assert mine.post_file(signed, picture + b"x") in {400, 403}
-    assert mine.post_file(signed, picture[:-1]) in {400, 403}
-    assert mine.post_file(signed, picture, key=f"avatars/{uuid.uuid4().hex}") == 403
-    assert mine.post_file(signed, picture, key=signed["key"] + "x") == 403
-    assert mine.post_file(signed, picture, **{"Content-Type": "text/html"}) == 403
-    assert mine.post_file(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
-    assert mine.call("PUT", "/avatar", {"key": signed["key"]}).list_invalid_fields() == {
+    assert owner_client.post_file(signed, picture + b"x") in {400, 403}
+    assert owner_client.post_file(signed, picture[:-1]) in {400, 403}
+    assert owner_client.post_file(signed, picture, key=f"avatars/{uuid.uuid4().hex}") == 403
+    assert owner_client.post_file(signed, picture, key=signed["key"] + "x") == 403
+    assert owner_client.post_file(signed, picture, **{"Content-Type": "text/html"}) == 403
+    assert owner_client.post_file(signed, picture, **{"x-amz-signature": "0" * 64}) == 403
+    assert owner_client.call("PUT", "/avatar", {"key": signed["key"]}).list_invalid_fields() == {
         "key"
     }  # no file has been uploaded under the key yet
-    assert mine.post_file(signed, picture) == 204
+    assert owner_client.post_file(signed, picture) == 204
 
-    profile = mine.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)
+    profile = owner_client.call("PUT", "/avatar", {"key": signed["key"]}).expect(200)
     served = fetch(profile["avatarUrl"])
     assert (served.status, served.body) == (200, picture)
     assert served.headers["Content-Type"] == "image/png"
     assert served.headers["X-Content-Type-Options"] == "nosniff"
     assert "sandbox" in served.headers["Content-Security-Policy"]
     assert owner.user_id not in profile["avatarUrl"]
-    # The uploads themselves are not served.
+    # The CDN serves the avatar, but not the upload from which it was copied.
     assert fetch(f"{platform.outputs['cdn_url']}/{signed['key']}").status in {403, 404}
     bucket = platform.outputs["avatars_bucket"]
     assert (
@@ -264,44 +268,48 @@ def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
         == 403
     )
 
-    newer = mine.set_avatar(create_png(2))
+    newer = owner_client.set_avatar(create_png(2))
     assert fetch(newer).body == create_png(2)
     assert fetch(profile["avatarUrl"]).status in {403, 404}
-    mine.call("DELETE", "/avatar").expect(204)
-    assert mine.read_own()["avatarUrl"] is None
+    owner_client.call("DELETE", "/avatar").expect(204)
+    assert owner_client.read_own()["avatarUrl"] is None
     assert fetch(newer).status in {403, 404}
-    mine.call("DELETE", "/avatar").expect(204)
+    owner_client.call("DELETE", "/avatar").expect(204)
 
 
-def test_an_avatar_must_be_an_image_of_the_same_user(mine: Profiles, theirs: Profiles) -> None:
+def test_an_avatar_must_be_an_image_of_the_same_user(
+    owner_client: Profiles, other_client: Profiles
+) -> None:
     for content in (b"<svg onload=alert(1)>", b"GIF89a", b"\xff\xd8\xff\xe0 a JPEG"):
-        assert mine.call("PUT", "/avatar", {"key": mine.upload(content)}).list_invalid_fields() == {
-            "key"
-        }
-    key = theirs.upload(create_png())
-    assert mine.call("PUT", "/avatar", {"key": key}).list_invalid_fields() == {"key"}
-    theirs.call("PUT", "/avatar", {"key": key}).expect(200)
+        assert owner_client.call(
+            "PUT", "/avatar", {"key": owner_client.upload(content)}
+        ).list_invalid_fields() == {"key"}
+    key = other_client.upload(create_png())
+    assert owner_client.call("PUT", "/avatar", {"key": key}).list_invalid_fields() == {"key"}
+    other_client.call("PUT", "/avatar", {"key": key}).expect(200)
     wrong = {"contentType": "image/gif", "contentLength": 5 * 1024 * 1024 + 1}
-    assert mine.call("POST", "/avatar", wrong).list_invalid_fields() == {
+    assert owner_client.call("POST", "/avatar", wrong).list_invalid_fields() == {
         "contentType",
         "contentLength",
     }
-    assert mine.read_own()["avatarUrl"] is None
+    assert owner_client.read_own()["avatarUrl"] is None
 
 
 def test_an_alias_is_stable_per_user_and_context_until_it_is_regenerated(
-    mine: Profiles, theirs: Profiles, visitor: Profiles
+    owner_client: Profiles, other_client: Profiles, visitor: Profiles
 ) -> None:
     room = uuid.uuid4().hex
     path = f"/alias?contextType=chat_room&context={room}"
-    first = mine.call("GET", path).expect(200)
+    first = owner_client.call("GET", path).expect(200)
     assert (first["contextType"], first["context"]) == ("chat_room", room)
     with ThreadPoolExecutor(4) as pool:
-        others = list(pool.map(lambda _: theirs.call("GET", path).expect(200)["aliasId"], range(4)))
+        others = list(
+            pool.map(lambda _: other_client.call("GET", path).expect(200)["aliasId"], range(4))
+        )
     assert len({*others}) == 1
-    assert mine.call("GET", path).expect(200) == first
+    assert owner_client.call("GET", path).expect(200) == first
     body = {"contextType": "chat_room", "context": room}
-    again = mine.call("POST", "/alias/regenerate", body).expect(200)
+    again = owner_client.call("POST", "/alias/regenerate", body).expect(200)
     ids = [
         first["aliasId"],
         again["aliasId"],
@@ -309,20 +317,20 @@ def test_an_alias_is_stable_per_user_and_context_until_it_is_regenerated(
         visitor.call("GET", path).expect(200)["aliasId"],
     ]
     assert len({*ids}) == 4
-    assert mine.call("GET", path).expect(200) == again
-    assert mine.call("GET", "/alias?contextType=moon").list_invalid_fields() == {
+    assert owner_client.call("GET", path).expect(200) == again
+    assert owner_client.call("GET", "/alias?contextType=moon").list_invalid_fields() == {
         "contextType",
         "context",
     }
 
 
-def test_invalid_bodies_are_rejected(mine: Profiles, visitor: Profiles) -> None:
-    mine.call("PUT", "", b"{").expect_problem(400, "malformed_json")
-    mine.call("PATCH", "", b'["bio"]').expect_problem(400, "malformed_json")
-    mine.call("PATCH", "", b'{"bio": "' + b"x" * 1024 * 1024 + b'"}').expect_problem(
+def test_invalid_bodies_are_rejected(owner_client: Profiles, visitor: Profiles) -> None:
+    owner_client.call("PUT", "", b"{").expect_problem(400, "malformed_json")
+    owner_client.call("PATCH", "", b'["bio"]').expect_problem(400, "malformed_json")
+    owner_client.call("PATCH", "", b'{"bio": "' + b"x" * 1024 * 1024 + b'"}').expect_problem(
         413, "body_too_large"
     )
-    mine.call("PATCH", "", b"bio=x", Content_Type="text/plain").expect_problem(415)
+    owner_client.call("PATCH", "", b"bio=x", Content_Type="text/plain").expect_problem(415)
     body = {
         "displayName": "A",
         "bio": "x" * 501,
@@ -330,43 +338,46 @@ def test_invalid_bodies_are_rejected(mine: Profiles, visitor: Profiles) -> None:
         "stats": {},
         "userId": "x",
     }
-    assert mine.call("PATCH", "", body).list_invalid_fields() == set(body)
-    mine.call("POST", "", {}).expect_problem(405)
+    assert owner_client.call("PATCH", "", body).list_invalid_fields() == set(body)
+    owner_client.call("POST", "", {}).expect_problem(405)
     for method, path in (("PUT", ""), ("PATCH", ""), ("POST", "/avatar"), ("PUT", "/privacy")):
         visitor.call(method, path, {}).expect_problem(403, "anonymous_not_allowed")
 
 
 @pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_text_is_stored_unchanged_and_not_interpreted(
-    mine: Profiles, theirs: Profiles, owner: User, text: str
+    owner_client: Profiles, other_client: Profiles, owner: User, text: str
 ) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
-    mine.call("PATCH", "", body).expect(200)
-    seen = theirs.call("GET", f"/{owner.user_id}").expect(200)
+    owner_client.call("PATCH", "", body).expect(200)
+    seen = other_client.call("GET", f"/{owner.user_id}").expect(200)
     assert {**body, "location": text} == {name: seen[name] for name in body}
     wrong = {"timezone": text, "socialLinks": {"web": text}}
-    assert mine.call("PATCH", "", wrong).list_invalid_fields() == {"timezone", "socialLinks.web"}
-    assert mine.call("PUT", "/avatar", {"key": text}).list_invalid_fields() == {"key"}
-    assert mine.call(
+    assert owner_client.call("PATCH", "", wrong).list_invalid_fields() == {
+        "timezone",
+        "socialLinks.web",
+    }
+    assert owner_client.call("PUT", "/avatar", {"key": text}).list_invalid_fields() == {"key"}
+    assert owner_client.call(
         "PUT", "/preferences", {"theme": text, "language": text}
     ).list_invalid_fields() == {
         "theme",
         "language",
     }
-    alias = mine.call("GET", f"/alias?contextType=post&context={quote(text)}")
+    alias = owner_client.call("GET", f"/alias?contextType=post&context={quote(text)}")
     assert alias.list_invalid_fields() == {"context"}
-    theirs.call("GET", f"/{quote(text, safe='')}").expect_problem(404)
+    other_client.call("GET", f"/{quote(text, safe='')}").expect_problem(404)
 
 
 def test_changes_are_published_without_private_data(
     bus: Inbox, api: Api, person: Person, platform: Platform
 ) -> None:
-    mine = Profiles(api, person.access_token)
+    owner_client = Profiles(api, person.access_token)
     body = {"displayName": "Tell-tale name", "bio": "Tell-tale bio", "location": "Tell-tale place"}
-    version = mine.call("PATCH", "", body, X_Correlation_Id="trace-of-a-profile").expect(200)[
-        "version"
-    ]
-    address = mine.set_avatar(create_png())
+    version = owner_client.call("PATCH", "", body, X_Correlation_Id="trace-of-a-profile").expect(
+        200
+    )["version"]
+    address = owner_client.set_avatar(create_png())
     updated, changed = (
         bus.wait_for_event(person, "ProfileUpdated")["detail"],
         bus.wait_for_event(person, "AvatarChanged")["detail"],
@@ -375,7 +386,9 @@ def test_changes_are_published_without_private_data(
     fields = ["displayName", "bio", "location"]
     assert updated["data"] == {"userId": person.user_id, "version": version, "fields": fields}
     assert changed["data"] == {"userId": person.user_id, "version": version + 1, "hasAvatar": True}
-    alias = mine.call("GET", "/alias?contextType=post&context=tell-tale-context").expect(200)
+    alias = owner_client.call("GET", "/alias?contextType=post&context=tell-tale-context").expect(
+        200
+    )
     texts = json.dumps([updated, changed]) + "\n".join(platform.read_log_lines("profile"))
     for secret in (
         "Tell-tale",
@@ -383,6 +396,6 @@ def test_changes_are_published_without_private_data(
         alias["aliasId"],
         "tell-tale-context",
         "x-amz-signature",
-        mine.token,
+        owner_client.token,
     ):
         assert secret not in texts

@@ -114,7 +114,7 @@ class Events:
         return sum(int(attributes[name]) for name in names)
 
     def count_in_outbox(self, author: str) -> int:
-        """Returns the number of waiting events about an author's items."""
+        """Returns the number of unpublished events about an author's items."""
         of_author = {
             "FilterExpression": "contains(detail, :author)",
             "ExpressionAttributeValues": pack({":author": author}),

@@ -14,7 +14,7 @@ from tests.e2e.support.platform import Platform
 from tests.lambdas.ai.servers import MODEL, FakeProvider
 
 CIRCUITS_KEY = {"user_id": {"S": "#circuits"}, "day": {"S": "#"}}
-"""The key of the usage table's item with the circuits of the providers."""
+"""The key of the item in the usage table that stores the circuit breakers of the providers."""
 
 
 def read_configuration(platform: Platform) -> dict[str, Any]:

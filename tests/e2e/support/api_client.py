@@ -13,9 +13,9 @@ import urllib3
 from tests.api_description import ApiDescription
 
 _NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
-"""A part of Lambda's error if no concurrency is left.
+"""A part of Lambda's error when a function has no concurrency left.
 
-The embedded API Gateway returns this error unchanged.
+The embedded API Gateway returns this error unchanged, so it does not match the API's description.
 """
 
 PROBLEM = "application/problem+json"

@@ -15,9 +15,12 @@ from tests.e2e.support.api_client import Api, ApiResponse
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
 
-OPENING = 8
-"""Connections that are opened at the same time. The embedded API Gateway accepts connections one by
-one, a ticket expires after 30 s, and 14 functions run at once in the embedded Lambda."""
+MAX_OPENING_CONNECTIONS = 8
+"""Maximum number of connections that are being opened at the same time.
+
+The embedded API Gateway accepts connections one by one, a ticket expires after 30 s, and the
+embedded Lambda runs at most 14 functions at once.
+"""
 
 
 class ChatUser:
@@ -54,13 +57,13 @@ class ChatUser:
         )
 
     def create_client(self) -> ChatClient:
-        """Returns a client without a connection. It requests tickets from the API."""
+        """Returns a client that is not connected yet and requests its tickets from the API."""
         return ChatClient(self.create_address, self._fetch_messages)
 
     def create_fast_client(self) -> ChatClient:
-        """Returns a client that writes its tickets to DynamoDB.
+        """Returns a client that is not connected yet and writes its tickets to DynamoDB.
 
-        This is faster than requesting them from the API.
+        This is faster than requesting tickets from the API.
         """
         claims = self.person.claims
         caller = Caller(
@@ -89,7 +92,7 @@ class ChatUser:
 async def open_connections(users: Sequence[ChatUser], room: str, count: int) -> list[ChatClient]:
     """Opens `count` connections to a room, distributed evenly among the users."""
     clients = [users[index % len(users)].create_fast_client() for index in range(count)]
-    slots = asyncio.Semaphore(OPENING)
+    slots = asyncio.Semaphore(MAX_OPENING_CONNECTIONS)
 
     async def open_connection(client: ChatClient) -> None:
         async with slots:

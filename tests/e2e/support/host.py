@@ -94,12 +94,12 @@ class PlatformHost:
         return {"root": str(self.root), "variables": self._variables}
 
     def start(self) -> None:
-        """Starts the process, which begins to deploy the platform. Does nothing if it runs."""
+        """Starts the process that deploys the platform. Does nothing if the process runs."""
         if self._process:
             return
         command = [sys.executable, "-m", "tests.e2e.support.host", str(self.root)]
-        # Ctrl-C ends the tests. In a separate session, this process does not receive it and can
-        # still clean up.
+        # Ctrl-C sends SIGINT to the tests. The platform's process runs in a separate session, so it
+        # does not receive SIGINT and can still clean up.
         self._process = subprocess.Popen(
             command,
             cwd=PROJECT,
@@ -121,7 +121,7 @@ class PlatformHost:
         os.environ.update(self._variables)
 
     def stop(self) -> None:
-        """Stops the platform and deletes its files, if this process chose and started it."""
+        """Stops the platform that this process has started, and deletes its files."""
         if self._process:
             self._process.communicate()
         if self._is_chosen_here:
@@ -138,7 +138,7 @@ class PlatformHost:
 
 
 def _result_file(root: Path) -> Path:
-    """Returns the file that contains the error of the deployment, or nothing if it succeeded."""
+    """Returns the path of the file with the deployment's error, which is empty after a success."""
     return root / "deployment-result"
 
 
@@ -170,14 +170,15 @@ def _deploy_first_time(root: Path) -> None:
 def main(root: Path) -> None:
     """Deploys the platform. Stops it and deletes its directory when standard input is closed.
 
-    The test process closes it at the end, and the system does so if the test process is killed.
+    The test process closes standard input at the end. If the test process is killed, the operating
+    system closes it.
     """
     Root(root).prepare()
     deployment = threading.Thread(target=_deploy, args=[root], daemon=True)
     deployment.start()
     sys.stdin.read()
     if deployment.is_alive():
-        # The embedded AWS is also a child. `stop_platform` stops it.
+        # Interrupts only `ops up`. `stop_platform` stops the other children.
         for child in psutil.Process().children():
             if "up" in child.cmdline():
                 child.send_signal(signal.SIGINT)

@@ -38,9 +38,14 @@ class Inbox:
         return self._events
 
     def receive_about(self, key: str, *ids: str) -> list[dict[str, Any]]:
-        """Receives waiting events, and returns all events received so far whose data has an id.
+        """Receives waiting events, and returns all received events about the given objects.
 
-        Tests that run in parallel publish to the same bus, and not every event has each key.
+        Tests that run in parallel publish events about other objects to the same bus.
+
+        Args:
+            key: the key of the object's id in the event's data, for example `postId`. Events
+                without this key are ignored.
+            ids: the ids of the objects.
         """
         return [event for event in self.receive() if event["detail"]["data"].get(key) in ids]
 

@@ -112,7 +112,7 @@ CREATE_ACTIONS = [
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
 ]
-"""More actions that are not limited to a resource or a tag. The first deployment needs them."""
+"""More actions that the first deployment needs and that the embedded AWS checks differently."""
 
 DELETE_ACTIONS = [
     "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
@@ -141,7 +141,7 @@ DELETE_ACTIONS = [
     "ec2:DeleteVpcEndpoints",
     "ec2:DisassociateRouteTable",
 ]
-"""More actions that are not limited to a resource or a tag. `ops remove` needs them."""
+"""More actions that `ops remove` needs and that the embedded AWS checks differently."""
 
 
 class Checkout:
@@ -330,7 +330,7 @@ def create_role(
 
 @contextmanager
 def collect_alerts(platform: Platform) -> Iterator[list[Any]]:
-    """Yields a list for the alerts that commands publish. It is filled at the end of the block."""
+    """Yields a list. At the end of the block, adds the alerts that commands have published."""
     sns, sqs = platform.aws("sns"), platform.aws("sqs")
     messages: list[Any] = []
     url = sqs.create_queue(QueueName="alerts-test")["QueueUrl"]

@@ -80,12 +80,12 @@ class Platform:
         return sum(email in mail["To"] for mails in response["messages"].values() for mail in mails)
 
     def cache(self) -> redis.Redis:
-        """Returns a client of the cache itself, behind the proxy that authenticates functions."""
+        """Returns a client that connects to the cache directly, without the proxy and its login."""
         port = EmbeddedCloud(Root(self.root)).running()["cache"].port
         return redis.Redis(port=port, decode_responses=True)
 
     def reset_rate_limits(self) -> None:
-        """Deletes the counts of attempts that the rate limits use."""
+        """Deletes the counters of all rate limits."""
         dynamodb, table = self.aws("dynamodb"), "auth-rate-limits-local"
         for page in dynamodb.get_paginator("scan").paginate(
             TableName=table, ProjectionExpression="limit_key"
@@ -112,7 +112,7 @@ class Platform:
     def read_log_lines(self, function: str, since: int | None = None) -> Iterator[str]:
         """Yields the lines that a function has logged.
 
-        The embedded AWS keeps only the newest lines, so counts of two times are not comparable.
+        The embedded AWS keeps only the newest lines, so the number of lines can also decrease.
 
         Args:
             since: milliseconds since the epoch. The default is the time when the tests began.

@@ -1,7 +1,7 @@
 """Lets tests on several workers use one platform at the same time.
 
-Most tests tolerate others. A test marked `exclusive` runs alone, because it stops a part of the
-platform, changes its configuration, or counts requests that all tests send.
+Most tests can run in parallel. A test marked `exclusive` runs alone, because it stops a part of the
+platform, changes the configuration, or counts requests that all tests send.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Sharing:
     """Locks of a platform's tests. The system releases them if a process is killed.
 
     Args:
-        directory: where the files of the locks are. It is created if it is missing.
+        directory: the directory for the lock files. It is created if it is missing.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -48,6 +48,6 @@ class Sharing:
         """Waits until all tests of a scope have run on another worker.
 
         Raises:
-            AssertionError: they take longer than `seconds`.
+            AssertionError: the tests of the scope did not end within `seconds`.
         """
         wait_for((self._directory / scope).exists, seconds)

@@ -10,5 +10,5 @@ import jwt
 def sign_token(
     claims: dict[str, Any], kid: str | None, secret: str, algorithm: str = "HS256"
 ) -> str:
-    """Returns a token with these claims, and with the key's id `kid` in its header if given."""
+    """Returns a token with these claims. Its header contains `kid`, the key's id, unless None."""
     return jwt.encode(claims, secret, algorithm, headers={} if kid is None else {"kid": kid})

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 VARIABLE = "SSL_CERT_FILE"
-"""The environment variable with the file of the authorities that OpenSSL and Go trust."""
+"""The environment variable that names the file of authorities that OpenSSL and Go trust."""
 _SYSTEM = os.environ.get(VARIABLE)
 _ROOTS = ssl.get_default_verify_paths().cafile
 """The system's authorities, or None if they are only in a directory."""
@@ -16,8 +16,9 @@ _bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - deleted w
 
 
 def trust(authority: str) -> None:
-    """Adds the authority to the authorities of the system, because commands like Terraform need
-    both.
+    """Makes this process and its children trust the authority, and those of the system.
+
+    Commands such as Terraform also connect to hosts with certificates of public authorities.
     """
     roots = Path(_ROOTS).read_text() if _ROOTS else ""
     Path(_bundle.name).write_text(f"{roots}\n{Path(authority).read_text()}")
@@ -25,8 +26,9 @@ def trust(authority: str) -> None:
 
 
 def without_trust() -> dict[str, str]:
-    """Returns the environment variables without the platform's authority, for commands that must
-    find it themselves.
+    """Returns the environment variables without the platform's authority.
+
+    With these variables, a command must configure the authority itself.
     """
     variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return variables if _SYSTEM is None else {**variables, VARIABLE: _SYSTEM}

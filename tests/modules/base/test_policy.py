@@ -76,5 +76,5 @@ def test_merging_statements_never_allows_more_than_the_separate_statements() -> 
         replace(write, resources=["y"]),
         replace(read, conditions={"Bool": {"aws:SecureTransport": "true"}}),
     ):
-        with pytest.raises(ValueError, match="two statements Use differ"):
+        with pytest.raises(ValueError, match="statements with the Sid Use differ"):
             merge_statements([read, different])

@@ -304,11 +304,31 @@ class TestRuns:
         ] == "state push errored.tfstate"
         assert not (stack.directory / "errored.tfstate").exists()
 
-    def test_state_that_terraform_rejects_is_renamed(self, make: Callable[..., Terraform]) -> None:
-        stack = make("sys.exit(sys.argv[1] == 'state')")
+    @pytest.mark.parametrize(
+        "error",
+        [
+            "cannot import state with serial 4 over newer state with serial 7",
+            'cannot import state with lineage "a" over unrelated state with lineage "b"',
+        ],
+    )
+    def test_state_older_than_the_stored_state_is_renamed(
+        self, make: Callable[..., Terraform], error: str
+    ) -> None:
+        failure = f"Failed to write state: {error}"
+        stack = make(f"sys.exit({failure!r} if sys.argv[1] == 'state' else 0)")
         (stack.directory / "errored.tfstate").write_text("{}")
         stack.apply()
         assert [file.read_text() for file in stack.directory.glob("errored-*.tfstate")] == ["{}"]
+
+    def test_apply_fails_and_keeps_a_state_that_still_cannot_be_stored(
+        self, make: Callable[..., Terraform]
+    ) -> None:
+        stack = make("sys.exit('Error acquiring the state lock' if sys.argv[1] == 'state' else 0)")
+        (stack.directory / "errored.tfstate").write_text("{}")
+        with pytest.raises(TerraformError, match="acquiring the state lock"):
+            stack.apply()
+        assert (stack.directory / "errored.tfstate").read_text() == "{}"
+        assert len((stack.directory / "calls").read_text().splitlines()) == 1
 
 
 class TestInit:

@@ -1,1 +1,1 @@
-"""Compares how independent emulators of AWS read the platform's stack."""
+"""Applies the platform's stack to an independent emulator of AWS, and lists its errors."""

@@ -16,8 +16,10 @@ DOCUMENTATION = "https://docs.aws.amazon.com/"
 
 
 def compare(reading: Reading, reviewed: Findings) -> list[str]:
-    """Returns a sentence for each error or difference that findings.yml does not list, and for each
-    entry of findings.yml whose error or difference no longer occurs.
+    """Returns a message for each deviation between an emulator's results and findings.yml.
+
+    A deviation is an error or a difference that findings.yml does not list, or a listed one that no
+    longer occurs.
     """
     listed: Mapping[str, Findings] = reviewed["errors"]
     problems = [

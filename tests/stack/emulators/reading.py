@@ -19,8 +19,8 @@ from tests.stack.stacks import Stack
 from tests.terraform import run
 
 PARALLELISM = "-parallelism=10"
-MOST_PLANS = 5
-"""Maximum number of plans. If resources still cannot be read back then, this module has a fault."""
+PLAN_LIMIT = 5
+"""Maximum number of plans. Each plan after the first omits the resources that could not be read."""
 
 
 @dataclass
@@ -90,8 +90,9 @@ def allow_plain_http(resources: Block) -> None:
 
 
 def read(directory: Path, document: Block, root: Root, variables: Mapping[str, str]) -> Reading:
-    """Applies the prepared stack, removes the resources that failed, and plans the others until all
-    of them can be read.
+    """Applies the prepared stack and plans it again, without the resources that failed.
+
+    Repeats the plan until the emulator can read all remaining resources.
     """
     reading = Reading(resources=sum(map(len, document["resource"].values())))
     run(directory, root, "init", "-input=false", variables=variables)
@@ -101,7 +102,7 @@ def read(directory: Path, document: Block, root: Root, variables: Mapping[str, s
         reading.errors.setdefault(address.partition(".")[0], set()).add(message)
     keep(document, list_applied(directory))
     file = directory / "plan.tfplan"
-    for _ in range(MOST_PLANS):
+    for _ in range(PLAN_LIMIT):
         write(document, directory)
         forget_others(directory, document)
         options = ("-input=false", "-lock=false", PARALLELISM, f"-out={file}")
@@ -112,7 +113,9 @@ def read(directory: Path, document: Block, root: Root, variables: Mapping[str, s
             break
         remove(document, {address for address, _ in failed})
     else:
-        raise AssertionError(f"{directory}: resources still cannot be read: {failed}")
+        raise AssertionError(
+            f"{directory}: after {PLAN_LIMIT} plans, the emulator cannot read {failed}"
+        )
     reading.kept = sum(map(len, document["resource"].values()))
     shown = run(directory, root, "show", "-json", str(file), variables=variables)
     for item in json.loads(shown)["resource_changes"]:
@@ -216,8 +219,8 @@ def list_differences(item: Mapping[str, Any]) -> dict[str, str]:
     change = item["change"]
     before, after = change["before"] or {}, change["after"] or {}
     forcing = {str(path[0]) for path in change.get("replace_paths", ())}
-    # An attribute that is unknown until the apply depends on another one. Reporting that one is
-    # enough.
+    # Attributes that are unknown until the apply follow from other changed attributes, so they are
+    # reported only if no other attribute changes.
     unknown = {name for name, value in (change["after_unknown"] or {}).items() if value is True}
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     action = " and ".join(change["actions"])

@@ -35,7 +35,7 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]
         yield variables
 
 
-def test_errors_and_differences_are_the_reviewed_ones(
+def test_findings_yml_lists_every_error_and_difference_of_the_emulator(
     tmp_path: Path, root: Root, moto: Mapping[str, str]
 ) -> None:
     program = tmp_path / "program"
@@ -65,7 +65,7 @@ def test_emulators_accept_exactly_the_listed_calls(
 
 
 def emulated_settings(variables: Mapping[str, str]) -> Block:
-    """Returns prod's settings for an emulator, and creates the hosted zone that they name."""
+    """Creates a hosted zone in the emulator, and returns prod's settings with this zone."""
     settings = read_settings("prod")
     zone = ""
     while not zone.startswith("Z"):
@@ -87,9 +87,12 @@ def emulated_settings(variables: Mapping[str, str]) -> Block:
     }
 
 
-def test_a_planted_fault_is_found(tmp_path: Path, root: Root, moto: Mapping[str, str]) -> None:
-    """API Gateway returns no HTTP method for a mock integration, so every plan changes this one
-    again.
+def test_a_mock_integration_with_an_http_method_is_reported_as_a_difference(
+    tmp_path: Path, root: Root, moto: Mapping[str, str]
+) -> None:
+    """Applies a mock integration with an HTTP method.
+
+    API Gateway does not return this method, so every plan adds it again.
     """
     document = mock_integration(integration_http_method="POST")
     directory = write(document, tmp_path / "planted")

@@ -175,8 +175,8 @@ def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) 
     groups = {node.id: node.group for node in one.nodes}
     pairs = [{groups[edge.source], groups[edge.target]} for edge in one.edges]
     assert len(lines) == len({frozenset(pair) for pair in pairs if len(pair) == 2})
-    told = [title for line in lines for title in str(line.findtext(f"{SVG}title")).split("\n")]
-    assert len(told) == sum(len(pair) == 2 for pair in pairs)
+    titles = [title for line in lines for title in str(line.findtext(f"{SVG}title")).split("\n")]
+    assert len(titles) == sum(len(pair) == 2 for pair in pairs)
 
 
 def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:

@@ -117,7 +117,8 @@ def report(reviewed: Review, stack: Synthesized, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def page(browser: Browser, report: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     scheme: Literal["light", "dark"] = getattr(request, "param", "light")
-    # The offline context prevents requests, and the end of this fixture reports them.
+    # The page must not load external resources. The context blocks requests, and the end of this
+    # fixture fails if the page sent any.
     context = browser.new_context(
         viewport={"width": LAPTOP, "height": 768}, color_scheme=scheme, offline=True
     )
@@ -138,7 +139,7 @@ def open_everything(page: Page) -> None:
     page.evaluate("document.querySelectorAll('details').forEach((item) => { item.open = true; })")
 
 
-def test_the_page_opens_with_the_verdict_and_what_to_decide(page: Page, reviewed: Review) -> None:
+def test_the_first_screen_shows_the_verdict_and_the_decisions(page: Page, reviewed: Review) -> None:
     for width in (LAPTOP, PHONE):
         page.set_viewport_size({"width": width, "height": 768})
         assert page.get_by_role("heading", level=1).inner_text().split() == ["dev", "irreversible"]
@@ -179,15 +180,15 @@ def test_the_page_is_accessible_to_screen_readers(page: Page) -> None:
 
 
 def test_the_page_is_dark_if_the_system_uses_dark_colors(page: Page) -> None:
-    ground = "getComputedStyle(document.body).backgroundColor"
-    light = page.evaluate(ground)
+    background_color = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(background_color)
     page.emulate_media(color_scheme="dark")
-    dark = page.evaluate(ground)
+    dark = page.evaluate(background_color)
     page.emulate_media(color_scheme="dark", media="print")
     assert light == "rgb(245, 247, 250)"
     assert dark == "rgb(18, 22, 26)"
-    ink = "getComputedStyle(document.body).color"
-    assert page.evaluate(ink) == "rgb(31, 41, 51)", "a printed page must be white"
+    text_color = "getComputedStyle(document.body).color"
+    assert page.evaluate(text_color) == "rgb(31, 41, 51)", "printed text must be dark"
 
 
 def test_the_page_works_with_the_keyboard(page: Page) -> None:
@@ -330,7 +331,7 @@ def test_the_page_can_be_printed(page: Page) -> None:
     assert page.locator(".filters").is_hidden()
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.decision:not([open])").count() == 0
-    # Without its margins, a page of paper is 718 pixels wide. The lines need more.
+    # A printed page without its margins is 718 pixels wide, too narrow for the picture's lines.
     page.set_viewport_size({"width": 718, "height": 1000})
     assert page.evaluate("document.documentElement.scrollWidth") <= 718
     assert page.locator(".map .lines").is_hidden()

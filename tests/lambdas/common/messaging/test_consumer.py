@@ -60,5 +60,5 @@ def test_a_batch_without_failures_returns_an_empty_list(logger: Logger) -> None:
 
 
 def test_a_batch_that_fails_completely_raises(logger: Logger) -> None:
-    with pytest.raises(BatchFailedError, match="None of the 2 messages"):
+    with pytest.raises(BatchFailedError, match="all 2 messages of the batch failed"):
         consume_messages(create_batch("x", "y"), handle_digits, logger)

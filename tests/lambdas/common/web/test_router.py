@@ -281,7 +281,7 @@ def test_caller_comes_from_the_authorizer(call: Call) -> None:
 
 def test_routes_and_operations_must_match(logger: Logger) -> None:
     authenticator = Authenticator(from_authorizer, FakeSessions())
-    with pytest.raises(AssertionError, match="differ in"):
+    with pytest.raises(AssertionError, match="define both a route and a method for"):
         Router(ROUTES, {"get": echo}, authenticator=authenticator, logger=logger, cors_origins=())
     with pytest.raises(AssertionError, match="idempotent routes require"):
         Router(
