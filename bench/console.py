@@ -68,14 +68,16 @@ def console(root: Root) -> Iterator[tuple[psutil.Process, ConsoleAddress, float]
         stdout=subprocess.DEVNULL,
         env={"PATH": "/usr/bin:/bin", **SMALL_HEAP},
     ) as child:
-        while True:
-            try:
-                urllib3.request("GET", str(address), retries=False, timeout=5)
-                break
-            except urllib3.exceptions.HTTPError:
-                time.sleep(0.01)
-        yield psutil.Process(child.pid), address, time.monotonic() - begun
-        child.terminate()
+        try:
+            while True:
+                try:
+                    urllib3.request("GET", str(address), retries=False, timeout=5)
+                    break
+                except urllib3.exceptions.HTTPError:
+                    time.sleep(0.01)
+            yield psutil.Process(child.pid), address, time.monotonic() - begun
+        finally:
+            child.terminate()
 
 
 def get(address: ConsoleAddress, path: str) -> bytes:
@@ -111,10 +113,12 @@ def open_map(address: ConsoleAddress) -> Iterator[None]:
     for thread in threads:
         thread.start()
     time.sleep(1)
-    yield
-    closed.set()
-    for thread in threads:
-        thread.join()
+    try:
+        yield
+    finally:
+        closed.set()
+        for thread in threads:
+            thread.join()
 
 
 def processor_time(root: Root) -> float:

@@ -1,5 +1,5 @@
 """The commands of the platform's operators: `python -m ops COMMAND`.
 
-ops/commands/ has one module per group of commands, which parses the arguments. The other packages
-do the work.
+Each module in ops/commands/ parses the arguments of one group of commands. The other packages
+contain the code that the commands run.
 """

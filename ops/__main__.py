@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 if __name__ == "__main__":
-    # An interrupt while the modules are imported ends the program without a traceback.
+    # Ctrl-C during the imports below ends the program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import errno
@@ -62,9 +62,9 @@ def connect_to_loopback_directly(variables: MutableMapping[str, str]) -> None:
 
 
 def _is_aws_error(error: Exception) -> bool:
-    """Returns True for an error of AWS's SDK.
+    """Returns True if the AWS SDK raised the error.
 
-    Does not import the SDK, which only some commands use.
+    Imports the SDK only if the command has already imported it.
     """
     if "botocore" not in sys.modules:
         return False
@@ -81,7 +81,7 @@ UNUSABLE_PATH = {
 
 
 def _describe(error: OSError) -> str:
-    """Returns the message for an error that the operator can remedy. Raises other errors."""
+    """Returns the message of an error that the operator can correct. Re-raises other errors."""
     if error.errno in FULL:
         return str(FullDiskError(error))
     if error.errno in UNUSABLE_PATH and error.filename is not None:
@@ -93,7 +93,7 @@ def _describe(error: OSError) -> str:
 
 
 def main(run: Callable[[], object] = lambda: app(prog_name="ops")) -> None:
-    """Runs a command.
+    """Runs a command, and reports expected errors without a traceback.
 
     Exit statuses: 0 success, 1 failure with a reason, 2 wrong arguments, 130 interrupted.
     """

@@ -36,12 +36,12 @@ AWS_SETTINGS = "AWS_"
 
 
 def _isolated_session() -> botocore.session.Session:
-    """Returns a session that reads neither AWS's configuration files nor its variables."""
-    nothing = {"profile": None, "ca_bundle": None, "config_file": os.devnull}
+    """Returns a session that ignores AWS's configuration files and environment variables."""
+    unset = {"profile": None, "ca_bundle": None, "config_file": os.devnull}
     return botocore.session.Session(
         session_vars={
             name: (None, None, value, None)
-            for name, value in {**nothing, "credentials_file": os.devnull}.items()
+            for name, value in {**unset, "credentials_file": os.devnull}.items()
         }
     )
 
@@ -59,9 +59,9 @@ class Cloud:
 
     @property
     def authority(self) -> str | None:
-        """Path of the certificate authority of the platform's servers.
+        """Path of the CA certificate that verifies the environment's servers.
 
-        None if public authorities certify them.
+        None if a public CA issued their certificates.
         """
         return self.variables.get("AWS_CA_BUNDLE")
 
@@ -83,11 +83,10 @@ class Cloud:
         return _isolated_session() if self.endpoint else botocore.session.get_session()
 
     def inherited_variables(self) -> dict[str, str]:
-        """Returns the environment variables for programs that work on the environment.
+        """Returns the shell's environment variables that programs for this environment inherit.
 
-        For the embedded AWS, they contain no settings of AWS from the operator's shell: a profile
-        or an endpoint could break the platform on this machine, or make a program call the real
-        AWS.
+        For the embedded AWS, omits the shell's AWS settings. A profile or an endpoint could break
+        the platform on this machine, or make a program call the real AWS.
         """
         return {
             name: value
@@ -102,7 +101,7 @@ class Cloud:
 
         Args:
             region: The default is the environment's region.
-            settings: Overrides of boto3's default timeouts and of the standard retry mode.
+            settings: Overrides boto3's default timeouts and the standard retry mode.
         """
         config = Config(
             retries={"mode": "standard"}, s3={"addressing_style": "path"} if self.endpoint else None
@@ -192,9 +191,9 @@ def connect(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
 
 
 def locate(name: str, root: Root, kind: type[Cloud] = Cloud, *, assumes_role: bool = True) -> Cloud:
-    """Connects to an environment without any check of the credentials, which may be missing.
+    """Connects to an environment without checking the credentials, which may be missing.
 
-    CDKTF synthesizes without credentials.
+    CDKTF, for example, synthesizes a stack without credentials.
 
     Args:
         kind: The class of the result.
@@ -229,7 +228,9 @@ def _assume_role(role: str, variable: str, cloud: Cloud) -> Cloud:
     try:
         response = cloud.client("sts").assume_role(RoleArn=role, RoleSessionName="operator")
     except (BotoCoreError, ClientError) as error:
-        raise OperatorError(f"Cannot assume {role} (set in {variable}): {error}") from error
+        raise OperatorError(
+            f"Cannot assume {role} ({error}): correct {variable}, or the role's trust policy"
+        ) from error
     keys = response["Credentials"]
     credentials = {
         "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],

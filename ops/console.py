@@ -34,7 +34,7 @@ REFRESHES = 2
 
 
 def accept_any_encoding() -> None:
-    """Makes standard output and error replace characters that their encoding lacks."""
+    """Configures standard output and error to replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
@@ -90,7 +90,7 @@ class Progress:
     """The current step of a command, with the estimated time until the command ends.
 
     Updates one line on a terminal. Elsewhere, prints a new line every PLAIN_INTERVAL seconds. Steps
-    can contain steps, also in other threads: the line shows the one that began last.
+    can be nested, and can run in several threads. The line shows the step that began last.
     """
 
     def __init__(self, text: str = "") -> None:
@@ -117,11 +117,11 @@ class Progress:
     def render(self, width: int, command_end: float | None) -> str:
         """Returns the line as text of at most `width` characters.
 
-        Shortens the step if necessary, but not the estimate.
+        Shortens the text of the step if necessary, but not the estimate.
         """
         ends = [end for end in (self._end, command_end) if end is not None]
-        left = max(ends) - time.monotonic() if ends else 0.0
-        estimate = f", about {format_duration(left)} left" if left >= 1 else ""
+        remaining = max(ends) - time.monotonic() if ends else 0.0
+        estimate = f", about {format_duration(remaining)} left" if remaining >= 1 else ""
         room = max(width - len(estimate), 1)
         text = self._text if len(self._text) <= room else f"{self._text[: room - 1]}…"
         return f"{text}{estimate}"[: max(width, 1)]
@@ -132,7 +132,7 @@ def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
     """Shows progress while a command runs, with the estimated time until it ends.
 
     Args:
-        text: The text of the progress line while no step shows its own.
+        text: The progress line while no step shows another text.
         seconds: The expected duration of the command.
 
     Yields:
@@ -167,7 +167,7 @@ class _Line:
     """The progress line, which all steps share."""
 
     command_end: float | None = None
-    """When the command will probably end, as monotonic time in seconds. None if unknown."""
+    """Estimated end of the command, as monotonic time in seconds. None if unknown."""
 
     def __init__(self) -> None:
         self._steps: list[Progress] = []
@@ -218,11 +218,11 @@ class _Line:
             live.stop()
 
     def _render(self) -> Spinner:
-        # Does not take the lock: a thread that holds it may be waiting for the thread that renders
-        # the line, which calls this method.
+        # The rendering thread calls this method. It must not take the lock, because the thread that
+        # holds the lock may be waiting for the rendering thread.
         step = next(reversed(self._steps), None)
-        # The line must not wrap, because the terminal could then not erase all of it. The spinner
-        # before it also takes room.
+        # The line must not wrap, because a terminal cannot erase a wrapped line completely. The
+        # spinner before the text also needs columns.
         width = err.width - len("⠋ ")
         self._spinner.update(text=Text(step.render(width, self.command_end) if step else ""))
         return self._spinner

@@ -11,9 +11,7 @@ from ops.console import expecting
 from ops.root import PROJECT, read_json, write_json
 
 FILE = PROJECT / ".build" / "durations.json"
-"""File with the seconds that commands took when they last ran to their end, by name and
-arguments.
-"""
+"""File with the duration in seconds of the last completed run, by command and arguments."""
 SHORTEST = 1.0
 """Minimum duration in seconds of a run that is stored.
 
@@ -38,7 +36,7 @@ def estimated(
         file: Where the durations are stored.
     """
     relevant = sorted((key, value) for key, value in arguments.items() if key not in IRRELEVANT)
-    # A file as an argument changes the duration. Its path does not.
+    # Whether a file is passed changes the duration. The path of the file does not.
     shown = ((key, True if isinstance(value, Path) else value) for key, value in relevant)
     run = " ".join([name, *(f"{key}={value}" for key, value in shown if value)])
     known = _read(file).get(run, seconds)

@@ -33,9 +33,9 @@ def provider_settings(file: Path = FILE) -> dict[str, str]:
 
 
 def provider_keys(file: Path = FILE) -> dict[str, str]:
-    """Returns the API keys of AI providers in the environment variables and the file.
+    """Returns the API keys of AI providers from the environment variables and the file.
 
-    The result contains the API key of each secret by the secret's name.
+    The keys of the result are the names of the secrets that store the API keys.
     """
     values = _non_empty_values(KEYS.values(), file)
     return {name: values[variable] for name, variable in KEYS.items() if variable in values}
@@ -44,7 +44,7 @@ def provider_keys(file: Path = FILE) -> dict[str, str]:
 def _non_empty_values(names: Iterable[str], file: Path) -> dict[str, str]:
     """Returns the variables that have a value.
 
-    A variable of the process overrides the file's variable, even if its value is empty.
+    A variable of the process overrides the file's variable, even with an empty value.
     """
     values = {**dotenv_values(file, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

@@ -120,8 +120,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a file atomically: no reader sees a partial file, and neither a full disk nor an
-    interrupt leaves one.
+    """Writes a file atomically. A full disk or an interrupt does not leave a partial file.
 
     Writes to a device, such as /dev/stdout, directly.
     """

@@ -204,8 +204,8 @@ class ApiDescription:
             return None
         for template, expected in self._templates:
             if len(expected) == len(segments) and all(
-                one == other or (one.startswith("{") and other)
-                for one, other in zip(expected, segments, strict=True)
+                name == segment or (name.startswith("{") and segment)
+                for name, segment in zip(expected, segments, strict=True)
             ):
                 return self._by_route.get((method.upper(), template))
         return None

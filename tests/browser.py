@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,14 +10,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-CHROMIUM = next(
-    (
-        path
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (path := shutil.which(name))
-    ),
-    None,
-)
+from tools.chromium import CHROMIUM
+
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -31,24 +24,23 @@ FLAGS = [
 PATIENCE = 60_000
 """Milliseconds that tests wait for a page.
 
-Long, because other tests use the machine at the same time.
+The limit is long because other tests use the machine at the same time.
 """
 
 
 @contextmanager
 def open_browser(*flags: str) -> Iterator[Browser]:
-    """Starts Chromium. If it is not installed, the test fails in CI, and is skipped elsewhere."""
+    """Starts Chromium. Without Chromium, the test fails in CI and is skipped elsewhere."""
     if CHROMIUM is None:
         assert "CI" not in os.environ, "CI has no Chromium: .ci/run must install it"
-        pytest.skip("there is no Chromium on the PATH")
+        pytest.skip("Chromium is not on the PATH: install it to run this test")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
         expect.set_options(timeout=PATIENCE)
-        yield browser
-        browser.close()
+        with playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags]) as browser:
+            yield browser
 
 
 def check_accessibility(page: Page) -> None:
-    """Fails if axe finds a violation on the page."""
+    """Asserts that axe finds no accessibility violation on the page."""
     results = Axe().run(page)
     assert results.violations_count == 0, results.generate_report()

@@ -18,9 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from tests.api_description import MessageDescription
 
 Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
-"""A function that returns the messages of a room after a message number (`?afterSeq=`), oldest
-first.
-"""
+"""A function that returns a room's messages after a message number, oldest first (`?afterSeq=`)."""
 
 
 class ChatError(Exception):
@@ -34,8 +32,8 @@ class GatewayError(Exception):
 class ChatClient:
     """A connection of one user, with the messages of the rooms that it joined.
 
-    `defects` has a sentence for each difference of a received frame from docs/api/asyncapi.json.
-    `messages` has the messages of each room since the user joined, in order and without duplicates.
+    `defects` describes each difference between a received frame and docs/api/asyncapi.json.
+    `messages` contains each room's messages since the user joined, in order and without duplicates.
 
     Args:
         open_address: returns a WebSocket address with a new ticket.
@@ -121,7 +119,7 @@ class ChatClient:
 
         Raises ChatError, GatewayError, ConnectionClosed or TimeoutError.
         """
-        assert self._socket is not None, "Call open() first"
+        assert self._socket is not None, "The client is not connected: call open() first"
         request_id = uuid.uuid4().hex
         response: asyncio.Future[dict[str, Any]]
         response = self._waiting[request_id] = asyncio.get_running_loop().create_future()
@@ -156,9 +154,7 @@ class ChatClient:
             task.cancel()
 
     def _fail_requests(self, error: GatewayError) -> None:
-        """Fails all requests that wait for a response, because the error does not name the request
-        that caused it.
-        """
+        """Fails all pending requests. The error does not name the request that caused it."""
         for response in self._waiting.values():
             if not response.done():
                 response.set_exception(error)

@@ -30,7 +30,7 @@ os.environ.setdefault("GOGC", "400")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Chooses the directory of the end-to-end tests' platform, or receives it from the controller.
+    """Chooses the platform's directory for the end-to-end tests. A worker receives it instead.
 
     The process that collects or distributes the tests starts and stops the platform for all
     workers of pytest-xdist.
@@ -106,7 +106,7 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Starts the platform before the workers have collected the tests, if all tests will run."""
+    """Starts the platform before the workers collect tests, if this run includes all tests."""
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if is_whole and not (config.option.keyword or config.option.markexpr):
         start_platform(config, [E2E])

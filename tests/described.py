@@ -21,7 +21,7 @@ _FRAMES = {type_.__struct_config__.tag: type_ for type_ in SERVER_FRAMES}
 
 
 def is_declared(operation: Operation) -> bool:
-    """Returns True if the operation declares the type of its response. Fakes in tests do not."""
+    """Returns True if the operation declares a response type. The tests' fakes declare none."""
     return "Any" not in str(get_type_hints(operation).get("return", Any))
 
 
@@ -40,13 +40,14 @@ def check_response(
     declared = read_response(operation)
     lower = {header.lower() for header in headers}
     assert ("etag" in lower) == declared.is_versioned, (
-        f"{name}: exactly the routes with versions return an ETag"
+        f"{name}: is_versioned is {declared.is_versioned}, but the headers are {sorted(lower)}"
     )
     assert ("location" in lower) == (status == 302), (
-        f"{name}: exactly the redirects (302) have a Location header"
+        f"{name}: the status is {status}, but the headers are {sorted(lower)}. "
+        "A response must have a Location if and only if its status is 302."
     )
     if declared.body is None:
-        assert not text, f"{name} declares no body"
+        assert not text, f"{name} declares no body, but returned {text[:100]!r}"
     else:
         _check(json.loads(text), declared.body, name)
 
@@ -70,4 +71,4 @@ def _check(value: Any, type_: Any, name: str) -> None:
         converted = json.loads(msgspec.json.encode(msgspec.convert(value, type_)))
     except msgspec.ValidationError as error:
         raise AssertionError(f"{name}: {error}") from error
-    assert converted == value, f"{name} has other fields than {type_}"
+    assert converted == value, f"{name}: {value} does not have the fields of {type_}"

@@ -1,4 +1,4 @@
-"""Reads the error codes that the code raises, and those that the API pages in docs/api name."""
+"""Reads the error codes that the code raises, and those that docs/api documents."""
 
 from __future__ import annotations
 

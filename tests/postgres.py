@@ -122,7 +122,7 @@ class Postgres:
     def _await(self) -> None:
         deadline = time.monotonic() + 30
         while not self._service.is_ready(self.port):
-            assert time.monotonic() < deadline, "PostgreSQL does not respond"
+            assert time.monotonic() < deadline, "PostgreSQL did not respond in time"
             time.sleep(0.02)
 
 
@@ -194,7 +194,7 @@ FROM generate_series(1, :count) n
 def fill(postgres: Postgres, database: str, count: int) -> None:
     """Inserts listings of 5,000 sellers, and a wish for every fifth listing.
 
-    One word is in all listings, other words are in every tenth, and one is in every 500th.
+    One word occurs in every listing, some occur in every tenth, and one in every 500th.
     """
     with closing(postgres.connect(database=database)) as connection:
         # The trigger that counts listings is off: in a single transaction, it would create 100,000

@@ -14,7 +14,7 @@ from tests.chat_client import ChatClient, GatewayError
 GATEWAY_ERROR = {"message": "Internal server error", "connectionId": "c", "requestId": "r"}
 """The error that API Gateway sends if the function fails.
 
-Its `requestId` is not the one that the client sent.
+Its `requestId` is API Gateway's own id, not the id that the client sent.
 """
 
 

@@ -20,7 +20,7 @@ LONG = 30.0
 
 
 class Worker:
-    """A process that uses the platform until it is told to end."""
+    """A process that uses the platform until `end` is called."""
 
     def __init__(self, directory: Path, *, exclusive: bool) -> None:
         context = multiprocessing.get_context("fork")
@@ -58,7 +58,9 @@ def test_ordinary_tests_use_the_platform_at_the_same_time(start: StartWorker) ->
 
 
 @pytest.mark.parametrize(("first", "second"), [(True, True), (True, False), (False, True)])
-def test_an_exclusive_test_is_alone(start: StartWorker, first: bool, second: bool) -> None:
+def test_an_exclusive_test_does_not_run_at_the_same_time_as_another_test(
+    start: StartWorker, first: bool, second: bool
+) -> None:
     running = start(first)
     assert running.uses.wait(LONG)
     waiting = start(second)
@@ -83,7 +85,7 @@ def test_an_exclusive_test_waits_only_for_tests_that_began_earlier(start: StartW
     later.end()
 
 
-def test_a_killed_process_does_not_keep_the_platform(start: StartWorker) -> None:
+def test_a_killed_process_releases_the_platform(start: StartWorker) -> None:
     killed = start(True)
     assert killed.uses.wait(LONG)
     assert killed.process.pid

@@ -26,7 +26,7 @@ PINNED = re.compile(
     re.MULTILINE,
 )
 IAM_DEFAULT_SECONDS = 3_600
-"""The longest session of a role without max_session_duration (IAM user guide)."""
+"""The longest session of a role that does not set max_session_duration (IAM user guide)."""
 BIN = Path(sys.executable).parent
 
 
@@ -95,7 +95,7 @@ def test_only_jobs_that_assume_a_role_request_a_token(job: Any) -> None:
 
 
 @pytest.mark.parametrize("job", jobs())
-def test_credentials_outlast_the_job_and_the_role_allows_it(job: Any) -> None:
+def test_credentials_are_valid_for_the_whole_job_within_the_roles_limit(job: Any) -> None:
     for step in job.get("steps", []):
         if "actions/assume-role" not in step.get("uses", ""):
             continue

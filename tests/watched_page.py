@@ -28,9 +28,9 @@ OpenPage = Callable[..., Page]
 def watch_pages(browser: Browser) -> Iterator[OpenPage]:
     """Yields a function that opens a page and returns it.
 
-    The function takes the arguments of `WatchedPage.open` except the browser. At the end, fails if
-    a page violated its Content-Security-Policy, threw an error, or sent a request to a host that
-    was not among these arguments.
+    The function takes the arguments of `WatchedPage.open` except the browser. On exit, the context
+    manager fails if a page violated its Content-Security-Policy, threw an error, or sent a request
+    to a host that was not among these arguments.
     """
     opened: list[WatchedPage] = []
 
@@ -38,9 +38,12 @@ def watch_pages(browser: Browser) -> Iterator[OpenPage]:
         opened.append(WatchedPage.open(browser, address, *others, **options))
         return opened[-1].page
 
-    yield open_page
+    try:
+        yield open_page
+    finally:
+        for watched in opened:
+            watched.page.context.close()
     for watched in opened:
-        watched.page.context.close()
         assert watched.violations == []
         assert watched.errors == []
         assert watched.foreign_hosts == set()
@@ -77,22 +80,22 @@ class WatchedPage:
         )
         context.set_default_timeout(PATIENCE)
         watched = cls(context.new_page(), {urlsplit(item).netloc for item in (address, *others)})
-        context.expose_function("reportViolation", watched._note_violation)
+        context.expose_function("reportViolation", watched._record_violation)
         context.add_init_script(REPORT_VIOLATIONS)
-        watched.page.on("console", watched._note_message)
+        watched.page.on("console", watched._record_error)
         watched.page.on("pageerror", lambda error: watched.errors.append(str(error)))
-        watched.page.on("request", watched._note_request)
+        watched.page.on("request", watched._record_foreign_host)
         watched.page.goto(address)
         return watched
 
-    def _note_violation(self, text: str) -> None:
+    def _record_violation(self, text: str) -> None:
         self.violations.append(text)
 
-    def _note_message(self, message: ConsoleMessage) -> None:
+    def _record_error(self, message: ConsoleMessage) -> None:
         if message.type == "error" and not message.text.startswith(NETWORK_ERRORS):
             self.errors.append(message.text)
 
-    def _note_request(self, request: Request) -> None:
+    def _record_foreign_host(self, request: Request) -> None:
         parts = urlsplit(request.url)
         if parts.scheme not in {"data", "blob"} and parts.netloc not in self.hosts:
             self.foreign_hosts.add(parts.netloc)

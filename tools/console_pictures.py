@@ -10,7 +10,6 @@ message into a dead-letter queue. Requires Chromium on the PATH.
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from ops.local.console_process import console_address
 from ops.root import DEFAULT_ROOT, PROJECT, Root
 from ops.seed import seed_community
 from ops.terraform.state import outputs
+from tools.chromium import CHROMIUM
 
 IMAGES = PROJECT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 700}
@@ -49,7 +49,7 @@ class Photographer:
         """Opens a view, waits for its data, and takes a picture.
 
         Args:
-            prepare: Is called with the loaded page.
+            prepare: Called with the loaded page.
         """
         self.page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOADED)
@@ -84,10 +84,9 @@ def take_pictures(root: Root, directory: Path, address: str | None = None) -> li
     address = address or str(console_address(root) or "")
     assert address, "the console is not running: start it with `make up`"
     seed_community(cloud)
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-lcd-text"]
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu", "--disable-lcd-text"]
         )
         page = browser.new_page(viewport=SIZE, device_scale_factor=SCALE)
         page.goto(f"{address}#/requests")
@@ -115,7 +114,7 @@ def open_request(page: Page) -> None:
 
 
 def run_report(page: Page) -> None:
-    """Opens the report of the cost, and waits about 10 s until it is computed."""
+    """Opens the cost report, and waits until its result is shown, which takes about 10 s."""
     page.get_by_role("button", name="Run").click()
     page.wait_for_selector("table", timeout=LOADED)
 
@@ -125,6 +124,6 @@ def open_item(page: Page) -> None:
 
 
 if __name__ == "__main__":
-    given = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROOT
-    for picture in take_pictures(Root(given), IMAGES, *sys.argv[2:3]):
+    directory = Path(sys.argv[1]) if len(sys.argv) > 1 else DEFAULT_ROOT
+    for picture in take_pictures(Root(directory), IMAGES, *sys.argv[2:3]):
         print(f"{picture.stat().st_size:>7}  {picture}")

@@ -5,8 +5,8 @@
 After an update of ministack or hypercorn, first compare each changed function with the code in
 ops/embedded/emulator that replaces it, and then run this command. Writes
 ops/embedded/emulator/internals.json, with a fingerprint of the source code of each function and
-class, and the type of everything else. The embedded AWS does not start if the version and a
-fingerprint differ.
+class, and the type of each other value. The embedded AWS does not start if a package has another
+version and a fingerprint differs.
 """
 
 from __future__ import annotations

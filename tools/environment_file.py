@@ -39,7 +39,7 @@ example for ten million users](capacity.md#an-example-for-ten-million-users) des
 
 
 def docstrings() -> dict[str, dict[str, str]]:
-    """Returns the docstrings by class and field. The field `""` has that of the class itself."""
+    """Returns the docstrings by class and field. The key `""` has the docstring of the class."""
     result: dict[str, dict[str, str]] = {}
     for node in ast.parse(inspect.getsource(model)).body:
         if isinstance(node, ast.ClassDef):
@@ -58,7 +58,7 @@ def docstrings() -> dict[str, dict[str, str]]:
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema of an environment file."""
     texts, result = docstrings(), Environment.model_json_schema()
-    # An environment file may not contain its name, and need not contain the location of the state.
+    # An environment file may not contain the environment's name, and may omit the state's location.
     del result["properties"]["name"]
     result["required"] = [key for key in result["required"] if key not in {"name", "state"}]
     del result["$defs"]["State"]["required"]

@@ -33,8 +33,8 @@ def run(command: list[str]) -> int:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, stop)
-    # A program of a background group that reads from the terminal is suspended, so the command has
-    # no standard input. It inherits the lock, and make's file descriptors for parallel jobs.
+    # The kernel suspends a background process that reads from the terminal, so the command has no
+    # standard input. The command inherits the lock, and make's file descriptors for parallel jobs.
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, close_fds=False, process_group=0)
     if stops:
         os.killpg(process.pid, signal.SIGTERM)
@@ -48,7 +48,7 @@ def run(command: list[str]) -> int:
 def main() -> None:
     """Waits for the lock, then runs the command and exits with its status."""
     path, command = Path(sys.argv[1]), sys.argv[2:]
-    # If an interrupt ends the wait, no traceback is printed.
+    # Ctrl-C during the wait ends this program without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         path.parent.mkdir(exist_ok=True)

@@ -189,7 +189,8 @@ def _parameters(node: ast.FunctionDef) -> str:
 def constructs() -> list[ConstructClass]:
     """Returns all constructs in modules/, in the order of their files."""
     sources = [Source(path) for path in sorted(MODULES.rglob("*.py"))]
-    known, found = ROOTS.union(*(source.resources for source in sources)), list[ConstructClass]()
+    known = ROOTS.union(*(source.resources for source in sources))
+    subclasses: list[ConstructClass] = []
     resources = frozenset(known)
     classes = [
         (source, node)
@@ -205,13 +206,13 @@ def constructs() -> list[ConstructClass]:
         ]
         if not more:
             break
-        found += more
+        subclasses += more
         known |= {item.name for item in more}
     examples = dict(_examples(sources, known - resources))
     return sorted(
         (
             ConstructClass(item.source, item.node, examples.get(item.name, ""))
-            for item in found
+            for item in subclasses
             if not item.name.startswith("_")
         ),
         key=lambda item: (item.source.name, item.node.lineno),
@@ -296,10 +297,10 @@ def _wrapped(text: str) -> list[str]:
 
 def pages() -> dict[str, str]:
     """Returns the text of each page by its file name below docs/modules."""
-    found = constructs()
-    known = {item.name: item.source.name for item in found}
+    all_constructs = constructs()
+    known = {item.name: item.source.name for item in all_constructs}
     groups: dict[str, list[ConstructClass]] = {}
-    for item in found:
+    for item in all_constructs:
         groups.setdefault(item.source.name, []).append(item)
     index = [
         "# Which constructs are there",

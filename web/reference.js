@@ -17,19 +17,19 @@ async function fetchJson(url, options) {
 }
 
 /**
- * The visitor's session. The tokens exist only in the page's memory: closing or reloading the page
- * forgets them.
+ * The visitor's session. The tokens exist only in the page's memory, so closing or reloading the
+ * page deletes them.
  */
 class Session {
   #apiUrl;
-  #changed;
+  #onChange;
   #timer;
   #tokens = null;
 
-  /** Calls `changed` with a sentence about the session after each change. */
-  constructor(apiUrl, changed) {
+  /** Calls `onChange` with a sentence about the session after each change. */
+  constructor(apiUrl, onChange) {
     this.#apiUrl = apiUrl;
-    this.#changed = changed;
+    this.#onChange = onChange;
   }
 
   get accessToken() {
@@ -70,7 +70,7 @@ class Session {
       this.#timer = setTimeout(() => this.#refresh(), delay);
     }
     const name = tokens.user?.displayName ?? tokens.displayName;
-    this.#changed(`You are ${name}. Requests below carry your token.`);
+    this.#onChange(`Logged in as ${name}. Requests below carry your token.`);
   }
 
   async #refresh() {
@@ -86,7 +86,7 @@ class Session {
   #forget(reason) {
     clearTimeout(this.#timer);
     this.#tokens = null;
-    this.#changed(reason);
+    this.#onChange(reason);
   }
 
   async #post(path, body) {
@@ -108,10 +108,10 @@ class Session {
   }
 }
 
-/** Hides parts of Swagger UI that this page has itself, and corrects parts for screen readers. */
+/** Hides parts of Swagger UI that this page replaces, and adapts others for screen readers. */
 const adaptComponents = ({ React }) => ({
   wrapComponents: {
-    // The page has its own heading and log-in, and one server.
+    // The page has its own heading and log-in form, and the API has only one server.
     InfoContainer: () => () => null,
     ServersContainer: () => () => null,
     AuthorizeBtnContainer: () => () => null,
@@ -122,7 +122,7 @@ const adaptComponents = ({ React }) => ({
       React.createElement("search", { "aria-label": "Routes" }, React.createElement(Filter, props)),
     TextArea: (TextArea) => (props) =>
       React.createElement(TextArea, { "aria-label": "Request body", ...props }),
-    // Swagger UI shows the button before it has resolved the route's description. A press at that
+    // Swagger UI shows the button before it has resolved the route's description. A click at that
     // moment fails with "Operation not found".
     execute: (Execute) => (props) =>
       props.operation.size ? React.createElement(Execute, props) : null,
@@ -233,6 +233,7 @@ async function main() {
 }
 
 main().catch((error) => {
-  state.textContent = `This page is not deployed completely (${error.message}).`;
+  state.textContent =
+    `This page could not be loaded completely (${error.message}): reload it or publish it again.`;
   state.dataset.state = "failed";
 });

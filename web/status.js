@@ -6,14 +6,14 @@ const TIMEOUT_MS = 10_000;
 
 const element = (id) => document.getElementById(id);
 
-/** Calls /health once. Never throws: the result contains the failure. */
+/** Calls /health once. Does not throw: if the call fails, the result contains the reason. */
 async function checkHealth(url) {
-  const begun = performance.now();
+  const start = performance.now();
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const response = await fetch(url, { cache: "no-store", signal });
     const body = await response.json();
-    return { body, ok: response.ok, milliseconds: Math.round(performance.now() - begun) };
+    return { body, ok: response.ok, milliseconds: Math.round(performance.now() - start) };
   } catch (error) {
     return { body: {}, ok: false, failure: error.message };
   }
@@ -74,5 +74,6 @@ async function main() {
 }
 
 main().catch((error) => {
-  showSummary("failed", `This page is not deployed completely (${error.message}).`);
+  const problem = `This page could not be loaded completely (${error.message})`;
+  showSummary("failed", `${problem}: reload it or publish it again.`);
 });

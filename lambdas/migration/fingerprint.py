@@ -9,8 +9,8 @@ _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 WHERE schemaname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1
 """
-# The checksum covers all columns of a row. The first byte of the hash of the row's key selects one of
-# 256 buckets, so a changed row affects one bucket.
+# The checksum covers all columns of a row. The first byte of the hash of the row's key selects one
+# of 256 buckets, so a changed row affects one bucket.
 _FINGERPRINT = """
 SELECT get_byte(decode(md5(r.id), 'hex'), 0) AS bucket, count(*),
     sum(hashtextextended(r.content, 0))::text

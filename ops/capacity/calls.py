@@ -10,7 +10,7 @@ from ops.capacity.document import Strict, read_yaml, validated
 
 FILE = Path(__file__).with_name("calls.yml")
 PER_LISTENER = "per listener"
-"""The row of calls.yml with the calls that each additional listener of a room causes."""
+"""Name of the row in calls.yml with the calls for each additional listener of a room."""
 
 
 class Row(Strict):
@@ -21,7 +21,10 @@ class Row(Strict):
     calls: Mapping[str, int] = {}
     """AWS calls by `service.Operation`."""
     units: Mapping[str, float] = {}
-    """DynamoDB capacity units by `table reads` or `table/index writes`."""
+    """DynamoDB capacity units by table or index and by kind.
+
+    Example keys are `chat-rooms writes` and `chat-rooms/room-type-index reads`.
+    """
     cache: int = 0
     statements: int = 0
 
@@ -34,6 +37,6 @@ class _Rows(Strict):
 def load_rows(file: Path = FILE) -> Mapping[str, Row]:
     """Returns the rows of calls.yml by the name of the request, frame or event.
 
-    Examples of names are `GET /v1/posts`, `frame ping` and `event ...`.
+    Examples of names are `GET /v1/posts`, `frame ping` and `event deliver a frame`.
     """
     return validated(_Rows, {"rows": read_yaml(file)}, file).rows

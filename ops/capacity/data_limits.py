@@ -30,18 +30,18 @@ def limits(inputs: Inputs) -> Iterator[Limit]:
 def _messaging(inputs: Inputs) -> Iterator[Limit]:
     if not inputs.stack.fast_fifo:
         yield inputs.by_quota(
-            "frames that chat queues for large rooms",
+            "frames queued for large rooms",
             "sqs.fifo_requests",
             lambda point: point.peak.calls.get("sqs.SendMessage", 0.0),
             change=setting("chat.room_parts"),
         )
     yield inputs.by_quota(
-        "events that are published",
+        "PutEvents requests to EventBridge",
         "eventbridge.events",
         lambda point: point.peak.calls.get("events.PutEvents", 0.0),
     )
     yield inputs.by_quota(
-        "targets that events invoke",
+        "target invocations of EventBridge",
         "eventbridge.invocations",
         lambda point: sum(point.peak.traffic.rates[name] for name in (PUBLISH, COUNT)),
     )
@@ -56,7 +56,7 @@ def _messaging(inputs: Inputs) -> Iterator[Limit]:
     )
     writes = inputs.quota("dynamodb.partition_writes").value
 
-    def busy(point: Point) -> float:
+    def processing_time(point: Point) -> float:
         partitions = max(
             FIRST_PARTITIONS, point.peak.units.get("platform-outbox writes", 0.0) / writes
         )
@@ -64,11 +64,11 @@ def _messaging(inputs: Inputs) -> Iterator[Limit]:
         return per_shard * batch / stream.batch_size
 
     yield Limit(
-        "time that the relay needs for a shard of the outbox's stream",
+        "relay: processing time of one shard of the outbox's stream",
         1,
         "s/s",
         "stack relay/stream batch_size",
-        busy,
+        processing_time,
         design("raise parallelization_factor of the relay's stream"),
     )
 
@@ -128,7 +128,7 @@ def _databases(inputs: Inputs) -> Iterator[Limit]:
         "connections to the cache",
         "elasticache.connections",
         _posting_functions,
-        change=design("serve the cache with several shards"),
+        change=design("split the cache into several shards"),
     )
 
 
@@ -141,7 +141,7 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
     stack, sizes = inputs.stack, inputs.model.sizes
     if stack.nat_gateways:
         yield inputs.by_quota(
-            "connections of the NAT gateways to the management API of WebSockets",
+            "NAT gateway connections to the WebSocket management API",
             "nat.connections",
             lambda point: POSTS * _posting_functions(point),
             times=stack.nat_gateways,
@@ -149,12 +149,12 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
         )
     if stack.distributions:
         yield inputs.by_quota(
-            "requests to the distribution of pictures",
+            "requests to the CloudFront distribution for images",
             "cloudfront.requests",
             lambda point: point.peak.traffic.rest * sizes.media_requests_per_request.value,
         )
 
-    def starts(point: Point) -> float:
+    def parameter_reads(point: Point) -> float:
         executions = sum(
             max(0.0, count - stack.functions[name].provisioned)
             for name, count in point.storm.concurrency.items()
@@ -162,12 +162,14 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
         return PARAMETERS * executions / reconnection_seconds(inputs.model, stack.design)
 
     yield inputs.by_quota(
-        "parameters that environments read after an outage",
+        "SSM parameters that starting functions read after an outage",
         "ssm.requests",
-        starts,
-        change=Change("quota", "turn on Parameter Store's high throughput, for a charge"),
+        parameter_reads,
+        change=Change("quota", "turn on high throughput of Parameter Store, for a charge"),
     )
-    yield inputs.by_quota("keys that decrypt parameters after an outage", "kms.requests", starts)
+    yield inputs.by_quota(
+        "KMS decryptions of SSM parameters after an outage", "kms.requests", parameter_reads
+    )
 
 
 def _tables(inputs: Inputs) -> Iterator[Limit]:
@@ -195,7 +197,7 @@ def by_table(units: Mapping[str, float], kind: str) -> dict[str, float]:
     """
     totals: dict[str, float] = defaultdict(float)
     for name, value in units.items():
-        place, _, unit = name.partition(" ")
+        resource, _, unit = name.partition(" ")
         if unit == kind:
-            totals[place.partition("/")[0]] += value
+            totals[resource.partition("/")[0]] += value
     return totals

@@ -14,7 +14,7 @@ from ops.errors import OperatorError
 
 
 class Strict(BaseModel):
-    """A part of a YAML file. Unknown keys are errors."""
+    """Base class for the parts of a YAML file. Rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -32,11 +32,13 @@ def read_yaml(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
         document = yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506 - a safe loader
     except (OSError, UnicodeDecodeError) as error:
-        raise OperatorError(f"Cannot read {file}: {error}") from error
+        raise OperatorError(f"Cannot read {file} ({error}): use a readable UTF-8 file") from error
     except yaml.YAMLError as error:
         raise OperatorError(f"{file}: invalid YAML: {error}") from error
     if not isinstance(document, dict):
-        raise OperatorError(f"{file}: expected a mapping of keys to values")
+        raise OperatorError(
+            f"{file}: expected a mapping of keys to values, not {type(document).__name__}"
+        )
     return document
 
 

@@ -20,7 +20,7 @@ from ops.capacity.traffic import peak_traffic, reconnection_seconds, storm_traff
 
 FEWEST_USERS, MOST_USERS = 100.0, 1e9
 STEPS_PER_DECADE = 20
-"""Loads are computed for this many user counts between each power of ten and the next.
+"""Number of user counts per power of ten for which the load is computed.
 
 Demands between two of these counts are interpolated linearly.
 """
@@ -28,12 +28,12 @@ Demands between two of these counts are interpolated linearly.
 
 @dataclass(frozen=True)
 class Use:
-    """A limit, with the demand that a number of users causes."""
+    """A limit, and the demand on it at a given number of users."""
 
     limit: Limit
     demand: float
     breaks_at: float | None
-    """Daily active users at which the limit is exceeded. None if MOST_USERS do not exceed it."""
+    """Daily active users at which the limit is exceeded. None if MOST_USERS users do not."""
 
     @property
     def utilisation(self) -> float:
@@ -56,7 +56,7 @@ class Forecast:
         )
 
     def point(self, users: float) -> Point:
-        """Returns the load that a number of daily active users causes."""
+        """Returns the load that this number of daily active users causes."""
         design = self.stack.design
         peak = peak_traffic(self.model, self._rows, users, design)
         storm = storm_traffic(self.model, users, design)
@@ -73,7 +73,7 @@ class Forecast:
     def first_break(self) -> float | None:
         """Returns the number of users at which the first limit breaks."""
         return min(
-            (found for limit in self.limits if (found := self._breaks_at(limit))), default=None
+            (users for limit in self.limits if (users := self._breaks_at(limit))), default=None
         )
 
     def recovery_seconds(self, users: float, *, without: tuple[str, ...] = ()) -> float:
@@ -82,7 +82,7 @@ class Forecast:
         Rejected clients retry, so the limit with the highest utilisation determines the time.
 
         Args:
-            without: Limits whose names begin with one of these are ignored.
+            without: Ignores limits whose names start with one of these texts.
         """
         point = self.point(users)
         spread = reconnection_seconds(self.model, self.stack.design)
@@ -115,7 +115,7 @@ class Forecast:
         return [self.point(users) for users in self._users]
 
     def _breaks_at(self, limit: Limit) -> float | None:
-        """Returns the fewest users whose demand exceeds the capacity.
+        """Returns the lowest number of users whose demand exceeds the capacity, or None.
 
         Demands grow with the number of users, so bisection finds this number.
         """

@@ -1,6 +1,6 @@
-"""Computes the limits of single keys, such as one room or one post.
+"""Computes the limits of single database keys, such as one room or one post.
 
-The load of a single key cannot be spread over partitions.
+DynamoDB cannot spread the load of a single key over several partitions.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ RECHECK = 2.0
 (common/live/audience.py).
 """
 TRANSACTION = 2
-"""Duration of a transaction, as a multiple of that of a plain call.
+"""Duration of a transaction, as a multiple of the duration of a single write.
 
 A transaction has two phases, prepare and commit.
 """
@@ -60,7 +60,7 @@ class HotKeys:
     def _transactions(self) -> float:
         """Returns the maximum number of transactions per second on one item.
 
-        They run one after the other.
+        Transactions on the same item run one after the other.
         """
         return 1000 / (TRANSACTION * self._model.times.dynamodb_ms.value)
 
@@ -70,14 +70,14 @@ class HotKeys:
         fan_out = setting("chat.room_parts")
 
         def posting(point: Point) -> float:
-            """Returns the seconds that the delivery function takes to send a frame to its part of
+            """Returns the seconds that the delivery function takes to send a frame to one part of
             the busiest room.
             """
             listeners = self.room_listeners(point.users) / inputs.stack.room_parts
             return inputs.loads.posting("delivery", listeners)
 
         yield Limit(
-            "hot room: time to post one frame to all listeners of a part",
+            "hot room: time to post one frame to all listeners of one part of the room",
             delivery.timeout,
             "s",
             "stack delivery/function timeout",
@@ -85,7 +85,7 @@ class HotKeys:
             fan_out,
         )
         yield Limit(
-            "hot room: time to deliver the frames of its message group, one after the other",
+            "hot room: time to deliver the frames of its message group in order",
             1,
             "s/s",
             "stack delivery/frames-source, with lambdas.memory_size",
@@ -95,13 +95,13 @@ class HotKeys:
         batch_size = inputs.stack.event_sources["delivery/frames-source"].batch_size
 
         def batch(point: Point) -> float:
-            """Returns the number of frames in a batch: those that arrive while the previous frame
-            is sent.
+            """Returns the number of frames in a batch, which are the frames that arrive while the
+            function sends the previous frame.
             """
             return min(batch_size, max(1.0, self.room_messages(point.users) * posting(point)))
 
         yield Limit(
-            "hot room: time to post the frames of a batch, which are posted again after a timeout",
+            "hot room: time to post the frames of a batch (a timeout posts all of them again)",
             delivery.timeout,
             "s",
             "stack delivery/frames-source batch_size and delivery/function timeout",
@@ -117,13 +117,13 @@ class HotKeys:
             change=design("keep confirmed memberships of large rooms in the cache"),
         )
         yield inputs.by_quota(
-            "hot room: its message number (chat-rooms)",
+            "hot room: writes of its last message number (chat-rooms)",
             WRITES,
             lambda point: self.room_messages(point.users) * units["chat-rooms writes"],
-            change=design("number the messages of a large room in the cache"),
+            change=design("assign the message numbers of large rooms in the cache"),
         )
         yield inputs.by_quota(
-            "hot room: its messages in the index (room-messages-index)",
+            "hot room: index writes of its messages (room-messages-index)",
             WRITES,
             lambda point: (
                 self.room_messages(point.users) * units["chat-messages/room-messages-index writes"]
@@ -131,12 +131,12 @@ class HotKeys:
             change=design("add a shard to the index's key"),
         )
         yield Limit(
-            "hot room: messages stored one after the other",
+            "hot room: sequential writes of its messages",
             self._transactions(),
             "messages/s",
             "model times.dynamodb_ms",
             lambda point: self.room_messages(point.users),
-            design("number the messages of a large room in the cache"),
+            design("assign the message numbers of large rooms in the cache"),
         )
 
     def _post(self) -> Iterator[Limit]:
@@ -150,7 +150,7 @@ class HotKeys:
             change=sharded,
         )
         yield Limit(
-            "hot post: likes stored one after the other",
+            "hot post: sequential writes of its likes",
             self._transactions(),
             "likes/s",
             "model times.dynamodb_ms",
@@ -158,12 +158,12 @@ class HotKeys:
             sharded,
         )
         yield Limit(
-            "hot post: likes counted in its author's profile, one after the other",
+            "hot post: sequential updates of the like count in its author's profile",
             self._transactions(),
             "likes/s",
             "model times.dynamodb_ms",
             lambda point: self.likes(point.users),
-            design("add up the likes of a batch before they are written"),
+            design("add up the likes of a batch before writing them"),
         )
 
     def _timeline(self) -> Iterator[Limit]:
@@ -172,7 +172,7 @@ class HotKeys:
         index = "post-posts/timeline-index"
         cached = design("cache the newest page of the timeline for some seconds")
 
-        def lists(point: Point) -> float:
+        def list_requests(point: Point) -> float:
             return point.peak.traffic.rates.get(LIST, 0.0)
 
         yield inputs.by_quota(
@@ -184,16 +184,18 @@ class HotKeys:
             change=setting("dynamodb.timeline_shards"),
         )
         yield inputs.by_quota(
-            "timeline: reads of a shard (timeline-index); every list reads every shard",
+            "timeline: reads of a shard (timeline-index; every list request reads all shards)",
             READS,
-            lambda point: lists(point) * listed[f"{index} reads"] / MEASURED_SHARDS,
+            lambda point: list_requests(point) * listed[f"{index} reads"] / MEASURED_SHARDS,
             change=cached,
         )
         yield inputs.by_quota(
             "timeline: reads of the newest post's counters (post-counters, post-likes)",
             READS,
             lambda point: (
-                lists(point) * max(listed["post-counters reads"], listed["post-likes reads"]) / PAGE
+                list_requests(point)
+                * max(listed["post-counters reads"], listed["post-likes reads"])
+                / PAGE
             ),
             change=cached,
         )
@@ -216,7 +218,7 @@ class HotKeys:
             change=design("add a shard to the index's key"),
         )
         yield Limit(
-            "one seller: ratings and contacts that wait for a listing's row",
+            "one seller: ratings and contacts that wait for the lock on a listing's row",
             1000 / (statements * self._model.times.statement_ms.value),
             "transactions/s",
             "model times.statement_ms",
@@ -224,21 +226,21 @@ class HotKeys:
                 hot.seller_share.value
                 * sum(point.peak.traffic.rates.get(name, 0.0) for name in (RATE, CONTACT))
             ),
-            design("add up the ratings of a listing outside of the request"),
+            design("add up the ratings of a listing outside the request"),
             is_verified=False,
         )
         yield inputs.by_quota(
             "release ledger: writes of one service (platform-releases)",
             WRITES,
             lambda _: hot.releases_per_hour.value / 3600,
-            change=design("write fewer records of a release"),
+            change=design("write fewer records per release"),
         )
         yield inputs.by_quota(
-            "idempotency: repeats of one key (platform-idempotency)",
+            "idempotency: retries with one key (platform-idempotency)",
             WRITES,
             lambda _: (
                 hot.repeats_per_second.value
                 * self._rows[CREATE].units["platform-idempotency writes"]
             ),
-            change=design("reject repeats of a running request without a write"),
+            change=design("reject retries of a running request without a write"),
         )

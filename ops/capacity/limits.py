@@ -30,13 +30,11 @@ class Point:
 
 @dataclass(frozen=True)
 class Change:
-    """How the capacity of a limit can be raised."""
+    """A change that raises the capacity of a limit."""
 
     kind: Kind
     text: str
-    """The key in the environment file, the quota to request, or the change of the design that
-    raises the limit.
-    """
+    """An instruction, for example `raise chat.room_parts in the environment file`."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,7 @@ class Limit:
     capacity: float
     unit: str
     source: str
-    """The quota in quotas.yml, or the argument in the stack."""
+    """The quota in quotas.yml, the argument in the stack, or the key in the usage model."""
     demand: Callable[[Point], float]
     change: Change
     is_verified: bool = True
@@ -79,7 +77,7 @@ class Inputs:
         """Returns a limit whose capacity is an AWS quota.
 
         Args:
-            times: A factor for the quota's value, such as the number of gateways.
+            times: Multiplies the quota's value, for example by the number of gateways.
             change: The default is to request a higher quota.
         """
         quota = self.quota(quota_name)

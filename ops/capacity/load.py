@@ -52,7 +52,7 @@ class Load:
     calls: Mapping[str, float]
     """AWS calls by `service.Operation`."""
     units: Mapping[str, float]
-    """DynamoDB capacity units by `table reads` or `table/index writes`."""
+    """DynamoDB capacity units by table or index and by kind, for example `chat-rooms writes`."""
     cache: float
     """Commands to the cache."""
     statements: float
@@ -78,10 +78,10 @@ def function_of(name: str) -> str:
 
 
 class Loads:
-    """Computes loads of one environment.
+    """Computes the load that traffic causes in one environment.
 
     Args:
-        processor: The measured CPU times. None for those of processor.yml.
+        processor: The measured CPU times. Default: those in processor.yml.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class Loads:
         self._mb_per_core = quotas.value("lambda.mb_per_core")
 
     def cores(self, function: str) -> float:
-        """Returns the part of a CPU core that a function has. At most 1: Python uses one core."""
+        """Returns a function's share of a CPU core. At most 1, because Python uses one core."""
         return min(1.0, self._stack.functions[function].memory_mb / self._mb_per_core)
 
     def duration(self, name: str, row: Row | None = None) -> float:

@@ -1,8 +1,7 @@
-"""Compares memory sizes of functions: the duration of requests and the cost of a month with each
-size.
+"""Compares the request durations and the monthly cost of functions with different memory sizes.
 
-Lambda gives a function a share of a core in proportion to its memory. Processor time therefore
-costs the same with every size, and waiting costs more with a larger one.
+Lambda allocates CPU in proportion to memory. CPU time therefore costs the same with every size, and
+waiting time costs more with a larger size.
 """
 
 from __future__ import annotations
@@ -20,13 +19,11 @@ from ops.capacity.traffic import MESSAGES, Traffic
 from ops.cost.prices import Prices
 
 SIZES = (128, 192, 256, 384, 512, 768, 1024, 1536, 1769)
-"""Memory sizes to compare, in MB. From 1,769 MB, a function has a whole core, and Python uses only
-one.
-"""
+"""Memory sizes to compare, in MB. A function with 1,769 MB has one core. Python cannot use more."""
 RESERVE = 1.5
-"""A function's memory size as a multiple of its measured memory, at least."""
+"""Minimum memory size of a function, as a multiple of its measured memory."""
 UNMEASURED_MB = 128.0
-"""The memory of a function whose memory was not measured."""
+"""MB. Assumed memory of a function whose memory was not measured."""
 PERCENTILE = 0.99
 MB_PER_GB = 1024
 
@@ -38,18 +35,18 @@ class Size:
     function: str
     memory_mb: float
     p99_ms: float
-    """The time within which 99 % of the requests respond, without cold starts."""
+    """Milliseconds. 99 % of the requests take at most this long, without cold starts."""
     usd: float
     """US dollars a month that Lambda charges for the duration of executions."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The present memory size of a function, and the cheapest one that is fast enough."""
+    """The current memory size of a function, and the cheapest size that is fast enough."""
 
     now: Size
     cheapest: Size | None
-    """The cheapest size that is fast enough, or None."""
+    """None if no size is fast enough."""
 
 
 def choose(
@@ -61,7 +58,7 @@ def choose(
     quotas: Quotas,
     prices: Prices,
 ) -> Iterator[Choice]:
-    """Yields a choice for each function that handles requests.
+    """Yields the current and the cheapest memory size of each function that handles requests.
 
     Args:
         target_ms: Maximum p99 latency of the requests in milliseconds.
@@ -83,12 +80,12 @@ def choose(
         if not list(_durations(forecast.loads, traffic, name)):
             continue
         allowed = [
-            found
+            candidate
             for memory in SIZES
             if memory >= RESERVE * used_mb.get(name, UNMEASURED_MB)
-            and (found := size(name, memory)).p99_ms <= target_ms
+            and (candidate := size(name, memory)).p99_ms <= target_ms
         ]
-        cheapest = min(allowed, key=lambda found: found.usd, default=None)
+        cheapest = min(allowed, key=lambda candidate: candidate.usd, default=None)
         yield Choice(size(name, function.memory_mb), cheapest)
 
 
@@ -116,7 +113,11 @@ def _durations(loads: Loads, traffic: Traffic, function: str) -> Iterator[tuple[
 
 
 def _percentile(parts: list[tuple[float, float]]) -> float:
-    """Returns the seconds that PERCENTILE of the requests do not exceed. `parts` are sorted."""
+    """Returns the duration in seconds that PERCENTILE of the requests do not exceed.
+
+    Args:
+        parts: Durations in seconds with the requests per second, shortest duration first.
+    """
     whole, below = sum(rate for _, rate in parts), 0.0
     for seconds, rate in parts:
         below += rate

@@ -30,7 +30,7 @@ class Number(Strict):
 
 
 class Positive(Number):
-    """A number greater than 0, because other numbers are divided by it."""
+    """A number greater than 0. The model divides other numbers by it."""
 
     value: float = Field(gt=0)
 
@@ -74,10 +74,11 @@ class Outage(Strict):
 
 
 class Times(Strict):
-    """Milliseconds that requests take: CPU time (the first three fields), and waiting.
+    """Milliseconds of CPU time and of waiting time that requests take.
 
-    `handler_ms` and `call_cpu_ms` apply to requests that processor.yml does not contain.
-    `cpu_factor` is the CPU time on Lambda relative to that on the machine that measured.
+    `handler_ms`, `post_ms` and `call_cpu_ms` are CPU times. `handler_ms` and `call_cpu_ms` apply
+    only to requests that processor.yml does not contain. `cpu_factor` is a ratio: CPU time on
+    Lambda divided by CPU time on the machine of the measurement.
     """
 
     cpu_factor: Positive
@@ -154,7 +155,7 @@ def load_model(file: Path | None = None) -> Model:
     """Returns the built-in model. Values in `file` replace those of the built-in model.
 
     Raises:
-        OperatorError: The file is missing or invalid. Names each key with its value.
+        OperatorError: The file is missing or invalid. The message names each key and its value.
     """
     document = read_yaml(FILE)
     if file:
@@ -166,16 +167,14 @@ def load_model(file: Path | None = None) -> Model:
     return model
 
 
-def _merged(below: Any, above: Any) -> Any:
-    if not (isinstance(below, dict) and isinstance(above, dict)):
-        return above
-    return {**below, **{key: _merged(below.get(key), value) for key, value in above.items()}}
+def _merged(base: Any, override: Any) -> Any:
+    if not (isinstance(base, dict) and isinstance(override, dict)):
+        return override
+    return {**base, **{key: _merged(base.get(key), value) for key, value in override.items()}}
 
 
 def _unknown_names(document: Mapping[str, Any]) -> Iterator[str]:
-    """Yields an error for each request, frame or source that the model contains although it does
-    not exist.
-    """
+    """Yields an error message for each unknown request, frame or source in the model."""
     rows = load_rows()
     for section, prefix in (("requests", ""), ("frames", "frame ")):
         known = [name.removeprefix(prefix) for name in rows if name.startswith(prefix or _METHODS)]
@@ -196,7 +195,7 @@ _METHODS = ("GET ", "POST ", "PUT ", "PATCH ", "DELETE ")
 
 
 def _numbers(value: Any, path: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yields each number of the model that has a source, preceded by its path."""
+    """Yields the path and the content of each part of the model that has a `source`."""
     if isinstance(value, dict):
         if "source" in value:
             yield path, value

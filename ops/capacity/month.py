@@ -1,4 +1,4 @@
-"""Converts a day of the model to the usage of a month, which `ops.cost` prices."""
+"""Converts the traffic of a day to the usage of a month. `ops.cost` computes its price."""
 
 from __future__ import annotations
 
@@ -54,9 +54,7 @@ def month_usage(forecast: Forecast, users: float) -> Usage:
 
 
 def _replaced(assumed: Quantities, computed: Quantities) -> Quantities:
-    """Returns a resource's assumed quantities. Computed quantities replace them where they
-    exist.
-    """
+    """Returns a resource's quantities. Computed quantities replace the assumed ones."""
     kept = {
         name: value
         for name, value in assumed.items()

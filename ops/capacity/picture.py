@@ -56,7 +56,7 @@ def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> st
         for step in range((MOST - FEWEST) * POINTS_PER_DECADE + 1)
     ]
     numbers: list[tuple[int, list[tuple[float, float]], str]] = []
-    # The first limit is drawn last, above the others.
+    # The first limit is drawn last, so that its line is on top.
     for number, (use, colour) in reversed(list(enumerate(zip(uses, COLOURS, strict=False), 1))):
         values = forecast.series(use.limit, counts)
         points = [
@@ -77,9 +77,7 @@ def svg(forecast: Forecast, uses: Sequence[Use], users: float, title: str) -> st
 def _number(
     root: ET.Element, number: int, points: Sequence[tuple[float, float]], colour: str
 ) -> None:
-    """Writes a line's number on the line, at a height that differs from those of the other
-    numbers.
-    """
+    """Writes a line's number on the line, at a different height for each number."""
     height = _y(10 ** (LEAST + number * (TOP - LEAST) / (len(COLOURS) + 1)))
     x, y = min(points, key=lambda point: abs(point[1] - height))
     _add(root, "circle", cx=x, cy=y, r=9, fill="#ffffff", stroke=colour)

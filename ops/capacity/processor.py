@@ -27,10 +27,12 @@ class Processor(Strict):
 
     measured: Measurement
     requests: Mapping[str, float]
-    """Milliseconds of user and system CPU time by row of calls.yml. Includes the AWS clients, and
-    the post to one listener."""
+    """Milliseconds of user and system CPU time by row of calls.yml.
+
+    Includes the CPU time of the AWS clients and of the post to one listener.
+    """
     memory_mb: Mapping[str, float]
-    """Largest resident memory of a function's process."""
+    """Peak resident memory of each function's process, in MB."""
 
 
 @functools.cache

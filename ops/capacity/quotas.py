@@ -1,4 +1,4 @@
-"""Loads AWS's documented quotas, quotas.yml."""
+"""Loads quotas.yml, the quotas that AWS documents."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Quota(Strict):
     unit: str
     adjustable: bool
     source: str
-    """The name of a source in the table's `sources`."""
+    """The key of the source in `sources` of quotas.yml."""
     code: str | None = None
     """The quota's code in Service Quotas."""
     verified: bool = True
     """False if the value was not found in AWS's documentation."""
     is_granted: bool = False
-    """True if the environment file contains the value."""
+    """True if the value comes from the environment file."""
 
 
 class CacheNodes(Strict):
@@ -59,7 +59,9 @@ class Quotas(Strict):
     def _check_sources(self) -> Quotas:
         for name, quota in self.quotas.items():
             if quota.source not in self.sources:
-                raise ValueError(f"quota {name} has the unknown source {quota.source}")
+                raise ValueError(
+                    f"quota {name} has the unknown source {quota.source}: add it to `sources`"
+                )
         return self
 
     def value(self, name: str) -> float:
@@ -69,7 +71,7 @@ class Quotas(Strict):
         """Returns these quotas with the values that AWS has granted to an account.
 
         Raises:
-            OperatorError: A quota does not exist, or AWS never raises it.
+            OperatorError: A quota does not exist, or AWS does not raise it.
         """
         quotas = dict(self.quotas)
         for name, value in granted.items():

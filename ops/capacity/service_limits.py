@@ -18,9 +18,9 @@ COGNITO = {
 }
 """Cognito operations that functions call, by category. Operations of a category share a quota."""
 LOADS = (("peak", ""), ("storm", AFTER_OUTAGE))
-"""For each load that is compared with limits, the suffix of the limits' names."""
+"""Each load that is compared with limits, and the suffix of the names of these limits."""
 MAILED = ("register", "resend-confirmation", "forgot-password")
-"""Requests of the auth service for which Cognito sends a mail."""
+"""Requests of the auth service for which Cognito sends an email."""
 
 
 def limits(inputs: Inputs) -> Iterator[Limit]:
@@ -30,7 +30,7 @@ def limits(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _apis(inputs: Inputs) -> Iterator[Limit]:
-    throttles = "lambdas.reserved_concurrency, from which the throttles of both APIs follow,"
+    throttles = "lambdas.reserved_concurrency (which determines the throttles of both APIs)"
     yield inputs.by_quota(
         "requests, frames and posts of all APIs",
         "apigateway.requests",
@@ -129,12 +129,12 @@ def _functions(inputs: Inputs) -> Iterator[Limit]:
             f"concurrent executions that {', '.join(sorted(shared))} share{ending}",
             max(0.0, account.value - sum(reserved.values())),
             account.unit,
-            "quota lambda.concurrency without the reserved executions",
+            "quota lambda.concurrency minus the reserved executions",
             partial(_shared_concurrency, shared, load),
             request(account),
         )
     yield inputs.by_quota(
-        "environments that chat starts in 10 s after an outage",
+        "execution environments that chat starts in 10 s after an outage",
         "lambda.scaling",
         lambda point: max(
             0.0, point.storm.concurrency.get("chat", 0.0) - functions["chat"].provisioned
@@ -168,7 +168,7 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
             and not inputs.stack.account_seconds
             else request(quota)
             if quota.adjustable
-            else design("keep what these requests read in a table of the platform")
+            else design("spread these requests over a longer time: AWS does not raise this quota")
         )
         for load, ending in LOADS:
             yield inputs.by_quota(
@@ -179,14 +179,14 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
             )
     own = inputs.stack.own_mail
     yield inputs.by_quota(
-        "mails with Cognito's own sender" if own else "mails with SES",
+        "emails sent by Cognito without SES" if own else "emails sent through SES",
         "cognito.emails" if own else "ses.emails",
         lambda point: point.users * _mails(inputs),
         change=Change(
-            "setting", "set mail_identity_arn in the environment file, to send mails with SES"
+            "setting", "set mail_identity_arn in the environment file to send emails through SES"
         )
         if own
-        else Change("quota", "request SES's production access, and a higher daily quota"),
+        else Change("quota", "request production access and a higher daily quota for SES"),
     )
 
 

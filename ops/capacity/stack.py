@@ -36,7 +36,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Throttle:
-    """The rate and the burst of a stage of an API, which apply to each of its methods or routes."""
+    """The rate and burst limits of an API stage. They apply to each method or route separately."""
 
     rate: float
     burst: float
@@ -51,7 +51,7 @@ class EventSource:
     function: str
     batch_size: int
     parallel: int
-    """Number of batches of each shard of a stream that are processed concurrently."""
+    """Number of batches that Lambda processes concurrently for each shard of a stream."""
     is_stream: bool
 
 
@@ -82,9 +82,9 @@ class Stack:
     signal_limit: int
     """Maximum number of connections in a room that receives signals, such as who is typing."""
     reconnect_seconds: int
-    """Seconds within which clients spread their attempts to connect.
+    """Seconds over which clients spread their attempts to reconnect.
 
-    With 0, clients choose the time.
+    If 0, clients choose the time.
     """
     aurora_units: tuple[float, float]
     """Minimum and maximum capacity units of an Aurora instance."""
@@ -93,11 +93,11 @@ class Stack:
     nat_gateways: int
     distributions: int
     own_mail: bool
-    """True if Cognito sends mails with its own sender, not with SES."""
+    """True if Cognito sends emails without SES."""
 
     @property
     def design(self) -> Design:
-        """The properties that determine how much traffic the use of the platform causes."""
+        """The settings that determine how much traffic the users cause."""
         return Design(
             self.authorizer_seconds,
             self.room_parts,
@@ -108,7 +108,7 @@ class Stack:
 
 
 def read_stack(synthesized: Synthesized) -> Stack:
-    """Returns the settings of a synthesized stack."""
+    """Returns the settings of a synthesized stack that limit its capacity."""
     resources = stack_resources(synthesized)
 
     def every(type_: str) -> list[BillableResource]:
@@ -177,12 +177,12 @@ def _functions(resources: BillableResources) -> dict[str, Function]:
 
 
 def _variables(resources: BillableResources, function: str) -> Mapping[str, Any]:
-    [found] = [
+    [resource] = [
         item
         for item in resources.items
         if item.type == "aws_lambda_function" and item.construct.module == function
     ]
-    variables: Mapping[str, Any] = found.value("environment.variables", {})
+    variables: Mapping[str, Any] = resource.value("environment.variables", {})
     return variables
 
 

@@ -21,9 +21,7 @@ MESSAGES = (
     "POST /v1/chat/rooms/{roomId}/messages with an attachment",
 )
 SIGNALS = (*ANNOUNCED, "frame mark_read", "frame join_room", "frame disconnect")
-"""Frames from clients about which the platform informs all other listeners of a room, unless the
-room is large.
-"""
+"""Client frames that the platform announces to all other listeners of a room that is not large."""
 COUNTED = (
     "PUT /v1/posts/{postId}/like",
     "DELETE /v1/posts/{postId}/like",
@@ -95,9 +93,7 @@ def is_route(name: str) -> bool:
 
 @dataclass(frozen=True)
 class Design:
-    """The properties of the stack that determine how much traffic the use of the platform
-    causes.
-    """
+    """The settings of the stack that determine how much traffic the users cause."""
 
     authorizer_seconds: float
     """Seconds for which API Gateway caches a token's authorization."""
@@ -111,9 +107,9 @@ class Design:
     signal_limit: int = INLINE_LIMIT
     """Maximum number of connections in a room that receives signals."""
     reconnect_seconds: float = 0
-    """Seconds within which clients spread their attempts to connect.
+    """Seconds over which clients spread their attempts to reconnect.
 
-    With 0, clients choose the time.
+    If 0, clients choose the time.
     """
 
 
@@ -168,8 +164,8 @@ def storm_traffic(model: Model, users: float, design: Design) -> Traffic:
 
 
 def _remember_accounts(rates: dict[str, float], model: Model, design: Design) -> None:
-    """Splits requests that need a user's roles: some read them from the session, others from
-    Cognito.
+    """Splits the requests that need a user's roles. Some read the roles from the session, and the
+    others from Cognito.
     """
     refreshes = model.requests[REFRESH].value * design.account_seconds / DAY
     if refreshes <= 1:

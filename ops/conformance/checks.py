@@ -41,7 +41,7 @@ class Aws:
     ) -> None:
         self._endpoint = endpoint
         self.authority = authority
-        """The file with the endpoint's certificate authority. None for the system's."""
+        """Path of the endpoint's CA certificate. None to use the CA certificates of the system."""
         self._session = session
         self._clients: dict[str, Any] = {}
         self.resources = ExitStack()
@@ -230,10 +230,10 @@ def wait_until(read: Callable[[], Any]) -> Any:
 
 
 def expect(actual: Any, wanted: Any) -> None:
-    """Compares two values.
+    """Checks that two values are equal.
 
     Raises:
-        ConformanceError: They differ.
+        ConformanceError: The values differ.
     """
     if actual != wanted:
         raise ConformanceError(f"returned {actual!r:.200}, not {wanted!r:.200}")
@@ -241,7 +241,7 @@ def expect(actual: Any, wanted: Any) -> None:
 
 @contextmanager
 def expect_error(*codes: str) -> Iterator[None]:
-    """Expects an error with one of the codes in a `with` block.
+    """Checks that the `with` block raises a ClientError with one of the codes.
 
     Raises:
         ConformanceError: There was no error.
@@ -269,11 +269,11 @@ CHECKS: list[Check] = []
 
 
 def check(service: str, name: str) -> Callable[[Callable[[Aws], None]], Callable[[Aws], None]]:
-    """Adds a function to CHECKS.
+    """Returns a decorator that adds a function to CHECKS.
 
     Args:
         service: The service's name in boto3.
-        name: A sentence that is true on AWS.
+        name: The behaviour of AWS that the function checks, as a sentence.
     """
 
     def add(run: Callable[[Aws], None]) -> Callable[[Aws], None]:

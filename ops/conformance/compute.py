@@ -1,4 +1,4 @@
-"""Defines the checks of Lambda and of API Gateway, with a function that the checks create."""
+"""Defines the checks of Lambda and API Gateway."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def keep_weights(aws: Aws) -> None:
     )
 
 
-@check("lambda", "An update of an alias with an old revision fails")
+@check("lambda", "Updating an alias with an outdated revision fails")
 def reject_old_revision(aws: Aws) -> None:
     lambda_, name = aws.client("lambda"), aws.function
     revision = lambda_.get_alias(FunctionName=name, Name="live")["RevisionId"]
@@ -64,7 +64,7 @@ def reject_old_revision(aws: Aws) -> None:
         lambda_.update_alias(**arguments, Description="second")
 
 
-@check("lambda", "Variables and the description of a function are stored")
+@check("lambda", "The environment variables of a function are stored")
 def store_configuration(aws: Aws) -> None:
     lambda_, variables = aws.client("lambda"), {"Variables": {"A": "1"}}
     lambda_.update_function_configuration(FunctionName=aws.function, Environment=variables)
@@ -72,7 +72,7 @@ def store_configuration(aws: Aws) -> None:
     expect(stored["Environment"]["Variables"], {"A": "1"})
 
 
-@check("lambda", "A queue's messages invoke a function, which deletes them")
+@check("lambda", "A queue's messages invoke a function, and Lambda deletes the messages")
 def consume_queue(aws: Aws) -> None:
     lambda_, sqs, url = aws.client("lambda"), aws.client("sqs"), aws.create_queue()
     mapping = lambda_.create_event_source_mapping(
@@ -89,7 +89,7 @@ def consume_queue(aws: Aws) -> None:
     wait_until(is_empty)
 
 
-@check("lambda", "A permission is part of the function's policy")
+@check("lambda", "A granted permission appears in the function's policy")
 def grant_permission(aws: Aws) -> None:
     lambda_, name = aws.client("lambda"), aws.function
     lambda_.add_permission(

@@ -56,7 +56,7 @@ def add_to_number(aws: Aws) -> None:
         expect(response["Attributes"]["amount"], {"N": number})
 
 
-@check("dynamodb", "An update of a nested path and of a set works")
+@check("dynamodb", "An update changes a nested path and adds to a set")
 def update_nested_values(aws: Aws) -> None:
     dynamodb, key = aws.client("dynamodb"), _item("nested")
     dynamodb.put_item(TableName=aws.table, Item={**key, "map": {"M": {}}, "set": {"SS": ["a"]}})
@@ -210,7 +210,7 @@ def reject_existing_object(aws: Aws) -> None:
         s3.put_object(Bucket=aws.bucket, Key="once", Body=b"2", IfNoneMatch="*")
 
 
-@check("s3", "A deleted object has a delete marker, and its version remains")
+@check("s3", "Deleting an object hides it and keeps its version")
 def keep_versions(aws: Aws) -> None:
     s3 = aws.client("s3")
     version = s3.put_object(Bucket=aws.bucket, Key="versions", Body=b"1")["VersionId"]
@@ -221,7 +221,7 @@ def keep_versions(aws: Aws) -> None:
     expect(old["Body"].read(), b"1")
 
 
-@check("s3", "A copy may replace the metadata and the tags")
+@check("s3", "A copy can replace the metadata and the tags")
 def copy_object(aws: Aws) -> None:
     s3 = aws.client("s3")
     s3.put_object(Bucket=aws.bucket, Key="source", Body=b"1", Tagging="state=new")

@@ -69,13 +69,15 @@ def use_batch(aws: Aws) -> None:
     expect(len(response["Successful"]), len(handles))
 
 
-@check("sqs", "Finding a missing queue fails with an error that names the cause")
+@check("sqs", "Reading the URL of a missing queue fails with QueueDoesNotExist")
 def miss_queue(aws: Aws) -> None:
     with expect_error("AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"):
         aws.client("sqs").get_queue_url(QueueName=aws.new_name())
 
 
-@check("sns", "A subscription with a filter policy delivers only matching messages, raw")
+@check(
+    "sns", "A subscription with raw delivery and a filter policy delivers only matching messages"
+)
 def deliver_to_subscription(aws: Aws) -> None:
     sns, url = aws.client("sns"), aws.create_queue()
     topic = sns.create_topic(Name=aws.new_name())["TopicArn"]
@@ -129,7 +131,7 @@ def deliver_event(aws: Aws) -> None:
     expect((event["detail-type"], event["detail"]), ("wanted", {"id": "wanted"}))
 
 
-@check("events", "An archive stores events of its bus, and returns its settings")
+@check("events", "An archive keeps its event source and its retention")
 def archive_events(aws: Aws) -> None:
     events, name = aws.client("events"), aws.new_name()
     bus, _ = _create_rule(aws, {"source": ["conformance"]})

@@ -144,7 +144,7 @@ def keep_response_bodies(aws: Aws) -> None:
     waf.delete_web_acl(**key, LockToken=stored["LockToken"])
 
 
-@check("acm", "A certificate that waits for validation names its DNS record")
+@check("acm", "A certificate that waits for validation contains the DNS record to create")
 def request_certificate(aws: Aws) -> None:
     acm = aws.client("acm")
     requested = acm.request_certificate(DomainName="api.example.com", ValidationMethod="DNS")
@@ -178,7 +178,7 @@ def store_record(aws: Aws) -> None:
         expect(f"api.{domain}" in {item["Name"] for item in sets}, action == "UPSERT")
 
 
-@check("rds", "A cluster has an endpoint and a secret that RDS manages")
+@check("rds", "A cluster has IAM authentication and a secret that RDS manages")
 def create_cluster(aws: Aws) -> None:
     rds, name = aws.client("rds"), aws.new_name()
     cluster = rds.create_db_cluster(
@@ -193,7 +193,7 @@ def create_cluster(aws: Aws) -> None:
     expect(cluster["MasterUserSecret"]["SecretArn"].split(":")[2], "secretsmanager")
 
 
-@check("elasticache", "A user authenticates with IAM and belongs to a group")
+@check("elasticache", "A user with IAM authentication is stored")
 def create_cache_user(aws: Aws) -> None:
     cache, name = aws.client("elasticache"), aws.new_name()
     cache.create_user(

@@ -1,4 +1,4 @@
-"""Runs the checks."""
+"""Runs the checks of an AWS emulator, and returns their results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Result:
     service: str
     name: str
     error: str | None
-    """Why the check failed, or None."""
+    """Why the check failed. None if it passed."""
 
 
 def run_checks(
@@ -30,7 +30,7 @@ def run_checks(
     services: list[str] | None = None,
     authority: str | None = None,
 ) -> list[Result]:
-    """Runs the checks of some services (default: all), and deletes what they created.
+    """Runs the checks of some services (default: all), and deletes the resources they created.
 
     Raises:
         OperatorError: A service has no checks.

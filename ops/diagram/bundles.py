@@ -11,9 +11,7 @@ from ops.diagram.graph import Edge, Graph
 from ops.diagram.layout import Box, Frame, Layout, Line, Pair, arrange
 
 ARROWS = {(True, False): "→", (False, True): "←", (True, True): "↔"}
-"""Arrows between two groups, by whether there are connections forwards and whether there are any
-backwards.
-"""
+"""Arrows between two groups. The key states whether connections lead forwards and backwards."""
 _TURNED = str.maketrans("→←", "←→")
 
 
@@ -30,7 +28,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Link:
-    """A row of a group that names a connected group. A line ends at it."""
+    """A row of a group that names a connected group. The line to that group ends at the row."""
 
     arrow: str
     title: str

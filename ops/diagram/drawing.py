@@ -12,9 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 FILE = Path(__file__).with_name("drawing.yml")
 SELF = "self"
-"""The word in drawing.yml that stands in place of an argument's name and means the resource
-itself.
-"""
+"""The word in drawing.yml that means the resource itself, instead of one of its arguments."""
 
 
 class _Strict(BaseModel):
@@ -44,7 +42,7 @@ class NodeKind(_Strict):
 
 
 class Through(_Strict):
-    """A rule for resources that have no box: it finds the drawn resource that represents them."""
+    """A rule that finds the drawn resource that represents a resource without a box."""
 
     to: str
     by: str | None = None

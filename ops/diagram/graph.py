@@ -33,7 +33,7 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""The resource type for each service name in an ARN, to resolve ARNs that are literal text."""
+"""Resource types by the service name in an ARN. Resolves ARNs that are literal text."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 
@@ -297,7 +297,7 @@ def read_graph(stack: Synthesized) -> Graph:
     """Returns the graph of all drawn resources of a stack."""
     drawing = load_drawing()
     reader = _Reader(stack, drawing)
-    nodes = tuple(_with_own_ids(reader.nodes()))
+    nodes = tuple(_with_unique_ids(reader.nodes()))
     by_member = {address: node.id for node in nodes for address in node.members}
     labels: dict[tuple[str, str], dict[str, None]] = {}
     for source, target, label in reader.edges():
@@ -307,7 +307,7 @@ def read_graph(stack: Synthesized) -> Graph:
     return _ordered(stack.environment, nodes, labels)
 
 
-def _with_own_ids(nodes: Iterable[Node]) -> Iterator[Node]:
+def _with_unique_ids(nodes: Iterable[Node]) -> Iterator[Node]:
     taken: set[str] = set()
     for node in nodes:
         id_ = node.id if node.id not in taken else _identifier(f"{node.id}-{node.type}")

@@ -39,7 +39,8 @@ def updated(document: str, graph: Graph) -> str:
 def picture(graph: Graph, name: str) -> str:
     """Returns a view as Mermaid text.
 
-    A folded view, which draws nodes of one kind as one node, has no labels: it has too many edges.
+    A folded view draws nodes of one kind as one node. Its edges have no labels, because there are
+    too many edges.
     """
     view = load_drawing().views[name]
     return mermaid(view_of(graph, name), words=not view.folded)

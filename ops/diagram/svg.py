@@ -46,9 +46,10 @@ def svg(
     Args:
         title: the accessible name of the diagram.
         id_: the prefix of element ids.
-        is_styled: whether the SVG contains its styles. A page that forbids inline styles has its
-            own.
-        desired_width: in pixels. The diagram is wider if its columns would be too narrow.
+        is_styled: False to omit the styles, for a page that forbids inline styles and contains
+            them itself.
+        desired_width: the desired width in pixels. The diagram is wider if its columns would be
+            too narrow.
     """
     bodies = {
         group: ROW * (TITLE_ROWS + sum(_rows(group, graph).values())) for group in graph.groups

@@ -66,7 +66,7 @@ def check_service_linked_roles(cloud: Cloud) -> Iterator[Result]:
         yield warning(
             f"missing for {', '.join(missing)}; AWS creates them during the deployment if"
             " iam:CreateServiceLinkedRole is allowed",
-            "if it is not allowed, let an administrator run `aws iam create-service-linked-role"
+            "if it is not allowed, ask an administrator to run `aws iam create-service-linked-role"
             f" --aws-service-name {missing[0]}`",
         )
     else:
@@ -85,7 +85,7 @@ def _linked_services(environment: Environment) -> list[str]:
 
 
 def check_github_provider(cloud: Cloud) -> Iterator[Result]:
-    """Checks that pipelines can log in: the account needs GitHub as an identity provider."""
+    """Checks that the account has GitHub as an identity provider, so that pipelines can log in."""
     if cloud.environment.github_repository is None:
         yield ok("not needed: github_repository is not set")
         return
@@ -100,7 +100,7 @@ def check_github_provider(cloud: Cloud) -> Iterator[Result]:
 
 
 def check_logging_role(cloud: Cloud) -> Iterator[Result]:
-    """Checks the role with which API Gateway writes logs. An account has one per region."""
+    """Checks the role with which API Gateway writes logs. An account has one role per region."""
     if not cloud.environment.capabilities.api_gateway_account:
         yield ok("not needed: the environment's APIs write no logs")
         return
@@ -109,6 +109,6 @@ def check_logging_role(cloud: Cloud) -> Iterator[Result]:
         yield ok(role)
     else:
         yield failure(
-            "API Gateway has no role for logs, and rejects stages that write them",
+            "API Gateway has no role to write logs, so it rejects stages that write logs",
             f"run `ops bootstrap {cloud.environment.name}`",
         )

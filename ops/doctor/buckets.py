@@ -49,7 +49,8 @@ def check_bucket_names(cloud: Cloud) -> Iterator[Result]:
     taken = [name for name, status in statuses.items() if status != 404]
     if foreign:
         yield failure(
-            f"another account has {', '.join(foreign)}", "set bucket_suffix in the environment file"
+            f"another account owns {', '.join(foreign)}",
+            "set bucket_suffix in the environment file",
         )
     elif taken and outputs_or_none(cloud) is None:
         yield warning(

@@ -13,7 +13,10 @@ from ops.doctor.dns import Resolve, resolve
 from ops.doctor.result import Result, failure, ok, warning
 
 AUTHORITIES = ("amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com")
-"""CAA record values that allow ACM to issue (ACM user guide, "Configure a CAA record")."""
+"""CAA record values that allow ACM to issue certificates.
+
+Source: ACM user guide, "Configure a CAA record".
+"""
 NO_DOMAINS = "the environment has no custom domains"
 
 

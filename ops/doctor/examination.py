@@ -93,7 +93,7 @@ def require_no_failures(name: str, findings: Sequence[Finding]) -> None:
         raise OperatorError(
             f"{name} cannot be deployed:\n"
             + "\n".join(line for item in failures for line in item.lines())
-            + "\nCorrect this, or use --skip-doctor"
+            + "\nCorrect these problems, or use --skip-doctor"
         )
 
 

@@ -42,6 +42,6 @@ def check_mail(cloud: Cloud) -> Iterator[Result]:
         yield ok(f"{identity} is verified and SES has production access")
     else:
         yield warning(
-            f"SES in {region} is in the sandbox and mails only to verified addresses",
+            f"SES in {region} is in the sandbox and sends only to verified addresses",
             "request production access in the SES console",
         )

@@ -151,7 +151,7 @@ def check_quota(cloud: Cloud, quota: Quota) -> Iterator[Result]:
         return
     usage = quota.usage(cloud)
     limit = _limit(cloud, quota)
-    assumed = "" if limit else ", AWS's default, because the account's own cannot be read"
+    assumed = "" if limit else ", AWS's default, because the account's quota cannot be read"
     value = quota.default if limit is None else limit
     others = usage.total - usage.own
     detail = (
@@ -166,7 +166,7 @@ def check_quota(cloud: Cloud, quota: Quota) -> Iterator[Result]:
             detail,
             f"request at least {others + needed} in Service Quotas ({quota.service}, {quota.code})"
             if quota.code
-            else f"delete some, or use another account: the quota is fixed ({quota.source})",
+            else f"delete unused ones, or use another account: the quota is fixed ({quota.source})",
         )
 
 
@@ -184,7 +184,7 @@ def _service_quota(
         response = cloud.client("service-quotas", region).get_service_quota(
             ServiceCode=service, QuotaCode=code
         )
-    except ClientError:  # access is denied, or the quota has AWS's default value
+    except ClientError:  # access is denied, or the account has AWS's default quota
         return None
     return float(response["Quota"]["Value"])
 
@@ -214,14 +214,13 @@ def check_concurrency(cloud: Cloud) -> Iterator[Result]:
         yield failure(detail, f"request {needed} (Service Quotas, Lambda, Concurrent executions)")
 
 
-WEBSOCKET_CONNECTIONS = ("apigateway", "L-9ED1E49A", 500)
-"""Quota on new WebSocket connections per second: service code, quota code and AWS's default
-(docs.aws.amazon.com/apigateway/latest/developerguide/
-apigateway-execution-service-websocket-limits-table.html, 2026-11-29)."""
-
-
 def check_api_rates(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the account's API Gateway limits are not lower than the environment's limits."""
+    """Checks that the account's API Gateway quotas cover the environment's request rates.
+
+    AWS's defaults are those of ops/capacity/quotas.yml.
+    """
+    defaults = load_quotas().quotas
+    requests, connections = defaults["apigateway.requests"], defaults["apigateway.connections"]
     wanted = cloud.environment.request_rate
     limits = cloud.client("apigateway").get_account().get("throttleSettings", {})
     rate = limits.get("rateLimit")
@@ -231,24 +230,24 @@ def check_api_rates(cloud: Cloud) -> Iterator[Result]:
     elif rate < wanted:
         yield warning(
             f"{rate:g} requests/s for all APIs of the account, but a stage allows {wanted}",
-            remedy.format("throttle rate", "L-8A5B8E43"),
+            remedy.format("throttle rate", requests.code),
         )
     else:
         yield ok(f"{rate:g} requests/s, a stage allows {wanted}")
-    service, code, default = WEBSOCKET_CONNECTIONS
-    value = _service_quota(cloud, service, code) or default
+    assert connections.code
+    value = _service_quota(cloud, "apigateway", connections.code) or connections.value
     connecting = cloud.environment.lambdas.reserved_concurrency
     if value < connecting:
         yield warning(
             f"{value:g} new WebSocket connections/s, but the functions accept {connecting}",
-            remedy.format("rate of new connections", code),
+            remedy.format("rate of new connections", connections.code),
         )
     else:
         yield ok(f"{value:g} new WebSocket connections/s")
 
 
 def check_granted(cloud: Cloud) -> Iterator[Result]:
-    """Checks that the account's quotas are not lower than `quotas` in the environment's file."""
+    """Checks that the account has at least the quotas in `quotas` of the environment file."""
     granted = cloud.environment.quotas
     if not granted:
         yield ok("the environment file states no granted quotas")
@@ -269,6 +268,6 @@ def check_granted(cloud: Cloud) -> Iterator[Result]:
             yield ok(f"{name} is {actual:g}")
     if unreadable:
         yield warning(
-            f"the account's value cannot be read: {', '.join(unreadable)}",
-            "compare them with the account in the AWS console",
+            f"the account's quotas cannot be read: {', '.join(unreadable)}",
+            "compare them with the account's quotas in the AWS console",
         )

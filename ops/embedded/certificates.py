@@ -1,4 +1,4 @@
-"""The files of the certificate authority of an embedded cloud and of its servers' certificate."""
+"""Creates and renews the certificates of an embedded cloud: its authority's and its servers'."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ops.root import Root
 
 
 class Certificates:
-    """The certificate authority of a local platform.
+    """The certificate files of a local platform: its authority's and its servers'.
 
-    Other programs on the machine do not trust it.
+    Other programs on the machine do not trust the authority.
 
     Args:
         clock: Returns the current time.
@@ -29,12 +29,12 @@ class Certificates:
         """The servers' certificate and key, and the authority's certificate."""
 
     def renew(self) -> bool:
-        """Creates the certificates that are missing, invalid, or expire soon.
+        """Creates each certificate that is missing or invalid, or expires soon.
 
         Returns:
             True if the servers' certificate is new, so that running servers must restart.
         """
-        # The module needs the package cryptography, which only the group `local` of the Pipfile
+        # `signing` imports the package cryptography, which only the group `local` of the Pipfile
         # contains.
         from ops.embedded.signing import Signing  # noqa: PLC0415
 

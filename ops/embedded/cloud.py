@@ -1,4 +1,4 @@
-"""Runs the embedded cloud: the local AWS emulator, PostgreSQL and Valkey. Recovers from crashes."""
+"""Starts and stops the embedded cloud: AWS emulator, PostgreSQL, Valkey. Recovers from crashes."""
 
 from __future__ import annotations
 
@@ -48,10 +48,10 @@ class StartedCloud:
 
     addresses: Addresses
     has_started_services: bool
-    """True if a service was not running."""
+    """True if at least one service was not running before."""
     aws_may_lack_changes: bool
-    """True if saved data of the embedded AWS was damaged, so that resources in Terraform's state
-    may be missing.
+    """True if a saved file of the embedded AWS was damaged. Resources in Terraform's state may then
+    be missing.
 
     After a kill without damage, at most the changes of the last second are missing.
     """
@@ -74,7 +74,7 @@ class EmbeddedCloud:
         self._ports_file = ports_file(root)
 
     def addresses(self) -> Addresses | None:
-        """Returns the addresses of the services, or None unless all of them are running."""
+        """Returns the addresses of the services, or None if a service is not running."""
         running = self.running()
         if len(running) < len(self._services):
             return None
@@ -95,7 +95,7 @@ class EmbeddedCloud:
         return ports[PLAIN_AWS]
 
     def plain_site_url(self, site_url: str) -> str:
-        """Returns a site's address without TLS, which browsers open without a warning."""
+        """Returns the URL of a site without TLS. Browsers show no certificate warning for it."""
         label = urlsplit(site_url).netloc.partition(".")[0]
         return f"http://{label}.plain.localhost:{self.plain_port}"
 
@@ -126,7 +126,7 @@ class EmbeddedCloud:
         data.
 
         Args:
-            reset: Do the same for every other service.
+            reset: Also start the other services without data if they cannot start with it.
 
         Raises:
             OperatorError: A service did not start. The message contains its last log lines.
@@ -141,8 +141,8 @@ class EmbeddedCloud:
         if Aws.name not in running:
             self._kill_orphans()
         started = [service for service in self._services if service.name not in running]
-        # All ports are chosen before a service starts, because the embedded AWS reports the port of
-        # the cache's proxy.
+        # All ports are chosen before the first service starts, because the embedded AWS reports the
+        # port of the cache's proxy.
         ports = {service.name: self.reserve_port(service.name) for service in started}
         if Aws.name in ports:
             self.reserve_port(PLAIN_AWS)
@@ -226,7 +226,7 @@ class EmbeddedCloud:
         return Aws.name in self.running()
 
     def reserve_port(self, name: str) -> int:
-        """Returns the root's port for a program. Chooses another if a different program uses it."""
+        """Returns the port of a program. Chooses a new port if another program uses the old one."""
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
         if port is None or not is_soon_free(port):
@@ -244,8 +244,8 @@ class EmbeddedCloud:
         except EndedError as error:
             if not (reset or service.is_disposable):
                 raise OperatorError(
-                    f"{error}\nIf its data is damaged, `ops up --reset` starts {service.name}"
-                    " without data and keeps a copy"
+                    f"{error}\nIf the data of {service.name} is damaged, run `ops up --reset`: it"
+                    f" starts {service.name} without data and keeps a copy of the data"
                 ) from error
             copy = self._set_aside(service.name)
             report(f"{service.name} could not start with its data: starting without data. {error}")
@@ -270,7 +270,7 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills processes of Lambda functions whose embedded AWS has ended."""
+        """Kills unrecorded processes of the root: functions of an embedded AWS that has ended."""
         recorded = {process.pid for process in self._processes.all() if process.find()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:

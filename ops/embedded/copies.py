@@ -1,4 +1,4 @@
-"""Copies databases of the embedded PostgreSQL by dumping and restoring them, like a backup."""
+"""Copies databases of the embedded PostgreSQL with pg_dump and pg_restore."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ RELEASE_SECONDS = 3.0
 """Seconds in which the system frees the ports of a killed process and of its children."""
 
 PLAIN_AWS = "aws-plain"
-"""Name of the embedded AWS's port without TLS in the file of ports."""
+"""Key of the embedded AWS's port without TLS in ports.json."""
 
 
 def ports_file(root: Root) -> Path:
@@ -32,8 +32,8 @@ def ports_file(root: Root) -> Path:
 def is_free(port: int) -> bool:
     """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # The servers set this option too. It ignores connections of a stopped server in the state
-        # TIME_WAIT.
+        # The servers set this option too. It allows a port on which connections of a stopped
+        # server are in the state TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

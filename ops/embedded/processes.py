@@ -17,7 +17,7 @@ from ops.process_identity import find_process
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
-"""Environment variable with the root's path, by which the processes of a root are found."""
+"""Environment variable with the root's path, which identifies the processes of a root."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 """The only variables that services inherit. Excludes PYTHONPATH, credentials and AWS settings."""
 
@@ -56,7 +56,7 @@ def base_environment(root: Root) -> dict[str, str]:
         **kept,
         MARKER: str(root.path.resolve()),
         "TMPDIR": str(scratch),
-        # AWS's SDK reads no settings of the user. The emulator needs the SDK to recognize services.
+        # The AWS SDK, which the emulator uses to recognize services, must ignore the user's files.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }

@@ -44,8 +44,10 @@ LOGIN_PATH = "/_embedded/login"
 """The URL path of the request with which a proxy checks a login."""
 EVENTS_PATH = "/_embedded/events"
 """The URL path of the request that returns the latest events in the archives."""
-SAVE_TIMEOUT = 30.0
-"""Maximum seconds to wait for a save. Saving usually takes 0.5 s."""
+SAVE_TIMEOUT = 200.0
+"""Maximum seconds to wait for a save. Saving usually takes 0.5 s. The embedded AWS waits at most
+60 s for each of the three processes that save (`emulator.durability.saving.SAVE_TIMEOUT`).
+"""
 DATABASE = database_name("local")
 SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"
@@ -89,7 +91,7 @@ class Recovery:
     """The changes that the embedded AWS recovered or lost when it started after a kill."""
 
     recovered: int
-    """Number of changes of items and messages after the last save that were recovered."""
+    """Number of recovered changes of items and messages since the last save."""
     lost: dict[str, float]
     """Services with lost changes, and the time of the first lost change (epoch seconds)."""
     damages: list[dict[str, Any]] = field(default_factory=list)
@@ -104,9 +106,9 @@ class Recovery:
         ]
         for damage in self.damages:
             service, saved = damage["service"], damage["saved"]
-            used = f"used the save of {_format_time(saved)}" if saved else "started without it"
+            fallback = f"used the save of {_format_time(saved)}" if saved else "started without it"
             result.append(
-                f"The saved data of {service} is damaged: {used}, and kept the damaged file as"
+                f"The saved data of {service} is damaged: {fallback}, and kept the damaged file as"
                 f" {damage['kept']}"
             )
         return result
@@ -166,9 +168,9 @@ class Aws(Service):
             "PYTHONUNBUFFERED": "1",
         }
         self.data.mkdir(parents=True, exist_ok=True)
-        for left in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
+        for package in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
             # Workers leave their unpacked packages behind if the embedded AWS is killed.
-            shutil.rmtree(left, ignore_errors=True)
+            shutil.rmtree(package, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(self._script), "emulator"]
         return self.processes.start(
@@ -184,7 +186,7 @@ class Aws(Service):
         return response.status == http.HTTPStatus.OK
 
     def take_recovery(self) -> Recovery | None:
-        """Returns the recovery of the last start and deletes its record. None without recovery."""
+        """Returns the recovery recorded at the last start, or None. Deletes the record."""
         file = self.data / "state" / "recovery.json"
         content = read_json(file)
         file.unlink(missing_ok=True)
@@ -197,7 +199,13 @@ class Aws(Service):
             OperatorError: The embedded AWS could not save its state.
         """
         url = f"https://{LOOPBACK}:{port}{SAVE_PATH}"
-        response = self._http().request("PUT", url, timeout=SAVE_TIMEOUT)
+        try:
+            response = self._http().request("PUT", url, timeout=SAVE_TIMEOUT, retries=False)
+        except urllib3.exceptions.HTTPError as error:
+            raise OperatorError(
+                f"The embedded AWS did not save its state ({type(error).__name__}): see"
+                f" {self.root.logs / self.name}.log, then run the command again"
+            ) from error
         if response.status != http.HTTPStatus.NO_CONTENT:
             raise OperatorError(
                 f"The embedded AWS could not save its state (HTTP {response.status}): see"
@@ -273,10 +281,11 @@ class Database(Service):
         directory.rename(self.data)
 
     def _remove_zombie_lock(self, timeout: float) -> None:
-        """Waits until the OS removes the process named in PostgreSQL's lock file if it is a zombie.
+        """Waits until the OS has removed a killed PostgreSQL that the lock file still names.
 
         PostgreSQL does not start while that process ID exists. An init process reaps zombies within
-        seconds. Some containers have none, so this deletes the lock file after `timeout` seconds.
+        seconds. Some containers have no init process. There, this function deletes the lock file
+        after `timeout` seconds.
         """
         lock = self.data / "postmaster.pid"
         try:
@@ -391,14 +400,14 @@ class Proxy(Service):
 
 
 class DatabaseProxy(Proxy):
-    """Requires TLS and IAM tokens for the database."""
+    """The proxy of the database. Requires TLS, and an IAM token or the master user's password."""
 
     name = "database-proxy"
     server = Database
 
 
 class CacheProxy(Proxy):
-    """Requires TLS and IAM tokens for the cache."""
+    """The proxy of the cache. Requires TLS and an IAM token."""
 
     name = "cache-proxy"
     server = Cache

@@ -23,7 +23,7 @@ RENEWAL = timedelta(days=30)
 """The servers' certificate is renewed if it expires within this time."""
 PEM = serialization.Encoding.PEM
 HOSTS = ("localhost", "*.cloudfront.localhost", "*.execute-api.localhost", "*.s3.localhost")
-"""Host names of the servers: the embedded AWS has host names for sites, APIs and buckets."""
+"""Host names in the servers' certificate. Sites, APIs and buckets have separate host names."""
 ADDRESSES = (LOOPBACK, "::1")
 NETWORKS = ("127.0.0.0/8", "::1/128")
 """The networks of ADDRESSES. The authority cannot certify other addresses."""
@@ -40,7 +40,7 @@ class Signing:
         self._now = now
 
     def renew(self, authority_file: Path, authority_key: Path, server_file: Path) -> bool:
-        """Creates the certificates that are missing, invalid, or expire soon.
+        """Creates each certificate that is missing or invalid, or expires soon.
 
         Args:
             server_file: The file for the servers' certificate and key.
@@ -132,7 +132,7 @@ def _load(file: Path) -> x509.Certificate | None:
 def _is_valid(
     certificate: x509.Certificate | None, extension: x509.ExtensionType, until: datetime
 ) -> bool:
-    """Returns True if a certificate has this extension and is valid until a time."""
+    """Returns True if a certificate has this extension and does not expire before `until`."""
     if certificate is None or certificate.not_valid_after_utc < until:
         return False
     try:
@@ -150,7 +150,7 @@ def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> b
 
 
 def _constraints() -> x509.NameConstraints:
-    """Limits the authority to this machine, for people who add it to their browser."""
+    """Limits the authority to this machine, in case a user adds it to a browser."""
     networks = [x509.IPAddress(ip_network(network)) for network in NETWORKS]
     return x509.NameConstraints([x509.DNSName("localhost"), *networks], excluded_subtrees=None)
 

@@ -12,7 +12,9 @@ from ops.errors import OperatorError
 
 
 def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> dict[str, Path]:
-    """Packages functions as the stack does. Equal code produces equal zip files.
+    """Packages the functions of services, and returns the zip files by service.
+
+    Uses the packager of the stack. Equal code produces equal zip files.
 
     Args:
         compress: If False, packaging is faster but the zip files differ from the stack's.
@@ -32,5 +34,5 @@ def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> 
 
 
 def code_digest(package: Path) -> str:
-    """Returns a zip file's SHA-256 in base64, as Lambda's CodeSha256."""
+    """Returns a zip file's SHA-256 in base64, the format of Lambda's CodeSha256."""
     return base64.b64encode(hashlib.sha256(package.read_bytes()).digest()).decode()

@@ -38,7 +38,7 @@ class Live:
 
     service: str
     version: str
-    """The version that receives the traffic not listed in `weights`."""
+    """The version that receives all traffic that `weights` does not assign."""
     weights: Mapping[str, float]
     """The fraction of traffic (0 to 1) of each additional version."""
     revision: str
@@ -203,7 +203,7 @@ class Functions:
 
         Args:
             package: The zip file.
-            wait: Whether to wait until the update is complete. Not needed on the embedded AWS.
+            wait: True to wait until the update is complete. Not needed on the embedded AWS.
 
         Raises:
             OperatorError: The update failed or took longer than UPDATE_TIMEOUT.
@@ -220,8 +220,9 @@ class Functions:
                 break
             if status == "Failed" or time.monotonic() > deadline:
                 raise OperatorError(
-                    f"The code update of {function} failed or timed out:"
-                    f" {state.get('LastUpdateStatusReason', status)}"
+                    f"The code update of {function} failed or timed out"
+                    f" ({state.get('LastUpdateStatusReason', status)}): check the function in the"
+                    " Lambda console, then run the command again"
                 )
             time.sleep(UPDATE_INTERVAL)
         return Version(published["Version"], published["CodeSha256"])

@@ -1,1 +1,1 @@
-"""Reads requests, their steps, and queues of an environment, and invokes functions on demand."""
+"""Reads the requests, their steps and the queues of an environment, and invokes functions."""

@@ -29,7 +29,7 @@ from ops.terraform.state import outputs
 from ops.upkeep.logs import Line
 
 USERS = ("person", "anonymous")
-"""The users of the smoke tests. Variables contain a token and the authorizer's context of each."""
+"""The users of the smoke tests. Each has variables for a token and for the authorizer's context."""
 KNOWN = {
     *("run", "email", "password", "personId"),
     *(f"{user}{value}" for user in USERS for value in ("Token", "Context")),
@@ -45,7 +45,7 @@ The read timeout exceeds the longest timeout of a function, 60 s.
 
 @dataclass(frozen=True)
 class Example:
-    """An event for a function. Variables such as `${personToken}` are set when it is invoked."""
+    """An event for a function. `invoke` sets its variables, such as `${personToken}`."""
 
     service: str
     name: str
@@ -74,8 +74,8 @@ class Invocation:
 def list_examples(service: str) -> list[Example]:
     """Returns the example events of a function, which are requests of the smoke tests.
 
-    Only the requests that do not need the response of another request are examples. Empty if the
-    function has none.
+    Omits requests that need the response of another request. Returns an empty list if the function
+    has no examples.
     """
     suite = load_suites().get(service)
     if suite is None:
@@ -92,21 +92,21 @@ def list_examples(service: str) -> list[Example]:
 
 
 def find_example(service: str, name: str) -> Example:
-    """Returns an example by its name, or by a part of it that only one example has.
+    """Returns the example with this name, or the only example whose name contains `name`.
 
     Raises:
-        OperatorError: The function has no such example, or several.
+        OperatorError: No example of the function matches, or several match.
     """
     examples = list_examples(service)
-    found = [each for each in examples if each.name == name]
-    found = found or [each for each in examples if name.lower() in each.name.lower()]
-    if len(found) != 1:
-        names = "; ".join(each.name for each in found or examples)
+    matches = [each for each in examples if each.name == name]
+    matches = matches or [each for each in examples if name.lower() in each.name.lower()]
+    if len(matches) != 1:
+        names = "; ".join(each.name for each in matches or examples)
         raise OperatorError(
-            f"{service} has {'several examples' if found else 'no example'} {name!r}: use"
+            f"{service} has {'several examples' if matches else 'no example'} {name!r}: use"
             + (f" one of: {names}" if names else " --event")
         )
-    return found[0]
+    return matches[0]
 
 
 def invoke(
@@ -114,14 +114,14 @@ def invoke(
 ) -> Invocation:
     """Invokes the live version of a function, and waits for the result.
 
-    Signs in the account of the smoke tests if the event contains a variable of its users.
+    Signs in the users of the smoke tests if the event contains one of their variables.
 
     Args:
         write: Confirms that the function may change data. Required if the environment keeps its
             data (`removal_policy: retain`).
 
     Raises:
-        OperatorError: `write` is required, or the environment has no such function.
+        OperatorError: `write` is required but False, or the environment has no such function.
     """
     if cloud.environment.removal_policy == "retain" and not write:
         raise OperatorError(
@@ -208,7 +208,7 @@ def _variables(event: Mapping[str, Any]) -> set[str]:
 def _resolved(
     cloud: Cloud, deployed: Mapping[str, Any], functions: Functions, event: Mapping[str, Any]
 ) -> Iterator[Any]:
-    """Yields the event with its variables replaced by values, while the users are signed in."""
+    """Yields the event with its variables replaced. Its users stay signed in during the block."""
     used = _variables(event)
     if unknown := used - KNOWN:
         raise OperatorError(

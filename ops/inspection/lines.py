@@ -32,13 +32,13 @@ class LogLine:
     service: str
     """The function, or `gateway` for the access logs of API Gateway."""
     level: str
-    """Such as `INFO`. Empty if the line has none."""
+    """The log level, for example `INFO`. Empty if the line has none."""
     message: str
     fields: dict[str, Any]
     """The other fields of a JSON line."""
 
     def field(self, name: str) -> str:
-        """Returns a field as text. Empty if it is missing, or `-` as in access logs."""
+        """Returns a field as text. Empty if the field is missing or `-`, as in access logs."""
         value = self.fields.get(name)
         return "" if value in (None, "-") else str(value)
 
@@ -57,8 +57,8 @@ def parse_line(line: Line) -> LogLine:
     fields = dict(fields)
     level, message = str(fields.pop("level", "")), str(fields.pop("message", ""))
     try:
-        # The line's own time is used, because the embedded AWS stores the lines of an invocation
-        # with the time of its end.
+        # Uses the time in the line, because the embedded AWS stores all lines of an invocation with
+        # the time at which the invocation ended.
         time = int(datetime.fromisoformat(fields.pop("timestamp", "")).timestamp() * 1000)
     except (TypeError, ValueError):
         time = line.timestamp
@@ -91,7 +91,7 @@ def follow_lines(
     interval: float = POLL_INTERVAL,
     limit: int | None = None,
 ) -> Iterator[list[LogLine]]:
-    """Yields the log lines that `follow_services` yields, as data.
+    """Yields the same log lines as `follow_services`, parsed.
 
     Args:
         limit: See `ops.upkeep.logs.follow_groups`.
@@ -110,7 +110,7 @@ def _follow(
 ) -> Iterator[list[T]]:
     groups = all_log_groups(cloud)
     for service in set(services) - set(groups.values()):
-        log_group(cloud, service)  # raises
+        log_group(cloud, service)  # raises OperatorError, because no such service exists
     followed = {
         group: service for group, service in groups.items() if not services or service in services
     }

@@ -33,7 +33,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def masked(value: Any) -> Any:
-    """Returns a JSON value without secrets. Parses the field `body` if it contains JSON.
+    """Returns a JSON value with masked secrets. Parses the field `body` if it contains JSON.
 
     Converts sets to lists, numbers of DynamoDB to int or float, and bytes to their length.
     """

@@ -14,8 +14,10 @@ from ops.terraform.state import outputs
 from ops.upkeep.redrive import BATCH
 
 HIDDEN = 10
-"""Seconds for which received messages are hidden from consumers, if the command is killed before it
-makes them visible again."""
+"""Visibility timeout of received messages in seconds.
+
+The timeout applies only if the command is killed before it makes the messages visible again.
+"""
 COUNTS = {
     "visible": "ApproximateNumberOfMessages",
     "in_flight": "ApproximateNumberOfMessagesNotVisible",
@@ -77,14 +79,14 @@ def _queue_url(sqs: Any, name: str) -> str:
 def peek(cloud: Cloud, queue: str, limit: int = BATCH, *, wait: int = 1) -> list[Message]:
     """Returns up to `limit` messages of a queue, oldest first, and leaves them in the queue.
 
-    Receives the messages with a short visibility timeout, and makes them visible again at the end,
-    so consumers do not receive them for a moment. SQS counts each receive: it moves a message of a
-    source queue to the dead-letter queue when its count exceeds the queue's limit (5, for
-    `delivery-retries` 20). Of a FIFO queue, returns at most the first ten messages of each group.
+    Receives the messages with a short visibility timeout, and makes them visible again at the end.
+    Consumers do not receive them in between. SQS counts each receive, and moves a message to the
+    dead-letter queue when the count exceeds the source queue's limit: 20 for `delivery-retries`,
+    5 for the others. For a FIFO queue, returns at most the first ten messages of each group.
 
     Args:
         queue: The queue's name in the outputs, such as `profile-events-dlq`.
-        wait: Seconds to wait for more messages. Long polling queries all SQS servers.
+        wait: Seconds to wait for messages. With 1 or more, SQS queries all of its servers.
 
     Raises:
         OperatorError: The environment has no such queue.

@@ -26,7 +26,7 @@ class Request:
     service: str
     """The function, or `gateway` if API Gateway itself sent the response."""
     method: str
-    """Empty for frames."""
+    """The HTTP method. Empty for frames."""
     route: str
     status: str
     """The HTTP status. For frames, `ok` or the code of the error."""
@@ -107,7 +107,7 @@ def _of_gateway(line: LogLine) -> Request | None:
 
 
 def is_failure(status: str) -> bool:
-    """Returns True for an HTTP status, or an error code of a frame, that the platform caused."""
+    """Returns True if an HTTP status or a frame's error code reports a failure of the platform."""
     return status in {"internal_error", "dependency_unavailable"} or (
         status.isdecimal() and int(status) >= 500
     )

@@ -12,7 +12,7 @@ from ops.inspection.waterfall import Span, Waterfall
 from ops.upkeep.logs import GATEWAY
 
 WIDTH = 24
-"""Columns of the bar that shows a span's time."""
+"""Width of the bar that shows a span's time, in columns of the terminal."""
 HIDDEN = {
     *("service", "stage", "location", "xray_trace_id", "traceId", "correlation_id"),
     *("exception", "exception_name", "stack_trace"),

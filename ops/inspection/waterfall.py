@@ -32,7 +32,7 @@ KINDS: dict[str, Kind] = {
     "message not handled": "consumer",
     "frames sent": "delivery",
 }
-"""The kind of the span that ends with a log line, by the line's message."""
+"""Kinds of spans, by the message of the log line that ends the span."""
 ORDER: tuple[Kind, ...] = ("gateway", "authorizer", "function", "event", "consumer", "delivery")
 """The order of spans that start at the same time."""
 MARGIN = 5
@@ -70,7 +70,7 @@ class Waterfall:
     """Milliseconds from the start of the first step to the end of the last one."""
     spans: list[Span]
     links: dict[str, str]
-    """Addresses of pages in the AWS console by link text. Empty for the embedded AWS."""
+    """URLs of pages in the AWS console by link text. Empty for the embedded AWS."""
 
 
 def read_waterfall(cloud: Cloud, correlation_id: str, start: int) -> Waterfall:
@@ -104,31 +104,31 @@ def read_waterfall(cloud: Cloud, correlation_id: str, start: int) -> Waterfall:
 
 
 def _collect(cloud: Cloud, correlation_id: str, start: int) -> list[LogLine]:
-    """Returns the lines with the correlation id, and the lines of the same requests without it.
+    """Returns the lines with the correlation id, and related lines of the gateway and authorizer.
 
-    The access logs and the authorizer's lines do not contain the correlation id. Lines of functions
-    contain the request's id, and the access logs contain the id of the trace, which the authorizer
-    logs.
+    Access logs and the authorizer's lines do not contain the correlation id. The request ids in the
+    lines of functions lead to the access logs. The trace ids in the access logs lead to the
+    authorizer's lines.
     """
     groups = all_log_groups(cloud)
     gateway = {group: service for group, service in groups.items() if service == GATEWAY}
     authorizer = {group: service for group, service in groups.items() if service == AUTHORIZER}
-    found = _find(cloud, groups, [correlation_id], start)
-    requests = {line.field("api_request_id") for line in found} - {"", correlation_id}
-    found += _find(cloud, gateway, requests, start)
-    traces = {line.trace for line in found if line.service == GATEWAY} - {""}
-    found += _find(cloud, authorizer, traces, start)
-    unique = {(line.time, line.service, line.message, repr(line.fields)): line for line in found}
+    lines = _find(cloud, groups, [correlation_id], start)
+    requests = {line.field("api_request_id") for line in lines} - {"", correlation_id}
+    lines += _find(cloud, gateway, requests, start)
+    traces = {line.trace for line in lines if line.service == GATEWAY} - {""}
+    lines += _find(cloud, authorizer, traces, start)
+    unique = {(line.time, line.service, line.message, repr(line.fields)): line for line in lines}
     return sorted(unique.values(), key=lambda line: line.time)
 
 
 def _find(cloud: Cloud, groups: dict[str, str], ids: Collection[str], start: int) -> list[LogLine]:
-    # Each id is searched for separately, because the embedded AWS does not support patterns with
-    # alternatives.
-    found: Iterable[Line] = (
+    # Searches for each id separately, because the embedded AWS does not support filter patterns
+    # with alternatives.
+    lines: Iterable[Line] = (
         line for id_ in ids for line in search(cloud, groups, start, f'"{id_}"')
     )
-    return [parse_line(line) for line in found if not line.message.startswith(RUNTIME)]
+    return [parse_line(line) for line in lines if not line.message.startswith(RUNTIME)]
 
 
 def build_spans(lines: list[LogLine]) -> list[Span]:
@@ -146,7 +146,7 @@ def build_spans(lines: list[LogLine]) -> list[Span]:
 
 
 def _span(line: LogLine) -> Span | None:
-    """Returns the span whose last line this is, or None if it is another line."""
+    """Returns the span that this log line ends, or None if the line does not end a span."""
     if line.service == GATEWAY:
         return _gateway_span(line)
     kind = KINDS.get(line.message)
@@ -201,7 +201,7 @@ def _gateway_span(line: LogLine) -> Span:
 
 
 def _owner(spans: list[Span], line: LogLine) -> Span | None:
-    """Returns the span during which a line was written: the shortest one of the same invocation."""
+    """Returns the shortest span of the same invocation during which the line was written."""
     candidates = [
         span
         for span in spans
@@ -219,10 +219,7 @@ def _unfinished(line: LogLine) -> Span:
 
 
 def _explained(span: Span) -> Span:
-    """Returns a copy of the span.
-
-    Its error is the exception in the span's log lines, if they contain one.
-    """
+    """Returns a copy of the span with the exception in its log lines, if any, as its error."""
     lines = sorted(span.lines, key=lambda line: line.time)
     failed = [line for line in lines if line.level in {"ERROR", "CRITICAL"}]
     reasons = [_exception(line) for line in failed]

@@ -33,16 +33,16 @@ class Action:
     """An action in AWS's service authorization reference."""
 
     name: str
-    """The name as AWS writes it. IAM ignores upper and lower case."""
+    """The name as AWS writes it. IAM ignores the case of letters."""
     level: str | None
     """List, Read, Write, Tagging or Permissions management. None if the action is unknown."""
     takes_resource: bool
 
 
 def known_action(name: str) -> Action:
-    """Returns the action with a name, regardless of upper and lower case.
+    """Returns the action with this name. Ignores the case of letters.
 
-    If AWS's reference lacks it, returns an action without a level.
+    If AWS's reference does not contain the action, returns an action without a level.
     """
     service, _, _ = name.partition(":")
     return _service(service.lower()).get(name.lower()) or Action(
@@ -111,7 +111,7 @@ def unknown_patterns(patterns: Iterable[str]) -> frozenset[str]:
 
 
 def action_covers(wide: str, narrow: str) -> bool:
-    """Returns True if the wide pattern of actions matches all that the narrow one matches."""
+    """Returns True if the wide pattern matches every action that the narrow pattern matches."""
     return globs.covers(*(globs.parsed(item.lower(), variables=False) for item in (wide, narrow)))
 
 

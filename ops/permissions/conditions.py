@@ -48,7 +48,7 @@ class Condition:
     """One operator and key of a statement's Condition element."""
 
     operator: str
-    """The operator as written, for example `ForAnyValue:StringLike`, in lower case."""
+    """The operator with its prefix in lower case, for example `foranyvalue:stringlike`."""
     key: str
     """The condition key in lower case, because IAM ignores its case."""
     values: frozenset[str]
@@ -68,7 +68,7 @@ class Condition:
 
     @property
     def negated(self) -> bool:
-        """True for operators such as StringNotEquals, which hold for values that do not match."""
+        """True for operators such as StringNotEquals, which accept values that do not match."""
         return self._parts[1] in _NEGATED
 
     @property
@@ -113,7 +113,7 @@ def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
         isinstance(keys, Mapping) for keys in value.values()
     ):
         raise ValueError("Condition must be an object of operators, each with an object of keys")
-    found = [
+    parsed = [
         Condition(
             str(operator).lower(),
             str(key).lower(),
@@ -123,7 +123,7 @@ def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
         for operator, keys in value.items()
         for key, values in keys.items()
     ]
-    return tuple(dict.fromkeys(item for item in found if not holds_always(item)))
+    return tuple(dict.fromkeys(item for item in parsed if not holds_always(item)))
 
 
 def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
@@ -135,8 +135,8 @@ def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
 def holds_always(condition: Condition) -> bool:
     """Returns True if every request meets the condition.
 
-    Null is the only operator without a quantifier that every request can meet. The others are not
-    met by a request in which the key has several values.
+    Null is the only operator without a quantifier that every request can meet. A request with
+    several values for the key does not meet the other operators.
     """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}
@@ -200,16 +200,21 @@ def _equal_values(narrow: Condition, wide: Condition) -> bool:
 
 def _strings_imply(narrow: Condition, wide: Condition) -> bool:
     folds = [item.comparison.endswith("ignorecase") for item in (narrow, wide)]
-    these, those = narrow.patterns(), wide.patterns()
+    narrow_patterns, wide_patterns = narrow.patterns(), wide.patterns()
     if any(folds):
         if narrow.negated == wide.negated:
             # A case-insensitive value matches several spellings, so case-sensitive values cannot
             # include it.
-            larger, folded = (these, folds[0]) if wide.negated else (those, folds[1])
-            if not folded:
+            larger, ignores_case = (
+                (narrow_patterns, folds[0]) if wide.negated else (wide_patterns, folds[1])
+            )
+            if not ignores_case:
                 return globs.ANY in larger
-        these, those = [item.lower() for item in these], [item.lower() for item in those]
-    return _patterns_imply(these, narrow.negated, those, wide.negated, globs.covers)
+        narrow_patterns = [item.lower() for item in narrow_patterns]
+        wide_patterns = [item.lower() for item in wide_patterns]
+    return _patterns_imply(
+        narrow_patterns, narrow.negated, wide_patterns, wide.negated, globs.covers
+    )
 
 
 def _arns_imply(narrow: Condition, wide: Condition) -> bool:
@@ -268,18 +273,20 @@ def contains(ranges: Iterable[Network], other: Network) -> bool:
 
 
 def _addresses_imply(narrow: Condition, wide: Condition) -> bool:
-    these, those = networks(narrow.values), networks(wide.values)
-    if these is None or those is None:
+    narrow_ranges, wide_ranges = networks(narrow.values), networks(wide.values)
+    if narrow_ranges is None or wide_ranges is None:
         return _equal_values(narrow, wide)
     if narrow.negated and wide.negated:
-        return all(contains(these, item) for item in those)
+        return all(contains(narrow_ranges, item) for item in wide_ranges)
     if narrow.negated:
-        return is_everything(networks([*map(str, these), *map(str, those)]) or [])
+        return is_everything(networks([*map(str, narrow_ranges), *map(str, wide_ranges)]) or [])
     if wide.negated:
         return not any(
-            one.version == other.version and one.overlaps(other) for one in these for other in those
+            one.version == other.version and one.overlaps(other)
+            for one in narrow_ranges
+            for other in wide_ranges
         )
-    return all(contains(those, item) for item in these)
+    return all(contains(wide_ranges, item) for item in narrow_ranges)
 
 
 Number = float | Decimal
@@ -300,13 +307,19 @@ class _Interval:
 
 
 def _numbers_imply(narrow: Condition, wide: Condition) -> bool:
-    these, those = list(_intervals(narrow, _number)), list(_intervals(wide, _number))
-    return _intervals_imply(these, those) if these and those else _equal_values(narrow, wide)
+    narrow_intervals = list(_intervals(narrow, _number))
+    wide_intervals = list(_intervals(wide, _number))
+    if not narrow_intervals or not wide_intervals:
+        return _equal_values(narrow, wide)
+    return _intervals_imply(narrow_intervals, wide_intervals)
 
 
 def _dates_imply(narrow: Condition, wide: Condition) -> bool:
-    these, those = list(_intervals(narrow, _seconds)), list(_intervals(wide, _seconds))
-    return _intervals_imply(these, those) if these and those else _equal_values(narrow, wide)
+    narrow_intervals = list(_intervals(narrow, _seconds))
+    wide_intervals = list(_intervals(wide, _seconds))
+    if not narrow_intervals or not wide_intervals:
+        return _equal_values(narrow, wide)
+    return _intervals_imply(narrow_intervals, wide_intervals)
 
 
 def _intervals_imply(narrow: list[_Interval], wide: list[_Interval]) -> bool:
@@ -360,7 +373,7 @@ _FAMILIES: Mapping[str, Callable[[Condition, Condition], bool]] = {
     "bool": _booleans_imply,
     "binaryequals": _equal_values,
 }
-"""The function that compares two conditions that have the same operator, by operator.
+"""Functions that compare two conditions of the same kind, by operator.
 
 Negated operators use the function of the operator that they negate. Conditions with operators that
 are not listed are only compared for equality.

@@ -32,7 +32,7 @@ RESOURCE_OWNER_VARIABLES = frozenset({"aws:resourceaccount", "aws:resourceorgid"
 MOUNTED = "elasticfilesystem:accessedviamounttarget"
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Maximum number of addresses in a range that counts as known callers, by IP version.
+"""Maximum number of addresses that count as known callers, by IP version.
 
 AWS calls a bucket public if the range is larger than an IPv4 /8 or IPv6 /32.
 """
@@ -106,7 +106,7 @@ def _unmapped(item: Network) -> Network:
 def open_principals(
     principals: Iterable[str], *, excluded: bool, conditions: Iterable[Condition]
 ) -> frozenset[str]:
-    """Returns the principals of an Allow statement that include everybody.
+    """Returns the principals through which an Allow statement gives everybody access.
 
     Args:
         excluded: True if the statement has NotPrincipal instead of Principal.

@@ -56,7 +56,7 @@ def _wild(text: str) -> str:
 
 def _variable(name: str) -> str:
     key, comma, default = name.partition(",")
-    # IAM ignores upper and lower case in a variable's key, but not in its default value.
+    # IAM ignores the case of a variable's key, but not of its default value.
     normalized = key.strip().lower() + comma + default.strip()
     return _variables.setdefault(normalized, chr(FIRST_VARIABLE + len(_variables)))
 
@@ -126,8 +126,8 @@ def are_disjoint(one: str, other: str) -> bool:
     reachable = {(0, 0)}
     waiting = [(0, 0)]
     while waiting:
-        here, there = waiting.pop()
-        for step in _steps(one, here, other, there):
+        one_index, other_index = waiting.pop()
+        for step in _steps(one, one_index, other, other_index):
             if step == (len(one), len(other)):
                 return False
             if step not in reachable:
@@ -136,19 +136,19 @@ def are_disjoint(one: str, other: str) -> bool:
     return (len(one), len(other)) != (0, 0)
 
 
-def _steps(one: str, here: int, other: str, there: int) -> Iterable[tuple[int, int]]:
-    left = one[here] if here < len(one) else None
-    right = other[there] if there < len(other) else None
+def _steps(one: str, one_index: int, other: str, other_index: int) -> Iterable[tuple[int, int]]:
+    left = one[one_index] if one_index < len(one) else None
+    right = other[other_index] if other_index < len(other) else None
     if left is not None and _is_any(left):
-        yield here + 1, there
+        yield one_index + 1, other_index
         if right is not None:
-            yield here, there + 1
+            yield one_index, other_index + 1
     if right is not None and _is_any(right):
-        yield here, there + 1
+        yield one_index, other_index + 1
         if left is not None:
-            yield here + 1, there
+            yield one_index + 1, other_index
     if left is not None and right is not None and (left == right or ONE in {left, right}):
-        yield here + 1, there + 1
+        yield one_index + 1, other_index + 1
 
 
 def _is_any(character: str) -> bool:

@@ -77,9 +77,10 @@ def are_distinct(one: str, other: str) -> bool:
 
 
 def _role_or_user(principal: str) -> tuple[str, str] | None:
-    """Returns `role` or `user` and its name, which is unique in an account regardless of the path.
+    """Returns `role` or `user`, and the name without its path.
 
-    The name does not contain the path, because a session's ARN contains the role's name without it.
+    An account cannot have two roles or two users with the same name, even with different paths. The
+    ARN of a role session contains the role's name without the path.
     """
     match = _IDENTITY.fullmatch(principal)
     kind, _, path = match[2].partition("/") if match else ("", "", "")

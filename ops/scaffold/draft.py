@@ -1,4 +1,4 @@
-"""Changes a copy of the checkout, and moves the changed files to the checkout at the end."""
+"""Changes a copy of the checkout, then moves all changed files to the checkout together."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _INTERRUPTS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
 
 
 def copy_checkout(target: Path, source: Path = PROJECT) -> None:
-    """Copies the sources of the checkout. The copy shares installed packages and caches."""
+    """Copies the sources of the checkout, and links installed packages and caches into the copy."""
     shutil.copytree(source, target, symlinks=True, ignore=_NOT_COPIED, dirs_exist_ok=True)
     for name in _SHARED:
         if (source / name).exists():
@@ -38,7 +38,7 @@ class Draft:
 
     Args:
         path: The copy.
-        checkout: The checkout that it was copied from.
+        checkout: The checkout from which `path` was copied.
     """
 
     def __init__(self, path: Path, checkout: Path) -> None:
@@ -53,13 +53,14 @@ class Draft:
             OperatorError: The file does not contain the anchor.
         """
         content = (self.path / file).read_text(encoding="utf-8")
-        before, found, after = content.partition(anchor)
-        if not found:
+        before, separator, after = content.partition(anchor)
+        if not separator:
             raise OperatorError(
                 f"{file} no longer contains {anchor.strip()!r}, before which this command inserts"
-                f" {text.strip()!r}: add it by hand as README describes"
+                f" {text.strip()!r}: add the service by hand as docs/operations/add-something.md"
+                " describes"
             )
-        (self.path / file).write_text(f"{before}{text}{found}{after}", encoding="utf-8")
+        (self.path / file).write_text(f"{before}{text}{separator}{after}", encoding="utf-8")
 
     def run(self, *arguments: str) -> str:
         """Runs a Python module in the copy and returns its output.
@@ -137,7 +138,8 @@ class Draft:
             for folder in reversed(folders):
                 folder.rmdir()
             raise OperatorError(
-                f"{error.filename} cannot be written ({error.strerror}): nothing was changed"
+                f"{error.filename} cannot be written ({error.strerror}), so nothing was changed:"
+                " correct this, then run the command again"
             ) from error
 
     def _files(self) -> list[Path]:
@@ -174,7 +176,7 @@ def _create_folders(folder: Path) -> list[Path]:
 
 @contextmanager
 def draft_of(checkout: Path = PROJECT) -> Iterator[Draft]:
-    """Yields a copy of the checkout, and deletes it at the end.
+    """Yields a draft of the checkout, and deletes the draft at the end.
 
     Raises:
         OperatorError: The checkout is not writable.

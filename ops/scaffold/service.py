@@ -12,11 +12,12 @@ from ops.root import PROJECT
 from ops.scaffold.draft import Draft, draft_of
 
 TEMPLATE = Path(__file__).with_name("template")
-"""The files of a service called `sample`. The names of Python files have an additional .txt, so
-that nothing imports or checks them here."""
+"""The files of a service called `sample`. Python files have the additional extension .txt, so that
+no tool imports or checks them."""
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,15}")
-"""Names that a service can have. X-Ray accepts 32 characters in `<name>-service-staging`."""
+"""Matches valid names of services. They have at most 16 characters, because X-Ray limits the name
+of the group `<name>-service-staging` to 32."""
 
 
 def create_service(
@@ -27,7 +28,7 @@ def create_service(
     Args:
         name: The name of the service and its function. Its routes begin with /v1/NAME.
         checkout: The checkout to change.
-        show: Receives a line about each step.
+        show: Called with a description of each step.
 
     Returns:
         The written files, relative to the checkout.
@@ -100,7 +101,7 @@ def _rename(text: str, name: str) -> str:
 
 
 def _register(draft: Draft, name: str) -> None:
-    """Adds the service to every list of services in the program and the tests."""
+    """Adds the service to each list of services in the code, the tests and docs/README.md."""
     draft.insert("environments/model.py", '    "authorizer",\n', f'    "{name}",\n')
     draft.insert("lambdas/route_tables.py", '"health")', f'"{name}", ')
     draft.insert(

@@ -29,32 +29,24 @@ class Client:
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
 
     def call(self, method: str, path: str, body: Any = None, *, allow: int | None = None) -> Any:
-        """Returns the body of the response. Returns None for an empty body.
+        """Sends a request and returns the body of the response, or None if the body is empty.
 
         Args:
             body: Sent as JSON.
-            allow: A status of 400 or above that is not an error, for which the result is None.
+            allow: An HTTP status that is not an error here. The result is then None.
 
         Raises:
             OperatorError: The API rejected the request. The message contains no token and no body.
         """
         headers = self._headers | ({} if body is None else {"Content-Type": "application/json"})
         content = None if body is None else json.dumps(body).encode()
-        try:
-            response = self._pool.request(
-                method, self._api + path, headers=headers, body=content, timeout=SECONDS
-            )
-        except urllib3.exceptions.HTTPError as error:
-            raise OperatorError(
-                f"{method} {path} got no response ({type(error).__name__}): check `ops status`"
-            ) from error
+        response = self._send(method, self._api + path, path, headers=headers, body=content)
         if response.status == allow:
             return None
         if response.status >= 400:
-            problem = json.loads(response.data or b"{}")
             raise OperatorError(
-                f"{method} {path} returned {response.status} {problem.get('code', '')}:"
-                f" {problem.get('detail', '')}. Run the command again"
+                f"{method} {path} returned {response.status}{_problem(response.data)}."
+                " Run the command again"
             )
         return json.loads(response.data) if response.data else None
 
@@ -71,7 +63,27 @@ class Client:
         """Uploads a PNG with a signed form that `path` returns. Returns the key of the upload."""
         form = self.call("POST", path, {"contentType": "image/png", "contentLength": len(content)})
         fields = {**form["upload"]["fields"], "file": ("picture.png", content, "image/png")}
-        response = self._pool.request("POST", form["upload"]["url"], fields=fields, timeout=SECONDS)
+        response = self._send("POST", form["upload"]["url"], "the upload to S3", fields=fields)
         if response.status >= 400:
-            raise OperatorError(f"The upload of a picture returned {response.status}")
+            raise OperatorError(
+                f"Uploading a picture returned {response.status}. Run the command again"
+            )
         return str(form["key"])
+
+    def _send(self, method: str, url: str, target: str, **options: Any) -> urllib3.BaseHTTPResponse:
+        """Returns the response. An error contains `target` instead of the URL."""
+        try:
+            return self._pool.request(method, url, timeout=SECONDS, **options)
+        except urllib3.exceptions.HTTPError as error:
+            raise OperatorError(
+                f"{method} {target} got no response ({type(error).__name__}): check `ops status`"
+            ) from error
+
+
+def _problem(body: bytes) -> str:
+    """Returns code and detail of an error response, or "" if its body is not problem details."""
+    try:
+        problem = json.loads(body)
+        return f" {problem['code']}: {problem['detail']}"
+    except (ValueError, KeyError, TypeError):
+        return ""

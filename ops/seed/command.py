@@ -21,7 +21,7 @@ from ops.terraform.state import outputs
 
 @dataclass(frozen=True)
 class Seeded:
-    """The people of the community. All have the same password, which is new after each run."""
+    """The accounts of the community. They share one password, which each run replaces."""
 
     addresses: list[str]
     password: str = field(repr=False)

@@ -16,7 +16,7 @@ class _Entry(BaseModel):
 
 
 class Message(_Entry):
-    """A chat message. `reactions` are emoji by the name of the person."""
+    """A chat message. `reactions` maps the key of a person to an emoji."""
 
     author: str
     content: str
@@ -85,7 +85,7 @@ def load_community() -> Community:
 
 
 def picture(name: str) -> bytes:
-    """Returns the content of the PNG file with this name, without the extension, in pictures/."""
+    """Returns the content of the file pictures/NAME.png."""
     return (FOLDER / "pictures" / f"{name}.png").read_bytes()
 
 

@@ -1,4 +1,4 @@
-"""Creates the missing parts of the community, so that an interrupted run can be repeated."""
+"""Creates the missing parts of the community, so it is safe to repeat an interrupted run."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class CommunityWriter:
         self._clients, self._ids, self._progress = clients, ids, progress
 
     def write(self, community: Community) -> None:
-        """Creates everything that does not exist yet, and changes nothing else."""
+        """Creates everything that does not exist yet, and overwrites the profiles."""
         for person, profile in community.people.items():
             self._progress(f"profile of {profile['displayName']}")
             self._clients[person].call("PATCH", "/v1/profile", profile)
@@ -44,7 +44,7 @@ class CommunityWriter:
 
     def _room(self, room: Room) -> None:
         owner = self._clients[room.owner]
-        found = next(
+        stored_room = next(
             (
                 item
                 for item in owner.pages("/v1/chat/rooms", type=room.type)
@@ -52,10 +52,10 @@ class CommunityWriter:
             ),
             None,
         )
-        if found is None:
+        if stored_room is None:
             body = room.model_dump(include={"name", "description", "type"})
-            found = owner.call("POST", "/v1/chat/rooms", body)
-        path = f"/v1/chat/rooms/{found['roomId']}"
+            stored_room = owner.call("POST", "/v1/chat/rooms", body)
+        path = f"/v1/chat/rooms/{stored_room['roomId']}"
         for member in room.members:
             self._clients[member].call("POST", f"{path}/join", {}, allow=409)
         stored = {
@@ -74,7 +74,7 @@ class CommunityWriter:
 
     def _post(self, post: Post) -> None:
         author = self._clients[post.author]
-        found = next(
+        stored_post = next(
             (
                 item
                 for item in author.pages("/v1/posts", authorId=self._ids[post.author])
@@ -82,12 +82,12 @@ class CommunityWriter:
             ),
             None,
         )
-        if found is None:
+        if stored_post is None:
             body: dict[str, Any] = post.model_dump(include={"title", "content", "tags"})
             if post.picture:
                 body["images"] = [author.upload("/v1/posts/uploads", picture(post.picture))]
-            found = author.call("POST", "/v1/posts", body)
-        path = f"/v1/posts/{found['postId']}"
+            stored_post = author.call("POST", "/v1/posts", body)
+        path = f"/v1/posts/{stored_post['postId']}"
         for person in post.likes:
             self._clients[person].call("PUT", f"{path}/like")
         stored = {
@@ -100,7 +100,7 @@ class CommunityWriter:
 
     def _listing(self, listing: Listing) -> None:
         seller = self._clients[listing.seller]
-        found = next(
+        stored_listing = next(
             (
                 item
                 for item in seller.pages("/v1/catalog/listings", sellerId=self._ids[listing.seller])
@@ -108,13 +108,13 @@ class CommunityWriter:
             ),
             None,
         )
-        if found is None:
+        if stored_listing is None:
             body = listing.model_dump(
                 include={"title", "description", "price", "category", "condition", "tags"}
             )
             body["images"] = [seller.upload("/v1/catalog/uploads", picture(listing.picture))]
-            found = seller.call("POST", "/v1/catalog/listings", body)
-        listing_id = found["listingId"]
+            stored_listing = seller.call("POST", "/v1/catalog/listings", body)
+        listing_id = stored_listing["listingId"]
         for person in listing.wishlists:
             self._clients[person].call("PUT", f"/v1/catalog/wishlist/{listing_id}")
         for rating in listing.ratings:

@@ -26,5 +26,5 @@ def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     suites = load_suites()
     transport = Http(deployed["api_url"], deployed["ws_url"], cloud.authority)
     with people(cloud, deployed["cognito_user_pool_id"], suites["auth"], transport) as users:
-        called = [suite for suite in suites.values() if suite.path]
-        return Smoke(transport, users, deadline=begun + limit).all(called)
+        http_suites = [suite for suite in suites.values() if suite.path]
+        return Smoke(transport, users, deadline=begun + limit).all(http_suites)

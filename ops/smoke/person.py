@@ -21,7 +21,7 @@ EMAIL = "smoke-test@multitask.invalid"
 """
 NAME = "Smoke Test"
 TRIES = 3
-"""Maximum attempts to sign in. They can fail if a concurrent run changes the password."""
+"""Maximum attempts to sign in. An attempt fails if a concurrent run changes the password."""
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class People:
 
 @contextmanager
 def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterator[People]:
-    """Signs in both users. Disables the account at the end.
+    """Signs in the dedicated account and an anonymous user. Disables the account at the end.
 
-    All runs share one account, so that they do not accumulate users and profiles. The first run
-    creates it, and each run sets a new password.
+    All runs share one account, so that runs do not leave additional users and profiles. The first
+    run creates the account, and each run sets a new password.
 
     Args:
         pool: the id of the Cognito user pool.
@@ -60,7 +60,10 @@ def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterat
         try:
             cognito.admin_disable_user(UserPoolId=pool, Username=EMAIL)
         except (ClientError, BotoCoreError) as error:
-            report(f"Could not disable the smoke tests' account {EMAIL}: {error}")
+            report(
+                f"Could not disable the smoke tests' account {EMAIL} ({error}): disable it in the"
+                " Cognito user pool"
+            )
 
 
 def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> People:
@@ -77,12 +80,14 @@ def _sign_in(cognito: Any, pool: str, auth: Suite, transport: Transport) -> Peop
             break
     else:
         raise OperatorError(
-            f"The auth service did not sign in the smoke tests' account: {_outcome(status)}"
+            f"The auth service did not sign in the smoke tests' account: {_outcome(status)}."
+            " Check the log lines of the auth function"
         )
     response = transport.send(auth, HttpRequest("POST", "/v1/auth/anonymous", {}, {}, None))
     if response.status != 201:
         raise OperatorError(
-            f"The auth service did not create an anonymous user: {_outcome(response.status)}"
+            f"The auth service did not create an anonymous user: {_outcome(response.status)}."
+            " Check the log lines of the auth function"
         )
     variables = {
         "run": secrets.token_hex(4),

@@ -37,7 +37,9 @@ class Check:
 
     service: str
     request: str
-    """Method and path as in the suite, without values, or the action of a WebSocket frame."""
+    """The method and path with unresolved variables, the name of an event, or the action of a
+    WebSocket frame.
+    """
     ok: bool
     status: int
     """The HTTP status: 101 for a response on a WebSocket, 0 if there was no response."""
@@ -152,7 +154,7 @@ class Smoke:
         begun = self._clock()
         with transport.open("invented") as (response, _):
             error = _status_error({INVALID_TICKET_STATUS}, response)
-            name = f"{CONNECT}, invented ticket"
+            name = f"{CONNECT}, invalid ticket"
             checks = [self._result(service, name, begun, response, error)]
         begun = self._clock()
         with transport.open(str(resolve(socket.ticket, variables))) as (response, exchange):
@@ -192,7 +194,7 @@ class Smoke:
     ) -> str | None:
         missing = next((name for name in VARIABLE.findall(text) if name not in variables), None)
         if missing:
-            return f"no earlier response set {missing}"
+            return f"no earlier response contained the variable {missing}"
         return OUT_OF_TIME if not final and self._clock() > self._deadline else None
 
 
@@ -214,7 +216,7 @@ def _status_error(statuses: Collection[int], response: Response) -> str:
 def resolve(value: Any, variables: Mapping[str, Any]) -> Any:
     """Replaces the variables in a value, such as `${postId}`.
 
-    A text that is only a variable becomes the variable's value, which may be a number or an object.
+    A string that contains only a variable becomes its value, which may be a number or an object.
     """
     if isinstance(value, dict):
         return {key: resolve(item, variables) for key, item in value.items()}

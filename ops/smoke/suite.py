@@ -30,7 +30,8 @@ class Request(_Section):
     expect: int | list[int] | Literal["refused"]
     """The expected HTTP status, a list of accepted statuses, or `refused` for any in REFUSED."""
     keep: dict[str, str] = {}
-    """Variables to set from the response: the path of each value, such as `items.0.slug`, by name.
+    """Variables to set from the response body. A name maps to the path of its value, such as
+    `items.0.slug`.
     """
     cleanup: bool = False
     """True to send the request at the end, even after failures, if its variables are known."""
@@ -60,7 +61,7 @@ class Request(_Section):
 
 
 class Event(_Section):
-    """An event with which a function without routes is invoked.
+    """An event with which the tests invoke a function, such as a batch of queue messages.
 
     Skipped if the tests send requests over HTTP.
     """
@@ -83,9 +84,9 @@ class Frame(_Section):
 
 
 class Socket(_Section):
-    """A service's WebSocket.
+    """The WebSocket test of a service.
 
-    Its frames are sent over the network, after the requests and before the clean-up.
+    It runs only over the network, after the requests and before the clean-up requests.
     """
 
     ticket: str
@@ -97,8 +98,8 @@ class Suite(_Section):
     """The smoke tests of one service, in the order in which they run.
 
     Requests can use these variables: `run`, which is unique to each run; `email`, `password`,
-    `personId` and `personToken` of the registered user; and variables in `keep` of earlier
-    requests.
+    `personId` and `personToken` of the registered user; and the variables that earlier requests
+    set with `keep`.
     """
 
     service: str

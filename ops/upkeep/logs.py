@@ -29,12 +29,12 @@ GATEWAY = "gateway"
 PARALLEL = 8
 """Number of log groups that a search reads at the same time."""
 PARALLEL_FOLLOWED = 2
-"""Number of log groups that the follow mode reads at the same time. It runs for long, so its memory
-matters more than its speed.
+"""Number of log groups that follow mode reads at the same time. Follow mode can run for hours, so
+low memory use matters more than speed.
 """
 OVERLAP = 10_000
-"""Milliseconds. CloudWatch Logs delivers events some seconds out of order, so each request of the
-follow mode reads this period again."""
+"""Milliseconds before the newest event that each request in follow mode reads again, because
+CloudWatch Logs delivers events a few seconds out of order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Line:
     """The function, or GATEWAY."""
 
     def as_json(self) -> str:
-        """Returns the line as a JSON object. If the message is JSON, it is nested as an object."""
+        """Returns the line as a JSON object, in which a JSON message is a nested object."""
         service = {"service": self.service} if self.service else {}
         message = self.fields() or self.message.rstrip()
         return json.dumps({**service, "timestamp": self._time(), "message": message})
@@ -119,16 +119,16 @@ def search(
     """Returns the lines of several log groups since `start`, oldest first.
 
     Args:
-        groups: The service of each log group. A missing group has no lines.
-        pattern: A filter pattern of CloudWatch Logs. The embedded AWS ignores patterns of JSON.
+        groups: The service by log group. A log group that does not exist is skipped.
+        pattern: A filter pattern of CloudWatch Logs. The embedded AWS ignores JSON patterns.
     """
     client = cloud.client("logs")
     with ThreadPoolExecutor(PARALLEL) as pool:
-        found = pool.map(
+        parts = pool.map(
             lambda item: _existing(lambda: _lines(client, item[0], start, item[1], pattern)),
             groups.items(),
         )
-        return sorted((line for lines in found for line in lines), key=lambda line: line.timestamp)
+        return sorted((line for lines in parts for line in lines), key=lambda line: line.timestamp)
 
 
 def follow_groups(
@@ -143,15 +143,15 @@ def follow_groups(
 ) -> Iterator[list[T]]:
     """Yields the lines of several log groups since `start`, then new lines until interrupted.
 
-    Yields one list per request of all groups, oldest line first, even if there are no new lines.
-    The next request follows after `interval` seconds.
+    Reads all groups every `interval` seconds. Yields one list each time, oldest line first. The
+    list is empty if there are no new lines.
 
     Args:
-        convert: Returns what the list contains for a line, or None to omit the line. Converting
-            each line at once keeps omitted lines out of memory.
+        convert: Converts a line to a value of the list, or returns None to omit the line. Each line
+            is converted as soon as it is read, so that omitted lines use no memory.
         groups, start, pattern: See `search`.
-        limit: Maximum number of values of each log group in a list, which then omits the oldest
-            ones, and of events in a response. None for all.
+        limit: Maximum number of values per log group in a list, which omits older values. Also
+            the maximum number of events in a response. None for no limit.
     """
     client = cloud.client("logs")
     followed = [
@@ -173,9 +173,9 @@ def follow_groups(
 
     with ThreadPoolExecutor(PARALLEL_FOLLOWED) as pool:
         while True:
-            found = [item for items in pool.map(poll, followed) for item in items]
-            yield [value for _, value in sorted(found, key=lambda item: item[0])]
-            del found
+            timed_values = [item for items in pool.map(poll, followed) for item in items]
+            yield [value for _, value in sorted(timed_values, key=lambda item: item[0])]
+            del timed_values
             time.sleep(interval)
 
 
@@ -195,7 +195,7 @@ def log_group(cloud: Cloud, service: str) -> str:
 
 
 def all_log_groups(cloud: Cloud) -> dict[str, str]:
-    """Returns the service of each log group: of all functions, and of the APIs (GATEWAY)."""
+    """Returns the service by log group. The service of the APIs' access logs is GATEWAY."""
     environment = cloud.environment.name
     return {
         **{group: service for service, group in outputs(cloud)["log_groups"].items()},
@@ -214,7 +214,7 @@ class _FollowedGroup:
     pattern: str | None = None
     page_size: int | None = None
     seen: set[tuple[str | int, int]] = field(default_factory=set)
-    """The key and the time of each event that `poll` has yielded and would read again."""
+    """The key and the time of each yielded event that the next `poll` reads again."""
 
     def poll(self) -> Iterator[Line]:
         """Yields the lines that no earlier call yielded."""
@@ -232,7 +232,7 @@ class _FollowedGroup:
 
 
 def _existing(read_lines: Callable[[], Collection[T]]) -> Collection[T]:
-    """Returns what `read_lines` returns, or nothing if the log group does not exist."""
+    """Calls `read_lines`. Returns an empty list if the log group does not exist."""
     try:
         return read_lines()
     except ClientError as error:

@@ -34,7 +34,7 @@ class Redriven:
 
 
 class Redrive:
-    """The dead-letter queues of one environment.
+    """Redrives messages from the dead-letter queues of one environment.
 
     A message is sent before it is deleted, so an interruption never loses it. Consumers recognize a
     repeated event by its id. SQS's StartMessageMoveTask is not used because the embedded AWS does
@@ -134,8 +134,8 @@ class Redrive:
             )
         else:
             raise OperatorError(
-                f"Message {message['MessageId']} has no queue or topic as its target"
-                f" ({TARGET}: {arn or 'missing'}): replay its event from the archive, then delete"
+                f"The target of message {message['MessageId']} is not a queue or a topic"
+                f" ({TARGET}: {arn or 'missing'}): replay the event from the archive, then delete"
                 " the message"
             )
 

@@ -265,10 +265,10 @@ def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator
 
 
 def _table_fingerprint(dynamodb: Any, table: str, label: str | None = None) -> Fingerprint:
-    """Returns a table's fingerprint.
+    """Returns the number of items in each group of a table, and their checksum.
 
     Args:
-        label: The table name in the result. By default, the name of the table.
+        label: The table's name in the result (default: the name of the table).
     """
     keys = [
         key["AttributeName"]

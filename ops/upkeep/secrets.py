@@ -26,7 +26,8 @@ DATABASE = "database"
 """Name of the secret with the database's master password. RDS rotates it every 7 days."""
 
 SESSION_LIFETIME = timedelta(days=7)
-"""Lifetime of a refresh token. The two newest signing keys verify it (docs/decisions/0019)."""
+"""Lifetime of a refresh token. Functions accept tokens that were signed with one of the two newest
+keys (docs/decisions/0019)."""
 
 SIGNING_KEY = "jwt-secret"
 
@@ -57,8 +58,8 @@ class Secrets:
     """The secrets of one environment.
 
     Raises:
-        OperatorError: The environment has not been deployed. Each method raises the same error for
-            an unknown secret.
+        OperatorError: The environment has not been deployed. Methods raise OperatorError for an
+            unknown secret.
     """
 
     def __init__(self, cloud: Cloud) -> None:

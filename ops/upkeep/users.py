@@ -14,7 +14,8 @@ from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
 SETTLING_TIME = 10
-"""Seconds. The timeout of the auth function, after which no request uses the earlier roles."""
+"""Seconds after which no running request can still use the earlier roles: the timeout of the auth
+function."""
 
 
 class Role(StrEnum):
@@ -31,7 +32,7 @@ class _Sessions:
         self._dynamodb = cloud.client("dynamodb")
         self._table = f"auth-sessions-{cloud.environment.name}"
 
-    def forget(self, user_id: str) -> None:
+    def remove_cached_roles(self, user_id: str) -> None:
         """Removes the cached roles from the sessions of a user."""
         pages = self._dynamodb.get_paginator("query").paginate(
             TableName=self._table,
@@ -55,8 +56,8 @@ class Users:
     """The users of one environment.
 
     Raises:
-        OperatorError: The environment has not been deployed. Each method raises the same error if
-            no user has the email address, or if the text is not an email address.
+        OperatorError: The environment has not been deployed. Methods raise OperatorError if no user
+            has the email address, or if the text is not an email address.
     """
 
     def __init__(self, cloud: Cloud, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -87,7 +88,7 @@ class Users:
         self._cognito.admin_add_user_to_group(
             UserPoolId=self._pool, Username=name, GroupName=role.value
         )
-        self._forget(user)
+        self._apply_at_next_refresh(user)
         return True
 
     def revoke(self, email: str, role: Role) -> bool:
@@ -99,26 +100,28 @@ class Users:
         self._cognito.admin_remove_user_from_group(
             UserPoolId=self._pool, Username=name, GroupName=role.value
         )
-        self._forget(user)
+        self._apply_at_next_refresh(user)
         return True
 
-    def _forget(self, user: dict[str, Any]) -> None:
+    def _apply_at_next_refresh(self, user: dict[str, Any]) -> None:
         """Makes a change of a user's roles effective at the next refresh of each session."""
         if self._sessions:
             [user_id] = [item["Value"] for item in user["Attributes"] if item["Name"] == "sub"]
-            self._sessions.forget(user_id)
+            self._sessions.remove_cached_roles(user_id)
             # A login or refresh that read the roles before the change may store them after it.
             self._sleep(SETTLING_TIME)
-            self._sessions.forget(user_id)
+            self._sessions.remove_cached_roles(user_id)
 
     def _find(self, email: str) -> dict[str, Any]:
-        # The address contains no quotes, which would end the filter.
+        # account_address rejects quotes, which would end the filter.
         address = account_address(email)
         users = self._cognito.list_users(UserPoolId=self._pool, Filter=f'email = "{address}"')[
             "Users"
         ]
         if not users:
-            raise OperatorError(f"No user has registered as {address} in {self._environment}")
+            raise OperatorError(
+                f"No user has registered as {address} in {self._environment}: check the address"
+            )
         user: dict[str, Any] = users[0]
         return user
 

@@ -28,7 +28,7 @@ HEADERS = {
     "Cache-Control": "no-store",
 }
 PARAMETER = "token"
-"""The query parameter that contains the token, in the address that commands print."""
+"""The query parameter with the token, in the URL that `ops status` and `ops console` print."""
 READING = {"GET", "HEAD"}
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -38,8 +38,8 @@ class Guard:
     """ASGI middleware that rejects every request that is not from the console's own pages.
 
     The check of the Host header prevents DNS rebinding, and the check of Origin rejects requests
-    from other sites. Other users of this machine do not know the token. The first request contains
-    it in its URL, and later requests in a cookie that scripts cannot read.
+    from other sites. The token excludes other users of this machine. The first request contains the
+    token in its URL, and later requests contain it in a cookie that scripts cannot read.
 
     Args:
         port: The port of the console, which is part of Host and Origin.
@@ -53,21 +53,21 @@ class Guard:
         self._cookie = f"console-{port}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes an admitted request on, and adds the security headers to every response."""
+        """Passes admitted requests to the application. Adds security headers to all responses."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
             return
-        given = QueryParams(scope["query_string"]).get(PARAMETER)
-        rejection = self._rejection(scope, given)
+        query_token = QueryParams(scope["query_string"]).get(PARAMETER)
+        rejection = self._rejection(scope, query_token)
 
         async def send_protected(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
-                if given and not rejection:
+                if query_token and not rejection:
                     headers.append(
                         "Set-Cookie",
                         f"{self._cookie}={self._token}; HttpOnly; SameSite=Strict; Path=/",
@@ -76,26 +76,32 @@ class Guard:
 
         await (rejection or self._app)(scope, receive, send_protected)
 
-    def _rejection(self, scope: Scope, given: str | None) -> Response | None:
-        """Returns the response to a request that is not admitted, otherwise None."""
+    def _rejection(self, scope: Scope, query_token: str | None) -> Response | None:
+        """Returns an error response if the request is not admitted, otherwise None."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host not in self._hosts:
-            return _reject("This host name is not the console's: open the address with 127.0.0.1")
+            return _reject(
+                f"The console does not accept the host {host!r}: use {LOOPBACK} in the address"
+            )
         origin = headers.get("origin")
         if origin not in {None, f"http://{host}"} or headers.get("sec-fetch-site") == "cross-site":
             # A link on another site may open the console's start page, but no other address of the
             # console.
             is_navigation = headers.get("sec-fetch-mode") == "navigate" and scope["path"] == "/"
             if scope["method"] not in READING or not is_navigation:
-                return _reject("Another site sent this request")
+                return _reject("Another site sent this request: use the pages of the console")
         if scope["method"] not in READING:
             if origin is None:
-                return _reject("A request that is not GET needs the header Origin")
+                return _reject(
+                    f"A {scope['method']} request needs the header Origin: http://{host}"
+                )
             if headers.get("content-type") != "application/json":
-                return _reject("A request that is not GET needs JSON")
+                return _reject(
+                    f"A {scope['method']} request needs the header Content-Type: application/json"
+                )
         cookie = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
-        if not self._is_token(given or cookie):
+        if not self._is_token(query_token or cookie):
             return _reject(
                 "The token is missing or wrong: open the address that `ops status` or `ops console`"
                 " prints",

@@ -89,8 +89,8 @@ class Console:
                 "Shift all traffic of {service} to version {to}",
             ),
         }
-        """By name of the change: the function that executes it, and the text of its
-        confirmation.
+        """Maps the name of a change to the function that executes it, and to the question that the
+        user must confirm.
         """
 
     def routes(self) -> list[Route | Mount]:
@@ -138,14 +138,14 @@ class Console:
         ]
 
     def _status(self) -> dict[str, Any]:
-        source, problem = self._source, None
-        status = {"environment": source.environment, "parts": source.parts(), "mayWrite": False}
+        source, parts, problem = self._source, self._source.parts(), None
+        status = {"environment": source.environment, "parts": parts, "mayWrite": False}
         try:
             cloud = source.cloud()
             status |= {"mayWrite": source.may_write, "region": cloud.environment.region}
         except ERRORS as error:
             problem = str(error)
-        ended = [part["name"] for part in source.parts() if not part["running"]]
+        ended = [part["name"] for part in parts if not part["running"]]
         if ended:
             problem = f"Not running: {', '.join(ended)}. `make up` starts them again"
         return {**status, "isLocal": source.is_local, "problem": problem}
@@ -156,8 +156,8 @@ class Console:
         return Response(page or b"", media_type="text/html", headers=headers)
 
     def _change(self, action: str, body: dict[str, Any]) -> Any:
-        """Returns a question to the user, or executes the change if the request confirms the
-        question.
+        """Executes a change if the request contains a valid confirmation. Otherwise returns the
+        question for the user, with a new confirmation.
         """
         if not self._source.may_write:
             raise OperatorError(
@@ -198,7 +198,10 @@ async def _index(_: Request) -> Response:
 
 
 def _milliseconds(since: str, default: int) -> int:
-    """Returns a time in milliseconds since the epoch, by default `default` milliseconds ago."""
+    """Returns `since` as a number of milliseconds since the epoch.
+
+    If `since` is not a number, returns the time `default` milliseconds ago.
+    """
     return int(since) if since.isdecimal() else int(time.time() * 1000) - default
 
 
@@ -207,7 +210,7 @@ def _encode(value: Any) -> bytes:
 
 
 async def _respond(work: Callable[[], Any]) -> Response:
-    """Returns the result of a function as JSON, or a problem that the page can show."""
+    """Returns the result of a function as JSON. An error becomes a problem for the page to show."""
     try:
         value = await to_thread.run_sync(work)
     except (KeyError, TypeError, ValueError) as error:
@@ -225,8 +228,8 @@ def _problem(text: str, status: HTTPStatus) -> Response:
 
 def _read(read: Callable[..., Any]) -> Callable[[Request], Any]:
     async def endpoint(request: Request) -> Response:
-        given = {**request.query_params, **request.path_params}
-        return await _respond(partial(read, **given))
+        arguments = {**request.query_params, **request.path_params}
+        return await _respond(partial(read, **arguments))
 
     return endpoint
 
@@ -240,9 +243,10 @@ def _post(act: Action) -> Callable[[Request], Any]:
 
 
 def _stream(follow: Callable[[], Iterator[list[Any]]]) -> Response:
-    """Returns server-sent events with the lists of an iterator that waits for new data.
+    """Returns a stream of server-sent events. Each event contains the next list of an iterator,
+    which waits for new data.
 
-    An error becomes the event `problem`, after which the browser connects again.
+    An error is sent as the event `problem` and ends the stream. The page then connects again.
     """
 
     async def events() -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -11,8 +12,9 @@ from ops.errors import OperatorError
 from ops.web_console.source import Source
 
 SUFFIX = "_bucket"
-"""The ending of the outputs that name buckets. The output of the state bucket is omitted."""
+"""The suffix of the outputs that contain the names of buckets."""
 STATE = "state_bucket"
+"""The output with the name of the bucket of Terraform's state, which the console does not show."""
 PAGE = 200
 """Number of objects that one request lists."""
 EXPIRY = 300
@@ -20,12 +22,14 @@ EXPIRY = 300
 LARGEST_PREVIEW = 5 * 1024 * 1024
 """Maximum size of a picture that the console previews, in bytes."""
 PICTURES = {
-    b"\x89PNG": "image/png",
-    b"\xff\xd8\xff": "image/jpeg",
-    b"GIF8": "image/gif",
-    b"RIFF": "image/webp",
+    rb"\x89PNG": "image/png",
+    rb"\xff\xd8\xff": "image/jpeg",
+    rb"GIF8": "image/gif",
+    rb"RIFF.{4}WEBP": "image/webp",
 }
-"""The first bytes of pictures. SVG is not among them, because it can contain scripts."""
+"""Maps a pattern of a picture's first bytes to its media type. SVG is not allowed, because an SVG
+file can contain scripts.
+"""
 
 
 def list_buckets(source: Source) -> dict[str, str]:
@@ -38,7 +42,11 @@ def list_buckets(source: Source) -> dict[str, str]:
 
 
 def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "") -> dict[str, Any]:
-    """Returns the objects and folders of a bucket under a prefix."""
+    """Returns the objects and folders of a bucket under a prefix.
+
+    Args:
+        after: `next` of the previous result, to list the objects that follow. Empty for the first.
+    """
     arguments: dict[str, Any] = {
         "Bucket": _name(source, bucket),
         "Prefix": prefix,
@@ -59,7 +67,7 @@ def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "")
 
 
 def preview(source: Source, bucket: str, key: str) -> Response:
-    """Returns a picture that a bucket contains, for display in the console.
+    """Returns a picture in a bucket, for display in the console.
 
     Raises:
         OperatorError: The object is larger than LARGEST_PREVIEW, or is not a picture.
@@ -69,7 +77,7 @@ def preview(source: Source, bucket: str, key: str) -> Response:
         raise OperatorError(f"{key} has no preview, because it is larger than 5 MiB: download it")
     content: bytes = response["Body"].read()
     for start, kind in PICTURES.items():
-        if content.startswith(start):
+        if re.match(start, content, re.DOTALL):
             return Response(content, media_type=kind)
     raise OperatorError(
         f"{key} has no preview, because it is not a PNG, JPEG, GIF or WebP picture: download it"
@@ -79,8 +87,8 @@ def preview(source: Source, bucket: str, key: str) -> Response:
 def download(source: Source, bucket: str, key: str) -> Response:
     """Returns an object as a download: on AWS, a redirect to a presigned URL.
 
-    The console reads objects of the embedded AWS itself, because browsers do not trust the
-    certificate of the presigned URL.
+    On this machine, returns the object itself, because browsers do not trust the certificate of the
+    embedded AWS.
     """
     name, s3 = _name(source, bucket), source.client("s3")
     file = PurePosixPath(key).name.encode("ascii", "replace").decode().replace('"', "'")

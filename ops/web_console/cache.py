@@ -1,6 +1,6 @@
 """Reads the cache of the platform on this machine.
 
-On AWS it is in private subnets, which the console's machine cannot reach.
+On AWS, the cache is in private subnets, which the console cannot reach.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ SHOWN = 200
 KEYS = 500
 """Maximum number of keys of the cache that one request lists."""
 CONNECTION, ROOM = "chat:connection:", "chat:room:"
-"""Prefixes of the chat function's keys: a connection's rooms, and a room's connections."""
+"""Prefixes of the chat function's keys. The value of a CONNECTION key contains the rooms of a
+connection, and the value of a ROOM key the connections in a room.
+"""
 Command = Callable[..., Any]
 LIFETIME = 11 * 60
 """Seconds for which the chat function stores an idle connection."""
@@ -47,6 +49,9 @@ def list_connections(source: Source) -> list[dict[str, Any]]:
     with _cache(source) as run:
         result = []
         for key in itertools.islice(_scan(run, f"{CONNECTION}*"), SHOWN):
+            seconds_left = run("TTL", key)
+            if seconds_left < 0:  # expired after the scan
+                continue
             rooms = sorted(room for room in run("SMEMBERS", key) if room)
             connection = key.removeprefix(CONNECTION)
             members = run("ZRANGE", f"{ROOM}{rooms[0]}", "0", "-1") if rooms else []
@@ -57,14 +62,14 @@ def list_connections(source: Source) -> list[dict[str, Any]]:
                     "connection": connection,
                     "user": user,
                     "rooms": rooms,
-                    "idleSeconds": LIFETIME - run("TTL", key),
+                    "idleSeconds": LIFETIME - seconds_left,
                 }
             )
     return sorted(result, key=lambda item: str(item["connection"]))
 
 
 def _scan(run: Command, pattern: str) -> Iterator[str]:
-    """Yields each key that matches a pattern once."""
+    """Yields the keys that match a pattern. Removes duplicates, which SCAN can return."""
     cursor, seen = "0", set[str]()
     while True:
         cursor, keys = run("SCAN", cursor, "MATCH", pattern, "COUNT", str(KEYS))
@@ -76,9 +81,9 @@ def _scan(run: Command, pattern: str) -> Iterator[str]:
 
 @contextmanager
 def _cache(source: Source) -> Iterator[Command]:
-    """Yields a function that runs a command of the cache.
+    """Connects to the cache, and yields a function that runs a command.
 
-    The package redis would take 6 MB of memory for these few commands.
+    Does not use the package redis, which would take 6 MB of memory.
     """
     port = source.port(Cache.name, "ElastiCache")
     try:
@@ -96,7 +101,7 @@ def _cache(source: Source) -> Iterator[Command]:
 
             yield run
     except (OSError, ValueError) as error:
-        raise OperatorError(f"The cache does not respond: {error}") from error
+        raise OperatorError(f"The request to the cache failed: {error}") from error
 
 
 def read_reply(stream: io.BufferedIOBase) -> Any:
@@ -115,4 +120,4 @@ def read_reply(stream: io.BufferedIOBase) -> Any:
         return None if text == "-1" else stream.read(int(text) + 2)[:-2].decode(errors="replace")
     if kind == b"*":
         return [read_reply(stream) for _ in range(int(text))]
-    raise ValueError(text or "it closed the connection")
+    raise ValueError(text or "the cache closed the connection")

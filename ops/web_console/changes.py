@@ -1,6 +1,4 @@
-"""Lists releases, and runs the slow commands whose results the console shows: review, drift,
-cost.
-"""
+"""Lists and rolls back releases, and runs `ops review`, `ops drift` and `ops cost`."""
 
 from __future__ import annotations
 
@@ -36,8 +34,8 @@ class Report:
     statuses: frozenset[int] = frozenset({0})
     """The exit statuses of success."""
     stores: bool = False
-    """Whether the command itself stores its result, also if an operator runs it in a terminal.
-    Others print JSON.
+    """Whether the command stores its result itself, so that the console also shows results of runs
+    in a terminal. Other commands print JSON, which the console stores.
     """
 
 
@@ -71,7 +69,7 @@ class Reports:
         return file.read_bytes() if file.exists() else None
 
     def run(self, name: str, clock: float) -> dict[str, Any]:
-        """Runs a command and stores its result.
+        """Runs a command, and stores and returns its result.
 
         Args:
             clock: The time of the result, in seconds since the epoch.
@@ -87,20 +85,26 @@ class Reports:
             command = [sys.executable, "-m", "ops", report.command[0], self._source.environment]
             command += report.command[1:]
             command += ["--root", str(self._source.root.path)] if report.has_root else []
-            done = subprocess.run(
-                command,
-                cwd=PROJECT,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT,
-                check=False,
-                env={**os.environ, "COLUMNS": "200"},
-            )
-            if done.returncode not in report.statuses:
-                lines = done.stderr.strip().splitlines()[-5:]
+            try:
+                completed = subprocess.run(
+                    command,
+                    cwd=PROJECT,
+                    capture_output=True,
+                    text=True,
+                    timeout=TIMEOUT,
+                    check=False,
+                    env={**os.environ, "COLUMNS": "200"},
+                )
+            except subprocess.TimeoutExpired as error:
+                raise OperatorError(
+                    f"`ops {name}` did not end within {TIMEOUT:g} s and was stopped: run"
+                    f" `ops {' '.join(command[3:])}` in a terminal to see its progress"
+                ) from error
+            if completed.returncode not in report.statuses:
+                lines = completed.stderr.strip().splitlines()[-5:]
                 raise OperatorError(f"`ops {name}` failed: {' '.join(lines)}")
             if not report.stores:
-                result = {"time": clock, "value": json.loads(done.stdout)}
+                result = {"time": clock, "value": json.loads(completed.stdout)}
                 write_json(self._directory / f"{name}.json", result)
         finally:
             lock.release()

@@ -1,4 +1,4 @@
-"""Makes every change a two-step request: the first returns a question, the second confirms it."""
+"""Makes every change two requests: the first returns a question, and the second confirms it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ VALID = 300.0
 
 
 class Confirmations:
-    """Confirmations that the console has issued and that have not been used yet.
+    """Issues confirmations, and accepts each of them once.
 
     Args:
-        clock: Returns seconds.
+        clock: Returns the current time in seconds since any fixed moment.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -32,7 +32,10 @@ class Confirmations:
         return key
 
     def use(self, key: str | None, action: str, request: Mapping[str, Any]) -> bool:
-        """Returns True if the confirmation was issued for the request. It cannot be used again."""
+        """Returns True if a valid confirmation was issued for this action and request.
+
+        The confirmation is invalid afterwards.
+        """
         subject, until = self._issued.pop(key or "", ("", 0.0))
         return subject == _subject(action, request) and until > self._clock()
 

@@ -1,6 +1,6 @@
 """Reads the database of the platform on this machine.
 
-On AWS it is in private subnets, which the console's machine cannot reach.
+On AWS, the database is in private subnets, which the console cannot reach.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ def list_relations(source: Source) -> Any:
 
 
 def query(source: Source, sql: str) -> dict[str, Any]:
-    """Runs one SQL statement in a read-only transaction, as the owner of the database.
+    """Runs one SQL statement in a read-only transaction, and returns its columns and rows.
 
-    The owner is not a superuser.
+    The statement runs as the owner of the database, who is not a superuser.
 
     Raises:
         OperatorError: PostgreSQL rejected the statement, for example because it writes.
     """
     port = source.port(Database.name, "Aurora")
     command = [sys.executable, "-m", "ops.web_console.statement", DATABASE_MASTER, DATABASE]
-    done = subprocess.run(
+    completed = subprocess.run(
         [*command, str(port)], input=sql.encode(), capture_output=True, check=False, cwd=PROJECT
     )
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+    if completed.returncode:
+        reason = completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise OperatorError(f"PostgreSQL rejected the statement: {reason}")
-    result: dict[str, Any] = msgspec.json.decode(done.stdout)
+    result: dict[str, Any] = msgspec.json.decode(completed.stdout)
     return result

@@ -1,4 +1,4 @@
-"""Reads AWS's service descriptions in a form that takes little memory."""
+"""Reads botocore's descriptions of AWS services in a form that takes little memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import msgspec
 from botocore.loaders import JSONFileLoader, Loader
 
 DOCUMENTATION = re.compile(rb'"documentation"\s*:\s*"(?:[^"\\]|\\.)*"')
-"""Matches the documentation, which is more than half of a description."""
+"""Matches documentation texts, which are more than half of a description."""
 PACKED = {"shapes", "services"}
-"""The largest parts of a description: types by name, and the endpoints of each service."""
+"""Keys of the largest parts of a description: the types of a service, and the endpoints of all
+services.
+"""
 Parts = dict[str, msgspec.Raw]
 
 
@@ -29,7 +31,7 @@ class Packed(dict[str, Any]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """Returns a decoded value."""
+        """Returns the decoded value, or the default if the name is missing."""
         try:
             return self[name]
         except KeyError:
@@ -37,10 +39,10 @@ class Packed(dict[str, Any]):
 
 
 class ShortFiles(JSONFileLoader):
-    """Reads botocore's files without their documentation, and packs their largest parts."""
+    """Reads botocore's files without their documentation. Stores the largest parts as JSON."""
 
     def load_file(self, file_path: str) -> Any:
-        """Returns the content of the file with this path and one of botocore's endings, or None."""
+        """Returns the content of `file_path` with the suffix .json or .json.gz, or None."""
         for ending, read in ((".json", Path.read_bytes), (".json.gz", _unpack)):
             file = Path(file_path + ending)
             if file.is_file():
@@ -66,10 +68,10 @@ def _decode(description: msgspec.Raw) -> dict[str, Any]:
 
 
 def _share(value: dict[str, Any]) -> dict[str, Any]:
-    """Shares equal texts in memory."""
+    """Interns the strings, so that equal strings are stored only once."""
     return {key: sys.intern(item) if isinstance(item, str) else item for key, item in value.items()}
 
 
 def short_loader() -> Loader:
-    """Returns botocore's loader with short descriptions."""
+    """Returns a botocore loader that reads short descriptions."""
     return Loader(file_loader=ShortFiles())

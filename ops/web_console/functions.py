@@ -17,21 +17,21 @@ def list_functions(source: Source) -> list[dict[str, Any]]:
     """Returns each function with its live version, weights and settings."""
     functions = Functions(source.cloud(), source.outputs()["functions"])
     pages = functions.client.get_paginator("list_functions").paginate()
-    settings = {item["FunctionName"]: item for page in pages for item in page["Functions"]}
+    configurations = {item["FunctionName"]: item for page in pages for item in page["Functions"]}
     result = []
     for service, name in sorted(functions.names.items()):
         live = functions.live(service)
-        own = settings.get(name, {})
+        settings = configurations.get(name, {})
         result.append(
             {
                 "service": service,
                 "name": name,
                 "version": live.version,
                 "weights": live.weights,
-                "memory": own.get("MemorySize"),
-                "timeout": own.get("Timeout"),
-                "runtime": own.get("Runtime"),
-                "modified": own.get("LastModified"),
+                "memory": settings.get("MemorySize"),
+                "timeout": settings.get("Timeout"),
+                "runtime": settings.get("Runtime"),
+                "modified": settings.get("LastModified"),
             }
         )
     return result
@@ -88,11 +88,11 @@ def describe_permission(statement: Statement) -> list[str]:
     actions = ", ".join(action.partition(":")[2] or action for action in statement.written_actions)
     verb = "may" if statement.allows else "must not"
     verb += " everything except" if statement.excludes_actions else ""
-    but = "everything except " if statement.excludes_resources else ""
+    exception = "everything except " if statement.excludes_resources else ""
     keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
     condition = f", depending on {keys}" if keys else ""
     names = dict.fromkeys(_short(resource) for resource in statement.resources)
-    return [f"{verb} {actions} on {but}{name}{condition}" for name in names]
+    return [f"{verb} {actions} on {exception}{name}{condition}" for name in names]
 
 
 def _short(arn: str) -> str:

@@ -35,9 +35,8 @@ METRICS = (
 the map's data, and CloudWatch's namespace, dimension, metric and statistic.
 """
 AGE_INTERVAL = 20.0
-"""Seconds between two reads of a dead-letter queue for its oldest message.
-
-SQS counts each read as a receive.
+"""Minimum seconds between two reads of a dead-letter queue for its oldest message. Each read
+increases the receive count of the messages.
 """
 
 PAGES = {
@@ -53,7 +52,7 @@ PAGES = {
     "aws_apigatewayv2_api": "messages/connections",
     "aws_api_gateway_rest_api": "requests",
 }
-"""The address of the console's page for each type of node. `{}` is the name of the node."""
+"""The path of the console's page for each type of resource. `{}` is the name of the resource."""
 
 
 class LiveMap:
@@ -103,7 +102,7 @@ class LiveMap:
     def _metrics(self) -> dict[str, dict[str, dict[str, float]]]:
         """Returns the latest values of METRICS by output and resource."""
         outputs = self._source.outputs()
-        places: list[tuple[str, str, str]] = []
+        targets: list[tuple[str, str, str]] = []
         queries = []
         for output, key, namespace, dimension, metric, statistic in METRICS:
             for resource, name in outputs[output].items():
@@ -117,8 +116,8 @@ class LiveMap:
                     "Period": WINDOW,
                     "Stat": statistic,
                 }
-                queries.append({"Id": f"m{len(places)}", "MetricStat": stat})
-                places.append((output, resource, key))
+                queries.append({"Id": f"m{len(targets)}", "MetricStat": stat})
+                targets.append((output, resource, key))
         now = self._clock()
         response = self._source.client("cloudwatch").get_metric_data(
             MetricDataQueries=queries,
@@ -131,7 +130,7 @@ class LiveMap:
             for output in ("functions", "queues")
         }
         for item in response["MetricDataResults"]:
-            output, resource, key = places[int(item["Id"][1:])]
+            output, resource, key = targets[int(item["Id"][1:])]
             if item["Values"]:
                 result[output][resource][key] = item["Values"][0]
         return result
@@ -151,10 +150,11 @@ class LiveMap:
         return result
 
     def _oldest_message(self, queue: str, visible: int) -> int | None:
-        """Returns when the oldest message of a dead-letter queue was sent.
+        """Returns when the oldest message of a dead-letter queue was sent, in milliseconds since
+        the epoch.
 
-        Peeks only at dead-letter queues: SQS moves a message of another queue to the dead-letter
-        queue after a number of receives.
+        Does not read messages of other queues, because SQS would move them to the dead-letter queue
+        after several receives.
         """
         if not visible or SUFFIX not in queue:
             self._oldest.pop(queue, None)
@@ -175,10 +175,10 @@ class LiveMap:
 
 
 def find_pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
-    """Returns the console's page for each node id.
+    """Returns the path of the console's page for each node id.
 
     Args:
-        queues: The queues' names by key. The picture shows a name without the environment.
+        queues: The names of the queues by key. Labels of nodes may omit the environment.
     """
     keys = {_shorten(name, graph.environment): key for key, name in queues.items()}
     return {

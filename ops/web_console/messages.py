@@ -1,4 +1,4 @@
-"""Lists the bus's events and the mails of the local platform, and sends test events."""
+"""Lists events of the bus and mails of the local platform, and sends test events."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ from ops.web_console.descriptions import short_loader
 TIMEOUTS = Config(
     connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 2}
 )
-"""In seconds. The console reports an unreachable service instead of waiting for it."""
+"""Short timeouts in seconds, so that the console soon reports an unreachable service."""
 FRESH = 15.0
-"""Seconds after which the console checks whether an apply has changed the state."""
+"""Minimum seconds between two checks whether an apply has changed Terraform's state."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class ConsoleCloud(Cloud):
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None
     ) -> Any:
-        """Returns a client with short timeouts."""
+        """Returns the client of a service. It has short timeouts unless `settings` is passed."""
         if settings:
             return super().client(service, region, settings)
         with self._creation:
@@ -64,7 +64,7 @@ class Source:
     """The environment that the console shows.
 
     Args:
-        environment: Its name.
+        environment: The name of the environment.
         root: The directory of the platform on this machine.
         write: Whether the operator allowed changes with `--write`.
         connect: Connects to the environment.
@@ -100,8 +100,8 @@ class Source:
 
     @property
     def addresses(self) -> Addresses | None:
-        """The addresses of the embedded cloud. None on AWS, and if an embedded service has
-        ended.
+        """The addresses of the embedded cloud. None on AWS, or if an embedded service is not
+        running.
         """
         return self.embedded.addresses() if self.embedded else None
 
@@ -114,7 +114,7 @@ class Source:
         AWS.
 
         Raises:
-            OperatorError: The platform does not run, or the credentials are not valid.
+            OperatorError: The platform is not running, or the credentials are not valid.
         """
         with self._lock:
             server = None
@@ -137,7 +137,7 @@ class Source:
         return self._outputs
 
     def policies(self) -> list[dict[str, Any]]:
-        """Returns the attributes of the policies of roles in Terraform's state."""
+        """Returns the role and the document of each inline role policy in Terraform's state."""
         self._refresh()
         return self._policies
 

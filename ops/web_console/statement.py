@@ -1,6 +1,7 @@
 """Runs one SQL statement: python -m ops.web_console.statement USER DATABASE PORT < FILE
 
-A separate process, because pg8000 takes 3 MB of memory, and the result any amount of it.
+The console runs this module as a separate process, because pg8000 takes 3 MB of memory and a
+large result takes more. The memory is released when the process ends.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ def execute(connection: pg8000.native.Connection, sql: str) -> dict[str, Any]:
     connection.run(f"SET LOCAL statement_timeout = '{TIMEOUT}s'")
     # After a first query, no statement can make the transaction writable.
     connection.run("SELECT 1")
-    # A cursor reads only the first rows of a large result. A prepared statement accepts no second
-    # statement after a semicolon.
+    # The cursor reads only the first rows of a large result. `prepare` rejects a second statement
+    # after a semicolon.
     query = sql.strip().rstrip(";")
     connection.prepare(f"DECLARE console NO SCROLL CURSOR FOR {query}").run()
     rows = connection.run(f"FETCH {ROWS + 1} FROM console") or []

@@ -12,7 +12,7 @@ from ops.inspection.masking import MASK
 from ops.web_console.source import Source
 
 ITEMS_PER_PAGE = 50
-"""Number of items that one request reads. It limits the cost of looking at a large table."""
+"""Maximum items that one request reads. It limits the cost of reading a large table."""
 PRIVATE_TABLES = ("platform-authors", "platform-idempotency", "chat-tickets")
 """Tables that contain private data: authors of anonymous posts, stored responses and tickets.
 
@@ -58,7 +58,7 @@ def read_items(
     Args:
         index: The index to query. Empty for the table itself.
         hash_value: The hash key's value. Empty to read the first items.
-        range_value: The range key's value, or its start if it is a text. Empty for all.
+        range_value: The range key's value, or the start of a string value. Empty for all values.
 
     Raises:
         OperatorError: The table or the index does not exist, or a value has the wrong type.
@@ -105,5 +105,7 @@ def _value(table: dict[str, Any], name: str, text: str) -> dict[str, str]:
         try:
             Decimal(text)
         except InvalidOperation as error:
-            raise OperatorError(f"{name} is a number, but the value is {text!r}") from error
+            raise OperatorError(
+                f"{text!r} is not a number: enter a number for {name}, for example 42"
+            ) from error
     return {kind: text}

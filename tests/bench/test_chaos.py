@@ -21,7 +21,7 @@ APPLY = {"type": "change_summary", "changes": {"operation": "apply"}}
     ("messages", "has_applied"),
     [([PLAN, OUTPUTS], False), ([PLAN, OUTPUTS, APPLY, OUTPUTS], True)],
 )
-def test_an_apply_has_ended_when_terraform_reports_its_changes(
+def test_an_apply_is_finished_only_after_terraform_reports_the_applied_changes(
     tmp_path: Path, messages: list[dict[str, Any]], has_applied: bool
 ) -> None:
     root = Root(tmp_path)
@@ -69,15 +69,16 @@ class FakeMachine:
         assert names == ("aws",)
 
 
-def test_the_first_interrupted_run_has_resources_to_remove(
+def test_the_removal_fault_creates_resources_before_it_interrupts_their_removal(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: Any = FakeChanges()
     FakeUp.applied, FakeUp.changes = [], changes
     monkeypatch.setattr(faults, "Up", FakeUp)
-    [fault] = [one for one in faults.EVERY_FAULT if one.name == "kill the embedded AWS: removal"]
+    [fault] = [item for item in faults.EVERY_FAULT if item.name == "kill the embedded AWS: removal"]
     machine: Any = FakeMachine(Root(tmp_path))
     fault.breaks(machine, changes)
     fault.breaks(machine, changes)
-    # The first call applies generation 1 completely, and then interrupts generation 2.
+    # The first call applies generation 1, and then interrupts generation 2. The second call
+    # interrupts generation 3.
     assert FakeUp.applied == [1, 2, 3]

@@ -56,7 +56,7 @@ def test_arrivals_have_the_rate_of_their_phase() -> None:
         assert counts[number] == pytest.approx(expected, rel=0.1)
     seconds = [arrival.second for arrival in arrivals]
     assert seconds == sorted(seconds)
-    # In the first half of a ramp from 0, a quarter of its requests arrive.
+    # A quarter of a ramp's requests arrive in its first half, because the ramp starts at 0.
     early = sum(arrival.phase == 0 and arrival.second < 5 for arrival in arrivals)
     assert early / counts[0] == pytest.approx(1 / 4, abs=0.06)
     names = Counter(arrival.name for arrival in arrivals)
@@ -98,9 +98,11 @@ def run_server() -> Iterator[tuple[str, list[float]]]:
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", seconds
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_address[1]}/", seconds
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_latencies_include_the_wait_for_an_earlier_slow_response() -> None:
@@ -121,7 +123,7 @@ def test_latencies_include_the_wait_for_an_earlier_slow_response() -> None:
     latencies = [sample.latency for sample in measured.samples]
     assert len(latencies) == 40
     assert latencies[STALLED] >= STALL
-    # Later requests waited until the slow one was finished.
+    # Later requests waited for the slow request to finish.
     for later in range(1, 10):
         assert latencies[STALLED + later] >= STALL - later * INTERVAL - 0.005
     waiting = STALL / 2 / INTERVAL
@@ -168,7 +170,7 @@ def test_each_step_begins_when_the_previous_one_ended() -> None:
     assert ticket.latency >= 0.05
 
 
-def test_a_request_without_a_response_is_counted() -> None:
+def test_a_request_without_a_response_is_counted_as_unfinished() -> None:
     async def perform(attempt: Attempt) -> None:
         with attempt.step("stuck"):
             await asyncio.sleep(60)
@@ -227,9 +229,9 @@ def test_rates_and_percentiles_are_computed_from_the_samples() -> None:
     assert rows[EMPTY_FUNCTION].percentiles == {50: pytest.approx(10), 95: None, 99: None}
     [line] = [line for line in table(step) if line.startswith("| GET /a |")]
     assert line == "| GET /a | 104 | 51.0 | 96.0 | 100 | 101 | 5.1 | 2 | 1 |"
-    [shown] = document([step], measured)["steps"]
-    assert shown["arrivals"] == 107
-    assert [item["name"] for item in shown["rows"]] == [ALL, EMPTY_FUNCTION, "GET /a"]
+    [reported] = document([step], measured)["steps"]
+    assert reported["arrivals"] == 107
+    assert [item["name"] for item in reported["rows"]] == [ALL, EMPTY_FUNCTION, "GET /a"]
 
 
 def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
@@ -238,7 +240,7 @@ def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
     assert step.rows[1] == Row("GET /a", 1, 1, {}, {50: None, 95: None, 99: None}, None)
 
 
-def test_the_mix_has_the_models_weights_and_a_share_of_the_baseline_function() -> None:
+def test_the_mix_has_the_models_weights_and_ten_percent_baseline_requests() -> None:
     model = load_model()
     weights = mix(model)
     assert weights["GET /v1/posts"] / weights["frame send_message"] == 8 / 20
@@ -254,7 +256,7 @@ def test_the_load_can_send_every_request_of_the_mix() -> None:
     assert not PREPARED.keys() & PLAIN.keys()
 
 
-def test_the_errors_of_connections_do_not_discard_what_was_measured() -> None:
+def test_disconnect_closes_every_connection_and_returns_the_errors() -> None:
     closed = []
 
     class Connection:

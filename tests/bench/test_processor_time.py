@@ -1,4 +1,4 @@
-"""Tests the measurement of processes' CPU time."""
+"""Tests the measurement of the CPU time of processes."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_the_cpu_time_of_another_process_includes_threads_that_ended() -> None:
 
         work(0)
         for _ in range(5):
-            # Shorter than the ticks of 10 ms in /proc.
+            # 4 ms is shorter than the clock ticks in /proc, which are 10 ms.
             assert 0.004 <= work(0.004) < 0.03
         stdin.close()
         child.wait()
@@ -56,7 +56,7 @@ def test_the_cpu_time_of_another_process_includes_threads_that_ended() -> None:
             cpu_seconds(child.pid)
 
 
-def test_a_process_that_started_meanwhile_is_not_measured() -> None:
+def test_the_difference_is_none_if_a_process_started_or_ended_meanwhile() -> None:
     assert difference({1: 1.0, 2: 2.0}, {1: 1.5, 2: 2.25}) == pytest.approx(0.75)
     assert difference({1: 1.0}, {1: 1.0, 2: 0.1}) is None
     assert difference({1: 1.0, 2: 0.1}, {1: 1.0}) is None

@@ -13,7 +13,7 @@ def sample(requests: int, disk: float, **uses: Use) -> Sample:
 
 def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
     first = [sample(number * 100, 500 - number) for number in range(10)]
-    # 0.02 MB for 100 requests are 200 bytes per request. Each full save temporarily adds 5 MB.
+    # 0.02 MB per 100 requests is 200 bytes per request. Each full save temporarily adds 5 MB.
     second = [
         sample(1000 + number * 100, 300 + number * 0.02 + (5 if number in {3, 6} else 0))
         for number in range(10)
@@ -30,16 +30,16 @@ def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
         (100.0, 44, ["descriptors of cache grew from 40.0 to 44.0"]),
     ],
 )
-def test_growth_of_a_single_service_is_found(
+def test_growth_of_a_single_service_is_reported(
     memory: float, files: int, expected: list[str]
 ) -> None:
     before, after = Use(1, 100.0, 40), Use(1, memory, files)
-    other = Use(3, 60.0, 15)
-    samples = [sample(1, 1, aws=other, cache=before) for _ in range(6)]
-    samples += [sample(1, 1, aws=other, cache=after) for _ in range(2)]
+    constant = Use(3, 60.0, 15)
+    samples = [sample(1, 1, aws=constant, cache=before) for _ in range(6)]
+    samples += [sample(1, 1, aws=constant, cache=after) for _ in range(2)]
     assert growing_processes(process_uses(samples)) == expected
 
 
-def test_a_function_whose_workers_have_ended_does_not_grow() -> None:
+def test_a_function_whose_workers_have_ended_is_not_reported() -> None:
     samples = [sample(1, 1, chat=Use(1, 60.0, 15))] * 6 + [sample(1, 1)] * 2
     assert growing_processes(process_uses(samples)) == []

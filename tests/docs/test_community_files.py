@@ -23,7 +23,7 @@ HOOKS: list[dict[str, Any]] = yaml.safe_load((PROJECT / ".pre-commit-config.yaml
 
 
 @pytest.mark.parametrize("form", FORMS, ids=lambda form: form.stem)
-def test_issue_forms_fit_githubs_schema(form: Path) -> None:
+def test_issue_forms_match_githubs_schema(form: Path) -> None:
     schema = "github-issue-config" if form.stem == "config" else "github-issue-forms"
     checker = str(Path(sys.executable).with_name("check-jsonschema"))
     command = [checker, "--builtin-schema", f"vendor.{schema}", str(form)]

@@ -53,7 +53,7 @@ def test_the_api_pages_name_the_codes_of_gateway_responses() -> None:
 
 def test_the_policy_files_match_the_stack() -> None:
     stored = {file.name: file.read_text() for file in (PROJECT / "docs" / "policies").iterdir()}
-    assert stored == policies(), "run: python -m tools.policies"
+    assert stored == policies(), "docs/policies is stale: run `python -m tools.policies`"
     for name, text in stored.items():
         assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
 

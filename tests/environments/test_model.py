@@ -56,7 +56,7 @@ def test_examples_are_loaded_by_name_but_not_listed(tmp_path: Path) -> None:
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "fifth.yml").write_text(yaml.safe_dump(VALID))
     assert load_environment("fifth", directory=tmp_path, variables={}).log_level == "info"
-    # An environment with the name of an example replaces it.
+    # An environment replaces the example that has the same name.
     assert _load(tmp_path, _valid_except("log_level", "debug")).log_level == "debug"
 
 
@@ -65,7 +65,7 @@ def test_ipv6_egress_can_replace_the_nat_gateways(tmp_path: Path) -> None:
     assert _load(tmp_path, _valid_except("network", network)).network.ipv6_egress
 
 
-def test_an_environment_can_have_the_sizes_of_another(tmp_path: Path) -> None:
+def test_like_copies_the_sizes_of_another_environment(tmp_path: Path) -> None:
     own = {**VALID, "lambdas": {"reserved_concurrency": 5, "package_platform": "host"}}
     (tmp_path / "large.yml").write_text(
         yaml.safe_dump(
@@ -351,12 +351,12 @@ def test_a_language_models_url_must_use_tls_or_loopback(tmp_path: Path, address:
 
 def test_variables_set_the_language_models_of_the_local_platform() -> None:
     assert load_environment("local", variables={}).ai == load_environment("dev", variables={}).ai
-    given = {
+    variables = {
         "GEMINI_BASE_URL": "http://127.0.0.1:1/v1beta",
         "GEMINI_MODEL": "a",
         "OPENAI_MODEL": "b",
     }
-    ai = load_environment("local", variables=given).ai
+    ai = load_environment("local", variables=variables).ai
     assert (ai.gemini.base_url, ai.gemini.model, ai.openai.model) == (
         "http://127.0.0.1:1/v1beta",
         "a",
@@ -429,9 +429,7 @@ def test_subscriptions_are_checked_even_if_other_values_are_invalid(tmp_path: Pa
 
 
 def _errors(directory: Path, **sections: Any) -> list[str]:
-    """Returns the errors of a valid environment in which sections are replaced, or removed if
-    None.
-    """
+    """Replaces sections of a valid environment (None removes one), and returns the errors."""
     document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
         _load(directory, yaml.safe_dump(document))
@@ -563,8 +561,8 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # The documented values, within the limits: 5 reserved executions in dev, 100 reserved and
-        # 10 provisioned ones in prod.
+        # These are the documented values, limited to 5 reserved executions in dev, and to 100
+        # reserved and 10 provisioned executions in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),

@@ -89,7 +89,7 @@ def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures a function's standard output, from the start of the function."""
+    """Captures a function's standard output. Must be requested before the function is built."""
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream

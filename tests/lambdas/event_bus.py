@@ -12,8 +12,8 @@ class FakeEventBridge:
     """Records calls and accepted entries.
 
     If `failure` is an exception, each call raises it. If it is a mapping from event types to error
-    codes, entries of these types fail with their error code. Each of the first calls uses one
-    element of `next_failures` instead of `failure`.
+    codes, entries of these types fail with their error code. The first calls use the elements of
+    `next_failures` in order instead of `failure`.
     """
 
     def __init__(self, *next_failures: Exception | dict[str, str]) -> None:

@@ -108,7 +108,7 @@ CALLERS: Mapping[str, Any] = {
     "moderator": caller("user", "moderator"),
     "admin": caller("user", "admin"),
 }
-EXPECTED = {  # statuses by route, in the order of CALLERS
+EXPECTED = {  # Statuses by access rule, in the order of CALLERS.
     "public": (200, 200, 200, 200, 200),
     "all": (401, 200, 200, 200, 200),
     "users": (401, 403, 200, 200, 200),
@@ -136,8 +136,7 @@ IDEMPOTENT = {
     "/v1/catalog/listings/{listingId}/contact",
     "/v1/ai/ask",
 }
-# POST routes that create nothing, or only tokens and signatures, so that repeating a request is
-# harmless.
+# POST routes that create nothing, or only tokens and signatures, so requests are safe to repeat.
 NOTHING_CREATED = {
     "/v1/auth/logout",
     "/v1/auth/change-password",

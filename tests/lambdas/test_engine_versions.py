@@ -29,9 +29,7 @@ TESTS = (
 
 
 def stated(engine: str) -> dict[str, str]:
-    """Returns the versions of an engine in the table of the documentation, by the heading of the
-    column.
-    """
+    """Returns the documented versions of an engine by column heading of the table."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.read_text().splitlines()

@@ -247,6 +247,6 @@ def test_all_passwords_and_email_addresses_are_normalized() -> None:
     }
     types.pop("Notifications.email")  # `email` is a preference here, not an address
     assert {name.partition(".")[0] for name in types} >= {"Register", "Login", "ChangePassword"}
-    for name, found in types.items():
+    for name, field_types in types.items():
         normal = Email if name.endswith("email") else Password
-        assert any(isinstance(t, type) and issubclass(t, normal) for t in found), name
+        assert any(isinstance(t, type) and issubclass(t, normal) for t in field_types), name

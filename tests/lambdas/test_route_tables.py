@@ -25,7 +25,7 @@ ROUTES = [
 
 
 class _Collaborator:
-    """Accepts every call. A result can be unpacked as a page: no items, and the next position."""
+    """Accepts every call. Each result can be unpacked as a page: items and the next position."""
 
     def __getattr__(self, name: str) -> Any:
         result = MagicMock()
@@ -94,7 +94,7 @@ def test_every_list_accepts_limit_and_cursor() -> None:
         for operation in list_operations()
         if get_origin(operation.response.body) is Page
     }
-    # The tree of categories changes only with a migration, and is one page.
+    # The category tree changes only with a migration, and fits on one page.
     assert lists.pop("list_categories") is None
     assert {"list_sessions", "list_posts", "list_messages"} <= lists.keys()
     assert [name for name, query in lists.items() if not issubclass(query or int, PageQuery)] == []

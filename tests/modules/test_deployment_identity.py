@@ -49,7 +49,7 @@ def _statements(result: Synthesized, role: str) -> dict[str, Block]:
     }
 
 
-def _listed(value: str | list[str]) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     """Returns a policy's value as a list. IAM writes a list with one item as a string."""
     return [value] if isinstance(value, str) else value
 
@@ -59,7 +59,7 @@ def _actions(statements: dict[str, Block], effect: str = "Allow") -> set[str]:
         action
         for statement in statements.values()
         if statement["Effect"] == effect
-        for action in _listed(statement["Action"])
+        for action in _as_list(statement["Action"])
     }
 
 
@@ -128,7 +128,7 @@ def test_the_deploy_role_can_write_only_its_own_state_and_lock(dev: Synthesized)
     assert deploy["deploy-state-dev/Lock"]["Resource"].endswith("terraform.tfstate.tflock")
 
 
-def test_the_deploy_role_can_make_all_checks_before_a_deployment(dev: Synthesized) -> None:
+def test_the_deploy_role_can_run_all_checks_before_a_deployment(dev: Synthesized) -> None:
     page = (PROJECT / "docs" / "operations" / "doctor.md").read_text()
     needed = set(re.findall(r"`([a-z0-9]+:[A-Za-z]+)`", page.partition("## Permissions")[2]))
     assert len(needed) > 15
@@ -197,12 +197,12 @@ def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_n
 def test_the_deploy_role_can_manage_the_log_group_named_after_a_websocket_apis_id(
     dev: Synthesized,
 ) -> None:
-    group = "/aws/apigateway/2b782fa8/dev"  # named as in modules/api/websocket.py
+    group = "/aws/apigateway/2b782fa8/dev"  # Has the format from modules/api/websocket.py.
     statements = _statements(dev, "deploy").values()
     logs = [
-        _listed(item["Resource"])
+        _as_list(item["Resource"])
         for item in statements
-        if {"logs:CreateLogGroup", "logs:*"} & set(_listed(item["Action"]))
+        if {"logs:CreateLogGroup", "logs:*"} & set(_as_list(item["Action"]))
     ]
     arn = f"arn:aws:logs:us-east-1:{ACCOUNT}:log-group:{group}"
     assert any(fnmatchcase(arn, pattern) for resources in logs for pattern in resources)
@@ -224,9 +224,11 @@ def test_the_deploy_role_can_create_only_bounded_roles_and_pass_them_only_to_ser
 ) -> None:
     deploy = _statements(dev, "deploy")
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/platform-boundary-dev"
-    make = deploy["deploy-identity-dev/MakeRoles"]
-    assert make["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
-    assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"} <= set(make["Action"])
+    create_roles = deploy["deploy-identity-dev/MakeRoles"]
+    assert create_roles["Condition"] == {"StringEquals": {"iam:PermissionsBoundary": boundary}}
+    assert {"iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"} <= set(
+        create_roles["Action"]
+    )
     assert (
         "lambda.amazonaws.com"
         in deploy["deploy-identity-dev/PassRoles"]["Condition"]["StringEquals"][
@@ -269,7 +271,7 @@ def test_every_role_except_the_workflow_roles_has_the_boundary(dev: Synthesized)
     assert bounded == {"auth-role-dev": True, **dict.fromkeys(own, False)}
 
 
-def test_the_boundary_allows_no_administration(dev: Synthesized) -> None:
+def test_the_boundary_allows_no_iam_actions_and_no_service_wildcards(dev: Synthesized) -> None:
     actions = _actions(_statements(dev, "boundary"))
     assert not {
         action for action in actions if action.split(":")[0] in {"iam", "sts", "organizations", "*"}
@@ -365,7 +367,7 @@ def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synth
     functions = deploy["deploy-functions-dev/EventSources"]["Condition"]["ArnLike"]
     alias = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:auth-lambda-dev:live"
     for arn in (alias, alias.removesuffix(":live")):
-        patterns = _listed(functions["lambda:FunctionArn"])
+        patterns = _as_list(functions["lambda:FunctionArn"])
         assert any(fnmatchcase(arn, pattern) for pattern in patterns)
     tags = deploy["deploy-functions-dev/TagEventSources"]
     assert tags["Resource"].endswith(":event-source-mapping:*")
@@ -403,10 +405,10 @@ def test_the_deploy_role_can_change_resources_that_aws_creates(
 def test_trust_policies_of_roles_outside_the_stack_cannot_be_changed(dev: Synthesized) -> None:
     for sid, statement in _statements(dev, "deploy").items():
         if statement["Effect"] == "Allow" and any(
-            action.startswith("iam:Update") for action in _listed(statement["Action"])
+            action.startswith("iam:Update") for action in _as_list(statement["Action"])
         ):
             assert sid == "deploy-identity-dev/KeepRoles"
-            assert not [arn for arn in _listed(statement["Resource"]) if "*" in arn]
+            assert not [arn for arn in _as_list(statement["Resource"]) if "*" in arn]
 
 
 def test_a_release_can_delete_versions_but_not_functions(dev: Synthesized) -> None:

@@ -38,7 +38,7 @@ def _events(result: Synthesized, rule: str) -> set[str]:
     return set(pattern["detail-type"])
 
 
-def test_every_event_is_archived_with_the_log_retention(dev: Synthesized) -> None:
+def test_every_event_is_archived_for_the_log_retention_period(dev: Synthesized) -> None:
     assert dev.one("aws_cloudwatch_event_bus")["name"] == "multitask-events-dev"
     archive = dev.one("aws_cloudwatch_event_archive")
     assert archive["retention_days"] == 7

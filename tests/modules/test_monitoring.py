@@ -165,7 +165,7 @@ def test_the_dashboard_shows_all_shared_resources(dev: Synthesized) -> None:
 
 
 def test_widgets_do_not_overlap_and_respect_cloudwatchs_limits(prod: Synthesized) -> None:
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     widgets = _widgets(prod)
     assert len(widgets) <= 500
     for item in widgets:
@@ -174,9 +174,9 @@ def test_widgets_do_not_overlap_and_respect_cloudwatchs_limits(prod: Synthesized
             for x in range(item["x"], item["x"] + item["width"])
             for y in range(item["y"], item["y"] + item["height"])
         }
-        assert not cells & taken
+        assert not cells & occupied
         assert max(x for x, _ in cells) < 24
-        taken |= cells
+        occupied |= cells
 
 
 def test_the_rest_api_has_alarms_on_errors_and_latency(dev: Synthesized) -> None:
@@ -261,5 +261,5 @@ def test_the_saved_query_searches_the_logs_of_all_functions_for_a_request(dev: S
 
 
 def test_the_dashboard_is_deterministic(dev: Synthesized) -> None:
-    again = _monitoring(environment("dev"))
-    assert again.one("aws_cloudwatch_dashboard") == dev.one("aws_cloudwatch_dashboard")
+    second = _monitoring(environment("dev"))
+    assert second.one("aws_cloudwatch_dashboard") == dev.one("aws_cloudwatch_dashboard")

@@ -39,7 +39,7 @@ def test_the_environment_sets_the_number_of_zones_and_nat_gateways(
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
-    # The letter of a zone means a different zone in each account, but the id does not.
+    # A letter can name a different zone in each account. An id names the same zone in all.
     assert [item["availability_zone_id"] for item in private] == [
         "use1-az1",
         "use1-az2",
@@ -148,7 +148,7 @@ def ipv6() -> Synthesized:
     )
 
 
-def test_ipv6_leaves_through_an_egress_only_gateway(ipv6: Synthesized) -> None:
+def test_ipv6_traffic_leaves_through_an_egress_only_gateway(ipv6: Synthesized) -> None:
     assert ipv6.one("aws_vpc")["assign_generated_ipv6_cidr_block"] is True
     blocks = [item["ipv6_cidr_block"] for item in ipv6.all("aws_subnet")]
     assert len(set(blocks)) == 2

@@ -36,9 +36,7 @@ def _python(program: str, **variables: str) -> subprocess.CompletedProcess[str]:
 def _node(
     folder: Path, barrel: str, program: str, preload: Path = provider.PRELOAD
 ) -> subprocess.CompletedProcess[str]:
-    """Runs a Node program. The preload script loads the two resources of a provider package
-    lazily.
-    """
+    """Runs a Node program with the preload script and a provider package of two resources."""
     lib = folder / BARREL
     lib.mkdir(parents=True)
     (lib / "index.js").write_text(barrel)

@@ -112,10 +112,13 @@ def test_the_pool_sends_mail_through_ses_if_an_identity_is_set(dev: Synthesized)
 def test_the_user_pool_is_protected_where_data_is_retained(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    kept, dropped = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
-    assert (kept["deletion_protection"], kept["lifecycle"]["prevent_destroy"]) == ("ACTIVE", True)
-    assert dropped["deletion_protection"] == "INACTIVE"
-    assert "lifecycle" not in dropped
+    retained, deletable = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
+    assert (retained["deletion_protection"], retained["lifecycle"]["prevent_destroy"]) == (
+        "ACTIVE",
+        True,
+    )
+    assert deletable["deletion_protection"] == "INACTIVE"
+    assert "lifecycle" not in deletable
 
 
 def test_each_elevated_role_is_a_group_of_the_pool(dev: Synthesized) -> None:
@@ -131,7 +134,7 @@ def test_the_client_has_no_secret_and_allows_only_server_side_login(dev: Synthes
     assert client["write_attributes"] == ["email", "name"]
 
 
-def test_cognito_tokens_have_the_shortest_lifetimes_it_accepts(dev: Synthesized) -> None:
+def test_tokens_have_the_shortest_lifetimes_that_cognito_accepts(dev: Synthesized) -> None:
     client = dev.one("aws_cognito_user_pool_client")
     assert client["token_validity_units"] == [
         {"access_token": "minutes", "id_token": "minutes", "refresh_token": "minutes"}
@@ -162,7 +165,7 @@ def test_the_web_acl_has_the_documented_rules(prod: Synthesized) -> None:
     }
 
 
-def test_a_rate_limited_response_says_when_to_retry(prod: Synthesized) -> None:
+def test_a_rate_limited_response_has_a_retry_after_header(prod: Synthesized) -> None:
     response = rules(prod)["RateLimitRule"]["action"]["block"]["custom_response"]
     assert response["response_code"] == 429
     headers = {header["name"]: header["value"] for header in response["response_header"]}
@@ -216,9 +219,11 @@ def test_web_acl_logs_omit_credentials_and_queries(prod: Synthesized) -> None:
             {"single_header": {"name": "authorization"}},
             {"query_string": {}},
         ]
-        kept = logging["logging_filter"]
-        assert kept["default_behavior"] == "DROP"
-        assert [item["action_condition"]["action"] for item in kept["filter"][0]["condition"]] == [
+        log_filter = logging["logging_filter"]
+        assert log_filter["default_behavior"] == "DROP"
+        assert [
+            item["action_condition"]["action"] for item in log_filter["filter"][0]["condition"]
+        ] == [
             "BLOCK",
             "COUNT",
         ]

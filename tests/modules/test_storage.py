@@ -105,7 +105,7 @@ def test_backups_and_logs_have_the_documented_lifecycle(dev: Synthesized, bucket
 
 
 @pytest.mark.parametrize("bucket", [*ARCHIVED, *REBUILDABLE])
-def test_old_versions_in_other_buckets_expire_with_delete_markers(
+def test_old_versions_and_delete_markers_in_other_buckets_expire(
     dev: Synthesized, bucket: str
 ) -> None:
     old = rules(dev, bucket)["old-versions"]

@@ -30,7 +30,7 @@ class FakeCloud(Cloud):
 def store_state(
     cloud: Cloud, outputs: Mapping[str, Any], resources: Sequence[tuple[str, dict[str, Any]]] = ()
 ) -> None:
-    """Stores a Terraform state with outputs and resources (type and attributes)."""
+    """Stores a Terraform state with these outputs and resources (pairs of type and attributes)."""
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
     s3.create_bucket(Bucket=state.bucket)

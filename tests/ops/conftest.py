@@ -29,7 +29,7 @@ def root(tmp_path: Path) -> Root:
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Replaces AWS with moto in this process, and hides the developer's AWS configuration.
 
-    IAM does not have AWS's managed policies, because loading them takes more than a second.
+    Moto's IAM has no AWS managed policies, because loading them takes more than a second.
     """
     for name, value in {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing"}.items():
         monkeypatch.setenv(name, value)

@@ -20,9 +20,9 @@ from ops.root import Root
 
 SHARED, DEV = "arn:aws:iam::123456789012:role/shared", "arn:aws:iam::123456789012:role/own"
 ARGUMENTS = {"service": "health", "email": "ann@example.com", "role": "admin", "name": "jwt-secret"}
-"""Values of required arguments of commands, by name. Other arguments are `dev`."""
+"""Values of required arguments, by name. All other required arguments have the value `dev`."""
 OPTIONS = {"invoke": ["--example", "health"]}
-"""Options without which a command does not access the environment, by command."""
+"""Options that a command needs to access the environment, by command."""
 OFFLINE = {
     "api",
     "capacity",
@@ -137,8 +137,8 @@ def test_aws_settings_of_the_shell_do_not_affect_calls_to_the_embedded_aws(
     monkeypatch.setenv("DEV_ACCOUNT_ID", "111111111111")
     endpoint = "http://127.0.0.1:1" if is_embedded else None
     cloud = Cloud(load_environment("dev"), {}, endpoint)
-    kept = cloud.inherited_variables().keys() & foreign.keys()
-    assert kept == (set() if is_embedded else foreign.keys())
+    inherited = cloud.inherited_variables().keys() & foreign.keys()
+    assert inherited == (set() if is_embedded else foreign.keys())
     if is_embedded:
         sts = cloud.client("sts")
         assert sts.meta.endpoint_url == endpoint

@@ -30,7 +30,7 @@ def moto() -> Iterator[str]:
     server.stop()
 
 
-def test_gaps_of_another_emulator_are_reported_and_its_resources_deleted(moto: str) -> None:
+def test_differences_of_moto_are_reported_and_created_resources_deleted(moto: str) -> None:
     session = boto3.Session("test", "test")
     results = run_checks(moto, session, ["s3", "sqs", "sts", "xray"])
     failed = {(result.service, result.name) for result in results if result.error}

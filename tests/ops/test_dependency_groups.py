@@ -56,7 +56,7 @@ DEPLOYMENT = (
 
 
 def import_with(groups: str, *modules: str) -> subprocess.CompletedProcess[str]:
-    """Imports modules in a process that can import only packages of some groups."""
+    """Imports modules in a process that can import only packages of these groups."""
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, groups, *modules],
         cwd=PROJECT,

@@ -26,8 +26,8 @@ INSTALLED = {
 
 def _tracked(*patterns: str) -> list[Path]:
     command = ["git", "ls-files", *patterns]
-    listed = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
-    return [Path(line) for line in listed.stdout.splitlines()]
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    return [Path(line) for line in result.stdout.splitlines()]
 
 
 def test_pipfile_lock_keeps_only_versions_and_hashes() -> None:
@@ -73,10 +73,7 @@ def test_lock_files_of_the_project_have_no_addresses(path: Path) -> None:
 def test_the_lock_contains_all_packages_that_each_supported_python_needs(
     path: Path, python: str
 ) -> None:
-    """Debian 12 has Python 3.11.2.
-
-    On that version, some packages depend on others that later versions of Python do not need.
-    """
+    """Some packages have more dependencies on Python 3.11.2, which is the version of Debian 12."""
     lock = json.loads((PROJECT / path).read_text())
     environment = {
         **cast("dict[str, str]", default_environment()),

@@ -50,7 +50,7 @@ def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 
 
 def refresh() -> None:
-    """Draws the line at once, as the thread that refreshes it does twice per second."""
+    """Draws the progress line immediately. Otherwise, a thread draws it twice per second."""
     assert console._line._live
     console._line._live.refresh()
 
@@ -151,7 +151,7 @@ def test_a_read_only_checkout_does_not_fail_a_command(tmp_path: Path) -> None:
         time.sleep(1.01)
 
 
-def test_the_duration_excludes_the_time_of_questions_to_the_operator() -> None:
+def test_the_duration_excludes_the_time_spent_at_prompts() -> None:
     with expecting("ops deploy", 10.0) as elapsed:
         with without_progress():
             time.sleep(0.2)
@@ -165,13 +165,13 @@ def test_the_line_shows_the_current_step_with_the_estimate(terminal: Shown) -> N
             assert "synthesizing local, about 70 s left" in terminal()
             step.show("terraform: 1 of 482", left=100.2)
             refresh()
-            # The step takes longer than the estimate of the command, so its own estimate is shown.
+            # The estimate of the step exceeds that of the command, so it is shown instead.
             assert "terraform: 1 of 482, about 100 s left" in terminal()
         refresh()
         assert "ops up, about 70 s left" in terminal()
 
 
-def test_a_command_that_takes_longer_than_the_last_time_shows_no_estimate(terminal: Shown) -> None:
+def test_a_command_that_takes_longer_than_estimated_shows_no_estimate(terminal: Shown) -> None:
     with expecting("ops up", 0.5):
         assert re.fullmatch(r"\s*. ops up\s*", terminal())
 
@@ -187,7 +187,7 @@ def test_printing_a_result_removes_the_line_and_printing_a_message_keeps_it(
     assert capsys.readouterr().out == "API https://127.0.0.1\n"
 
 
-def test_the_line_is_hidden_while_the_operator_is_asked(terminal: Shown) -> None:
+def test_the_line_is_hidden_during_a_prompt(terminal: Shown) -> None:
     with expecting("ops deploy", 70.0):
         with without_progress():
             assert console._line._live is None
@@ -219,14 +219,14 @@ def test_a_long_line_stays_one_line_on_a_narrow_terminal(
     with expecting("ops up", 70.2), Progress() as step:
         step.show("terraform: 58 of 476, waiting for aws_s3_bucket.storage_artifacts " * 3)
         refresh()
-    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
-    assert max(map(len, re.split(r"[\r\n]+", shown))) <= max(width, 3)
+    printed = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert max(map(len, re.split(r"[\r\n]+", printed))) <= max(width, 3)
     if width == 40:
         # The text of the step is shortened, and the estimate is shown completely.
-        assert "terraform: 58 of 476…, about 70 s left" in shown
+        assert "terraform: 58 of 476…, about 70 s left" in printed
 
 
-def test_no_color_is_honoured(
+def test_no_color_disables_colors(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")

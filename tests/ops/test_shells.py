@@ -1,4 +1,4 @@
-"""Tests commands in unusual shells, on full disks, and interrupted at unusual moments."""
+"""Tests commands in unusual shells, on full disks, and after interrupts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_command_needs_no_home_directory_no_utf8_locale_and_no_active_environm
         "VIRTUAL_ENV": "/missing/environment",
     }
     del variables["HOME"]
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "ops", "synth", "local", "--out", str(tmp_path)],
         cwd=PROJECT,
         env=variables,
@@ -36,7 +36,7 @@ def test_a_command_needs_no_home_directory_no_utf8_locale_and_no_active_environm
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr.splitlines()[-1:]) == (0, [f"Wrote {tmp_path}/stacks"])
+    assert (result.returncode, result.stderr.splitlines()[-1:]) == (0, [f"Wrote {tmp_path}/stacks"])
     assert (tmp_path / "stacks" / "local" / "cdk.tf.json").stat().st_mode & 0o077 == 0
 
 
@@ -52,15 +52,15 @@ def test_an_interrupt_during_imports_prints_no_traceback(module: str) -> None:
         "sys.argv[1:] = ['synth', 'nowhere']\n"
         "runpy.run_module('ops', run_name='__main__')\n"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
-    # If the signal ends a program, a shell also shows the status 130.
-    assert (done.returncode in {-signal.SIGINT, 130}, done.stderr) == (True, "")
+    # A shell shows the status 130 in both cases: the signal or an exit ended the program.
+    assert (result.returncode in {-signal.SIGINT, 130}, result.stderr) == (True, "")
 
 
-def fill_disk(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Makes the disk full, or interrupts the program, in the middle of each text file."""
+def interrupt_writes(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Raises `error` after the first half of each text file is written."""
     write = Path.write_text
 
     def write_half(path: Path, text: str, **options: str) -> int:
@@ -78,7 +78,7 @@ def test_a_full_disk_and_an_interrupt_leave_no_partial_file(
 ) -> None:
     (tmp_path / "file").write_text("before")
     (tmp_path / "dev.yml").write_bytes((PROJECT / "environments" / "dev.yml").read_bytes())
-    fill_disk(monkeypatch, error)
+    interrupt_writes(monkeypatch, error)
     with pytest.raises(type(error)):
         write_text(tmp_path / "file", "after")
     with pytest.raises(type(error)):

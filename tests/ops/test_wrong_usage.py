@@ -158,7 +158,7 @@ def run(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[Any, 
     with pytest.raises(SystemExit) as ended:
         main(lambda: app(arguments, prog_name="ops"))
     message = capsys.readouterr().err
-    # The lines of text, without the frame that surrounds errors.
+    # Typer draws a frame around errors. Lines without text are not counted.
     lines = [line for line in message.splitlines() if re.search(r"\w", line.strip("│╭╮╰╯─ "))]
     assert len(lines) <= 7, message
     return ended.value.code, re.sub(r"[│╭╮╰╯─\s]+", " ", message)

@@ -71,10 +71,10 @@ def test_a_signal_ends_all_programs_without_a_traceback(
 
 
 def test_a_second_interrupt_kills_programs_that_ignore_the_first(tmp_path: Path) -> None:
-    begun, asked = tmp_path / "begun", tmp_path / "asked"
-    command = f"trap 'touch {asked}' TERM; touch {begun}; while :; do sleep 0.1; done"
+    begun, terminated = tmp_path / "begun", tmp_path / "terminated"
+    command = f"trap 'touch {terminated}' TERM; touch {begun}; while :; do sleep 0.1; done"
     process = start(tmp_path / "lock", command)
-    for file in (begun, asked):
+    for file in (begun, terminated):
         wait_for(file.exists)
         process.send_signal(signal.SIGINT)
     _, message = process.communicate()
@@ -90,7 +90,7 @@ def test_an_interrupted_setup_prints_no_traceback_and_can_be_repeated(tmp_path: 
     shutil.copy(SCRIPT, tmp_path / "tools")
     python = tmp_path / ".venv" / "bin" / "python"
     variables = {name: value for name, value in os.environ.items() if "MAKE" not in name}
-    # Without an index, the set-up ends after the virtual environment is complete.
+    # Without an index, the set-up fails after it has created the virtual environment.
     variables |= {"PIP_CONFIG_FILE": "/dev/null", "PIP_FIND_LINKS": "", "PIP_NO_INDEX": "1"}
     command = ["make", "setup", f"PYTHON={sys.executable}"]
     process = subprocess.Popen(
@@ -110,16 +110,16 @@ def test_an_interrupted_setup_prints_no_traceback_and_can_be_repeated(tmp_path: 
     output, _ = process.communicate()
     assert STOPPED in output
     assert "Traceback" not in output
-    again = subprocess.run(
+    repeated = subprocess.run(
         command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
     )
-    assert "No matching distribution found for pipenv" in again.stderr
+    assert "No matching distribution found for pipenv" in repeated.stderr
     assert (tmp_path / ".venv" / "bin" / "pip").exists()
 
 
 def test_setup_checks_the_version_of_python_and_then_uses_the_lock(tmp_path: Path) -> None:
     (tmp_path / "Makefile").write_text((PROJECT / "Makefile").read_text())
-    # `make test` sets variables with which an inner make prints more.
+    # `make test` sets variables that would make the inner make print more.
     variables = {name: value for name, value in os.environ.items() if "MAKE" not in name}
 
     def set_up(python: str) -> subprocess.CompletedProcess[str]:

@@ -21,9 +21,9 @@ def test_the_pages_name_every_type_of_resource_of_the_stacks() -> None:
     text = (PROJECT / "tools" / "aws_schemas" / "types.yml").read_text()
     types = set(re.findall(r"^(aws_\w+):", text, re.MULTILINE))
     created_by_functions = {"aws_lambda_event_source_mapping", "aws_ssm_parameter"}
-    shown = set(re.findall(r"`((?:data\.)?aws_\w+)`", "".join(TEXTS.values())))
+    named = set(re.findall(r"`((?:data\.)?aws_\w+)`", "".join(TEXTS.values())))
     assert types
-    assert types - shown == created_by_functions
+    assert types - named == created_by_functions
 
 
 @pytest.mark.parametrize("item", constructs(), ids=lambda item: item.name)

@@ -127,7 +127,7 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
 
     Each schema has the type JSONSchemaDraft4, and includes the fields that EventBridge adds.
     """
-    found = {}
+    registry_schemas = {}
     for service, types in EVENTS.items():
         for type_ in types:
             schemas = Schemas([Detail[type_]])  # type: ignore[valid-type]
@@ -139,7 +139,7 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
                 "resources": {"type": "array", "items": text},
                 "detail": schemas.of(Detail[type_]),  # type: ignore[valid-type]
             }
-            found[f"{source}@{type_.__name__}"] = {
+            registry_schemas[f"{source}@{type_.__name__}"] = {
                 "$schema": "http://json-schema.org/draft-04/schema#",
                 "title": type_.__name__,
                 "description": schemas.components[type_.__name__]["description"],
@@ -148,13 +148,13 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
                 "properties": fields,
                 "components": {"schemas": schemas.components},
             }
-    return found
+    return registry_schemas
 
 
 def _message(
     schemas: Schemas, type_: Any, description: str | None = None, **constants: str
 ) -> dict[str, Any]:
-    """Returns the AsyncAPI message of a type, with the constant values of its fields."""
+    """Returns the AsyncAPI message of a type. `constants` are the fixed values of its fields."""
     schema = schemas.of(type_)
     return {
         "description": description or schemas.resolve(schema)["description"],

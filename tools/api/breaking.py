@@ -45,7 +45,7 @@ class _Schema:
 
 
 def find_breaking_changes(released: Json, current: Json) -> list[str]:
-    """Compares two OpenAPI or two AsyncAPI documents. Returns a sentence for each change.
+    """Compares two OpenAPI or two AsyncAPI documents. Returns a sentence per breaking change.
 
     A change is breaking if a valid request becomes invalid, or if a response, frame or event can
     contain values that its released description does not allow.
@@ -103,7 +103,7 @@ class _Changes:
                 for option in new
                 for scheme, roles in option.items()
             ):
-                yield f"{name} does not admit {dict(admitted) or 'everybody'} any more"
+                yield f"{name} no longer accepts callers with {dict(admitted) or 'no token'}"
 
     def _parameters(self, name: str, old: Json, new: Json) -> Iterator[str]:
         before, after = (
@@ -158,8 +158,8 @@ def _compare(
     """Yields the breaking changes between two schemas.
 
     Old clients send requests, so the new schema must accept each request that the old one accepts.
-    The new server sends the values of all other schemas, so the old schema must accept each value
-    that the new one accepts.
+    The new server sends responses, frames and events, so the old schema must accept each value that
+    the new one accepts.
     """
     key = f"{old.value} {new.value}"
     if key in compared:
@@ -167,13 +167,12 @@ def _compare(
     compared |= {key}
     strict, loose = (old, new) if is_request else (new, old)
     for option in strict.options:
-        found = []
+        alternatives = []
         for other in loose.options:
             pair = (option, other) if is_request else (other, option)
-            found.append(list(_compare_options(name, *pair, is_request, compared)))
-        # Of all alternatives in the schema, the one with the fewest changes is most likely the
-        # intended one.
-        yield from min(found, key=len)
+            alternatives.append(list(_compare_options(name, *pair, is_request, compared)))
+        # The alternative with the fewest changes most likely corresponds to `option`.
+        yield from min(alternatives, key=len)
 
 
 def _compare_options(
@@ -207,8 +206,8 @@ def _compare_options(
 def _type(schema: Json) -> str | None:
     """Returns the type of a schema. For an enum of strings, this is `string`."""
     is_text = all(isinstance(value, str) for value in schema.get("enum", [None]))
-    found: str | None = schema.get("type", "string" if is_text else None)
-    return found
+    type_: str | None = schema.get("type", "string" if is_text else None)
+    return type_
 
 
 def _compare_limits(name: str, before: Json, after: Json, is_request: bool) -> Iterator[str]:

@@ -6,7 +6,7 @@ import { Parser } from "@asyncapi/parser";
 const [asyncapi, openapi] = process.argv.slice(2).map((file) => readFileSync(file, "utf8"));
 
 const { diagnostics } = await new Parser().parse(asyncapi);
-// Severity 0 is an error, and 1 a warning. The others are advice, such as the newest version.
+// Severity 0 is an error, and 1 a warning. Higher values are hints, such as a newer version.
 for (const { severity, path, message } of diagnostics.filter(({ severity }) => severity < 2)) {
   console.log(`${path.join(".")}: ${message} (severity ${severity})`);
 }

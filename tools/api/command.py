@@ -25,8 +25,8 @@ def api(
         bool,
         typer.Option(
             "--release",
-            help="Also save the descriptions as those of the last release. Later changes are "
-            "compared with them.",
+            help="Also copy the descriptions to docs/api/released, as those of the last release. "
+            "Later runs compare changes with this copy.",
         ),
     ] = False,
 ) -> None:
@@ -43,7 +43,7 @@ def api(
             f"{change}: list this in docs/api/{documents.DECLARED}" for change in undeclared
         ]
         problems += [
-            f"{change}: there is no such change, remove it from docs/api/{documents.DECLARED}"
+            f"{change}: the API has no such change, remove it from docs/api/{documents.DECLARED}"
             for change in obsolete
         ]
         if problems:

@@ -16,16 +16,16 @@ DIRECTORY = PROJECT / "docs" / "api"
 RELEASED = "released"
 """The folder with the descriptions of the last release."""
 GENERATED = ("events/*.json", "reference/*.md")
-"""Patterns of the files in docs/api that are all generated."""
+"""Patterns of files in docs/api. Each file that matches a pattern is generated."""
 DECLARED = "breaking-changes.md"
-"""The breaking changes since the last release that are intended, one list item each."""
+"""The file that lists the intended breaking changes since the last release, one item each."""
 
 
 _NO_CHANGES = """\
 # Which changes break clients of the last release
 
 `ops api --check` fails if a change of the API breaks clients and is missing from this list. It
-prints the text of each list item. `ops api --release` empties the list.
+prints the list item to add for each such change. `ops api --release` empties the list.
 """
 
 
@@ -73,7 +73,7 @@ def _list_stored(directory: Path) -> set[Path]:
 
 
 def release_documents(directory: Path = DIRECTORY) -> None:
-    """Saves the current descriptions as those of the last release, and deletes declared changes."""
+    """Saves the descriptions as those of the last release, and empties breaking-changes.md."""
     (directory / RELEASED).mkdir(exist_ok=True)
     for name in ("openapi.json", "asyncapi.json"):
         (directory / RELEASED / name).write_bytes((directory / name).read_bytes())
@@ -81,7 +81,7 @@ def release_documents(directory: Path = DIRECTORY) -> None:
 
 
 def find_undeclared_changes(directory: Path = DIRECTORY) -> tuple[list[str], list[str]]:
-    """Returns the breaking changes that are not declared, and the declared ones that do not exist.
+    """Returns the undeclared breaking changes, and the declared changes that do not exist.
 
     Compares the descriptions in docs/api with those of the last release. Breaking changes are
     declared in breaking-changes.md.

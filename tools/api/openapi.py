@@ -39,10 +39,10 @@ _TEXTS = {"emoji": {"type": "string", "minLength": 1, "maxLength": 64, "examples
 
 
 class Problem(Struct, frozen=True, kw_only=True, rename="camel"):
-    """An error (RFC 9457). Programs compare `code`. `errors` lists invalid fields.
+    """An error (RFC 9457). `code` identifies it for programs. `errors` lists invalid fields.
 
-    Errors of API Gateway itself have a `correlation_id` in place of the header. Clients ignore
-    members that are not listed here.
+    Errors of API Gateway itself contain `correlation_id` instead of the header X-Correlation-Id.
+    Clients must ignore members that are not listed here.
     """
 
     type: str
@@ -88,7 +88,7 @@ def describe_rest_api(operations: Sequence[Operation] | None = None) -> dict[str
         "servers": [
             {
                 "url": "https://{domain}",
-                "description": "The api domain of an environment. `make up` prints the local one.",
+                "description": "An environment's REST API. `make up` prints the local address.",
                 "variables": {"domain": {"default": "api.example.com"}},
             }
         ],
@@ -130,27 +130,27 @@ _PARAMETERS: dict[str, dict[str, Any]] = {
     "CorrelationId": {
         "name": "X-Correlation-Id",
         "in": "header",
-        "description": "Identifies the request in logs, events and the response. The default, and "
-        "the replacement of any other value, is a new id.",
+        "description": "Identifies the request in logs, events and the response. The platform "
+        "generates a new id if the header is missing or invalid.",
         "schema": _CORRELATION_ID,
     },
     "IdempotencyKey": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "A repetition with the same key and body within 24 hours returns the first "
+        "description": "A retry with the same key and body within 24 hours returns the first "
         "response and changes nothing.",
         "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH},
     },
     "IfMatch": {
         "name": "If-Match",
         "in": "header",
-        "description": "Versions of the resource, as ETag or `version` had them, separated by "
-        "commas. The request fails with 412 if the resource has another version.",
+        "description": "Versions of the resource from ETag or `version`, separated by commas. The "
+        "request fails with 412 if the resource has another version.",
         "schema": {"type": "string", "examples": ['"1"']},
     },
 }
 _RETRY_AFTER = {
-    "description": "The seconds to wait before a repetition.",
+    "description": "The seconds to wait before a retry.",
     "schema": {"type": "integer", "minimum": 0},
 }
 _HEADERS: dict[str, dict[str, Any]] = {
@@ -170,14 +170,14 @@ _HEADERS: dict[str, dict[str, Any]] = {
         "schema": {"type": "string", "pattern": '^"[0-9]+"$', "examples": ['"1"']},
     },
     "Location": {
-        "description": "The address.",
+        "description": "The URL of the redirect.",
         "required": True,
         "schema": {"type": "string", "format": "uri"},
     },
     "RetryAfter": {**_RETRY_AFTER, "required": True},
     "OptionalRetryAfter": _RETRY_AFTER,
     "WwwAuthenticate": {
-        "description": "The scheme with which a request authenticates.",
+        "description": "The authentication scheme that the request must use.",
         "required": True,
         "schema": {"type": "string", "enum": ["Bearer"]},
     },
@@ -330,8 +330,8 @@ def _headers(components: Iterable[str]) -> dict[str, dict[str, str]]:
 
 def _refusals(route: Route) -> list[tuple[int, tuple[str, ...]]]:
     """Returns the HTTP statuses of a route's errors, each with its possible error codes."""
-    found: dict[int, list[str]] = defaultdict(list)
+    codes_by_status: dict[int, list[str]] = defaultdict(list)
     for code, status in route.errors.items():
-        found[status].append(code)
-    refusals = [(status, tuple(sorted(codes))) for status, codes in found.items()]
+        codes_by_status[status].append(code)
+    refusals = [(status, tuple(sorted(codes))) for status, codes in codes_by_status.items()]
     return sorted([*refusals, *_FAILURES])

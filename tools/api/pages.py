@@ -19,7 +19,7 @@ _MOST_VALUES = 30
 _LONGEST_PATTERN = 40
 """Maximum length of a regular expression on a page, in characters.
 
-Longer ones are described in words.
+The page omits longer patterns. Their descriptions state the rule in words.
 """
 
 
@@ -51,7 +51,7 @@ class _Pages:
         yield from _heading(f"Reference: {service}", "openapi.json")
         yield from _wrap(
             f"All operations accept and return `{_TRACED}` ([tracing](../README.md#tracing)). A "
-            "question mark marks parameters that can be missing."
+            "question mark marks optional parameters."
         )
         yield ""
         yield from _table(
@@ -114,8 +114,8 @@ class _Pages:
     def types(self) -> Iterator[str]:
         yield from _heading("Reference: types of requests and responses", "openapi.json")
         yield from _wrap(
-            "A question mark marks fields that can be missing. Fields of responses without a "
-            "question mark are always present."
+            "A question mark marks optional fields. Responses always contain the fields without a "
+            "question mark."
         )
         yield from self._types(self._schemas)
 
@@ -179,12 +179,12 @@ class _Pages:
         yield from ("", *_example(message["examples"][0]["payload"]))
 
     def _nested_types(self, shown: set[str]) -> Iterator[str]:
-        """Yields the types that are not on the page yet, but that its types refer to."""
-        pending, found = shown, set(shown)
+        """Yields the types to which the types in `shown` refer, and that are not in `shown`."""
+        pending, reachable = shown, set(shown)
         while pending:
-            pending = _references([self._schemas[name] for name in pending]) - found
-            found |= pending
-        yield from self._types(found - shown)
+            pending = _references([self._schemas[name] for name in pending]) - reachable
+            reachable |= pending
+        yield from self._types(reachable - shown)
 
     def _fields(self, schema: Json) -> Iterator[str]:
         schema = self._resolve(schema)
@@ -214,9 +214,7 @@ class _Pages:
         return value
 
     def _rule(self, schema: Json) -> str:
-        """Returns the words after `must` in the description of a schema, which state the rule for
-        its values.
-        """
+        """Returns the rules for the values of a schema: the descriptions that start with `must`."""
         # The rule of a named type is omitted, because it is on the page of types.
         rules = [option.get("description", "") for option in schema.get("anyOf", [schema])]
         return "; ".join(rule for rule in rules if rule.startswith("must"))
@@ -231,7 +229,7 @@ class _Pages:
             return " or ".join(self._type(option) for option in schema["anyOf"])
         if "enum" in schema:
             values = schema["enum"]
-            return _names(values) if len(values) <= _MOST_VALUES else f"one of {len(values)} texts"
+            return _names(values) if len(values) <= _MOST_VALUES else f"one of {len(values)} values"
         return f"{self._plain_type(schema)}{_limits(schema)}"
 
     def _plain_type(self, schema: Json) -> str:
@@ -272,18 +270,18 @@ def _limits(schema: Json) -> str:
 
 
 def _callers(operation: Json) -> str:
-    found = []
+    callers = []
     for option in operation["security"]:
         for scheme, scopes in option.items():
             if scheme == "user":
                 roles = [scope for scope in scopes if scope != "user"]
-                found.append(
+                callers.append(
                     f"users with the role {_names(roles)}" if roles else "registered users"
                 )
             else:
                 suffix = f" with the capability {_names(scopes)}" if scopes else ""
-                found.append(f"anonymous users{suffix}")
-    return ", and ".join(found) or "everybody, without a token"
+                callers.append(f"anonymous users{suffix}")
+    return ", and ".join(callers) or "everybody, without a token"
 
 
 def _names(names: Iterable[Any]) -> str:

@@ -51,7 +51,7 @@ class Schemas:
         text = str([structs, *(self._schemas[type_] for type_ in types)])
         used = {name: schema for name, schema in named.items() if f"'{REFERENCE}{name}'" in text}
         self.components = used | structs
-        """The schemas of all Structs by name."""
+        """The schemas of the components by name."""
         self._open: list[Mapping[str, Any]] = []
         """The objects whose examples are being built, outermost first."""
 
@@ -106,8 +106,8 @@ def _convert(schema: dict[str, Any]) -> dict[str, Any]:
     """Returns a schema of msgspec with ECMA's patterns and with the names that clients use."""
     converted: dict[str, Any] = {}
     for key, value in schema.items():
-        # A title repeats the name of the component, so it is omitted. The value of a property named
-        # `title` is not a string.
+        # The title of a schema repeats the name of the component, so it is omitted. A property
+        # named `title` is kept: its value is a schema, not a string.
         if key == "title" and isinstance(value, str):
             continue
         match key, value:

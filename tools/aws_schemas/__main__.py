@@ -33,12 +33,12 @@ def wanted_schemas() -> set[str]:
 
 
 def handlers(wheel: Path, wanted: Collection[str]) -> Mapping[str, Mapping[str, list[str]]]:
-    """Returns the actions of each handler, by schema.
+    """Returns the IAM actions that each handler needs, by schema.
 
     Raises:
         SystemExit: The package lacks a schema, or a schema lists no permissions.
     """
-    found = {
+    actions = {
         name: {
             handler: sorted(set(content.get("permissions", ())))
             for handler, content in sorted(schema.get("handlers", {}).items())
@@ -46,19 +46,19 @@ def handlers(wheel: Path, wanted: Collection[str]) -> Mapping[str, Mapping[str, 
         for name, schema in sorted(read_schemas(wheel).items())
         if name in wanted
     }
-    missing = sorted(name for name in wanted if not any(found.get(name, {}).values()))
+    missing = sorted(name for name in wanted if not any(actions.get(name, {}).values()))
     if missing:
         raise SystemExit(
             f"{wheel.name} lists no permissions for {', '.join(missing)}: correct these names in"
             f" {TYPES}"
         )
-    return found
+    return actions
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
-        found = handlers(download(Path(directory)), wanted_schemas())
-    document = {"package": locked_package(), "handlers": found}
+        actions = handlers(download(Path(directory)), wanted_schemas())
+    document = {"package": locked_package(), "handlers": actions}
     HANDLERS.write_text(json.dumps(document, indent=1) + "\n")
     print(HANDLERS)
 

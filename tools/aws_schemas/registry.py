@@ -1,7 +1,7 @@
 """Reads the schemas of the CloudFormation registry from the package cfn-lint.
 
-Nothing installs the package: its wheel is downloaded in the version of requirements.txt, and the
-hash is verified.
+The package is not installed. `download` downloads its wheel in the version of requirements.txt, and
+verifies the hash.
 """
 
 from __future__ import annotations
@@ -93,13 +93,13 @@ def schemas_by_name(types: Iterable[str], schemas: Iterable[str]) -> Mapping[str
         schemas: the names of the schemas in the registry.
     """
     by_name = {_squeezed(type_.removeprefix("aws_")): type_ for type_ in types}
-    found: dict[str, str] = {}
+    schema_of_type: dict[str, str] = {}
     for schema in sorted(schemas):
         vendor, service, resource = schema.split("::")[:3]
         if vendor == "AWS":
             names = set(_names(service, resource)) & by_name.keys()
-            found |= {by_name[name]: schema for name in names}
-    return found
+            schema_of_type |= {by_name[name]: schema for name in names}
+    return schema_of_type
 
 
 def _names(service: str, resource: str) -> Iterable[str]:

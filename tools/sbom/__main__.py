@@ -77,11 +77,11 @@ def _run(command: list[str]) -> dict[str, Any]:
 def read_licences(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yields name, version and SPDX licence of each package in a CycloneDX document."""
     for component in document["components"]:
-        found = {
+        licences = {
             entry.get("expression") or entry["license"].get("id") or entry["license"]["name"]
             for entry in component.get("licenses", [])
         }
-        licence = REVIEWED.get(component["name"]) or " AND ".join(sorted(found)) or "unknown"
+        licence = REVIEWED.get(component["name"]) or " AND ".join(sorted(licences)) or "unknown"
         yield component["name"], component["version"], licence
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from heapq import nlargest
 from types import ModuleType
@@ -28,7 +29,7 @@ Action = Callable[[Data], Data]
 
 
 class CallError(Exception):
-    """An error that an action returns to its caller."""
+    """Raised by an action. Its caller receives the code and the message as an error of AWS."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -131,19 +132,24 @@ def latest_events(limit: int) -> list[dict[str, Any]]:
 
 
 def add_events_request(application: Application, path: str) -> Application:
-    """Adds a request (GET `path`) that returns archived events, which AWS can only replay.
+    """Adds the request GET `path`, which returns archived events. AWS can only replay archives.
 
-    Its parameter `limit` is the maximum number of events.
+    The query parameter `limit` is the maximum number of events. Its default is 100.
     """
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("GET", path):
             await application(scope, receive, send)
             return
-        given = parse_qs(scope["query_string"].decode()).get("limit", ["100"])
-        content = json.dumps(latest_events(int(given[0]))).encode()
+        limit = parse_qs(scope["query_string"].decode()).get("limit", ["100"])[0]
+        status, result = (
+            (200, latest_events(int(limit)))
+            if re.fullmatch("[1-9][0-9]{0,4}", limit)
+            else (400, f"limit={limit} is not a number from 1 to 99999")
+        )
+        content = json.dumps(result).encode()
         headers = [(b"content-type", b"application/json")]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 
     return respond

@@ -27,7 +27,7 @@ _policies = AccountRegionScopedDict()
 
 
 def add_autoscaling() -> None:
-    """Adds the actions that Terraform's provider calls."""
+    """Adds the actions of Application Auto Scaling that Terraform's provider calls."""
     add_service(
         SERVICE,
         {
@@ -62,7 +62,7 @@ def identify(data: Data) -> tuple[str, ...]:
 
 
 def register_target(data: Data) -> Data:
-    """Stores a target, or replaces the settings that the call contains."""
+    """Stores a new target, or updates an existing one with the settings in the call."""
     target = _targets.get(identify(data))
     if target is None:
         if not {"MinCapacity", "MaxCapacity"} <= data.keys():
@@ -85,12 +85,12 @@ def register_target(data: Data) -> Data:
 
 def describe_targets(data: Data) -> Data:
     """Returns the targets of a service, without their tags."""
-    found = [
+    targets = [
         {name: value for name, value in target.items() if name != "Tags"}
         for target in select(_targets, data)
         if target["ResourceId"] in data.get("ResourceIds", [target["ResourceId"]])
     ]
-    return {"ScalableTargets": found}
+    return {"ScalableTargets": targets}
 
 
 def select(store: AccountRegionScopedDict, data: Data) -> Iterator[Data]:
@@ -108,7 +108,8 @@ def find_target(data: Data) -> Data:
     """
     target: Data | None = _targets.get(identify(data))
     if target is None:
-        raise CallError("ObjectNotFoundException", f"No scalable target {identify(data)}")
+        message = f"The scalable target {identify(data)} does not exist"
+        raise CallError("ObjectNotFoundException", message)
     return target
 
 
@@ -140,18 +141,19 @@ def put_policy(data: Data) -> Data:
 
 def describe_policies(data: Data) -> Data:
     """Returns the policies of a service or target."""
-    found = [
+    policies = [
         policy
         for policy in select(_policies, data)
         if policy["PolicyName"] in data.get("PolicyNames", [policy["PolicyName"]])
     ]
-    return {"ScalingPolicies": found}
+    return {"ScalingPolicies": policies}
 
 
 def delete_policy(data: Data) -> Data:
     """Deletes a scaling policy."""
     if _policies.pop((*identify(data), data["PolicyName"]), None) is None:
-        raise CallError("ObjectNotFoundException", f"No scaling policy {data['PolicyName']}")
+        message = f"The scaling policy {data['PolicyName']} does not exist"
+        raise CallError("ObjectNotFoundException", message)
     return {}
 
 
@@ -163,8 +165,8 @@ def find_tagged(data: Data) -> Data:
     """
     for target in _targets.values():
         if target["ScalableTargetARN"] == data["ResourceARN"]:
-            found: Data = target
-            return found
+            tagged: Data = target
+            return tagged
     raise CallError("ResourceNotFoundException", f"{data['ResourceARN']} does not exist")
 
 

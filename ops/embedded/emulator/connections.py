@@ -13,10 +13,10 @@ from hypercorn.config import Config
 KEEP_ALIVE = 120.0
 """Seconds until the server closes an idle connection.
 
-More than the 90 seconds after which Terraform's provider closes it.
+Terraform's provider closes it after 90 s, so the server never closes it first.
 """
 DESCRIPTORS = 10240
-"""Maximum number of open files, the most that macOS allows a process by default."""
+"""Maximum number of open files. By default, macOS allows a process no more than this."""
 
 
 class ClosingServer(TCPServer):
@@ -33,7 +33,7 @@ class ClosingServer(TCPServer):
         await self.idle_task.stop()
 
     async def _close(self) -> None:
-        # asyncio closes the connection if the client does not acknowledge the end of TLS in 30 s.
+        # asyncio raises TimeoutError if the client does not acknowledge the end of TLS in time.
         with suppress(TimeoutError):
             await super()._close()
 
@@ -51,8 +51,7 @@ def manage_connections() -> None:
     is executed but its response is lost. The provider's retry then fails, because the resource
     already exists.
     """
-    # ministack sets the timeout of each new configuration to 75. This property ignores the
-    # assignment.
+    # ministack assigns 75 s to each new configuration. This property ignores the assignment.
     timeout: Any = property(lambda _: KEEP_ALIVE, lambda *_: None)
     Config.keep_alive_timeout = timeout
     Config.keep_alive_max_requests = 2**63
@@ -62,7 +61,8 @@ def manage_connections() -> None:
 def raise_descriptor_limit() -> None:
     """Raises the process's limit of open files to DESCRIPTORS, or to the hard limit if lower.
 
-    ministack itself sets the hard limit, which fails on macOS if the hard limit is infinite.
+    ministack would raise the limit to the hard limit. This fails on macOS if the hard limit is
+    infinite.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)

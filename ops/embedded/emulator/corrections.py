@@ -81,7 +81,7 @@ def omit_what_aws_omits() -> None:
 def return_complete_alarms() -> None:
     """Adds the members of alarms that ministack omits from the XML response of DescribeAlarms.
 
-    Terraform would change every alarm at each apply.
+    Without them, Terraform would change every alarm at each apply.
     """
     describe = cloudwatch._describe_alarms
 
@@ -106,7 +106,7 @@ def return_complete_alarms() -> None:
 
 
 def _json_parameters(parameters: dict[str, list[str]]) -> dict[str, Any]:
-    """Converts the parameters of AWS's query protocol, whose lists are `Name.member.N`."""
+    """Converts parameters of AWS's query protocol to JSON. Collects `Name.member.N` in a list."""
     converted: dict[str, Any] = {}
     for name, [value, *_] in parameters.items():
         start, separator, _index = name.partition(".member.")
@@ -118,8 +118,11 @@ def _json_parameters(parameters: dict[str, list[str]]) -> dict[str, Any]:
 
 
 def _omitted_members(alarm: dict[str, Any]) -> dict[str, None]:
-    """Returns the members that AWS omits but ministack stores with a default value."""
-    # Times are omitted, because they would need AWS's format and no program here reads them.
+    """Returns the members to omit from the XML of an alarm, each with the value None.
+
+    ministack stores a default value for members that AWS omits.
+    """
+    # Times would need AWS's format, and no program here reads them.
     omitted = [name for name in alarm if name.endswith("Timestamp")]
     if alarm["ExtendedStatistic"]:
         omitted.append("Statistic")
@@ -148,8 +151,9 @@ def _add_members(parent: Element, members: dict[str, Any]) -> None:
 def ignore_ports_of_rules_for_all_protocols() -> None:
     """Deletes the default egress rule of a new security group when Terraform revokes the rule.
 
-    Terraform sends ports, which AWS ignores in rules for all protocols. ministack would keep the
-    rule, and return it instead of the one with tags that Terraform then adds.
+    Terraform sends ports, which AWS ignores in rules for all protocols. ministack compares them,
+    and would keep the default rule. It would then return this rule instead of the rule with tags
+    that Terraform adds.
     """
     compare = ec2._strip_descriptions
 
@@ -194,9 +198,9 @@ def render_ids_of_mock_responses() -> None:
 
 
 def report_current_port_of_cache() -> None:
-    """Makes saved replication groups report the port at which the cache listens now.
+    """Sets the port of saved replication groups to the port on which the cache listens now.
 
-    If another program uses the earlier port, `ops up` chooses another one. Terraform would then
+    `ops up` chooses a new port if another program uses the previous one. Terraform would then
     replace the group, which fails because a group of that name exists.
     """
     load = elasticache.load_persisted_state
@@ -234,9 +238,10 @@ def allow_requests_after_clock_changes() -> None:
 
 
 def deliver_after_clock_changes() -> None:
-    """Delivers the messages that were received before the clock was set back.
+    """Delivers SQS messages on time after the clock was set back.
 
-    Otherwise, ministack hides them until the clock reaches the end of their visibility timeout.
+    ministack stores the time until which it hides a received or delayed message. Without this
+    correction, it would hide the message until the clock reaches that time again.
     """
     collect = sqs._collect_msgs
 
@@ -288,7 +293,7 @@ def store_response_bodies() -> None:
 
 
 def store_auto_pause() -> None:
-    """Stores the seconds until an idle Aurora cluster pauses, which ministack drops."""
+    """Stores `SecondsUntilAutoPause` of Aurora clusters, which ministack drops."""
     read, render, member = rds._serverlessv2_from_params, rds._serverlessv2_xml, SECONDS_UNTIL_PAUSE
 
     def read_with_pause(parameters: Any) -> Any:
@@ -307,7 +312,7 @@ def store_auto_pause() -> None:
 
 
 def know_every_zone() -> None:
-    """Places subnets in the zones d to f too. ministack would place them in the zone a."""
+    """Creates subnets in the zones d to f too. ministack would create them in zone a."""
 
     def find_zone(zone_id: str | None) -> str | None:
         names = (f"{ec2.get_region()}{letter}" for letter in "abcdef")
@@ -375,14 +380,14 @@ def register_each_address_once() -> None:
 def page_log_events() -> None:
     """Returns a token for the next page if FilterLogEvents found as many events as its limit.
 
-    ministack would return only the first page. A token consists of the time of the last event of
-    its page, and the number of events of that time that were returned.
+    ministack would return only the first page. A token contains the time of the page's last
+    event, and the number of events with this time that were already returned.
     """
     filter_events = cloudwatch_logs._filter_log_events
-    most = 10_000
+    maximum = 10_000
 
     def filter_page(data: dict[str, Any]) -> Any:
-        limit, start, skipped = data.get("limit", most), data.get("startTime"), 0
+        limit, start, skipped = data.get("limit", maximum), data.get("startTime"), 0
         if "nextToken" in data:
             try:
                 start, skipped = map(int, base64.b64decode(data["nextToken"]).split())
@@ -396,11 +401,11 @@ def page_log_events() -> None:
         status, headers, body = filter_events(wanted)
         if status != 200:
             return status, headers, body
-        found = json.loads(body)["events"]
-        result = {"events": found[skipped:], "searchedLogStreams": []}
-        if len(found) >= min(limit + skipped, most):
-            last = found[-1]["timestamp"]
-            count = sum(event["timestamp"] == last for event in found)
+        events = json.loads(body)["events"]
+        result = {"events": events[skipped:], "searchedLogStreams": []}
+        if len(events) >= min(limit + skipped, maximum):
+            last = events[-1]["timestamp"]
+            count = sum(event["timestamp"] == last for event in events)
             result["nextToken"] = base64.b64encode(f"{last} {count}".encode()).decode()
         return json_response(result)
 

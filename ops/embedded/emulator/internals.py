@@ -1,6 +1,6 @@
-"""Compares the internals of ministack that this package uses with those that it was written for.
+"""Detects changes of the internals of ministack and hypercorn that this package uses.
 
-internals.json lists them. tools/emulator_internals.py writes that file.
+internals.json lists these internals. tools/emulator_internals.py writes that file.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ FILE = Path(__file__).with_name("internals.json")
 
 
 class ChangedInternalsError(Exception):
-    """An installed package differs from the one for which the corrections were written."""
+    """Raised if an installed package has changed internals that the corrections use."""
 
 
 def verify(expected: dict[str, Any] | None = None) -> None:
-    """Compares the installed packages with internals.json, if they have other versions.
+    """Checks that the installed packages have the internals that internals.json describes.
+
+    Skips the check if their versions are those in internals.json.
 
     Raises:
         ChangedInternalsError: A function, class or value has changed or is missing.
@@ -57,8 +59,10 @@ def find_changes(internals: dict[str, str]) -> list[str]:
 
 
 def describe(value: Any) -> str:
-    """Returns a description that changes with a value: a digest of the source code of a function or
-    class, a digest of a text, or the type of another value.
+    """Returns a text that differs if the value has changed.
+
+    The text is a digest of the code of a function or class, a digest of a string with several
+    lines, or the type of any other value.
     """
     value = inspect.unwrap(value) if callable(value) else value
     if inspect.isfunction(value) or inspect.isclass(value):

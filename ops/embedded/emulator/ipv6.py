@@ -23,7 +23,7 @@ def add_ipv6() -> None:
 def _add_blocks() -> None:
     create_vpc, create_subnet = ec2._ACTION_MAP["CreateVpc"], ec2._ACTION_MAP["CreateSubnet"]
     render_vpc, render_subnet = ec2._vpc_fields_xml, ec2._subnet_fields_xml
-    # The record of a new VPC or subnet is rendered before these functions can add to it.
+    # ministack creates and renders a record in one function, so rendering adds the block.
     requested: list[str] = []
 
     def create_vpc_with_block(parameters: Any) -> Any:

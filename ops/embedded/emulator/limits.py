@@ -19,37 +19,38 @@ from ministack.services import (
 INTERVAL = 30.0
 """Seconds between two checks."""
 LOG_STREAMS = 50
-"""Streams per log group. Each version of a function writes to a separate stream every day."""
+"""Streams to keep per log group. Every day, each version of a function starts a new stream."""
 LOG_EVENTS = 2000
-"""Events per log stream."""
+"""Events to keep per log stream."""
 GROUP_EVENTS = 2000
-"""Events per log group: 400 invocations, which use about 2 MB of memory and 1 MB in a full save."""
+"""Events to keep per log group: those of about 400 invocations. They use about 2 MB of memory, and
+1 MB in a full save."""
 METRIC_POINTS = 2000
-"""Values per metric, enough for the periods of alarms and dashboards at 10 requests/s."""
+"""Values to keep per metric: enough for the periods of alarms and dashboards at 10 requests/s."""
 STREAM_RECORDS = 1000
 """Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
 TRANSACTIONS = 500
-"""DynamoDB transactions to keep, with their items. AWS detects a repeated one for 10 minutes."""
+"""DynamoDB transactions to keep, with their items. AWS detects their repetition for 10 minutes."""
 MARKERS = 20_000
-"""Maximum number of items per table that contain only their key and an expiry time, such as the ids
-of counted events: 20 MB of memory and 6 MB on disk. AWS keeps them until they expire.
+"""Items to keep per table that contain only their key and an expiry time, such as the ids of
+counted events. They use 20 MB of memory and 6 MB on disk. AWS keeps them until they expire.
 
-They serve only to recognize repeated events, and a replay of an archive repeats at most
+The functions use them only to recognize repeated events. A replay of an archive repeats at most
 ARCHIVED_EVENTS.
 """
 ARCHIVED_EVENTS = 2000
-"""Events per EventBridge archive, about 7 MB. AWS keeps them for the archive's retention time."""
+"""Events to keep per EventBridge archive: 7 MB. AWS keeps them for the archive's retention time."""
 PUBLISHED_EVENTS = 100
 """Delivered EventBridge events to keep. ministack stores them, but nothing reads them."""
 MAILS = 1000
-"""Sent emails. `ops code` searches them for verification codes."""
+"""Sent emails to keep. `ops code` searches them for verification codes."""
 SIGN_INS = 100
 """Number of sign-ins that are kept for each Cognito user.
 
 A global sign-out revokes only the tokens of these sign-ins.
 """
 ALARM_HISTORY = 1000
-"""State changes of alarms, for all alarms together."""
+"""State changes to keep for all alarms together."""
 
 
 def bound_data() -> None:
@@ -125,9 +126,9 @@ def trim_streams() -> None:
 
 
 def trim_markers() -> None:
-    """Keeps at most MARKERS items per table that consist of only the key and an expiry time.
+    """Deletes items that contain only the key and an expiry time, until MARKERS per table remain.
 
-    Deletes those that expire first.
+    Begins with the items that expire first.
     """
     with dynamodb._lock:
         for key, setting in dynamodb._ttl_settings.all_items():
@@ -147,7 +148,7 @@ def trim_markers() -> None:
 
 
 def positions(key: Any) -> list[int]:
-    """Returns the position in a table's stream of each event source mapping that reads it."""
+    """Returns the positions up to which event source mappings have read a table's stream."""
     table = dynamodb._tables._data.get(key, {})
     arn = table.get("LatestStreamArn")
     return [

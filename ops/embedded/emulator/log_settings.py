@@ -1,7 +1,7 @@
-"""Adds settings of logs: saved queries, the logs of web ACLs and databases, and flow logs.
+"""Stores settings of logs: saved queries, the logs of web ACLs and databases, and flow logs.
 
-The settings are stored and returned. No log is written, because the embedded AWS has no network to
-observe, applies no rules of web ACLs, and runs no Aurora.
+The embedded AWS does not write these logs, because it has no network to observe, applies no rules
+of web ACLs, and runs no Aurora.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _queries = AccountRegionScopedDict()
 _web_acl_logs = AccountRegionScopedDict()
 """Logging configurations of web ACLs, by the web ACL's ARN."""
 LOG_GROUP_PREFIX = "aws-waf-logs-"
-"""WAF requires this prefix of the names of its log groups."""
+"""WAF requires log groups whose names have this prefix."""
 AGGREGATION_INTERVAL = 600
-"""Seconds. The default of a flow log."""
+"""Seconds. AWS's default aggregation interval of a flow log."""
 FLOW_FORMAT = (
     "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport}"
     " ${protocol} ${packets} ${bytes} ${start} ${end} ${action} ${log-status}"
@@ -57,7 +57,7 @@ def put_query(data: Data) -> Data:
     """Stores a saved query. Replaces the saved query with the same id."""
     id_ = data.get("queryDefinitionId")
     if id_ and id_ not in _queries:
-        raise CallError("ResourceNotFoundException", f"No query definition {id_}")
+        raise CallError("ResourceNotFoundException", f"The query definition {id_} does not exist")
     id_ = id_ or str(uuid.uuid4())
     query = {"queryLanguage": "CWLI", **data, "queryDefinitionId": id_}
     query.pop("clientToken", None)
@@ -68,15 +68,16 @@ def put_query(data: Data) -> Data:
 def describe_queries(data: Data) -> Data:
     """Returns the queries whose names start with a prefix."""
     prefix = data.get("queryDefinitionNamePrefix", "")
-    found = [query for query in _queries.values() if query["name"].startswith(prefix)]
-    return {"queryDefinitions": found}
+    queries = [query for query in _queries.values() if query["name"].startswith(prefix)]
+    return {"queryDefinitions": queries}
 
 
 def delete_query(data: Data) -> Data:
     """Deletes a saved query."""
     if _queries.pop(data["queryDefinitionId"], None) is None:
         raise CallError(
-            "ResourceNotFoundException", f"No query definition {data['queryDefinitionId']}"
+            "ResourceNotFoundException",
+            f"The query definition {data['queryDefinitionId']} does not exist",
         )
     return {"success": True}
 
@@ -105,7 +106,8 @@ def put_web_acl_log(data: Data) -> Data:
     configuration = data["LoggingConfiguration"]
     _, error = waf._resolve_local_web_acl(configuration["ResourceArn"])
     if error:
-        raise CallError("WAFNonexistentItemException", "The web ACL does not exist")
+        message = f"The web ACL {configuration['ResourceArn']} does not exist"
+        raise CallError("WAFNonexistentItemException", message)
     for destination in configuration["LogDestinationConfigs"]:
         if not re.search(rf"[:/]{LOG_GROUP_PREFIX}", destination):
             raise CallError(
@@ -119,11 +121,12 @@ def find_web_acl_log(data: Data) -> Data:
     """Returns the logging configuration of a web ACL.
 
     Raises:
-        CallError: the web ACL has none.
+        CallError: the web ACL has no logging configuration.
     """
     configuration: Data | None = _web_acl_logs.get(data["ResourceArn"])
     if configuration is None:
-        raise CallError("WAFNonexistentItemException", "The web ACL has no logging configuration")
+        message = f"The web ACL {data['ResourceArn']} has no logging configuration"
+        raise CallError("WAFNonexistentItemException", message)
     return configuration
 
 
@@ -134,7 +137,7 @@ def delete_web_acl_log(data: Data) -> Data:
 
 
 def store_database_log_exports() -> None:
-    """Stores which logs an Aurora cluster exports to CloudWatch Logs, which ministack ignores."""
+    """Stores the types of logs that Aurora clusters export. ministack ignores these settings."""
     create, modify, render = rds._create_db_cluster, rds._modify_db_cluster, rds._cluster_xml
     member = "EnabledCloudwatchLogsExports"
 

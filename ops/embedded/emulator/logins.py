@@ -41,7 +41,8 @@ class Token:
 def allow_database_login(user: str, password: str, endpoint: str) -> None:
     """Accepts the master user's password, or for other users an IAM token for the endpoint.
 
-    One embedded database replaces all clusters of the account, so it accepts the logins of all.
+    One embedded database replaces all clusters of the account, so it accepts a login that any of
+    them would accept.
 
     Raises:
         LoginRefusedError: No cluster accepts the login.
@@ -59,7 +60,9 @@ def allow_database_login(user: str, password: str, endpoint: str) -> None:
             resource = f"dbuser:{cluster['DbClusterResourceId']}/{user}"
             if is_allowed(token, "rds-db:connect", f"arn:aws:rds-db:{region}:{account}:{resource}"):
                 return
-    raise LoginRefusedError(f"no policy allows rds-db:connect as {user}, or no cluster uses IAM")
+    raise LoginRefusedError(
+        f"no policy allows rds-db:connect as {user}, or no cluster has IAM authentication"
+    )
 
 
 def _is_master(cluster: Any, user: str, password: str) -> bool:
@@ -106,10 +109,10 @@ def _users(scope: tuple[str, str], group: Any) -> Iterator[Any]:
 
 
 def verify(text: str, service: str) -> Token:
-    """Returns the token in a password after checking its signature and time.
+    """Checks the signature and the time of the token in a password, and returns the token.
 
     Raises:
-        LoginRefusedError: The password is not a token, or the token is not valid now.
+        LoginRefusedError: The password is not a token, or the token is not valid.
     """
     parsed = urlsplit(f"//{text}")
     fields = dict(parse_qsl(parsed.query, keep_blank_values=True))
@@ -168,7 +171,7 @@ def is_allowed(token: Token, action: str, resource: str) -> bool:
 
 
 def store_authentication_mode() -> None:
-    """Stores how a user of the cache authenticates. ministack stores only passwords."""
+    """Stores whether a cache user authenticates with IAM. ministack stores only passwords."""
     create_user = elasticache._create_user
 
     def create_user_with_mode(parameters: Any) -> Any:
@@ -183,7 +186,7 @@ def store_authentication_mode() -> None:
 
 
 def add_login_request(application: Application, path: str) -> Application:
-    """Adds a request to the application (PUT `path`) with which the proxies check logins.
+    """Adds the request PUT `path`, with which the proxies check logins.
 
     The body is JSON with `service` (`database` or `cache`) and the arguments of
     `allow_database_login` or `allow_cache_login`. The response is 200 with the result, or 403 with

@@ -1,4 +1,4 @@
-"""Writes S3 objects to the disk before they are acknowledged."""
+"""Writes each S3 object to the disk before the client receives the response."""
 
 from __future__ import annotations
 

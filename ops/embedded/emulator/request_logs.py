@@ -1,4 +1,4 @@
-"""Writes the access logs of APIs and the logs of frames, and gives each request one trace."""
+"""Writes the access logs of APIs and the logs of frames. Assigns one trace id to each request."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def log_requests() -> None:
 def write_to_stream_of_version() -> None:
     """Writes the logs of a function to one stream per version and day.
 
-    ministack creates a stream for each invocation. The time of a search would grow with the number
-    of invocations, and `limits` would keep only the logs of the last 50.
+    ministack would create a stream for each invocation. Searches would become slower with each
+    invocation, and `limits` would keep only the logs of the last 50 invocations.
     """
 
     def write(
@@ -81,7 +81,7 @@ def append_lines(group: str, stream: str, lines: Iterable[str]) -> None:
 def log_rest_requests() -> None:
     """Writes the access log of REST APIs.
 
-    The access log, the function, and responses that API Gateway itself sends contain the same
+    The access log, the event of the function, and error responses of API Gateway contain the same
     request id.
     """
     execute, build_event = (
@@ -133,7 +133,7 @@ def log_rest_requests() -> None:
 
 
 def log_frames() -> None:
-    """Writes the access log of WebSocket APIs, and the logs and metrics of the functions."""
+    """Writes the access log of WebSocket APIs, and the logs and metrics of their functions."""
     invoke, authorize = apigateway._invoke_ws_lambda, apigateway._authorize_ws_connect
     get_worker = lambda_runtime.get_or_create_worker
 
@@ -170,7 +170,7 @@ def log_frames() -> None:
 
 
 class LoggedWorker:
-    """A worker whose invocations are logged and measured. ministack omits both for frames."""
+    """A worker that writes logs and metrics of its invocations. ministack omits both for frames."""
 
     def __init__(self, worker: Any, config: dict[str, Any]) -> None:
         self._worker, self.config = worker, config
@@ -195,9 +195,7 @@ class LoggedWorker:
 
 
 def share_trace() -> None:
-    """Makes the authorizer and the function of a REST request use the trace that its access log
-    names.
-    """
+    """Passes the trace id in the access log of a REST request to its authorizer and function."""
     create = lambda_svc._xray_trace_id_for_invocation
 
     def find_or_create(config: dict[str, Any], inbound: str | None = None) -> str | None:
@@ -217,7 +215,7 @@ def current_id() -> str:
 
 
 def new_request(**variables: Any) -> dict[str, Any]:
-    """Returns the variables of a request that has just arrived."""
+    """Returns the variables (`$context`) of a request that has just arrived."""
     return {
         "requestId": str(uuid.uuid4()),
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime()),
@@ -246,5 +244,5 @@ def error_message(body: Any) -> str:
 
 
 def elapsed(started: float) -> int:
-    """Returns the milliseconds since a time of `perf_counter`."""
+    """Returns the milliseconds since `started`, a value of `time.perf_counter`."""
     return round((time.perf_counter() - started) * 1000)

@@ -14,7 +14,7 @@ SETTINGS = ("FilterExpression", "InsightsConfiguration")
 
 
 def add_trace_groups() -> None:
-    """Adds the actions on groups that Terraform's provider calls."""
+    """Adds the X-Ray actions that Terraform's provider calls."""
     add_service(
         "xray",
         {
@@ -48,8 +48,8 @@ def find_group(data: Data) -> Data:
     names = {data.get("GroupName"), data.get("GroupARN"), data.get("ResourceARN")}
     for group in _groups.values():
         if group["GroupName"] in names or group["GroupARN"] in names:
-            found: Data = group
-            return found
+            named: Data = group
+            return named
     raise CallError("InvalidRequestException", "Group not found")
 
 
@@ -78,7 +78,7 @@ def create_group(data: Data) -> Data:
 
 
 def update_group(data: Data) -> Data:
-    """Replaces the settings that a call contains."""
+    """Updates a group with the settings in the call."""
     group = find_group(data)
     group.update({name: data[name] for name in SETTINGS if name in data})
     return {"Group": describe(group)}

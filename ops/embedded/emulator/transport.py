@@ -15,13 +15,13 @@ from ministack.services import cloudfront
 from .calls import Application, Message
 
 INTERNAL = ("127.0.0.1", True)
-"""Source address and transport security of calls that services make outside of a request."""
+"""Source address and `aws:SecureTransport` of calls that services make outside of a request."""
 PLAIN_DOMAIN = ".plain.localhost"
-"""Domain of the distributions' addresses for browsers that do not trust the authority."""
+"""Domain of the sites without TLS, for browsers that do not trust the certificate authority."""
 CLOSING_SECONDS = 1.0
-"""Seconds that the server waits for the client when it closes a connection with TLS."""
+"""Seconds that the server waits until the client confirms the end of a TLS connection."""
 OWN_HEADERS = {b"host", b"if-none-match", b"accept-encoding"}
-"""Request headers that are not forwarded, because they do not fit the rewritten file."""
+"""Request headers that are not forwarded, because the host and the content are rewritten."""
 
 
 def serve_with_tls(host: str, tls_port: int, plain_port: int | None) -> None:
@@ -55,9 +55,9 @@ def adapt_tls() -> None:
     By default, asyncio waits 30 seconds for the client when the server closes a connection, so an
     idle client would delay each stop by that time.
 
-    Before Python 3.13, `ssl` does not protect a connection that one thread reads and another one
-    writes, as WebSocket clients do. If a session ticket arrived while such a client sent its first
-    request, the request was lost: in 1 of 700 connections on a busy machine.
+    Before Python 3.13, `ssl` is not safe if one thread reads from a connection while another
+    thread writes, as in WebSocket clients. If a session ticket arrived while such a client sent its
+    first request, the request was lost. This happened in 1 of 700 connections on a busy machine.
     """
     start_server: Callable[..., Awaitable[asyncio.Server]] = asyncio.start_server
 
@@ -83,7 +83,7 @@ def ignore_claimed_transport(application: Application) -> Application:
 
 
 def treat_internal_calls_as_secure() -> None:
-    """Allows calls between services that have no TLS, even if a policy requires TLS."""
+    """Treats calls between services as if they used TLS, because policies may require TLS."""
     iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL)
     base: Any = iam_evaluator.EvalContext
 
@@ -97,7 +97,7 @@ def treat_internal_calls_as_secure() -> None:
 
 
 def redirect_to_port(port: int) -> None:
-    """Sets the port of the address to which CloudFront redirects viewers without TLS."""
+    """Makes CloudFront redirect viewers without TLS to this port."""
     check: Callable[..., Any] = cloudfront._check_viewer_protocol_policy
 
     def check_and_set_port(*arguments: Any) -> Any:
@@ -113,10 +113,10 @@ def redirect_to_port(port: int) -> None:
 
 
 def show_sites_without_tls(application: Application, tls_port: int, plain_port: int) -> Application:
-    """Adds an address without TLS for each distribution, for browsers without the authority.
+    """Serves each site also without TLS, for browsers that do not trust the authority.
 
     `http://LABEL.plain.localhost:PORT` returns the files of `LABEL.cloudfront.localhost` and
-    replaces the platform's addresses in them by addresses without TLS.
+    replaces the platform's addresses in these files with addresses without TLS.
     """
     addresses = [
         (

@@ -1,4 +1,4 @@
-"""Limits the number of workers, and reuses a worker after an exception of its function."""
+"""Limits the processes that run functions (workers). Reuses a worker after an exception."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
 STARTING = max(2, os.cpu_count() or 2)
 """Maximum number of workers that start at the same time. Each needs a processor for about a second.
-If more compete, all of them start late, and functions exceed their timeouts.
+If more workers start, all of them start late, and functions exceed their timeouts.
 """
 SLOT_TIMEOUT = 20.0
-"""Seconds that an invocation waits if WORKERS invocations are running or STARTING workers start."""
+"""Seconds. An invocation waits at most this long while WORKERS invocations run or STARTING workers
+start.
+"""
 PATIENCE = 1.0
 """Seconds that an invocation waits for a busy worker of its function if WORKERS workers exist.
 
@@ -34,7 +36,7 @@ again. A start takes about a second, and most invocations end sooner.
 """
 STOP_TIMEOUT = 5.0
 """Seconds for which invocations continue after the signal to stop. The server saves its state when
-they have ended, and `ops down` kills it after 30 s."""
+they have ended. `ops down` kills the server after 30 s."""
 AWS_CONCURRENCY = 1_000
 """The concurrency limit that GetAccountSettings reports: AWS's default for an account."""
 LOG_END = "\x00end of invocation "
@@ -46,7 +48,7 @@ SLOT_INTERVAL = 0.02
 
 
 def bound_workers() -> None:
-    """Limits running invocations and workers to WORKERS. ministack itself limits no workers."""
+    """Limits running invocations and workers to WORKERS. ministack does not limit workers."""
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = WORKERS
     lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
     acquire_slot = lambda_svc._acquire_execution_slot
@@ -62,11 +64,11 @@ def bound_workers() -> None:
             time.sleep(SLOT_INTERVAL)
 
     def acquire_within_bound(name: str, config: Any, code: bytes, **options: Any) -> Any:
-        begun = time.monotonic()
+        started = time.monotonic()
         key = lambda_runtime._worker_key(name, config, options.get("qualifier", "$LATEST"))
         while True:
             with acquiring:
-                waited = time.monotonic() - begun
+                waited = time.monotonic() - started
                 if can_acquire(key, waited) or is_on_event_loop() or waited > SLOT_TIMEOUT:
                     worker, reason = acquire_worker(name, config, code, **options)
                     break
@@ -83,7 +85,7 @@ def bound_workers() -> None:
 def end_invocations_at_stop() -> None:
     """Ends running invocations STOP_TIMEOUT seconds after the signal to stop the server.
 
-    hypercorn waits for their responses before it lets the server save its state.
+    hypercorn waits for the responses of invocations before the server saves its state.
     """
     raise_shutdown = hypercorn.asyncio.run.raise_shutdown  # type: ignore[attr-defined]
 
@@ -109,12 +111,15 @@ def end_all_workers() -> None:
 def keep_workers_after_errors() -> None:
     """Keeps the worker of a function that raised an exception, as AWS does.
 
-    ministack ends it, so that each invalid token would cost a cold start of the authorizer.
+    ministack would end the worker. Each invalid token would then cause a cold start of the
+    authorizer.
     """
     invoke = lambda_runtime.Worker.invoke
     failed, raised = '"status": "error", "error": str(e), "trace"', '"status": "ok", "raised": True'
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    assert script.count(failed) == 1, "the worker's script reports exceptions in another way"
+    assert script.count(failed) == 1, (
+        "ministack changed its worker script: adapt this function to it"
+    )
     script = script.replace(failed, f'{raised}, "error": str(e), "trace"')
     lambda_runtime._PYTHON_WORKER_SCRIPT = script
 
@@ -126,15 +131,16 @@ def keep_workers_after_errors() -> None:
 
 
 def read_logs_to_their_end() -> None:
-    """Returns all lines that a function wrote with the response of the invocation, as AWS does.
+    """Attributes all log lines of a function to the invocation that wrote them, as AWS does.
 
-    ministack waits until no line has arrived for 5 ms. On a busy machine, it then attributes the
-    last lines to the next invocation. Here, the worker writes a numbered line after an invocation.
+    ministack reads until no line has arrived for 5 ms. On a busy machine, it then attributes the
+    last lines to the next invocation. The changed worker writes a numbered line after each
+    invocation, and ministack reads up to this line.
     """
     guess_end = lambda_runtime.Worker._drain_stderr_bounded
     end = "        _real_stdout.flush()\n\nrun()"
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    assert script.count(end) == 1, "the worker's script ends in another way"
+    assert script.count(end) == 1, "ministack changed its worker script: adapt this function to it"
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(
         end,
         "        run.count = getattr(run, 'count', 0) + 1\n"
@@ -188,15 +194,15 @@ def can_acquire(key: Any, waited: float) -> bool:
             return True
         workers = [worker for pool in pools.values() for worker in pool]
         starting = [worker for worker in workers if worker.in_use and worker._cold]
-        is_patient = own and len(workers) >= WORKERS and waited < PATIENCE
-        return len(starting) < STARTING and not is_patient
+        waits_for_own = own and len(workers) >= WORKERS and waited < PATIENCE
+        return len(starting) < STARTING and not waits_for_own
 
 
 def end_surplus_workers() -> None:
     """Ends idle workers until at most WORKERS remain.
 
-    Ends the only worker of a function last. Otherwise, begins with the longest idle worker. Does
-    not end busy workers.
+    Begins with the worker that has been idle longest, but ends the only worker of a function last.
+    Does not end busy workers.
     """
     ended = []
     with lambda_runtime._lock:

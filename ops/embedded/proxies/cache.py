@@ -9,7 +9,7 @@ import asyncio
 
 import urllib3
 
-from .proxy import LoginRefusedError, Proxy, forward
+from .proxy import LoginRefusedError, ProtocolError, Proxy, forward
 
 MAX_SESSION = 12 * 60 * 60.0
 """Seconds. ElastiCache closes a connection with an IAM token after 12 hours."""
@@ -41,7 +41,7 @@ async def serve(
     except (urllib3.exceptions.HTTPError, OSError):
         await _refuse(writer, b"-LOADING the cache is starting\r\n")
         return
-    # Valkey gets a user without a password, with the permissions that ElastiCache's user has.
+    # Creates the user in Valkey, without a password and with the permissions from ElastiCache.
     rules = [b"reset", b"nopass", *access.encode().split()]
     server[1].write(_encode([b"ACL", b"SETUSER", user.encode(), *rules]))
     reply = await server[0].readline()
@@ -69,19 +69,21 @@ def _position_of_user(command: list[bytes]) -> int | None:
 async def _read_command(reader: asyncio.StreamReader) -> list[bytes]:
     count = _number(await reader.readline(), b"*")
     if count > MAX_PARTS:
-        raise OSError(f"a login has {count} words")
+        raise ProtocolError(f"a login has {count} words: the limit is {MAX_PARTS}")
     command = []
     for _ in range(count):
         length = _number(await reader.readline(), b"$")
         if length > MAX_LENGTH:
-            raise OSError(f"an argument of a login has {length} bytes")
+            raise ProtocolError(
+                f"a login has an argument of {length} bytes: the limit is {MAX_LENGTH}"
+            )
         command.append((await reader.readexactly(length + 2))[:-2])
     return command
 
 
 def _number(line: bytes, prefix: bytes) -> int:
     if not line.startswith(prefix) or not line[1:].strip().isdigit():
-        raise OSError("the client does not send RESP commands")
+        raise ProtocolError("the client does not send RESP commands")
     return int(line[1:])
 
 

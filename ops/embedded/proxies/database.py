@@ -12,7 +12,7 @@ from typing import Any
 
 import urllib3
 
-from .proxy import LoginRefusedError, Proxy, forward
+from .proxy import LoginRefusedError, ProtocolError, Proxy, forward
 
 SSL_REQUEST, GSS_REQUEST, CANCEL_REQUEST = 80877103, 80877104, 80877102
 MAX_LENGTH = 64 * 1024
@@ -37,8 +37,7 @@ async def serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
         await server[1].drain()
         server[1].close()
         return
-    parameters = message[8:].split(b"\0")
-    user = parameters[parameters.index(b"user") + 1].decode()
+    user = _user(message[8:])
     error = (
         await _login(proxy, user, reader, writer)
         if encrypted
@@ -86,15 +85,27 @@ async def _read_first(reader: asyncio.StreamReader) -> tuple[int, bytes]:
     Returns the code and the whole message.
     """
     message = await _read_message(reader)
+    if len(message) < 8:
+        raise ProtocolError("the first message has no request code")
     return struct.unpack("!I", message[4:8])[0], message
 
 
+def _user(parameters: bytes) -> str:
+    """Returns the user in the parameters of a startup message: names and values in turn."""
+    names_and_values = parameters.split(b"\0")
+    users = dict(zip(names_and_values[::2], names_and_values[1::2], strict=False))
+    try:
+        return users[b"user"].decode()
+    except (KeyError, UnicodeDecodeError):
+        raise ProtocolError("the startup message names no user in UTF-8") from None
+
+
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
-    """Reads a message and returns it without its type: the length field and the content."""
+    """Reads and returns a message after its type: the length field and the content."""
     header = await reader.readexactly(4)
     length = struct.unpack("!I", header)[0]
     if not 4 <= length <= MAX_LENGTH:
-        raise OSError(f"a message before the login has the invalid length {length}")
+        raise ProtocolError(f"a message before the login has the invalid length {length}")
     return header + await reader.readexactly(length - 4)
 
 

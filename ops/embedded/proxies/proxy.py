@@ -26,6 +26,10 @@ class LoginRefusedError(Exception):
     """Raised if the embedded AWS refuses a login. The message states why."""
 
 
+class ProtocolError(Exception):
+    """Raised if a client sends bytes that are not a login. The message states what is wrong."""
+
+
 @dataclass(frozen=True)
 class Proxy:
     """A proxy that requires TLS and checks logins before it forwards to a service.
@@ -55,7 +59,7 @@ class Proxy:
         return context
 
     async def decide(self, **login: str) -> Any:
-        """Lets the embedded AWS check a login, and returns the result of an allowed login.
+        """Sends a login to the embedded AWS for a check. Returns the result of an allowed login.
 
         Raises:
             LoginRefusedError: The login is not allowed.
@@ -72,8 +76,7 @@ class Proxy:
         )
         content = json.loads(response.data)
         if response.status != 200:
-            with suppress(OSError):  # the disk of the log can be full
-                print(f"{login['user']}: {content}", flush=True)
+            _log(f"{login['user']}: {content}")
             raise LoginRefusedError(content)
         return content
 
@@ -88,7 +91,7 @@ class Proxy:
         """Serves connections until the process is stopped.
 
         Args:
-            tls: Requires TLS from the first byte on. None if `serve` starts TLS itself.
+            tls: The context for TLS from the first byte on. None if `serve` starts TLS itself.
         """
 
         async def serve_and_close(
@@ -97,11 +100,18 @@ class Proxy:
             with suppress(asyncio.IncompleteReadError, OSError, ssl.SSLError):
                 try:
                     await serve(reader, writer)
+                except ProtocolError as error:
+                    _log(f"closed a connection: {error}")
                 finally:
                     writer.close()
 
         server = await asyncio.start_server(serve_and_close, LOOPBACK, self.port, ssl=tls)
         await server.serve_forever()
+
+
+def _log(line: str) -> None:
+    with suppress(OSError):  # fails if the disk is full
+        print(line, flush=True)
 
 
 async def forward(

@@ -1,4 +1,4 @@
-// The frame of the console: navigation, the state of the platform, and the current view.
+// The layout of the console: navigation, the state of the platform, and the current view.
 import { Component, Confirm, Problem, html, render, useData, useEffect, useState } from "./ui.js";
 import { ChangesView } from "./views/changes.js";
 import { DataView } from "./views/data.js";
@@ -36,21 +36,21 @@ function App() {
   const [path, setPath] = useState(currentPath());
   const status = useData("status", 3);
   useEffect(() => {
-    const changed = () => {
+    const onHashChange = () => {
       setPath(currentPath());
       document.querySelector("main").focus();
     };
-    addEventListener("hashchange", changed);
-    return () => removeEventListener("hashchange", changed);
+    addEventListener("hashchange", onHashChange);
+    return () => removeEventListener("hashchange", onHashChange);
   }, []);
   useEffect(() => {
-    const pressed = (event) => {
+    const onKeyDown = (event) => {
       const name = Object.keys(VIEWS)[Number(event.key) - 1];
       if (name && !event.target.closest("input, textarea, select") && !event.ctrlKey
         && !event.metaKey && !event.altKey) location.hash = `#/${name}`;
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
   }, []);
   const [title, View] = VIEWS[path[0]] ?? VIEWS.map;
   const { data = {}, problem } = status;
@@ -65,7 +65,7 @@ function App() {
         ${data.region && html`<span class="badge">${data.region}</span>
           ${!data.mayWrite && html`<span class="badge">read-only</span>`}`}</p>
       <nav aria-label="Views">${Object.entries(VIEWS).map(([key, [name]], number) => html`
-        <a href=${`#/${key}`} title=${`Key ${number + 1}`}
+        <a href=${`#/${key}`} title=${`Keyboard shortcut: ${number + 1}`}
           aria-current=${VIEWS[key][1] === View ? "page" : null}>${name}</a>`)}</nav>
       <p class="parts">${data.parts?.map((part) => html`
         <span class=${part.running && !problem ? "part" : "part bad"}>

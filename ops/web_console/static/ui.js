@@ -1,10 +1,10 @@
-// Code that several views use: loading of data, tables, times, JSON, confirmations.
+// Code that several views use: requests, live data, confirmations, tables, times and JSON.
 import { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState }
   from "./vendor/preact.js";
 
 export { html, render, Component, useEffect, useLayoutEffect, useMemo, useRef, useState };
 
-const FAILED = "The console does not respond: start it with `make up`.";
+const NO_RESPONSE = "The console does not respond: start it with `make up` or `ops console`.";
 
 // Sends a request. If it fails, throws an error whose message the view can show.
 export async function call(path, body) {
@@ -16,7 +16,7 @@ export async function call(path, body) {
       body: JSON.stringify(body),
     });
   } catch {
-    throw new Error(FAILED);
+    throw new Error(NO_RESPONSE);
   }
   const isJson = response.headers.get("Content-Type")?.startsWith("application/json");
   const value = isJson ? await response.json() : { problem: await response.text() };
@@ -28,23 +28,23 @@ export const query = (values) => new URLSearchParams(
   Object.entries(values).filter(([, value]) => value),
 ).toString();
 
-// A view stores loaded data in its state, and changes the page only in effects. Preact ignores both
-// after the user has left the view, so a view does not have to check whether it is still shown.
+// A view stores loaded data in its state, and changes the page only in effects. After the user has
+// left a view, Preact ignores its state changes and effects. Views do not need to check this.
 
 const RETRY = 10; // seconds until a failed load is repeated if the view sets no interval
 
-// Loads data, and repeats this every `seconds` while the page is visible. If a load fails, keeps the
-// data that was loaded before.
+// Loads data, and loads it again every `seconds` while the page is visible. If a load fails, keeps
+// the data of the previous load.
 export function useData(path, seconds) {
   const [state, setState] = useState({});
-  const wanted = useRef();
-  wanted.current = path;
+  const latestPath = useRef();
+  latestPath.current = path;
   const load = async () => {
     if (!path) return;
     const outcome = await call(path).then((data) => ({ data }), (error) => ({
       problem: error.message }));
     // Late data for an earlier path must not replace the data for the current path.
-    if (wanted.current !== path) return;
+    if (latestPath.current !== path) return;
     setState((old) => ({ data: old.path === path ? old.data : undefined, ...outcome, path }));
   };
   const current = state.path === path ? state : {};
@@ -72,26 +72,28 @@ export function useTask() {
   return { ...state, run };
 }
 
-// Makes a change: shows the server's question, and repeats the request with the confirmation if the
-// user confirms it. Leaving the view cancels the change.
-let ask;
+// Makes a change: shows the server's question, and sends the request again with the confirmation if
+// the user confirms the question. Leaving the view cancels the change.
+let askUser;
 export async function change(action, body) {
   const view = location.hash;
   const { question, confirmation } = await call(action, body);
-  if (location.hash !== view || !(await ask(question))) throw new Error("Not confirmed: nothing was changed.");
+  if (location.hash !== view || !(await askUser(question))) {
+    throw new Error("Not confirmed: nothing was changed.");
+  }
   return (await call(action, { ...body, confirmation })).result;
 }
 
 export function Confirm() {
   const [open, setOpen] = useState(null);
   const dialog = useRef();
-  ask = (question) => new Promise((resolve) => setOpen({ question, resolve }));
+  askUser = (question) => new Promise((resolve) => setOpen({ question, resolve }));
   useEffect(() => { if (open) dialog.current.showModal(); }, [open]);
   const close = (value) => { open?.resolve(value); dialog.current.close(); setOpen(null); };
   useEffect(() => {
-    const left = () => close(false);
-    addEventListener("hashchange", left);
-    return () => removeEventListener("hashchange", left);
+    const cancel = () => close(false);
+    addEventListener("hashchange", cancel);
+    return () => removeEventListener("hashchange", cancel);
   }, [open]);
   return html`<dialog ref=${dialog} aria-labelledby="question"
     onCancel=${(event) => { event.preventDefault(); close(false); }}>
@@ -105,7 +107,8 @@ export function Confirm() {
 
 export const Problem = ({ text }) => text && html`<p class="problem" role="alert">${text}</p>`;
 
-// Shows `children` once the data is loaded. Before, shows that it loads, failed, or has no rows.
+// Shows `children` if data is loaded. Otherwise shows that it is loading, the error, or the text
+// `empty` for an empty list.
 export function Loaded({ state, children, empty }) {
   if (state.problem && !state.data) return html`<${Problem} text=${state.problem} />`;
   if (!state.data) return html`<p class="quiet" aria-busy="true">Loading…</p>`;
@@ -153,7 +156,8 @@ export function Table({ rows, columns, label }) {
     return typeof value === "object" && (value.type || Array.isArray(value)) ? value : text(value);
   };
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${label}><table>
-    <thead><tr>${Object.keys(columns).map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
+    <thead><tr>${Object.keys(columns).map((name) => html`<th scope="col">${name}</th>`)}
+    </tr></thead>
     <tbody>${rows.map((row) => html`<tr>
       ${Object.entries(columns).map(([, column]) => html`<td>${cell(row, column)}</td>`)}</tr>`)}
     </tbody></table></div>`;
@@ -184,8 +188,8 @@ export const isDeadLetter = (queue) => queue.includes("-dlq");
 
 export const link = (...parts) => `#/${parts.map(encodeURIComponent).join("/")}`;
 
-// Receives server-sent events, each with a list of items, and calls `onItems` with the list. Connects
-// again after a restart of the console.
+// Receives server-sent events, each with a list of items, and calls `onItems` with each list.
+// Connects again if the connection ends, for example because the console restarts.
 export function follow(path, since, onItems, onProblem) {
   let source, timer, last = since, isEnded = false;
   const open = () => {

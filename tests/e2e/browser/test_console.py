@@ -256,7 +256,7 @@ def test_a_user_rolls_a_function_back(open_console: OpenPage, platform: Platform
     page.get_by_label(f"Roll health back to version {before}").first.click(timeout=VIEW_TIMEOUT)
     page.get_by_role("button", name="Confirm").click()
     expect(page.get_by_role("status")).to_contain_text(
-        f"health is on version {before} again", timeout=VIEW_TIMEOUT
+        f"Rolled health back to version {before}", timeout=VIEW_TIMEOUT
     )
     assert functions.get_alias(**alias)["FunctionVersion"] == before
 
@@ -333,7 +333,7 @@ def test_an_open_page_shows_that_the_platform_is_down_and_continues_after_make_u
     wait_until_loaded(page)
     page.evaluate("() => { window.wasNotReloaded = true; }")
     ended_parts = page.locator(".part.bad")
-    no_response = page.get_by_text("The console does not respond: start it with `make up`.")
+    no_response = page.get_by_text("The console does not respond: start it with `make up`")
     expect(ended_parts).to_have_count(0)
     for command in ("down", "up"):
         arguments = [command, "--root", str(platform.root)]

@@ -92,7 +92,7 @@ def test_a_visitor_registers_and_calls_a_route_with_the_keyboard_only(
     expect(page.locator("input[name=code]")).to_be_focused()
     page.keyboard.type(platform.read_mailed_code(email))
     page.keyboard.press("Enter")
-    expect(state).to_contain_text(f"You are {email.partition('@')[0]}")
+    expect(state).to_contain_text(f"Logged in as {email.partition('@')[0]}")
     press(page, "auth")
     press(page, "/v1/auth/me")
     expect(page.get_by_role("button", name="Execute")).to_be_visible()
@@ -117,7 +117,7 @@ def test_the_reference_shows_failed_logins_and_lets_users_log_out(
     expect(state).to_have_attribute("data-state", "failed")
     page.get_by_label("Password").fill(person.password)
     page.get_by_role("button", name="Log in").click()
-    expect(state).to_contain_text(f"You are {person.display_name}")
+    expect(state).to_contain_text(f"Logged in as {person.display_name}")
     page.get_by_role("button", name="Log out").click()
     expect(state).to_contain_text("You are logged out")
 
@@ -127,7 +127,7 @@ def test_the_reference_uses_the_token_of_a_login_response_for_later_requests(
 ) -> None:
     page = open_page("/reference.html#/auth/auth-anonymous")
     page.get_by_role("button", name="Execute").click(timeout=LOAD_TIMEOUT)
-    expect(page.locator("#session-state")).to_contain_text("You are Anonymous")
+    expect(page.locator("#session-state")).to_contain_text("Logged in as Anonymous")
 
 
 def test_the_execute_button_appears_only_after_the_route_is_loaded(

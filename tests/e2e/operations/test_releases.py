@@ -292,8 +292,10 @@ def copy_table_keys(platform: Platform, table: str, name: str) -> Iterator[None]
     description = dynamodb.describe_table(TableName=table)["Table"]
     keys = {part: description[part] for part in ("KeySchema", "AttributeDefinitions")}
     dynamodb.create_table(TableName=name, BillingMode="PAY_PER_REQUEST", **keys)
-    yield
-    dynamodb.delete_table(TableName=name)
+    try:
+        yield
+    finally:
+        dynamodb.delete_table(TableName=name)
 
 
 def test_a_promotion_passes_its_gates_applies_and_releases_gradually(

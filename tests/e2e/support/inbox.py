@@ -79,7 +79,9 @@ def subscribe_to_bus(platform: Platform, source_prefix: str) -> Iterator[Inbox]:
     events.put_targets(
         Rule=name, Targets=[{"Id": "inbox", "Arn": attributes["QueueArn"]}], **on_bus
     )
-    yield Inbox(sqs, url)
-    events.remove_targets(Rule=name, Ids=["inbox"], **on_bus)
-    events.delete_rule(Name=name, **on_bus)
-    sqs.delete_queue(QueueUrl=url)
+    try:
+        yield Inbox(sqs, url)
+    finally:
+        events.remove_targets(Rule=name, Ids=["inbox"], **on_bus)
+        events.delete_rule(Name=name, **on_bus)
+        sqs.delete_queue(QueueUrl=url)

@@ -351,17 +351,19 @@ def collect_alerts(platform: Platform) -> Iterator[list[Any]]:
         Endpoint=queue,
         ReturnSubscriptionArn=True,
     )
-    yield messages
-    while received := sqs.receive_message(
-        QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1
-    ).get("Messages"):
-        message = json.loads(received[0]["Body"])
-        # Messages of alarms and budgets do not have the attribute `state`.
-        if "state" in message.get("MessageAttributes", {}):
-            messages.append(message)
-        sqs.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])
-    sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
-    sqs.delete_queue(QueueUrl=url)
+    try:
+        yield messages
+        while received := sqs.receive_message(
+            QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1
+        ).get("Messages"):
+            message = json.loads(received[0]["Body"])
+            # Messages of alarms and budgets do not have the attribute `state`.
+            if "state" in message.get("MessageAttributes", {}):
+                messages.append(message)
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])
+    finally:
+        sns.unsubscribe(SubscriptionArn=topic["SubscriptionArn"])
+        sqs.delete_queue(QueueUrl=url)
 
 
 def _format_policy(statement: Mapping[str, object]) -> str:

@@ -10,8 +10,9 @@ from lambdas.ai.providers import Completion, Failure, Prompt, ProviderError
 from tests.lambdas.support import FakeClock
 
 Outcome = str | ProviderError | Callable[[float], str]
-"""The result of a provider: a text, an error to raise, or a function that returns the text for a
-timeout.
+"""The outcome of one call: the text, an error to raise, or a function that returns the text.
+
+The function's argument is the timeout of the call in seconds.
 """
 
 
@@ -21,7 +22,7 @@ def failing(failure: Failure, retry_after: float | None = None) -> ProviderError
 
 @dataclass
 class ScriptedProvider:
-    """A provider that returns `outcomes` in order, and then the last one again.
+    """A provider that returns `outcomes` in order, and repeats the last outcome.
 
     Each call advances the clock by `takes` seconds.
     """

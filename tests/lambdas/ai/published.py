@@ -7,7 +7,7 @@ OpenAI:
     https://platform.openai.com/docs/api-reference/chat/create and
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 
-Where the references allow several types, a member has only those that a text service uses.
+If the references allow several types for a member, it has only those that a text service uses.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ def _check_gemini_schema(schema: GeminiSchema) -> None:
 
 
 def _check_strict_schema(schema: dict[str, Any]) -> None:
-    """Checks the rules of strict mode: all properties are required, others are not allowed."""
+    """Checks the rules of strict mode: every property is required, and no others are allowed."""
     assert schema["type"] in {"string", "number", "boolean", "integer", "object", "array"}
     assert schema.keys() <= {
         "type",

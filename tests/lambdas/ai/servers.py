@@ -35,7 +35,7 @@ class Received:
 
 @dataclass
 class Exchange:
-    """A request that a behaviour responds to."""
+    """A request, and the methods with which a behaviour responds to it."""
 
     handler: BaseHTTPRequestHandler
     provider: FakeProvider
@@ -118,7 +118,7 @@ def hang(exchange: Exchange) -> None:
 
 
 def drip(exchange: Exchange) -> None:
-    """Sends a header byte by byte. Every single read of the socket succeeds in time."""
+    """Sends a header byte by byte, so that each read of the socket succeeds before its timeout."""
     for byte in b"HTTP/1.1 200 OK\r\nX-Endless: " + b"a" * 10_000:
         if exchange.provider.closing.wait(0.05):
             return
@@ -129,7 +129,7 @@ def drip(exchange: Exchange) -> None:
 
 
 def drip_body(exchange: Exchange) -> None:
-    """Sends the body byte by byte. Every single read of the socket succeeds in time."""
+    """Sends the body byte by byte, so that each read of the socket succeeds before its timeout."""
     exchange.handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n")
     drip(exchange)
 
@@ -142,7 +142,7 @@ def disconnect(exchange: Exchange) -> None:
 
 @dataclass
 class FakeProvider:
-    """A fake provider. Each request uses the next of `behaviours`, and the last one repeats."""
+    """A fake provider. It responds with `behaviours` in order, and repeats the last behaviour."""
 
     kind: str
     """`gemini` or `openai`."""
@@ -173,7 +173,7 @@ class FakeProvider:
             request_queue_size = 128
 
             def handle_error(self, *_: object) -> None:
-                """Ignores clients that disconnect. Some tests do this on purpose."""
+                """Ignores errors of clients that disconnect, as some tests do."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port
@@ -190,7 +190,7 @@ class FakeProvider:
         return f"http://127.0.0.1:{self.port}/{'v1beta' if self.kind == 'gemini' else 'v1'}"
 
     def document(self, text: str) -> dict[str, Any]:
-        """Returns a response body as in the published reference."""
+        """Returns a response body with this text, in the format of the published reference."""
         tokens_in, tokens_out = self.usage
         if self.kind == "gemini":
             return {

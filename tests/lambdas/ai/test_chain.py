@@ -99,7 +99,7 @@ RETRIES: list[tuple[ProviderError, int]] = [
 
 
 @pytest.mark.parametrize(("error", "calls"), RETRIES, ids=repr)
-def test_only_safe_failures_are_retried_once(
+def test_a_failure_is_retried_once_if_a_retry_is_safe(
     setup: Setup, error: ProviderError, calls: int
 ) -> None:
     setup.gemini.outcomes = [error]
@@ -135,7 +135,7 @@ def test_a_slow_provider_times_out_early_enough_for_the_next_provider(setup: Set
     assert setup.clock() - started == pytest.approx(TIME_LIMIT)
 
 
-def test_nothing_is_retried_with_too_little_time_left(setup: Setup) -> None:
+def test_no_call_or_retry_starts_if_too_little_time_is_left(setup: Setup) -> None:
     del setup.keys.keys["openai"]
     setup.gemini.outcomes, setup.gemini.takes = [failing(Failure.SERVER_ERROR)], 22
     with pytest.raises(NoCompletionError):
@@ -182,7 +182,7 @@ def test_three_failures_open_the_circuit_for_a_minute(setup: Setup) -> None:
     setup.clock.advance(59.9)
     assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 3
-    assert setup.openai.timeouts[-1] == TIME_LIMIT, "the next provider gets the whole time"
+    assert setup.openai.timeouts[-1] == TIME_LIMIT, "the next provider must have the full time"
     setup.clock.advance(0.1)
     assert setup.next_provider() == "openai"
     assert setup.gemini.calls == 4

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # The function uses the system clock, for which this time is in the future.
+FUTURE = NOW * 2  # The function compares the expiry of tokens with the system clock.
 USER = caller("user", expires_at=FUTURE)
 OTHER = Caller("user-2", "session-2", frozenset({"user"}), frozenset(), int(FUTURE))
 QUOTA = 500_000
@@ -144,10 +144,10 @@ def test_a_question_is_answered_and_stored_in_a_conversation(
     assert 0 <= response["latencyMs"] < 5000
     assert tokens(dynamodb) == 18
 
-    again = ok(
+    follow_up = ok(
         call("POST", "/ask", {"question": "Sure?", "conversationId": response["conversationId"]})
     )
-    assert again["conversationId"] == response["conversationId"]
+    assert follow_up["conversationId"] == response["conversationId"]
     (conversation,) = ok(call("GET", "/conversations"))["items"]
     assert conversation.keys() == {
         "conversationId",
@@ -223,8 +223,8 @@ def test_conversations_are_listed_in_pages(call: Call) -> None:
     ids = [ok(call("POST", "/ask", ASK))["conversationId"] for _ in range(3)]
     first = ok(call("GET", "/conversations", query={"limit": "2"}))
     second = ok(call("GET", "/conversations", query={"limit": "2", "cursor": first["nextCursor"]}))
-    found = [item["conversationId"] for page in (first, second) for item in page["items"]]
-    assert (sorted(found), second["nextCursor"]) == (sorted(ids), None)
+    listed = [item["conversationId"] for page in (first, second) for item in page["items"]]
+    assert (sorted(listed), second["nextCursor"]) == (sorted(ids), None)
     problem(call("GET", "/conversations", query={"cursor": first["nextCursor"]}, user=OTHER), 400)
     problem(call("GET", "/conversations", query={"cursor": first["nextCursor"][:-2]}), 400)
     assert wrong_fields(problem(call("GET", "/conversations", query={"limit": "0"}), 422)) == {

@@ -136,8 +136,8 @@ def material(prompt: Prompt) -> Json:
     """Returns the JSON object in the prompt's only turn."""
     (turn,) = prompt.turns
     assert turn.role == "user"
-    found: Json = json.loads(turn.text)
-    return found
+    content: Json = json.loads(turn.text)
+    return content
 
 
 def test_a_question_starts_a_conversation(world: World) -> None:
@@ -149,13 +149,17 @@ def test_a_question_starts_a_conversation(world: World) -> None:
         1500,
     )
     assert (result.usage.input_tokens, result.usage.output_tokens) == (30, 12)
-    kept = world.conversations.items["u-1", result.conversation_id]
-    assert kept.title == "What is this? " + "x" * 66
-    assert [(m.role, m.content) for m in kept.messages] == [
+    stored = world.conversations.items["u-1", result.conversation_id]
+    assert stored.title == "What is this? " + "x" * 66
+    assert [(m.role, m.content) for m in stored.messages] == [
         ("user", "What  is\nthis? " + "x" * 100),
         ("assistant", "An answer."),
     ]
-    assert (kept.version, kept.message_count, kept.expires_at) == (1, 2, int(NOW + 1.5) + LIFETIME)
+    assert (stored.version, stored.message_count, stored.expires_at) == (
+        1,
+        2,
+        int(NOW + 1.5) + LIFETIME,
+    )
 
 
 def test_a_follow_up_question_includes_the_history(world: World) -> None:
@@ -166,9 +170,9 @@ def test_a_follow_up_question_includes_the_history(world: World) -> None:
     turns = world.models.prompts[1].turns
     assert json.loads(turns[0].text) == {"context": "Ann wrote it.", "question": "Who?"}
     assert turns[1:] == (Turn("assistant", "An answer."), Turn("user", "And then?"))
-    kept = world.conversations.items["u-1", first.conversation_id]
-    assert [m.content for m in kept.messages] == ["Who?", "An answer.", "And then?", "Again."]
-    assert (kept.version, kept.messages[0].context) == (2, "Ann wrote it.")
+    stored = world.conversations.items["u-1", first.conversation_id]
+    assert [m.content for m in stored.messages] == ["Who?", "An answer.", "And then?", "Again."]
+    assert (stored.version, stored.messages[0].context) == (2, "Ann wrote it.")
 
 
 def test_the_history_is_limited_and_starts_with_a_question(world: World) -> None:
@@ -259,9 +263,9 @@ def test_concurrent_questions_are_both_stored(
 
     monkeypatch.setattr(world.conversations, "save", race)
     world.ask("Slower", conversation_id)
-    kept = world.conversations.items["u-1", conversation_id]
-    assert [m.content for m in kept.messages if m.role == "user"] == ["First", "Faster", "Slower"]
-    assert kept.version == 3
+    stored = world.conversations.items["u-1", conversation_id]
+    assert [m.content for m in stored.messages if m.role == "user"] == ["First", "Faster", "Slower"]
+    assert stored.version == 3
 
 
 def test_a_repeated_request_replaces_the_answer_of_the_first_attempt(
@@ -285,7 +289,7 @@ def test_a_repeated_request_replaces_the_answer_of_the_first_attempt(
     ]
 
 
-def test_an_attempt_that_completes_after_the_next_one_stores_no_second_answer(
+def test_an_attempt_that_ends_after_its_retry_stores_no_second_answer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     creation, save = Creation("1" * 32, started_at=1), world.conversations.save
@@ -333,7 +337,7 @@ def test_no_provider_is_called_above_the_quota(world: World) -> None:
     assert world.models.prompts == []
 
 
-def test_a_call_ends_within_25_seconds(world: World) -> None:
+def test_the_deadline_of_the_models_leaves_time_to_store_the_completion(world: World) -> None:
     world.ask("Hello?")
     assert world.models.deadlines == [NOW + 23]
 
@@ -345,7 +349,7 @@ def test_summarize_returns_the_stripped_text(world: World) -> None:
     assert material(world.models.prompts[0]) == {"maxSentences": 2, "text": "Long."}
 
 
-def test_translate_returns_both_languages(world: World) -> None:
+def test_translate_returns_the_source_and_target_languages(world: World) -> None:
     world.models.text = json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})
     result = world.service.translate("u-1", "Hello", "French")
     assert (result.translation, result.source_language, result.target_language) == (

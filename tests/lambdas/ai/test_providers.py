@@ -39,14 +39,14 @@ PROMPT = Prompt(
 
 @pytest.fixture(params=["gemini", "openai"])
 def server(request: pytest.FixtureRequest) -> FakeProvider:
-    found: FakeProvider = request.getfixturevalue(request.param)
-    return found
+    provider: FakeProvider = request.getfixturevalue(request.param)
+    return provider
 
 
 def client(server: FakeProvider, effort: str = "") -> Provider:
     kind: Any = Gemini if server.kind == "gemini" else OpenAi
-    found: Provider = kind(server.base_url, MODEL, effort)
-    return found
+    provider: Provider = kind(server.base_url, MODEL, effort)
+    return provider
 
 
 def complete(
@@ -66,14 +66,19 @@ def test_complete_sends_the_prompt_and_returns_the_text_with_its_token_counts(
     server: FakeProvider,
 ) -> None:
     server.behaviours = [say("Hi — 你好 🙂")]
-    found = complete(server)
-    assert (found.text, found.input_tokens, found.output_tokens, found.tokens) == (
+    completion = complete(server)
+    assert (
+        completion.text,
+        completion.input_tokens,
+        completion.output_tokens,
+        completion.tokens,
+    ) == (
         "Hi — 你好 🙂",
         11,
         7,
         18,
     )
-    assert found.model.startswith(MODEL)
+    assert completion.model.startswith(MODEL)
     (request,) = server.requests
     if server.kind == "gemini":
         assert [part.text for part in request.body.system_instruction.parts] == ["Be brief."]
@@ -138,8 +143,8 @@ def test_thoughts_are_counted_but_not_returned(gemini: FakeProvider) -> None:
     ]
     response["usageMetadata"]["thoughtsTokenCount"] = 100
     gemini.behaviours = [document(response)]
-    found = complete(gemini)
-    assert (found.text, found.output_tokens) == ("AB", 107)
+    completion = complete(gemini)
+    assert (completion.text, completion.output_tokens) == ("AB", 107)
 
 
 def test_a_completion_cut_off_at_its_token_limit_is_returned(server: FakeProvider) -> None:
@@ -151,12 +156,15 @@ def test_a_completion_cut_off_at_its_token_limit_is_returned(server: FakeProvide
     assert complete(server).text == "cut"
 
 
-def test_missing_usage_is_estimated(server: FakeProvider) -> None:
+def test_token_counts_are_estimated_if_the_response_has_no_usage(server: FakeProvider) -> None:
     response = server.document("x" * 40)
     del response["usageMetadata" if server.kind == "gemini" else "usage"]
     server.behaviours = [document(response)]
-    found = complete(server)
-    assert (0 < found.input_tokens < PROMPT.token_bound(), found.output_tokens) == (True, 10)
+    completion = complete(server)
+    assert (0 < completion.input_tokens < PROMPT.token_bound(), completion.output_tokens) == (
+        True,
+        10,
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,7 +202,7 @@ def test_missing_usage_is_estimated(server: FakeProvider) -> None:
         (disconnect, Failure.BROKEN_OFF),
     ],
 )
-def test_responses_are_classified_as_failures(
+def test_unusable_responses_are_classified_by_kind_of_failure(
     server: FakeProvider, behaviour: Behaviour, expected: Failure
 ) -> None:
     assert failure(server, behaviour).failure == expected

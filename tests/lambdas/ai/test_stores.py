@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 Usage = Callable[[str, str], dict[str, int]]
 DAY = "2027-01-15"
-"""The UTC day of NOW. NOW is at 08:00."""
+"""The UTC day of NOW. NOW is 08:00 UTC on this day."""
 QUOTA = 1000
 BOTH = ["gemini", "openai"]
 
@@ -82,13 +82,13 @@ class TestCircuits:
         self.open(circuits, "openai")
         assert list(DynamoCircuits(dynamodb, usage_table, clock).list_available(BOTH)) == ["gemini"]
 
-    def test_one_call_tests_the_provider_after_the_open_time(
+    def test_only_one_call_tests_the_provider_after_the_circuit_was_open_for_a_minute(
         self, circuits: DynamoCircuits, clock: FakeClock
     ) -> None:
         self.open(circuits, "gemini")
         clock.advance(60)
-        seen = [circuits.list_available(BOTH)["gemini"] for _ in range(10)]
-        assert sum(circuits.try_enter("gemini", circuit) for circuit in seen) == 1
+        reads = [circuits.list_available(BOTH)["gemini"] for _ in range(10)]
+        assert sum(circuits.try_enter("gemini", circuit) for circuit in reads) == 1
         assert list(circuits.list_available(BOTH)) == ["openai"]
 
     def test_a_failed_trial_reopens_the_circuit_and_a_successful_one_closes_it(
@@ -109,7 +109,7 @@ class TestCircuits:
         circuits.record_failure("gemini")
         assert list(circuits.list_available(BOTH)) == BOTH
 
-    def test_successful_calls_write_nothing(
+    def test_a_successful_call_with_a_closed_circuit_writes_nothing(
         self, circuits: DynamoCircuits, dynamodb: "DynamoDBClient", usage_table: str
     ) -> None:
         circuit = circuits.list_available(BOTH)["gemini"]
@@ -217,7 +217,7 @@ class TestQuota:
         assert usage("u-1", DAY)["tokens"] == 35
         assert usage("u-1", "2027-01-16") == {}
 
-    def test_retry_after_is_short_if_running_calls_hold_the_tokens(
+    def test_retry_after_is_short_if_running_calls_have_reserved_the_tokens(
         self, quota: DynamoQuota, clock: FakeClock
     ) -> None:
         quota.reserve("u-1", 900)
@@ -236,7 +236,9 @@ class TestQuota:
         quota.settle(crashed, 500, 500)
         assert usage("u-1", DAY)["tokens"] == 2, "the expired reservation was already reclaimed"
 
-    def test_settling_twice_counts_once(self, quota: DynamoQuota, usage: Usage) -> None:
+    def test_settling_a_reservation_twice_counts_its_tokens_once(
+        self, quota: DynamoQuota, usage: Usage
+    ) -> None:
         reservation = quota.reserve("u-1", 100)
         for _ in range(2):
             quota.settle(reservation, 10, 5)
@@ -272,9 +274,9 @@ class TestQuota:
     def test_concurrent_calls_never_exceed_the_quota(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
-        """Each call reserves 100 tokens and uses 30 of them. Ten reservations fit at once."""
+        """Each call reserves 100 tokens and uses 30. The quota is ten reservations at a time."""
         barrier = threading.Barrier(50)
-        seen: list[int] = []
+        totals: list[int] = []
 
         def call(number: int) -> str:
             client = boto3.client(
@@ -286,7 +288,7 @@ class TestQuota:
                 reservation = quota.reserve("u-1", 100)
             except Problem as problem:
                 return problem.code
-            seen.append(usage("u-1", DAY)["tokens"])
+            totals.append(usage("u-1", DAY)["tokens"])
             if number % 5 == 0:
                 quota.release(reservation)
                 return "failed"
@@ -295,7 +297,7 @@ class TestQuota:
 
         with ThreadPoolExecutor(50) as pool:
             outcomes = list(pool.map(call, range(50)))
-        assert max(seen) <= QUOTA
+        assert max(totals) <= QUOTA
         account = usage("u-1", DAY)
         assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
@@ -317,7 +319,9 @@ class TestQuota:
                 return None
 
         with ThreadPoolExecutor(50) as pool:
-            reservations = [found for found in pool.map(reserve, range(50)) if found]
+            reservations = [
+                reservation for reservation in pool.map(reserve, range(50)) if reservation
+            ]
         assert len(reservations) == QUOTA // 90
         assert usage("u-1", DAY)["tokens"] == 90 * len(reservations)
 
@@ -392,7 +396,7 @@ class TestConversations:
         assert not store.save("u-1", append_messages(first, (message("2"),), "t", first.expires_at))
         assert store.find("u-1", "c-1") is None
 
-    def test_pages_are_newest_first_and_without_messages(
+    def test_pages_list_the_newest_conversations_first_without_messages(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         ids: list[str] = []
@@ -402,24 +406,24 @@ class TestConversations:
             store.save("u-2", conversation(new_conversation_id(clock)))
             clock.advance(0.01)
         assert {len(i) for i in ids} == {36}
-        found, position, pages = [], None, 0
+        listed, position, pages = [], None, 0
         while True:
             page, position = store.list_page("u-1", 3, position)
             assert len(page) <= 3
-            found += [summary.conversation_id for summary in page]
+            listed += [summary.conversation_id for summary in page]
             pages += 1
             if position is None:
                 break
-        assert (found, pages) == (ids, 3)
+        assert (listed, pages) == (ids, 3)
         assert not hasattr(page[0], "messages")
 
     def test_expired_conversations_do_not_shorten_a_page(
         self, store: DynamoConversations, clock: FakeClock
     ) -> None:
         for number in range(10):
-            kept = conversation(f"c-{number}")
-            expires_at = int(NOW) if 2 <= number < 8 else kept.expires_at
-            store.save("u-1", structs.replace(kept, expires_at=expires_at))
+            stored = conversation(f"c-{number}")
+            expires_at = int(NOW) if 2 <= number < 8 else stored.expires_at
+            store.save("u-1", structs.replace(stored, expires_at=expires_at))
         page, position = store.list_page("u-1", 3, None)
         assert ([s.conversation_id for s in page], position) == (["c-9", "c-8", "c-1"], "c-1")
         assert [s.conversation_id for s in store.list_page("u-1", 3, position)[0]] == ["c-0"]

@@ -71,7 +71,7 @@ class FakeIdentity:
 
 
 class MemorySessions:
-    """Sessions by id. The next rotation first runs `before_rotation`, once."""
+    """Sessions by id. Calls `before_rotation` once, immediately before the next rotation."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.items: dict[str, Session] = {}
@@ -102,8 +102,8 @@ class MemorySessions:
         return True
 
     def revoke(self, session_id: str, user_id: str) -> bool:
-        found = self.items.get(session_id)
-        if found is None or found.user_id != user_id:
+        session = self.items.get(session_id)
+        if session is None or session.user_id != user_id:
             return False
         del self.items[session_id]
         return True

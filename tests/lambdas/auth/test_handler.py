@@ -132,7 +132,7 @@ def test_the_profile_name_replaces_the_account_name(
 
 
 def test_a_password_can_be_changed_and_reset(call: Call, registered: str) -> None:
-    access, other = login(call)["accessToken"], login(call)["accessToken"]
+    access, other_access = login(call)["accessToken"], login(call)["accessToken"]
     wrong = call(
         "POST",
         "/change-password",
@@ -148,7 +148,7 @@ def test_a_password_can_be_changed_and_reset(call: Call, registered: str) -> Non
     )
     assert changed["statusCode"] == 204
     assert call("GET", "/me", token=access)["statusCode"] == 200
-    problem(call("GET", "/me", token=other), 401)
+    problem(call("GET", "/me", token=other_access), 401)
 
     assert call("POST", "/forgot-password", {"email": EMAIL})["statusCode"] == 202
     reset = call(
@@ -205,7 +205,9 @@ def test_the_sixth_failed_login_in_a_minute_returns_429(call: Call, registered: 
     assert elsewhere["statusCode"] == 200
 
 
-def test_a_registered_email_returns_409_in_any_case(call: Call, registered: str) -> None:
+def test_registering_an_existing_email_with_other_capitals_returns_409(
+    call: Call, registered: str
+) -> None:
     body = {"email": EMAIL.upper(), "password": PASSWORD, "displayName": "Ann"}
     assert problem(call("POST", "/register", body), 409)["code"] == "email_taken"
 

@@ -287,10 +287,10 @@ def test_a_used_refresh_token_returns_its_successor_within_the_grace_period(worl
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.clock.advance(REFRESH_GRACE / 1000)
-    again = world.service.refresh(first)
-    assert again.refresh_token == second.refresh_token
-    assert again.access_token != second.access_token
-    assert world.service.refresh(again.refresh_token)
+    repeated = world.service.refresh(first)
+    assert repeated.refresh_token == second.refresh_token
+    assert repeated.access_token != second.access_token
+    assert world.service.refresh(repeated.refresh_token)
 
 
 def test_a_used_refresh_token_revokes_the_session_after_the_grace_period(world: World) -> None:
@@ -302,7 +302,9 @@ def test_a_used_refresh_token_revokes_the_session_after_the_grace_period(world: 
     assert not world.sessions.items
 
 
-def test_used_refresh_tokens_return_the_newest_token_within_the_grace_period(world: World) -> None:
+def test_every_used_refresh_token_returns_the_newest_token_within_the_grace_period(
+    world: World,
+) -> None:
     tokens = [login(world).refresh_token]
     for _ in range(5):
         world.clock.advance(REFRESH_GRACE / 1000 / 5)
@@ -399,10 +401,10 @@ def test_an_expired_session_cannot_refresh(world: World) -> None:
 
 
 def test_logout_ends_this_session_or_all_sessions(world: World) -> None:
-    one, two, three = (caller_of(world, login(world)) for _ in range(3))
-    world.service.logout(one, all_devices=False)
-    assert world.sessions.items.keys() == {two.session_id, three.session_id}
-    world.service.logout(two, all_devices=True)
+    first, second, third = (caller_of(world, login(world)) for _ in range(3))
+    world.service.logout(first, all_devices=False)
+    assert world.sessions.items.keys() == {second.session_id, third.session_id}
+    world.service.logout(second, all_devices=True)
     assert not world.sessions.items
     assert world.events.types[-2:] == ["UserLoggedOut", "UserLoggedOut"]
 
@@ -427,27 +429,27 @@ def test_sessions_are_listed_in_pages(world: World) -> None:
     for _ in range(6):
         login(world)
     expected = [v.session_id for v in world.service.list_sessions(caller, PageQuery()).items]
-    found: list[str] = []
+    listed: list[str] = []
     cursor = None
     for size in (3, 3, 1):
         page = world.service.list_sessions(caller, PageQuery(limit=3, cursor=cursor))
         assert len(page.items) == size
-        found += [view.session_id for view in page.items]
+        listed += [view.session_id for view in page.items]
         cursor = page.next_cursor
     assert cursor is None
-    assert found == expected
-    assert len(set(found)) == 7
+    assert listed == expected
+    assert len(set(listed)) == 7
 
 
 def test_delete_session_deletes_only_the_callers_sessions(world: World) -> None:
     caller = caller_of(world, login(world))
-    other = world.tokens.verify(world.service.anonymous(address=ADDRESS).access_token)
-    for session_id in (other.session_id, "unknown"):
+    other_caller = world.tokens.verify(world.service.anonymous(address=ADDRESS).access_token)
+    for session_id in (other_caller.session_id, "unknown"):
         with pytest.raises(Problem) as refusal:
             world.service.delete_session(caller, session_id)
         assert refusal.value.status == 404
     world.service.delete_session(caller, caller.session_id)
-    assert world.sessions.items.keys() == {other.session_id}
+    assert world.sessions.items.keys() == {other_caller.session_id}
 
 
 def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
@@ -466,7 +468,7 @@ def test_changing_the_password_ends_the_other_sessions(world: World) -> None:
 def test_a_login_during_a_change_of_the_password_creates_no_session(
     world: World, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """The old password is checked before the change, and the session is stored after it."""
+    """The login checks the old password before the change, and stores its session afterwards."""
     caller = caller_of(world, login(world))
     add = world.sessions.add
 

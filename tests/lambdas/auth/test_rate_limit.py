@@ -84,11 +84,11 @@ def test_concurrent_attempts_between_read_and_write_are_counted(
     concurrent: list[bool] = []
 
     def read_before_another_attempt(**arguments: Any) -> Any:
-        found = read(**arguments)
+        response = read(**arguments)
         if len(concurrent) < 3:
             concurrent.append(True)
             limiter.count(LIMIT, "a")
-        return found
+        return response
 
     monkeypatch.setattr(dynamodb, "get_item", read_before_another_attempt)
     with pytest.raises(Problem) as refused:
@@ -132,7 +132,7 @@ def test_an_attempt_waits_only_a_limited_time_for_running_attempts(
     limiter.begin(LIMIT, "a")
 
 
-def test_attempts_of_a_clock_that_was_ahead_do_not_count(
+def test_attempts_with_a_future_timestamp_do_not_count(
     limiter: RateLimiter, clock: FakeClock
 ) -> None:
     for _ in range(LIMIT.attempts):

@@ -50,7 +50,7 @@ def test_a_session_is_found_until_it_expires(store: DynamoSessionStore, clock: F
     assert not store.revoke("s-1", "u-1")
 
 
-def test_a_session_stores_the_account_that_it_remembers(store: DynamoSessionStore) -> None:
+def test_rotation_stores_the_account_in_the_session(store: DynamoSessionStore) -> None:
     account = Account(email="ann@example.com", roles=("user", "admin"), read_at=5)
     before, after = session(), structs.replace(session(), account=account)
     store.add(before)
@@ -84,18 +84,18 @@ def test_only_the_user_of_a_session_can_revoke_it(store: DynamoSessionStore) -> 
     assert not store.revoke("s-1", "u-1")
 
 
-def test_all_sessions_of_a_user_except_one_are_revoked(store: DynamoSessionStore) -> None:
+def test_revoke_all_keeps_only_the_given_session_of_the_user(store: DynamoSessionStore) -> None:
     for number in range(30):  # more than one batch
         store.add(session(f"s-{number}"))
     store.add(session("other", "u-2"))
     store.revoke_all("u-1", keep="s-7")
-    assert [found.session_id for found in store.list_for_user("u-1")] == ["s-7"]
+    assert [active.session_id for active in store.list_for_user("u-1")] == ["s-7"]
     store.revoke_all("u-1")
     assert store.list_for_user("u-1") == []
     assert store.find("other") is not None
 
 
-def test_a_session_that_the_index_lists_late_is_revoked_too(
+def test_a_session_that_the_index_lists_late_is_also_revoked(
     store: DynamoSessionStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.add(session())

@@ -66,7 +66,7 @@ def test_a_token_is_allowed_on_all_routes_of_its_stage(parts: Parts) -> None:
     }
 
 
-def test_an_invalid_token_raises_exactly_unauthorized(parts: Parts) -> None:
+def test_an_invalid_token_raises_an_error_with_the_exact_text_unauthorized(parts: Parts) -> None:
     good = parts.token()
     for bad in (None, "", good, f"Basic {good}", f"Bearer {good[:-3]}xyz"):
         with pytest.raises(Exception, match=r"^Unauthorized$"):

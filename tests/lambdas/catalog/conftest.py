@@ -61,12 +61,12 @@ class Pictures:
         ]
         if wrong:
             raise Problem.invalid(wrong)
-        made = [
+        copies = [
             f"{target_prefix}{key.partition('/')[2]}-{len(self.stored) + index}"
             for index, key in enumerate(keys)
         ]
-        self.stored += made
-        return [StoredObject(key, "image/png", 1) for key in made]
+        self.stored += copies
+        return [StoredObject(key, "image/png", 1) for key in copies]
 
     def remove(self, key: str) -> None:
         self.removed.append(key)
@@ -133,20 +133,20 @@ class Catalog:
         """Creates a listing and returns it."""
         response = self.call("POST", "/listings", {**LISTING, **changes}, user=user)
         assert response["statusCode"] == 201, response["body"]
-        found: dict[str, Any] = document(response)
-        return found
+        listing: dict[str, Any] = document(response)
+        return listing
 
     def listing(self, listing_id: str) -> dict[str, Any]:
         response = self.call("GET", f"/listings/{listing_id}")
         assert response["statusCode"] == 200, response["body"]
-        found: dict[str, Any] = document(response)
-        return found
+        listing: dict[str, Any] = document(response)
+        return listing
 
     def search(self, user: str = "buyer", **query: str) -> dict[str, Any]:
         response = self.call("GET", "/listings", user=user, query=query)
         assert response["statusCode"] == 200, response["body"]
-        found: dict[str, Any] = document(response)
-        return found
+        page: dict[str, Any] = document(response)
+        return page
 
     def pages(
         self, path: str = "/listings", user: str = "buyer", **query: str
@@ -180,7 +180,7 @@ def person(user: str, roles: frozenset[str] = frozenset({"user"})) -> Caller:
 
 @pytest.fixture(scope="module")
 def module_database(postgres: Postgres, migrated: str) -> Iterator[str]:
-    """Yields a database for all tests of a module, because creating it takes a second."""
+    """Yields one database for all tests of a module, because creating a database takes 1 s."""
     with postgres.database(migrated) as name:
         yield name
 

@@ -24,8 +24,8 @@ def test_a_created_listing_is_returned_and_can_be_read_and_found(catalog: Catalo
     )
     assert response["statusCode"] == 201
     assert response["headers"]["ETag"] == '"1"'
-    made = document(response)
-    assert made | {"listingId": 0, "createdAt": 0, "updatedAt": 0} == {
+    listing = document(response)
+    assert listing | {"listingId": 0, "createdAt": 0, "updatedAt": 0} == {
         **LISTING,
         "listingId": 0,
         "sellerId": "seller",
@@ -39,10 +39,10 @@ def test_a_created_listing_is_returned_and_can_be_read_and_found(catalog: Catalo
         "updatedAt": 0,
         "version": 1,
     }
-    assert made["createdAt"].endswith("Z")
-    assert len(made["createdAt"]) == len("2026-01-31T09:30:00.000Z")
-    read = catalog.call("GET", f"/listings/{made['listingId']}", user="")
-    assert (document(read), read["headers"]["ETag"]) == (made, '"1"')
+    assert listing["createdAt"].endswith("Z")
+    assert len(listing["createdAt"]) == len("2026-01-31T09:30:00.000Z")
+    read = catalog.call("GET", f"/listings/{listing['listingId']}", user="")
+    assert (document(read), read["headers"]["ETag"]) == (listing, '"1"')
 
 
 @pytest.mark.parametrize(
@@ -84,8 +84,8 @@ def test_a_422_response_names_all_invalid_fields(
 
 @pytest.mark.parametrize("amount", [0, 1, MAX_AMOUNT])
 def test_amounts_are_stored_exactly(catalog: Catalog, amount: int) -> None:
-    made = catalog.create(price={"amount": amount, "currency": "JPY"})
-    assert catalog.listing(made["listingId"])["price"] == {"amount": amount, "currency": "JPY"}
+    listing = catalog.create(price={"amount": amount, "currency": "JPY"})
+    assert catalog.listing(listing["listingId"])["price"] == {"amount": amount, "currency": "JPY"}
 
 
 def test_currencies_are_three_letter_codes() -> None:
@@ -113,18 +113,18 @@ def test_unknown_listings_return_404(
 
 
 def test_a_patch_keeps_fields_that_it_omits(catalog: Catalog) -> None:
-    made = catalog.create(tags=["fast"], condition="used")
+    listing = catalog.create(tags=["fast"], condition="used")
     response = catalog.call(
         "PATCH",
-        f"/listings/{made['listingId']}",
+        f"/listings/{listing['listingId']}",
         {"title": "New", "condition": None},
         if_match='"1"',
     )
     assert (response["statusCode"], response["headers"]["ETag"]) == (200, '"2"')
     changed = document(response)
-    assert changed["updatedAt"] >= made["updatedAt"]
+    assert changed["updatedAt"] >= listing["updatedAt"]
     assert changed == {
-        **made,
+        **listing,
         "title": "New",
         "condition": None,
         "version": 2,
@@ -133,10 +133,12 @@ def test_a_patch_keeps_fields_that_it_omits(catalog: Catalog) -> None:
 
 
 def test_a_patch_with_the_same_values_keeps_the_version(catalog: Catalog) -> None:
-    made = catalog.create()
+    listing = catalog.create()
     assert (
-        document(catalog.call("PATCH", f"/listings/{made['listingId']}", {"title": made["title"]}))
-        == made
+        document(
+            catalog.call("PATCH", f"/listings/{listing['listingId']}", {"title": listing["title"]})
+        )
+        == listing
     )
     assert catalog.bus.types() == ["ListingCreated"]
 
@@ -156,23 +158,23 @@ def test_a_patch_detects_a_change_between_its_read_and_write(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both requests read version 1, so both pass the check. The second write fails."""
-    made = catalog.create()
-    path, find = f"/listings/{made['listingId']}", catalog.service._store.find
-    others = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
+    created = catalog.create()
+    path, find = f"/listings/{created['listingId']}", catalog.service._store.find
+    changes = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
 
     def interrupted(listing_id: str) -> Any:
-        found = find(listing_id)
-        if other := next(others, None):
-            other()
-        return found
+        listing = find(listing_id)
+        if change := next(changes, None):
+            change()
+        return listing
 
     monkeypatch.setattr(catalog.service._store, "find", interrupted)
     problem(catalog.call("PATCH", path, {"title": "Ours"}, if_match='"1"'), 412)
-    assert catalog.listing(made["listingId"])["title"] == "Theirs"
-    others = iter([lambda: catalog.call("PATCH", path, {"title": "Again theirs"})])
+    assert catalog.listing(created["listingId"])["title"] == "Theirs"
+    changes = iter([lambda: catalog.call("PATCH", path, {"title": "Again theirs"})])
     # Without If-Match, the request is applied to the new version.
     assert document(catalog.call("PATCH", path, {"description": "Ours"}))["version"] == 4
-    assert catalog.listing(made["listingId"])["title"] == "Again theirs"
+    assert catalog.listing(created["listingId"])["title"] == "Again theirs"
 
 
 def test_only_the_seller_can_change_or_delete_a_listing(catalog: Catalog) -> None:
@@ -233,10 +235,10 @@ def test_every_route_returns_404_for_a_deleted_listing(catalog: Catalog) -> None
 
 
 def test_uploads_become_images_with_urls(catalog: Catalog) -> None:
-    made = catalog.create(images=["seller/1", "seller/2"])
-    first, second = made["images"]
+    listing = catalog.create(images=["seller/1", "seller/2"])
+    first, second = listing["images"]
     assert first.startswith("https://cdn.test/images/catalog/")
-    path = f"/listings/{made['listingId']}"
+    path = f"/listings/{listing['listingId']}"
     changed = document(catalog.call("PATCH", path, {"images": ["seller/3", second]}))
     assert changed["images"][1] == second
     assert changed["images"][0] not in {first, second}
@@ -277,20 +279,20 @@ def test_an_upload_is_signed_for_the_caller(catalog: Catalog) -> None:
 
 def counts(catalog: Catalog) -> dict[str, int]:
     """Returns the counts of all categories that have listings."""
-    found: dict[str, int] = {}
+    by_slug: dict[str, int] = {}
 
     def walk(nodes: list[dict[str, Any]], parent: str | None) -> None:
         for node in nodes:
             assert node.keys() == {"slug", "name", "parent", "count", "children"}
             assert node["parent"] == parent
             if node["count"]:
-                found[node["slug"]] = node["count"]
+                by_slug[node["slug"]] = node["count"]
             walk(node["children"], node["slug"])
 
     response = document(catalog.call("GET", "/categories", user=""))
     assert response["nextCursor"] is None
     walk(response["items"], None)
-    return found
+    return by_slug
 
 
 def test_categories_count_active_listings_of_all_subcategories(catalog: Catalog) -> None:
@@ -307,8 +309,8 @@ def test_categories_count_active_listings_of_all_subcategories(catalog: Catalog)
     assert counts(catalog) == {"electronics": 1, "computers": 1}
 
 
-def titles(found: dict[str, Any]) -> list[str]:
-    return [item["title"] for item in found["items"]]
+def titles(page: dict[str, Any]) -> list[str]:
+    return [item["title"] for item in page["items"]]
 
 
 def test_search_matches_word_forms_and_ranks_titles_first(catalog: Catalog) -> None:
@@ -360,8 +362,8 @@ def test_search_filters_and_sorts(catalog: Catalog) -> None:
     assert titles(catalog.search(sort="-price", currency="EUR")) == cheapest[::-1]
     assert titles(catalog.search(category="laptops")) == ["d", "a"]
     assert titles(catalog.search(category="electronics")) == ["d", "b", "a"]
-    found = catalog.search(category="electronics", sort="-price", maxPrice="250", currency="EUR")
-    assert titles(found)[0] in {"b", "d"}
+    page = catalog.search(category="electronics", sort="-price", maxPrice="250", currency="EUR")
+    assert titles(page)[0] in {"b", "d"}
     assert titles(catalog.search(minPrice="150", maxPrice="300", currency="EUR")) == ["c", "a"]
     assert titles(catalog.search(minPrice="200", maxPrice="200", currency="EUR")) == ["c"]
     assert titles(catalog.search(sellerId="seller-b")) == ["b"]
@@ -375,10 +377,10 @@ def test_prices_are_compared_within_one_currency(catalog: Catalog) -> None:
     assert titles(catalog.search(maxPrice="95", currency="JPY")) == ["JPY"]
     assert titles(catalog.search(currency="JPY")) == ["JPY"]
     for query in ({"sort": "price"}, {"sort": "-price"}, {"minPrice": "1"}, {"maxPrice": "1"}):
-        answer = catalog.call("GET", "/listings", query=query)
-        assert wrong_fields(problem(answer, 422)) == {"currency"}
-    answer = catalog.call("GET", "/listings", query={"currency": "XXX"})
-    assert wrong_fields(problem(answer, 422)) == {"currency"}
+        response = catalog.call("GET", "/listings", query=query)
+        assert wrong_fields(problem(response, 422)) == {"currency"}
+    response = catalog.call("GET", "/listings", query={"currency": "XXX"})
+    assert wrong_fields(problem(response, 422)) == {"currency"}
 
 
 SEARCHES = {
@@ -401,8 +403,10 @@ SEARCHES = {
 
 @pytest.mark.parametrize("title", SEARCHES)
 def test_search_finds_a_title_by_words_and_prefixes(catalog: Catalog, title: str) -> None:
-    for other in SEARCHES:
-        catalog.create(title=other, description="It is the one that who knows sells in a shop")
+    for other_title in SEARCHES:
+        catalog.create(
+            title=other_title, description="It is the one that who knows sells in a shop"
+        )
     for q in SEARCHES[title]:
         assert titles(catalog.search(q=q)) == [title], q
 
@@ -492,9 +496,9 @@ def test_ratings_are_averaged(catalog: Catalog) -> None:
         "POST", f"/listings/{listing_id}/ratings", {"stars": 5, "comment": "Good"}, user="a"
     )
     assert first["statusCode"] == 201
-    made = document(first)
-    assert made["createdAt"].endswith("Z")
-    assert made | {"createdAt": 0} == {
+    rating = document(first)
+    assert rating["createdAt"].endswith("Z")
+    assert rating | {"createdAt": 0} == {
         "listingId": listing_id,
         "userId": "a",
         "stars": 5,
@@ -505,12 +509,12 @@ def test_ratings_are_averaged(catalog: Catalog) -> None:
     }
     for user, stars in (("b", 4), ("c", 4)):
         catalog.call("POST", f"/listings/{listing_id}/ratings", {"stars": stars}, user=user)
-    found = catalog.listing(listing_id)
+    listing = catalog.listing(listing_id)
     # A rating does not change the version, so the seller's If-Match stays valid.
-    assert (found["ratingAverage"], found["ratingCount"], found["version"]) == (4.33, 3, 1)
+    assert (listing["ratingAverage"], listing["ratingCount"], listing["version"]) == (4.33, 3, 1)
 
 
-def test_users_cannot_rate_twice_or_rate_their_own_listing(catalog: Catalog) -> None:
+def test_users_cannot_rate_a_listing_twice_or_rate_their_own_listing(catalog: Catalog) -> None:
     listing_id = catalog.create()["listingId"]
     path = f"/listings/{listing_id}/ratings"
     assert problem(catalog.call("POST", path, {"stars": 5}), 403)["code"] == "own_listing"
@@ -527,7 +531,7 @@ def test_users_cannot_rate_twice_or_rate_their_own_listing(catalog: Catalog) -> 
         assert wrong_fields(problem(catalog.call("POST", path, body, user="b"), 422)) == {"stars"}
 
 
-def test_an_attempt_with_the_id_of_an_earlier_one_creates_nothing(
+def test_a_repeated_attempt_with_the_same_id_creates_nothing(
     catalog: Catalog, postgres: Postgres, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.common.web.http.new_id", lambda: "0" * 32)
@@ -636,7 +640,9 @@ def test_the_sweep_publishes_events_after_a_crash(
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
-def test_a_rejected_event_stays_stored_and_others_are_published(catalog: Catalog) -> None:
+def test_an_event_that_the_bus_rejects_stays_stored_and_others_are_published(
+    catalog: Catalog,
+) -> None:
     catalog.bus.failure = {"ListingUpdated": "ThrottlingException"}
     listing_id = catalog.create()["listingId"]
     catalog.call("PATCH", f"/listings/{listing_id}", {"status": "sold"})
@@ -660,12 +666,12 @@ def test_the_sweep_skips_events_that_another_process_has_locked(
     catalog.bus.failure = UNAVAILABLE
     catalog.create()
     catalog.bus.failure = {}
-    with postgres.connect(database=name) as other:
-        other.run("BEGIN")
-        other.run("SELECT * FROM catalog.outbox FOR UPDATE")
+    with postgres.connect(database=name) as connection:
+        connection.run("BEGIN")
+        connection.run("SELECT * FROM catalog.outbox FOR UPDATE")
         assert catalog.function(SWEEP, None) == {"swept": 0}
         assert catalog.bus.accepted == []
-        other.run("ROLLBACK")
+        connection.run("ROLLBACK")
     assert catalog.function(SWEEP, None) == {"swept": 1}
 
 
@@ -719,8 +725,8 @@ def test_everyone_can_read_the_ratings_of_a_listing(catalog: Catalog) -> None:
         assert catalog.call("POST", path, body, user=user)["statusCode"] == 201
     pages = catalog.pages(path, user="", limit="2")
     assert [len(page) for page in pages] == [2, 1]
-    found = [(item["userId"], item["comment"]) for page in pages for item in page]
-    assert found == [("eve", "Fine"), ("bob", None), ("ada", "Good")]
+    ratings = [(item["userId"], item["comment"]) for page in pages for item in page]
+    assert ratings == [("eve", "Fine"), ("bob", None), ("ada", "Good")]
     assert pages[0][0].keys() == {"userId", "stars", "comment", "createdAt"}
     problem(catalog.call("GET", f"/listings/{'0' * 32}/ratings"), 404)
 

@@ -132,13 +132,13 @@ def test_pages_contain_each_match_once_and_in_order(
     assert set(ids) == expected
     assert all(len(page) == int(query["limit"]) for page in pages[:-1])
     order = query.get("sort", "relevance" if "q" in query else "newest")
-    for one, next_one in pairwise(items):
+    for previous, following in pairwise(items):
         if order == "price":
-            assert one["price"]["amount"] <= next_one["price"]["amount"]
+            assert previous["price"]["amount"] <= following["price"]["amount"]
         elif order == "-price":
-            assert one["price"]["amount"] >= next_one["price"]["amount"]
+            assert previous["price"]["amount"] >= following["price"]["amount"]
         elif order == "newest":
-            assert one["createdAt"] >= next_one["createdAt"]
+            assert previous["createdAt"] >= following["createdAt"]
 
 
 @settings(
@@ -170,14 +170,14 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
         condition=None,
     )
     ListingStore(shared.database).add(listing, [])
-    rest, cursor = [], first["nextCursor"]
+    later_items, cursor = [], first["nextCursor"]
     while cursor:
         page = shared.search(**filters, cursor=cursor)
-        rest += page["items"]
+        later_items += page["items"]
         cursor = page["nextCursor"]
-    seen = [item["listingId"] for item in [*first["items"], *rest]]
-    assert len(seen) == len(set(seen))
-    assert set(seen) >= {uuid.UUID(int=number).hex for number in range(len(listings))}
+    listed_ids = [item["listingId"] for item in [*first["items"], *later_items]]
+    assert len(listed_ids) == len(set(listed_ids))
+    assert set(listed_ids) >= {uuid.UUID(int=number).hex for number in range(len(listings))}
 
 
 # The words contain search operators, and characters that become several characters or none when

@@ -70,17 +70,17 @@ def explain(connection: pg8000.native.Connection, sql: str, **values: Any) -> st
 
 def rows_read(plan: str) -> int:
     """Returns the largest number of rows that a scan of listings returned or discarded."""
-    found = re.findall(r"Scan [^\n]*listings[^\n]*rows=([\d.]+) loops=(\d+)", plan)
+    scans = re.findall(r"Scan [^\n]*listings[^\n]*rows=([\d.]+) loops=(\d+)", plan)
     removed = re.findall(r"Rows Removed by Filter: (\d+)", plan)
     return max(
-        [round(float(rows) * int(loops)) for rows, loops in found]
+        [round(float(rows) * int(loops)) for rows, loops in scans]
         + [int(rows) for rows in removed],
         default=0,
     )
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_no_list_of_listings_scans_sequentially(
+def test_no_list_of_listings_uses_a_sequential_scan(
     connection: pg8000.native.Connection, case: dict[str, Any]
 ) -> None:
     sql, values = search_statement(Search(limit=LIMIT, **case))

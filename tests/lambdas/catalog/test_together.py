@@ -39,7 +39,7 @@ def execution_environment(postgres: Postgres, name: str) -> Catalog:
 
 
 def run_concurrently(tasks: list[Callable[[], object]]) -> None:
-    """Runs each task in a thread. All start at the same time."""
+    """Runs each task in a separate thread. All tasks start at the same time."""
     ready = threading.Barrier(len(tasks))
     failures: list[BaseException] = []
 
@@ -79,8 +79,8 @@ def test_twenty_concurrent_ratings_are_all_counted(restartable: tuple[Postgres, 
     ratings = [document(response) for response in responses if response["statusCode"] == 201]
     # Each rating returned a different count.
     assert sorted(rating["ratingCount"] for rating in ratings) == list(range(1, 21))
-    found = catalogs[0].listing(listing_id)
-    assert (found["ratingCount"], found["ratingAverage"]) == (20, 3.0)
+    listing = catalogs[0].listing(listing_id)
+    assert (listing["ratingCount"], listing["ratingAverage"]) == (20, 3.0)
     for catalog in catalogs:
         catalog.database._drop()
 
@@ -89,14 +89,16 @@ def test_category_counts_stay_correct_if_listings_change_categories_concurrently
     restartable: tuple[Postgres, str],
 ) -> None:
     catalogs = [execution_environment(*restartable) for _ in range(8)]
-    places = ["cars", "parts", "garden"]
-    listings = [catalogs[0].create(category=places[number % 3])["listingId"] for number in range(8)]
+    categories = ["cars", "parts", "garden"]
+    listings = [
+        catalogs[0].create(category=categories[number % 3])["listingId"] for number in range(8)
+    ]
 
     def move(number: int) -> Callable[[], None]:
         def run() -> None:
             for step in range(12):
                 body = {
-                    "category": places[(number + step) % 3],
+                    "category": categories[(number + step) % 3],
                     "status": ["active", "reserved"][step % 4 == 0],
                 }
                 response = catalogs[number].call("PATCH", f"/listings/{listings[number]}", body)
@@ -106,18 +108,21 @@ def test_category_counts_stay_correct_if_listings_change_categories_concurrently
 
     run_concurrently([move(number) for number in range(8)])
     postgres, name = restartable
-    for place in places:
-        [[kept]] = postgres.run(
-            "SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=place
+    for category in categories:
+        [[stored_count]] = postgres.run(
+            "SELECT listings FROM catalog.categories WHERE slug = :slug", name, slug=category
         )
         sql = "SELECT count(*) FROM catalog.listings WHERE category = :slug AND status = 'active'"
-        assert [[kept]] == postgres.run(sql, name, slug=place)
+        assert [[stored_count]] == postgres.run(sql, name, slug=category)
     for catalog in catalogs:
         catalog.database._drop()
 
 
 class Load:
-    """Users that create, read and rate listings until `ended` is set. Records successful writes."""
+    """Creates, reads and rates listings as several users until `ended` is set.
+
+    Records the writes that succeeded.
+    """
 
     def __init__(self, restartable: tuple[Postgres, str], users: int) -> None:
         self.catalogs = [execution_environment(*restartable) for _ in range(users)]
@@ -125,7 +130,7 @@ class Load:
         self.titles: dict[str, str] = {}
         self.rated: dict[str, int] = {}
         self.statuses: list[tuple[float, float, int]] = []
-        """The begin, the end and the status of each request."""
+        """The start time, end time and status of each request."""
         self.slowest = 0.0
 
     def _call(
@@ -143,7 +148,9 @@ class Load:
 
     def count(self, status: int, since: float) -> int:
         """Returns how many requests have ended with this status since the time `since`."""
-        return sum(found == status and ended >= since for _, ended, found in list(self.statuses))
+        return sum(
+            received == status and ended >= since for _, ended, received in list(self.statuses)
+        )
 
     def run_user(self, number: int) -> None:
         catalog, step = self.catalogs[number], 0
@@ -203,15 +210,15 @@ def test_a_database_restart_loses_no_acknowledged_write(
     ]
     assert set(down) == {503}
     assert load.slowest < 5
-    found = {
+    stored = {
         row[0].hex: (row[1], row[2])
         for row in postgres.run(
             "SELECT listing_id, title, rating_count FROM catalog.listings", name
         )
     }
     for listing_id, title in load.titles.items():
-        assert found[listing_id][0] == title
-        assert found[listing_id][1] >= load.rated.get(listing_id, 0)
+        assert stored[listing_id][0] == title
+        assert stored[listing_id][1] >= load.rated.get(listing_id, 0)
     # Every stored rating is counted, and the sweep publishes every stored event.
     assert postgres.run("SELECT count(*) FROM catalog.ratings", name) == postgres.run(
         "SELECT sum(rating_count) FROM catalog.listings", name

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FUTURE = 4_000_000_000
 """Seconds since the epoch.
 
-The chat service uses the system clock, for which this time is in the future.
+The expiry of tokens, which the chat service compares with the system clock.
 """
 BUCKET = "attachments"
 
@@ -198,12 +198,12 @@ class Socket:
         return self.send_text(json.dumps({"action": action, "requestId": "r", **members}), action)
 
     def send_text(self, text: str, route: str = "$default") -> Any:
-        kept = self.take()
+        earlier_frames = self.take()
         self.invoke(route, text)
         frames = self.take()
         responses = [frame for frame in frames if frame["type"] in {"ack", "error"}]
         assert len(responses) == 1, frames
-        self._world.gateway.frames[self.connection_id] = kept + [
+        self._world.gateway.frames[self.connection_id] = earlier_frames + [
             frame for frame in frames if frame not in responses
         ]
         return responses[0]
@@ -253,7 +253,7 @@ class World:
         return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
 
     def events(self, event_type: str | None = None) -> list[dict[str, Any]]:
-        """Returns the details of the events in the outbox, of one type or all."""
+        """Returns the details of the events in the outbox: of one type, or of all types."""
         events = [(item["event_type"], json.loads(item["detail"])) for item in self.items("outbox")]
         return [detail for type_, detail in events if event_type in {None, type_}]
 

@@ -1,5 +1,5 @@
-"""Tests that only the authors' table stores the authors of anonymous messages, and nobody sees
-them.
+"""Tests that only the authors table stores the author of an anonymous message, and that no user
+sees who the author is.
 """
 
 from __future__ import annotations
@@ -44,15 +44,15 @@ def test_anonymous_messages_and_reactions_show_the_id_of_the_alias(
         author.send(room_id, "again", isAnonymous=True),
         author.send(room_id, "in public"),
     ]
-    first, theirs, again = (message["aliasId"] for message in messages[:3])
-    assert first == again != theirs
+    first, others, repeated = (message["aliasId"] for message in messages[:3])
+    assert first == repeated != others
     assert messages[0]["authorName"] == messages[2]["authorName"] != messages[1]["authorName"]
     assert "aliasId" not in messages[3]
     path = f"/rooms/{room_id}/messages/{messages[0]['messageId']}"
     edited = document(ok(author.call("PATCH", path, {"content": "edited"})))
     listed = document(ok(ann.call("GET", f"/rooms/{room_id}/messages")))["items"]
     frames = listener.take()
-    expected = [first, theirs, first, None, first]
+    expected = [first, others, first, None, first]
     assert edited["aliasId"] == first
     assert [message.get("aliasId") for message in listed[::-1]] == expected[:4]
     assert [frame["message"].get("aliasId") for frame in frames] == expected
@@ -62,7 +62,7 @@ def test_anonymous_messages_and_reactions_show_the_id_of_the_alias(
     ok(author.call("PUT", f"{path}/reactions/👍", {}), 204)
     by_visitor, by_author = listener.take("reaction")
     assert (by_visitor["aliasId"], by_visitor["displayName"]) == (
-        theirs,
+        others,
         messages[1]["authorName"],
     )
     assert "userId" not in by_visitor
@@ -77,7 +77,7 @@ def stored_items(world: World) -> Counter[str]:
     )
 
 
-def test_no_frame_item_or_log_line_names_the_author_of_an_anonymous_message(
+def test_frames_items_and_logs_do_not_name_the_author_of_an_anonymous_message(
     world: World,
     ann: ChatUser,
     author: ChatUser,

@@ -1,4 +1,4 @@
-"""Tests the settings that limit signals and spread the attempts of clients to connect."""
+"""Tests the settings that limit signals and spread the reconnections of clients over time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def test_rooms_with_more_connections_than_the_limit_receive_no_signals(
         socket.take()
     sockets[0].send("typing_start", roomId=room_id)
     assert [frame["type"] for frame in sockets[1].take()] == ["typing"]
-    # The sender does not receive its own signal, so this is the third listener.
+    # SIGNAL_LIMIT is 2 and does not count the sender. With these connections, three listeners
+    # would receive each signal.
     eve = ann.connect()
     for socket in (sockets[2], eve):
         socket.join(room_id)
@@ -35,7 +36,7 @@ def test_rooms_with_more_connections_than_the_limit_receive_no_signals(
     assert [frame["type"] for frame in sockets[1].take()] == ["new_message"]
 
 
-def test_a_ticket_contains_the_time_over_which_clients_spread_their_attempts(
+def test_a_ticket_contains_the_period_over_which_clients_spread_reconnections(
     ann: ChatUser, world: World
 ) -> None:
     ticket = document(ok(ann.call("POST", "/tickets", {}), 201))

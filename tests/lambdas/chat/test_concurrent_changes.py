@@ -14,7 +14,7 @@ from tests.lambdas.support import document, problem
 
 @contextmanager
 def interleaved(world: World, operation: str, change: Callable[[], object]) -> Iterator[None]:
-    """Makes another change right before the first call of a DynamoDB operation."""
+    """Calls `change` immediately before the first call of a DynamoDB operation."""
     changed: list[bool] = []
 
     def before_call(**_: Any) -> None:
@@ -25,12 +25,14 @@ def interleaved(world: World, operation: str, change: Callable[[], object]) -> I
     event = f"before-call.dynamodb.{operation}"
     events = world.clients.dynamodb.meta.events
     events.register(event, before_call)
-    yield
-    events.unregister(event, before_call)
-    assert changed, "the other change was not made"
+    try:
+        yield
+    finally:
+        events.unregister(event, before_call)
+    assert changed, f"{operation} was not called, so `change` did not run"
 
 
-def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
+def test_a_change_of_a_room_is_applied_after_a_concurrent_change(
     ann: ChatUser, room_id: str, world: World
 ) -> None:
     def change(description: str) -> None:
@@ -45,7 +47,7 @@ def test_a_change_of_a_room_is_applied_after_a_concurrent_one(
     problem(response, 412)
 
 
-def test_a_change_of_a_member_is_applied_after_a_concurrent_one(
+def test_a_change_of_a_member_is_applied_after_a_concurrent_change(
     ann: ChatUser, bob: ChatUser, room_id: str, world: World
 ) -> None:
     path = f"/rooms/{room_id}/members/{bob.user_id}"
@@ -74,7 +76,7 @@ def test_a_user_muted_while_leaving_leaves_and_stays_muted(
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "muted")
 
 
-def test_an_edit_is_applied_after_a_concurrent_one(
+def test_an_edit_is_applied_after_a_concurrent_edit(
     bob: ChatUser, room_id: str, world: World
 ) -> None:
     path = f"/rooms/{room_id}/messages/{bob.send(room_id)['messageId']}"
@@ -118,8 +120,8 @@ def test_null_removes_the_limit_of_members(
 ) -> None:
     room_id = ann.create_room(type_, maxMembers=2)
     path = f"/rooms/{room_id}"
-    kept = document(ok(ann.call("PATCH", path, {"name": "New"})))
-    assert kept["maxMembers"] == 2
+    unchanged = document(ok(ann.call("PATCH", path, {"name": "New"})))
+    assert unchanged["maxMembers"] == 2
     assert document(ok(ann.call("PATCH", path, {"maxMembers": None})))["maxMembers"] == limit
     for name in ("name", "description"):
         problem(ann.call("PATCH", path, {name: None}), 422)

@@ -31,7 +31,7 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 @pytest.fixture
 def unannounced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Prevents announcements, as if functions ended after they stored a message."""
+    """Prevents announcements, as if each function was killed after it stored a message."""
     monkeypatch.setattr(Broadcast, "send", lambda *_arguments: None)
     return monkeypatch
 

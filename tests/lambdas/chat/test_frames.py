@@ -45,7 +45,7 @@ def sockets(ann: ChatUser, bob: ChatUser, room_id: str) -> tuple[Socket, Socket]
 
 @pytest.fixture
 def cache_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Returns a function that starts and ends an outage of the cache."""
+    """Returns a function that starts an outage of the cache, or ends the current outage."""
     monkeypatch.setattr(GuardedCache, "PAUSE", 0.0)
     state = {"down": False}
     execute = redis.Redis.execute_command
@@ -255,8 +255,8 @@ def test_a_repeated_message_is_stored_once_and_gets_the_same_ack(
 ) -> None:
     ann, bob = sockets
     first = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
-    again = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
-    assert again == first
+    repeated = ann.send("send_message", roomId=room_id, content="x", clientMessageId="c")
+    assert repeated == first
     assert len(bob.take()) == 1
     # The same clientMessageId of another user identifies a different message.
     assert bob.send("send_message", roomId=room_id, content="x", clientMessageId="c")["seq"] == 2
@@ -374,7 +374,8 @@ def test_other_users_get_no_presence_or_typing_or_read_frames_of_anonymous_users
     ok(visitor.call("POST", f"/rooms/{room_id}/join", {}))
     listener, hidden = ann.connect(), visitor.connect()
     listener.join(room_id)
-    assert hidden.join(room_id)["online"] == []  # by default, only registered users see ann
+    # By default, only registered users see that ann is online.
+    assert hidden.join(room_id)["online"] == []
     hidden.send("typing_start", roomId=room_id)
     message = hidden.send("send_message", roomId=room_id, content="x")
     hidden.send("mark_read", roomId=room_id, seq=1)
@@ -433,12 +434,12 @@ def test_presence_is_visible_according_to_the_activity_status(
     joined = bob.connect()
     own = joined.join(room_id)["online"]
     notified = {name for name, listener in listeners.items() if listener.take("presence")}
-    again = {
+    listed = {
         name
         for name, person in {"ann": ann, "visitor": visitor}.items()
         if "bob" in person.connect().join(room_id)["online"]
     }
-    assert notified == again == seen_by - {"bob"}
+    assert notified == listed == seen_by - {"bob"}
     assert "bob" in own
     joined.close()
     assert {name for name, listener in listeners.items() if listener.take("presence")} == notified
@@ -468,10 +469,10 @@ def test_listeners_who_saw_a_user_online_are_notified_when_the_user_goes_offline
     else:
         socket.send("leave_room", roomId=room_id)
     assert [frame["status"] for frame in listeners[0].take()] == ["offline"]
-    assert listeners[1].take() == []  # bob was not announced as online to the visitor either
-    again = bob.connect()
-    again.join(room_id)
-    again.close()
+    assert listeners[1].take() == []  # The visitor was never notified that bob is online.
+    reconnected = bob.connect()
+    reconnected.join(room_id)
+    reconnected.close()
     assert listeners[0].take() == []
 
 
@@ -564,7 +565,7 @@ def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
         if connection_id == slow.connection_id:
             # Waits until the ack, and the frame to the other connection, have been sent.
             for _ in range(2):
-                assert quick.acquire(timeout=20), "the slow connection delays the others"
+                assert quick.acquire(timeout=20), "the slow connection delayed the other"
             return post(connection_id, frame)
         outcome = post(connection_id, frame)
         quick.release()
@@ -600,7 +601,7 @@ def test_a_connection_expires_unless_it_pings(cache: redis.Redis) -> None:
         assert 0 < cache.ttl(key) <= LIFETIME
 
 
-def test_clients_join_again_after_the_cache_is_flushed(
+def test_clients_can_rejoin_rooms_after_the_cache_is_flushed(
     ann: ChatUser, sockets: tuple[Socket, Socket], room_id: str, cache: redis.Redis
 ) -> None:
     cache.flushall()

@@ -79,7 +79,7 @@ def test_only_members_can_write(ann: ChatUser, eve: ChatUser, room_id: str) -> N
         problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403, "not_a_member")
 
 
-def test_history_is_newest_first_and_after_seq_is_oldest_first(
+def test_history_lists_newest_first_and_messages_after_a_seq_oldest_first(
     ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     for index in range(7):
@@ -93,8 +93,11 @@ def test_history_is_newest_first_and_after_seq_is_oldest_first(
     assert (pages, page["nextCursor"]) == ([[7, 6, 5], [4, 3, 2], [1]], None)
     page = history(bob, room_id, afterSeq="2", limit="3")
     assert [item["seq"] for item in page["items"]] == [3, 4, 5]
-    rest = history(bob, room_id, afterSeq="2", limit="3", cursor=page["nextCursor"])
-    assert ([item["seq"] for item in rest["items"]], rest["nextCursor"]) == ([6, 7], None)
+    second_page = history(bob, room_id, afterSeq="2", limit="3", cursor=page["nextCursor"])
+    assert ([item["seq"] for item in second_page["items"]], second_page["nextCursor"]) == (
+        [6, 7],
+        None,
+    )
     assert history(bob, room_id, afterSeq="7") == {"items": [], "nextCursor": None}
     problem(bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="-1"), 422)
     problem(
@@ -111,9 +114,7 @@ def test_history_is_newest_first_and_after_seq_is_oldest_first(
 def test_concurrent_messages_get_consecutive_numbers(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before each of three writes, another message is stored, so the number that was read is
-    taken.
-    """
+    """Three times, a message of bob takes the number that the request of ann has just read."""
     write, others = Transactions.write, ["c", "b", "a"]
 
     def write_after_another_message(self: Transactions, entries: Any) -> None:
@@ -155,10 +156,10 @@ def test_a_request_repeated_after_a_lost_response_stores_one_message(
         ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
     )
     forget_response(world)
-    again = document(
+    repeated = document(
         ok(ann.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}, headers=key), 201)
     )
-    assert again == first
+    assert repeated == first
     assert len(history(ann, room_id)["items"]) == 1
 
 
@@ -229,8 +230,8 @@ def test_an_anonymous_message_reveals_only_the_alias(
     assert message["isAnonymous"] is True
     assert "authorId" not in message
     assert message["authorName"].startswith("Anonymous_")
-    again = bob.send(room_id, isAnonymous=True)
-    assert again["authorName"] == message["authorName"]
+    second_message = bob.send(room_id, isAnonymous=True)
+    assert second_message["authorName"] == message["authorName"]
     assert "bob" not in json.dumps([message, history(ann, room_id)])
     events = world.events("MessageSent")
     assert len({e["actorId"] for e in events}) == 1
@@ -239,9 +240,9 @@ def test_an_anonymous_message_reveals_only_the_alias(
     assert "bob" not in json.dumps(stored)
     assert {item["user_id"] for item in world.items("authors")} == {"bob"}
     # The alias differs between rooms.
-    other = bob.create_room("public")
+    other_room_id = bob.create_room("public")
     assert world.events("RoomCreated")
-    assert bob.send(other, isAnonymous=True)["authorName"] != message["authorName"]
+    assert bob.send(other_room_id, isAnonymous=True)["authorName"] != message["authorName"]
     # The log does not name the author of an anonymous message.
     lines = [json.loads(line) for line in log.getvalue().splitlines()]
     sends = [
@@ -342,7 +343,7 @@ def test_a_repeated_message_keeps_its_attachments(
     assert len(world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/")["Contents"]) == 1
 
 
-def test_an_attachment_must_have_the_room_uploader_and_type_of_its_upload(
+def test_an_attachment_must_match_the_room_uploader_and_type_of_its_upload(
     ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
     created = upload(world, ann, room_id)

@@ -1,6 +1,4 @@
-"""Tests mutes and bans, including those of users who left, and rooms where only moderators can
-send.
-"""
+"""Tests mutes and bans, also of users who left, and rooms in which only moderators can send."""
 
 from __future__ import annotations
 
@@ -46,7 +44,7 @@ def test_a_user_who_returns_after_leaving_is_still_muted(
     members = document(ok(ann.call("GET", f"/rooms/{room_id}/members")))["items"]
     assert [item["userId"] for item in members] == ["ann"]
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] is None
-    # The public room is still listed, but after the user's own rooms, among the other public rooms.
+    # The room is still listed as a public room, but no longer as one of bob's own rooms.
     [listed] = document(ok(bob.call("GET", "/rooms")))["items"]
     assert (listed["roomId"], listed["role"]) == (room_id, None)
     problem(bob.call("POST", f"/rooms/{room_id}/messages", {"content": "x"}), 403, "not_a_member")
@@ -208,7 +206,7 @@ def test_a_muted_user_can_remove_a_reaction(ann: ChatUser, bob: ChatUser) -> Non
     assert message["reactions"] == {}
 
 
-def test_a_direct_room_stays_for_the_other_user_if_one_leaves(
+def test_a_direct_room_stays_for_one_user_if_the_other_leaves(
     ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
     room_id = ann.create_room("direct")
@@ -217,16 +215,16 @@ def test_a_direct_room_stays_for_the_other_user_if_one_leaves(
     ok(ann.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(ann.call("GET", f"/rooms/{room_id}/messages"), 403, "not_a_member")
     assert document(ok(ann.call("GET", "/rooms")))["items"] == []
-    # Bob keeps the room and its messages, becomes its owner, and can have a new direct room with
-    # Ann.
+    # Bob keeps the room and its messages, and becomes its owner. He can create another direct
+    # room with Ann.
     assert document(ok(bob.call("GET", f"/rooms/{room_id}")))["role"] == "owner"
     assert len(document(ok(bob.call("GET", f"/rooms/{room_id}/messages")))["items"]) == 1
-    other = bob.create_room("direct")
-    ok(bob.call("POST", f"/rooms/{other}/members", {"userId": "ann"}), 201)
+    other_room_id = bob.create_room("direct")
+    ok(bob.call("POST", f"/rooms/{other_room_id}/members", {"userId": "ann"}), 201)
     # When Bob also leaves, the room has no members and is deleted.
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     problem(bob.call("GET", f"/rooms/{room_id}"), 404)
-    assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other}
+    assert {item["room_id"] for item in world.items("rooms") if "type" in item} == {other_room_id}
 
 
 def test_an_author_can_delete_messages_after_leaving(
@@ -234,11 +232,11 @@ def test_an_author_can_delete_messages_after_leaving(
 ) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
-    mine = [bob.send(room_id), bob.send(room_id, isAnonymous=True), bob.send(room_id)]
-    paths = [f"/rooms/{room_id}/messages/{message['messageId']}" for message in mine]
-    other = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}"
+    own_messages = [bob.send(room_id), bob.send(room_id, isAnonymous=True), bob.send(room_id)]
+    paths = [f"/rooms/{room_id}/messages/{message['messageId']}" for message in own_messages]
+    others_path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}"
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
-    for path in (other, f"/rooms/{room_id}/messages/{room_id}-99"):
+    for path in (others_path, f"/rooms/{room_id}/messages/{room_id}-99"):
         problem(bob.call("DELETE", path), 403, "not_a_member")
     problem(eve.call("DELETE", paths[0]), 403, "not_a_member")
     problem(bob.call("PATCH", paths[0], {"content": "x"}), 403, "not_a_member")

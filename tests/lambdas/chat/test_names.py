@@ -1,4 +1,4 @@
-"""Tests names in chat: the profile's current name, if the viewer may see it."""
+"""Tests that chat shows the current name in a profile to the viewers who may see it."""
 
 from __future__ import annotations
 

@@ -66,16 +66,16 @@ def run_passes(world: World) -> int:
 
 
 def test_all_data_of_a_deleted_room_is_removed(world: World, ann: ChatUser, bob: ChatUser) -> None:
-    other = create_full_room(world, ann, world.user("dan"))
+    other_room_id = create_full_room(world, ann, world.user("dan"))
     before = remaining_data(world)
     room_id = create_full_room(world, bob, ann)
     ok(bob.call("DELETE", f"/rooms/{room_id}"), 204)
     assert world.deliver({"Records": [world.stream(removal_marker_id(room_id))]}) is None
     assert run_passes(world) > 4
     assert remaining_data(world) == before
-    assert other != room_id
-    ok(ann.call("DELETE", f"/rooms/{other}"), 204)
-    world.deliver({"Records": [world.stream(removal_marker_id(other))]})
+    assert other_room_id != room_id
+    ok(ann.call("DELETE", f"/rooms/{other_room_id}"), 204)
+    world.deliver({"Records": [world.stream(removal_marker_id(other_room_id))]})
     run_passes(world)
     assert remaining_data(world) == {}
 
@@ -152,27 +152,27 @@ def test_a_message_sent_during_the_deletion_is_removed(
 def test_users_whose_direct_room_is_deleted_during_a_join_can_create_another(
     ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
 ) -> None:
-    room_id, other = ann.create_room("direct"), ann.create_room("direct")
+    room_id, other_room_id = ann.create_room("direct"), ann.create_room("direct")
     meanwhile(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
-    assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other}
-    ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
+    assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other_room_id}
+    ok(ann.call("POST", f"/rooms/{other_room_id}/members", {"userId": "bob"}), 201)
 
 
 def test_deleting_an_old_direct_room_keeps_the_users_new_direct_room(
     ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser
 ) -> None:
-    room_id, other, third = (ann.create_room("direct") for _ in range(3))
+    room_id, second, third = (ann.create_room("direct") for _ in range(3))
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
 
     def move() -> None:
         ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
-        ok(ann.call("POST", f"/rooms/{other}/members", {"userId": "bob"}), 201)
+        ok(ann.call("POST", f"/rooms/{second}/members", {"userId": "bob"}), 201)
 
     meanwhile(move)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     response = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
-    assert response["roomId"] == other
+    assert response["roomId"] == second
 
 
 def test_a_deletion_that_always_conflicts_returns_503(

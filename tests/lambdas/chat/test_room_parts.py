@@ -1,4 +1,4 @@
-"""Tests that the parts of a large room's connections receive its frames independently."""
+"""Tests that a large room's connections are split into parts that receive frames independently."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ def sockets(bob: ChatUser, room_id: str) -> dict[int, Socket]:
     """One connection in each part of the room."""
     frame: Any = {"type": "new_message"}
     parts = Delivery(room_id, frame).split(PARTS)
-    found: dict[int, Socket] = {}
+    by_part: dict[int, Socket] = {}
     for number in count():
         connection = Connection(f"connection-{number}", "bob", "session")
         [part] = [delivery.part for delivery in parts if delivery.is_for(connection)]
-        if part not in found:
-            found[part] = bob.connect(connection_id=connection.connection_id)
-            found[part].join(room_id)
-        if len(found) == PARTS:
+        if part not in by_part:
+            by_part[part] = bob.connect(connection_id=connection.connection_id)
+            by_part[part].join(room_id)
+        if len(by_part) == PARTS:
             break
-    for socket in found.values():
+    for socket in by_part.values():
         socket.take()
-    return found
+    return by_part
 
 
 def deliver(world: World, record: dict[str, Any]) -> None:
@@ -59,8 +59,8 @@ def test_every_connection_is_in_exactly_one_part() -> None:
     parts = Delivery("room", {"type": "new_message"}).split(PARTS)
     connections = [Connection(f"connection-{n}", "user", "session") for n in range(1000)]
     owners = [[d.part for d in parts if d.is_for(connection)] for connection in connections]
-    assert all(len(found) == 1 for found in owners)
-    sizes = Counter(found[0] for found in owners)
+    assert all(len(numbers) == 1 for numbers in owners)
+    sizes = Counter(numbers[0] for numbers in owners)
     assert all(200 < sizes[part] < 300 for part in range(PARTS))
 
 

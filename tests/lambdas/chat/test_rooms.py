@@ -83,16 +83,16 @@ def test_the_list_contains_own_rooms_before_public_rooms(ann: ChatUser, bob: Cha
     public = {bob.create_room("public") for _ in range(3)}
     bob.create_room("private")
     bob.create_room("announcement")
-    seen: list[str] = []
+    listed: list[str] = []
     cursor: dict[str, Any] = {}
     for _ in range(3):
         page = document(ok(ann.call("GET", "/rooms", limit="2", **cursor)))
-        seen += [item["roomId"] for item in page["items"]]
+        listed += [item["roomId"] for item in page["items"]]
         cursor = {"cursor": page["nextCursor"]}
     assert page["nextCursor"] is None
-    assert set(seen[:3]) == own
-    assert set(seen[3:]) == public
-    assert len(seen) == 6
+    assert set(listed[:3]) == own
+    assert set(listed[3:]) == public
+    assert len(listed) == 6
     [private] = document(ok(ann.call("GET", "/rooms", type="private")))["items"]
     assert private["roomId"] in own
     assert {
@@ -334,7 +334,7 @@ def test_banned_users_lose_access_and_cannot_return(
     problem(ann.call("PATCH", member(room_id, ann), {"ban": True}), 403)
 
 
-def test_platform_moderators_moderate_public_rooms(
+def test_platform_moderators_can_moderate_only_public_rooms(
     ann: ChatUser, bob: ChatUser, world: World
 ) -> None:
     room_id, private = ann.create_room("public"), ann.create_room("private")
@@ -345,7 +345,7 @@ def test_platform_moderators_moderate_public_rooms(
     problem(moderator.call("GET", f"/rooms/{private}"), 403)
 
 
-def test_a_change_of_an_old_version_is_rejected(ann: ChatUser, bob: ChatUser) -> None:
+def test_a_change_with_an_outdated_if_match_returns_412(ann: ChatUser, bob: ChatUser) -> None:
     room_id = ann.create_room("public")
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     response = ok(
@@ -376,14 +376,14 @@ def test_members_are_listed_in_pages(ann: ChatUser, world: World) -> None:
         ok(world.user(f"user-{index}").call("POST", f"/rooms/{room_id}/join", {}))
     first = document(ok(ann.call("GET", f"/rooms/{room_id}/members", limit="3")))
     assert {item.keys() >= MEMBER for item in first["items"]} == {True}
-    rest = document(
+    second = document(
         ok(ann.call("GET", f"/rooms/{room_id}/members", limit="3", cursor=first["nextCursor"]))
     )
-    assert [item["userId"] for item in first["items"] + rest["items"]] == [
+    assert [item["userId"] for item in first["items"] + second["items"]] == [
         "ann",
         *(f"user-{i}" for i in range(4)),
     ]
-    assert rest["nextCursor"] is None
+    assert second["nextCursor"] is None
 
 
 def test_names_of_members_come_from_profiles(ann: ChatUser, bob: ChatUser, world: World) -> None:

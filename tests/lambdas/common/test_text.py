@@ -128,8 +128,8 @@ def test_normalizing_an_accepted_address_again_does_not_change_it(address: str) 
 def test_equivalent_passwords_have_one_normal_form(forms: list[str]) -> None:
     for model, name in ((Register, "password"), (Login, "password")):
         body = {"email": "a@example.com"} | ({"displayName": "Ann"} if model is Register else {})
-        found = {getattr(validate(model, {**body, name: form}), name) for form in forms}
-        assert len(found) == 1
+        normal_forms = {getattr(validate(model, {**body, name: form}), name) for form in forms}
+        assert len(normal_forms) == 1
 
 
 @pytest.mark.parametrize("password", ["", "a\n", "a\0", "x" * 257, 5, None], ids=ascii)

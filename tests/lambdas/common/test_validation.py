@@ -72,7 +72,7 @@ def test_all_invalid_fields_are_reported() -> None:
     assert errors["alternatives.1.amount"] == "expected int, got str"
 
 
-def test_long_lists_and_wrong_types_are_reported() -> None:
+def test_lists_that_are_too_long_and_values_of_a_wrong_type_are_reported() -> None:
     assert errors_of({**GOOD, "tags": ["a", "b", "c"]}).keys() == {"tags"}
     assert errors_of({**GOOD, "price": "1 EUR"}).keys() == {"price"}
     assert errors_of({**GOOD, "alternatives": "none"}).keys() == {"alternatives"}

@@ -340,10 +340,10 @@ def test_a_failed_check_returns_503_and_does_not_reveal_addresses(
             "RDS_USERNAME": "health",
         }
         response = health.build(environ)(rest_event("GET", "/health", resource="/health"), None)
-    found = problem(response, 503)
-    assert wrong_fields(found) == {"database"}
-    assert found["checks"] == {"dynamodb": OK, "database": FAILED, "cache": OK}
-    assert (found["stage"], found["version"]) == ("local", "1.2.3")
+    body = problem(response, 503)
+    assert wrong_fields(body) == {"database"}
+    assert body["checks"] == {"dynamodb": OK, "database": FAILED, "cache": OK}
+    assert (body["stage"], body["version"]) == ("local", "1.2.3")
     assert "127.0.0.1" not in response["body"]
 
 

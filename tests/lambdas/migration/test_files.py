@@ -19,11 +19,11 @@ def write(directory: Path, **files: str) -> Path:
 
 
 def test_the_platforms_migrations_are_valid() -> None:
-    found = read_migrations()
-    assert [migration.number for migration in found] == [
-        f"{n:04d}" for n in range(1, len(found) + 1)
+    migrations = read_migrations()
+    assert [migration.number for migration in migrations] == [
+        f"{n:04d}" for n in range(1, len(migrations) + 1)
     ]
-    assert all(migration.statements for migration in found)
+    assert all(migration.statements for migration in migrations)
 
 
 def test_migrations_are_ordered_by_number_and_have_a_checksum(
@@ -74,7 +74,7 @@ def test_the_error_for_an_invalid_file_contains_its_name(
     ],
 )
 def test_semicolons_inside_tokens_do_not_end_a_statement(statement: str) -> None:
-    assert [found.sql for found in split(f"{statement}\n;SELECT 2;")] == [statement, "SELECT 2"]
+    assert [part.sql for part in split(f"{statement}\n;SELECT 2;")] == [statement, "SELECT 2"]
 
 
 def test_each_statement_has_its_line_number() -> None:
@@ -94,4 +94,4 @@ def test_each_statement_has_its_line_number() -> None:
     )
 )
 def test_splitting_joined_statements_returns_the_statements(statements: list[str]) -> None:
-    assert [found.sql for found in split(";\n".join(statements))] == statements
+    assert [part.sql for part in split(";\n".join(statements))] == statements

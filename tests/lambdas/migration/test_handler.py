@@ -62,8 +62,8 @@ def items(dynamodb: DynamoDBClient) -> Callable[[], dict[str, dict[str, Any]]]:
     """Returns a function that reads the items of the record, by migration."""
 
     def read() -> dict[str, dict[str, Any]]:
-        found = [unpack(item) for item in dynamodb.scan(TableName="migration_id-table")["Items"]]
-        return {item["migration_id"]: item for item in found}
+        stored = [unpack(item) for item in dynamodb.scan(TableName="migration_id-table")["Items"]]
+        return {item["migration_id"]: item for item in stored}
 
     return read
 
@@ -82,12 +82,12 @@ def test_a_run_records_checksum_duration_and_caller(
     assert first == {"applied": IDS[:1], "pending": IDS[1:], "unknown": []}
     scheduled = run({"source": "aws.events", "detail": {}}, Context(), environ)
     assert scheduled == {"applied": IDS[1:], "pending": [], "unknown": []}
-    found = items()
-    assert sorted(found) == IDS
-    assert found[IDS[0]]["applied_by"] == "arn:aws:iam::1:user/ada"
-    assert found[IDS[1]]["applied_by"] == "aws.events"
+    records = items()
+    assert sorted(records) == IDS
+    assert records[IDS[0]]["applied_by"] == "arn:aws:iam::1:user/ada"
+    assert records[IDS[1]]["applied_by"] == "aws.events"
     for migration in read_migrations():
-        item = found[migration.id]
+        item = records[migration.id]
         assert (item["status"], item["checksum"]) == ("applied", migration.checksum)
         assert item["duration_ms"] >= 0
         assert item["applied_at"].endswith("Z")

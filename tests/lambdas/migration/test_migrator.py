@@ -26,10 +26,10 @@ B = "CREATE TABLE shop.b (id int);"
 def eventually(find: Callable[[], T], seconds: float = 20.0) -> T:
     """Calls `find` until it returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
-    while not (found := find()):
+    while not (result := find()):
         assert time.monotonic() < deadline, "`find` returned nothing in time"
         time.sleep(0.01)
-    return found
+    return result
 
 
 class Files:
@@ -147,12 +147,12 @@ def test_a_changed_file_is_rejected_before_any_migration(files: Files) -> None:
     files.write(_0001_a=A)
     files.migrate()
     files.write(_0001_a=A + " ", _0002_b=B)
-    for refused in (files.plan, files.migrate):
+    for call in (files.plan, files.migrate):
         with pytest.raises(
             MigrationError,
             match=r"0001_a\.sql was applied at .* by ada and has been changed since",
         ):
-            refused()
+            call()
     assert files.tables() == ["a"]
 
 
@@ -166,7 +166,7 @@ def test_a_missing_file_of_an_applied_migration_is_rejected(files: Files) -> Non
         files.plan()
 
 
-def test_a_number_below_an_applied_one_is_rejected(files: Files) -> None:
+def test_a_new_migration_with_a_lower_number_than_an_applied_one_is_rejected(files: Files) -> None:
     files.write(_0001_a=A, _0003_c="SELECT 1")
     files.migrate()
     files.write(_0002_b=B)
@@ -198,8 +198,8 @@ def test_a_concurrent_run_waits_for_the_first(
         results[by] = files.migrate(by=by)
 
     threads = [threading.Thread(target=run, args=(by,)) for by in ("ada", "bob")]
-    with closing(files.postgres.connect(database=files.database)) as other:
-        other.run("SELECT pg_advisory_lock(1)")
+    with closing(files.postgres.connect(database=files.database)) as blocker:
+        blocker.run("SELECT pg_advisory_lock(1)")
         for thread in threads:
             thread.start()
         # The first run waits in its migration, the second one for the first.
@@ -213,8 +213,8 @@ def test_a_concurrent_run_waits_for_the_first(
 
 def test_a_run_that_waits_too_long_for_the_lock_fails_before_its_timeout(files: Files) -> None:
     files.write(_0001_a=A)
-    with closing(files.postgres.connect(database=files.database)) as other:
-        other.run(f"SELECT pg_advisory_lock({LOCK})")
+    with closing(files.postgres.connect(database=files.database)) as holder:
+        holder.run(f"SELECT pg_advisory_lock({LOCK})")
         started = time.monotonic()
         with pytest.raises(MigrationError, match="another migration has held the lock for"):
             files.migrate(seconds=2 * MARGIN + 0.1)
@@ -230,7 +230,7 @@ def test_a_crash_releases_the_lock(files: Files) -> None:
     assert files.migrate().applied == ("0001_a",)
 
 
-def test_a_migration_ends_before_the_functions_timeout(files: Files) -> None:
+def test_a_migration_that_takes_too_long_fails_before_the_functions_timeout(files: Files) -> None:
     files.write(_0001_a=f"{A}\nSELECT pg_sleep(30);")
     started = time.monotonic()
     with pytest.raises(
@@ -241,16 +241,16 @@ def test_a_migration_ends_before_the_functions_timeout(files: Files) -> None:
     assert files.tables() == []
 
 
-def test_a_migration_gives_up_waiting_for_a_table_lock(
+def test_a_migration_that_waits_too_long_for_a_table_lock_fails(
     files: Files, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.migration.migrator.LOCK_TIMEOUT", 0.1)
     files.write(_0001_a=A)
     files.migrate()
     files.write(_0002_b="ALTER TABLE shop.a ADD COLUMN x int")
-    with closing(files.postgres.connect(database=files.database)) as other:
-        other.run("BEGIN")
-        other.run("SELECT * FROM shop.a")
+    with closing(files.postgres.connect(database=files.database)) as holder:
+        holder.run("BEGIN")
+        holder.run("SELECT * FROM shop.a")
         with pytest.raises(
             MigrationError, match=r"0002_b\.sql, line 1: canceling statement due to lock timeout"
         ):
@@ -279,13 +279,13 @@ def test_the_next_run_records_migrations_that_a_crashed_run_applied(files: Files
 
 def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:
     files.write(_0001_a=A + "SELECT pg_sleep(60);")
-    found: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
             files.migrate()
         except BaseException as error:
-            found.append(error)
+            errors.append(error)
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -296,7 +296,7 @@ def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:
     rows = eventually(lambda: files.run(sleeping))
     files.run("SELECT pg_terminate_backend(:pid)", pid=rows[0][0])
     thread.join()
-    assert found
+    assert errors
     assert files.tables() == []
     assert files.run("SELECT count(*) FROM migration.applied") == [[0]]
 
@@ -312,7 +312,7 @@ def test_session_settings_of_a_migration_are_reset(files: Files) -> None:
 
 
 class Platform:
-    """The schema of the platform's migrations."""
+    """A database with the schema that the platform's migrations create."""
 
     def __init__(self, postgres: Postgres, database: str) -> None:
         self.postgres, self.database = postgres, database
@@ -379,7 +379,7 @@ def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> N
     postgres.run("DROP ROLE IF EXISTS stranger")
     postgres.run("CREATE ROLE stranger LOGIN")
     postgres.run("GRANT rds_iam TO stranger")
-    # A copy has no grants on the database itself, because migrations create them.
+    # A copied database lacks the grants on the database, so the test runs the migrations.
     with (
         postgres.database() as name,
         closing(postgres.connect(DATABASE_MASTER, name)) as connection,

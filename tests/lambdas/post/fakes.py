@@ -104,7 +104,7 @@ class FakePosts:
         self._world = world
         self.items: dict[str, Post] = {}
         self.conflicts = 0
-        """The number of later writes before which another request changes the post."""
+        """How many of the next writes fail because another request changes the post first."""
         self.fails = False
 
     def find(self, post_id: str) -> Post | None:
@@ -161,8 +161,10 @@ class FakePosts:
     @staticmethod
     def _slice(posts: Iterable[Post], count: int, before: str | None) -> Slice:
         ordered = sorted(posts, key=lambda p: p.created_at, reverse=True)
-        rest = [p for p in ordered if before is None or p.created_at < before]
-        return Slice(rest[:count], rest[count - 1].created_at if len(rest) > count else None)
+        remaining = [p for p in ordered if before is None or p.created_at < before]
+        return Slice(
+            remaining[:count], remaining[count - 1].created_at if len(remaining) > count else None
+        )
 
 
 class FakeComments:
@@ -199,11 +201,13 @@ class FakeComments:
         return True
 
     def list_oldest(self, post_id: str, count: int, after: str | None) -> CommentSlice:
-        found = sorted(
+        ordered = sorted(
             (c for c in self.items.values() if c.post_id == post_id), key=lambda c: c.created_at
         )
-        rest = [c for c in found if after is None or c.created_at > after]
-        return CommentSlice(rest[:count], rest[count - 1].created_at if len(rest) > count else None)
+        remaining = [c for c in ordered if after is None or c.created_at > after]
+        return CommentSlice(
+            remaining[:count], remaining[count - 1].created_at if len(remaining) > count else None
+        )
 
 
 class FakeLikes:
@@ -239,8 +243,9 @@ class FakeLikes:
 
 @dataclass
 class World:
-    """All fakes, and the two services that use them. Each stored item advances the clock by 1
-    ms.
+    """The services for posts and comments, and their fakes.
+
+    Each stored item advances the clock by 1 ms.
     """
 
     clock: FakeClock = field(default_factory=FakeClock)

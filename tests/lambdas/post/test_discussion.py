@@ -45,9 +45,9 @@ def refused(call: Callable[..., object], *arguments: object) -> Problem:
 
 
 def test_a_created_comment_is_returned(world: World, post_id: str) -> None:
-    made = comment(world, post_id)
-    assert msgspec.to_builtins(made) == {
-        "commentId": made.comment_id,
+    created = comment(world, post_id)
+    assert msgspec.to_builtins(created) == {
+        "commentId": created.comment_id,
         "postId": post_id,
         "parentId": None,
         "depth": 1,
@@ -66,7 +66,7 @@ def test_a_created_comment_is_returned(world: World, post_id: str) -> None:
         "actor": "id-of-Bob",
         "data": {
             "postId": post_id,
-            "commentId": made.comment_id,
+            "commentId": created.comment_id,
             "parentId": None,
             "isAnonymous": False,
             "authorId": "id-of-Bob",
@@ -79,17 +79,17 @@ def test_comments_are_listed_oldest_first(world: World, post_id: str) -> None:
     for i in range(5):
         comment(world, post_id, str(i))
     first, position = world.discussion.list_comments(ANN, post_id, 3, None)
-    rest, end = world.discussion.list_comments(ANN, post_id, 3, position)
-    assert [view.content for view in (*first, *rest)] == ["0", "1", "2", "3", "4"]
+    second, end = world.discussion.list_comments(ANN, post_id, 3, position)
+    assert [view.content for view in (*first, *second)] == ["0", "1", "2", "3", "4"]
     assert end is None
 
 
 def test_replies_have_at_most_five_levels(world: World, post_id: str) -> None:
     parent: str | None = None
     for depth in range(1, 6):
-        made = comment(world, post_id, parent_id=parent)
-        assert (made.depth, made.parent_id) == (depth, parent)
-        parent = made.comment_id
+        created = comment(world, post_id, parent_id=parent)
+        assert (created.depth, created.parent_id) == (depth, parent)
+        parent = created.comment_id
     refusal = refused(lambda: comment(world, post_id, parent_id=parent))
     assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
 
@@ -107,21 +107,23 @@ def test_a_reply_needs_a_parent_comment_of_the_same_post(
 
 
 def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> None:
-    made = comment(world, post_id)
+    created = comment(world, post_id)
     world.comments.conflicts = 11
     body = UpdateComment(content="Changed")
-    changed = world.discussion.update(BOB, post_id, made.comment_id, body, ANY)
+    changed = world.discussion.update(BOB, post_id, created.comment_id, body, ANY)
     assert (changed.content, changed.version, changed.is_edited) == ("Changed", 13, True)
     for same in (UpdateComment(), body):
-        assert world.discussion.update(BOB, post_id, made.comment_id, same, ANY) == changed
+        assert world.discussion.update(BOB, post_id, created.comment_id, same, ANY) == changed
     stale = IfMatch(frozenset({'"1"'}))
     assert (
-        refused(lambda: world.discussion.update(BOB, post_id, made.comment_id, body, stale)).status
+        refused(
+            lambda: world.discussion.update(BOB, post_id, created.comment_id, body, stale)
+        ).status
         == 412
     )
     for caller in (ANN, MODERATOR):
         assert (
-            refused(world.discussion.update, caller, post_id, made.comment_id, body, ANY).status
+            refused(world.discussion.update, caller, post_id, created.comment_id, body, ANY).status
             == 403
         )
 
@@ -130,13 +132,15 @@ def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> Non
 def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
     world: World, post_id: str, caller: Any
 ) -> None:
-    made = comment(world, post_id)
-    reply = comment(world, post_id, parent_id=made.comment_id)
-    assert refused(lambda: world.discussion.delete(ANN, post_id, made.comment_id)).status == 403
-    assert world.discussion.delete(caller, post_id, made.comment_id) is False
-    assert refused(lambda: world.discussion.delete(caller, post_id, made.comment_id)).status == 404
-    rest, _ = world.discussion.list_comments(EVE, post_id, 20, None)
-    assert [view.comment_id for view in rest] == [reply.comment_id]
+    created = comment(world, post_id)
+    reply = comment(world, post_id, parent_id=created.comment_id)
+    assert refused(lambda: world.discussion.delete(ANN, post_id, created.comment_id)).status == 403
+    assert world.discussion.delete(caller, post_id, created.comment_id) is False
+    assert (
+        refused(lambda: world.discussion.delete(caller, post_id, created.comment_id)).status == 404
+    )
+    remaining, _ = world.discussion.list_comments(EVE, post_id, 20, None)
+    assert [view.comment_id for view in remaining] == [reply.comment_id]
     assert world.service.get(EVE, post_id).comments_count == 1
     deleted = world.events[-1]
     assert (deleted["type"], deleted["actor"]) == ("CommentDeleted", caller.user_id)
@@ -144,20 +148,22 @@ def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
 
 
 def test_a_comment_of_another_post_returns_404(world: World, post_id: str, hidden_id: str) -> None:
-    made = comment(world, post_id)
-    assert refused(lambda: world.discussion.delete(BOB, hidden_id, made.comment_id)).status == 404
+    created = comment(world, post_id)
+    assert (
+        refused(lambda: world.discussion.delete(BOB, hidden_id, created.comment_id)).status == 404
+    )
     assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
 
 
 def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) -> None:
-    made = comment(world, post_id)
+    created = comment(world, post_id)
     world.being_deleted.add(post_id)
     for call in (
         lambda: comment(world, post_id),
         lambda: world.discussion.update(
-            BOB, post_id, made.comment_id, UpdateComment(content="x"), ANY
+            BOB, post_id, created.comment_id, UpdateComment(content="x"), ANY
         ),
-        lambda: world.discussion.delete(BOB, post_id, made.comment_id),
+        lambda: world.discussion.delete(BOB, post_id, created.comment_id),
     ):
         refusal = refused(call)
         assert (refusal.status, refusal.code) == (404, "post_not_found")
@@ -178,7 +184,7 @@ def test_a_user_has_one_alias_per_post(world: World, post_id: str, hidden_id: st
     assert "Bob" not in str(event)
 
 
-def test_the_author_of_an_anonymous_post_comments_under_its_alias(
+def test_the_author_of_an_anonymous_post_comments_with_the_alias_of_the_post(
     world: World, hidden_id: str
 ) -> None:
     own = comment(world, hidden_id, caller=ANN, is_anonymous=True)
@@ -199,15 +205,15 @@ def test_an_anonymous_comment_on_the_authors_own_public_post_does_not_reveal_the
 
 
 def test_the_author_can_change_and_delete_an_anonymous_comment(world: World, post_id: str) -> None:
-    made = comment(world, post_id, is_anonymous=True)
+    created = comment(world, post_id, is_anonymous=True)
     body = UpdateComment(content="Changed")
-    assert world.discussion.update(BOB, post_id, made.comment_id, body, ANY).is_anonymous
+    assert world.discussion.update(BOB, post_id, created.comment_id, body, ANY).is_anonymous
     assert (
-        refused(lambda: world.discussion.update(EVE, post_id, made.comment_id, body, ANY)).status
+        refused(lambda: world.discussion.update(EVE, post_id, created.comment_id, body, ANY)).status
         == 403
     )
-    assert refused(lambda: world.discussion.delete(EVE, post_id, made.comment_id)).status == 403
-    assert world.discussion.delete(BOB, post_id, made.comment_id) is True
+    assert refused(lambda: world.discussion.delete(EVE, post_id, created.comment_id)).status == 403
+    assert world.discussion.delete(BOB, post_id, created.comment_id) is True
     assert world.events[-1]["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id
     assert "Bob" not in str(world.events)
 

@@ -29,7 +29,7 @@ from tests.lambdas.support import (
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-FUTURE = int(NOW * 2)  # the function uses the system clock, for which this time is in the future
+FUTURE = int(NOW * 2)  # The function compares the expiry of tokens with the system clock.
 Call = Callable[..., LambdaResponse]
 HOSTILE = (
     "'; DROP TABLE posts; --",
@@ -173,17 +173,19 @@ def test_a_post_is_created_changed_liked_commented_and_deleted(
     reply = created(
         call("POST", f"{at}/comments", {"content": "Oh", "parentId": comment["commentId"]})
     )
-    seen = ok(call("GET", at, user="bob"))
-    assert (seen["likesCount"], seen["commentsCount"], seen["likedByMe"]) == (1, 2, True)
+    view = ok(call("GET", at, user="bob"))
+    assert (view["likesCount"], view["commentsCount"], view["likedByMe"]) == (1, 2, True)
     assert ok(call("GET", f"{at}/comments")) == {"items": [comment, reply], "nextCursor": None}
     assert call("DELETE", f"{at}/like", user="bob")["statusCode"] == 204
     changed = call("PATCH", at, {"content": "Bye"}, headers={"If-Match": '"1"'})
     assert (ok(changed)["version"], changed["headers"]["ETag"]) == (2, '"2"')
     problem(call("PATCH", at, {"content": "No"}, headers={"If-Match": '"1"'}), 412)
-    place = f"{at}/comments/{comment['commentId']}"
-    assert ok(call("PATCH", place, {"content": "Ho"}, user="bob"))["isEdited"] is True
-    problem(call("PATCH", place, {"content": "Hu"}, user="bob", headers={"If-Match": '"1"'}), 412)
-    assert call("DELETE", place, user="mod:moderator")["statusCode"] == 204
+    comment_path = f"{at}/comments/{comment['commentId']}"
+    assert ok(call("PATCH", comment_path, {"content": "Ho"}, user="bob"))["isEdited"] is True
+    problem(
+        call("PATCH", comment_path, {"content": "Hu"}, user="bob", headers={"If-Match": '"1"'}), 412
+    )
+    assert call("DELETE", comment_path, user="mod:moderator")["statusCode"] == 204
     assert call("DELETE", at)["statusCode"] == 204
     for method, path in (
         ("GET", at),
@@ -246,17 +248,17 @@ def test_a_batch_fails_if_the_service_cannot_start(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_cursor_is_valid_only_for_its_list(call: Call) -> None:
-    made = [
+    post_ids = [
         created(call("POST", "", {"content": str(i), "tags": ["t"]}))["postId"] for i in range(5)
     ]
-    seen, query = [], {"limit": "2", "tag": "t"}
+    listed, query = [], {"limit": "2", "tag": "t"}
     while True:
         page = ok(call("GET", "", query=query))
-        seen += [item["postId"] for item in page["items"]]
+        listed += [item["postId"] for item in page["items"]]
         if page["nextCursor"] is None:
             break
         query = {**query, "cursor": page["nextCursor"]}
-    assert seen == made[::-1]
+    assert listed == post_ids[::-1]
     cursor = query["cursor"]
     assert problem(call("GET", "", query={"cursor": cursor}), 400)["code"] == "invalid_cursor"
     problem(call("GET", "", query={"tag": "u", "cursor": cursor}), 400)
@@ -268,7 +270,7 @@ def test_a_cursor_is_valid_only_for_its_list(call: Call) -> None:
         ),
         400,
     )
-    problem(call("GET", f"/{made[0]}/comments", query={"cursor": cursor}), 400)
+    problem(call("GET", f"/{post_ids[0]}/comments", query={"cursor": cursor}), 400)
     assert wrong_fields(
         problem(call("GET", "", query={"limit": "101", "tag": "", "authorId": "x" * 65}), 422)
     ) == {
@@ -396,7 +398,7 @@ def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
 ) -> None:
     """Both attempts create an item with the same id.
 
-    Neither finds the other's item before it writes.
+    Neither attempt finds the item of the other attempt before it writes its own item.
     """
 
     def create_twice(path: str, body: Any) -> Any:
@@ -510,12 +512,12 @@ def test_only_two_tables_contain_the_author_of_an_anonymous_post(
     assert alias.alias_id == post["aliasId"] == comment["aliasId"]
     assert not {"authorId"} & (post.keys() | comment.keys())
     assert {detail["actorId"] for _, detail in outbox_events(dynamodb)} == {alias.alias_id}
-    places = {
+    tables_with_author = {
         name
         for name, content in all_items(dynamodb).items()
         if "id-of-ann" in content or "Ann" in content
     }
-    assert places == {"auth-sessions", "platform-authors"}
+    assert tables_with_author == {"auth-sessions", "platform-authors"}
     lines = [json.loads(line) for line in stdout.getvalue().splitlines()]
     acts = [line for line in lines if line["message"] == "request" and line["method"] != "GET"]
     assert len(acts) == 9

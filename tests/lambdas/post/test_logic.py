@@ -31,16 +31,16 @@ def refused(call: Callable[..., object], *arguments: object) -> Problem:
 
 
 def test_a_created_post_is_returned(world: World) -> None:
-    made = post(world, title="Title", tags=("Python", "AWS"), images=("id-of-Ann/1",))
-    result = msgspec.to_builtins(made)
+    created = post(world, title="Title", tags=("Python", "AWS"), images=("id-of-Ann/1",))
+    result = msgspec.to_builtins(created)
     assert result == {
-        "postId": made.post_id,
+        "postId": created.post_id,
         "authorId": "id-of-Ann",
         "authorName": "Ann",
         "title": "Title",
         "content": "Hello",
         "tags": ("Python", "AWS"),
-        "images": (f"https://cdn.test/images/{made.post_id}/1",),
+        "images": (f"https://cdn.test/images/{created.post_id}/1",),
         "likesCount": 0,
         "commentsCount": 0,
         "likedByMe": False,
@@ -50,20 +50,20 @@ def test_a_created_post_is_returned(world: World) -> None:
         "isAnonymous": False,
         "version": 1,
     }
-    assert world.service.get(BOB, made.post_id) == made
+    assert world.service.get(BOB, created.post_id) == created
     assert world.events == [
         {
             "type": "PostCreated",
             "actor": "id-of-Ann",
-            "data": {"postId": made.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
+            "data": {"postId": created.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
         }
     ]
 
 
 def test_author_names_come_from_profiles(world: World) -> None:
-    made = post(world)
+    created = post(world)
     world.names["id-of-Ann"] = "Ann B."
-    assert world.service.get(BOB, made.post_id).author_name == "Ann B."
+    assert world.service.get(BOB, created.post_id).author_name == "Ann B."
     views, _ = world.service.list_posts(BOB, PostQuery(), None)
     assert views[0].author_name == "Ann B."
 
@@ -77,7 +77,7 @@ def test_tags_that_differ_in_case_are_stored_once(world: World) -> None:
 
 
 def test_lists_filter_by_author_and_tag_and_continue_from_a_position(world: World) -> None:
-    made = [
+    created = [
         post(world, str(i), BOB if i % 2 else ANN, tags=("even",) if i % 4 == 0 else ())
         for i in range(9)
     ]
@@ -92,76 +92,80 @@ def test_lists_filter_by_author_and_tag_and_continue_from_a_position(world: Worl
     assert contents(PostQuery(tag="even", author_id="id-of-Ann")) == "840"
     assert contents(PostQuery(tag="even", author_id="id-of-Bob")) == ""
     views, position = world.service.list_posts(EVE, PostQuery(limit=4), None)
-    assert [view.post_id for view in views] == [p.post_id for p in made[:4:-1]]
+    assert [view.post_id for view in views] == [p.post_id for p in created[:4:-1]]
     assert position is not None
     assert contents(PostQuery(limit=4), position) == "4321"
 
 
 def test_a_patch_keeps_fields_that_it_omits(world: World) -> None:
-    made = post(world, title="Title", tags=("a",))
+    created = post(world, title="Title", tags=("a",))
     world.clock.advance(60)
-    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Bye", title=None), ANY)
+    changed = world.service.update(ANN, created.post_id, UpdatePost(content="Bye", title=None), ANY)
     assert (changed.content, changed.title, changed.tags) == ("Bye", None, ("a",))
-    assert (changed.version, changed.is_edited, changed.created_at) == (2, True, made.created_at)
-    assert changed.updated_at > made.updated_at
-    assert world.service.get(BOB, made.post_id) == changed
-    assert world.service.update(ANN, made.post_id, UpdatePost(content="Bye"), ANY) == changed
-    assert world.service.update(ANN, made.post_id, UpdatePost(), ANY) == changed
+    assert (changed.version, changed.is_edited, changed.created_at) == (2, True, created.created_at)
+    assert changed.updated_at > created.updated_at
+    assert world.service.get(BOB, created.post_id) == changed
+    assert world.service.update(ANN, created.post_id, UpdatePost(content="Bye"), ANY) == changed
+    assert world.service.update(ANN, created.post_id, UpdatePost(), ANY) == changed
 
 
 def test_only_the_author_can_change_a_post(world: World) -> None:
-    made = post(world)
+    created = post(world)
     for caller in (BOB, MODERATOR, visitor("Zoe")):
-        refusal = refused(world.service.update, caller, made.post_id, UpdatePost(content="x"), ANY)
+        refusal = refused(
+            world.service.update, caller, created.post_id, UpdatePost(content="x"), ANY
+        )
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
 def test_a_patch_of_an_old_version_returns_412_and_changes_nothing(world: World) -> None:
-    made = post(world)
+    created = post(world)
     world.service.update(
-        ANN, made.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
+        ANN, created.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
     )
     refusal = refused(
         lambda: world.service.update(
-            ANN, made.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'}))
+            ANN, created.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'}))
         )
     )
     assert refusal.status == 412
-    assert world.service.get(ANN, made.post_id).content == "Second"
+    assert world.service.get(ANN, created.post_id).content == "Second"
 
 
 def test_a_patch_is_retried_after_a_concurrent_change_unless_it_has_if_match(world: World) -> None:
-    made = post(world, images=("id-of-Ann/1",))
+    created = post(world, images=("id-of-Ann/1",))
     world.posts.conflicts = 11
-    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Ours"), ANY)
+    changed = world.service.update(ANN, created.post_id, UpdatePost(content="Ours"), ANY)
     assert (changed.title, changed.content, changed.version) == ("changed concurrently", "Ours", 13)
     world.posts.conflicts = 1
     images = (*changed.images, "id-of-Ann/2")
     refusal = refused(
         lambda: world.service.update(
-            ANN, made.post_id, UpdatePost(images=images), IfMatch(frozenset({'"13"'}))
+            ANN, created.post_id, UpdatePost(images=images), IfMatch(frozenset({'"13"'}))
         )
     )
     assert refusal.status == 412
-    assert world.images.stored == {f"images/{made.post_id}/1"}
+    assert world.images.stored == {f"images/{created.post_id}/1"}
     world.posts.conflicts = 99
-    refusal = refused(lambda: world.service.update(ANN, made.post_id, UpdatePost(content="x"), ANY))
+    refusal = refused(
+        lambda: world.service.update(ANN, created.post_id, UpdatePost(content="x"), ANY)
+    )
     assert refusal.status == 503
 
 
 def test_a_patch_keeps_images_by_url_adds_uploads_by_key_and_deletes_others(world: World) -> None:
-    made = post(world, images=("id-of-Ann/1", "id-of-Ann/2"))
-    images = ("id-of-Ann/3", made.images[1])
-    changed = world.service.update(ANN, made.post_id, UpdatePost(images=images), ANY)
-    at = f"images/{made.post_id}/"
+    created = post(world, images=("id-of-Ann/1", "id-of-Ann/2"))
+    images = ("id-of-Ann/3", created.images[1])
+    changed = world.service.update(ANN, created.post_id, UpdatePost(images=images), ANY)
+    at = f"images/{created.post_id}/"
     assert changed.images == (f"https://cdn.test/{at}3", f"https://cdn.test/{at}2")
     assert world.images.stored == {f"{at}3", f"{at}2"}
     wrong = ("id-of-Bob/1", changed.images[0], "https://elsewhere.test/x.png")
     refusal = refused(
-        lambda: world.service.update(ANN, made.post_id, UpdatePost(images=wrong), ANY)
+        lambda: world.service.update(ANN, created.post_id, UpdatePost(images=wrong), ANY)
     )
     assert [error.field for error in refusal.errors] == ["images.0", "images.2"]
-    assert world.service.update(ANN, made.post_id, UpdatePost(images=()), ANY).images == ()
+    assert world.service.update(ANN, created.post_id, UpdatePost(images=()), ANY).images == ()
     assert world.images.stored == set()
 
 
@@ -175,35 +179,35 @@ def test_images_are_deleted_if_storing_the_post_fails(world: World) -> None:
 
 @pytest.mark.parametrize("caller", [ANN, MODERATOR, person("Root", "admin")])
 def test_author_and_moderators_can_delete_a_post(world: World, caller: Any) -> None:
-    made = post(world)
+    created = post(world)
     world.posts.conflicts = 11
-    assert world.service.delete(caller, made.post_id) is False
-    assert refused(lambda: world.service.get(ANN, made.post_id)).status == 404
-    assert refused(lambda: world.service.delete(caller, made.post_id)).status == 404
+    assert world.service.delete(caller, created.post_id) is False
+    assert refused(lambda: world.service.get(ANN, created.post_id)).status == 404
+    assert refused(lambda: world.service.delete(caller, created.post_id)).status == 404
     assert world.events[-1] == {
         "type": "PostDeleted",
         "actor": caller.user_id,
-        "data": {"postId": made.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
+        "data": {"postId": created.post_id, "isAnonymous": False, "authorId": "id-of-Ann"},
     }
 
 
 def test_other_users_cannot_delete_a_post(world: World) -> None:
-    made, hidden = post(world), post(world, is_anonymous=True)
-    for view in (made, hidden):
+    public, hidden = post(world), post(world, is_anonymous=True)
+    for view in (public, hidden):
         refusal = refused(world.service.delete, BOB, view.post_id)
         assert (refusal.status, refusal.code) == (403, "not_the_author")
 
 
 def test_a_repeated_like_counts_once(world: World) -> None:
-    made = post(world)
+    created = post(world)
     for caller in (ANN, BOB, BOB):
-        world.service.like(caller, made.post_id)
-    seen = world.service.get(BOB, made.post_id)
-    assert (seen.likes_count, seen.liked_by_me) == (2, True)
-    assert not world.service.get(EVE, made.post_id).liked_by_me
+        world.service.like(caller, created.post_id)
+    view = world.service.get(BOB, created.post_id)
+    assert (view.likes_count, view.liked_by_me) == (2, True)
+    assert not world.service.get(EVE, created.post_id).liked_by_me
     for _ in range(2):
-        world.service.unlike(BOB, made.post_id)
-    assert world.service.get(BOB, made.post_id).likes_count == 1
+        world.service.unlike(BOB, created.post_id)
+    assert world.service.get(BOB, created.post_id).likes_count == 1
     events = [(event["type"], event["actor"]) for event in world.events[1:]]
     assert events == [
         ("PostLiked", "id-of-Ann"),
@@ -214,9 +218,9 @@ def test_a_repeated_like_counts_once(world: World) -> None:
 
 
 def test_a_deleted_post_cannot_be_liked(world: World) -> None:
-    made = post(world)
-    world.being_deleted.add(made.post_id)
-    assert refused(lambda: world.service.like(BOB, made.post_id)).status == 404
+    created = post(world)
+    world.being_deleted.add(created.post_id)
+    assert refused(lambda: world.service.like(BOB, created.post_id)).status == 404
     assert refused(lambda: world.service.like(BOB, "0" * 32)).status == 404
 
 
@@ -224,20 +228,20 @@ def test_a_deleted_post_cannot_be_liked(world: World) -> None:
 
 
 def test_an_anonymous_post_shows_an_alias_and_does_not_reveal_its_author(world: World) -> None:
-    made = post(world, is_anonymous=True)
-    alias = world.aliases["id-of-Ann", "post", made.post_id]
-    world.service.like(ANN, made.post_id)
+    created = post(world, is_anonymous=True)
+    alias = world.aliases["id-of-Ann", "post", created.post_id]
+    world.service.like(ANN, created.post_id)
     for viewer in (ANN, BOB, MODERATOR):
-        seen = msgspec.to_builtins(world.service.get(viewer, made.post_id))
-        assert "authorId" not in seen
-        assert (seen["authorName"], seen["isAnonymous"]) == (alias.display_name, True)
-        assert seen["aliasId"] == alias.alias_id
-        assert "Ann" not in str(seen)
-    assert world.posts.items[made.post_id].author_id is None
+        view = msgspec.to_builtins(world.service.get(viewer, created.post_id))
+        assert "authorId" not in view
+        assert (view["authorName"], view["isAnonymous"]) == (alias.display_name, True)
+        assert view["aliasId"] == alias.alias_id
+        assert "Ann" not in str(view)
+    assert world.posts.items[created.post_id].author_id is None
     assert world.events[0] == {
         "type": "PostCreated",
         "actor": alias.alias_id,
-        "data": {"postId": made.post_id, "isAnonymous": True},
+        "data": {"postId": created.post_id, "isAnonymous": True},
     }
     assert "authorId" not in world.events[1]["data"]
     views, _ = world.service.list_posts(BOB, PostQuery(author_id="id-of-Ann"), None)
@@ -249,9 +253,9 @@ def test_each_anonymous_post_has_a_different_alias(world: World) -> None:
 
 
 def test_the_author_can_change_and_delete_an_anonymous_post(world: World) -> None:
-    made = post(world, is_anonymous=True)
-    alias = world.aliases["id-of-Ann", "post", made.post_id]
-    changed = world.service.update(ANN, made.post_id, UpdatePost(content="Changed"), ANY)
+    created = post(world, is_anonymous=True)
+    alias = world.aliases["id-of-Ann", "post", created.post_id]
+    changed = world.service.update(ANN, created.post_id, UpdatePost(content="Changed"), ANY)
     assert (changed.content, changed.is_anonymous, changed.author_name) == (
         "Changed",
         True,
@@ -259,19 +263,19 @@ def test_the_author_can_change_and_delete_an_anonymous_post(world: World) -> Non
     )
     assert (
         refused(
-            lambda: world.service.update(BOB, made.post_id, UpdatePost(content="x"), ANY)
+            lambda: world.service.update(BOB, created.post_id, UpdatePost(content="x"), ANY)
         ).status
         == 403
     )
-    assert world.service.delete(ANN, made.post_id) is True
+    assert world.service.delete(ANN, created.post_id) is True
     assert world.events[-1]["actor"] == alias.alias_id
 
 
 def test_a_moderator_is_the_actor_of_a_deletion_except_of_their_own_anonymous_post(
     world: World,
 ) -> None:
-    theirs, own = post(world, is_anonymous=True), post(world, caller=MODERATOR, is_anonymous=True)
-    assert world.service.delete(MODERATOR, theirs.post_id) is False
+    anns, own = post(world, is_anonymous=True), post(world, caller=MODERATOR, is_anonymous=True)
+    assert world.service.delete(MODERATOR, anns.post_id) is False
     assert world.events[-1]["actor"] == MODERATOR.user_id
     assert world.service.delete(MODERATOR, own.post_id) is True
     assert (

@@ -116,8 +116,10 @@ class World:
         return [unpack(item) for item in self.dynamodb.scan(TableName=table)["Items"]]
 
     def events(self, event_type: str) -> list[dict[str, Any]]:
-        found = [item for item in self.items("platform-outbox") if item["event_type"] == event_type]
-        return [msgspec.json.decode(item["detail"]) for item in found]
+        items_of_type = [
+            item for item in self.items("platform-outbox") if item["event_type"] == event_type
+        ]
+        return [msgspec.json.decode(item["detail"]) for item in items_of_type]
 
     def count(self, post: Post, user_id: str | None = None) -> Engagement:
         return self.likes.read_engagement([post.post_id], user_id)[post.post_id]
@@ -199,8 +201,8 @@ def test_the_posts_of_an_author_exclude_anonymous_posts(world: World) -> None:
     world.post(9, author_id="id-of-bob")
     first = world.posts.list_by_author(ANN, 3, None)
     assert (numbers(first.posts), first.position is None) == ([5, 4, 2], False)
-    rest = world.posts.list_by_author(ANN, 3, first.position)
-    assert (numbers(rest.posts), rest.position) == ([1], None)
+    second = world.posts.list_by_author(ANN, 3, first.position)
+    assert (numbers(second.posts), second.position) == ([1], None)
     assert world.authors.author_of(f"{3:08x}{3:024x}") == ANN
     assert world.authors.author_of(f"{1:08x}{1:024x}") is None
 
@@ -306,15 +308,15 @@ def test_a_deleted_post_cannot_be_liked_or_unliked(world: World) -> None:
 
 
 def test_comments_are_listed_oldest_first_and_counted(world: World) -> None:
-    post, other = world.post(1), world.post(2)
-    made = [world.comment(post, number) for number in range(1, 6)]
-    world.comment(other)
+    post, other_post = world.post(1), world.post(2)
+    created = [world.comment(post, number) for number in range(1, 6)]
+    world.comment(other_post)
     first = world.comments.list_oldest(post.post_id, 3, None)
-    rest = world.comments.list_oldest(post.post_id, 3, first.position)
-    assert [*first.comments, *rest.comments] == made
-    assert (len(first.comments), rest.position) == (3, None)
+    second = world.comments.list_oldest(post.post_id, 3, first.position)
+    assert [*first.comments, *second.comments] == created
+    assert (len(first.comments), second.position) == (3, None)
     assert world.count(post) == Engagement(comments=5)
-    assert world.comments.find(made[0].comment_id) == made[0]
+    assert world.comments.find(created[0].comment_id) == created[0]
     assert world.comments.find("0" * 32) is None
 
 
@@ -419,7 +421,7 @@ def delete_popular_post(world: World, number: int) -> Post:
 
 def remaining_data(world: World, post: Post) -> list[Any]:
     """Returns all items and objects that belong to the post, except events."""
-    found: list[Any] = [
+    items: list[Any] = [
         item
         for table in (
             "post-posts",
@@ -433,7 +435,7 @@ def remaining_data(world: World, post: Post) -> list[Any]:
         if post.post_id in str(item) or post.post_id[:16] in str(item)
     ]
     listed = world.s3.list_objects_v2(Bucket="attachments", Prefix=f"images/post/{post.post_id}/")
-    return [*found, *listed.get("Contents", [])]
+    return [*items, *listed.get("Contents", [])]
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before a call", "after a call"])
@@ -536,16 +538,16 @@ def test_a_removed_comment_that_is_still_in_the_index_has_one_event(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post = delete_popular_post(world, 1)
-    shown = world.comments.list_oldest(post.post_id, 10, None).comments
+    comments = world.comments.list_oldest(post.post_id, 10, None).comments
     with monkeypatch.context() as patch:
-        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown[:2]))
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(comments[:2]))
         with pytest.raises(NotFinishedError):
             world.removal.finish(post.post_id)
-        patch.setattr(world.comments, "_of_post", lambda *_: iter(shown))
+        patch.setattr(world.comments, "_of_post", lambda *_: iter(comments))
         world.removal.finish(post.post_id)
     assert remaining_data(world, post) == []
     events = [event["data"]["commentId"] for event in world.events("CommentDeleted")]
-    assert sorted(events) == sorted(comment.comment_id for comment in shown)
+    assert sorted(events) == sorted(comment.comment_id for comment in comments)
 
 
 def test_removal_changes_nothing_if_the_post_is_not_deleted(world: World) -> None:

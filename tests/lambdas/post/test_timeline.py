@@ -40,8 +40,8 @@ class Index:
 
     def query(self, key: str, before: str | None, count: int) -> list[dict[str, Any]]:
         self.queries.append(key)
-        found = [i for i in self.items.get(key, []) if before is None or i["created_at"] < before]
-        return sorted(found, key=lambda i: str(i["created_at"]), reverse=True)[:count]
+        earlier = [i for i in self.items.get(key, []) if before is None or i["created_at"] < before]
+        return sorted(earlier, key=lambda i: str(i["created_at"]), reverse=True)[:count]
 
     def list_before(self, month: str) -> list[str]:
         self.months_read += 1
@@ -57,13 +57,13 @@ def timeline(index: Any, now: float, shards: int) -> Timeline:
     return Timeline(index.query, index, shards, FakeClock(now))
 
 
-def pages(found: Timeline, count: int) -> list[list[str]]:
-    made, before = [], None
+def pages(posts: Timeline, count: int) -> list[list[str]]:
+    result, before = [], None
     while True:
-        items, before = found.list_newest(count, before)
-        made.append([item["created_at"] for item in items])
+        items, before = posts.list_newest(count, before)
+        result.append([item["created_at"] for item in items])
         if before is None:
-            return made
+            return result
 
 
 @pytest.mark.parametrize("shards", [1, 4])
@@ -86,11 +86,11 @@ def test_months_without_posts_are_not_queried() -> None:
 
 def test_pages_are_short_if_months_have_few_posts() -> None:
     index = Index([at(month) for month in range(1, 61)], 1)
-    found = timeline(index, at(61), 1)
-    made = pages(found, 100)
-    assert [created for page in made for created in page] == index.expected()
-    assert [len(page) for page in made] == [MONTHS_PER_PAGE] * 5
-    assert len(index.queries) <= 60 + 2 * len(made)
+    posts = timeline(index, at(61), 1)
+    listed = pages(posts, 100)
+    assert [created for page in listed for created in page] == index.expected()
+    assert [len(page) for page in listed] == [MONTHS_PER_PAGE] * 5
+    assert len(index.queries) <= 60 + 2 * len(listed)
 
 
 def test_the_list_continues_after_months_whose_posts_are_deleted() -> None:
@@ -105,17 +105,17 @@ def test_the_list_continues_after_months_whose_posts_are_deleted() -> None:
 
 def test_new_posts_between_pages_do_not_shift_the_next_page() -> None:
     index = Index([at(6, i) for i in range(50)], 4)
-    found, expected = timeline(index, at(6, 1000), 4), index.expected()
-    seen, before = [], None
+    posts, expected = timeline(index, at(6, 1000), 4), index.expected()
+    listed, before = [], None
     for arrival in range(5):
-        items, before = found.list_newest(10, before)
-        seen += [item["created_at"] for item in items]
+        items, before = posts.list_newest(10, before)
+        listed += [item["created_at"] for item in items]
         post_id = f"{arrival:032x}"
         key = bucket(position(at(6, 500 + arrival), post_id), post_id, 4)
         index.items.setdefault(key, []).append(
             {"created_at": position(at(6, 500 + arrival), post_id)}
         )
-    assert seen == expected
+    assert listed == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -129,6 +129,6 @@ def test_pages_contain_each_post_once_for_any_times_shards_and_page_sizes(
 ) -> None:
     # Each time occurs twice, because positions must distinguish equal times.
     index = Index([at(1) + offset for offset in offsets for _ in range(2)], shards)
-    made = pages(timeline(index, at(12), shards), count)
-    assert [created for page in made for created in page] == index.expected()
-    assert all(len(page) == count for page in made[:-1])
+    listed = pages(timeline(index, at(12), shards), count)
+    assert [created for page in listed for created in page] == index.expected()
+    assert all(len(page) == count for page in listed[:-1])

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 Call = Callable[..., LambdaResponse]
-FUTURE = NOW * 2  # the function uses the system clock, for which this time is in the future
+FUTURE = NOW * 2  # The function compares the expiry of tokens with the system clock.
 OWNER = structs.replace(caller("user", expires_at=FUTURE), user_id="owner", session_id="of-owner")
 OTHER = structs.replace(caller("user", expires_at=FUTURE), user_id="other", session_id="of-other")
 ANONYMOUS = Caller("ghost", "of-ghost", frozenset(), frozenset(CAPABILITIES), int(FUTURE))
@@ -112,8 +112,8 @@ def events(dynamodb: "DynamoDBClient") -> Callable[[], list[tuple[str, str, Any]
     def read() -> list[tuple[str, str, Any]]:
         stored = [unpack(item) for item in dynamodb.scan(TableName="event_id-table")["Items"]]
         details = [(item["event_type"], json.loads(item["detail"])) for item in stored]
-        found = [(kind, detail["actorId"], detail["data"]) for kind, detail in details]
-        return sorted(found, key=lambda event: event[2]["version"])
+        outbox_events = [(kind, detail["actorId"], detail["data"]) for kind, detail in details]
+        return sorted(outbox_events, key=lambda event: event[2]["version"])
 
     return read
 
@@ -380,8 +380,8 @@ def test_links_must_be_plain_https_urls(call: Call, link: str) -> None:
 def test_special_characters_are_stored_unchanged(call: Call, text: str) -> None:
     body = {"displayName": text, "bio": text, "location": text, "interests": [text]}
     assert call("PATCH", body=body)["statusCode"] == 200
-    found = own_profile(call, OWNER)
-    assert {name: found[name] for name in body} == body
+    profile = own_profile(call, OWNER)
+    assert {name: profile[name] for name in body} == body
     assert problem(call("PATCH", body={"timezone": text}), 422)
     assert problem(call("PATCH", body={"socialLinks": {"web": text}}), 422)
     assert problem(call("PUT", "/privacy", {**PUBLIC, "bio": text}), 422)
@@ -415,7 +415,7 @@ def test_privacy_settings_hide_each_field(
         **PUBLIC,
         field: visibility,
     }
-    shown = {
+    values_by_setting = {
         "displayName": {"displayName": "Ann"},
         "bio": {"bio": "About"},
         "avatar": {"avatarUrl": own_profile(call)["avatarUrl"]},
@@ -423,18 +423,22 @@ def test_privacy_settings_hide_each_field(
         "socialLinks": {"socialLinks": {"web": "https://example.com"}},
         "activityStatus": {},
     }
-    whole = {name: value for values in shown.values() for name, value in values.items()}
+    all_values = {
+        name: value for values in values_by_setting.values() for name, value in values.items()
+    }
     for user, sees in (
         (ANONYMOUS, {"public"}),
         (OTHER, {"public", "authenticated"}),
         (OWNER, {visibility}),
     ):
         profile = shown_profile(call, user)
-        expected = dict(whole)
+        expected = dict(all_values)
         if visibility not in sees:
-            expected |= {name: {} if name == "socialLinks" else None for name in shown[field]}
-        assert {name: profile[name] for name in whole} == expected
-        assert profile.keys() == whole.keys() | {"userId", "interests", "badges", "stats"}
+            expected |= {
+                name: {} if name == "socialLinks" else None for name in values_by_setting[field]
+            }
+        assert {name: profile[name] for name in all_values} == expected
+        assert profile.keys() == all_values.keys() | {"userId", "interests", "badges", "stats"}
 
 
 def test_location_and_links_are_hidden_from_anonymous_users_by_default(call: Call) -> None:
@@ -571,8 +575,8 @@ def test_an_avatar_is_uploaded_set_replaced_and_deleted(
     served = address.removeprefix("https://cdn.example.com/")
     assert served.startswith("avatars/")
     assert "owner" not in address
-    found = s3.get_object(Bucket="avatars", Key=served)
-    assert (found["ContentType"], found["Body"].read()) == ("image/png", PNG)
+    stored = s3.get_object(Bucket="avatars", Key=served)
+    assert (stored["ContentType"], stored["Body"].read()) == ("image/png", PNG)
 
     second = document(call("PUT", "/avatar", {"key": key}))["avatarUrl"]
     assert second != address
@@ -594,12 +598,12 @@ def test_an_avatar_is_uploaded_set_replaced_and_deleted(
 
 
 def test_an_avatar_must_be_an_image_uploaded_by_the_caller(call: Call, s3: "S3Client") -> None:
-    theirs = upload(call, s3, user=OTHER)
+    other_users_key = upload(call, s3, user=OTHER)
     fake = upload(call, s3, b"<svg onload=alert(1)>")
     signed = document(call("POST", "/avatar", {"contentType": "image/png", "contentLength": 5}))[
         "key"
     ]
-    for key in (theirs, fake, signed, "avatars/x"):
+    for key in (other_users_key, fake, signed, "avatars/x"):
         assert wrong_fields(problem(call("PUT", "/avatar", {"key": key}), 422)) == {"key"}
     assert wrong_fields(problem(call("PUT", "/avatar", {}), 422)) == {"key"}
     assert own_profile(call)["avatarUrl"] is None
@@ -630,16 +634,19 @@ def test_aliases_are_stable_until_regenerated_and_do_not_reveal_the_user(
     assert first.keys() == {"aliasId", "displayName", "context", "contextType"}
     assert {name: first[name] for name in room} == room
     assert document(call("GET", "/alias", query=room)) == first
-    theirs = document(call("GET", "/alias", query=room, user=OTHER))
+    other_users = document(call("GET", "/alias", query=room, user=OTHER))
     ghosts = document(call("GET", "/alias", query=room, user=ANONYMOUS))
     elsewhere = document(call("GET", "/alias", query={**room, "context": "room-2"}))
     response = call("POST", "/alias/regenerate", room)
     assert response["statusCode"] == 200
-    again = document(response)
-    assert len({alias["aliasId"] for alias in (first, theirs, ghosts, elsewhere, again)}) == 5
-    assert document(call("GET", "/alias", query=room)) == again
+    regenerated = document(response)
+    assert (
+        len({alias["aliasId"] for alias in (first, other_users, ghosts, elsewhere, regenerated)})
+        == 5
+    )
+    assert document(call("GET", "/alias", query=room)) == regenerated
     assert document(call("GET", "/alias", query={**room, "context": "room-2"})) == elsewhere
-    assert "owner" not in json.dumps([first, again, elsewhere])
+    assert "owner" not in json.dumps([first, regenerated, elsewhere])
     assert problem(call("POST", "/alias/regenerate", room, ANONYMOUS), 403)
 
 
@@ -674,7 +681,9 @@ def test_malformed_bodies_return_400(call: Call, path: str) -> None:
     )
 
 
-def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Client") -> None:
+def test_texts_aliases_and_upload_forms_are_not_logged(
+    stdout: io.StringIO, call: Call, s3: "S3Client"
+) -> None:
     key = upload(call, s3)
     call("PUT", "/avatar", {"key": key})
     secret = {
@@ -699,6 +708,8 @@ def test_nothing_private_is_logged(stdout: io.StringIO, call: Call, s3: "S3Clien
         assert text not in written.lower()
 
 
-def test_a_function_without_settings_returns_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_without_its_environment_variables_returns_500(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delenv("DYNAMODB_TABLE_PROFILES", raising=False)
     assert problem(handler(rest_event("GET", "/v1/profile"), None), 500)["code"] == "internal_error"

@@ -73,9 +73,9 @@ def test_a_profile_changed_since_it_was_read_is_not_replaced(
     assert not store.replace(
         before, structs.replace(before, bio="second", version=2), "ProfileUpdated", {}
     )
-    found = store.find("u")
-    assert found is not None
-    assert found.bio == "first"
+    stored = store.find("u")
+    assert stored is not None
+    assert stored.bio == "first"
     assert events(dynamodb) == 1  # the failed change published no further event
 
 

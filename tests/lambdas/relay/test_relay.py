@@ -193,11 +193,11 @@ def test_an_invalid_item_is_retried_and_does_not_block_other_events(world: World
 @pytest.mark.parametrize(
     "body", ["{}", json.dumps({"DDBStreamBatchInfo": {"batchSize": 3}, "requestContext": {}})]
 )
-def test_a_sweep_publishes_missed_events(world: World, body: str) -> None:
+def test_a_sweep_publishes_events_that_the_stream_missed(world: World, body: str) -> None:
     """The schedule's message and Lambda's report of a discarded batch both start a sweep."""
-    left = world.store(*["PostLiked"] * 12, at=1_000.0)
+    missed = world.store(*["PostLiked"] * 12, at=1_000.0)
     assert world.handle_messages(body) == []
-    assert sorted(world.bus.ids()) == sorted(left)
+    assert sorted(world.bus.ids()) == sorted(missed)
     assert not world.stored_ids()
 
 

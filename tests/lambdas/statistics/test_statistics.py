@@ -77,11 +77,11 @@ class World:
         records = [
             {
                 "eventSource": "aws:sqs",
-                "messageId": str(place),
+                "messageId": str(index),
                 "body": message if isinstance(message, str) else json.dumps(message),
                 "attributes": {"ApproximateReceiveCount": "1"},
             }
-            for place, message in enumerate(messages)
+            for index, message in enumerate(messages)
         ]
         return [
             failure["itemIdentifier"]

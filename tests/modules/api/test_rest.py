@@ -118,7 +118,7 @@ def test_a_bearer_token_reaches_the_authorizer(header: str) -> None:
 @pytest.mark.parametrize(
     "header", ["", "a.b.c", "Basic a.b.c", "Bearer", "Bearer a.b", "Bearer a.b.", "Bearer a.b.c d"]
 )
-def test_other_headers_do_not_reach_the_authorizer(header: str) -> None:
+def test_other_authorization_headers_do_not_reach_the_authorizer(header: str) -> None:
     assert not re.fullmatch(BEARER_PATTERN, header)
 
 
@@ -172,7 +172,7 @@ def test_gateway_errors_are_problem_documents_with_the_same_status(dev: Synthesi
             "correlationId",
         }
         assert body["correlationId"] == "$context.requestId"
-        # A request variable would return what the caller sent.
+        # A request variable would return the caller's input.
         assert all(value.startswith("'") for value in headers.values())
         assert response["status_code"] == str(body["status"])
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
@@ -217,7 +217,7 @@ def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
         if re.search("query|params|header|body", value, re.IGNORECASE)
     ]
     settings = dev.one("aws_api_gateway_method_settings")["settings"]
-    # 5 reserved executions at 10 requests a second each.
+    # 5 reserved executions handle 10 requests per second each.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (50, 100)
     assert settings["data_trace_enabled"] is False
     assert settings["caching_enabled"] is False

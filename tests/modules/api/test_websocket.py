@@ -75,7 +75,7 @@ def test_functions_can_be_invoked_only_from_this_api(prod: Synthesized) -> None:
 def test_the_stage_is_throttled_and_does_not_log_messages_or_tickets(prod: Synthesized) -> None:
     stage = prod.one("aws_apigatewayv2_stage", name="prod")
     settings = stage["default_route_settings"]
-    # 100 reserved executions at 10 frames a second each.
+    # 100 reserved executions handle 10 frames per second each.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (1000, 2000)
     assert settings["data_trace_enabled"] is False
     assert settings["detailed_metrics_enabled"] is True

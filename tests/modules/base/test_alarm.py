@@ -29,7 +29,7 @@ def test_the_defaults_of_an_alarm_are_as_documented() -> None:
     assert (alarm["comparison_operator"], alarm["threshold"]) == ("GreaterThanThreshold", 10)
 
 
-def test_an_alarm_notifies_the_topic_at_start_and_end_and_ignores_missing_data() -> None:
+def test_an_alarm_notifies_the_topic_when_it_starts_and_ends_and_ignores_missing_data() -> None:
     alarm = _alarm()
     assert alarm["alarm_actions"] == alarm["ok_actions"] == ["topic"]
     assert alarm["treat_missing_data"] == "notBreaching"

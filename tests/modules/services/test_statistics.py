@@ -73,8 +73,8 @@ def test_the_statistics_function_keeps_event_ids_longer_than_events_can_be_repla
         result.one("aws_sqs_queue", name=f"profile-events-dlq-{name}")["message_retention_seconds"]
         / 86_400
     )
-    waits = 4  # days for which a message can wait in an SQS queue (default retention)
-    assert int(variables["REMEMBER_DAYS"]) >= archive + waits + dead_letters + waits
+    queue_days = 4  # days for which a message can wait in an SQS queue (default retention)
+    assert int(variables["REMEMBER_DAYS"]) >= archive + queue_days + dead_letters + queue_days
 
 
 def test_the_statistics_function_has_no_reserved_concurrency(dev: Synthesized) -> None:

@@ -62,12 +62,12 @@ def make_forecast(quotas: Quotas | None = None, **changes: Any) -> Forecast:
 def limit(forecast: Forecast, name: str) -> Limit:
     """Returns the limit with this name, or the only one whose name begins with `name`."""
     exact = [limit for limit in forecast.limits if limit.name == name]
-    [found] = exact or [limit for limit in forecast.limits if limit.name.startswith(name)]
-    return found
+    [result] = exact or [limit for limit in forecast.limits if limit.name.startswith(name)]
+    return result
 
 
 def breaks_at(forecast: Forecast, name: str) -> float | None:
     """Returns the number of users at which a limit breaks. The limit's name begins with `name`."""
-    found = limit(forecast, name)
-    [use] = [use for use in forecast.uses(1000) if use.limit is found]
+    chosen = limit(forecast, name)
+    [use] = [use for use in forecast.uses(1000) if use.limit is chosen]
     return use.breaks_at

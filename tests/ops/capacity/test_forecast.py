@@ -32,10 +32,9 @@ from ops.cost.bill import check_usage
 from tests.ops.capacity.stacks import breaks_at, limit, make_forecast, make_stack
 
 USERS = 86_400.0
-"""A number of users.
+"""A number of users. An action that each does once a day happens once a second on average.
 
-An action of each user once a day then happens once a second on average, and 3 times a second at a
-peak factor of 3.
+At the model's peak factor of 3, the action happens 3 times a second.
 """
 
 
@@ -44,7 +43,7 @@ def test_rates_are_computed_for_the_peak() -> None:
     assert traffic.rates["GET /v1/posts"] == pytest.approx(8 * 3)
     assert traffic.rates["frame connect"] == pytest.approx(4 * 3)
     assert traffic.rates["frame join_room"] == pytest.approx(4 * 3 * 3)
-    # 4 sessions of 12 minutes, times 3 at the peak: a tenth of the users are online.
+    # Users are online for 4 x 12 minutes a day. At the peak factor of 3, a tenth are online.
     assert traffic.rates["event authorize a token"] == pytest.approx(USERS / 10 / 300)
 
 
@@ -65,7 +64,7 @@ def test_after_an_outage_all_online_users_connect_within_a_minute() -> None:
     assert traffic.rates["frame join_room"] == pytest.approx(3 * 60_000 / 60)
 
 
-def test_units_and_executions_are_computed_from_the_rows_of_calls_yml() -> None:
+def test_read_units_are_computed_from_the_rows_of_calls_yml() -> None:
     forecast, rows = make_forecast(), load_rows()
     peak = forecast.point(USERS).peak
     lists = rows["GET /v1/posts"].units["post-counters reads"]
@@ -81,7 +80,7 @@ PROCESSOR = Processor(
 )
 
 
-def test_a_duration_is_cpu_time_on_a_share_of_a_core_and_waiting() -> None:
+def test_a_duration_is_the_cpu_time_on_a_share_of_a_core_plus_the_waiting_time() -> None:
     rows, cores = load_rows(), 512 / 1769
     loads = Loads(load_model(), rows, make_stack(), load_quotas(), PROCESSOR)
     calls = sum(rows["GET /v1/posts"].calls.values())
@@ -92,7 +91,7 @@ def test_a_duration_is_cpu_time_on_a_share_of_a_core_and_waiting() -> None:
     assert loads.duration("GET /v1/posts/{postId}") == pytest.approx(seconds)
 
 
-def test_measured_cpu_time_contains_the_posts_of_a_message() -> None:
+def test_the_measured_cpu_time_of_a_message_includes_its_posts_to_connections() -> None:
     row = load_rows()["frame send_message"]
     posts = row.calls[POST]
     model, cores = load_model(), 1024 / 1769
@@ -104,7 +103,7 @@ def test_measured_cpu_time_contains_the_posts_of_a_message() -> None:
 
 
 def test_every_request_of_the_model_has_a_measured_cpu_time() -> None:
-    """Except those to language models, and the delivery of queued frames."""
+    """Requests to language models and the delivery of queued frames have no measurement."""
     traffic = peak_traffic(load_model(), load_rows(), 1e6, Design(300))
     missing = {
         name
@@ -114,7 +113,7 @@ def test_every_request_of_the_model_has_a_measured_cpu_time() -> None:
     assert missing == {DELIVER}, "run `python -m bench.processor_time`"
 
 
-def test_a_message_causes_a_frame_and_two_reads_for_each_listener() -> None:
+def test_a_message_causes_a_post_and_a_membership_read_for_each_listener() -> None:
     forecast = make_forecast()
     model = load_model()
     traffic = peak_traffic(model, load_rows(), 1e6, Design(300))
@@ -150,15 +149,15 @@ def test_a_limit_breaks_where_its_demand_reaches_its_capacity() -> None:
     for use in forecast.uses(1000):
         if use.breaks_at is not None and use.breaks_at > 1:
             demand = use.limit.demand(forecast.point(use.breaks_at))
-            # Between two computed numbers of users, demands are interpolated.
+            # Demands are interpolated between the computed numbers of users.
             assert demand == pytest.approx(use.limit.capacity, rel=2 / STEPS_PER_DECADE)
 
 
 def test_the_limits_are_sorted_by_the_number_of_users_at_which_they_break() -> None:
     forecast = make_forecast()
-    found = [use.breaks_at for use in forecast.uses(1e6) if use.breaks_at is not None]
-    assert found == sorted(found)
-    assert forecast.first_break() == found[0]
+    breaks = [use.breaks_at for use in forecast.uses(1e6) if use.breaks_at is not None]
+    assert breaks == sorted(breaks)
+    assert forecast.first_break() == breaks[0]
 
 
 @pytest.mark.parametrize(
@@ -166,13 +165,13 @@ def test_the_limits_are_sorted_by_the_number_of_users_at_which_they_break() -> N
     [
         ("throttle of ANY /v1/posts/{proxy+}", {"rest": replace(make_stack().rest, rate=2000.0)}),
         ("timeline: writes of a shard", {"shards": 8}),
-        ("connections of the NAT gateways", {"nat_gateways": 6}),
+        ("NAT gateway connections", {"nat_gateways": 6}),
         ("CPU of Aurora's writer", {"aurora_units": (2, 32)}),
         ("memory of the cache", {"cache_node": "cache.t4g.medium"}),
         ("commands to the cache", {"cache_node": "cache.r7g.4xlarge"}),
         ("new WebSocket connections after an outage", {"reconnect_seconds": 600}),
-        ("environments that chat starts", {"reconnect_seconds": 600}),
-        ("parameters that environments read", {"reconnect_seconds": 600}),
+        ("execution environments that chat starts", {"reconnect_seconds": 600}),
+        ("SSM parameters that starting functions read", {"reconnect_seconds": 600}),
     ],
 )
 def test_raising_a_setting_raises_the_number_of_users_at_which_its_limit_breaks(
@@ -180,9 +179,9 @@ def test_raising_a_setting_raises_the_number_of_users_at_which_its_limit_breaks(
 ) -> None:
     before, after = make_forecast(), make_forecast(**changes)
     name = next(each.name for each in before.limits if each.name.startswith(name))
-    users, moved = breaks_at(before, name), breaks_at(after, name)
-    assert users is not None
-    assert moved is None or moved > 1.9 * users
+    old_users, new_users = breaks_at(before, name), breaks_at(after, name)
+    assert old_users is not None
+    assert new_users is None or new_users > 1.9 * old_users
 
 
 def test_more_shards_do_not_raise_the_limit_of_timeline_reads() -> None:
@@ -200,23 +199,23 @@ def test_a_provisioned_table_is_limited_by_its_own_capacity() -> None:
 def test_cognitos_own_mail_sender_is_the_first_limit_that_breaks() -> None:
     own, ses = make_forecast(), make_forecast(own_mail=False)
     assert own.uses(1000)[0].limit.source == "quota cognito.emails"
-    # 0.015 mails a day for each user.
+    # The model assumes that each user causes 0.015 mails a day.
     assert own.first_break() == pytest.approx(50 / 0.015, rel=0.01)
     assert all(each.source != "quota cognito.emails" for each in ses.limits)
-    assert breaks_at(ses, "mails with SES") == pytest.approx(200 / 0.015, rel=0.01)
+    assert breaks_at(ses, "emails sent through SES") == pytest.approx(200 / 0.015, rel=0.01)
 
 
 def test_provisioned_execution_environments_are_already_running_after_an_outage() -> None:
     functions = make_stack().functions
     warm = {**functions, "chat": replace(functions["chat"], provisioned=50)}
     before, after = make_forecast(), make_forecast(functions=warm)
-    name = "environments that chat starts in 10 s after an outage"
+    name = "execution environments that chat starts in 10 s after an outage"
     point = before.point(1e6)
     started = limit(before, name).demand(point)
     assert limit(after, name).demand(point) == pytest.approx(started - 50)
 
 
-def test_a_session_that_remembers_its_user_reads_cognito_less_often() -> None:
+def test_sessions_that_remember_the_account_cause_fewer_reads_from_cognito() -> None:
     # A user refreshes 4 times a day, so every fourth refresh reads the roles again.
     before, after = make_forecast(), make_forecast(account_seconds=86_400)
     name = "Cognito's UserResourceRead after an outage"
@@ -228,7 +227,7 @@ def test_a_session_that_remembers_its_user_reads_cognito_less_often() -> None:
     assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
 
 
-def test_a_lower_signal_limit_saves_posts_to_connections_of_medium_rooms() -> None:
+def test_a_lower_signal_limit_reduces_the_posts_to_medium_rooms() -> None:
     before, after = make_forecast(), make_forecast(signal_limit=20)
     rates = peak_traffic(load_model(), load_rows(), 1e6, Design(300)).rates
     signals = sum(rates.get(name, 0.0) for name in SIGNALS)
@@ -245,7 +244,7 @@ def test_spreading_reconnections_over_a_longer_time_delays_the_recovery() -> Non
     assert make_forecast(reconnect_seconds=10).recovery_seconds(1000) == 60
 
 
-def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
+def test_a_hot_room_has_at_most_as_many_listeners_as_members() -> None:
     forecast = make_forecast()
     room = limit(forecast, "hot room: time to post one frame")
     small, large, larger = (room.demand(forecast.point(n)) for n in (50_000, 100_000, 1e7))
@@ -253,15 +252,15 @@ def test_a_hot_room_does_not_grow_beyond_its_members() -> None:
     assert large == larger
 
 
-def test_a_room_with_a_backlog_exceeds_the_timeout_of_its_batches() -> None:
+def test_a_backlog_makes_the_batches_of_a_hot_room_exceed_their_timeout() -> None:
     forecast = make_forecast()
-    one = limit(forecast, "hot room: time to post one frame")
+    frame = limit(forecast, "hot room: time to post one frame")
     batch = limit(forecast, "hot room: time to post the frames of a batch")
     quiet, busy = forecast.point(10_000), forecast.point(100_000)
-    assert batch.demand(quiet) == one.demand(quiet)
+    assert batch.demand(quiet) == frame.demand(quiet)
     # Sending a frame to all listeners takes 22 s, in which 3.9 more frames arrive.
-    assert batch.demand(busy) == pytest.approx(one.demand(busy) * 3.9, rel=0.01)
-    assert batch.demand(busy) > batch.capacity > one.demand(busy)
+    assert batch.demand(busy) == pytest.approx(frame.demand(busy) * 3.9, rel=0.01)
+    assert batch.demand(busy) > batch.capacity > frame.demand(busy)
 
 
 def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
@@ -287,7 +286,7 @@ def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
 def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
     forecast = make_forecast()
     likes = limit(forecast, "hot post: writes of its likes")
-    # A million likes within 6 hours, with two units of each table for each like.
+    # The model assumes a million likes within 6 hours. Each like writes two units to each table.
     assert likes.demand(forecast.point(1e7)) == pytest.approx(1e6 / 21_600 * 2)
     assert likes.capacity == load_quotas().value("dynamodb.partition_writes")
 
@@ -295,7 +294,8 @@ def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
 def test_recovery_takes_as_long_as_the_busiest_limit_needs() -> None:
     forecast = make_forecast()
     assert forecast.recovery_seconds(1000) == 60
-    # Cognito reads 50 groups per second, and half of the users refresh.
+    # A tenth of the users are online, and half of these refresh. Cognito allows 50 reads of groups
+    # per second.
     assert forecast.recovery_seconds(400_000) == pytest.approx(400_000 / 10 / 2 / 50)
 
 
@@ -312,8 +312,8 @@ def test_the_usage_of_a_month_has_only_quantities_that_the_bill_prices() -> None
 
 def test_demands_between_the_computed_points_are_interpolated() -> None:
     forecast = make_forecast()
-    chosen = limit(forecast, "throttle of ANY /v1/posts")
+    throttle = limit(forecast, "throttle of ANY /v1/posts")
     counts = [100.0, 1000.0, 1010.0, 1020.0, 1e9]
-    for count, value in zip(counts, forecast.series(chosen, counts), strict=True):
-        demand = chosen.demand(forecast.point(count))
-        assert value == pytest.approx(demand / chosen.capacity, rel=1e-3)
+    for count, value in zip(counts, forecast.series(throttle, counts), strict=True):
+        demand = throttle.demand(forecast.point(count))
+        assert value == pytest.approx(demand / throttle.capacity, rel=1e-3)

@@ -21,8 +21,8 @@ TABLES: dict[str, Any] = {
 
 
 def choices(target_ms: float) -> dict[str, Choice]:
-    found = choose(make_forecast(), 1e6, target_ms, **TABLES)
-    return {choice.now.function: choice for choice in found}
+    results = choose(make_forecast(), 1e6, target_ms, **TABLES)
+    return {choice.now.function: choice for choice in results}
 
 
 def test_the_cheapest_memory_size_meets_the_target() -> None:
@@ -47,10 +47,10 @@ def test_no_memory_size_is_fast_enough_for_calls_of_a_language_model() -> None:
 
 
 def test_less_memory_is_slower_and_cheaper() -> None:
-    found = choices(1e6)["authorizer"]
-    assert found.cheapest is not None
-    assert found.cheapest.p99_ms > found.now.p99_ms
-    assert found.cheapest.usd < found.now.usd
+    choice = choices(1e6)["authorizer"]
+    assert choice.cheapest is not None
+    assert choice.cheapest.p99_ms > choice.now.p99_ms
+    assert choice.cheapest.usd < choice.now.usd
 
 
 def test_a_size_leaves_a_reserve_above_the_measured_memory() -> None:

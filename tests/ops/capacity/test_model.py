@@ -79,7 +79,7 @@ def test_an_error_names_the_file_the_key_and_the_value(
     assert message in str(raised.value)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_file_names_it(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match="Cannot read .*absent.yml"):
         load_model(tmp_path / "absent.yml")
 
@@ -102,9 +102,12 @@ def test_granted_quotas_replace_the_defaults() -> None:
     quotas = load_quotas().with_granted({"ses.emails": 150_000})
     assert quotas.value("ses.emails") == 150_000
     assert quotas.value("sqs.fifo_requests") == load_quotas().value("sqs.fifo_requests")
-    assert make_forecast(own_mail=False, quotas=quotas).uses(1)[0].limit.name != "mails with SES"
-    found = limit(make_forecast(own_mail=False, quotas=quotas), "mails with SES")
-    assert (found.capacity, found.source) == (150_000, "granted ses.emails")
+    assert (
+        make_forecast(own_mail=False, quotas=quotas).uses(1)[0].limit.name
+        != "emails sent through SES"
+    )
+    mails = limit(make_forecast(own_mail=False, quotas=quotas), "emails sent through SES")
+    assert (mails.capacity, mails.source) == (150_000, "granted ses.emails")
 
 
 @pytest.mark.parametrize(
@@ -114,6 +117,6 @@ def test_granted_quotas_replace_the_defaults() -> None:
         ("sqs.fifo_requests", "AWS does not raise this quota"),
     ],
 )
-def test_a_quota_that_cannot_be_granted_is_an_error(name: str, reason: str) -> None:
+def test_granting_an_unknown_or_fixed_quota_is_an_error(name: str, reason: str) -> None:
     with pytest.raises(OperatorError, match=rf"quotas\.{name}: {reason}"):
         load_quotas().with_granted({name: 1.0})

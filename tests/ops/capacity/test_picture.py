@@ -32,7 +32,7 @@ def test_numbers_are_rounded_for_readers() -> None:
     assert (share(0.054), share(0.5), share(30)) == ("5.4 %", "50 %", "3,000 %")
 
 
-def test_a_change_of_several_limits_is_listed_once() -> None:
+def test_a_change_that_raises_several_limits_is_listed_once() -> None:
     uses = make_forecast().uses(1e6)
     lines = [line.partition(". ")[2] for line in changes(uses)]
     assert len(lines) == len(set(lines)) > 5

@@ -22,25 +22,26 @@ def test_the_model_and_the_simulation_agree() -> None:
 def test_model_and_simulation_agree_on_recoveries_with_sessions_that_remember_users() -> None:
     quotas = load_quotas().with_granted({"cognito.UserResourceRead": 10})
     forecast = make_forecast(quotas, account_seconds=86_400, reconnect_seconds=90)
-    compared = compare_outage(forecast, quotas, 100_000)
-    # Of 10,000 users, half refresh, and a quarter of these reads groups.
-    assert compared.model == pytest.approx(10_000 / 2 / 4 / 10)
-    assert abs(compared.difference) < AGREEMENT, compared
+    comparison = compare_outage(forecast, quotas, 100_000)
+    # Half of the 10,000 online users refresh, and a quarter of these refreshes read groups.
+    # Cognito allows 10 such reads per second.
+    assert comparison.model == pytest.approx(10_000 / 2 / 4 / 10)
+    assert abs(comparison.difference) < AGREEMENT, comparison
 
 
-def test_simulated_processes_continue_after_the_time_for_which_they_wait() -> None:
-    simulation, seen = Simulation(), list[str]()
+def test_simulated_processes_resume_after_their_waiting_time() -> None:
+    simulation, events = Simulation(), list[str]()
 
     def process(name: str, wait: float) -> Process:
         yield wait
-        seen.append(f"{name} at {simulation.now:g}")
+        events.append(f"{name} at {simulation.now:g}")
 
     simulation.start(process("late", 2))
     simulation.start(process("early", 1))
     simulation.run(until=1.5)
-    assert seen == ["early at 1"]
+    assert events == ["early at 1"]
     simulation.run()
-    assert seen == ["early at 1", "late at 2"]
+    assert events == ["early at 1", "late at 2"]
 
 
 def test_a_queue_processes_one_job_after_the_other() -> None:
@@ -60,5 +61,5 @@ def test_a_throttle_admits_only_as_many_requests_as_its_rate_allows() -> None:
 
     simulation.start(process())
     simulation.run()
-    # 10 tokens at the beginning, and 10 per second for 10 seconds.
+    # The throttle starts with 10 tokens, and adds 10 per second for 10 seconds.
     assert len(admitted) == pytest.approx(110, abs=1)

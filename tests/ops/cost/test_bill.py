@@ -35,7 +35,7 @@ def bill(*resources: BillableResource, requests: float = 0, **usage: dict[str, f
     )
 
 
-def test_the_bill_of_a_function_and_an_api_equals_the_sum_by_hand() -> None:
+def test_the_bill_of_a_function_and_an_api_equals_a_sum_computed_by_hand() -> None:
     result = bill(
         resource("aws_lambda_function", "auth/function", memory_size=512, architectures=["arm64"]),
         resource("aws_api_gateway_rest_api", "rest-api/api"),
@@ -55,7 +55,7 @@ def test_the_bill_of_a_function_and_an_api_equals_the_sum_by_hand() -> None:
     assert result.fixed_usd == pytest.approx(0.10)
 
 
-def test_the_bill_of_data_stores_equals_the_sum_by_hand() -> None:
+def test_the_bill_of_data_stores_equals_a_sum_computed_by_hand() -> None:
     cluster = {
         "engine": "aurora-postgresql",
         "cluster_identifier": "c",
@@ -174,7 +174,7 @@ def test_unpriced_resources_are_listed() -> None:
     assert (result.usd, result.free) == (0, 1)
 
 
-def test_the_cost_of_a_plan_is_the_cost_after_it_minus_the_cost_before() -> None:
+def test_the_cost_of_a_plan_is_the_bill_after_it_minus_the_bill_before_it() -> None:
     plan = document(
         item(
             "aws_nat_gateway",
@@ -216,7 +216,7 @@ def test_an_invalid_usage_file_is_rejected(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_a_usage_file_extends_and_overrides_the_file_that_its_key_like_names(
+def test_the_key_like_names_a_usage_file_that_is_extended_and_overridden(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "base.yml").write_text(

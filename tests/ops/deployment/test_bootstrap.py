@@ -23,7 +23,10 @@ from tests.ops.conftest import VARIABLES
 
 
 class ApiGateway:
-    """API Gateway's account settings. Rejects the first `rejections` updates, as for new roles."""
+    """A fake of API Gateway's account settings.
+
+    Rejects the first `rejections` updates, as API Gateway does while the role is new.
+    """
 
     def __init__(self) -> None:
         self.role: str | None = None
@@ -52,9 +55,9 @@ def gateway() -> ApiGateway:
 
 @pytest.fixture
 def cloud(cloud: Cloud, gateway: ApiGateway) -> Cloud:
-    """The dev environment. moto does not implement API Gateway's account settings.
+    """Returns the dev environment with a fake API Gateway, because moto lacks account settings.
 
-    Of AWS's own IAM policies, moto knows only the one that the bootstrap attaches.
+    Moto's IAM has only one AWS managed policy: the one that the bootstrap attaches.
     """
     account, name = VARIABLES["DEV_ACCOUNT_ID"], API_LOGGING_POLICY.rpartition("/")[2]
     data = json.loads(aws_managed_policies_data)[name]

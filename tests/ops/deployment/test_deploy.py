@@ -244,7 +244,7 @@ def test_apply_that_destroys_a_table_of_the_live_version_is_rejected(
     root: Root, world: World
 ) -> None:
     table = {"address": "aws_dynamodb_table.t", "type": "aws_dynamodb_table"}
-    world.terraform.shown = {
+    world.terraform.plan_document = {
         "resource_changes": [
             {
                 **table,
@@ -288,7 +288,9 @@ def test_deployment_without_domains_ends_with_the_health_check(root: Root, world
     assert world.calls[-1] == "health"
 
 
-def test_failed_check_stops_the_deployment_unless_skipped(root: Root, world: World) -> None:
+def test_failed_check_stops_the_deployment_unless_checks_are_skipped(
+    root: Root, world: World
+) -> None:
     world.findings = [
         Finding("ok", "fine", "", "clock"),
         Finding("failure", "5 of 5 used", "request 6", "VPCs"),
@@ -324,11 +326,11 @@ def test_a_killed_apply_makes_only_the_state_of_the_embedded_aws_doubtful(
     write_json(root.path / "fit.json", {"doubtful": False, "applied": True})
     during: list[bool] = []
 
-    def be_killed() -> None:
+    def fail() -> None:
         during.append(state_consistency(root).is_doubtful)
         raise TerraformKilledError("killed")
 
-    world.terraform.before_apply = be_killed
+    world.terraform.before_apply = fail
     for environment, is_doubtful in (("dev", False), ("local", True)):
         with pytest.raises(TerraformKilledError):
             world.deploy(root, collaborators=deployment_collaborators(environment, root))

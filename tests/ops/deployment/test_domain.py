@@ -18,10 +18,14 @@ URL = "https://api.example.com/health"
 
 
 class CustomDomain:
-    """A custom domain of API Gateway, which becomes reachable after `minutes`."""
+    """A custom domain of API Gateway.
+
+    Args:
+        minutes: Minutes until the domain becomes reachable.
+        age: Minutes since the domain was created.
+    """
 
     def __init__(self, cloud: Cloud, minutes: float, age: float = 0.0) -> None:
-        """`age` is the number of minutes since the domain was created."""
         self.clock = FakeClock()
         self.created = self.clock() - age * 60
         self.reachable_at = self.clock() + minutes * 60
@@ -76,7 +80,7 @@ def test_wait_fails_after_45_minutes_for_a_new_domain_and_sooner_for_an_old_one(
     assert (limit - 1.5) * 60 < domain.clock() - started <= limit * 60
 
 
-def test_wait_fails_if_the_domain_needs_an_action_of_the_operator(cloud: Cloud) -> None:
+def test_wait_fails_if_the_operator_must_verify_the_domain(cloud: Cloud) -> None:
     domain = CustomDomain(cloud, minutes=40)
     domain.status = "PENDING_OWNERSHIP_VERIFICATION"
     with pytest.raises(OperatorError, match="reports PENDING_OWNERSHIP_VERIFICATION for"):

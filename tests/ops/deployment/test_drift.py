@@ -20,7 +20,7 @@ def test_drift_check_plans_without_a_lock_and_deletes_the_plan(
 ) -> None:
     calls: list[str] = []
     terraform = FakeTerraform(tmp_path / "stack", calls)
-    terraform.shown = drift_in("aws_sqs_queue", {"name": "q"}, None, ("delete",))
+    terraform.plan_document = drift_in("aws_sqs_queue", {"name": "q"}, None, ("delete",))
     store_state(cloud, {"api_url": "https://api"})
     drift = compare_with_state(cloud, root, tmp_path, prepare_stack=lambda *_: terraform)
     assert drift == [OutsideChange("aws_sqs_queue.x", "gone", [])]

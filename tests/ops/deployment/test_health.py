@@ -15,7 +15,7 @@ from ops.errors import OperatorError
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[int]]]:
-    """A server that returns the statuses in order, and the last one repeatedly."""
+    """Yields the URL of a server, and the statuses that it returns in order. Repeats the last."""
     statuses: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):

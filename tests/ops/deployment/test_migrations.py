@@ -27,7 +27,7 @@ ARN = "arn:aws:iam::123456789012:user/ada"
 
 
 class Function:
-    """A migration function with pending migrations. Records the requests."""
+    """A Lambda client whose migration function has pending migrations. Records the requests."""
 
     def __init__(self, *pending: str, unknown: tuple[str, ...] = (), failing: str = "") -> None:
         self.pending, self.unknown, self.failing = list(pending), list(unknown), failing
@@ -59,7 +59,7 @@ class Function:
 
 @dataclass(frozen=True)
 class MigrationCloud(Cloud):
-    """The local environment, whose only AWS client is the migration function."""
+    """The local environment, in which every AWS client is a fake with the migration function."""
 
     function: Function = field(default_factory=Function)
 

@@ -13,8 +13,8 @@ ROW = 24.0
 WIDTH = 1090.0
 
 
-def crossed(layout: Layout) -> list[tuple[Pair, str]]:
-    """Returns each line with a box that it crosses. Compares every segment with every box."""
+def find_crossings(layout: Layout) -> list[tuple[Pair, str]]:
+    """Returns each pair of a line and a box that the line crosses."""
     return [
         (line.pair, box.name)
         for line in layout.lines
@@ -28,7 +28,7 @@ def crossed(layout: Layout) -> list[tuple[Pair, str]]:
 
 
 def frames(sizes: list[tuple[int, int]]) -> list[Frame]:
-    """Returns groups with the given columns and numbers of rows."""
+    """Returns a frame for each pair of a column and a number of rows."""
     return [
         Frame(f"group-{index}", column, ROW * rows, ROW)
         for index, (column, rows) in enumerate(sizes)
@@ -42,10 +42,12 @@ def test_no_line_crosses_a_box(seed: int) -> None:
         [(random.randrange(5), random.randrange(2, 40)) for _ in range(random.randrange(2, 9))]
     )
     pairs = list(combinations([frame.name for frame in groups], 2))
-    chosen = [random.choice([pair, pair[::-1]]) for pair in pairs if random.random() < 0.7]
-    layout = arrange(groups, chosen, WIDTH)
-    assert crossed(layout) == []
-    assert {frozenset(line.pair) for line in layout.lines} == {frozenset(pair) for pair in chosen}
+    connected = [random.choice([pair, pair[::-1]]) for pair in pairs if random.random() < 0.7]
+    layout = arrange(groups, connected, WIDTH)
+    assert find_crossings(layout) == []
+    assert {frozenset(line.pair) for line in layout.lines} == {
+        frozenset(pair) for pair in connected
+    }
     for line in layout.lines:
         for name, (x, y) in zip(line.pair, (line.points[0], line.points[-1]), strict=True):
             [box] = [box for box in layout.boxes if box.name == name]
@@ -53,12 +55,12 @@ def test_no_line_crosses_a_box(seed: int) -> None:
             assert box.y < y < box.y + box.height
         for (x1, y1), (x2, y2) in pairwise(line.points):
             assert x1 == x2 or y1 == y2
-    for one, other in combinations(layout.boxes, 2):
+    for first, second in combinations(layout.boxes, 2):
         assert (
-            one.x + one.width <= other.x
-            or other.x + other.width <= one.x
-            or one.y + one.height <= other.y
-            or other.y + other.height <= one.y
+            first.x + first.width <= second.x
+            or second.x + second.width <= first.x
+            or first.y + first.height <= second.y
+            or second.y + second.height <= first.y
         ), "boxes must not overlap"
 
 
@@ -82,7 +84,7 @@ def test_seven_connected_groups_fit_into_a_laptop_screen() -> None:
     layout = arrange(groups, combinations([frame.name for frame in groups], 2), WIDTH)
     assert len(layout.lines) == 21
     assert layout.width <= WIDTH
-    assert crossed(layout) == []
+    assert find_crossings(layout) == []
 
 
 def test_a_line_that_crosses_a_box_is_detected() -> None:
@@ -90,6 +92,6 @@ def test_a_line_that_crosses_a_box_is_detected() -> None:
     layout = arrange(groups, [("group-0", "group-2")], WIDTH)
     line = layout.lines[0]
     straight = type(line)(line.pair, (line.points[0], line.points[-1]))
-    assert crossed(Layout(layout.width, layout.height, layout.boxes, (straight,))) == [
+    assert find_crossings(Layout(layout.width, layout.height, layout.boxes, (straight,))) == [
         (line.pair, "group-1")
     ]

@@ -46,7 +46,11 @@ def test_buckets_without_a_state_cause_a_warning(cloud: Cloud) -> None:
 
 
 def forbidden_buckets(cloud: Cloud, *own: str) -> Cloud:
-    """Returns a cloud whose S3 denies HeadBucket, as it does for buckets of another account."""
+    """Returns a cloud whose S3 denies HeadBucket, as S3 does for buckets of another account.
+
+    Args:
+        own: The buckets that ListBuckets returns.
+    """
     calls = [("head_bucket", ("403", "Forbidden", 403))] * len(BUCKETS)
     listed = ("list_buckets", {"Buckets": [{"Name": name} for name in own]})
     return FakeCloud(cloud.environment, {}, clients={"s3": stubbed_client("s3", *calls, listed)})
@@ -66,4 +70,4 @@ def test_own_buckets_without_read_permission_are_not_reported_as_owned_by_anothe
 ) -> None:
     own = [bucket_name(*bucket, "dev", None) for bucket in BUCKETS]
     [result] = check_bucket_names(forbidden_buckets(cloud, *own[1:]))
-    assert (result.status, result.detail) == ("failure", f"another account has {own[0]}")
+    assert (result.status, result.detail) == ("failure", f"another account owns {own[0]}")

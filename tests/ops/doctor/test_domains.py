@@ -86,8 +86,11 @@ def test_caa_records_must_allow_amazon(cloud: Cloud, record: str, expected: list
 
 
 def test_environment_without_domains_needs_no_zone_and_no_certificate(cloud: Cloud) -> None:
-    plain = Cloud(cloud.environment.model_copy(update={"domains": None}), {})
-    assert statuses([*check_zone(plain), *check_certificates(plain)]) == ["ok", "ok"]
+    without_domains = Cloud(cloud.environment.model_copy(update={"domains": None}), {})
+    assert statuses([*check_zone(without_domains), *check_certificates(without_domains)]) == [
+        "ok",
+        "ok",
+    ]
 
 
 def test_certificates_that_do_not_exist_are_requested_by_the_deployment(cloud: Cloud) -> None:
@@ -118,11 +121,12 @@ def test_certificate_that_is_not_issued_is_reported(
 
 @pytest.fixture
 def resolver() -> Iterator[tuple[str, list[int]]]:
-    """A fake of Google Public DNS's JSON API: its address, and a list with the status that it
-    returns.
+    """Yields the address of a fake of Google Public DNS's JSON API.
+
+    Also yields a list with one element: the HTTP status of the responses.
     """
     statuses = [200]
-    answer = {
+    records = {
         "Status": 0,
         "Answer": [
             {"name": f"{ZONE}.", "type": 2, "TTL": 60, "data": "ns-1.awsdns-1.com."},
@@ -135,7 +139,7 @@ def resolver() -> Iterator[tuple[str, list[int]]]:
             assert self.path == f"/resolve?name={ZONE}&type=NS"
             self.send_response(statuses[0])
             self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
+            self.wfile.write(json.dumps(records).encode())
 
         def log_message(self, *_: object) -> None:
             pass

@@ -40,7 +40,7 @@ def test_ses_identity_must_be_verified_and_its_account_out_of_the_sandbox(
 
 
 @pytest.mark.parametrize(("policy", "status"), [("retain", "warning"), ("destroy", "ok")])
-def test_warns_of_cognitos_daily_limit_of_mails_if_the_environment_retains_data(
+def test_cognitos_daily_mail_limit_causes_a_warning_if_the_environment_retains_data(
     cloud: Cloud, policy: str, status: str
 ) -> None:
     result = check(cloud, None, mail_identity_arn=None, removal_policy=policy)

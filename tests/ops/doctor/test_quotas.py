@@ -38,7 +38,7 @@ def create_vpcs(count: int, environment: str) -> None:
 
 
 def test_vpcs_outside_the_environment_count_towards_the_quota(cloud: Cloud) -> None:
-    create_vpcs(3, "other")  # four in total, with the default VPC
+    create_vpcs(3, "other")  # The default VPC is the fourth.
     result = check(cloud, "VPCs")
     assert (result.status, result.detail) == ("ok", "dev needs 1, others use 4, the quota is 5")
     create_vpcs(1, "other")
@@ -56,7 +56,7 @@ def test_existing_resources_of_the_environment_are_not_counted_twice(cloud: Clou
 def test_an_unreadable_quota_is_assumed_to_be_the_default_and_causes_a_warning(
     cloud: Cloud,
 ) -> None:
-    # moto returns quotas only for VPCs, not for addresses.
+    # Moto returns quotas for VPCs, but not for Elastic IP addresses.
     ec2 = boto3.client("ec2", region_name="us-east-1")
     result = check(cloud, "Elastic IP addresses")
     assert (result.status, "AWS's default" in result.detail) == ("ok", True)
@@ -76,7 +76,9 @@ def quota(value: float) -> Any:
 
 
 @pytest.mark.parametrize(("value", "status"), [(3, "ok"), (2, "failure")])
-def test_quota_includes_other_distributions(cloud: Cloud, value: float, status: str) -> None:
+def test_other_distributions_count_towards_the_quota(
+    cloud: Cloud, value: float, status: str
+) -> None:
     cloudfront = boto3.client("cloudfront", region_name="us-east-1")
     for comment in ("platform-site-dev", "platform-media-dev", "another"):
         cloudfront.create_distribution(DistributionConfig=distribution(comment))
@@ -104,7 +106,9 @@ def distribution(comment: str) -> Any:
 
 
 @pytest.mark.parametrize(("value", "status"), [(3, "ok"), (2, "failure")])
-def test_quota_includes_other_domain_names(cloud: Cloud, value: float, status: str) -> None:
+def test_other_domain_names_count_towards_the_quota(
+    cloud: Cloud, value: float, status: str
+) -> None:
     assert cloud.environment.domains
     items = [{"domainName": name} for name in (cloud.environment.domains.api, "other.example.com")]
     gateway = stubbed_client("apigateway", ("get_domain_names", {"items": items}))
@@ -134,7 +138,7 @@ def concurrency(cloud: Cloud, limit: int, unreserved: int) -> Result:
     return result
 
 
-def test_concurrency_includes_the_reservations_of_other_functions(cloud: Cloud) -> None:
+def test_reservations_of_other_functions_reduce_the_available_concurrency(cloud: Cloud) -> None:
     assert concurrency(cloud, 1000, 1000).status == "ok"
     result = concurrency(cloud, 1000, 120)
     assert (result.status, "880 by others" in result.detail) == ("failure", True)
@@ -179,7 +183,7 @@ def test_granted_quotas_are_compared_with_the_account(
     clients = {"service-quotas": quota(value)}
     compared, unknown = check_granted(FakeCloud(environment, {}, clients=clients))
     assert compared.status == status
-    # The table of quotas has no code for this quota.
+    # The built-in list of quotas has no Service Quotas code for cognito.UserRead.
     assert (unknown.status, "cognito.UserRead" in unknown.detail) == ("warning", True)
 
 

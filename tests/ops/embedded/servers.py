@@ -66,10 +66,10 @@ class Server:
 
 @contextmanager
 def running_server(script: Path = SERVER) -> Iterator[Server]:
-    """Starts a server in a new directory, and stops it and deletes the directory at the end.
+    """Starts a server in a new directory. On exit, stops the server and deletes the directory.
 
     Args:
-        script: the start script of the embedded AWS.
+        script: The start script of the embedded AWS.
     """
     root = Root(Path(tempfile.mkdtemp(prefix="multitask-")))
     root.prepare()
@@ -88,9 +88,9 @@ BALLAST = "ballast"
 
 @contextmanager
 def running_small_server(directory: Path) -> Iterator[Server]:
-    """Starts a server whose directory is a disk of 100 MiB. Skips the test if that is impossible.
+    """Starts a server whose directory is a disk of 100 MiB. Skips the test if the user is not root.
 
-    The root is prepared without the check for 2 GiB of free space.
+    Does not call `Root.prepare`, which requires 2 GiB of free space.
     """
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
@@ -110,7 +110,7 @@ def fill_disk(server: Server, *, free: int) -> Path:
     """Writes a file that leaves `free` bytes on the server's disk, and returns its path."""
     file = server.root.path / BALLAST
     size = psutil.disk_usage(str(server.root.path)).free - free
-    # The server writes meanwhile, so the disk may be full before the last byte.
+    # The server writes at the same time, so the disk may be full before the last byte.
     with suppress(OSError), file.open("wb", buffering=0) as ballast:
         for _ in range(size // 4096):
             ballast.write(bytes(4096))

@@ -1,4 +1,4 @@
-"""Tests the services, actions and settings that the embedded AWS has and ministack lacks."""
+"""Tests the services, actions and settings that the embedded AWS adds to ministack."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from typing import Any
 
 import boto3
 import pytest
+import urllib3
 from botocore.exceptions import ClientError
 
 from ops.embedded.ports import LOOPBACK, ports_file
+from ops.embedded.services import EVENTS_PATH
 from ops.root import write_json
 from tests.ops.embedded.servers import Server, running_server
 
@@ -160,8 +162,8 @@ def test_response_bodies_and_logs_of_web_acls_are_stored(server: Server) -> None
         with pytest.raises(ClientError):
             waf.put_logging_configuration(LoggingConfiguration=refused)
     waf.put_logging_configuration(LoggingConfiguration=configuration)
-    found = waf.get_logging_configuration(ResourceArn=arn)["LoggingConfiguration"]
-    assert found == configuration
+    stored = waf.get_logging_configuration(ResourceArn=arn)["LoggingConfiguration"]
+    assert stored == configuration
     id_ = arn.rpartition("/")[2]
 
     def get() -> Any:
@@ -293,7 +295,7 @@ def test_a_restart_keeps_the_added_resources(server: Server) -> None:
 
 
 def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> None:
-    """`ops up` chooses another port if another program uses the earlier one."""
+    """`ops up` chooses a new port if another program uses the saved one."""
     with running_server() as server:
         cache = server.client("elasticache")
         cache.create_replication_group(
@@ -307,10 +309,18 @@ def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> No
         assert node_group["PrimaryEndpoint"]["Port"] == 20_001
 
 
+@pytest.mark.parametrize("limit", ["x", "0", "-1", "100000"])
+def test_an_invalid_limit_of_events_returns_400(server: Server, limit: str) -> None:
+    url = f"http://{LOOPBACK}:{server.plain_port}{EVENTS_PATH}?limit={limit}"
+    response = urllib3.request("GET", url, retries=False)
+    assert (response.status, response.json()) == (
+        400,
+        f"limit={limit} is not a number from 1 to 99999",
+    )
+
+
 def test_connections_receive_no_session_tickets(server: Server) -> None:
-    """Before Python 3.13, `ssl` can lose the first request of a client to which a ticket is sent at
-    the same time.
-    """
+    """Before Python 3.13, `ssl` can lose a client's first request while it sends a ticket."""
     tls = ssl.create_default_context(cafile=server.authority)
     address = (LOOPBACK, server.port)
     with tls.wrap_socket(socket.create_connection(address), server_hostname=LOOPBACK) as client:

@@ -43,11 +43,11 @@ def test_a_valid_certificate_is_kept(root: Root) -> None:
     assert {file: file.read_bytes() for file in root.path.rglob("*.pem")} == before
 
 
-@pytest.mark.parametrize("left", [RENEWAL - timedelta(days=1), timedelta(days=-5)])
+@pytest.mark.parametrize("remaining", [RENEWAL - timedelta(days=1), timedelta(days=-5)])
 def test_a_certificate_that_expires_soon_or_has_expired_is_renewed(
-    root: Root, left: timedelta
+    root: Root, remaining: timedelta
 ) -> None:
-    old = certificates(root, left - SERVER_LIFETIME)
+    old = certificates(root, remaining - SERVER_LIFETIME)
     old.renew()
     authority, server = old.authority.read_bytes(), old.server.read_bytes()
     new = certificates(root)
@@ -88,7 +88,7 @@ def test_missing_and_damaged_files_are_replaced(
     assert not files.renew()
 
 
-def test_a_start_that_was_killed_between_both_files_of_the_authority_is_repaired(
+def test_an_authority_is_replaced_if_a_killed_start_wrote_only_its_key(
     root: Root, tmp_path: Path
 ) -> None:
     files = certificates(root)
@@ -132,18 +132,18 @@ def test_another_authority_does_not_verify_the_certificate(root: Root, tmp_path:
 
 
 def test_the_authority_cannot_certify_names_of_other_machines(root: Root) -> None:
-    """People who add it to their browser do not have to protect its key."""
+    """Otherwise, people who trust the authority in a browser would have to protect its key."""
     files = certificates(root)
     files.renew()
     key = load_pem_private_key(files.authority.with_name("authority-key.pem").read_bytes(), None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     authority = x509.load_pem_x509_certificate(files.authority.read_bytes())
-    own = ec.generate_private_key(ec.SECP256R1())
+    server_key = ec.generate_private_key(ec.SECP256R1())
     forged = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([]))
         .issuer_name(authority.subject)
-        .public_key(own.public_key())
+        .public_key(server_key.public_key())
         .serial_number(1)
         .not_valid_before(datetime.now(UTC) - timedelta(days=1))
         .not_valid_after(datetime.now(UTC) + timedelta(days=1))
@@ -151,4 +151,4 @@ def test_the_authority_cannot_certify_names_of_other_machines(root: Root) -> Non
         .sign(key, hashes.SHA256())
     )
     with pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree"):
-        handshake((forged, own), files.authority, "bank.example")
+        handshake((forged, server_key), files.authority, "bank.example")

@@ -1,4 +1,4 @@
-"""Damages the saved data of the embedded AWS, and checks that it starts and keeps the files."""
+"""Tests that the embedded AWS starts with damaged data, and keeps copies of damaged files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Returns a running server. Each test uses different names, and restarts it after a kill."""
+    """Yields a running server. Tests use different resource names, and restart it after a kill."""
     with running_server() as result:
         yield result
 
@@ -59,10 +59,10 @@ def test_a_start_loads_the_previous_save_if_the_newest_is_damaged(
     content = file.read_bytes()
     recovery = server.start()
     assert recovery
-    [found] = recovery.damages
-    assert found["service"] == "dynamodb"
-    assert time.time() - found["saved"] < 60
-    assert Path(found["kept"]).read_bytes() == content
+    [reported] = recovery.damages
+    assert reported["service"] == "dynamodb"
+    assert time.time() - reported["saved"] < 60
+    assert Path(reported["kept"]).read_bytes() == content
     assert "The saved data of dynamodb is damaged: used the save of " in recovery.lines()[-1]
     # The journal contains the changes after the earlier save.
     assert ids(server, table) == {"earlier", "later"}
@@ -130,7 +130,7 @@ def test_a_write_that_the_disk_refuses_is_not_acknowledged(server: Server) -> No
 
 @pytest.fixture
 def small_server(tmp_path: Path) -> Iterator[Server]:
-    """Returns a running server whose directory is a disk of 100 MiB."""
+    """Yields a running server whose directory is a disk of 100 MiB."""
     with running_small_server(tmp_path) as result:
         yield result
 
@@ -149,7 +149,7 @@ def test_calls_on_a_full_disk_are_rejected_before_they_change_anything(
 
 
 def test_changes_shortly_before_the_disk_is_full_survive_a_kill(small_server: Server) -> None:
-    """Fills the disk twice, because the thread that saves must still run after the first time."""
+    """Fills the disk twice, to check that the saving thread survives the first time."""
     ssm = small_server.client("ssm")
     for name in ("/first", "/second"):
         wait_for((small_server.aws.data / "reserve").exists)
@@ -163,8 +163,8 @@ def test_changes_shortly_before_the_disk_is_full_survive_a_kill(small_server: Se
     small_server.kill()
     recovery = small_server.start()
     assert recovery is None or recovery.lost == {}
-    found = ssm.get_parameters(Names=["/first", "/second", "/rejected"])["Parameters"]
-    assert sorted(parameter["Name"] for parameter in found) == ["/first", "/second"]
+    parameters = ssm.get_parameters(Names=["/first", "/second", "/rejected"])["Parameters"]
+    assert sorted(parameter["Name"] for parameter in parameters) == ["/first", "/second"]
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def cloud_root() -> Iterator[Root]:
     shutil.rmtree(root.path)
 
 
-def test_damaged_data_of_the_cache_and_the_database_is_replaced_and_kept(
+def test_damaged_data_of_the_cache_and_the_database_is_replaced_and_a_copy_kept(
     cloud_root: Root, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The cache's data is replaced without `--reset`, because it is valid only for minutes."""

@@ -47,19 +47,21 @@ def unfinished_files(root: Root) -> list[Path]:
 
 
 @pytest.mark.parametrize("kills_initdb", [True, False])
-@pytest.mark.parametrize("written", ["PG_VERSION", "global/pg_control"])
+@pytest.mark.parametrize("created_file", ["PG_VERSION", "global/pg_control"])
 def test_a_killed_initialization_is_repeated(
-    database_root: Root, written: str, kills_initdb: bool
+    database_root: Root, created_file: str, kills_initdb: bool
 ) -> None:
     command = subprocess.Popen([sys.executable, "-c", INITIALIZE, database_root.path], cwd=PROJECT)
     wait_for(
-        lambda: [path for path in unfinished_files(database_root) if (path / written).exists()],
+        lambda: [
+            path for path in unfinished_files(database_root) if (path / created_file).exists()
+        ],
         seconds=30,
         interval=0.01,
     )
     killed = psutil.Process(command.pid)
     for process in [killed, *(killed.children(recursive=True) if kills_initdb else [])]:
-        # initdb's children end within milliseconds.
+        # initdb's children run only for milliseconds, so some have ended already.
         with suppress(psutil.NoSuchProcess):
             process.kill()
     command.wait()

@@ -28,7 +28,7 @@ def write_lock(database: Database, pid: int) -> Path:
 
 
 def test_the_lock_of_a_zombie_is_deleted_after_the_timeout(database: Database) -> None:
-    # A zombie: nothing reaps the process until the end of the test.
+    # The process becomes a zombie, because the test waits for it only at the end.
     child = subprocess.Popen([sys.executable, "-c", ""])
     time.sleep(1)
     lock = write_lock(database, child.pid)

@@ -1,4 +1,4 @@
-"""Starts, stops and kills one embedded cloud, which all tests of this module use."""
+"""Tests that start, stop and kill an embedded cloud. All tests of this module share it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from ops.root import Root, read_json
 from tests.waiting import wait_for
 
 GO_IDLE_TIMEOUT = 90.0
-"""Seconds that Terraform's provider keeps an idle connection: the AWS SDK for Go's default."""
+"""Seconds. Terraform's provider closes idle connections after the default of the SDK for Go."""
 LAMBDA_TRUST = json.dumps(
     {
         "Version": "2012-10-17",
@@ -122,8 +122,10 @@ def test_starting_a_running_cloud_starts_no_process(
     assert (Processes(cloud_root).all(), started.has_started_services) == (before, False)
 
 
-def test_idle_connections_are_kept_longer_than_by_terraform(embedded: EmbeddedCloud) -> None:
-    """Otherwise, a client retries a request that the server executed before it closed the
+def test_the_embedded_aws_keeps_idle_connections_longer_than_terraform(
+    embedded: EmbeddedCloud,
+) -> None:
+    """Otherwise, a client would retry a request that the server executed before it closed the
     connection.
     """
     connection = connect_http(embedded)

@@ -11,7 +11,7 @@ from ops.embedded.emulator.internals import FILE
 from ops.root import PROJECT
 
 ADDED_REQUESTS = {"add_save_request", "add_login_request", "add_events_request"}
-"""Corrections that add requests of this project. They correct no fault of ministack."""
+"""Functions that add this project's requests to the emulator. They correct no fault."""
 
 
 def run_python(program: str) -> str:
@@ -65,7 +65,7 @@ except ChangedInternalsError as error:
     assert "run `python -m tools.emulator_internals`" in message
 
 
-def test_the_emulator_starts_with_another_version_that_changes_nothing() -> None:
+def test_the_emulator_starts_with_another_version_that_changes_no_internal() -> None:
     program = """
 import json
 from ops.embedded.emulator.internals import FILE, verify

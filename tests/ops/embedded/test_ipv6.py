@@ -26,12 +26,12 @@ def test_vpcs_subnets_and_routes_keep_their_ipv6_blocks() -> None:
         vpc = re.search("<vpcId>(.*?)</vpcId>", created)[1]
         print(blocks(call("DescribeVpcs")) == [block])
         name = "ipv6-cidr-block-association.association-id"
-        found = call("DescribeVpcs", **{"Filter.1.Name": name, "Filter.1.Value.1": f"{vpc}-ipv6"})
-        print(re.findall("<vpcId>(.*?)</vpcId>", found) == [vpc])
-        own = block.replace("/56", "/64")
+        match = call("DescribeVpcs", **{"Filter.1.Name": name, "Filter.1.Value.1": f"{vpc}-ipv6"})
+        print(re.findall("<vpcId>(.*?)</vpcId>", match) == [vpc])
+        subnet_block = block.replace("/56", "/64")
         print(blocks(call("CreateSubnet", VpcId=vpc, CidrBlock="10.0.0.0/20")))
-        call("CreateSubnet", VpcId=vpc, CidrBlock="10.0.16.0/20", Ipv6CidrBlock=own)
-        print(blocks(call("DescribeSubnets")) == [own])
+        call("CreateSubnet", VpcId=vpc, CidrBlock="10.0.16.0/20", Ipv6CidrBlock=subnet_block)
+        print(blocks(call("DescribeSubnets")) == [subnet_block])
         table = re.search("<routeTableId>(.*?)<", call("CreateRouteTable", VpcId=vpc))[1]
         call("CreateRoute", RouteTableId=table, DestinationIpv6CidrBlock="::/0",
              EgressOnlyInternetGatewayId="eigw-1")

@@ -1,4 +1,4 @@
-"""Creates resources whose ids AWS chooses, and finds them by their planned attributes."""
+"""Tests that resources whose ids AWS chooses are found by their planned attributes."""
 
 from __future__ import annotations
 

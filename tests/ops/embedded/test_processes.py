@@ -39,11 +39,11 @@ def test_another_command_finds_and_stops_a_started_process(
     processes: Processes, root: Root
 ) -> None:
     started = start(processes, root)
-    found = Processes(root).get("one")
-    assert found == started
-    assert found.find()
-    assert processes.stop(found)
-    assert found.find() is None
+    recorded = Processes(root).get("one")
+    assert recorded == started
+    assert recorded.find()
+    assert processes.stop(recorded)
+    assert recorded.find() is None
     assert processes.all() == []
 
 
@@ -79,7 +79,7 @@ def test_a_killed_process_counts_as_ended_while_it_is_a_zombie(
     assert started.find() is None
 
 
-def test_the_second_process_of_a_name_replaces_the_record_of_the_first(
+def test_a_second_process_with_the_same_name_replaces_the_record_of_the_first(
     processes: Processes, root: Root
 ) -> None:
     first, second = start(processes, root), start(processes, root)
@@ -145,7 +145,7 @@ def test_a_port_that_is_in_use_is_not_chosen() -> None:
     assert choose_port([first], [first, second]) == second
 
 
-def test_a_port_that_a_killed_process_is_about_to_free_is_awaited() -> None:
+def test_is_soon_free_waits_for_a_port_that_is_being_released() -> None:
     with socket.socket() as listener:
         listener.bind((LOOPBACK, 0))
         listener.listen()

@@ -1,5 +1,5 @@
-"""Tests logins to the embedded database and cache: TLS, and real tokens that the embedded IAM
-checks.
+"""Tests logins to the embedded database and cache, which require TLS and tokens that the embedded
+IAM verifies.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class World:
         return boto3.session.Session(key, secret, token, region_name=REGION)
 
     def function(self, *statements: tuple[str, str]) -> boto3.session.Session:
-        """Allows the role these actions on these resources. Returns a session of the role."""
+        """Allows the role these pairs of action and resource. Returns a session of the role."""
         policy = [
             {"Effect": "Allow", "Action": action, "Resource": resource}
             for action, resource in statements
@@ -188,7 +188,7 @@ def server(addresses: Addresses) -> pg8000.native.Connection:
     return pg8000.native.Connection(SUPERUSER, host=host, port=int(port), database="postgres")
 
 
-def refused(world: World, authorize: Any, message: str, **options: Any) -> None:
+def assert_refused(world: World, authorize: Any, message: str, **options: Any) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match=message):
         world.login(authorize, **options)
 
@@ -213,8 +213,8 @@ def test_a_token_is_valid_for_15_minutes(world: World, age: timedelta) -> None:
     with mock.patch("botocore.auth.get_current_datetime", return_value=signed):
         old = rds_token(world.session(), world.addresses.database, USER)
     assert signed.strftime(SIGV4_TIMESTAMP) in old
-    refused(world, lambda: Credentials(USER, old), "PAM authentication failed")
-    # The service retries with a new token.
+    assert_refused(world, lambda: Credentials(USER, old), "PAM authentication failed")
+    # A client retries with a new token after the old one was refused.
     new = rds_token(world.session(), world.addresses.database, USER)
     tokens = iter([old, new])
     world.login(lambda: Credentials(USER, next(tokens))).close()
@@ -234,27 +234,29 @@ def test_a_token_is_valid_for_15_minutes(world: World, age: timedelta) -> None:
 )
 def test_a_changed_token_is_refused(world: World, change: Any) -> None:
     token = change(rds_token(world.session(), world.addresses.database, USER))
-    refused(world, lambda: Credentials(USER, token), "PAM authentication failed")
+    assert_refused(world, lambda: Credentials(USER, token), "PAM authentication failed")
 
 
-def test_a_token_of_one_user_does_not_admit_another(world: World) -> None:
+def test_a_token_is_refused_for_another_user(world: World) -> None:
     token = rds_token(world.session(), world.addresses.database, USER)
-    refused(world, lambda: Credentials("health", token), "PAM authentication failed")
+    assert_refused(world, lambda: Credentials("health", token), "PAM authentication failed")
 
 
 def test_the_master_user_connects_with_its_current_secret(world: World) -> None:
     secrets, arn = world.client("secretsmanager"), world.cluster["MasterUserSecret"]["SecretArn"]
     with closing(world.login(SecretCredentials(lambda: secrets, arn))) as connection:
         assert connection.run("SELECT current_user::text") == [["multitask"]]
-    refused(world, lambda: Credentials("multitask", "wrong"), "authentication failed")
+    assert_refused(world, lambda: Credentials("multitask", "wrong"), "authentication failed")
 
 
 def test_connections_without_tls_are_refused(world: World) -> None:
     token = rds_token(world.session(), world.addresses.database, USER)
-    refused(world, lambda: Credentials(USER, token), "no encryption", ca_file=None)
+    assert_refused(world, lambda: Credentials(USER, token), "no encryption", ca_file=None)
 
 
-def test_only_the_clouds_own_authority_verifies_the_proxies(world: World, tmp_path: Path) -> None:
+def test_clients_that_trust_another_authority_refuse_the_proxies(
+    world: World, tmp_path: Path
+) -> None:
     other = Certificates(Root(tmp_path))
     other.renew()
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -327,8 +329,60 @@ def test_the_cache_requires_tls_and_a_login(world: World) -> None:
         client.ping()
 
 
+STARTUP = 196608
+"""The request code of a startup message of PostgreSQL's protocol 3.0."""
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        (struct.pack("!I", 4), "the first message has no request code"),
+        (struct.pack("!I", 3), "invalid length 3"),
+        (struct.pack("!II", 9, STARTUP) + b"\0", "names no user"),
+        (struct.pack("!II", 16, STARTUP) + b"user\0\xff\0\0", "names no user in UTF-8"),
+        (b"GET / HTTP/1.1\r\n\r\n", "invalid length"),
+    ],
+)
+def test_the_database_proxy_logs_and_closes_connections_without_a_valid_startup_message(
+    world: World, message: bytes, problem: str
+) -> None:
+    host, port = world.addresses.database.split(":")
+    log = world.root.logs / "database-proxy.log"
+    start = len(log.read_bytes())
+    with socket.create_connection((host, int(port)), timeout=5) as client:
+        client.sendall(message)
+        assert client.recv(1) == b""
+    wait_for(lambda: problem in log.read_bytes()[start:].decode())
+    assert "Traceback" not in log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("message", "problem"),
+    [
+        (b"GET / HTTP/1.1\r\n", "does not send RESP commands"),
+        (b"*17\r\n", "a login has 17 words"),
+        (b"*1\r\n$99999\r\n", "an argument of 99999 bytes"),
+    ],
+)
+def test_the_cache_proxy_logs_and_closes_connections_without_a_valid_login(
+    world: World, message: bytes, problem: str
+) -> None:
+    host, port = world.addresses.cache.split(":")
+    log = world.root.logs / "cache-proxy.log"
+    start = len(log.read_bytes())
+    context = ssl.create_default_context(cafile=world.addresses.authority)
+    with (
+        socket.create_connection((host, int(port)), timeout=5) as connection,
+        context.wrap_socket(connection, server_hostname=host) as client,
+    ):
+        client.sendall(message)
+        assert client.recv(1) == b""
+    wait_for(lambda: problem in log.read_bytes()[start:].decode())
+    assert "Traceback" not in log.read_text()
+
+
 def test_a_service_reconnects_after_the_cache_has_closed_its_connection(world: World) -> None:
-    """ElastiCache closes connections after 12 hours. The proxy's limit is shortened here."""
+    """ElastiCache closes connections after 12 hours. This test sets the proxy's limit to 0.5 s."""
     ports = world.root.path / "ports.json"
     proxy = Proxy(0, "cache", ports, Certificates(world.root).server, "/_embedded/login")
 

@@ -29,8 +29,9 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def user(server: Server) -> boto3.Session:
-    """Returns a session of a user who may do everything. The embedded AWS does not apply bucket
-    policies to the root user.
+    """Returns a session of a user with all permissions.
+
+    The embedded AWS does not apply bucket policies to the root user.
     """
     iam = server.client("iam")
     iam.create_user(UserName="user")
@@ -54,7 +55,7 @@ def plain_client(server: Server, user: boto3.Session, service: Any, **headers: s
 
 
 def document(resource: str, action: str, *statements: dict[str, Any]) -> str:
-    """Returns a policy that denies everything without TLS."""
+    """Returns a policy that denies requests without TLS, with these additional statements."""
     tls_only = {
         "Effect": "Deny",
         "Principal": "*",
@@ -142,7 +143,7 @@ def test_calls_between_services_count_as_encrypted(server: Server, user: boto3.S
 
 
 def test_the_embedded_aws_negotiates_http_1(server: Server) -> None:
-    """The server's HTTP/2 is slower, and Go's client would prefer it."""
+    """Go's HTTP client prefers HTTP/2, which is slower in this server."""
     context = ssl.create_default_context(cafile=server.authority)
     context.set_alpn_protocols(["h2", "http/1.1"])
     with (

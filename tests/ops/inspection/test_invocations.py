@@ -25,7 +25,7 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ1In0.c2lnbmF0dXJl"
 
 
 class FakeLambda:
-    """Returns a result, or the error of a function, and records the payloads."""
+    """A Lambda client that returns a result or a function error, and records the payloads."""
 
     def __init__(self, result: Any, *, error: str | None = None, log: str = "") -> None:
         self.payloads: list[Any] = []
@@ -81,7 +81,7 @@ def test_the_example_in_the_help_of_invoke_exists() -> None:
     assert find_example(words[3], words[words.index("--example") + 1]).kind == "rest"
 
 
-def test_the_result_has_version_duration_and_lines(cloud: Cloud) -> None:
+def test_the_result_has_version_duration_and_log_lines(cloud: Cloud) -> None:
     log = 'START RequestId: 1\n{"level": "INFO", "message": "done", "n": 1}\nREPORT RequestId: 1'
     function = FakeLambda({"batchItemFailures": []}, log=log)
     result = invoke(connect(cloud, function), "relay", {"Records": []})
@@ -91,7 +91,7 @@ def test_the_result_has_version_duration_and_lines(cloud: Cloud) -> None:
     assert result.duration >= 0
 
 
-def test_variables_are_replaced(cloud: Cloud) -> None:
+def test_variables_in_an_event_are_replaced(cloud: Cloud) -> None:
     function = FakeLambda({})
     invoke(connect(cloud, function), "relay", find_example("relay", "unknown").event)
     assert "${run}" not in json.dumps(function.payloads)
@@ -120,7 +120,7 @@ def test_secrets_in_results_are_masked(cloud: Cloud) -> None:
     }
 
 
-def test_an_environment_that_keeps_its_data_needs_the_option_write(cloud: Cloud) -> None:
+def test_invocations_need_the_option_write_if_the_environment_retains_data(cloud: Cloud) -> None:
     function = FakeLambda({})
     prod = connect(cloud, function, "prod")
     with pytest.raises(OperatorError, match="prod keeps its data, .* add --write"):

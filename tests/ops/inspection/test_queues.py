@@ -48,7 +48,7 @@ def test_each_peek_counts_as_a_receive(cloud: Cloud, url: str) -> None:
     assert after.receive_count > before.receive_count
 
 
-def test_more_messages_than_one_receive_returns_are_read(cloud: Cloud, url: str) -> None:
+def test_a_peek_reads_more_messages_than_one_receive_returns(cloud: Cloud, url: str) -> None:
     for number in range(25):
         send(url, str(number))
     assert len({message.id for message in peek(cloud, "profile-events-dlq", 20, wait=0)}) == 20

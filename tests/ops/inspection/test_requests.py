@@ -83,10 +83,10 @@ def test_requests_frames_and_responses_of_the_gateway_are_listed(
 
 def test_requests_are_sorted_and_have_the_id_of_their_waterfall(logged: LoggedEnvironment) -> None:
     write_requests(logged)
-    found = next(follow_requests(logged.cloud, NOW - 1000))
-    assert [each.time for each in found] == sorted(each.time for each in found)
-    assert {each.correlation_id for each in found} == {"c-1", "c-2", "r-2", "r-3"}
-    assert [each.duration for each in found if each.service == "post"] == [12.5]
+    requests = next(follow_requests(logged.cloud, NOW - 1000))
+    assert [each.time for each in requests] == sorted(each.time for each in requests)
+    assert {each.correlation_id for each in requests} == {"c-1", "c-2", "r-2", "r-3"}
+    assert [each.duration for each in requests if each.service == "post"] == [12.5]
 
 
 def test_following_reports_each_new_request_once(logged: LoggedEnvironment) -> None:

@@ -1,4 +1,4 @@
-"""Tests the waterfalls that log lines describe, on moto."""
+"""Tests waterfalls that are built from log lines, on moto."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletes Terraform's state, and checks that the next apply adopts the existing resources."""
+"""Tests that an apply adopts existing resources that are missing in Terraform's state."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
     created = created_ids(log(server))
     items = server.client("dynamodb")
     items.put_item(TableName="items", Item={"id": {"S": "mine"}})
-    # A killed apply that could not store its state leaves the environment in this condition too.
+    # A killed apply that could not store its state has the same effect.
     (stack.directory / "terraform.tfstate").unlink()
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
 
@@ -256,9 +256,9 @@ def test_replaceable_resources_that_the_state_lacks_are_created_again_without_du
     stack.apply()
     file = stack.directory / "terraform.tfstate"
     state = json.loads(file.read_text())
-    before = copies(server)
-    kept = [item for item in state["resources"] if item["type"] not in REVIEWED["replaceable"]]
-    write_json(file, {**state, "resources": kept})
+    before = count_resources(server)
+    remaining = [item for item in state["resources"] if item["type"] not in REVIEWED["replaceable"]]
+    write_json(file, {**state, "resources": remaining})
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})
     consistency = StateConsistency(server.root, stack.directory, lambda: Path("unused"))
     consistency.run(
@@ -267,12 +267,12 @@ def test_replaceable_resources_that_the_state_lacks_are_created_again_without_du
             stack, existing, {}, partial(find_id, server.client), absent=absent
         ),
     )
-    assert copies(server) == before
+    assert count_resources(server) == before
     state = json.loads(file.read_text())
     assert {item["type"] for item in state["resources"]} == replaceable_resources().keys()
 
 
-def copies(server: Server) -> dict[str, int]:
+def count_resources(server: Server) -> dict[str, int]:
     """Returns the number of resources by type, for types that allow duplicates."""
     rules = server.client("ec2").describe_security_group_rules()["SecurityGroupRules"]
     sns = server.client("sns")
@@ -284,7 +284,7 @@ def copies(server: Server) -> dict[str, int]:
 
 
 def store_state_in_s3(server: Server, stack: Terraform) -> None:
-    """Stores the state like `ops up`. A kill can truncate a state in a local file."""
+    """Configures S3 as the backend, as `ops up` does. A kill can truncate a local state file."""
     server.client("s3").create_bucket(Bucket="state")
     s3 = {"bucket": "state", "key": "state", "region": "us-east-1", "use_path_style": True}
     checks = ("skip_credentials_validation", "skip_requesting_account_id", "skip_s3_checksum")
@@ -369,7 +369,7 @@ def test_import_ids_come_from_planned_values_and_the_log(
 
 
 class FakeStack:
-    """Counts the plans. `absent` has the addresses that Terraform cannot import."""
+    """A stack that counts its plans. `absent` has the addresses that Terraform cannot import."""
 
     def __init__(self, directory: Path, resources: dict[str, Any]) -> None:
         self.directory = directory
@@ -380,9 +380,9 @@ class FakeStack:
     @contextmanager
     def temporary_plan(self, _name: str, _options: Sequence[str]) -> Iterator[PlanFile]:
         self.plans += 1
-        found = self.absent & imports(self.directory).keys()
-        if found:
-            raise TerraformError("absent", absent=found)
+        failed_imports = self.absent & imports(self.directory).keys()
+        if failed_imports:
+            raise TerraformError("absent", absent=failed_imports)
         yield PlanFile(self.directory / "plan", {}, {})
 
     def show(self, _file: Path) -> dict[str, Any]:
@@ -405,7 +405,7 @@ ADOPTABLE = {"aws_sqs_queue": {"q": {"name": "q"}}, "aws_iam_role": {"r": {"name
 @pytest.mark.parametrize(
     ("created", "trusts_log", "absent", "expected", "plans"),
     [
-        # Terraform logged both ids, and nothing was lost since then.
+        # Terraform logged both ids, and the embedded AWS has lost no change since then.
         ({"aws_sqs_queue.q": "url", "aws_iam_role.r": "r"}, True, set(), {"q", "r"}, 0),
         # The embedded AWS may have lost a resource whose id is in the log.
         ({"aws_sqs_queue.q": "url", "aws_iam_role.r": "r"}, False, {"aws_iam_role.r"}, {"q"}, 2),
@@ -415,7 +415,7 @@ ADOPTABLE = {"aws_sqs_queue": {"q": {"name": "q"}}, "aws_iam_role": {"r": {"name
         ({"aws_iam_role.r": ""}, True, {"aws_iam_role.r"}, set(), 1),
     ],
 )
-def test_terraform_only_runs_for_an_adoption_if_a_resource_may_not_exist(
+def test_an_adoption_runs_terraform_only_if_a_resource_may_not_exist(
     tmp_path: Path,
     created: dict[str, str],
     trusts_log: bool,
@@ -434,18 +434,18 @@ def test_terraform_only_runs_for_an_adoption_if_a_resource_may_not_exist(
 def test_a_lookup_decides_whether_a_resource_exists(tmp_path: Path) -> None:
     fake = FakeStack(tmp_path, ADOPTABLE)
     created = {"aws_sqs_queue.q": "", "aws_iam_role.r": ""}
-    found = {"aws_sqs_queue": "url", "aws_iam_role": ""}
-    adopt(cast("Terraform", fake), created, created, lambda kind, _: found[kind])
+    ids = {"aws_sqs_queue": "url", "aws_iam_role": ""}
+    adopt(cast("Terraform", fake), created, created, lambda kind, _: ids[kind])
     assert imports(tmp_path) == {"aws_sqs_queue.q": "url"}
     assert fake.plans == 0
 
 
-def test_resources_that_no_log_contains_are_adopted_if_they_are_found(tmp_path: Path) -> None:
+def test_resources_that_no_log_contains_are_adopted_if_a_lookup_finds_them(tmp_path: Path) -> None:
     policies = {"aws_iam_policy": {"p": {"name": "p"}}}
     fake = FakeStack(tmp_path, {**ADOPTABLE, **policies})
-    found = {"aws_sqs_queue": "url", "aws_iam_role": "", "aws_iam_policy": None}
+    ids = {"aws_sqs_queue": "url", "aws_iam_role": "", "aws_iam_policy": None}
     possible = {"aws_sqs_queue.q", "aws_iam_role.r", "aws_iam_policy.p"}
-    adopt(cast("Terraform", fake), (), {}, lambda kind, _: found[kind], possible=possible)
+    adopt(cast("Terraform", fake), (), {}, lambda kind, _: ids[kind], possible=possible)
     assert imports(tmp_path) == {"aws_sqs_queue.q": "url"}
     assert fake.plans == 0
 

@@ -14,7 +14,7 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 
 class World:
-    """Counts applies, and resets of the embedded AWS. `errors` has each apply's error, or None."""
+    """Counts applies and resets of the embedded AWS. `errors` has each apply's error, or None."""
 
     def __init__(self) -> None:
         self.errors: list[Exception | None] = []
@@ -37,10 +37,10 @@ class World:
 
     def adopt(self, existing: frozenset[str], absent: frozenset[str]) -> list[str]:
         self.dropped |= absent
-        found = sorted(existing & self.adoptable)
-        if found:
-            self.adopted.append(found)
-        return found
+        addresses = sorted(existing & self.adoptable)
+        if addresses:
+            self.adopted.append(addresses)
+        return addresses
 
 
 @pytest.fixture
@@ -150,7 +150,9 @@ def test_a_loss_of_changes_is_remembered_until_an_apply_has_succeeded(
     assert not consistency().may_lack_changes
 
 
-def test_after_a_damaged_record_the_embedded_aws_may_lack_changes(root: Root, world: World) -> None:
+def test_the_embedded_aws_may_lack_changes_if_the_record_is_damaged(
+    root: Root, world: World
+) -> None:
     (root.path / "aws").mkdir(parents=True)
     (root.path / "fit.json").write_text("{")
     assert StateConsistency(root, root.path / "stack", world.reset).may_lack_changes
@@ -172,7 +174,9 @@ def test_a_resource_whose_creation_the_provider_repeated_is_adopted(
     assert (world.resets, world.applies, world.adopted) == (0, 2, [["aws_rds_cluster.slow"]])
 
 
-def test_a_mistake_that_existed_before_is_not_adopted(root: Root, world: World) -> None:
+def test_a_resource_that_existed_before_the_first_apply_is_not_adopted(
+    root: Root, world: World
+) -> None:
     world.adoptable = set(EXISTING.existing)
     fail(root, world, EXISTING)
     assert world.adopted == []

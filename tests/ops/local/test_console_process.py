@@ -1,4 +1,4 @@
-"""Tests the console's process: its start, its address and its stop. No platform is running."""
+"""Tests how the console's process starts and stops while no platform is running."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def started(root: Root) -> Iterator[ConsoleAddress]:
 
 
 def load(url: str, **headers: str) -> urllib3.BaseHTTPResponse | None:
-    """Returns the response of an address, or None while no server listens."""
+    """Returns the response to a GET request, or None while no server listens."""
     try:
         return urllib3.request("GET", url, headers=headers, retries=False, timeout=10)
     except urllib3.exceptions.HTTPError:
         return None
 
 
-def test_a_console_without_a_platform_says_what_is_missing(
+def test_a_console_without_a_platform_reports_what_is_not_running(
     root: Root, started: ConsoleAddress
 ) -> None:
     page = wait_for(lambda: load(str(started)))

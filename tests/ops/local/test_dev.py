@@ -45,16 +45,16 @@ class RunQueue:
         self.waiting.pop(0)()
 
 
-def test_changes_during_a_plan_cause_one_more_plan_and_the_operator_applies_it(
+def test_changes_during_a_plan_cause_one_more_plan_which_the_operator_can_apply(
     root: Root, tmp_path: Path
 ) -> None:
-    done: list[str] = []
+    calls: list[str] = []
     update = {"actions": ["update"], "before": {"days": 7}, "after": {"days": 30}}
-    stack: Any = FakeTerraform(tmp_path / "stack", done)
-    stack.shown = {"resource_changes": [{"address": "g.x", "type": "g", "change": update}]}
+    stack: Any = FakeTerraform(tmp_path / "stack", calls)
+    stack.plan_document = {"resource_changes": [{"address": "g.x", "type": "g", "change": update}]}
 
     def deploy(_: Root) -> StartedPlatform:
-        done.append("apply")
+        calls.append("apply")
         return StartedPlatform({}, {"apply": 1.0})
 
     runs = RunQueue()
@@ -66,10 +66,10 @@ def test_changes_during_a_plan_cause_one_more_plan_and_the_operator_applies_it(
     planning.begin()
     runs.run_next()
     runs.run_next()
-    assert (done, runs.waiting) == (["plan -lock=false"] * 2, [])
+    assert (calls, runs.waiting) == (["plan -lock=false"] * 2, [])
     planning.apply()
     runs.run_next()
-    assert done[-1] == "apply"
+    assert calls[-1] == "apply"
 
 
 def test_plan_lines_name_each_change_and_the_attributes_of_updates() -> None:

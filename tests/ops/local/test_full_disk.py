@@ -1,4 +1,4 @@
-"""Fills the disk while Terraform applies a stack to the embedded AWS, and applies it again."""
+"""Tests an apply that fails because the disk is full, and the apply after it."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def apply(server: Server, stack: Terraform) -> None:
 
 @pytest.mark.nightly
 @pytest.mark.timeout(600)
-def test_the_apply_after_a_full_disk_continues(server: Server) -> None:
-    """Fills the disk that has the embedded AWS, Terraform's state, its log and its directory."""
+def test_the_apply_after_a_full_disk_completes(server: Server) -> None:
+    """The full disk contains the embedded AWS, and Terraform's state, log and directory."""
     server.client("s3").create_bucket(Bucket=STATE["bucket"])
     stack = create_stack(server, RESOURCES, lambda: find_obstacle(server.root, lambda: True))
     file = stack.directory / "cdk.tf.json"

@@ -19,7 +19,7 @@ from tests.terraform import plan
 @pytest.mark.timeout(1200)
 def test_every_service_works_with_the_sizes_of_minimal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_LIKE", "minimal")
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Path(tempfile.mkdtemp(prefix="multitask-")) / "root"
     try:
         run_ops(root, "up")
@@ -38,24 +38,24 @@ def test_every_service_works_with_the_sizes_of_minimal(monkeypatch: pytest.Monke
 
 
 def _check_network(platform: Platform) -> None:
-    """Checks that traffic leaves the VPC only over IPv6, and that none enters it."""
+    """Checks that the VPC allows outbound connections only over IPv6, and no inbound ones."""
     ec2 = platform.aws("ec2")
     vpc = {"Name": "vpc-id", "Values": [platform.outputs["vpc_id"]]}
     assert ec2.describe_nat_gateways()["NatGateways"] == []
-    [found] = ec2.describe_vpcs(Filters=[vpc])["Vpcs"]
-    [block] = found["Ipv6CidrBlockAssociationSet"]
+    [description] = ec2.describe_vpcs(Filters=[vpc])["Vpcs"]
+    [block] = description["Ipv6CidrBlockAssociationSet"]
     assert block["Ipv6CidrBlockState"]["State"] == "associated"
     subnets = ec2.describe_subnets(Filters=[vpc])["Subnets"]
     assert len(subnets) == 2
     assert all(item["Ipv6CidrBlockAssociationSet"] for item in subnets)
     tables = ec2.describe_route_tables(Filters=[vpc])["RouteTables"]
-    ways_out = [
+    egress_routes = [
         (route["DestinationIpv6CidrBlock"], route["EgressOnlyInternetGatewayId"][:5])
         for table in tables
         for route in table["Routes"]
         if "DestinationIpv6CidrBlock" in route
     ]
-    assert ways_out == [("::/0", "eigw-")] * 2
+    assert egress_routes == [("::/0", "eigw-")] * 2
     destinations = {
         route.get("DestinationCidrBlock") for table in tables for route in table["Routes"]
     }

@@ -29,25 +29,25 @@ VARIABLES = {"AWS_CA_BUNDLE": AUTHORITY}
 
 
 class Fakes:
-    """Records the steps, and fails the health check if `is_healthy` is False."""
+    """Fakes of the steps. Records them, and fails the health check if `is_healthy` is False."""
 
     def __init__(self) -> None:
-        self.done: list[str] = []
+        self.calls: list[str] = []
         self.is_healthy = True
 
     def migrate(self, _: Cloud, function: str) -> Migrated:
-        self.done.append(f"migrate {function}")
+        self.calls.append(f"migrate {function}")
         return Migrated([], [], [])
 
     def check_health(self, url: str, authority: str | None) -> None:
         assert authority == AUTHORITY
         if not self.is_healthy:
             raise OperatorError(f"{url} is not healthy")
-        self.done.append("health")
+        self.calls.append("health")
 
     def complete(self, root: Root, *, is_migrated: bool = False) -> dict[str, Any]:
         embedded: Any = SimpleNamespace(
-            save_aws=lambda: self.done.append("save"), plain_site_url="plain {}".format
+            save_aws=lambda: self.calls.append("save"), plain_site_url="plain {}".format
         )
         return complete(
             root,
@@ -56,8 +56,8 @@ class Fakes:
             OUTPUTS,
             Steps(),
             migrate=None if is_migrated else self.migrate,
-            publish_site=lambda *_: self.done.append("publish"),
-            store_keys=lambda _: self.done.append("keys"),
+            publish_site=lambda *_: self.calls.append("publish"),
+            store_keys=lambda _: self.calls.append("keys"),
             check_health=self.check_health,
         ).platform
 
@@ -65,7 +65,7 @@ class Fakes:
 def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
     fakes = Fakes()
     assert fakes.complete(root)["apiUrl"] == "https://api"
-    assert fakes.done == ["migrate m", "publish", "keys", "health", "save"]
+    assert fakes.calls == ["migrate m", "publish", "keys", "health", "save"]
     assert read_json(root.platform_file) == {
         "apiUrl": "https://api",
         "wsUrl": "wss://ws",
@@ -81,7 +81,7 @@ def test_a_healthy_platform_is_written_to_platform_json(root: Root) -> None:
 def test_a_database_that_is_up_to_date_is_not_migrated(root: Root) -> None:
     fakes = Fakes()
     fakes.complete(root, is_migrated=True)
-    assert fakes.done == ["publish", "keys", "health", "save"]
+    assert fakes.calls == ["publish", "keys", "health", "save"]
 
 
 def test_an_unhealthy_platform_is_not_written_to_platform_json(root: Root) -> None:
@@ -90,7 +90,7 @@ def test_an_unhealthy_platform_is_not_written_to_platform_json(root: Root) -> No
     with pytest.raises(OperatorError, match="not healthy"):
         fakes.complete(root)
     assert not root.platform_file.exists()
-    assert "save" not in fakes.done
+    assert "save" not in fakes.calls
 
 
 def test_platform_json_of_the_previous_run_is_deleted_first(root: Root) -> None:
@@ -104,7 +104,7 @@ def test_platform_json_of_the_previous_run_is_deleted_first(root: Root) -> None:
     [
         (True, 2**30, None),
         (False, 2**30, "The embedded AWS stopped"),
-        # The embedded AWS frees its reserve of 32 MiB on a full disk.
+        # On a full disk, the embedded AWS deletes its reserve, which frees 32 MiB.
         (True, 33 * 2**20, "The disk of .* is full: free some space and run the same command"),
     ],
 )
@@ -116,5 +116,5 @@ def test_an_apply_that_cannot_succeed_is_stopped(
     reason: str | None,
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
-    found = find_obstacle(root, lambda: is_running)
-    assert found is None if reason is None else re.match(reason, found or "")
+    obstacle = find_obstacle(root, lambda: is_running)
+    assert obstacle is None if reason is None else re.match(reason, obstacle or "")

@@ -38,7 +38,7 @@ SERVICES = (
 @pytest.mark.timeout(1800)
 def test_every_service_works_with_the_sizes_of_scale(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOCAL_LIKE", "scale")
-    # Not pytest's temporary directory, which PostgreSQL's system user cannot read.
+    # PostgreSQL's system user cannot read pytest's temporary directory.
     root = Path(tempfile.mkdtemp(prefix="multitask-")) / "root"
     try:
         run_ops(root, "up")
@@ -77,7 +77,7 @@ def _check_settings(platform: Platform) -> None:
 
 
 def _check_clients(platform: Platform) -> None:
-    """Checks what clients notice: the time to connect again, and rooms without signals."""
+    """Checks the effects on clients: the reconnection time, and the limit of signals."""
     platform.reset_rate_limits()
     api = Api(platform.api_url)
     ann, bob = (ChatUser(platform, Person.sign_up(platform, api)) for _ in range(2))
@@ -89,7 +89,7 @@ def _check_clients(platform: Platform) -> None:
     assert session["account"]["M"]["email"] == {"S": ann.person.email}
 
     async def scenario(connections: int) -> int:
-        """Returns the number of connections that learn who is typing in a room."""
+        """Returns how many connections in a room receive the signal that somebody is typing."""
         room = ann.create_room()
         ann.invite(room, bob)
         clients = await open_connections([ann, bob], room, connections)

@@ -59,7 +59,7 @@ def checkout() -> Iterator[Path]:
     try:
         for name in (".venv", "node_modules"):
             (folder / name).symlink_to(PROJECT / name)
-        # The installed packages of the functions are reused, so that no package index is needed.
+        # The copy reuses the functions' installed packages, so it needs no package index.
         subprocess.run([sys.executable, "-m", "ops", "synth", "local"], cwd=PROJECT, check=True)
         (folder / ".build").mkdir()
         (folder / ".build" / "dependencies").symlink_to(PROJECT / ".build" / "dependencies")
@@ -82,7 +82,7 @@ def test_the_platform_starts_despite_foreign_settings_and_non_ascii_paths(
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
 
     def run(*arguments: str) -> str:
-        done = subprocess.run(
+        result = subprocess.run(
             [str(checkout / ".venv" / "bin" / "python"), "-m", "ops", *arguments],
             cwd=checkout,
             env=environment,
@@ -91,8 +91,8 @@ def test_the_platform_starts_despite_foreign_settings_and_non_ascii_paths(
             check=False,
             preexec_fn=_restrict,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert result.returncode == 0, result.stderr
+        return result.stdout
 
     try:
         platform = json.loads(run("up", "--json"))

@@ -16,7 +16,7 @@ Block = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 CHAIN = 6
-"""Number of policies that are generated together."""
+"""Number of policies in a chain."""
 ONE, OTHER = "111122223333", "444455556666"
 ACTIONS = (
     *("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "dynamodb:GetItem"),
@@ -73,9 +73,9 @@ STRING_KEYS = ("aws:PrincipalTag/team", "aws:username", "s3:prefix")
 LIST_KEYS = ("aws:TagKeys", "aws:PrincipalOrgPaths")
 EQUAL = ("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNotEqualsIgnoreCase")
 UNCOMMON = ("BinaryEquals", "StringContains", "FutureOperator")
-"""Rare operators of conditions.
+"""Rare condition operators.
 
-The last two do not exist, and the simulator evaluates them as never met.
+The last two do not exist. In the simulator, conditions with them are never met.
 """
 LIKE = ("StringLike", "StringNotLike")
 ARN = ("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike")
@@ -260,7 +260,7 @@ def _changed(draw: Draw, statement: Block, parts: Iterable[str]) -> Block:
         old = result.pop(what, None) or result.pop(f"Not{what}", None)
         name, value = _part(draw, what)
         if what != "Principal" and draw(st.booleans()):
-            # Adds to, or removes from, the existing list.
+            # The new value extends or shortens the old list.
             listed = old if isinstance(old, list) else [old]
             more = value if isinstance(value, list) else [value]
             value = [*listed, *more] if draw(st.booleans()) else listed[:1]
@@ -333,9 +333,9 @@ def _renamed(draw: Draw, operator: str) -> str:
 
 @st.composite
 def chains(draw: Draw) -> tuple[list[Block], bool]:
-    """Generates a chain of changed policies, and whether they belong to a resource.
+    """Generates a chain of similar policies, and whether they are resource policies.
 
-    All pairs of policies in a chain differ in few elements.
+    Consecutive policies differ in one statement, so all pairs differ in few elements.
     """
     is_resource_policy = draw(st.booleans())
     parts = ("Action", "Resource", *(("Principal",) if is_resource_policy else ()))
@@ -377,7 +377,7 @@ def _without_variables(value: Any) -> Any:
 
 
 class Requests:
-    """Makes requests that match a statement of some policies, or nearly do."""
+    """Generates requests that match, or nearly match, statements of these policies."""
 
     def __init__(self, policies: Iterable[Block], is_resource_policy: bool, seed: int) -> None:
         self._random = random.Random(seed)  # noqa: S311 - not for secrets
@@ -399,7 +399,7 @@ class Requests:
                     listed = values if isinstance(values, list) else [values]
                     self._values.setdefault(key.lower(), []).extend(map(str, listed))
 
-    def some(self, number: int) -> list[Block]:
+    def generate(self, number: int) -> list[Block]:
         """Returns `number` requests."""
         return [self._request(self._random.choice(self._changed)) for _ in range(number)]
 
@@ -429,7 +429,7 @@ class Requests:
         if pattern == "*" or self._random.random() < 0.05:
             pattern = self._random.choice(("arn:aws:s3:::files/a", "arn:aws:sns:eu-west-1:1:b"))
         pattern = ":".join([*pattern.split(":"), *["*"] * (5 - pattern.count(":"))])
-        # The simulator interprets `*` in a request as a pattern, so requests contain none.
+        # The simulator interprets `*` in a request as a pattern, so requests contain no `*`.
         return self._filled(pattern).replace("*", "x")
 
     def _principal(self, statement: Block) -> str | None:
@@ -448,14 +448,14 @@ class Requests:
         return name.lower() if name.endswith("amazonaws.com") else name
 
     def _make_context(self, statement: Block) -> dict[str, Any]:
-        """Returns values for all keys, most of them from the conditions of the statement."""
+        """Returns values for all condition keys, most of them from the statement's conditions."""
         context: dict[str, Any] = {}
-        own = {
+        preferred = {
             key.lower(): list(map(str, _listed(values)))
             for keys in statement.get("Condition", {}).values()
             for key, values in keys.items()
         }
-        self._preferred = own if self._random.random() < 0.7 else {}
+        self._preferred = preferred if self._random.random() < 0.7 else {}
         keys = {*self._values, *map(str.lower, self._variables)}
         self._context = context
         for key in sorted(keys, key=lambda name: name not in map(str.lower, self._variables)):
@@ -473,12 +473,14 @@ class Requests:
         return self._single(key)
 
     def _single(self, key: str) -> str:
-        known = self._preferred.get(key) or self._values.get(key, ["a"])
-        value = self._random.choice(known or ["a"])
+        candidates = self._preferred.get(key) or self._values.get(key, ["a"])
+        value = self._random.choice(candidates or ["a"])
         if key == "aws:securetransport":
             return self._random.choice(("true", "false"))
         if key == "s3:max-keys":
-            numbers = [float(item) for item in known if re.fullmatch(r"-?[\d.]+", item)] or [1.0]
+            numbers = [float(item) for item in candidates if re.fullmatch(r"-?[\d.]+", item)] or [
+                1.0
+            ]
             return f"{self._random.choice(numbers) + self._random.choice((-1, -0.5, 0, 0.5, 1)):g}"
         if key == "aws:currenttime":
             return self._moment()
@@ -501,14 +503,14 @@ class Requests:
         return str(type(edge)(number))
 
     def _filled(self, pattern: str) -> str:
-        """Returns a text that matches a pattern, with the context's values for the variables."""
+        """Returns a text that matches a pattern, with the context's values of variables."""
 
         def value(match: re.Match[str]) -> str:
             name, _, default = match[1].partition(",")
             if name in {"*", "?", "$"}:
                 return name
-            found = self._context.get(name.lower())
-            return found if isinstance(found, str) else default.strip(" '") or "a"
+            variable = self._context.get(name.lower())
+            return variable if isinstance(variable, str) else default.strip(" '") or "a"
 
         text = re.sub(r"\$\{([^}]*)\}", value, re.sub(r"(?<!\{)\*", "\0", pattern))
         text = re.sub("\0", lambda _: self._random.choice(FILLERS), text)

@@ -26,8 +26,8 @@ def prove(number: int, *, is_repeatable: bool) -> Counter[str]:
         is_repeatable: True generates the same pairs in every run.
 
     Raises:
-        AssertionError: A simulated request contradicts a comparison. The message has the smallest
-            pair of policies that was found.
+        AssertionError: A simulated request contradicts a comparison. The message contains
+            the smallest pair of policies with a contradiction.
     """
     pairs_per_chain = len(list(itertools.combinations(range(CHAIN), 2)))
     statistics: Counter[str] = Counter()
@@ -42,14 +42,14 @@ def prove(number: int, *, is_repeatable: bool) -> Counter[str]:
         phases=(Phase.generate, Phase.shrink),
     )
     @given(chain=chains(), seed=st.integers(0, 2**32))
-    def agree(chain: tuple[list[Block], bool], seed: int) -> None:
+    def check_chain(chain: tuple[list[Block], bool], seed: int) -> None:
         policies, is_resource_policy = chain
         statistics.update(
             check(simulator, policies, is_resource_policy=is_resource_policy, seed=seed)
         )
 
     try:
-        agree()
+        check_chain()
     finally:
         simulator.close()
     return statistics
@@ -63,7 +63,7 @@ def check(
     Raises:
         AssertionError: A simulated request contradicts a comparison.
     """
-    requests = Requests(policies, is_resource_policy, seed).some(REQUESTS)
+    requests = Requests(policies, is_resource_policy, seed).generate(REQUESTS)
     allowed = simulator.allowed(policies, requests, is_resource_policy=is_resource_policy)
     statistics: Counter[str] = Counter()
     for (before, old), (after, new) in itertools.combinations(
@@ -73,8 +73,12 @@ def check(
         gained = [request for request, earlier, later in results if later and not earlier]
         lost = [request for request, earlier, later in results if earlier and not later]
         comparison = compare(before, after)
-        assert not gained or may_allow_more(comparison), _shown("newly", gained[0], before, after)
-        assert not lost or may_allow_less(comparison), _shown("no longer", lost[0], before, after)
+        assert not gained or may_allow_more(comparison), _describe(
+            "newly", gained[0], before, after
+        )
+        assert not lost or may_allow_less(comparison), _describe(
+            "no longer", lost[0], before, after
+        )
         statistics.update(
             {
                 "pairs": 1,
@@ -84,7 +88,7 @@ def check(
                 "pairs called wider although no simulated request is newly allowed": (
                     may_allow_more(comparison) and not gained
                 ),
-                "pairs called different although no simulated request is": not (
+                "pairs called different although all simulated requests have equal results": not (
                     comparison.same or gained or lost
                 ),
             }
@@ -93,15 +97,15 @@ def check(
 
 
 def may_allow_more(comparison: Comparison) -> bool:
-    """Returns True if the comparison does not exclude that the later policy allows more."""
+    """Returns True if, according to the comparison, the later policy may allow more requests."""
     return bool(comparison.wider or comparison.undenied or comparison.undecided)
 
 
 def may_allow_less(comparison: Comparison) -> bool:
-    """Returns True if the comparison does not exclude that the later policy allows less."""
+    """Returns True if, according to the comparison, the later policy may allow fewer requests."""
     return bool(comparison.narrower or comparison.denied or comparison.undecided)
 
 
-def _shown(change: str, request: Block, before: Block, after: Block) -> str:
+def _describe(change: str, request: Block, before: Block, after: Block) -> str:
     policies = json.dumps({"before": before, "after": after}, indent=1)
     return f"{change} allowed: {request}\n{policies}"

@@ -1,25 +1,26 @@
 """Runs the IAM simulator of `simulator.mjs`, and rewrites policies that it evaluates incorrectly.
 
-The simulator deviates from AWS's documentation in these cases. `for_simulator` rewrites a policy to
-an equal one where possible. Other cases are not generated.
+The simulator deviates from AWS's documentation in the cases below. In the first four, the function
+`for_simulator` rewrites the policy to an equivalent one. In the others, the generator of policies
+and requests avoids the case.
 
-- It compares an address range with the prefix length 0 as a single address, and an address without
-  prefix length as text: both are rewritten to ranges that it compares correctly.
-- It compares dates in seconds since 1970 as milliseconds: they are rewritten to ISO 8601.
-- An incomplete ARN in NotResource excludes every resource. AWS documents that it completes ARNs,
-  so they are completed.
-- It compares names of services in Principal with their case: they are rewritten to lower case.
-- A negated string operator does not match if a policy variable in its value has no value. AWS
-  documents that it does: requests then contain all keys that the policies use as variables.
-- `${*}`, `${?}` and `${$}` are ordinary text in operators without wildcards: they are generated
+- The simulator compares an address range with the prefix length 0 as a single address, and an
+  address without prefix length as text. Both are rewritten to other ranges.
+- It interprets dates in seconds since 1970 as milliseconds. Dates are rewritten to ISO 8601.
+- An incomplete ARN in NotResource excludes every resource. According to AWS, the missing parts are
+  wildcards, so these are added.
+- It compares service names in Principal case-sensitively. They are rewritten to lower case.
+- A negated string operator does not match if a policy variable in its value has no value. According
+  to AWS, it matches. Requests therefore contain all keys that the policies use as variables.
+- `${*}`, `${?}` and `${$}` are ordinary text in operators without wildcards. They are generated
   only in operators with wildcards.
-- It replaces policy variables in policies of the version 2008-10-17, which have none: such
-  policies are generated without `${`.
-- A pattern of actions with a wildcard in the name of the service, such as `*:*`, matches nothing,
-  and a wildcard in the type of a resource (`arn:aws:dynamodb:*:*:tab*/x`) is ordinary text: they
-  are not generated. `test_policies.py` has cases of the former.
-- An ARN operator does not match a value without all six parts, such as `*`, nor does its negation:
-  such values are not generated.
+- It replaces policy variables even in policies of the version 2008-10-17, in which AWS has no
+  variables. Such policies are generated without `${`.
+- An action pattern with a wildcard in the service name, such as `*:*`, matches nothing. None is
+  generated, but `test_policies.py` tests some.
+- A wildcard in a resource type (`arn:aws:dynamodb:*:*:tab*/x`) is ordinary text. None is generated.
+- Neither an ARN operator nor its negation matches a value without all six parts, such as `*`. No
+  such value is generated.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Simulator:
     def allowed(
         self, policies: Sequence[Block], requests: Sequence[Block], *, is_resource_policy: bool
     ) -> list[list[bool]]:
-        """Returns for each policy which of the requests it allows.
+        """Returns, for each policy, whether it allows each of the requests.
 
         Args:
             is_resource_policy: True if the policies belong to a resource. The callers then have a
@@ -78,7 +79,7 @@ class Simulator:
 
 
 def for_simulator(policy: Block) -> Block:
-    """Returns a policy with the same meaning that the simulator evaluates as AWS documents it."""
+    """Returns an equivalent policy, which the simulator evaluates as AWS documents it."""
     return {**policy, "Statement": [_statement(item) for item in policy["Statement"]]}
 
 

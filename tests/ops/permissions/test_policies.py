@@ -18,7 +18,7 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/reader"
 
 
 def statement(effect: str = "Allow", **parts: Any) -> Block:
-    """Returns a statement about reading objects, with some of its elements replaced."""
+    """Returns a statement for s3:GetObject. `parts` replace or add elements."""
     whole = {"Effect": effect, "Action": "s3:GetObject", "Resource": OBJECTS, **parts}
     for name in ("Action", "Resource"):
         if f"Not{name}" in parts:
@@ -49,12 +49,12 @@ EXCEPTIONS: list[Any] = [
     pytest.param(
         {"NotAction": ["iam:*", "future:Do"]},
         {"NotAction": "iam:*"},
-        id="fewer excluded actions unknown to the reference",
+        id="fewer excluded actions that AWS's list lacks",
     ),
     pytest.param(
         {"NotAction": "future:Do*"},
         {"NotAction": "future:DoThis"},
-        id="smaller excluded pattern unknown to the reference",
+        id="smaller excluded pattern that AWS's list lacks",
     ),
     pytest.param(
         {"NotResource": [OBJECTS, f"{BUCKET}-2/*"]},
@@ -303,7 +303,7 @@ def test_policy_stays_public_if_its_condition_restricts_no_callers(condition: Bl
         {"StringEquals": {"aws:sourceVpce": "vpce-1"}, "Bool": {"aws:SecureTransport": "true"}},
     ],
 )
-def test_policy_is_not_public_if_a_condition_fixes_the_owner_or_network(condition: Block) -> None:
+def test_policy_is_not_public_if_limited_to_an_owner_or_network(condition: Block) -> None:
     [grant] = compare(None, policy(statement(Principal={"AWS": "*"}, Condition=condition))).wider
     assert not grant.public
 

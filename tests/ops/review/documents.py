@@ -69,11 +69,11 @@ def stack_plan(stack: Synthesized, changed: Mapping[str, Block | None]) -> Block
     )
 
 
-def large_plan(stack: Synthesized, least: int = 500) -> Block:
-    """Returns a plan that changes each resource at least once, in at least `least` changes."""
+def large_plan(stack: Synthesized, minimum: int = 500) -> Block:
+    """Returns a plan with at least `minimum` changes, which changes each resource at least once."""
     plan = stack_plan(stack, {})
     entries = plan["resource_changes"]
-    for number in range(max(least, len(entries))):
+    for number in range(max(minimum, len(entries))):
         entry = entries[number % len(stack.resources)]
         before, after = (
             entry["change"]["before"] or entry["change"]["after"],
@@ -112,9 +112,13 @@ def crowded_stack(number: int = 500) -> Synthesized:
 
 def crowded_plan(stack: Synthesized) -> Block:
     """Returns a plan that changes every third resource of a stack in one of several ways."""
-    ways: list[Block | None] = [{"deletion_protection_enabled": False}, {"tags": {"a": "b"}}, None]
+    variants: list[Block | None] = [
+        {"deletion_protection_enabled": False},
+        {"tags": {"a": "b"}},
+        None,
+    ]
     changed: dict[str, Block | None] = {}
     for index, resource in enumerate(list(stack.resources.values())[::3]):
-        new = ways[index % 3]
+        new = variants[index % 3]
         changed[resource.address] = new and {**resource.block, **new}
     return stack_plan(stack, changed)

@@ -24,15 +24,15 @@ def extract(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
         chosen: Pairs of a type and the start of a construct path (`database/ai-usage`).
     """
     document = json.loads((stack / "cdk.tf.json").read_text())
-    wanted = [(type_, label) for type_, path in chosen for label in labels(document, type_, path)]
-    kept: dict[str, Block] = {}
-    while wanted:
-        type_, label = wanted.pop()
-        if label in kept.setdefault(type_, {}):
+    pending = [(type_, label) for type_, path in chosen for label in labels(document, type_, path)]
+    extracted: dict[str, Block] = {}
+    while pending:
+        type_, label = pending.pop()
+        if label in extracted.setdefault(type_, {}):
             continue
-        block = kept[type_][label] = document["resource"][type_][label]
+        block = extracted[type_][label] = document["resource"][type_][label]
         referenced = REFERENCE.findall(json.dumps(block))
-        wanted += [pair for pair in referenced if pair[1] in document["resource"].get(pair[0], {})]
+        pending += [pair for pair in referenced if pair[1] in document["resource"].get(pair[0], {})]
     terraform = {
         "required_providers": document["terraform"]["required_providers"],
         "backend": {"local": {"path": "terraform.tfstate"}},
@@ -40,7 +40,7 @@ def extract(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
     return {
         "//": document["//"],
         "provider": document["provider"],
-        "resource": kept,
+        "resource": extracted,
         "terraform": terraform,
     }
 
@@ -108,5 +108,5 @@ def planned(
         f"-out={file}",
         variables=variables,
     )
-    shown: Block = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
-    return directory, shown
+    plan: Block = json.loads(run(directory, root, "show", "-json", str(file), variables=variables))
+    return directory, plan

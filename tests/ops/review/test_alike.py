@@ -96,7 +96,7 @@ def test_the_common_part_of_differing_reasons_appears_once() -> None:
     for change, name in zip(group.changes, "ab", strict=True):
         assert f"arn:aws:s3:::{name}" in group.why_of(change)
     [single] = alike_changes(reviewed(retention("a", 14, 7)))
-    assert single.why_of(single.changes[0]) == "", "the reason of all changes is not repeated"
+    assert single.why_of(single.changes[0]) == "", "a shared reason must not be repeated"
 
 
 def test_different_secrets_are_different_values() -> None:
@@ -209,7 +209,7 @@ def test_every_format_shows_the_same_groups_above_the_changes() -> None:
     }
 
 
-def test_the_output_omits_some_of_many_groups_to_have_room_for_the_rest() -> None:
+def test_groups_are_omitted_if_there_are_too_many_for_the_output() -> None:
     result = reviewed(*(retention(f"logs-{number}", 1000, 999 - number) for number in range(300)))
     comment = review_markdown(result)
     assert len(comment) < 65_536
@@ -221,7 +221,7 @@ def test_the_output_omits_some_of_many_groups_to_have_room_for_the_rest() -> Non
     assert f"  and {300 - DECISIONS_SHOWN} more groups of changes" in lines
 
 
-def test_markdown_in_a_plan_has_no_effect_in_the_sentence_about_a_change() -> None:
+def test_markdown_and_html_in_values_are_escaped_in_sentences() -> None:
     [group] = alike_changes(reviewed(item("aws_x", "a", {"v": "*b*"}, {"v": "<b>\n\n# c"})))
     assert "<b>" in group.sentence
     comment = review_markdown(reviewed(item("aws_x", "a", {"v": "*b*"}, {"v": "<b>\n\n# c"})))

@@ -1,7 +1,13 @@
 """Tests the verdicts on the changes in `cases/`, which has a file for each kind of change.
 
-A case has a `type`, values `before` (absent: created) and `after` (absent: destroyed), the expected
-`verdict`, a `rule` that must be among the reasons, and rules that must not (`without`).
+The keys of a case:
+
+- `type`: The resource's type.
+- `before` and `after`: The resource's values. A created resource has no `before`, and a destroyed
+  one has no `after`.
+- `actions`: The actions of the change, if they do not follow from the values.
+- `verdict`: The expected verdict.
+- `rule` and `without`: A rule that must be among the reasons, and rules that must not be.
 """
 
 from __future__ import annotations
@@ -29,7 +35,7 @@ def cases() -> Iterator[Any]:
 
 
 def with_text(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Returns values with JSON text in place of each policy, as in a plan."""
+    """Returns the values with each policy as JSON text, as in a plan."""
 
     def with_json(value: Any) -> Any:
         if isinstance(value, dict) and ("Statement" in value or "rules" in value):
@@ -41,7 +47,7 @@ def with_text(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if values is None else {key: with_json(value) for key, value in values.items()}
 
 
-def judged(case: Mapping[str, Any]) -> Judged:
+def judge_case(case: Mapping[str, Any]) -> Judged:
     before, after = with_text(case.get("before")), with_text(case.get("after"))
     actions = {"actions": case["actions"]} if "actions" in case else {}
     plan = document(item(case["type"], "x", before, after, **actions))
@@ -51,7 +57,7 @@ def judged(case: Mapping[str, Any]) -> Judged:
 
 @pytest.mark.parametrize("case", list(cases()))
 def test_change_has_the_expected_verdict(case: dict[str, Any]) -> None:
-    result = judged(case)
+    result = judge_case(case)
     reasons = {reason.rule for reason in result.reasons}
     assert (str(result.verdict), result.reasons) == (case["verdict"], result.reasons)
     assert case.get("rule", result.reasons[0].rule) in reasons

@@ -16,15 +16,15 @@ from tests.ops.review.documents import document
 @pytest.mark.parametrize("installed", [True, False])
 @pytest.mark.parametrize("emulated", [True, False])
 @pytest.mark.parametrize("is_new_plan", [True, False])
-def test_checkov_runs_by_default_if_it_is_installed_and_a_new_plan_is_for_aws(
+def test_checkov_runs_by_default_for_new_plans_for_aws_if_it_is_installed(
     tmp_path: Path, *, is_new_plan: bool, emulated: bool, installed: bool
 ) -> None:
     checkov = tmp_path / "checkov"
     if installed:
         checkov.touch()
 
-    def uses(chosen: bool | None) -> bool:
-        return uses_checkov(chosen, is_new_plan=is_new_plan, emulated=emulated, checkov=checkov)
+    def uses(option: bool | None) -> bool:
+        return uses_checkov(option, is_new_plan=is_new_plan, emulated=emulated, checkov=checkov)
 
     assert uses(None) is (is_new_plan and not emulated and installed)
     assert uses(True) is True

@@ -1,5 +1,5 @@
-"""Tests that a change is safe only if a rule says why, and that an unlisted type counts as holding
-data.
+"""Tests that a change is safe only if a rule gives a reason, and that resources of unlisted types
+are treated as holding data.
 """
 
 from __future__ import annotations
@@ -19,9 +19,7 @@ UNKNOWN_TYPES = ("aws_unheard_of", "aws_unheard_rule", "aws_s3_bucket_unheard", 
 TYPES = tuple(json.loads(FILE.read_text(encoding="utf-8"))["types"])
 WITHOUT_DATA = ("aws_rds_cluster_instance", "aws_docdb_cluster_instance",
     "aws_neptune_cluster_instance")  # fmt: skip
-"""Stateful types in cfn-lint's list whose Terraform types hold no data, because their cluster holds
-the data.
-"""
+"""Types that are stateful according to cfn-lint's list, but whose data is in their cluster."""
 STATE_ONLY = {"null_resource", "terraform_data"}
 
 
@@ -48,8 +46,8 @@ def test_no_change_of_an_unknown_type_is_safe(rules: Rules, type_: str) -> None:
         if changed.action is Action.DESTROY:
             assert verdict is Verdict.IRREVERSIBLE
     same = statement(Sid="Named", Action=["s3:GetObject"])
-    known = change("aws_iam_role_policy", Action.UPDATE, {"policy": PLAIN}, {"policy": same})
-    assert judge(known, [compare(PLAIN, same)], rules)[0].verdict is Verdict.SAFE
+    harmless = change("aws_iam_role_policy", Action.UPDATE, {"policy": PLAIN}, {"policy": same})
+    assert judge(harmless, [compare(PLAIN, same)], rules)[0].verdict is Verdict.SAFE
 
 
 def test_a_new_resource_is_safe_only_if_its_type_is_listed(rules: Rules) -> None:
@@ -68,7 +66,7 @@ def test_a_destroyed_resource_is_safe_only_if_releases_replace_it(rules: Rules) 
             assert (verdict is Verdict.IRREVERSIBLE) == (type_ not in WITHOUT_DATA), type_
 
 
-def test_a_pattern_matches_no_stateful_unknown_or_excluded_type() -> None:
+def test_a_pattern_of_exceptions_matches_no_stateful_unknown_or_negated_type() -> None:
     patterns = frozenset({"aws_*", "!aws_eip"})
     rule = Rule(id="x", verdict="review", text="", except_types=patterns, actions={Action.DESTROY})
     applies = {type_ for type_ in TYPES if rule.is_for(type_, Action.DESTROY, deposed=False)}

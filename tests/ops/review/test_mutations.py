@@ -22,16 +22,16 @@ from tests.ops.review.test_rules import CASES, FORMS, POLICIES, change, values
 
 @dataclass(frozen=True)
 class Expectation:
-    """What a test in test_rules.py or test_cases.py expects of a change."""
+    """The expectation of a test in test_rules.py or test_cases.py about one change."""
 
-    judged: Callable[[Rules], tuple[set[str], bool]]
+    evaluate: Callable[[Rules], tuple[set[str], bool]]
     """Returns the ids of the matching rules, and whether the test succeeds."""
 
 
-def of_rules() -> Iterable[Expectation]:
+def rule_expectations() -> Iterable[Expectation]:
     """Yields the expectations of test_rules.py.
 
-    Each expects a rule, and its verdict, among the reasons of a change.
+    Each expects that the reasons of a change contain a rule and its verdict.
     """
     changes: list[tuple[str, object, Change, list[Comparison]]] = [
         (rule, verdict, change(type_, action, values(path, before), values(path, after)), [])
@@ -52,8 +52,8 @@ def of_rules() -> Iterable[Expectation]:
         rules: Rules, *, pair: tuple[str, object], changed: Change, policies: list[Comparison]
     ) -> tuple[set[str], bool]:
         reasons = judge(changed, policies, rules)
-        found = {(reason.rule, reason.verdict) for reason in reasons}
-        return {reason.rule for reason in reasons}, pair in found
+        pairs = {(reason.rule, reason.verdict) for reason in reasons}
+        return {reason.rule for reason in reasons}, pair in pairs
 
     for rule, verdict, changed, policies in changes:
         yield Expectation(
@@ -61,18 +61,18 @@ def of_rules() -> Iterable[Expectation]:
         )
 
 
-def of_cases() -> Iterable[Expectation]:
+def case_expectations() -> Iterable[Expectation]:
     """Yields the expectations of test_cases.py.
 
-    Each expects a verdict on a change, and often a rule.
+    Each expects a verdict on a change. Some also expect a rule among the reasons.
     """
 
     def expected(
         rules: Rules, *, plan: Plan, verdict: str, rule: str | None
     ) -> tuple[set[str], bool]:
         [result] = review(plan, "dev", rules=rules).changes
-        found = {reason.rule for reason in result.reasons}
-        return found, str(result.verdict) == verdict and (rule is None or rule in found)
+        ids = {reason.rule for reason in result.reasons}
+        return ids, str(result.verdict) == verdict and (rule is None or rule in ids)
 
     for parameter in cases():
         [case] = parameter.values
@@ -88,35 +88,37 @@ def of_cases() -> Iterable[Expectation]:
 def expectations() -> list[tuple[Expectation, set[str]]]:
     """Returns all expectations, each with the ids of the rules that match its change."""
     rules = load_rules()
-    found = []
-    for expectation in (*of_rules(), *of_cases()):
-        ids, succeeds = expectation.judged(rules)
+    results = []
+    for expectation in (*rule_expectations(), *case_expectations()):
+        ids, succeeds = expectation.evaluate(rules)
         assert succeeds
-        found.append((expectation, ids))
-    return found
+        results.append((expectation, ids))
+    return results
 
 
 def test_each_rule_has_a_case_that_fails_without_it(
     expectations: list[tuple[Expectation, set[str]]],
 ) -> None:
     rules = load_rules()
-    assert unnoticed(rules, expectations) == []
+    assert find_untested_rules(rules, expectations) == []
     # A second copy of a rule changes no verdict, so the test must report both.
     twice = rules.model_copy(update={"rules": (*rules.rules, rules.rules[0])})
-    assert len(unnoticed(twice, expectations)) == 2
+    assert len(find_untested_rules(twice, expectations)) == 2
 
 
-def unnoticed(rules: Rules, expectations: Iterable[tuple[Expectation, set[str]]]) -> list[Rule]:
-    """Returns the rules without which all expectations are met."""
-    found = []
+def find_untested_rules(
+    rules: Rules, expectations: Iterable[tuple[Expectation, set[str]]]
+) -> list[Rule]:
+    """Returns the rules that can be removed without failing an expectation."""
+    untested = []
     for number, rule in enumerate(rules.rules):
         others = rules.model_copy(
             update={"rules": (*rules.rules[:number], *rules.rules[number + 1 :])}
         )
         affected = [expectation for expectation, ids in expectations if rule.id in ids]
-        if all(expectation.judged(others)[1] for expectation in affected):
-            found.append(rule)
-    return found
+        if all(expectation.evaluate(others)[1] for expectation in affected):
+            untested.append(rule)
+    return untested
 
 
 def test_each_check_function_is_used_by_a_rule() -> None:

@@ -26,9 +26,10 @@ from tools.provider_types import actions_document, policies_document, types_docu
 def test_files_are_current() -> None:
     assert provider_version().split(".")[0] == str(PROVIDER_MAJOR)
     assert registry_package() == locked_package()
-    known = managed_policies()
+    policies = managed_policies()
     assert (
-        known["policies"].keys() | known["others"] == json.loads(aws_managed_policies_data).keys()
+        policies["policies"].keys() | policies["others"]
+        == json.loads(aws_managed_policies_data).keys()
     ), "update the files with `python -m tools.provider_types`"
 
 
@@ -59,7 +60,7 @@ def test_each_action_has_an_access_level_and_states_whether_it_accepts_resources
 
 
 def facts(block: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """Returns the facts about the type `aws_efs_file_system` in a block and a schema."""
+    """Returns the facts that are stored about `aws_efs_file_system` with this block and schema."""
     types = {"aws_efs_file_system": {"block": block}}
     schemas = {"registry.terraform.io/hashicorp/aws": {"resource_schemas": types}}
     name = "AWS::EFS::FileSystem"
@@ -83,7 +84,7 @@ def test_only_attributes_that_no_program_can_set_are_computed() -> None:
     assert "policy" not in computed_attributes("aws_sqs_queue")
 
 
-def test_both_schemas_name_the_secrets_and_the_attributes_set_on_creation() -> None:
+def test_secrets_and_create_only_attributes_come_from_both_schemas() -> None:
     attributes = {
         "master_password": {"optional": True, "type": "string"},
         "key": {"sensitive": True, "type": "string"},
@@ -106,13 +107,13 @@ def test_both_schemas_name_the_secrets_and_the_attributes_set_on_creation() -> N
     assert create_only_attributes("aws_rds_cluster") >= {"database_name"}
 
 
-def test_types_get_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
+def test_types_have_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
     """The review and the permissions find the schema of a type in the same mapping."""
     names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
     types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",
         "aws_ebs_volume", "aws_kms_key", "aws_kms_alias")  # fmt: skip
-    found = schemas_by_name(types, [f"AWS::{name}" for name in names])
-    assert found == {
+    schemas = schemas_by_name(types, [f"AWS::{name}" for name in names])
+    assert schemas == {
         "aws_rds_cluster": "AWS::RDS::DBCluster",
         "aws_rds_cluster_instance": "AWS::RDS::DBInstance",
         "aws_db_instance": "AWS::RDS::DBInstance",
@@ -120,7 +121,7 @@ def test_types_get_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
         "aws_ebs_volume": "AWS::EC2::Volume",
         "aws_kms_key": "AWS::KMS::Key",
     }
-    # The type of a part of a bucket has the bucket's schema, but the part holds no data.
+    # aws_s3_bucket_versioning has the schema of a bucket, but holds no data.
     assert mapped_schemas()["aws_s3_bucket_versioning"] == ("AWS::S3::Bucket",)
     assert is_stateful("aws_s3_bucket")
     assert not is_stateful("aws_s3_bucket_versioning")

@@ -61,12 +61,12 @@ def rename_table_in_program(document: Block) -> Block:
 
 def move_table_in_program(document: Block) -> Block:
     [label] = labels(document, "aws_dynamodb_table", TABLE)
-    moved = rename_table_in_program(document)
+    renamed = rename_table_in_program(document)
     move = {
         "from": f"aws_dynamodb_table.{label}",
         "to": "aws_dynamodb_table.database_ai-quotas_table_0123ABCD",
     }
-    return {**moved, "moved": [move]}
+    return {**renamed, "moved": [move]}
 
 
 def rename_table(document: Block) -> None:
@@ -172,7 +172,7 @@ SELECTED = (
 
 @dataclasses.dataclass(frozen=True)
 class Plans:
-    """The plans of all changes. They are made concurrently."""
+    """The plans of all changes, which Terraform creates concurrently."""
 
     futures: dict[str, Future[tuple[Path, Block]]]
 
@@ -386,7 +386,7 @@ def test_smaller_aurora_is_dangerous_and_fewer_backups_irreversible(plans: Plans
     }
 
 
-def test_sensitive_values_appear_nowhere(plans: Plans) -> None:
+def test_sensitive_values_appear_in_no_output_format(plans: Plans) -> None:
     assert SECRET in json.dumps(plans.document(combined)), "the plan does not contain the secret"
     reviewed = plans.review(combined)
     [difference] = of_type(reviewed, "aws_ssm_parameter").change.differences

@@ -75,14 +75,14 @@ KEY_POLICY, LOCKED_POLICY = (
 
 
 def values(path: str, value: Any) -> Values:
-    """Returns a resource with one attribute. Each part of the path except the last is a list."""
+    """Returns the values of a resource with one attribute, which may be in a block (`a.b`)."""
     if value is None:
         return {}
     name, _, rest = path.partition(".")
     return {name: [values(rest, value)] if rest else value}
 
 
-# rule, verdict, type, action, attribute, value before (None: the resource is new), value after
+# Rule, verdict, type, action, attribute, old value (None if the resource is new), new value.
 CASES: list[tuple[str, Verdict, str, Action, str, Any, Any]] = [
     ("stateful-destroyed", I, BUCKET, DESTROY, "bucket", "a", None),
     ("stateful-replaced", I, POOL, REPLACE, "name", "a", "b"),

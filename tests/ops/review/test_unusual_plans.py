@@ -187,8 +187,8 @@ def test_values_that_the_provider_fills_in_are_not_changes_outside_terraform() -
     )
 
 
-def moved(number: int) -> list[Block]:
-    """Returns the destruction and creation of resources whose names in the program changed."""
+def renames(number: int) -> list[Block]:
+    """Returns changes that destroy and create resources whose names in the program changed."""
     entries = []
     for index in range(number):
         named = {"name": f"q{index}", "delay_seconds": index, "tags": {"a": "b"}}
@@ -199,8 +199,8 @@ def moved(number: int) -> list[Block]:
     return entries
 
 
-def test_two_thousand_renames_are_fast_and_fit_into_a_comment() -> None:
-    plan = document(*moved(500))
+def test_a_thousand_renames_are_found_within_3_s_and_fit_into_a_comment() -> None:
+    plan = document(*renames(500))
     started = time.process_time()
     result = review(read_plan(plan), "dev")
     elapsed = time.process_time() - started
@@ -242,7 +242,9 @@ def test_output_directory_is_created(tmp_path: Path) -> None:
     assert "cannot be written" in str(result.exception)
 
 
-def test_character_that_a_console_lacks_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_character_that_the_terminals_encoding_lacks_is_replaced(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     ascii_only = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     monkeypatch.setattr(sys, "stdout", ascii_only)
     accept_any_encoding()
@@ -274,10 +276,8 @@ def test_secrets_are_masked_even_if_the_plan_does_not_mark_them() -> None:
         assert "hunter" not in text
 
 
-def test_settings_of_an_existing_resource_are_not_safe() -> None:
-    """These settings change something that is in use. In a new resource, they would change
-    nothing.
-    """
+def test_new_settings_of_an_existing_resource_are_not_safe() -> None:
+    """The settings change a bucket or function that may be in use."""
     bucket = item("aws_s3_bucket", "b", None, {"bucket": "b"})
     function = item("aws_lambda_function", "f", None, {"function_name": "f"})
     blocks = {

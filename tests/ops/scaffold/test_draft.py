@@ -44,14 +44,14 @@ def change(draft: Draft) -> None:
 
 
 def test_only_changed_files_reach_the_checkout(checkout: Path) -> None:
-    kept = (checkout / "kept").stat().st_mtime_ns
+    modified_at = (checkout / "kept").stat().st_mtime_ns
     with draft_of(checkout) as draft:
         change(draft)
         assert content(checkout).keys() >= {"a/old", "kept"}
         assert (checkout / "a" / "old").read_text() == "old"
         assert draft.publish() == [Path("a/old"), Path("new/folder/file")]
     assert content(checkout) == {"a/old": "new", "kept": "kept", "new/folder/file": "file"}
-    assert (checkout / "kept").stat().st_mtime_ns == kept
+    assert (checkout / "kept").stat().st_mtime_ns == modified_at
 
 
 @pytest.mark.parametrize("error", [OperatorError, KeyboardInterrupt])
@@ -69,7 +69,7 @@ def test_a_failure_and_an_interrupt_change_nothing(
     assert content(checkout) == before
 
 
-def test_files_that_were_replaced_are_restored_if_another_one_cannot_be(checkout: Path) -> None:
+def test_replaced_files_are_restored_if_another_file_cannot_be_written(checkout: Path) -> None:
     before = content(checkout)
     with draft_of(checkout) as draft:
         change(draft)
@@ -83,7 +83,7 @@ def test_files_that_were_replaced_are_restored_if_another_one_cannot_be(checkout
     assert not (checkout / "new").exists()
 
 
-def test_a_file_that_somebody_changed_meanwhile_is_not_replaced(checkout: Path) -> None:
+def test_a_file_that_changed_during_the_command_is_not_replaced(checkout: Path) -> None:
     with draft_of(checkout) as draft:
         change(draft)
         (checkout / "a" / "old").write_text("edited meanwhile")
@@ -102,7 +102,7 @@ def test_a_checkout_that_cannot_be_written_fails_with_one_line(tmp_path: Path) -
 def test_a_missing_anchor_names_the_file_and_the_text_to_add(checkout: Path) -> None:
     with (
         draft_of(checkout) as draft,
-        pytest.raises(OperatorError, match="kept no longer contains 'x'.*add it by hand"),
+        pytest.raises(OperatorError, match="kept no longer contains 'x'.*add the service by hand"),
     ):
         draft.insert("kept", "x", "y")
 
@@ -136,7 +136,7 @@ def test_a_free_name_is_accepted() -> None:
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
-    """A copy of the checkout in which the command runs."""
+    """Yields a copy of the checkout, and the process of `ops new service` that runs in it."""
     copy = tmp_path / "copy"
     copy_checkout(copy)
     with subprocess.Popen(
@@ -150,7 +150,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
         yield copy, process
 
 
-def test_an_interrupted_command_leaves_nothing(
+def test_an_interrupted_command_leaves_no_files(
     running: tuple[Path, subprocess.Popen[str]],
 ) -> None:
     copy, process = running

@@ -1,4 +1,4 @@
-"""Generates a service in a copy of the checkout, and applies the examples of the documentation."""
+"""Tests `ops new service`, and the examples of the documentation, in a copy of the checkout."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ class Copy:
     def run(self, *command: str, **variables: str) -> str:
         """Runs a Python module in the copy, and returns its output.
 
-        If the module fails, raises AssertionError with the output.
+        Raises:
+            AssertionError: The module failed. The message contains its output.
         """
-        done = subprocess.run(
+        result = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=self.path,
             env={
@@ -59,21 +60,21 @@ class Copy:
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
 
     def apply(self, patch: str) -> None:
-        done = subprocess.run(
+        result = subprocess.run(
             ["git", "apply", "-"],
             cwd=self.path,
-            # The copy is not a repository, so git must not find one above the copy.
+            # The copy is not a repository, so git must not search its parent directories for one.
             env={**os.environ, "GIT_CEILING_DIRECTORIES": str(self.path.parent)},
             input=patch,
             capture_output=True,
             text=True,
             check=False,
         )
-        assert done.returncode == 0, f"{done.stderr}\n{patch}"
+        assert result.returncode == 0, f"{result.stderr}\n{patch}"
 
     def check(self, *more_tests: str) -> None:
         """Checks style and types of the new code, and runs its tests."""
@@ -102,12 +103,12 @@ def commands(title: str) -> list[str]:
 def generate_service(path: Path) -> Copy:
     """Copies the checkout, and runs the documented command that generates a service."""
     copy_checkout(path)
-    if (types := PROJECT / ".mypy_cache").exists():
-        shutil.copytree(types, path / ".mypy_cache")
+    if (cache := PROJECT / ".mypy_cache").exists():
+        shutil.copytree(cache, path / ".mypy_cache")
     copy = Copy(path)
     (command,) = commands("Add a service")
-    written = copy.run(*command.split()).splitlines()
-    assert set(written) >= {
+    files = copy.run(*command.split()).splitlines()
+    assert set(files) >= {
         "lambdas/notes/handler.py",
         "docs/api/reference/notes.md",
         "docs/architecture/overview.svg",
@@ -148,12 +149,12 @@ def test_the_code_is_formatted_typed_tested_and_documented(copy: Copy) -> None:
 
 def find(resources: dict[str, Any], type_: str, **attributes: str) -> dict[str, Any]:
     """Returns the only resource of a type with these attributes."""
-    (found,) = (
+    (match,) = (
         resource
         for resource in resources[type_].values()
         if all(resource.get(name) == value for name, value in attributes.items())
     )
-    return dict(found)
+    return dict(match)
 
 
 def test_the_stack_has_the_service_and_the_tables(resources: dict[str, Any]) -> None:

@@ -18,12 +18,12 @@ REQUEST = HttpRequest("GET", "/v1/catalog/categories", {}, None, None)
 
 @contextmanager
 def responding(*codes: str) -> Iterator[str]:
-    """Runs a server that first responds with 503 and each of these codes, and then with 200."""
-    left = list(codes)
+    """Runs a server that responds with 503 and each of these codes in order, and then with 200."""
+    remaining = list(codes)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            code = left.pop(0) if left else "ok"
+            code = remaining.pop(0) if remaining else "ok"
             body = b'{"code": "%s"}' % code.encode()
             self.send_response(200 if code == "ok" else 503)
             self.send_header("Retry-After", "5")
@@ -36,8 +36,10 @@ def responding(*codes: str) -> Iterator[str]:
 
     with HTTPServer((LOOPBACK, 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://{LOOPBACK}:{server.server_port}"
-        server.shutdown()
+        try:
+            yield f"http://{LOOPBACK}:{server.server_port}"
+        finally:
+            server.shutdown()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tests.api_description import ApiDescription, Described, MessageDescription
 API = ApiDescription.load()
 SUITES = [suite for suite in load_suites().values() if suite.path]
 VALUES = {"email": "ann@example.com", "password": "Correct-horse-1"}
-"""Values of variables that the schema of a body does not accept as `some-id`."""
+"""Values of the variables for which the schemas of bodies do not accept `some-id`."""
 
 all_suites = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.service)
 all_requests = pytest.mark.parametrize(
@@ -29,7 +29,7 @@ def filled(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: filled(item) for key, item in value.items()}
     if isinstance(value, str):
-        return re.sub(r"\$\{(\w+)\}", lambda found: VALUES.get(found[1], "some-id"), value)
+        return re.sub(r"\$\{(\w+)\}", lambda match: VALUES.get(match[1], "some-id"), value)
     return value
 
 

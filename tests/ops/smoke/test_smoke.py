@@ -200,7 +200,7 @@ def test_frames_are_sent_before_the_room_is_deleted() -> None:
     assert [frame.get("roomId") for frame in chat.sent] == ["r1", None]
     assert all(check.ok for check in checks), checks
     assert [check.request for check in checks][1:5] == [
-        "WebSocket connect, invented ticket",
+        "WebSocket connect, invalid ticket",
         "WebSocket connect",
         "WebSocket join_room",
         "WebSocket smoke",
@@ -240,7 +240,7 @@ def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
         check for check in Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
     ]
     assert (failed.request, failed.detail) == (
-        "WebSocket connect, invented ticket",
+        "WebSocket connect, invalid ticket",
         "returned 101, expected 403",
     )
 

@@ -31,7 +31,7 @@ def certificates(tmp_path: Path) -> Certificates:
 
 @pytest.fixture
 def address(certificates: Certificates) -> Iterator[str]:
-    """Runs a server that responds to /health, and returns the frames of WebSockets."""
+    """Runs a server that responds to /health and echoes WebSocket frames. Yields its address."""
 
     def respond(connection: ServerConnection, request: Request) -> Response | None:
         is_health = request.path == HEALTH.path

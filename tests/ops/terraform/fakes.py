@@ -22,7 +22,7 @@ class FakeTerraform(Terraform):
         self._calls = calls
         self.counts = {"add": 1}
         self.outputs: Mapping[str, Any] = {}
-        self.shown: dict[str, Any] = {"resource_changes": []}
+        self.plan_document: dict[str, Any] = {"resource_changes": []}
         self.before_apply: Callable[[], None] = lambda: None
 
     def plan(self, file: Path, options: Sequence[str] = ()) -> PlanFile:
@@ -32,7 +32,7 @@ class FakeTerraform(Terraform):
 
     def show(self, file: Path) -> dict[str, Any]:
         assert file.exists()
-        return self.shown
+        return self.plan_document
 
     def apply(self, plan: PlanFile | None = None) -> Apply:
         assert plan

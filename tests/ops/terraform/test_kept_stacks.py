@@ -47,6 +47,6 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
     assert len(announced) == synthesis.runs == 3
 
 
-def test_an_unknown_environment_is_named(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_environment_names_it(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"absent\.yml: no such environment"):
         read_kept_stack("absent", print, directory=tmp_path, synthesize=Synthesis())

@@ -1,4 +1,5 @@
-"""Tests plans of Terraform 1.14 and later, and of OpenTofu, in the form that their sources define.
+"""Tests plans of Terraform 1.14 and later, and of OpenTofu, in the format that their source code
+defines.
 
 Terraform: `internal/command/jsonplan` (plan.go, resource.go, action_invocations.go). OpenTofu has
 the same files, without deferred changes and actions, and with another order of `forget`.
@@ -27,7 +28,7 @@ EVENTS = ("BeforeCreate", "AfterCreate", "BeforeUpdate", "AfterUpdate")
 
 
 def change(*actions: str, before: Any = BEFORE, after: Any = AFTER, **more: Any) -> Block:
-    """Returns a Change. Terraform omits `before` and `after` only if there is no value at all."""
+    """Returns a `Change`. Terraform omits `before` and `after` only if there is no value at all."""
     return {
         "actions": list(actions),
         "before": before,
@@ -181,7 +182,7 @@ def test_unknown_index_is_part_of_an_address() -> None:
     ],
     ids=["invoked", "invoked by a resource", *EVENTS],
 )
-def test_invoked_action_is_dangerous_whatever_triggers_it(trigger: Block) -> None:
+def test_invoked_action_is_dangerous_for_every_trigger(trigger: Block) -> None:
     result = reviewed(terraform(action_invocations=[invocation(**trigger)]))
     assert result.verdict is Verdict.DANGEROUS
     assert result.summary == "dangerous: 1 action invoked"

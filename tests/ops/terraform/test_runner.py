@@ -67,8 +67,8 @@ class TestApply:
             ]
         ):
             state.feed(message, float(at))
-        # One of three actions took 30 s.
         assert state.line(now=31.0) == ("terraform: 1 of 3, waiting for aws_sqs_queue.slow (30 s)")
+        # One of the three actions is complete after 30 s, so the other two are estimated at 60 s.
         assert state.seconds_left(now=31.0) == 60.0
 
     def test_the_remaining_time_is_not_estimated_from_the_first_actions(self) -> None:
@@ -120,10 +120,10 @@ class TestApply:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Terraform]:
+def make_terraform(tmp_path: Path) -> Callable[..., Terraform]:
     """Returns a function that creates a Terraform whose executable is a Python program."""
 
-    def _make(body: str, **options: Any) -> Terraform:
+    def create(body: str, **options: Any) -> Terraform:
         stack = tmp_path / "stack"
         (stack / ".terraform").mkdir(parents=True, exist_ok=True)
         (stack / "cdk.tf.json").write_text(
@@ -134,7 +134,7 @@ def make(tmp_path: Path) -> Callable[..., Terraform]:
         executable.chmod(0o755)
         return Terraform(executable, stack, os.environ, tmp_path / "log.jsonl", **options)
 
-    return _make
+    return create
 
 
 def emit(*messages: dict[str, Any]) -> str:
@@ -143,7 +143,7 @@ def emit(*messages: dict[str, Any]) -> str:
 
 class TestRuns:
     def test_apply_returns_outputs_and_logs_the_stream(
-        self, make: Callable[..., Terraform], tmp_path: Path
+        self, make_terraform: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         outputs = {
             "type": "outputs",
@@ -152,14 +152,14 @@ class TestRuns:
                 "key": {"sensitive": True},
             },
         }
-        result = make(emit(plan_summary(add=1), outputs)).apply()
+        result = make_terraform(emit(plan_summary(add=1), outputs)).apply()
         assert result.outputs == {"api_url": "http://x", "key": None}
         assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 2
 
     def test_apply_of_a_plan_returns_the_counts_of_the_plan(
-        self, make: Callable[..., Terraform], tmp_path: Path
+        self, make_terraform: Callable[..., Terraform], tmp_path: Path
     ) -> None:
-        stack = make("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
+        stack = make_terraform("if sys.argv[1] == 'plan':\n    " + emit(plan_summary(add=2)))
         file = tmp_path / "plan"
         plan = stack.plan(file)
         assert plan == PlanFile(file, {"add": 2, "change": 0, "remove": 0}, {})
@@ -169,7 +169,7 @@ class TestRuns:
         assert applied.endswith(f" {file}")
 
     def test_plan_lists_destroyed_resources(
-        self, make: Callable[..., Terraform], tmp_path: Path
+        self, make_terraform: Callable[..., Terraform], tmp_path: Path
     ) -> None:
         actions = {
             "a.made": "create",
@@ -180,11 +180,15 @@ class TestRuns:
         }
         drift = change("resource_drift", "a.changed_by_hand", "delete")
         planned = [change("planned_change", address, action) for address, action in actions.items()]
-        plan = make(emit(drift, *planned, plan_summary(add=2, remove=2))).plan(tmp_path / "plan")
+        plan = make_terraform(emit(drift, *planned, plan_summary(add=2, remove=2))).plan(
+            tmp_path / "plan"
+        )
         assert plan.destroys == {"a.gone": "destroy", "a.other": "replace"}
         assert plan.lines() == ["2 to add, 2 to remove", "  destroy a.gone", "  replace a.other"]
 
-    def test_repeated_errors_are_reported_once(self, make: Callable[..., Terraform]) -> None:
+    def test_repeated_errors_are_reported_once(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
         error = {
             "type": "diagnostic",
             "diagnostic": {
@@ -195,39 +199,41 @@ class TestRuns:
             },
         }
         with pytest.raises(TerraformError, match=r"^a\.b: No: because$"):
-            make(emit(error, error) + "\nsys.exit(1)").apply()
+            make_terraform(emit(error, error) + "\nsys.exit(1)").apply()
 
     def test_an_existing_resource_whose_creation_took_long_was_created_by_this_run(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        """The provider repeats a call after its time limit, and the first call succeeds late."""
+        """The provider repeats a call that took too long, although the first one may succeed."""
         messages = [
             *failure("aws_rds_cluster.slow", "DBClusterAlreadyExistsFault", 153),
             *failure("aws_sns_topic.mistake", "AlreadyExists", 2),
             *failure("aws_sqs_queue.slow", "AccessDenied", 180),
         ]
         with pytest.raises(TerraformError) as caught:
-            make(emit(*messages) + "\nsys.exit(1)").apply()
+            make_terraform(emit(*messages) + "\nsys.exit(1)").apply()
         assert caught.value.existing == {"aws_rds_cluster.slow", "aws_sns_topic.mistake"}
         assert caught.value.repeated == {"aws_rds_cluster.slow"}
 
-    def test_an_exceeded_time_limit_is_explained(self, make: Callable[..., Terraform]) -> None:
+    def test_an_exceeded_time_limit_is_explained(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
         messages = failure("a.b", "timeout while waiting for state to become 'true'", 180)
         with pytest.raises(TerraformError, match="Run the same command again: it continues"):
-            make(emit(*messages) + "\nsys.exit(1)").apply()
+            make_terraform(emit(*messages) + "\nsys.exit(1)").apply()
 
     def test_an_error_about_a_full_disk_is_reported_in_one_line(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
         messages = failure("a.b", "Failed to save state: no space left on device", 1)
         with pytest.raises(FullDiskError, match=r"^The disk is full: [^\n]*$"):
-            make(emit(*messages) + "\nsys.exit(1)").apply()
+            make_terraform(emit(*messages) + "\nsys.exit(1)").apply()
 
     @pytest.mark.parametrize("file", ["log.jsonl", "stack/.terraform/run.json"])
     def test_terraform_ends_before_a_full_disk_is_reported(
-        self, make: Callable[..., Terraform], tmp_path: Path, file: str
+        self, make_terraform: Callable[..., Terraform], tmp_path: Path, file: str
     ) -> None:
-        stack = make(
+        stack = make_terraform(
             "import signal\n"
             "def stop(*_): pathlib.Path('stored').touch(); sys.exit(1)\n"
             "signal.signal(signal.SIGINT, stop)\n" + emit(plan_summary(add=1)) + "\ntime.sleep(60)"
@@ -240,33 +246,37 @@ class TestRuns:
         if file == "log.jsonl":
             assert (stack.directory / "stored").exists()
 
-    def test_plain_text_output_is_reported_as_error(self, make: Callable[..., Terraform]) -> None:
+    def test_plain_text_output_is_reported_as_error(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
         with pytest.raises(TerraformError, match="Backend initialization required"):
-            make("print('Backend initialization required'); sys.exit(1)").apply()
+            make_terraform("print('Backend initialization required'); sys.exit(1)").apply()
 
-    def test_killed_run_raises_a_separate_error(self, make: Callable[..., Terraform]) -> None:
+    def test_killed_run_raises_terraform_killed_error(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
         with pytest.raises(TerraformKilledError):
-            make("os.kill(os.getpid(), 9)").apply()
+            make_terraform("os.kill(os.getpid(), 9)").apply()
 
     def test_run_is_stopped_if_the_guard_returns_a_reason(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        # A shell starts background processes with SIGINT ignored.
+        # A shell starts background processes with SIGINT ignored, so the program restores it.
         program = (
             "import signal\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "time.sleep(60)"
         )
-        stack = make(program, guard=lambda: "the cloud has ended")
+        stack = make_terraform(program, guard=lambda: "the cloud has ended")
         begun = time.monotonic()
         with pytest.raises(TerraformKilledError, match="the cloud has ended"):
             stack.apply()
         assert time.monotonic() - begun < 15
 
     def test_interrupt_is_forwarded_once_and_terraform_may_finish(
-        self, make: Callable[..., Terraform], tmp_path: Path
+        self, make_terraform: Callable[..., Terraform], tmp_path: Path
     ) -> None:
-        stack = make(
+        stack = make_terraform(
             "import signal\n"
             "def stop(*_): pathlib.Path('stored').touch(); sys.exit(1)\n"
             "signal.signal(signal.SIGINT, stop)\n" + emit(plan_summary(add=1)) + "\ntime.sleep(60)"
@@ -284,8 +294,10 @@ class TestRuns:
             stack.apply()
         assert (stack.directory / "stored").exists()
 
-    def test_run_is_recorded_with_start_and_end(self, make: Callable[..., Terraform]) -> None:
-        stack = make("")
+    def test_run_is_recorded_with_start_and_end(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
+        stack = make_terraform("")
         stack.apply()
         run = last_run(stack.directory)
         assert run
@@ -294,9 +306,9 @@ class TestRuns:
         assert run.find() is None
 
     def test_state_that_an_earlier_run_could_not_store_is_pushed_first(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        stack = make("")
+        stack = make_terraform("")
         (stack.directory / "errored.tfstate").write_text("{}")
         stack.apply()
         assert (stack.directory / "calls").read_text().splitlines()[
@@ -312,18 +324,20 @@ class TestRuns:
         ],
     )
     def test_state_older_than_the_stored_state_is_renamed(
-        self, make: Callable[..., Terraform], error: str
+        self, make_terraform: Callable[..., Terraform], error: str
     ) -> None:
         failure = f"Failed to write state: {error}"
-        stack = make(f"sys.exit({failure!r} if sys.argv[1] == 'state' else 0)")
+        stack = make_terraform(f"sys.exit({failure!r} if sys.argv[1] == 'state' else 0)")
         (stack.directory / "errored.tfstate").write_text("{}")
         stack.apply()
         assert [file.read_text() for file in stack.directory.glob("errored-*.tfstate")] == ["{}"]
 
     def test_apply_fails_and_keeps_a_state_that_still_cannot_be_stored(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        stack = make("sys.exit('Error acquiring the state lock' if sys.argv[1] == 'state' else 0)")
+        stack = make_terraform(
+            "sys.exit('Error acquiring the state lock' if sys.argv[1] == 'state' else 0)"
+        )
         (stack.directory / "errored.tfstate").write_text("{}")
         with pytest.raises(TerraformError, match="acquiring the state lock"):
             stack.apply()
@@ -334,12 +348,16 @@ class TestRuns:
 class TestInit:
     BODY = "pathlib.Path('.terraform.lock.hcl').touch()"
 
-    def test_init_runs_once_per_configuration(self, make: Callable[..., Terraform]) -> None:
-        stack = make(self.BODY)
+    def test_init_runs_once_per_configuration(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
+        stack = make_terraform(self.BODY)
         assert [stack.init(), stack.init()] == [True, False]
 
-    def test_init_runs_again_for_another_backend(self, make: Callable[..., Terraform]) -> None:
-        stack = make(self.BODY)
+    def test_init_runs_again_for_another_backend(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
+        stack = make_terraform(self.BODY)
         stack.init()
         (stack.directory / "cdk.tf.json").write_text(
             json.dumps({"terraform": {"backend": {"s3": {"bucket": "two"}}}})
@@ -347,9 +365,9 @@ class TestInit:
         assert stack.init()
 
     def test_init_does_not_run_again_for_other_resources(
-        self, make: Callable[..., Terraform]
+        self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        stack = make(self.BODY)
+        stack = make_terraform(self.BODY)
         stack.init()
         text = json.loads((stack.directory / "cdk.tf.json").read_text())
         (stack.directory / "cdk.tf.json").write_text(
@@ -357,8 +375,10 @@ class TestInit:
         )
         assert not stack.init()
 
-    def test_failed_init_is_reported_and_retried(self, make: Callable[..., Terraform]) -> None:
-        stack = make("print('no provider', file=sys.stderr); sys.exit(1)")
+    def test_failed_init_is_reported_and_retried(
+        self, make_terraform: Callable[..., Terraform]
+    ) -> None:
+        stack = make_terraform("print('no provider', file=sys.stderr); sys.exit(1)")
         for _ in range(2):
             with pytest.raises(TerraformError, match="no provider"):
                 stack.init()

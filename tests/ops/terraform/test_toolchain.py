@@ -211,7 +211,7 @@ def test_settings_in_folders_that_the_user_may_not_read_are_ignored(tmp_path: Pa
         "Root(Path('/nonexistent')), {'HOME': home}, mirror_parents=[Path(home)]);"
         "assert 'TF_CLI_CONFIG_FILE' not in result"
     )
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert done.returncode == 0, done.stderr
+    assert result.returncode == 0, result.stderr

@@ -41,7 +41,7 @@ class FakeClock:
 
 
 ALLOCATION_SECONDS = 90.0
-"""AWS documents "a minute or two of preparation" before Lambda allocates."""
+"""Seconds. AWS documents "a minute or two of preparation" before Lambda allocates."""
 
 
 class FakeLambda:
@@ -226,10 +226,10 @@ class FakeCloudWatch:
         self.dimensions.append({item["Name"]: item["Value"] for item in dimensions})
         self._reads += 1
         values = self.before if self._reads == 1 else self.values
-        found = [(query["Id"], values.get(query["Id"])) for query in MetricDataQueries]
+        results = [(query["Id"], values.get(query["Id"])) for query in MetricDataQueries]
         return {
             "MetricDataResults": [
-                {"Id": id_, "Values": [] if value is None else [value]} for id_, value in found
+                {"Id": id_, "Values": [] if value is None else [value]} for id_, value in results
             ]
         }
 
@@ -247,7 +247,7 @@ class FakeCloudWatch:
 
 
 class FakeTopic:
-    """An SNS topic that keeps its messages."""
+    """An SNS client that records the published messages."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
@@ -263,7 +263,7 @@ class FakeTopic:
 def make_ledger(
     cloud: Cloud, clock: Callable[[], float] = time.time, environment: str = "dev"
 ) -> Ledger:
-    """Creates the ledger's table on moto."""
+    """Creates the ledger's table on moto, and returns the ledger."""
     boto3.client("dynamodb", region_name="us-east-1").create_table(
         TableName=f"platform-releases-{environment}",
         KeySchema=[
@@ -279,7 +279,7 @@ def make_ledger(
 
 
 def zip_of(directory: Path, content: bytes) -> Path:
-    """Writes a package, which need not be a zip file here."""
+    """Writes a function's package. The fakes also accept content that is not a zip file."""
     path = directory / f"{digest(content)[:8].replace('/', '_')}.zip"
     path.write_bytes(content)
     return path

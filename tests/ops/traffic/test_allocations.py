@@ -1,6 +1,6 @@
 """Tests traffic shifts of functions with provisioned concurrency.
 
-Lambda completes these shifts later.
+Lambda completes such a shift minutes after the update of the alias.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> No
 
 
 def test_wait_includes_an_allocation_of_an_alias_without_weights(world: World) -> None:
-    """A first allocation, and one that a rollback requests again, do not change the weights."""
+    """The weights do not change during a first allocation, or after a rollback restored one."""
     started = world.clock.now
     world.lambda_.ready_at[AUTH] = started + ALLOCATION_SECONDS
     clock = world.clock

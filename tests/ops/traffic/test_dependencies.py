@@ -48,7 +48,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        # Many texts contain short values, so they are not searched in the configuration.
+        # Short values occur in many texts, so the configuration is not searched for them.
         ("aws_sns_topic", ["delete"], {"id": "ro"}, False),
     ],
 )

@@ -77,10 +77,10 @@ def test_lock_of_a_local_process_that_ended_is_taken_over(
 
 def test_lock_expires_after_its_lease(ledger: Ledger, clock: FakeClock) -> None:
     first = ledger.locked("deploy", "ann")
-    gone = first.__enter__()
+    expired = first.__enter__()
     clock.now += LEASE + 1
     with ledger.locked("deploy", "bob"), pytest.raises(LockLostError):
-        gone.check()
+        expired.check()
 
 
 def test_checking_the_lock_extends_its_lease(ledger: Ledger, clock: FakeClock) -> None:
@@ -100,7 +100,7 @@ def test_a_forced_command_takes_the_lock_and_stops_its_holder(ledger: Ledger) ->
         with pytest.raises(LockLostError):
             first.check()
         first.over.set()
-    # The first holder has lost the lock, so it does not delete the lock of the second one.
+    # The first holder has lost the lock, so it must not delete the lock of the second holder.
     with ledger.locked("deploy", "eve"):
         pass
 

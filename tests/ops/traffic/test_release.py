@@ -45,7 +45,7 @@ def test_new_version_is_probed_before_it_receives_user_traffic(world: World) -> 
     world.lambda_.respond = respond
     with pytest.raises(
         OperatorError,
-        match="it has received no user traffic: GET /health returned 500, expected 200",
+        match="it failed its smoke tests: GET /health returned 500, expected 200",
     ):
         world.release()
     assert requests == [("2", "/health")]
@@ -180,7 +180,7 @@ def leave_killed_release(world: World) -> None:
     world.clock.on_sleep = fail
     with pytest.raises(SystemError):
         world.release()
-    # The error made the release roll back. A kill would not, so the rollback is undone here.
+    # The error made the release roll back. A kill would not, so the test undoes the rollback.
     world.ledger.finish(world.record, "running")
     world.lambda_.aliases[HEALTH]["weights"] = {"2": 0.1}
     world.clock.on_sleep = lambda: None
@@ -216,10 +216,10 @@ def test_release_killed_after_its_last_shift_is_recorded_as_promoted(world: Worl
 
 
 def test_release_stops_if_another_process_changes_the_alias(world: World) -> None:
-    def move() -> None:
+    def change_alias() -> None:
         world.lambda_.aliases[HEALTH] = {"version": "1", "weights": {}, "revision": 99}
 
-    world.clock.on_sleep = move
+    world.clock.on_sleep = change_alias
     with pytest.raises(
         OperatorError, match="traffic of health was not changed, because another process"
     ):
@@ -228,11 +228,11 @@ def test_release_stops_if_another_process_changes_the_alias(world: World) -> Non
 
 
 def test_release_changes_nothing_after_it_lost_the_lock(world: World) -> None:
-    def take() -> None:
+    def take_lock() -> None:
         world.clock.on_sleep = lambda: None
         world.roll_back("health", "1", force=True)
 
-    world.clock.on_sleep = take
+    world.clock.on_sleep = take_lock
     with pytest.raises(OperatorError, match="another command took over the lock"):
         world.release()
     assert world.lambda_.aliases[HEALTH]["weights"] == {}
@@ -248,7 +248,7 @@ def test_migration_function_and_unknown_services_are_rejected(world: World) -> N
         world.release("nonsense")
 
 
-def test_each_rollback_goes_one_version_further_back(world: World) -> None:
+def test_each_rollback_restores_the_next_older_version(world: World) -> None:
     world.release()
     world.checkout["health"] = b"three"
     world.release()

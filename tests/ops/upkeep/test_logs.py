@@ -33,9 +33,7 @@ def test_line_of_the_runtime_is_printed_unchanged() -> None:
 @pytest.mark.parametrize(
     ("message", "expected"), [('{"a": 1}', {"a": 1}), ("text\n", "text"), ("[1]", "[1]")]
 )
-def test_json_line_contains_the_message_as_an_object_if_it_is_one(
-    message: str, expected: Any
-) -> None:
+def test_json_output_contains_a_json_message_as_an_object(message: str, expected: Any) -> None:
     assert json.loads(Line(0, message).as_json())["message"] == expected
 
 

@@ -132,7 +132,7 @@ def test_unknown_queue_is_rejected_with_the_known_names(queues: Queues, redrive:
 
 
 class InterruptedSqs:
-    """An SQS client whose user presses Ctrl-C when the third message is sent."""
+    """An SQS client that raises KeyboardInterrupt when the third message is sent."""
 
     def __init__(self, sqs: Any) -> None:
         self._sqs, self._sent = sqs, 0

@@ -65,7 +65,7 @@ def test_groups_that_changed_during_the_drill_are_not_compared() -> None:
     assert compare("t", before, after, fingerprint(a=(9, "x"), b=(2, "new")), 1.0).differing == [
         "t/a"
     ]
-    # A drill that compared no group does not succeed.
+    # A drill that compares no group fails.
     assert not compare(
         "t", fingerprint(a=(1, "x")), fingerprint(a=(1, "y")), fingerprint(a=(1, "y")), 1.0
     ).same
@@ -252,7 +252,7 @@ def test_restored_dump_equals_the_database_including_owners(
     with postgres.database(migrated) as name:
         fill(postgres, name, 500)
         try:
-            for _ in range(2):  # the second run replaces the copy of the first one
+            for _ in range(2):  # the second run replaces the first copy
                 restore_copy(postgres.address, name, f"{name}_drill", tmp_path)
             sql = "SELECT count(*), sum(hashtextextended(l::text, 0)) FROM catalog.listings l"
             assert postgres.run(sql, f"{name}_drill") == postgres.run(sql, name)

@@ -33,7 +33,7 @@ def ssm(aws: None) -> Any:
 
 
 class AgedSsm:
-    """An SSM client that returns modification times in the past, by `age`."""
+    """An SSM client that subtracts `age` from the modification times of parameters."""
 
     def __init__(self, ssm: Any) -> None:
         self._ssm, self.age = ssm, timedelta()
@@ -138,7 +138,7 @@ class TestSet:
     @pytest.mark.parametrize(
         "wrong", ["", " \n", "two words", "two\nlines", "snow☃", "x" * 4097, "tab\there"]
     )
-    def test_value_that_no_header_can_contain_is_rejected_and_not_printed(
+    def test_value_that_is_invalid_in_an_http_header_is_rejected_and_not_printed(
         self, stored: Secrets, ssm: Any, wrong: str
     ) -> None:
         with pytest.raises(OperatorError) as refused:
@@ -168,8 +168,10 @@ class TestRotate:
         assert len(new) == 64
         assert new.isalnum()
         assert new != f"generated-{name}"
-        kept = ssm.get_parameter(Name=f"/multitask/dev/{name}:1", WithDecryption=True)["Parameter"]
-        assert kept["Value"] == f"generated-{name}"
+        previous = ssm.get_parameter(Name=f"/multitask/dev/{name}:1", WithDecryption=True)[
+            "Parameter"
+        ]
+        assert previous["Value"] == f"generated-{name}"
 
     def test_signing_key_can_be_rotated_only_once_per_session_lifetime(
         self, stored: Secrets, ssm: Any, aged_ssm: AgedSsm

@@ -72,14 +72,14 @@ def test_changing_a_role_clears_the_account_that_sessions_remember(
         item = {"session_id": session_id, "user_id": owner, "account": account}
         dynamodb.put_item(TableName="auth-sessions-dev", Item=pack(item))
 
-    def remembering() -> set[str]:
+    def sessions_with_account() -> set[str]:
         items = dynamodb.scan(TableName="auth-sessions-dev")["Items"]
         assert {unpack(item)["session_id"] for item in items} == set(sessions)
         return {item["session_id"]["S"] for item in items if "account" in item}
 
     people.grant("ann@example.com", Role.ADMIN)
     # Sessions of dev remember no accounts, so none is cleared.
-    assert remembering() == set(sessions)
+    assert sessions_with_account() == set(sessions)
     auth = cloud.environment.auth.model_copy(update={"account_seconds": 3600})
     environment = cloud.environment.model_copy(update={"auth": auth})
     remembering_cloud = dataclasses.replace(cloud, environment=environment)
@@ -87,8 +87,8 @@ def test_changing_a_role_clears_the_account_that_sessions_remember(
 
     def store_late(seconds: float) -> None:
         assert seconds == cloud.environment.function("auth").timeout
-        assert remembering() == {"s-3"}
+        assert sessions_with_account() == {"s-3"}
         dynamodb.put_item(TableName="auth-sessions-dev", Item=pack(item))
 
     assert Users(remembering_cloud, store_late).revoke("ann@example.com", Role.ADMIN)
-    assert remembering() == {"s-3"}
+    assert sessions_with_account() == {"s-3"}

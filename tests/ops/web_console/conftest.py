@@ -1,4 +1,4 @@
-"""The console of the environment dev, on moto."""
+"""Fixtures: the console of the environment dev, on moto (an AWS emulator)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ POLICY = {
 
 @pytest.fixture
 def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
-    """Yields an environment that counts as deployed. Only its Terraform state exists."""
+    """Yields the environment dev, of which only the Terraform state exists."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_SESSION_TOKEN"):

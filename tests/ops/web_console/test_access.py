@@ -37,7 +37,7 @@ def test_the_address_with_the_token_sets_a_cookie_that_later_requests_use(
 
 @pytest.mark.parametrize("path", ["/", "/app.js", STATUS, "/api/tables", "/api/live/requests"])
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN[:-1], f"{TOKEN}x", "ü"])
-def test_nothing_is_returned_without_the_token(
+def test_requests_without_the_token_are_rejected(
     console: ConsoleClient, path: str, token: str
 ) -> None:
     cookie = f"console-{PORT}={token}" if token else None
@@ -75,14 +75,14 @@ def test_the_consoles_own_host_names_are_admitted(console: ConsoleClient, host: 
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://127.0.0.1:1", None])
-def test_a_post_of_another_site_is_rejected(
+def test_a_post_request_from_another_site_is_rejected(
     writing_console: ConsoleClient, origin: str | None
 ) -> None:
     response = writing_console.post("/api/redrive", {"queue": "relay-retries"}, origin=origin)
     assert response.status == 403
 
 
-def test_a_form_of_another_page_on_this_machine_is_rejected(
+def test_a_post_request_that_is_not_json_is_rejected(
     writing_console: ConsoleClient,
 ) -> None:
     for content_type in ("application/x-www-form-urlencoded", "text/plain", None):
@@ -90,7 +90,9 @@ def test_a_form_of_another_page_on_this_machine_is_rejected(
         assert response.status == 403
 
 
-def test_another_site_can_link_to_the_start_page_but_read_nothing(console: ConsoleClient) -> None:
+def test_another_site_can_link_to_the_start_page_but_cannot_read_data(
+    console: ConsoleClient,
+) -> None:
     foreign = {"sec_fetch_site": "cross-site", "sec_fetch_mode": "navigate"}
     assert console.get("/", **foreign).status == 200
     assert console.get(STATUS, **foreign).status == 403
@@ -112,7 +114,7 @@ def test_every_response_has_the_security_headers(console: ConsoleClient, path: s
     assert headers["cache-control"] == "no-store"
 
 
-def test_a_get_request_changes_nothing(writing_console: ConsoleClient) -> None:
+def test_addresses_of_changes_reject_get_requests(writing_console: ConsoleClient) -> None:
     for action in ("invoke", "redrive", "event", "rollback", "reports"):
         assert writing_console.get(f"/api/{action}").status in {404, 405}
 
@@ -124,7 +126,7 @@ def test_the_token_is_readable_only_by_its_owner_and_stays_the_same(root: Root) 
     assert local_token(root) == token
 
 
-def test_no_file_of_the_page_has_inline_code_or_another_host() -> None:
+def test_static_files_contain_no_inline_code_and_no_external_addresses() -> None:
     static = Path("ops/web_console/static")
     page = (static / "index.html").read_text()
     assert "<style" not in page

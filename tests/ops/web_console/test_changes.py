@@ -18,7 +18,7 @@ QUEUES = OUTPUTS["queues"]
 def dead_letter() -> str:
     """Creates the queues with one dead letter.
 
-    Returns the URL of the queue to which a redrive sends it.
+    Returns the URL of the queue to which a redrive sends the message.
     """
     sqs = boto3.client("sqs", region_name="us-east-1")
     urls = {name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in QUEUES.values()}
@@ -26,7 +26,7 @@ def dead_letter() -> str:
     return urls["relay-retries-dev"]
 
 
-def waiting(url: str) -> int:
+def count_messages(url: str) -> int:
     sqs = boto3.client("sqs", region_name="us-east-1")
     response = sqs.get_queue_attributes(
         QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"]
@@ -37,29 +37,31 @@ def waiting(url: str) -> int:
 BODY = {"queue": "relay-retries"}
 
 
-def test_a_redrive_happens_only_after_its_confirmation(
+def test_a_redrive_runs_once_after_its_confirmation(
     deployed: Cloud, root: Root, dead_letter: str
 ) -> None:
     console = open_console(deployed, root, write=True)
-    asked = console.post("/api/redrive", BODY).json
-    assert asked["question"] == "Move the messages of relay-retries back to their consumers"
-    assert waiting(dead_letter) == 0
-    confirmed = {**BODY, "confirmation": asked["confirmation"]}
-    assert console.post("/api/redrive", confirmed).json["result"][0]["redriven"] == 1
-    assert waiting(dead_letter) == 1
-    again = console.post("/api/redrive", confirmed).json
-    assert "question" in again, "a confirmation must be valid only once"
+    response = console.post("/api/redrive", BODY).json
+    assert response["question"] == "Move the messages of relay-retries back to their consumers"
+    assert count_messages(dead_letter) == 0
+    confirmed_body = {**BODY, "confirmation": response["confirmation"]}
+    assert console.post("/api/redrive", confirmed_body).json["result"][0]["redriven"] == 1
+    assert count_messages(dead_letter) == 1
+    repeated = console.post("/api/redrive", confirmed_body).json
+    assert "question" in repeated, "a confirmation must be valid only once"
 
 
 def test_a_confirmation_is_valid_only_for_its_own_request(
     deployed: Cloud, root: Root, dead_letter: str
 ) -> None:
     console = open_console(deployed, root, write=True)
-    other = console.post("/api/redrive", {"queue": "relay-retries-dlq"}).json["confirmation"]
-    for confirmation in (other, "", "invented"):
+    other_confirmation = console.post("/api/redrive", {"queue": "relay-retries-dlq"}).json[
+        "confirmation"
+    ]
+    for confirmation in (other_confirmation, "", "invented"):
         response = console.post("/api/redrive", {**BODY, "confirmation": confirmation})
         assert "question" in response.json
-    assert waiting(dead_letter) == 0
+    assert count_messages(dead_letter) == 0
 
 
 def test_a_confirmation_expires() -> None:
@@ -81,7 +83,7 @@ def test_the_local_environment_is_read_only_if_it_keeps_its_data(
 
 
 @pytest.mark.parametrize("keeps_data", [False, True])
-def test_an_environment_on_aws_is_read_only_without_the_option(
+def test_an_environment_on_aws_is_read_only_without_the_write_option(
     deployed: Cloud, root: Root, dead_letter: str, keeps_data: bool
 ) -> None:
     cloud = retaining(deployed) if keeps_data else deployed
@@ -91,5 +93,5 @@ def test_an_environment_on_aws_is_read_only_without_the_option(
         response = console.post(f"/api/{action}", BODY)
         assert response.status == 502
         assert "--write" in response.json["problem"]
-    assert waiting(dead_letter) == 0
+    assert count_messages(dead_letter) == 0
     assert open_console(cloud, root, write=True).get("/api/status").json["mayWrite"] is True

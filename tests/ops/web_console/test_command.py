@@ -27,7 +27,7 @@ OTHER_ACCOUNT = "999999999999"
 def credentials(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mapping[str, str]]:
-    """Yields the variables of a caller in an account of AWS."""
+    """Yields environment variables with the credentials of a caller in an AWS account."""
     log = tmp_path_factory.mktemp("moto") / "log"
     with running_moto(request.param, log) as variables:
         yield {**os.environ, **VARIABLES, **variables}
@@ -46,8 +46,10 @@ def running_console(
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        yield process
-        process.terminate()
+        try:
+            yield process
+        finally:
+            process.terminate()
 
 
 def request(address: str, method: str, path: str) -> Any:
@@ -61,7 +63,7 @@ def request(address: str, method: str, path: str) -> Any:
 
 @pytest.mark.parametrize("credentials", [ACCOUNT], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--write",)])
-def test_the_console_of_dev_writes_only_with_the_option(
+def test_the_console_allows_changes_of_dev_only_with_the_write_option(
     root: Root, credentials: Mapping[str, str], options: tuple[str, ...]
 ) -> None:
     with running_console(root, credentials, *options) as process:
@@ -71,12 +73,12 @@ def test_the_console_of_dev_writes_only_with_the_option(
         status = request(address, "GET", "status")
         assert (status["environment"], status["problem"]) == ("dev", None)
         assert status["mayWrite"] is bool(options)
-        answer = request(address, "POST", "redrive")
-        assert "question" in answer if options else "--write" in answer["problem"]
+        response = request(address, "POST", "redrive")
+        assert "question" in response if options else "--write" in response["problem"]
 
 
 @pytest.mark.parametrize("credentials", [OTHER_ACCOUNT], indirect=True)
-def test_the_console_does_not_open_with_credentials_of_another_account(
+def test_the_console_does_not_start_with_credentials_of_another_account(
     root: Root, credentials: Mapping[str, str]
 ) -> None:
     with running_console(root, credentials) as process:

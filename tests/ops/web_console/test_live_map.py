@@ -49,7 +49,9 @@ def live_map(deployed: Cloud, root: Root) -> LiveMap:
     return DrawnMap(Source("dev", root, connect=lambda *_: cloud), clock=lambda: NOW)
 
 
-def test_functions_queues_and_alarms_have_their_values(live_map: LiveMap) -> None:
+def test_the_map_contains_the_metrics_of_functions_and_queues_and_active_alarms(
+    live_map: LiveMap,
+) -> None:
     sqs = boto3.client("sqs", region_name="us-east-1")
     urls = {
         name: sqs.create_queue(QueueName=name)["QueueUrl"] for name in OUTPUTS["queues"].values()

@@ -1,5 +1,5 @@
-"""Tests what keeps the console's memory small: it uses short service descriptions, and does not
-import redis.
+"""Tests how much memory the console uses, and the code that reduces it: short service
+descriptions, and a parser that replaces the package redis.
 """
 
 from __future__ import annotations
@@ -56,20 +56,20 @@ def test_a_short_description_lacks_only_the_documentation(service: str, kind: st
     assert "<p>" not in str(short)
 
 
-def test_the_endpoints_of_services_are_those_of_botocore() -> None:
+def test_the_short_loader_returns_the_same_endpoints_as_botocore() -> None:
     short = without_documentation(short_loader().load_data("endpoints"))
     assert short == without_documentation(Loader().load_data("endpoints"))
 
 
-def test_the_modules_and_clients_take_little_memory() -> None:
-    done = subprocess.run(
+def test_all_modules_and_clients_use_less_memory_than_the_limit() -> None:
+    completed = subprocess.run(
         [*SMALL_PYTHON, "-c", LOADED],
         env={"PATH": os.environ["PATH"], "AWS_DEFAULT_REGION": "us-east-1", **SMALL_HEAP},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert int(done.stdout) < LIMIT
+    assert int(completed.stdout) < LIMIT
 
 
 @pytest.mark.parametrize(
@@ -89,6 +89,8 @@ def test_responses_of_the_cache_are_parsed(sent: bytes, value: Any) -> None:
 @pytest.mark.parametrize(
     ("sent", "reason"), [(b"-ERR unknown\r\n", "ERR unknown"), (b"", "closed the connection")]
 )
-def test_a_rejected_command_and_a_closed_connection_are_errors(sent: bytes, reason: str) -> None:
+def test_a_rejected_command_and_a_closed_connection_raise_an_error(
+    sent: bytes, reason: str
+) -> None:
     with pytest.raises(ValueError, match=reason):
         read_reply(io.BytesIO(sent))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Iterator, Sequence
-from subprocess import CompletedProcess
+from subprocess import CompletedProcess, TimeoutExpired
 from types import SimpleNamespace
 from typing import Any
 
@@ -112,11 +112,11 @@ def test_a_view_that_the_user_has_left_ignores_late_responses(open_console: Open
     page = open_console("functions")
     late = delay(page, "**/api/**")
     for view in (*VIEWS, "functions"):
-        left = late.copy()
+        requests_of_previous_view = late.copy()
         late.clear()
         with page.expect_request("**/api/**"):
             show(page, view)
-        for route in left:
+        for route in requests_of_previous_view:
             route.continue_()
     page.unroute("**/api/**")
     expect(page.locator("[aria-busy]")).to_have_count(0)
@@ -137,7 +137,7 @@ def test_data_that_arrives_late_does_not_replace_newer_data(open_console: OpenPa
     expect(page.get_by_text("There are no objects here")).to_be_visible()
 
 
-def test_a_view_recovers_by_itself_after_a_problem(open_console: OpenPage) -> None:
+def test_a_view_loads_its_data_again_after_a_failed_request(open_console: OpenPage) -> None:
     boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="avatars-dev")
     page = open_console("functions")
     page.clock.install()
@@ -151,7 +151,21 @@ def test_a_view_recovers_by_itself_after_a_problem(open_console: OpenPage) -> No
     expect(page.get_by_text("it ended")).to_have_count(0)
 
 
+def test_a_folder_opens_at_its_first_objects(open_console: OpenPage) -> None:
+    page = open_console("functions")
+    content = {"folders": ["users/"], "objects": [], "next": "second page"}
+    page.route("**/api/buckets/avatars?*", lambda route: route.fulfill(json=content))
+    show(page, "data/buckets/avatars")
+    with page.expect_request("**after=second*"):
+        page.get_by_role("button", name="Next objects").click()
+    with page.expect_request("**prefix=users*") as request:
+        page.get_by_role("link", name="users/").click()
+    assert "after=second" not in request.value.url
+
+
 PLAN = document(item("aws_sqs_queue", "work", {"tags": {}}, {"tags": {"Team": "a"}}))
+TIMEOUT = object()
+"""The result of a command that exceeds its time limit."""
 RESULTS = {
     "review": (0, ""),
     "drift": (2, [{"kind": "changed", "address": "aws_sqs_queue.work", "attributes": ["tags"]}]),
@@ -186,13 +200,17 @@ def commands(root: Root, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         if command[3] == "review":
             assert review_in_terminal(root).exit_code == 0
         status, value = results[command[3]]
+        if value is TIMEOUT:
+            raise TimeoutExpired(command, 600)
         return CompletedProcess(list(command), status, json.dumps(value), "no lock\n")
 
-    monkeypatch.setattr(changes, "subprocess", SimpleNamespace(run=run))
+    monkeypatch.setattr(
+        changes, "subprocess", SimpleNamespace(run=run, TimeoutExpired=TimeoutExpired)
+    )
     return results
 
 
-def test_reports_run_on_request_and_are_kept(
+def test_reports_run_on_request_and_survive_a_reload_of_the_page(
     open_console: OpenPage, commands: dict[str, Any]
 ) -> None:
     page = open_console("changes/review")
@@ -215,7 +233,9 @@ def test_reports_run_on_request_and_are_kept(
     expect(page.get_by_role("row", name="chat $12.50")).to_be_visible()
 
 
-def test_the_latest_review_may_be_from_a_terminal(open_console: OpenPage, root: Root) -> None:
+def test_the_console_shows_a_review_that_ran_in_a_terminal(
+    open_console: OpenPage, root: Root
+) -> None:
     page = open_console("changes/review")
     expect(page.get_by_role("button", name="Run", exact=True)).to_be_enabled()
     expect(page.locator("iframe")).to_have_count(0)
@@ -224,23 +244,36 @@ def test_the_latest_review_may_be_from_a_terminal(open_console: OpenPage, root: 
     expect(report.get_by_role("heading", level=1)).to_contain_text("dev")
 
 
-def test_a_review_succeeds_if_it_cannot_be_stored_for_the_console(root: Root) -> None:
+def test_a_review_succeeds_even_if_it_cannot_be_stored_for_the_console(root: Root) -> None:
     root.reports("dev").parent.write_text("no directory")
     result = review_in_terminal(root)
     assert result.exit_code == 0
     assert "the web console does not show this review" in result.stderr
 
 
-def test_a_failed_report_shows_its_reason(open_console: OpenPage, commands: dict[str, Any]) -> None:
+def test_a_failed_report_shows_the_error_message(
+    open_console: OpenPage, commands: dict[str, Any]
+) -> None:
     commands["drift"] = (1, None)
     page = open_console("changes/drift")
     page.get_by_role("button", name="Run").click()
     expect(page.get_by_role("alert")).to_contain_text("`ops drift` failed: no lock")
 
 
+def test_a_report_that_exceeds_its_time_limit_shows_what_to_do(
+    open_console: OpenPage, commands: dict[str, Any]
+) -> None:
+    commands["drift"] = (0, TIMEOUT)
+    page = open_console("changes/drift")
+    page.get_by_role("button", name="Run").click()
+    expect(page.get_by_role("alert")).to_contain_text(
+        "did not end within 600 s and was stopped: run `ops drift dev"
+    )
+
+
 @pytest.fixture
 def started(root: Root) -> Iterator[str]:
-    """Yields the address of a console that starts. No platform runs."""
+    """Starts a console without a platform, and yields its address."""
     yield str(start_console(root))
     stop_console(root)
 
@@ -254,12 +287,13 @@ def test_an_open_page_survives_a_restart_of_the_console(
         expect(page.locator(".part")).to_have_count(5)
         expect(page.get_by_text("aws is not running", exact=True)).to_be_visible()
         expect(page.locator(".badge")).to_have_count(0)
-        ended, silent = page.get_by_text("Not running: cache"), page.get_by_text("does not respond")
-        expect(ended).to_contain_text("`make up`")
+        not_running = page.get_by_text("Not running: cache")
+        no_response = page.get_by_text("does not respond")
+        expect(not_running).to_contain_text("`make up`")
         assert stop_console(root)
-        expect(silent.first).to_be_visible()
+        expect(no_response.first).to_be_visible()
         expect(page.get_by_text("aws: unknown")).to_be_visible()
         assert str(start_console(root)) == started
-        expect(silent).to_have_count(0)
-        expect(ended).to_be_visible()
+        expect(no_response).to_have_count(0)
+        expect(not_running).to_be_visible()
         expect(page.get_by_role("heading", name="Data")).to_be_visible()

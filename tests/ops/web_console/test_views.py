@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from typing import Any
 
 import boto3
@@ -12,6 +13,7 @@ from ops.cloud import Cloud
 from ops.inspection.masking import MASK
 from ops.root import Root
 from ops.terraform.policies import statements
+from ops.web_console import cache
 from ops.web_console.functions import describe_permission
 from tests.ops.clouds import FakeCloud
 from tests.ops.web_console.client import ConsoleClient
@@ -59,7 +61,9 @@ def tables(deployed: Cloud) -> Any:
     return dynamodb
 
 
-def test_a_table_shows_keys_indexes_and_expiry(console: ConsoleClient, tables: Any) -> None:
+def test_a_table_has_its_keys_indexes_and_ttl_attribute(
+    console: ConsoleClient, tables: Any
+) -> None:
     table = next(item for item in console.get("/api/tables").json if item["key"] == "chat-messages")
     assert table["keys"] == ["message_id"]
     assert table["indexes"] == {"room-messages-index": ["room_id"]}
@@ -113,7 +117,33 @@ def test_only_pictures_are_previewed(console: ConsoleClient, bucket: Any) -> Non
     assert console.get("/api/buckets/avatars/preview?key=page.html").status == 502
 
 
-def test_a_download_is_a_presigned_url(console: ConsoleClient, bucket: Any) -> None:
+@pytest.mark.parametrize(("format_", "status"), [(b"WEBP", 200), (b"WAVE", 502)])
+def test_riff_files_are_previewed_only_if_they_are_webp_pictures(
+    console: ConsoleClient, bucket: Any, format_: bytes, status: int
+) -> None:
+    bucket.put_object(Bucket="avatars-dev", Key="file", Body=b"RIFF\n\0\0\0" + format_)
+    assert console.get("/api/buckets/avatars/preview?key=file").status == status
+
+
+def test_connections_that_expire_during_the_listing_are_omitted(
+    console: ConsoleClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = {
+        "SCAN": ["0", [f"{cache.CONNECTION}open", f"{cache.CONNECTION}expired"]],
+        "SMEMBERS": [],
+    }
+
+    def run(command: str, *arguments: str) -> Any:
+        if command == "TTL":
+            return 100 if arguments[0].endswith("open") else -2
+        return results[command]
+
+    monkeypatch.setattr(cache, "_cache", lambda _: nullcontext(run))
+    connections = console.get("/api/connections").json
+    assert [item["connection"] for item in connections] == ["open"]
+
+
+def test_a_download_redirects_to_a_presigned_url(console: ConsoleClient, bucket: Any) -> None:
     response = console.get("/api/buckets/avatars/download?key=page.html")
     assert response.status == 307
     location = response.headers["location"]
@@ -146,7 +176,7 @@ def test_permissions_are_shown_as_sentences() -> None:
 
 
 class Broken:
-    """A client whose every call fails as if its service did not run."""
+    """An AWS client whose calls fail because the service refuses the connection."""
 
     def __getattr__(self, _: str) -> Any:
         def fail(**_: object) -> None:
@@ -155,7 +185,7 @@ class Broken:
         return fail
 
 
-def test_a_failed_service_causes_a_problem_in_its_own_view_only(
+def test_a_failed_service_causes_a_problem_only_in_its_own_view(
     deployed: FakeCloud, root: Root, bucket: Any
 ) -> None:
     broken = FakeCloud(deployed.environment, deployed.variables, clients={"dynamodb": Broken()})
@@ -166,7 +196,9 @@ def test_a_failed_service_causes_a_problem_in_its_own_view_only(
     assert console.get("/api/status").json["problem"] is None
 
 
-def test_a_missing_environment_is_shown_as_a_problem_instead_of_an_error_page(root: Root) -> None:
+def test_an_unreachable_environment_is_shown_as_a_problem_instead_of_an_error_page(
+    root: Root,
+) -> None:
     console = open_unconnected_console(root)
     status = console.get("/api/status")
     assert status.status == 200

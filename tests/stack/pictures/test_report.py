@@ -329,6 +329,8 @@ def test_costs_are_listed_with_the_largest_difference_first(page: Page, reviewed
 def test_the_page_can_be_printed(page: Page) -> None:
     page.emulate_media(media="print")
     assert page.locator(".filters").is_hidden()
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == "rgba(0, 0, 0, 0)", "the body must not print its background"
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
     assert page.locator("details.decision:not([open])").count() == 0
     # A printed page without its margins is 718 pixels wide, too narrow for the picture's lines.

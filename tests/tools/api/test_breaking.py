@@ -94,11 +94,11 @@ def test_equal_documents_have_no_breaking_changes(document: Document) -> None:
         ),
         (
             lambda d: operation(d, "get", "/v1/posts").update(security=[{"user": ["user"]}]),
-            "GET /v1/posts does not admit {'anonymous': ['read']} any more",
+            "GET /v1/posts no longer accepts callers with {'anonymous': ['read']}",
         ),
         (
             lambda d: operation(d, "post", "/v1/auth/login").update(security=[{"user": []}]),
-            "POST /v1/auth/login does not admit everybody any more",
+            "POST /v1/auth/login no longer accepts callers with no token",
         ),
         (
             lambda d: operation(d, "get", "/v1/posts/{postId}")["responses"]["200"]["headers"].pop(

@@ -91,9 +91,9 @@ def test_the_fuzz_tests_send_requests_to_a_new_operation(description: ApiDescrip
 
 def test_an_operation_without_a_smoke_request_is_detected(description: ApiDescription) -> None:
     requests = load_suites()["post"].requests
-    found = [description.find(request.method, request.path) for request in requests]
+    requested = [description.find(request.method, request.path) for request in requests]
     names = {operation.name for operation in description.operations if operation.service == "post"}
-    assert names - {operation.name for operation in found if operation} == {NAME}
+    assert names - {operation.name for operation in requested if operation} == {NAME}
 
 
 def test_the_generated_types_also_check_calls_of_a_new_operation(

@@ -257,7 +257,7 @@ def test_the_command_fails_if_a_file_is_stale(tmp_path: Path) -> None:
     assert documents.find_stale(tmp_path) == []
 
 
-def test_a_release_becomes_the_base_of_the_comparison(tmp_path: Path) -> None:
+def test_changes_are_compared_with_the_last_released_description(tmp_path: Path) -> None:
     documents.write_documents(tmp_path)
     documents.release_documents(tmp_path)
     assert documents.find_undeclared_changes(tmp_path) == ([], [])

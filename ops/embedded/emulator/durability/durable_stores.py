@@ -72,7 +72,7 @@ class Queues(AccountRegionScopedDict):  # type: ignore[misc]
         super().__setitem__(key, Queue(queue, self.journal))
 
     def wrap_all(self) -> None:
-        """Replaces each queue of a loaded state by one that records its changes."""
+        """Replaces each queue of a loaded state with a `Queue`, which records its changes."""
         for key, queue in self._data.items():
             if not isinstance(queue, Queue):
                 self._data[key] = Queue(queue, self.journal)
@@ -130,11 +130,11 @@ class DurableStores:
         dynamodb._stream_records.update(records)
 
     def wrap_queues(self) -> None:
-        """Replaces each queue of the loaded state by one that records its changes."""
+        """Replaces each queue of the loaded state with a `Queue`, which records its changes."""
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:
-        """Applies recorded changes. Returns the number of changed items and messages."""
+        """Applies recorded changes. Returns how many changed an item or a message."""
         tables = {table.get("TableId"): key for key, table in dynamodb._tables.all_items()}
         queues = {queue["attributes"]["QueueArn"]: queue for queue in self._queues.all_values()}
         actions: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
@@ -155,7 +155,8 @@ class DurableStores:
                     # Changes of a table or queue that was deleted later are skipped.
                     if owner in owners:
                         replay(owners[owner], *rest)
-                        count += 1
+                        # Each record of a stream belongs to a change of an item.
+                        count += kind != "stream"
         return count
 
     def _set_and_record(self, table: Any, partition: Any, sort: Any, item: Any) -> Any:

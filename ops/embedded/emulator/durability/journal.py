@@ -36,9 +36,9 @@ class Journal:
         self._size = 0
         self._unsynced = False
         self._is_new = False
-        """True if a power failure could lose the entry of the segment in the directory."""
+        """True from the creation of the segment until the disk has stored its directory entry."""
         self.damaged: list[Path] = []
-        """Segments with lines that could not be read, after `read`."""
+        """Segments in which `read` has found damaged lines."""
 
     @property
     def size(self) -> int:
@@ -66,7 +66,7 @@ class Journal:
                 self._append(records)
 
     def start_segment(self) -> int:
-        """Writes later records to a new segment, and returns its number."""
+        """Starts a new segment for the records that follow, and returns its number."""
         with self._lock:
             self._close()
             self._number += 1

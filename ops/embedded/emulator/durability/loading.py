@@ -17,7 +17,7 @@ from ministack.core import persistence
 DAMAGED = "damaged"
 """The folder of the state for files that could not be loaded."""
 PREVIOUS = ".previous"
-"""The suffix of the file with a service's second latest save."""
+"""Suffix of the file that contains the save before the latest one of a service."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Damage:
     kept: str
     """The path to which the damaged file was moved."""
     saved: float | None
-    """The time of the save that was loaded instead (epoch seconds), or None if there was none."""
+    """The time of the save that was loaded instead (epoch seconds). None if no save was loaded."""
 
 
 def load_all(state: Path) -> list[Damage]:
@@ -44,7 +44,7 @@ def load_all(state: Path) -> list[Damage]:
 
 
 def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Damage]:
-    """Loads the saved state of one service.
+    """Loads the saved state of one service. Returns the damaged files.
 
     Args:
         state: the directory of the saved states.
@@ -58,12 +58,12 @@ def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Da
             continue
         saved = candidate.stat().st_mtime
         try:
-            # If loading fails, the file is moved away as damaged, so that later saves do not
-            # overwrite it.
+            # `read` reads only the file with this name.
             candidate.replace(file)
             load(read(name))
         except Exception:
             traceback.print_exc()
+            # The damaged file is moved, because later saves would overwrite it.
             kept.append(str(keep(file, state)))
         else:
             return [Damage(name, copy, saved) for copy in kept]

@@ -12,8 +12,8 @@ class Reserve:
 
     Args:
         file: the path of the file, on the same disk as the saved state.
-        size: in bytes.
-        minimum: bytes of free space that remain after the file is written.
+        size: the size of the file in bytes.
+        minimum: the bytes that must remain free on the disk after the file is written.
     """
 
     def __init__(self, file: Path, size: int, minimum: int) -> None:
@@ -24,20 +24,20 @@ class Reserve:
         self._partial = file.with_name(f"{file.name}.partial")
         self._partial.unlink(missing_ok=True)
         self.is_full = file.exists() and file.stat().st_size == size
-        """False if the space is not reserved, because the disk is or was full."""
+        """True if the file exists and reserves the space. False if the disk is or was full."""
 
     def has_space(self) -> bool:
-        """Returns True if the disk has more free space than the minimum."""
+        """Returns True if the disk has at least the minimum of free space."""
         return free_space(self._file.parent) >= self._minimum
 
     def fill(self) -> None:
-        """Reserves the space again, if the disk has enough free space."""
+        """Writes the file if it is missing and the disk has enough free space."""
         with self._lock:
             if self.is_full or free_space(self._file.parent) < self._size + self._minimum:
                 return
             try:
-                # Writing the bytes occupies the space. Some file systems reserve nothing for a hole
-                # in a file.
+                # The zeros are written, because some file systems reserve no space for a sparse
+                # file.
                 self._partial.write_bytes(bytes(self._size))
             except OSError:
                 self._partial.unlink(missing_ok=True)
@@ -46,9 +46,7 @@ class Reserve:
                 self._partial.replace(self._file)
 
     def free(self) -> bool:
-        """Deletes the file, so that its space becomes free. Returns False if no space was
-        reserved.
-        """
+        """Deletes the file to free its space. Returns True if the space was reserved."""
         with self._lock:
             was_full, self.is_full = self.is_full, False
             self._file.unlink(missing_ok=True)
@@ -56,6 +54,6 @@ class Reserve:
 
 
 def free_space(directory: Path) -> int:
-    """Returns the bytes of a directory's disk that a process without privileges can use."""
+    """Returns the free bytes on a directory's disk that an unprivileged process can use."""
     disk = os.statvfs(directory)
     return disk.f_bavail * disk.f_frsize

@@ -40,7 +40,7 @@ FULL_CHECK_INTERVAL = 1.0
 JOURNAL_LIMIT = 64 * 1024**2
 """Size of the journal in bytes that triggers a full save before FULL_INTERVAL is over."""
 SAVE_TIMEOUT = 60.0
-"""Seconds after which a save is killed and repeated."""
+"""Seconds after which the process of a save is killed. The save is then retried."""
 RETRY_DELAY = 5.0
 """Seconds until a failed save is retried, for example if the disk is full."""
 RESERVED_SPACE = 16 * 1024**2
@@ -69,9 +69,9 @@ VOLATILE = frozenset({"cloudwatch", "cloudwatch_logs", "sts", "cloudtrail"})
 Saves that follow a change omit them, because each save takes CPU time. Full saves include them.
 """
 USER_DATA = frozenset({"cognito"})
-"""Modules whose changes users make and the journal does not contain.
+"""Modules that users change, and whose changes the journal does not contain.
 
-Their saves do not wait for those of other changes, which take longer during an apply.
+They are saved separately, because saves of the other modules take longer during an apply.
 """
 
 
@@ -83,7 +83,7 @@ class Save:
     number: int
     """A save with a higher number contains a later snapshot."""
     names: frozenset[str]
-    """The names of the services in the state files."""
+    """The names of the saved services, and of their state files."""
     changes: dict[str, float]
     """Modules with changes that only this save contains, and the time of the first change of
     each.
@@ -94,7 +94,8 @@ class Saver:
     """Saves the services that have changed, INTERVAL seconds after a change.
 
     A forked child process has a snapshot of the memory, so it saves a consistent state while the
-    server continues. Saves of all services take longer, so they do not delay saves of changes.
+    server continues. Saves of all services take longer. They run in a separate thread, so that they
+    do not delay saves of changes.
     """
 
     def __init__(self, stores: DurableStores, journal: Journal, state: Path) -> None:
@@ -106,7 +107,7 @@ class Saver:
         self._reserve = Reserve(state.parent / "reserve", RESERVE_SIZE, RESERVED_SPACE)
         self._files = StateFiles(state)
         self._wakes = {True: threading.Event(), False: threading.Event()}
-        """Set after a change of a module in USER_DATA (True) or of another module (False)."""
+        """Events that start a save of changed modules in USER_DATA (True) or of others (False)."""
         self._children: set[int] = set()
         self._forks = 0
         self._saved_all = time.monotonic()
@@ -207,7 +208,7 @@ class Saver:
         return handle_and_track
 
     def _require_space(self) -> None:
-        """Rejects a call before it changes data in memory if the disk is full.
+        """Raises OSError if the disk is full, before a call changes data in memory.
 
         Otherwise, a retry of the call could find the change in memory, and succeed although the
         change is not on the disk.
@@ -230,17 +231,17 @@ class Saver:
                 # If the disk is full, writing to the log fails too, because the log is on the same
                 # disk.
                 with suppress(OSError):
-                    print(f"Saving failed and is repeated: {error}", file=sys.stderr, flush=True)
+                    print(f"Saving failed and is retried: {error}", file=sys.stderr, flush=True)
                 if self._reserve.has_space() or not self._reserve.free():
                     time.sleep(RETRY_DELAY)
                 for wake in self._wakes.values():
                     wake.set()
 
-    def _save_changes(self, of_users: bool) -> None:
-        self._wakes[of_users].wait()
-        self._wakes[of_users].clear()
+    def _save_changes(self, is_user_data: bool) -> None:
+        self._wakes[is_user_data].wait()
+        self._wakes[is_user_data].clear()
         time.sleep(INTERVAL)
-        self._save(of_users)
+        self._save(is_user_data)
 
     def _sync_journal(self) -> None:
         time.sleep(SYNC_INTERVAL)
@@ -253,38 +254,43 @@ class Saver:
         if self._journal.size > 0 and (age > FULL_INTERVAL or self._journal.size > JOURNAL_LIMIT):
             self._save(None)
 
-    def _save(self, of_users: bool | None) -> None:
-        """Saves the changed services in USER_DATA (True), the other changed services (False), or
-        all services (None).
+    def _save(self, is_user_data: bool | None) -> None:
+        """Saves all services if `is_user_data` is None. Otherwise, saves the changed services that
+        belong to USER_DATA (True) or that do not (False).
         """
-        if of_users is not None and not self._changes(of_users):
+        if is_user_data is not None and not self._changes(is_user_data):
             return
         # Forking on the thread that executes calls ensures that no call is half executed.
-        fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(of_users), self._loop)
+        fork = asyncio.run_coroutine_threadsafe(self._fork_when_idle(is_user_data), self._loop)
         saves, segment = fork.result()
         self._complete(saves, segment)
 
-    def _changes(self, of_users: bool) -> dict[str, float]:
+    def _changes(self, is_user_data: bool) -> dict[str, float]:
         changes = self._changed.copy()
-        return {module: at for module, at in changes.items() if (module in USER_DATA) == of_users}
+        return {
+            module: since
+            for module, since in changes.items()
+            if (module in USER_DATA) == is_user_data
+        }
 
-    async def _fork_when_idle(self, of_users: bool | None) -> tuple[list[Save], int | None]:
-        return self._fork(of_users)
+    async def _fork_when_idle(self, is_user_data: bool | None) -> tuple[list[Save], int | None]:
+        return self._fork(is_user_data)
 
-    def _fork(self, of_users: bool | None) -> tuple[list[Save], int | None]:
-        """Forks a process for each part of what `_save` saves.
+    def _fork(self, is_user_data: bool | None) -> tuple[list[Save], int | None]:
+        """Forks a process for each group of services that `_save` saves.
 
-        The parts of a save of all services are the changed ones in USER_DATA, the other changed
-        ones, and the unchanged ones.
+        A save of all services has three groups: changed services in USER_DATA, other changed
+        services, and unchanged services.
 
         Returns:
-            The saves, and the first segment of the journal that is needed after all of them.
+            The saves, and the number of the first journal segment that is still needed after a save
+            of all services. The number is None for other saves.
         """
-        everything = of_users is None
+        everything = is_user_data is None
         others = ministack.app._build_persistence_save_dict()
         others[STREAMS] = self._stores.streams
         groups: list[tuple[dict[str, Callable[[], Any]], dict[str, float]]] = []
-        for group in (True, False) if of_users is None else (of_users,):
+        for group in (True, False) if is_user_data is None else (is_user_data,):
             changes = self._changes(group)
             modules = {part for module in changes for part in parts(module)}
             changed = {
@@ -373,7 +379,7 @@ class Saver:
 
 
 def add_save_request(application: Application, path: str, saver: Saver) -> Application:
-    """Adds a request to the application (PUT `path`) that saves the state."""
+    """Adds the request PUT `path`, which saves all data. Its status is 204, or 500 on failure."""
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", path):
@@ -399,7 +405,7 @@ def changes_data(method: str, path: str, action: str) -> bool:
 
 
 def find_action(method: str, path: str, headers: Any, body: Any, query: Any) -> str:
-    """Returns the name of the action that a call names in a header or in its form, or ""."""
+    """Returns the action in a call's header, form or query. Returns "" if none contains it."""
     action = str(headers.get("x-amz-target", "")).rpartition(".")[2]
     if not action and method == "POST" and path == "/":
         form = parse_qs(bytes(body or b"").decode(errors="replace"))
@@ -430,8 +436,8 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # The server writes `loaded` after each start. By then, it has reported the changes that
-            # were lost, so they no longer count as unsaved.
+            # A start writes `loaded` after it has reported the lost changes, which therefore no
+            # longer count as unsaved.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 

@@ -22,7 +22,7 @@ from .journal import sync_directory
 from .loading import previous
 
 RECOVERY = "recovery.json"
-"""The file that describes what a start recovered and lost, until `ops up` reports it."""
+"""File with the changes that a start recovered or lost. `ops up` reports and deletes it."""
 
 
 class StateFiles:
@@ -56,10 +56,10 @@ class StateFiles:
             os.fsync(output.fileno())
 
     def replace(self, names: Iterable[str], number: int) -> None:
-        """Replaces the files of services by the partial files of a save.
+        """Replaces the files of services with the partial files of a save.
 
-        Skips services without a partial file, because they have no state, and services for which a
-        later save has already replaced the file.
+        Skips services without state, which have no partial file. Also skips services whose file was
+        already replaced by a later save.
         """
         with self._lock:
             for name in names:
@@ -83,7 +83,8 @@ class StateFiles:
     def delete_unused_packages(self) -> None:
         """Deletes the functions' packages to which no saved state refers.
 
-        Call it only while no save is running: its state may refer to a package that it has written.
+        Call it only while no save is running. A running save may contain a reference to a package
+        to which no state file refers yet.
         """
         file = self._directory / "lambda.json"
         reference = re.compile(rf'"{lambda_svc._BLOB_REF_KEY}": "(\w+)"')
@@ -96,9 +97,9 @@ class StateFiles:
                 package.unlink()
 
     def add_recovery(self, recovery: dict[str, Any]) -> None:
-        """Stores what a start recovered and lost.
+        """Stores the changes that a start recovered or lost.
 
-        Keeps earlier losses that nobody has reported yet.
+        Keeps losses of earlier starts that `ops up` has not reported yet.
         """
         file = self._directory / RECOVERY
         with suppress(FileNotFoundError, ValueError):
@@ -123,8 +124,8 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
         # The child closes the inherited sockets. Otherwise, a connection that the server closes
         # would stay open here.
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        # ministack copies the state before it writes the state. Nothing can change it in this
-        # process, so the copy is omitted.
+        # ministack copies the state before it writes it. Nothing changes the state in this process,
+        # so the copy is omitted.
         copy.deepcopy = share  # type: ignore[assignment]
         for name, get_state in services.items():
             state = get_state()
@@ -139,5 +140,5 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
 
 
 def share(value: Any, *_: Any) -> Any:
-    """Returns the value itself, as a replacement of `copy.deepcopy`."""
+    """Replaces `copy.deepcopy`. Returns the value without copying it."""
     return value

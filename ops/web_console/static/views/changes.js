@@ -16,11 +16,11 @@ function Releases({ status }) {
   const rollBack = (item) => task.run(async () => {
     await change("rollback", { service: item.service, to: item.from_version });
     releases.reload();
-    return `${item.service} is on version ${item.from_version} again`;
+    return `Rolled ${item.service} back to version ${item.from_version}`;
   });
   return html`<${Problem} text=${task.problem} />
     ${task.result && html`<p class="done" role="status">${task.result}</p>`}
-    <${Loaded} state=${releases} empty="Nothing was released yet.">${releases.data && html`
+    <${Loaded} state=${releases} empty="No releases yet.">${releases.data && html`
       <${Table} label="Releases" rows=${releases.data} columns=${{
         Function: "service",
         Time: (item) => ago(item.released_at),
@@ -36,11 +36,11 @@ function Releases({ status }) {
       }} />`}</${Loaded}>`;
 }
 
-const EXPLAINED = {
+const DESCRIPTIONS = {
   review: "Plans the stack and reviews each change. Takes about 10 s for the platform on this "
     + "machine, and minutes on AWS.",
   drift: "Compares the resources with Terraform's state.",
-  cost: "Estimates the monthly cost on AWS for a million requests a month.",
+  cost: "Estimates the monthly cost on AWS for a million requests per month.",
 };
 
 function Report({ name }) {
@@ -49,7 +49,7 @@ function Report({ name }) {
   const run = () => task.run(async () => { await call("reports", { name }); state.reload(); });
   const isRunning = task.isRunning || state.data?.isRunning;
   const { value, time } = state.data ?? {};
-  return html`<p>${EXPLAINED[name]}</p>
+  return html`<p>${DESCRIPTIONS[name]}</p>
     <div class="row"><button type="button" class="primary" disabled=${isRunning} onClick=${run}>
       ${isRunning ? "Running…" : time ? "Run again" : "Run"}</button>
       ${time && html`<span class="quiet">last run <${Ago} time=${time * 1000} /></span>`}</div>
@@ -59,8 +59,8 @@ function Report({ name }) {
     ${time && name === "drift" && (value.length === 0 ? html`<p class="done">No drift.</p>`
       : html`<${Table} label="Drift" rows=${value} columns=${{ Kind: "kind", Resource: "address",
         Attributes: (item) => item.attributes.join(", ") }} />`)}
-    ${time && name === "cost" && html`<p><b>${dollars(value.usd)}</b> per month, of which
-        ${" "}${dollars(value.fixedUsd)} are independent of requests</p>
+    ${time && name === "cost" && html`<p><b>${dollars(value.usd)}</b> per month, including
+        ${" "}${dollars(value.fixedUsd)} of fixed costs</p>
       <${Table} label="Cost by service" rows=${Object.entries(value.services)
         .sort(([, one], [, other]) => other.usd - one.usd)} columns=${{
         Service: ([service]) => service,

@@ -9,7 +9,8 @@ export function DataView({ path: [tab = "tables", ...path] }) {
     ${tab === "tables" && (path[0] ? html`<${Items} key=${path[0]} name=${path[0]} />`
       : html`<${TableList} />`)}
     ${tab === "buckets" && (path[0]
-      ? html`<${Objects} bucket=${path[0]} prefix=${path[1] ?? ""} />` : html`<${BucketList} />`)}
+      ? html`<${Objects} key=${path.join("/")} bucket=${path[0]} prefix=${path[1] ?? ""} />`
+      : html`<${BucketList} />`)}
     ${tab === "sql" && html`<${Sql} />`}
     ${tab === "cache" && html`<${Cache} />`}`;
 }
@@ -22,27 +23,27 @@ function TableList() {
       Items: "items",
       Keys: (item) => item.keys.join(", "),
       Indexes: (item) => Object.keys(item.indexes).join(", ") || "none",
-      "Expiry attribute": "ttl",
+      "TTL attribute": "ttl",
     }} />`}</${Loaded}>`;
 }
 
 function Items({ name }) {
-  const [wanted, setWanted] = useState({});
+  const [submitted, setSubmitted] = useState({});
   const [form, setForm] = useState({ index: "", hash_value: "", range_value: "" });
-  const state = useData(`tables/${name}?${query(wanted)}`, 10);
+  const state = useData(`tables/${name}?${query(submitted)}`, 10);
   const table = state.data;
   const set = (field) => (event) => setForm({ ...form, [field]: event.target.value });
   const keys = (form.index ? table?.indexes[form.index] : table?.keys) ?? ["key"];
   return html`<p><a href="#/data/tables">← All tables</a></p><h2>${name}</h2>
-    <form class="row" onSubmit=${(event) => { event.preventDefault(); setWanted(form); }}>
+    <form class="row" onSubmit=${(event) => { event.preventDefault(); setSubmitted(form); }}>
       <label>Index <select value=${form.index} onChange=${set("index")}>
-        <option value="">the table</option>
+        <option value="">none</option>
         ${Object.keys(table?.indexes ?? {}).map((index) => html`<option>${index}</option>`)}
       </select></label>
       <label>${keys[0]} <input value=${form.hash_value} onInput=${set("hash_value")} /></label>
       ${keys[1] && html`<label>${keys[1]} <input value=${form.range_value}
         onInput=${set("range_value")} /></label>`}
-      <button class="primary">${form.hash_value ? "Query" : "First items"}</button>
+      <button class="primary">${form.hash_value ? "Query" : "Scan"}</button>
     </form>
     <${Loaded} state=${state}>${table && html`<p class="quiet" role="status">
         ${table.rows.length} items${table.isComplete ? "" : ", and there are more"}</p>
@@ -102,7 +103,7 @@ function Sql() {
     task.run(() => call("sql", { sql }));
   };
   return html`<form onSubmit=${run}>
-      <label>SQL, in a read-only transaction with at most 200 rows and 5 seconds
+      <label>SQL (read-only transaction, at most 200 rows and 5 seconds)
         <textarea rows="4" spellcheck="false" value=${sql}
           onInput=${(event) => setSql(event.target.value)}
           onKeyDown=${(event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && run()}

@@ -9,7 +9,7 @@ function notify() {
   for (const listener of listeners) listener({ items, problem });
 }
 
-// Adds requests, except those that an earlier connection already received. Tests also call this.
+// Adds requests. Ignores requests that an earlier connection already received. Tests call this too.
 export function append(added) {
   const known = new Set(items.slice(-1000).map(key));
   const fresh = added.filter((item) => !known.has(key(item)));

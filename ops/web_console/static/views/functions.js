@@ -58,7 +58,7 @@ function Logs({ service }) {
   useEffect(() => follow(`lines?services=${encodeURIComponent(service)}`, Date.now() - 600_000,
     (added) => added.length && setLines((old) => [...old, ...added].slice(-300)), setProblem),
   [service]);
-  return html`<section><h3>Logs of the last 10 minutes, live</h3><${Problem} text=${problem} />
+  return html`<section><h3>Live logs, from the last 10 minutes</h3><${Problem} text=${problem} />
     ${lines.length ? html`<${Lines} lines=${lines} label=${`Logs of ${service}`} />`
       : html`<p class="quiet empty">No log lines yet.</p>`}</section>`;
 }

@@ -1,4 +1,4 @@
-// The architecture picture with live values. A click on a node opens the page of its resource.
+// The picture of the architecture with live values. A click on a node opens its resource's page.
 import { Loaded, Problem, Table, ago, html, isDeadLetter, link, milliseconds, useData, useEffect,
   useMemo, useRef, useTask } from "../ui.js";
 import { useRequests } from "./feed.js";
@@ -11,7 +11,7 @@ export function MapView({ status }) {
   const { items } = useRequests();
   const routes = useMemo(() => count(items, (item) => `${item.method || "WS"} ${item.route}`),
     [items, values.data]);
-  const functions = useMemo(() => ofFunctions(values.data, items), [items, values.data]);
+  const functions = useMemo(() => addRequests(values.data, items), [items, values.data]);
   return html`<${Problem} text=${values.data && values.problem} />
     <${Picture} values=${values.data && { ...values.data, functions }} />
     <${Loaded} state=${values}>${values.data && html`<div class="columns">
@@ -29,7 +29,7 @@ export function MapView({ status }) {
             ${item.errors ?? 0}</span>`,
           Throttled: ([, item]) => html`<span class=${item.throttles ? "chip warn" : ""}>
             ${item.throttles ?? 0}</span>`,
-          Average: ([, item]) => milliseconds(item.milliseconds) }} /></section>
+          "Average duration": ([, item]) => milliseconds(item.milliseconds) }} /></section>
       <section><h2>Alarms</h2>${values.data.alarms.length === 0
         ? html`<p class="done">No alarm is active.</p>`
         : html`<ul class="plain">${values.data.alarms.map((alarm) => html`<li class="problem">
@@ -53,8 +53,9 @@ function count(items, name) {
   return [...rows.values()].sort((one, other) => other.requests - one.requests);
 }
 
-// The embedded AWS has no metrics of invocations by its APIs, so requests are counted instead.
-function ofFunctions(values, items) {
+// The embedded AWS has no metrics of invocations by its APIs, so the requests in the logs are
+// counted instead.
+function addRequests(values, items) {
   const rows = { ...values?.functions };
   for (const row of count(items, (item) => item.service)) {
     if (rows[row.name] && !(rows[row.name].requests > row.requests)) {
@@ -97,8 +98,8 @@ function decorate(picture, values) {
     const node = picture.querySelector(`#diagram-${CSS.escape(id)}`);
     if (!node) continue;
     const name = page.split("/").at(-1);
-    const [text, state] = page.startsWith("functions/") ? ofFunction(values.functions[name])
-      : page.startsWith("messages/queues/") ? ofQueue(values.queues[name], name) : ["", ""];
+    const [text, state] = page.startsWith("functions/") ? functionLabel(values.functions[name])
+      : page.startsWith("messages/queues/") ? queueLabel(values.queues[name], name) : ["", ""];
     node.setAttribute("class", `node open ${state}`);
     node.setAttribute("role", "link");
     node.setAttribute("tabindex", "0");
@@ -119,7 +120,7 @@ function decorate(picture, values) {
   }
 }
 
-function ofFunction(item) {
+function functionLabel(item) {
   if (!item?.requests) return ["", ""];
   const parts = [`${item.requests}/min`, milliseconds(item.milliseconds)];
   if (item.throttles) parts.unshift(`${item.throttles} throttled`);
@@ -127,7 +128,7 @@ function ofFunction(item) {
   return [parts.join(" · "), item.errors ? "bad" : item.throttles ? "warn" : "good"];
 }
 
-function ofQueue(item, name) {
+function queueLabel(item, name) {
   const count = (item?.visible ?? 0) + (item?.inFlight ?? 0);
   if (!count) return ["", ""];
   const age = item.oldest ? ` · ${ago(item.oldest)}` : "";

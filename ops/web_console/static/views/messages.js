@@ -1,6 +1,6 @@
 // Messages: queues, events of the bus, mails of Cognito, WebSocket connections.
-import { Ago, Json, Loaded, Problem, Table, Tabs, ago, change, html, isDeadLetter, link, useData, useState,
-  useTask } from "../ui.js";
+import { Ago, Json, Loaded, Problem, Table, Tabs, ago, change, html, isDeadLetter, link, useData,
+  useState, useTask } from "../ui.js";
 
 const TABS = { queues: "Queues", events: "Events", mails: "Mails", connections: "Connections" };
 const VIEWS = { events: Events, mails: Mails, connections: Connections };
@@ -20,8 +20,9 @@ function Queues() {
     <${Table} label="Queues" rows=${[...queues.data].sort((one, other) => bad(other) - bad(one))}
       columns=${{
         Queue: (item) => html`<a href=${link("messages", "queues", item.queue)}>${item.queue}</a>`,
-        Kind: (item) => isDeadLetter(item.queue) ? "dead letters" : "work",
-        Waiting: (item) => html`<span class=${bad(item) ? "chip bad" : ""}>${item.visible}</span>`,
+        Kind: (item) => isDeadLetter(item.queue) ? "dead-letter queue" : "work queue",
+        Available: (item) => html`<span class=${bad(item) ? "chip bad" : ""}>
+          ${item.visible}</span>`,
         "In flight": "in_flight",
         Delayed: "delayed",
       }} />`}</${Loaded}>`;
@@ -37,8 +38,8 @@ function Queue({ name, status }) {
     return result;
   });
   return html`<p><a href="#/messages/queues">← All queues</a></p><h2>${name}</h2>
-    ${!isOpen && html`<p>Reading the messages counts as a receive. After several receives, SQS moves
-      a message to the dead-letter queue.</p>
+    ${!isOpen && html`<p>Reading the messages increases their receive count. After several receives,
+      SQS moves a message to the dead-letter queue.</p>
       <button type="button" onClick=${() => setOpen(true)}>Read the messages</button>`}
     ${isOpen && html`<div class="row">
       <button type="button" onClick=${state.reload}>Refresh</button>
@@ -80,21 +81,22 @@ function Events({ status }) {
       <div class="row"><button class="primary" disabled=${task.isRunning || !status.mayWrite}>Send
         </button><button type="button" onClick=${() => setForm(null)}>Close</button></div>
       <${Problem} text=${task.problem} />
-      ${task.result && html`<p class="done" role="status">Sent as ${task.result.id}</p>`}</form>`}
+      ${task.result && html`<p class="done" role="status">Sent with id ${task.result.id}</p>`}</form>`}
     ${!form && html`<p><button type="button" onClick=${() => copy(events.data?.[0]
       ?? { source: "multitask.console", type: "example", detail: {} })}>Send an event</button></p>`}
     <${Loaded} state=${events} empty="No events yet. Register a user or write a post.">
       ${events.data?.map((item) => html`<details class="card"><summary><b>${item.type}</b>
         ${" "}<span class="quiet">${item.source}, <${Ago} time=${item.time * 1000} /></span>
         </summary><${Json} value=${item.detail} label="Detail" />
-        <button type="button" onClick=${() => copy(item)}>Use as an example</button>
+        <button type="button" onClick=${() => copy(item)}>Copy to a new event</button>
       </details>`)}</${Loaded}>`;
 }
 
 function Mails() {
   const mails = useData("mails", 3);
   return html`<${Loaded} state=${mails} empty="No mails yet. Register a user, and the
-    mail with the verification code appears here.">${mails.data?.map((mail) => html`<article class="card">
+    mail with the verification code appears here.">${mails.data?.map((mail) => html`
+      <article class="card">
       <h2>${mail.subject}</h2>
       <p class="quiet">to ${mail.to.join(", ")}, ${ago(mail.time)}</p>
       <p class="mail">${plain(mail.text)}</p></article>`)}</${Loaded}>`;
@@ -105,7 +107,7 @@ const plain = (text) => text.replace(/<[^>]*>/g, " ").replace(/\s+/g, " ").trim(
 
 function Connections() {
   const connections = useData("connections", 3);
-  return html`<${Loaded} state=${connections} empty="No WebSocket is open.">${connections.data
+  return html`<${Loaded} state=${connections} empty="No open WebSocket connections.">${connections.data
     && html`<${Table} label="Connections" rows=${connections.data} columns=${{
       Connection: (item) => html`<code>${item.connection}</code>`,
       User: "user",

@@ -38,7 +38,7 @@ function List() {
     </form>
     <${Problem} text=${problem} />
     ${items.length === 0 && !problem && html`<p class="quiet empty">
-      No requests in the last hour. Call the API: its requests appear here within seconds.</p>`}
+      No requests in the last hour. Call the API, and the requests appear here within seconds.</p>`}
     <${Rows} items=${shown} />`;
 }
 

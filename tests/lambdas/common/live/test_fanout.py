@@ -69,12 +69,12 @@ def test_frames_are_sent_with_the_same_requests_as_by_boto3(
         FakeStage.seen.clear()
         client.post_to_connection(ConnectionId=CONNECTION_ID, Data=b"{}")
         assert gateway.post(CONNECTION_ID, b"{}") == "sent"
-        theirs, ours = FakeStage.seen
-        if theirs[3]["X-Amz-Date"] == ours[3]["X-Amz-Date"]:
+        expected, sent = FakeStage.seen
+        if expected[3]["X-Amz-Date"] == sent[3]["X-Amz-Date"]:
             break
-    assert ours[:3] == theirs[:3]
+    assert sent[:3] == expected[:3]
     for header in ("X-Amz-Date", "X-Amz-Security-Token", "Authorization"):
-        assert ours[3][header] == theirs[3][header]
+        assert sent[3][header] == expected[3][header]
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def aliases(dynamodb: "DynamoDBClient", table: Callable[..., str]) -> AliasStore
     return AliasStore(dynamodb, table("alias_key"))
 
 
-def test_an_alias_is_stable_within_its_context_only(aliases: AliasStore) -> None:
+def test_only_the_same_user_and_context_have_the_same_alias(aliases: AliasStore) -> None:
     first = aliases.get_or_create("user-1", "post", "p-1")
     assert re.fullmatch(r"Anonymous_[A-Z][a-z]+_\d{3}", first.display_name)
     assert (first.context_type, first.context) == ("post", "p-1")
@@ -33,7 +33,7 @@ def test_an_alias_is_stable_within_its_context_only(aliases: AliasStore) -> None
     assert len({alias.alias_id for alias in [first, *others]}) == 5
 
 
-def test_contexts_that_contain_separators_are_not_confused(aliases: AliasStore) -> None:
+def test_contexts_with_separators_have_different_aliases(aliases: AliasStore) -> None:
     ids = {
         aliases.get_or_create("u", "post", context).alias_id
         for context in ("a#b", "a", "#a", "comment#a", "post#a")
@@ -53,8 +53,8 @@ def test_regenerating_replaces_the_alias_of_one_context_only(aliases: AliasStore
 
 
 def test_an_alias_can_be_regenerated_before_its_first_use(aliases: AliasStore) -> None:
-    made = aliases.regenerate("user-1", "chat_room", "r-1", "id-1")
-    assert aliases.get_or_create("user-1", "chat_room", "r-1") == made
+    regenerated = aliases.regenerate("user-1", "chat_room", "r-1", "id-1")
+    assert aliases.get_or_create("user-1", "chat_room", "r-1") == regenerated
 
 
 def test_regenerating_an_alias_again_with_the_same_id_changes_nothing(
@@ -65,8 +65,11 @@ def test_regenerating_an_alias_again_with_the_same_id_changes_nothing(
     assert after.alias_id == "id-1" != before.alias_id
     assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
     find = aliases._find
-    found = [before]  # the second attempt reads the alias before the first attempt replaces it
-    monkeypatch.setattr(aliases, "_find", lambda key: found.pop() if found else find(key))
+    # The second attempt reads the alias before the first attempt replaces it.
+    stale_reads = [before]
+    monkeypatch.setattr(
+        aliases, "_find", lambda key: stale_reads.pop() if stale_reads else find(key)
+    )
     assert aliases.regenerate("user-1", "post", "p-1", "id-1") == after
     assert aliases.get_or_create("user-1", "post", "p-1") == after
 
@@ -78,11 +81,11 @@ def test_concurrent_requests_get_the_same_alias(
     rival: list[Any] = []
 
     def read_before_another_request(**arguments: Any) -> Any:
-        found = read(**arguments)
+        response = read(**arguments)
         if not rival:
             rival.append(None)
             rival[0] = aliases.get_or_create("user-1", "post", "p-1")
-        return found
+        return response
 
     monkeypatch.setattr(dynamodb, "get_item", read_before_another_request)
     assert aliases.get_or_create("user-1", "post", "p-1") == rival[0]
@@ -103,7 +106,9 @@ def test_no_two_aliases_of_a_context_have_the_same_name(
     # With only one animal, most attempts choose a name that is taken.
     monkeypatch.setattr(names, "ANIMALS", ("Panda",))
     monkeypatch.setattr("secrets.randbelow", lambda _below: random.randrange(6))  # noqa: S311
-    found = [aliases.get_or_create(f"user-{n}", "post", "p-1").display_name for n in range(3)]
-    found.append(aliases.get_or_create("user-9", "comment", "p-1").display_name)
-    found.append(aliases.regenerate("user-1", "post", "p-1", "id-1").display_name)
-    assert len(set(found)) == 5
+    display_names = [
+        aliases.get_or_create(f"user-{n}", "post", "p-1").display_name for n in range(3)
+    ]
+    display_names.append(aliases.get_or_create("user-9", "comment", "p-1").display_name)
+    display_names.append(aliases.regenerate("user-1", "post", "p-1", "id-1").display_name)
+    assert len(set(display_names)) == 5

@@ -111,7 +111,9 @@ def test_an_earlier_name_is_shown_only_for_users_without_a_profile(
     assert reader.display_names(["owner"], REGISTERED, earlier) == {"owner": "Ann now"}
 
 
-def test_absent_preferences_allow_everything(dynamodb: "DynamoDBClient", profiles: str) -> None:
+def test_missing_privacy_preferences_allow_everything(
+    dynamodb: "DynamoDBClient", profiles: str
+) -> None:
     add(dynamodb, profiles, "silent")
     add(
         dynamodb,
@@ -120,8 +122,8 @@ def test_absent_preferences_allow_everything(dynamodb: "DynamoDBClient", profile
         preferences={"theme": "dark", "privacy": {"showOnlineStatus": False}},
     )
     dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "counted", "posts_count": 1}))
-    found = ProfileReader(dynamodb, profiles).profiles(["silent", "shy", "counted", "gone"])
-    assert {user_id: profile.personal for user_id, profile in found.items()} == {
+    by_id = ProfileReader(dynamodb, profiles).profiles(["silent", "shy", "counted", "gone"])
+    assert {user_id: profile.personal for user_id, profile in by_id.items()} == {
         "silent": PersonalPrivacy(
             show_online_status=True, allow_direct_messages=True, show_read_receipts=True
         ),
@@ -142,25 +144,25 @@ def test_a_profile_is_created_once(dynamodb: "DynamoDBClient", profiles: str) ->
         "joined_at": "2026-01-01T00:00:00.000Z",
         "version": 1,
     }
-    again = make_profile(
+    second = make_profile(
         Table(dynamodb, profiles),
         user_id="u",
         display_name="Bob",
         joined_at="2027-01-01T00:00:00.000Z",
     )
-    assert again == first
+    assert second == first
 
 
 def test_creating_a_profile_keeps_earlier_statistics(
     dynamodb: "DynamoDBClient", profiles: str
 ) -> None:
     dynamodb.put_item(TableName=profiles, Item=pack({"user_id": "u", "posts_count": 3}))
-    made = make_profile(
+    profile = make_profile(
         Table(dynamodb, profiles),
         user_id="u",
         display_name="Ann",
         joined_at="2026-01-01T00:00:00.000Z",
     )
-    assert (made["posts_count"], made["display_name"], made["version"]) == (3, "Ann", 1)
+    assert (profile["posts_count"], profile["display_name"], profile["version"]) == (3, "Ann", 1)
     item = dynamodb.get_item(TableName=profiles, Key=pack({"user_id": "u"}))["Item"]
-    assert unpack(item) == made
+    assert unpack(item) == profile

@@ -138,7 +138,7 @@ def test_a_connection_that_was_idle_for_too_long_is_reopened(
     *,
     is_write: bool,
 ) -> None:
-    """PostgreSQL ends such connections of clusters that can pause."""
+    """In clusters that can pause, PostgreSQL ends connections that are idle for too long."""
     postgres.run(f"ALTER DATABASE {name} SET idle_session_timeout = '200ms'")
     database = Database(postgres.settings(name), session, logger)
     pid = backend(database)
@@ -171,7 +171,7 @@ def test_a_connection_lost_in_a_transaction_raises_503_and_writes_nothing(
     assert notes(postgres, name) == [3]
 
 
-def test_a_slow_statement_is_ended(
+def test_a_statement_that_exceeds_the_time_limit_raises_503(
     postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "STATEMENT_TIMEOUT", 0.1)
@@ -181,7 +181,7 @@ def test_a_slow_statement_is_ended(
     assert problem.value.headers["Retry-After"] == "1"
 
 
-def test_a_statement_does_not_wait_long_for_a_lock(
+def test_a_statement_that_waits_too_long_for_a_lock_raises_503(
     postgres: Postgres, name: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "LOCK_TIMEOUT", 0.1)
@@ -195,7 +195,7 @@ def test_a_statement_does_not_wait_long_for_a_lock(
     add(database, 1)
 
 
-def test_the_idle_transaction_of_a_frozen_function_is_ended(
+def test_postgresql_ends_transactions_that_are_idle_for_7_seconds(
     postgres: Postgres, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert database.read("SELECT current_setting('idle_in_transaction_session_timeout')") == [
@@ -350,7 +350,7 @@ def test_a_paused_database_raises_503_until_it_has_resumed(
 
 
 def test_two_waits_for_a_paused_database_end_before_api_gateways_timeout() -> None:
-    """A request waits for the end of the old connection and for a new one."""
+    """A request can wait for the old connection to fail, and then for a new connection."""
     assert 2 * module.NETWORK_TIMEOUT + module.STATEMENT_TIMEOUT < 29
 
 
@@ -389,7 +389,7 @@ def attempt(postgres: Postgres, secrets: Secrets) -> None:
 @pytest.mark.parametrize(
     ("passwords", "reads"), [(["new"], 1), (["old", "new"], 2)], ids=["current", "rotated"]
 )
-def test_credentials_that_are_rejected_are_read_again_once(
+def test_rejected_credentials_are_read_once_more(
     postgres: Postgres, guarded: str, passwords: list[str], reads: int
 ) -> None:
     """A rotation can happen between reading the secret and connecting."""
@@ -426,7 +426,7 @@ def test_a_token_is_signed_for_each_connection(
 
 
 def test_the_master_user_is_not_a_superuser(postgres: Postgres) -> None:
-    """The same holds on Aurora, so a migration that succeeds here also succeeds there."""
+    """Aurora's master user has the same limits, so migrations that succeed here succeed there."""
     [[superuser]] = postgres.run(
         "SELECT rolsuper FROM pg_roles WHERE rolname = :name", name=DATABASE_MASTER
     )

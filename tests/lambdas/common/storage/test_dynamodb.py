@@ -116,7 +116,7 @@ def test_a_query_reads_only_the_pages_that_its_caller_iterates(
         return query(**arguments)
 
     monkeypatch.setattr(dynamodb, "query", counted)
-    found = items.query(
+    iterator = items.query(
         "#owner = :owner",
         {":owner": "ann", ":true": True},
         names={"#owner": "owner"},
@@ -125,9 +125,9 @@ def test_a_query_reads_only_the_pages_that_its_caller_iterates(
         attributes=("item_id", "name"),
         page_size=2,
     )
-    first, second = next(found), next(found)
+    first, second = next(iterator), next(iterator)
     assert len(calls) < 4
-    rest = list(found)
+    rest = list(iterator)
     ids = {item["item_id"] for item in (first, second, *rest)}
     assert ids == {"0", "2", "4"}
     assert first == {"item_id": first["item_id"], "name": "x"}
@@ -142,7 +142,7 @@ def test_a_query_reads_only_the_pages_that_its_caller_iterates(
 
 
 class PagedTable:
-    """A DynamoDB client.
+    """A fake DynamoDB client.
 
     It ends each page after `Limit` items or PAGE bytes, and filters the items of the page
     afterwards.
@@ -176,22 +176,22 @@ class PagedTable:
     page_size=st.none() | st.integers(1, 50),
     wanted=st.integers(1, 50),
 )
-def test_a_query_reads_to_the_end_of_the_list_for_any_item_sizes(
+def test_a_query_returns_the_whole_list_for_any_item_sizes(
     items: list[tuple[int, bool]], page_size: int | None, wanted: int
 ) -> None:
     """DynamoDB ends a page at 1 MB of items before it filters, so a page can be empty."""
     client: Any = PagedTable([size for size, _ in items], [kept for _, kept in items])
     table = Table(client, "items")
     everything = [item for item in client.items if item["kept"]]
-    found = table.query("owner = :o", {":o": "ann"}, page_size=page_size)
-    assert list(islice(found, wanted)) == everything[:wanted]
+    results = table.query("owner = :o", {":o": "ann"}, page_size=page_size)
+    assert list(islice(results, wanted)) == everything[:wanted]
     after = {"item_id": everything[0]["item_id"]} if everything else None
-    rest = table.query("owner = :o", {":o": "ann"}, start_after=after, page_size=page_size)
-    assert list(rest) == everything[1:]
+    remaining = table.query("owner = :o", {":o": "ann"}, start_after=after, page_size=page_size)
+    assert list(remaining) == everything[1:]
 
 
 def test_only_the_dynamodb_module_handles_pagination() -> None:
-    """Other modules could forget to follow LastEvaluatedKey."""
+    """A module that calls DynamoDB itself could ignore LastEvaluatedKey and miss items."""
     code = Path(lambdas.__file__).parent
     reading = re.compile(r"\b(client|dynamodb)\.(query|scan)\b")
     readers = {path.name for path in code.rglob("*.py") if reading.search(path.read_text())}
@@ -205,8 +205,8 @@ def test_a_scan_yields_the_matching_items_of_all_pages(
         items.put({"item_id": str(number), "count": number})
     scan = dynamodb.scan
     monkeypatch.setattr(dynamodb, "scan", lambda **sent: scan(**sent, Limit=2))
-    found = items.scan("item_id > :least", {":least": "1"}, ("item_id",))
-    assert sorted(item["item_id"] for item in found) == ["2", "3", "4", "5"]
+    matching = items.scan("item_id > :least", {":least": "1"}, ("item_id",))
+    assert sorted(item["item_id"] for item in matching) == ["2", "3", "4", "5"]
 
 
 # --- batches ---
@@ -227,14 +227,14 @@ def test_a_batch_reads_100_keys_per_call_and_retries_unprocessed_keys(
         calls.append(len(keys))
         if len(calls) != 1:
             return read(**arguments)
-        rest = {items.name: {**arguments["RequestItems"][items.name], "Keys": keys[60:]}}
+        unprocessed = {items.name: {**arguments["RequestItems"][items.name], "Keys": keys[60:]}}
         arguments["RequestItems"][items.name]["Keys"] = keys[:60]
-        return {**read(**arguments), "UnprocessedKeys": rest}
+        return {**read(**arguments), "UnprocessedKeys": unprocessed}
 
     monkeypatch.setattr(dynamodb, "batch_get_item", busy)
     numbers = [*range(150, -1, -1), 3]
-    found = items.get_many([{"item_id": str(number)} for number in numbers], ["count"])
-    assert found == [
+    results = items.get_many([{"item_id": str(number)} for number in numbers], ["count"])
+    assert results == [
         None,
         *({"item_id": str(number), "count": number} for number in range(149, -1, -1)),
         {"item_id": "3", "count": 3},
@@ -250,8 +250,8 @@ def test_a_batch_of_several_tables_returns_items_in_the_order_of_the_keys(
     items.put({"item_id": "a", "table": "items"})
     others.put({"other_id": "a", "table": "others"})
     keys: list[Any] = [(others, {"other_id": "a"}), (items, {"item_id": "b"})]
-    found = get_from_tables([*keys, (items, {"item_id": "a"})])
-    assert [item and item["table"] for item in found] == ["others", None, "items"]
+    results = get_from_tables([*keys, (items, {"item_id": "a"})])
+    assert [item and item["table"] for item in results] == ["others", None, "items"]
     assert get_from_tables([]) == []
 
 

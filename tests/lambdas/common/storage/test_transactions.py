@@ -64,7 +64,7 @@ def test_each_kind_of_transaction_entry_takes_effect(items: Table) -> None:
 
 
 class BusyClient:
-    """A DynamoDB client whose first transactions are canceled for given reasons."""
+    """A DynamoDB client that cancels the first `times` transactions with the reasons `codes`."""
 
     def __init__(self, dynamodb: "DynamoDBClient", times: int, *codes: str) -> None:
         self._dynamodb = dynamodb
@@ -95,7 +95,7 @@ def test_a_conflict_is_retried_with_exponential_backoff(
     assert ids(items) == {"a", "b"}
 
 
-def test_conflicts_that_do_not_end_raise_503_before_the_request_times_out(items: Table) -> None:
+def test_persistent_conflicts_raise_503_before_the_request_times_out(items: Table) -> None:
     pauses: list[float] = []
     busy: Any = BusyClient(items.client, 10**6, "TransactionConflict")
     with pytest.raises(Problem) as outage:

@@ -98,7 +98,7 @@ def test_the_upload_form_permits_one_key_one_type_and_one_size(aws: None) -> Non
         ("text/html", -1, {"contentType", "contentLength"}),
     ],
 )
-def test_other_types_and_sizes_are_not_signed(
+def test_unsupported_types_and_sizes_are_not_signed(
     uploads: Uploads, content_type: str, length: int, fields: set[str]
 ) -> None:
     with pytest.raises(Problem) as refused:
@@ -131,8 +131,8 @@ def test_an_upload_is_copied_to_the_served_key(
     stored = uploads.use("user-1", key, "served/")
     assert re.fullmatch(r"served/[0-9a-f]{32}", stored.key)
     assert (stored.content_type, stored.size) == (content_type, len(FILES[content_type]))
-    found = s3.get_object(Bucket=BUCKET, Key=stored.key)
-    assert (found["ContentType"], found["Body"].read()) == (content_type, FILES[content_type])
+    served = s3.get_object(Bucket=BUCKET, Key=stored.key)
+    assert (served["ContentType"], served["Body"].read()) == (content_type, FILES[content_type])
     assert uploads.use("user-1", key, "served/").key != stored.key
 
 
@@ -169,25 +169,25 @@ def test_only_finished_uploads_of_the_user_to_this_service_are_accepted(
     s3: "S3Client", uploads: Uploads
 ) -> None:
     png = FILES["image/png"]
-    theirs = upload(s3, uploads, png, "image/png", user="user-2")
+    other_users_key = upload(s3, uploads, png, "image/png", user="user-2")
     elsewhere = upload(
         s3, Uploads(lambda: s3, BUCKET, "post", types=IMAGE_TYPES, limit=99), png, "image/png"
     )
-    mine = upload(s3, uploads, png, "image/png")
+    own_key = upload(s3, uploads, png, "image/png")
     s3.put_object(Bucket=BUCKET, Key="served/x", Body=png, ContentType="image/png")
     never_posted = uploads.sign("user-1", "image/png", 10).key
     for key in (
-        theirs,
+        other_users_key,
         elsewhere,
         never_posted,
         "served/x",
         "",
-        mine + "/..",
-        mine[:-1] + "g",
-        f"uploads/chat/user-1/../{mine}",
+        own_key + "/..",
+        own_key[:-1] + "g",
+        f"uploads/chat/user-1/../{own_key}",
     ):
         assert refusal(uploads, key) == (422, {"key": MISSING}), key
-    assert refusal(uploads, mine, "user-2") == (422, {"key": MISSING})
+    assert refusal(uploads, own_key, "user-2") == (422, {"key": MISSING})
 
 
 def test_a_list_with_invalid_keys_names_them_and_copies_nothing(

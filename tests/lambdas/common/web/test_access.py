@@ -56,7 +56,7 @@ def test_a_public_route_ignores_the_token() -> None:
     assert authenticate(PUBLIC, caller(expires_at=0)) is None
 
 
-def test_expiry_of_the_token_is_checked_again() -> None:
+def test_an_expired_token_returns_401_even_if_the_authorizer_accepted_it() -> None:
     assert status_of(AUTHENTICATED, caller("user", expires_at=NOW)) == 401
     assert status_of(AUTHENTICATED, caller("user", expires_at=NOW + 1)) == 200
 

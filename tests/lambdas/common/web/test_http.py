@@ -122,7 +122,7 @@ def test_query_parameter_with_two_values_returns_400() -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "/base", "/restapis/abc/local/_user_request_"])
-def test_the_base_path_of_a_domain_is_removed(prefix: str) -> None:
+def test_the_base_path_of_a_domain_is_removed_from_the_path(prefix: str) -> None:
     event = rest_event("GET", f"{prefix}/v1/auth/sessions/a", resource="/v1/auth/{proxy+}")
     assert Request(event).segments == ("v1", "auth", "sessions", "a")
 

@@ -71,9 +71,9 @@ def test_a_repeated_request_returns_the_first_response_without_running_again(
 ) -> None:
     work = Work()
     first = idempotency.run(post({"a": 1, "b": 2}), work).to_event()
-    again = idempotency.run(post('{ "b": 2, "a": 1 }'), work).to_event()
+    repeated = idempotency.run(post('{ "b": 2, "a": 1 }'), work).to_event()
     assert work.runs == 1
-    assert again == first
+    assert repeated == first
     assert first["statusCode"] == 201
 
 
@@ -133,7 +133,7 @@ def test_after_a_4xx_response_the_key_can_be_used_again(idempotency: Idempotency
 
 
 @pytest.mark.parametrize("error", [Problem.unavailable(), RuntimeError("x")])
-def test_the_attempt_after_a_failed_one_creates_the_same_resource(
+def test_a_retry_after_a_failed_attempt_creates_the_same_resource(
     idempotency: Idempotency, error: Exception
 ) -> None:
     """The failed attempt may have created the resource, for example if the response of DynamoDB was
@@ -151,7 +151,7 @@ def test_the_attempt_after_a_failed_one_creates_the_same_resource(
 
 
 @pytest.mark.parametrize("later", [LEASE, -3600], ids=["expired", "clock was an hour ahead"])
-def test_the_attempt_after_a_crashed_one_creates_the_same_resource(
+def test_a_retry_after_a_crashed_attempt_creates_the_same_resource(
     idempotency: Idempotency, clock: FakeClock, later: int
 ) -> None:
     created: list[Creation] = []
@@ -194,7 +194,7 @@ def test_a_resource_that_an_earlier_attempt_created_is_returned() -> None:
 
 
 @pytest.mark.parametrize("may_exist", [False, True])
-def test_find_or_create_finds_a_resource_that_an_earlier_attempt_creates_meanwhile(
+def test_find_or_create_returns_a_resource_that_a_concurrent_attempt_created(
     may_exist: bool,
 ) -> None:
     created: list[str] = []
@@ -211,7 +211,7 @@ def test_find_or_create_finds_a_resource_that_an_earlier_attempt_creates_meanwhi
     assert Creation("1", may_exist=may_exist).find_or_create(find, create) == "created 1"
 
 
-def test_a_request_begins_although_the_response_of_dynamodb_was_lost(
+def test_a_request_runs_even_if_the_response_of_dynamodb_was_lost(
     idempotency: Idempotency, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put = idempotency._table.put

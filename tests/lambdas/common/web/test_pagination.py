@@ -44,7 +44,7 @@ _positions = st.recursive(
 
 
 @given(_positions)
-def test_a_cursor_returns_its_position(position: Any) -> None:
+def test_reading_a_cursor_returns_the_position_that_it_was_created_with(position: Any) -> None:
     assert read(cursor(position)) == position
 
 
@@ -53,9 +53,9 @@ def test_a_changed_cursor_returns_400(data: st.DataObject) -> None:
     text = cursor({"id": "post-1"})
     at = data.draw(st.integers(0, len(text) - 1))
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-    other = data.draw(st.sampled_from(alphabet).filter(lambda c: c != text[at]))
+    replacement = data.draw(st.sampled_from(alphabet).filter(lambda c: c != text[at]))
     with pytest.raises(Problem) as raised:
-        read(text[:at] + other + text[at + 1 :])
+        read(text[:at] + replacement + text[at + 1 :])
     assert raised.value.status == 400
 
 
@@ -69,13 +69,13 @@ def test_text_that_is_not_a_cursor_returns_400(text: str) -> None:
 def test_cursors_are_bound_to_list_and_filters_but_not_to_the_limit() -> None:
     text = cursor("here", PostsQuery(tag="a"))
     assert read(text, PostsQuery(tag="a", limit=3)) == "here"
-    for other in (
+    for different in (
         {"query": PostsQuery(tag="b")},
         {"query": PostsQuery()},
         {"query": PostsQuery(tag="a"), "scope": "posts user-2"},
     ):
         with pytest.raises(Problem):
-            read(text, **other)
+            read(text, **different)
 
 
 def test_cursors_survive_one_key_rotation() -> None:

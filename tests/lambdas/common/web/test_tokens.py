@@ -77,8 +77,8 @@ def test_issued_token_is_verified(clock: FakeClock) -> None:
 
 
 def test_the_sign_helper_creates_valid_tokens() -> None:
-    # This shows that the invalid tokens below are rejected for their difference from this valid
-    # token.
+    # If the helper created only invalid tokens, the tests of invalid tokens below would always
+    # pass.
     assert verifier().verify(sign(CLAIMS)).user_id == "u"
 
 
@@ -113,13 +113,13 @@ def test_a_token_with_one_changed_character_is_rejected(data: st.DataObject) -> 
     # The last character of a signature has two unused bits, so two characters can represent equal
     # bytes.
     at = data.draw(st.integers(0, len(token) - 2))
-    other = data.draw(
+    replacement = data.draw(
         st.sampled_from("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.").filter(
             lambda c: c != token[at]
         )
     )
     with pytest.raises(InvalidTokenError):
-        verifier().verify(token[:at] + other + token[at + 1 :])
+        verifier().verify(token[:at] + replacement + token[at + 1 :])
 
 
 @given(st.text())

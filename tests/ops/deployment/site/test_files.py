@@ -49,7 +49,7 @@ NOT_HASHED = [
 
 
 @pytest.mark.parametrize("name", HASHED)
-def test_names_that_build_tools_write_contain_a_hash(name: str) -> None:
+def test_hashed_names_of_build_tools_are_recognized(name: str) -> None:
     assert is_content_hashed(name)
 
 
@@ -117,7 +117,7 @@ def test_hidden_files_and_the_builds_own_configuration_are_not_published(tmp_pat
     assert site.skipped == [".env", ".vite/manifest.json", "config.json"]
 
 
-def test_given_patterns_alone_determine_which_files_are_immutable(tmp_path: Path) -> None:
+def test_only_files_that_match_the_given_patterns_are_immutable(tmp_path: Path) -> None:
     write(tmp_path, "index.html", "assets/a-DiwrgTda.js", "static/a.js", "static/a.js.map")
     site = read_site(tmp_path, ["static/*"])
     assert [name for name, file in site.files.items() if file.is_immutable] == ["static/a.js"]

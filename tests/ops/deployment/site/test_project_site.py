@@ -45,7 +45,7 @@ def test_all_assets_are_cached_as_immutable_and_pages_are_revalidated(built: Pat
     assert len(files) > len(revalidated)
 
 
-def test_the_reference_loads_only_files_of_the_site(built: Path) -> None:
+def test_the_api_reference_loads_only_files_of_the_site(built: Path) -> None:
     page = (built / "reference.html").read_text()
     for address in re.findall(r'(?:href|src)="([^"]+)"', page):
         assert (built / address).is_file(), address
@@ -86,7 +86,7 @@ def test_a_deployment_publishes_the_projects_site_unless_another_was_published(
     assert "status" in read_index(s3)
 
 
-def test_hidden_files_and_pages_without_an_address_are_reported(
+def test_hidden_files_and_unreachable_pages_are_reported(
     cloud: Cloud, s3: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "index.html").write_text("front end")

@@ -93,8 +93,8 @@ class World:
         return self.publisher.roll_back()
 
     def head(self, key: str) -> tuple[str, str]:
-        stored = self.s3.head_object(Bucket="front", Key=key)
-        return stored["CacheControl"], stored["ContentType"]
+        response = self.s3.head_object(Bucket="front", Key=key)
+        return response["CacheControl"], response["ContentType"]
 
     @property
     def content(self) -> dict[str, str]:
@@ -148,13 +148,11 @@ def test_assets_are_uploaded_before_pages_and_the_index_last(world: World) -> No
 
 
 class MemoryS3:
-    """A fake of the part of S3 that a publication uses. It is fast enough for thousands of
-    files.
-    """
+    """A fake of the S3 operations that a publication uses, fast enough for 2,000 files."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
-        self.traveled: list[str] = []
+        self.uploads: list[str] = []
 
     def get_paginator(self, operation: str) -> MemoryS3:
         return self
@@ -168,7 +166,7 @@ class MemoryS3:
 
     def put_object(self, *, Key: str, Body: Any, **_: Any) -> None:  # noqa: N803
         self.objects[Key] = Body if isinstance(Body, bytes) else Body.read()
-        self.traveled.append(Key)
+        self.uploads.append(Key)
 
     def copy_object(self, *, Key: str, CopySource: Any, **_: Any) -> None:  # noqa: N803
         self.objects[Key] = self.objects[CopySource["Key"]]
@@ -193,19 +191,19 @@ def test_only_the_20_changed_files_of_2000_are_uploaded(cloud: Cloud, tmp_path: 
     for number in range(500):
         (tmp_path / f"page{number}.html").write_text(str(number))
     assert len(publisher.publish(read_site(tmp_path)).published) == 2001
-    assert len(s3.traveled) == 2002, "the files, config.json and the manifest"
-    s3.traveled.clear()
+    assert len(s3.uploads) == 2002, "the files, config.json and the manifest"
+    s3.uploads.clear()
     for number in range(10):
         (tmp_path / f"page{number}.html").write_text(f"changed {number}")
         (tmp_path / f"assets/chunk-{number:08d}f.js").unlink()
         (tmp_path / f"assets/chunk-{number:08d}e.js").write_text(f"changed {number}")
     clock.now += 1
     result = publisher.publish(read_site(tmp_path))
-    manifest = [key for key in s3.traveled if key.endswith(".json")]
-    assert (len(s3.traveled) - len(manifest), len(manifest)) == (20, 1)
+    manifest = [key for key in s3.uploads if key.endswith(".json")]
+    assert (len(s3.uploads) - len(manifest), len(manifest)) == (20, 1)
     assert (len(result.published), result.unchanged) == (20, 1980)
-    s3.traveled.clear()
-    assert publisher.publish(read_site(tmp_path)).published == s3.traveled == []
+    s3.uploads.clear()
+    assert publisher.publish(read_site(tmp_path)).published == s3.uploads == []
 
 
 def test_a_removed_page_disappears_and_its_assets_stay_for_a_rollback(world: World) -> None:
@@ -250,7 +248,7 @@ def test_files_of_old_sites_are_deleted(world: World) -> None:
 
 
 @pytest.mark.parametrize("failing", [SCRIPT, "about/index.html", "index.html"])
-def test_an_interrupted_publication_serves_one_site_and_can_be_repeated(
+def test_the_old_site_is_served_until_an_interrupted_publication_is_repeated(
     world: World, failing: str
 ) -> None:
     before: Content = {"index.html": "before", "about/index.html": "about before"}
@@ -268,7 +266,9 @@ def test_an_interrupted_publication_serves_one_site_and_can_be_repeated(
     assert {name: world.content[name] for name in before} == before
 
 
-def test_a_rollback_after_an_interruption_restores_the_site_before_it(world: World) -> None:
+def test_a_rollback_after_an_interrupted_publication_restores_the_previous_site(
+    world: World,
+) -> None:
     world.publish(FIRST)
     world.s3.failing = "index.html"
     with pytest.raises(ClientError, match="SlowDown"):
