@@ -143,8 +143,8 @@ class Broadcast:
         logger: Logger,
         signal_limit: int = INLINE_LIMIT,
     ) -> None:
-        """`signal_limit` is the maximum number of connections of a room that receives signals:
-        presence, typing and read frames.
+        """`signal_limit` is the maximum number of connections to which a signal (a presence, typing
+        or read frame) is sent. A room with more connections receives no signals.
         """
         self._signal_limit = signal_limit
         self._fanout = fanout
@@ -170,8 +170,8 @@ class Broadcast:
     ) -> None:
         """Sends a presence, typing or read frame to all connections except `exclude`.
 
-        Sends nothing to rooms with more than `signal_limit` connections, where each signal would
-        cause too many frames.
+        Sends nothing if more than `signal_limit` connections would receive the frame: each signal
+        would cause too many frames.
         """
         try:
             listeners = [c for c in self._live.connections(room_id) if c != exclude]
