@@ -47,24 +47,32 @@ def list_keys(source: Source, pattern: str = "*") -> dict[str, Any]:
 def list_connections(source: Source) -> list[dict[str, Any]]:
     """Returns the open WebSocket connections with their rooms, as the chat function stores them."""
     with _cache(source) as run:
-        result = []
-        for key in itertools.islice(_scan(run, f"{CONNECTION}*"), SHOWN):
-            seconds_left = run("TTL", key)
-            if seconds_left < 0:  # expired after the scan
-                continue
-            rooms = sorted(room for room in run("SMEMBERS", key) if room)
-            connection = key.removeprefix(CONNECTION)
-            members = run("ZRANGE", f"{ROOM}{rooms[0]}", "0", "-1") if rooms else []
-            parts = (member.split("|") for member in members)
-            user = next((part[1] for part in parts if part[0] == connection), None)
-            result.append(
-                {
-                    "connection": connection,
-                    "user": user,
-                    "rooms": rooms,
-                    "idleSeconds": LIFETIME - seconds_left,
-                }
-            )
+        return read_connections(run)
+
+
+def read_connections(run: Command) -> list[dict[str, Any]]:
+    """Returns the WebSocket connections that a cache contains. Omits those that expire meanwhile.
+
+    Args:
+        run: Sends a command to the cache and returns its response.
+    """
+    result = []
+    for key in itertools.islice(_scan(run, f"{CONNECTION}*"), SHOWN):
+        seconds_left = run("TTL", key)
+        if seconds_left < 0:  # expired after the scan
+            continue
+        rooms = sorted(room for room in run("SMEMBERS", key) if room)
+        connection = key.removeprefix(CONNECTION)
+        members = run("ZRANGE", f"{ROOM}{rooms[0]}", "0", "-1") if rooms else []
+        parts = (member.split("|") for member in members)
+        result.append(
+            {
+                "connection": connection,
+                "user": next((part[1] for part in parts if part[0] == connection), None),
+                "rooms": rooms,
+                "idleSeconds": LIFETIME - seconds_left,
+            }
+        )
     return sorted(result, key=lambda item: str(item["connection"]))
 
 

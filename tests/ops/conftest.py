@@ -1,10 +1,12 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from moto import mock_aws
+from rich.console import Console
 
 from environments import load_environment
 from ops.cloud import Cloud
@@ -23,6 +25,19 @@ def root(tmp_path: Path) -> Root:
     result = Root(tmp_path / "root")
     result.prepare()
     return result
+
+
+SetTerminal = Callable[..., None]
+"""Makes standard error a terminal. Takes arguments of rich's Console, such as the width."""
+
+
+@pytest.fixture
+def set_terminal(monkeypatch: pytest.MonkeyPatch) -> SetTerminal:
+    def set_console(*, is_terminal: bool = True, **options: Any) -> None:
+        terminal = Console(stderr=True, force_terminal=is_terminal, **options)
+        monkeypatch.setattr("ops.console.err", terminal)
+
+    return set_console
 
 
 @pytest.fixture

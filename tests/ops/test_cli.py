@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 import typer
-from rich.console import Console
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -22,6 +21,7 @@ from ops.__main__ import app, main
 from ops.commands.index import ENTRIES, Entry
 from ops.errors import InterruptedRunError, OperatorError
 from ops.root import PROJECT, Root
+from tests.ops.conftest import SetTerminal
 
 COMMANDS = [entry.name for entry in ENTRIES]
 
@@ -259,7 +259,7 @@ def test_a_command_that_succeeded_prints_the_next_step_on_a_terminal(
     entry: Entry,
     status: int | None,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    set_terminal: SetTerminal,
 ) -> None:
     def execute(**_: Any) -> None:
         if status is not None:
@@ -268,7 +268,7 @@ def test_a_command_that_succeeded_prints_the_next_step_on_a_terminal(
     run_entry = entry._suggest_next_step(execute)
     arguments = {parameter.name: f"a-{parameter.name}" for parameter in entry.load().params}
     for is_terminal in (True, False):
-        monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=is_terminal))
+        set_terminal(is_terminal=is_terminal)
         with suppress(typer.Exit):
             run_entry(**arguments)
         printed = capsys.readouterr().err

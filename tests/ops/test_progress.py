@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
 from ops import console
@@ -19,6 +18,7 @@ from ops.__main__ import app
 from ops.commands.index import ENTRIES, Entry
 from ops.console import Progress, expecting, print_line, report, without_progress
 from ops.durations import estimated
+from tests.ops.conftest import SetTerminal
 
 QUICK = {
     "status": "reads the state of processes and calls /health once",
@@ -41,11 +41,11 @@ Shown = Callable[[], str]
 
 
 @pytest.fixture
-def terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shown:
+def terminal(capsys: pytest.CaptureFixture[str], set_terminal: SetTerminal) -> Shown:
     """Makes standard error a terminal. Returns a function that returns the text on this
     terminal.
     """
-    monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=True, width=60))
+    set_terminal(width=60)
     return lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
 
 
@@ -101,8 +101,8 @@ def test_every_long_command_begins_with_its_estimate(
     assert estimates == expected
 
 
-def test_a_command_shows_an_estimate(root: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=True))
+def test_a_command_shows_an_estimate(root: Any, set_terminal: SetTerminal) -> None:
+    set_terminal()
     result = CliRunner().invoke(app, ["down", "--root", str(root)])
     assert result.exit_code == 0
     assert re.search(
@@ -212,10 +212,9 @@ def test_output_that_is_not_a_terminal_has_no_line(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize("width", [1, 20, 40])
 def test_a_long_line_stays_one_line_on_a_narrow_terminal(
-    width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    width: int, capsys: pytest.CaptureFixture[str], set_terminal: SetTerminal
 ) -> None:
-    narrow = Console(stderr=True, soft_wrap=True, force_terminal=True, width=width)
-    monkeypatch.setattr("ops.console.err", narrow)
+    set_terminal(soft_wrap=True, width=width)
     with expecting("ops up", 70.2), Progress() as step:
         step.show("terraform: 58 of 476, waiting for aws_s3_bucket.storage_artifacts " * 3)
         refresh()
@@ -227,10 +226,10 @@ def test_a_long_line_stays_one_line_on_a_narrow_terminal(
 
 
 def test_no_color_disables_colors(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, set_terminal: SetTerminal
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    monkeypatch.setattr("ops.console.err", Console(stderr=True, force_terminal=True))
+    set_terminal()
     with expecting("ops up", 70.0):
         pass
     assert not re.search(r"\x1b\[[0-9;]*m", capsys.readouterr().err)
