@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench import create_parser
-from lambdas.common.live.fanout import POSTS
+from lambdas.common.live.fanout import PARALLEL_POSTS
 from tests.chat_client import ChatClient, ChatError
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.chat_users import ChatUser, open_connections
@@ -177,7 +177,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
     """
     room = bench.create_room()
     clients = await open_connections(bench.people, room, size)
-    await asyncio.sleep(1)  # wait until the room has announced that every client is online
+    await asyncio.sleep(1)  # wait until the clients have received all presence frames
     text = "x" * 200
     baseline_frame = {
         "type": "baseline",
@@ -200,7 +200,7 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
                 room,
                 partial(asyncio.to_thread, bench.post_frame, room, baseline_frame, workers),
             )
-            for workers in (POSTS, 1)
+            for workers in (PARALLEL_POSTS, 1)
         ]
         if turn:  # the first round is a warm-up
             sent.append(delivered)

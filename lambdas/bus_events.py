@@ -19,7 +19,10 @@ T = TypeVar("T")
 
 
 class Detail(Struct, Generic[T], frozen=True, kw_only=True, rename="camel"):
-    """The detail of an event. `actor_id` is the alias of an anonymous author."""
+    """The detail of an event. `actor_id` is the id of the user who caused the event.
+
+    If this user acts as an anonymous author, `actor_id` is the id of the author's alias.
+    """
 
     event_id: Id
     occurred_at: Timestamp
@@ -33,7 +36,7 @@ class EventData(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class UserRegistered(EventData, frozen=True, kw_only=True):
-    """A user registered an account. The profile is created with `display_name`."""
+    """A user registered an account. `display_name` is the name in the new profile."""
 
     user_id: Id
     display_name: str
@@ -134,7 +137,7 @@ class PostUnliked(PostEventData, frozen=True, kw_only=True):
 
 
 class PostLikesRemoved(EventData, frozen=True, kw_only=True):
-    """The likes of a deleted public post were removed."""
+    """The likes of a deleted post were removed. The post was not anonymous."""
 
     post_id: Id
     author_id: Id
@@ -142,7 +145,10 @@ class PostLikesRemoved(EventData, frozen=True, kw_only=True):
 
 
 class CommentCreated(PostEventData, frozen=True, kw_only=True):
-    """A user commented on a post. `post_author_id` is the author of a public post."""
+    """A user commented on a post. If the post is anonymous, `post_author_id` is missing.
+
+    `is_anonymous` and `author_id` describe the comment.
+    """
 
     comment_id: Id
     parent_id: Id | None

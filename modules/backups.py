@@ -26,9 +26,9 @@ SERVICE = "platform"
 EXPORT_PREFIX = "dynamodb/"
 """The prefix of all exports in the bucket. Each table has a prefix below this one."""
 EVERY_DAY = "cron(0 3 * * ? *)"
-"""03:00 UTC, which is at night in the Americas and in Europe."""
+"""03:00 UTC: night in Europe, and evening in most of the Americas (22:00 or 23:00 in New York)."""
 WINDOW_MINUTES = 60
-"""Each export starts at a random time within this window, so that not all start at once."""
+"""Each export starts at a random time in this window, so that not all start at the same time."""
 EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The target of the schedules: EventBridge Scheduler calls DynamoDB without a function."""
 RETRY_SECONDS = 3600
@@ -73,7 +73,7 @@ class Backups(Construct):
             resource="exports",
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=alerts_topic_arn,
-            cause="exports of tables that could not be started",
+            contents="exports of tables that could not be started",
         )
         self.queues = {"exports-dlq": failed.name}
         role = IamRole(

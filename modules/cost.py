@@ -13,7 +13,7 @@ from constructs import Construct
 
 from environments import Environment
 from environments.resource_names import GLOBAL_REGION, PROJECT
-from modules.base.dashboard import Board
+from modules.base.dashboard import DashboardBody
 from modules.base.naming import service_tag
 
 DAY = 86_400
@@ -82,16 +82,16 @@ class Cost(Construct):
             ],
             tags=service_tag("platform"),
         )
-        board = Board(GLOBAL_REGION)
+        body = DashboardBody(GLOBAL_REGION)
         charges = ["AWS/Billing", "EstimatedCharges"]
-        board.add_graph(
+        body.add_graph(
             "Estimated Monthly Charges", [[*charges, "Currency", "USD"]], period=DAY, stat="Maximum"
         )
         search = (
             "SEARCH('{AWS/Billing,Currency,ServiceName} MetricName=\"EstimatedCharges\"',"
             f" 'Maximum', {DAY})"
         )
-        board.add_graph(
+        body.add_graph(
             "Estimated Monthly Charges by Service",
             [[{"expression": search}]],
             period=DAY,
@@ -102,5 +102,5 @@ class Cost(Construct):
             "dashboard",
             provider=edge_provider,
             dashboard_name=f"multitask-cost-{environment.name}",
-            dashboard_body=board.body(),
+            dashboard_body=body.to_json(),
         )

@@ -79,7 +79,7 @@ class Database(Construct):
         self.tables: dict[str, Table] = {
             definition.name: DynamoTable(
                 self, definition.name, names=names, definition=definition
-            ).handle
+            ).table
             for definition in TABLES
         }
         self.cluster_id = names.of("catalog", "aurora")
@@ -242,8 +242,9 @@ class Database(Construct):
         """Creates the user that functions connect as, and the disabled user `default`.
 
         Both users and their group have the engine `redis`, which also serves Valkey. A group of the
-        engine `valkey` accepts no user without a password, such as `default` (ElastiCache user
-        guide, "Role-Based Access Control"). A `redis` group must have a user named `default`.
+        engine `valkey` accepts only users that authenticate with a password or IAM, and `default`
+        does neither (ElastiCache user guide, "Role-Based Access Control"). A `redis` group must
+        have a user named `default`.
         """
         tags = service_tag("chat")
         platform = ElasticacheUser(

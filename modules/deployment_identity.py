@@ -15,7 +15,7 @@ from modules.base.policy import Statement, policy_document
 from modules.deployment_permissions import DeploymentPermissions, read_only
 
 SERVICE = "platform"
-MAIN = "main"
+MAIN_BRANCH = "main"
 """The name of the branch that workflows deploy."""
 SESSION_SECONDS = {"deploy": 7_200}
 """Maximum seconds of a session by role, enough for a first apply and a bake period.
@@ -64,33 +64,41 @@ class DeploymentIdentity(Construct):
         if environment.github_repository is None:
             return
         managed = {
-            "functions": permissions.functions(),
-            "data": permissions.data(),
-            "edge": permissions.edge(),
-            "network": permissions.network(),
-            "identity": permissions.identity(),
+            "functions": permissions.allow_managing_functions(),
+            "data": permissions.allow_managing_data_stores(),
+            "edge": permissions.allow_managing_edge(),
+            "network": permissions.allow_managing_network(),
+            "identity": permissions.allow_managing_roles(),
         }
         self._role(
             "deploy",
             f"repo:{environment.github_repository}:environment:{environment.name}",
             {
-                "state": permissions.state(write=True),
-                "releases": permissions.releases(),
+                "state": permissions.allow_state_access(write=True),
+                "releases": permissions.allow_releases(),
                 **managed,
             },
         )
         self._role(
             "drift",
-            f"repo:{environment.github_repository}:ref:refs/heads/{MAIN}",
+            f"repo:{environment.github_repository}:ref:refs/heads/{MAIN_BRANCH}",
             {
-                "state": [*permissions.state(write=False), *permissions.no_data()],
+                "state": [
+                    *permissions.allow_state_access(write=False),
+                    *permissions.deny_data_access(),
+                ],
                 **{name: read_only(items) for name, items in managed.items()},
             },
         )
         self._role(
             "plan",
             f"repo:{environment.github_repository}:pull_request",
-            {"state": [*permissions.state(write=False), *permissions.no_data()]},
+            {
+                "state": [
+                    *permissions.allow_state_access(write=False),
+                    *permissions.deny_data_access(),
+                ]
+            },
         )
 
     def set_boundaries(self, scope: Construct) -> None:

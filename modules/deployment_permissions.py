@@ -21,18 +21,20 @@ from modules.base.policy import Statement
 
 Conditions = Mapping[str, Mapping[str, str | Sequence[str]]]
 
-READING = ("Describe", "Get", "List")
+READ_ACTION_PREFIXES = ("Describe", "Get", "List")
 """The prefixes of read-only IAM actions."""
 
-OTHER_READING = ("budgets:ViewBudget",)
-"""Read-only actions whose names have none of the prefixes in READING."""
+OTHER_READ_ACTIONS = ("budgets:ViewBudget",)
+"""Read-only actions whose names have none of the prefixes in READ_ACTION_PREFIXES."""
 
 PLATFORM_ROLES = ("exports", "flow-logs")
 """The purposes of the stack's roles that do not belong to a function."""
 
 WORKFLOW_ROLES = ("deploy", "drift", "plan")
 
-PASSED_TO = [f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")]
+ASSUMING_SERVICES = [
+    f"{service}.amazonaws.com" for service in ("lambda", "scheduler", "vpc-flow-logs")
+]
 """The services that assume roles of the stack."""
 
 
@@ -41,8 +43,8 @@ class DeploymentPermissions:
     """The policy statements of an environment. Each method returns the statements of one policy.
 
     Where ARNs contain names, permissions are limited to the names of the environment's resources.
-    Where ARNs contain ids, `other_environments` protects resources with another environment's tag.
-    Resources that have neither names in their ARNs nor tags are protected only by separate
+    Where ARNs contain ids, `deny_other_environments` protects resources with another environment's
+    tag. Resources that have neither names in their ARNs nor tags are protected only by separate
     accounts.
     """
 
@@ -54,7 +56,7 @@ class DeploymentPermissions:
         """The ARN of the permissions boundary of all roles in the stack."""
         return self._global_arn("iam", f"policy/{self.names.of('platform', 'boundary')}")
 
-    def state(self, *, write: bool) -> list[Statement]:
+    def allow_state_access(self, *, write: bool) -> list[Statement]:
         """Allows planning with the Terraform state.
 
         With `write`, also allows changing the state and running `ops doctor`.
@@ -96,7 +98,7 @@ class DeploymentPermissions:
             ),
         ]
 
-    def no_data(self) -> list[Statement]:
+    def deny_data_access(self) -> list[Statement]:
         """Denies reading users' data and secrets, even if the role gets more permissions later."""
         return [
             _deny(
@@ -118,7 +120,7 @@ class DeploymentPermissions:
             ),
         ]
 
-    def releases(self) -> list[Statement]:
+    def allow_releases(self) -> list[Statement]:
         """Allows shifting traffic without Terraform.
 
         The commands `ops release`, `rollback`, `deploy-function`, `prune`, `smoke` and
@@ -192,7 +194,7 @@ class DeploymentPermissions:
             ),
         ]
 
-    def functions(self) -> list[Statement]:
+    def allow_managing_functions(self) -> list[Statement]:
         """Allows managing functions, events, queues, topics, logs and alarms."""
         environment, names = self.environment.name, self.names
         functions = names.arn("lambda", f"function:*-lambda-{environment}")
@@ -276,7 +278,7 @@ class DeploymentPermissions:
             ),
         ]
 
-    def data(self) -> list[Statement]:
+    def allow_managing_data_stores(self) -> list[Statement]:
         """Allows managing tables, databases, buckets, users and keys, but not reading the data."""
         environment, names = self.environment.name, self.names
         every_bucket = f"arn:aws:s3:::{names.bucket('*', '*')}"
@@ -376,7 +378,7 @@ class DeploymentPermissions:
             statements.append(_allow("EmptyBuckets", emptied, f"{every_bucket}/*"))
         return statements
 
-    def edge(self) -> list[Statement]:
+    def allow_managing_edge(self) -> list[Statement]:
         """Allows managing APIs, CDN, certificates, DNS records, firewall and budget."""
         environment, names, region = self.environment, self.names, self.environment.region
         user_pools = names.arn("cognito-idp", "userpool/*")
@@ -484,7 +486,7 @@ class DeploymentPermissions:
             ]
         return statements
 
-    def network(self) -> list[Statement]:
+    def allow_managing_network(self) -> list[Statement]:
         """Allows managing the VPC and everything in it."""
         network = (
             "ec2:*Vpc ModifyVpcAttribute *VpcEndpoint* *Subnet* *RouteTable *Route "
@@ -515,10 +517,10 @@ class DeploymentPermissions:
                 self.names.arn("ec2", "security-group/*"),
                 conditions={"Null": {"aws:ResourceTag/Environment": "true"}},
             ),
-            self.other_environments(),
+            self.deny_other_environments(),
         ]
 
-    def identity(self) -> list[Statement]:
+    def allow_managing_roles(self) -> list[Statement]:
         """Allows managing the stack's roles, which must have the boundary, and passing them to AWS
         services.
         """
@@ -548,7 +550,7 @@ class DeploymentPermissions:
                 "PassRoles",
                 "iam:PassRole",
                 *roles,
-                conditions={"StringEquals": {"iam:PassedToService": PASSED_TO}},
+                conditions={"StringEquals": {"iam:PassedToService": ASSUMING_SERVICES}},
             ),
             _allow(
                 "ServiceLinkedRoles",
@@ -565,17 +567,17 @@ class DeploymentPermissions:
             _deny("KeepBoundary", "iam:DeleteRolePermissionsBoundary", "*"),
         ]
 
-    def administration(self) -> list[Statement]:
+    def allow_managing_all_roles(self) -> list[Statement]:
         """Allows managing the stack's roles, the workflows' roles, and the boundary.
 
-        Operators attach this policy instead of `identity` for the first deployment, and for changes
-        of these roles and the boundary (docs/policies/administer-identity.json). No role of the
-        stack has these permissions, because they are enough to obtain any other permission.
+        Operators attach this policy instead of `deploy-identity` for the first deployment, and for
+        changes of these roles and the boundary (docs/policies/administer-identity.json). No role of
+        the stack has these permissions, because they are enough to obtain any other permission.
         """
         return [
             *(
                 statement
-                for statement in self.identity()
+                for statement in self.allow_managing_roles()
                 if statement.sid not in {"Look", "NotItself"}
             ),
             _allow(
@@ -593,7 +595,7 @@ class DeploymentPermissions:
             ),
         ]
 
-    def account(self) -> list[Statement]:
+    def allow_bootstrap(self) -> list[Statement]:
         """Allows `ops bootstrap` to create the state bucket and to change the settings of the
         account.
         """
@@ -637,11 +639,11 @@ class DeploymentPermissions:
             ),
         ]
 
-    def removal(self) -> list[Statement]:
+    def allow_removing_all_roles(self) -> list[Statement]:
         """Allows removing all roles, including the workflows' roles, and the boundary.
 
-        No role of the stack has these permissions. Operators attach them instead of `identity` to
-        remove the environment (docs/policies/remove-identity.json).
+        No role of the stack has these permissions. Operators attach this policy instead of
+        `deploy-identity` to remove the environment (docs/policies/remove-identity.json).
         """
         return [
             _allow(
@@ -715,10 +717,10 @@ class DeploymentPermissions:
                 "*",
             ),
             _allow("Keys", "kms:Decrypt GenerateDataKey*", names.arn("kms", "key/*")),
-            self.other_environments(),
+            self.deny_other_environments(),
         ]
 
-    def other_environments(self) -> Statement:
+    def deny_other_environments(self) -> Statement:
         """Denies access to resources with another environment's tag, for all services."""
         return _deny(
             "OtherEnvironments",
@@ -803,10 +805,12 @@ def _read_actions(action: str) -> list[str]:
     if service == "apigateway":  # the actions of API Gateway are HTTP methods
         return [f"{service}:GET"]
     if name == "*":
-        return [f"{service}:{verb}*" for verb in READING]
-    if name.startswith(READING) or action in OTHER_READING:
+        return [f"{service}:{verb}*" for verb in READ_ACTION_PREFIXES]
+    if name.startswith(READ_ACTION_PREFIXES) or action in OTHER_READ_ACTIONS:
         return [action]
-    return [f"{service}:{verb}{name}" for verb in READING] if name.startswith("*") else []
+    return (
+        [f"{service}:{verb}{name}" for verb in READ_ACTION_PREFIXES] if name.startswith("*") else []
+    )
 
 
 def _allow(

@@ -132,7 +132,7 @@ class Messaging(Construct):
             resource="undelivered-events",
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=self.alerts_topic_arn,
-            cause="events that a rule could not deliver within a day",
+            contents="events that a rule could not deliver within a day",
             senders=[self._sender(rule) for rule in self.rule_names],
         )
         self.work_queue = Queue(

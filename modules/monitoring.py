@@ -13,7 +13,7 @@ from constructs import Construct
 from environments.resource_names import GLOBAL_REGION, PROJECT
 from environments.rules import WITHOUT_GATEWAY
 from modules.base.alarm import Alarm, Metric
-from modules.base.dashboard import Board, Row
+from modules.base.dashboard import DashboardBody, GraphMetric
 from modules.base.naming import Names, service_tag
 from modules.base.table import Table
 
@@ -164,7 +164,7 @@ class Monitoring(Construct):
             namespace="AWS/Lambda",
             metric="Errors",
             dimensions={"FunctionName": first},
-            plus=[Metric("Errors", {"FunctionName": name}) for name in others],
+            additional_metrics=[Metric("Errors", {"FunctionName": name}) for name in others],
             threshold=HIGH_ERROR_RATE,
         )
 
@@ -303,48 +303,48 @@ class Monitoring(Construct):
                     namespace="AWS/DynamoDB",
                     metric=first.name,
                     dimensions=first.dimensions,
-                    plus=others,
+                    additional_metrics=others,
                     threshold=0,
                 )
 
     def _dashboard(self) -> str:
         monitored = self._monitored
-        board = Board(self._environment.region)
-        board.add_alarms("Alarms", self._alarm_arns)
-        board.add_section("Functions")
+        body = DashboardBody(self._environment.region)
+        body.add_alarms("Alarms", self._alarm_arns)
+        body.add_section("Functions")
         for service, name in monitored.functions.items():
-            board.add_graph(f"{service.capitalize()} Service Metrics", _function_rows(name))
-        board.add_section("APIs")
-        self._api_graphs(board)
-        board.add_section("Tables")
+            body.add_graph(f"{service.capitalize()} Service Metrics", _function_metrics(name))
+        body.add_section("APIs")
+        self._api_graphs(body)
+        body.add_section("Tables")
         for key, table in monitored.tables.items():
-            board.add_graph(f"DynamoDB Metrics: {key}", _table_rows(table), width=8)
-        board.add_section("Database and cache")
-        self._store_graphs(board)
-        board.add_section("Queues and events")
+            body.add_graph(f"DynamoDB Metrics: {key}", _table_metrics(table), width=8)
+        body.add_section("Database and cache")
+        self._store_graphs(body)
+        body.add_section("Queues and events")
         for kind, name in monitored.queues.items():
-            board.add_graph(f"Queue: {kind}", _queue_rows(name), width=8)
+            body.add_graph(f"Queue: {kind}", _queue_metrics(name), width=8)
         for rule in monitored.rule_names:
             dimensions = ["EventBusName", monitored.bus_name, "RuleName", rule]
             metrics = ("Invocations", "FailedInvocations", "InvocationsSentToDlq")
-            board.add_graph(
+            body.add_graph(
                 f"Rule: {rule}",
                 [["AWS/Events", metric, *dimensions] for metric in metrics],
                 width=8,
             )
-        board.add_section("Edge")
+        body.add_section("Edge")
         for kind, id_ in monitored.distributions.items():
-            board.add_graph(f"CloudFront: {kind}", _distribution_rows(id_), region=GLOBAL_REGION)
-        return board.body()
+            body.add_graph(f"CloudFront: {kind}", _distribution_metrics(id_), region=GLOBAL_REGION)
+        return body.to_json()
 
-    def _api_graphs(self, board: Board) -> None:
+    def _api_graphs(self, body: DashboardBody) -> None:
         rest = ["ApiName", self._monitored.rest_api_name, "Stage", self._monitored.stage_name]
         websocket = ["ApiId", self._monitored.websocket_api_id, "Stage", self._monitored.stage_name]
-        board.add_graph(
+        body.add_graph(
             "REST API: calls",
             [["AWS/ApiGateway", metric, *rest] for metric in ("Count", "4XXError", "5XXError")],
         )
-        board.add_graph(
+        body.add_graph(
             "REST API: latency",
             [
                 ["AWS/ApiGateway", "Latency", *rest, {"stat": stat, "label": f"Latency {stat}"}]
@@ -359,11 +359,11 @@ class Monitoring(Construct):
                 ]
             ],
         )
-        board.add_graph(
+        body.add_graph(
             "WebSocket API: traffic",
             [["AWS/ApiGateway", metric, *websocket] for metric in ("ConnectCount", "MessageCount")],
         )
-        board.add_graph(
+        body.add_graph(
             "WebSocket API: errors",
             [
                 ["AWS/ApiGateway", metric, *websocket]
@@ -379,13 +379,13 @@ class Monitoring(Construct):
             ],
         )
 
-    def _store_graphs(self, board: Board) -> None:
+    def _store_graphs(self, body: DashboardBody) -> None:
         cluster = ["DBClusterIdentifier", self._monitored.database_cluster_id]
 
-        def aurora(metric: str, stat: str = "Average", **options: str) -> Row:
+        def aurora(metric: str, stat: str = "Average", **options: str) -> GraphMetric:
             return ["AWS/RDS", metric, *cluster, {"stat": stat, **options}]
 
-        board.add_graph(
+        body.add_graph(
             "Aurora: capacity",
             [
                 aurora("ServerlessDatabaseCapacity"),
@@ -393,7 +393,7 @@ class Monitoring(Construct):
                 aurora("CPUUtilization", yAxis="right"),
             ],
         )
-        board.add_graph(
+        body.add_graph(
             "Aurora: connections and memory",
             [
                 aurora("DatabaseConnections", "Maximum"),
@@ -402,20 +402,20 @@ class Monitoring(Construct):
             ],
         )
 
-        def cache(metric: str, stat: str, **options: str) -> list[Row]:
+        def cache(metric: str, stat: str, **options: str) -> list[GraphMetric]:
             return [
                 ["AWS/ElastiCache", metric, "CacheClusterId", node, {"stat": stat, **options}]
                 for node in self._cache_nodes
             ]
 
-        board.add_graph(
+        body.add_graph(
             "ElastiCache: load",
             [
                 *cache("EngineCPUUtilization", "Average"),
                 *cache("DatabaseMemoryUsagePercentage", "Maximum"),
             ],
         )
-        board.add_graph(
+        body.add_graph(
             "ElastiCache: clients",
             [
                 *cache("CurrConnections", "Maximum"),
@@ -425,7 +425,7 @@ class Monitoring(Construct):
         )
 
 
-def _function_rows(name: str) -> list[Row]:
+def _function_metrics(name: str) -> list[GraphMetric]:
     function = ["FunctionName", name]
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
@@ -456,7 +456,7 @@ def _table_and_indexes(table: Table) -> list[dict[str, str]]:
     ]
 
 
-def _table_rows(table: Table) -> list[Row]:
+def _table_metrics(table: Table) -> list[GraphMetric]:
     consumed = [
         ["AWS/DynamoDB", f"Consumed{kind}CapacityUnits", "TableName", table.name]
         for kind in ("Read", "Write")
@@ -474,7 +474,7 @@ def _table_rows(table: Table) -> list[Row]:
     return [*consumed, *throttled]
 
 
-def _queue_rows(name: str) -> list[Row]:
+def _queue_metrics(name: str) -> list[GraphMetric]:
     queue = ["QueueName", name]
     return [
         ["AWS/SQS", "ApproximateNumberOfMessagesVisible", *queue, {"stat": "Maximum"}],
@@ -484,7 +484,7 @@ def _queue_rows(name: str) -> list[Row]:
     ]
 
 
-def _distribution_rows(id_: str) -> list[Row]:
+def _distribution_metrics(id_: str) -> list[GraphMetric]:
     distribution = ["DistributionId", id_, "Region", "Global"]
     return [
         ["AWS/CloudFront", "Requests", *distribution],

@@ -38,7 +38,7 @@ CACHE_PORT = 6379
 
 DATABASE_CLIENTS: tuple[FunctionName, ...] = ("catalog", "migration", "health")
 CACHE_CLIENTS: tuple[FunctionName, ...] = ("chat", "delivery", "health")
-LIMITED: tuple[FunctionName, ...] = ("health", "migration")
+RESTRICTED_EGRESS_FUNCTIONS: tuple[FunctionName, ...] = ("health", "migration")
 """The functions whose security group allows only connections to the services that they use."""
 
 DUAL_STACK_SERVICES = {
@@ -272,9 +272,11 @@ class Networking(Construct):
         rule. Functions use IPv6 only to call public endpoints, so the IPv6 rule allows only HTTPS.
         """
         ipv6 = self._environment.network.ipv6_egress
-        limited = LIMITED if self._environment.capabilities.private_network else ()
+        restricted = (
+            RESTRICTED_EGRESS_FUNCTIONS if self._environment.capabilities.private_network else ()
+        )
         for function in self._function_groups:
-            if function not in limited:
+            if function not in restricted:
                 self._egress(
                     function,
                     "egress",
@@ -308,7 +310,7 @@ class Networking(Construct):
                     port=CACHE_PORT,
                     referenced_security_group_id=self.cache_security_group_id,
                 )
-        if "migration" not in limited:
+        if "migration" not in restricted:
             return
         endpoint = "secretsmanager" in self._environment.network.interface_endpoints
         self._egress(

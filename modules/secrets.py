@@ -23,7 +23,7 @@ GENERATED_LENGTH = 64
 """The number of letters and digits in a generated secret. They contain 380 random bits, and HS256
 requires at least 256 (RFC 7518, 3.2)."""
 
-WRITTEN_ONCE = (
+IGNORED_ARGUMENTS = (
     "allowed_pattern",
     "data_type",
     "description",
@@ -149,5 +149,8 @@ def _resource(label: str, parameter: Parameter, *, prevent_destroy: bool) -> dic
         "value_wo": password if parameter.generated else UNSET,
         "value_wo_version": 1,
         "tags": service_tag(parameter.service),
-        "lifecycle": {"prevent_destroy": prevent_destroy, "ignore_changes": list(WRITTEN_ONCE)},
+        "lifecycle": {
+            "prevent_destroy": prevent_destroy,
+            "ignore_changes": list(IGNORED_ARGUMENTS),
+        },
     }

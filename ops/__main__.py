@@ -73,8 +73,8 @@ def _is_aws_error(error: Exception) -> bool:
     return isinstance(error, BotoCoreError | ClientError)
 
 
-FULL = {errno.ENOSPC, errno.EDQUOT}
-UNUSABLE_PATH = {
+DISK_FULL_ERRORS = {errno.ENOSPC, errno.EDQUOT}
+UNUSABLE_PATH_ERRORS = {
     *(errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT),
     *(errno.ENOTDIR, errno.EPERM, errno.EROFS),
 }
@@ -82,9 +82,9 @@ UNUSABLE_PATH = {
 
 def _describe(error: OSError) -> str:
     """Returns the message of an error that the operator can correct. Re-raises other errors."""
-    if error.errno in FULL:
+    if error.errno in DISK_FULL_ERRORS:
         return str(FullDiskError(error))
-    if error.errno in UNUSABLE_PATH and error.filename is not None:
+    if error.errno in UNUSABLE_PATH_ERRORS and error.filename is not None:
         return (
             f"{error.filename} cannot be used ({error.strerror}): check the path and its"
             " permissions, and run the command again"

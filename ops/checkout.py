@@ -12,11 +12,12 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Checkout:
-    """The commit of the checkout. `changed` is True if it has uncommitted changes."""
+    """The commit of the checkout, and whether the checkout has uncommitted changes."""
 
     commit: str
     """The full hash, or `unknown` if git is not available."""
     changed: bool
+    """True if the checkout has uncommitted changes, or if git is not available."""
 
     def __str__(self) -> str:
         return f"{self.commit}+changes" if self.changed else self.commit

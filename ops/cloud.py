@@ -172,7 +172,7 @@ def connect(name: str, root: Root, kind: type[Cloud] = Cloud) -> Cloud:
     Assumes the role in <NAME>_OPERATOR_ROLE_ARN or OPERATOR_ROLE_ARN if one of them is set.
 
     Args:
-        kind: The class of the result.
+        kind: The class of the returned connection: Cloud or a subclass.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not
@@ -196,7 +196,7 @@ def locate(name: str, root: Root, kind: type[Cloud] = Cloud, *, assumes_role: bo
     CDKTF, for example, synthesizes a stack without credentials.
 
     Args:
-        kind: The class of the result.
+        kind: The class of the returned connection: Cloud or a subclass.
         assumes_role: False to keep the embedded AWS's root key even if a role is configured.
 
     Raises:

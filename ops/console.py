@@ -30,7 +30,7 @@ err = Console(stderr=True, highlight=False, soft_wrap=True)
 PLAIN_INTERVAL = 15.0
 """Seconds between progress lines if the output is not a terminal (a file, a pipe, CI)."""
 REFRESHES = 2
-"""Refreshes of the progress line per second, which update the estimated time."""
+"""How many times per second the progress line is drawn, to update the estimated time."""
 
 
 def accept_any_encoding() -> None:
@@ -104,14 +104,14 @@ class Progress:
     def __exit__(self, *_: object) -> None:
         _line.end(self)
 
-    def show(self, text: str, left: float | None = None) -> None:
+    def show(self, text: str, seconds_left: float | None = None) -> None:
         """Displays the current progress of the step.
 
         Args:
-            left: Seconds until the step ends. None if the step cannot estimate them.
+            seconds_left: Seconds until the step ends. None if the step cannot estimate them.
         """
         self._text = text
-        self._end = None if left is None else time.monotonic() + left
+        self._end = None if seconds_left is None else time.monotonic() + seconds_left
         _line.update(self)
 
     def render(self, width: int, command_end: float | None) -> str:
@@ -132,7 +132,7 @@ def expecting(text: str, seconds: float) -> Iterator[Callable[[], float]]:
     """Shows progress while a command runs, with the estimated time until it ends.
 
     Args:
-        text: The progress line while no step shows another text.
+        text: The text of the progress line at times when no step of the command is in progress.
         seconds: The expected duration of the command.
 
     Yields:

@@ -12,10 +12,10 @@ from ops.root import PROJECT, read_json, write_json
 
 FILE = PROJECT / ".build" / "durations.json"
 """File with the duration in seconds of the last completed run, by command and arguments."""
-SHORTEST = 1.0
-"""Minimum duration in seconds of a run that is stored.
+MINIMUM_STORED_DURATION = 1.0
+"""Seconds. The durations of shorter runs are not stored.
 
-Shorter runs had nothing to do, or are tests.
+In a shorter run, the command had nothing to do, or a test called it.
 """
 IRRELEVANT = {"root", "as_json", "yes", "form", "output", "out_plan", "approved_by"}
 """Arguments that hardly change how long a command takes."""
@@ -43,7 +43,7 @@ def estimated(
     with expecting(f"ops {name}", known) as elapsed:
         yield
         took = elapsed()
-    if took < SHORTEST:
+    if took < MINIMUM_STORED_DURATION:
         return
     # If the checkout is read-only, durations cannot be stored, and estimates do not improve.
     with suppress(OSError):

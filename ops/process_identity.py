@@ -5,7 +5,10 @@ from __future__ import annotations
 import psutil
 
 START_TOLERANCE = 2.0
-"""Seconds. A clock correction can change the reported start time of a process."""
+"""Seconds by which two start times of the same process may differ.
+
+A clock correction can change the start time that the OS reports.
+"""
 
 
 def find_process(pid: int, started: float) -> psutil.Process | None:

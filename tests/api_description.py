@@ -46,7 +46,10 @@ class Document:
         self._validators: dict[str, Draft202012Validator] = {}
 
     def resolve(self, value: Json) -> Json:
-        """Returns the part of the document that a reference names, or the value itself."""
+        """Returns the part of the document to which `value` refers with `$ref`.
+
+        Returns `value` itself if it has no `$ref`.
+        """
         while "$ref" in value:
             part: Json = self.content
             for name in value["$ref"].removeprefix("#/").split("/"):
@@ -81,14 +84,15 @@ class Document:
         `content`.
         """
         media_type = headers.get("Content-Type", "") if body else None
-        if media_type != next(iter(content), None):
-            yield f"the content type is {media_type}"
+        described = next(iter(content), None)
+        if media_type != described:
+            yield f"the content type is {media_type}, not {described}"
         elif media_type:
             yield from self.errors(content[media_type]["schema"], json.loads(body))
 
 
 @dataclass(frozen=True)
-class Described:
+class DescribedOperation:
     """An operation of the REST API, as the OpenAPI document describes it."""
 
     method: str
@@ -146,7 +150,7 @@ class Described:
             for status, response in self.content["responses"].items()
         }
 
-    def defects(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
+    def find_defects(self, status: int, headers: Mapping[str, str], body: bytes) -> Iterator[str]:
         """Yields a sentence for each difference between a response and its description."""
         response = self.responses.get(status)
         if response is None:
@@ -181,11 +185,12 @@ class ApiDescription:
     def __init__(self, document: Json) -> None:
         self.document = Document(document)
         self.operations = [
-            Described(method.upper(), path, content, self.document)
+            DescribedOperation(method.upper(), path, content, self.document)
             for path, methods in document["paths"].items()
             for method, content in methods.items()
         ]
-        # In this order, a path with a literal segment precedes one with a parameter.
+        # `find` returns the first match, so a path with a literal segment must precede a path that
+        # has a parameter in the same position.
         ordered = sorted(document["paths"], key=lambda path: path.replace("{", "\uffff"))
         self._templates = [(path, path.strip("/").split("/")) for path in ordered]
         self._by_route = {(o.method, o.path): o for o in self.operations}
@@ -195,7 +200,7 @@ class ApiDescription:
     def load(cls, file: Path = OPENAPI) -> ApiDescription:
         return cls(json.loads(file.read_text(encoding="utf-8")))
 
-    def find(self, method: str, path: str) -> Described | None:
+    def find(self, method: str, path: str) -> DescribedOperation | None:
         """Returns the operation for a method and a path. The path may contain a query."""
         raw = path.partition("?")[0].strip("/").split("/")
         try:
@@ -210,17 +215,17 @@ class ApiDescription:
                 return self._by_route.get((method.upper(), template))
         return None
 
-    def defects(
+    def find_defects(
         self, method: str, path: str, status: int, headers: Mapping[str, str], body: bytes
     ) -> list[str]:
         """Returns a sentence for each difference between a response and the description.
 
-        A request to a path without an operation may get only a problem document, or 204 if it is a
-        preflight.
+        If the description has no operation for the request, the response may only be a problem
+        document, or 204 to a CORS preflight request.
         """
         operation = self.find(method, path)
         if operation:
-            return [*operation.defects(status, headers, body)]
+            return [*operation.find_defects(status, headers, body)]
         if method == "OPTIONS" and status == 204:
             return []
         if status < 400:
@@ -253,7 +258,7 @@ class MessageDescription:
     def load(cls) -> MessageDescription:
         return cls(json.loads(ASYNCAPI.read_text(encoding="utf-8")))
 
-    def defects(self, frame: Json) -> list[str]:
+    def find_defects(self, frame: Json) -> list[str]:
         """Returns a sentence for each difference between a server's frame and its description."""
         is_ack = frame["type"] == "ack"
         name = f"{frame['action']}.ack" if is_ack else frame["type"]
@@ -265,8 +270,9 @@ class MessageDescription:
 
 @functools.cache
 def event_validator(source: str, type_: str) -> Draft4Validator:
-    """Returns a validator of events of this type, with the schema in EventBridge's schema
-    registry.
+    """Returns a validator of events of this type.
+
+    The schema is the file in docs/api/events for EventBridge's schema registry.
     """
     file = DIRECTORY / "events" / f"{source}@{type_}.json"
     schema = json.loads(file.read_text(encoding="utf-8"))

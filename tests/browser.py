@@ -21,7 +21,7 @@ FLAGS = [
     "--disable-sync",
 ]
 
-PATIENCE = 60_000
+PAGE_TIMEOUT = 60_000
 """Milliseconds that tests wait for a page.
 
 The limit is long because other tests use the machine at the same time.
@@ -35,7 +35,7 @@ def open_browser(*flags: str) -> Iterator[Browser]:
         assert "CI" not in os.environ, "CI has no Chromium: .ci/run must install it"
         pytest.skip("Chromium is not on the PATH: install it to run this test")
     with sync_playwright() as playwright:
-        expect.set_options(timeout=PATIENCE)
+        expect.set_options(timeout=PAGE_TIMEOUT)
         with playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags]) as browser:
             yield browser
 

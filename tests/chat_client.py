@@ -22,7 +22,7 @@ Fetch = Callable[[str, int], Awaitable[list[dict[str, Any]]]]
 
 
 class ChatError(Exception):
-    """The server returned an error for a frame. The message is the error code."""
+    """The server returned an error for a frame. `str(error)` is the error code."""
 
 
 class GatewayError(Exception):
@@ -60,7 +60,9 @@ class ChatClient:
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self.fill_after = 1.0
-        """Seconds to wait for a missing message before fetching it. Frames may be reordered."""
+        """Seconds to wait for a missing message before fetching it, because its frame may arrive
+        after the frames of later messages.
+        """
         self.reading = asyncio.Event()
         """Clear this event to stop the client from reading frames."""
         self.reading.set()
@@ -87,14 +89,14 @@ class ChatClient:
         return self._reader is None or self._reader.done()
 
     async def join(self, room: str) -> dict[str, Any]:
-        """Joins a room, and fetches the messages that were missed since an earlier join."""
+        """Joins a room. If the client joined it before, fetches the messages missed since then."""
         ack = await self.request("join_room", roomId=room)
         if room in self._last and self._last[room] < ack["seq"]:
             await self._fill(room)
         self._last.setdefault(room, ack["seq"])
         return ack
 
-    async def send(self, room: str, content: str, **more: Any) -> dict[str, Any]:
+    async def send(self, room: str, content: str, **fields: Any) -> dict[str, Any]:
         """Sends a message, and resends it until the server acknowledges it.
 
         Each attempt has the same `clientMessageId`, so the server stores the message only once.
@@ -103,7 +105,11 @@ class ChatClient:
         while True:
             try:
                 return await self.request(
-                    "send_message", roomId=room, content=content, clientMessageId=client_id, **more
+                    "send_message",
+                    roomId=room,
+                    content=content,
+                    clientMessageId=client_id,
+                    **fields,
                 )
             except ChatError as error:
                 if str(error) != "not_joined":
@@ -137,7 +143,7 @@ class ChatClient:
             if "type" not in frame:
                 self._fail_requests(GatewayError(text))
                 continue
-            self.defects += MessageDescription.load().defects(frame)
+            self.defects += MessageDescription.load().find_defects(frame)
             if frame["type"] in {"ack", "error"}:
                 response = self._waiting.pop(frame["requestId"] or "", None)
                 if response and not response.done():

@@ -30,10 +30,10 @@ os.environ.setdefault("GOGC", "400")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Chooses the platform's directory for the end-to-end tests. A worker receives it instead.
+    """Chooses the directory of the end-to-end tests' platform, in the main process.
 
-    The process that collects or distributes the tests starts and stops the platform for all
-    workers of pytest-xdist.
+    A worker of pytest-xdist uses the directory that the main process sends. The main process starts
+    and stops the platform for all workers.
     """
     received = getattr(config, "workerinput", {}).get("platform")
     config.stash[HOST] = (
@@ -106,7 +106,10 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
-    """Starts the platform before the workers collect tests, if this run includes all tests."""
+    """Returns the scheduler that distributes the tests to the workers.
+
+    If this run includes all tests, starts the platform, before the workers collect the tests.
+    """
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if is_whole and not (config.option.keyword or config.option.markexpr):
         start_platform(config, [E2E])

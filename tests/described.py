@@ -40,7 +40,8 @@ def check_response(
     declared = read_response(operation)
     lower = {header.lower() for header in headers}
     assert ("etag" in lower) == declared.is_versioned, (
-        f"{name}: is_versioned is {declared.is_versioned}, but the headers are {sorted(lower)}"
+        f"{name}: is_versioned is {declared.is_versioned}, but the headers are {sorted(lower)}. "
+        "A response must have an ETag if and only if is_versioned is True."
     )
     assert ("location" in lower) == (status == 302), (
         f"{name}: the status is {status}, but the headers are {sorted(lower)}. "
@@ -71,4 +72,4 @@ def _check(value: Any, type_: Any, name: str) -> None:
         converted = json.loads(msgspec.json.encode(msgspec.convert(value, type_)))
     except msgspec.ValidationError as error:
         raise AssertionError(f"{name}: {error}") from error
-    assert converted == value, f"{name}: {value} does not have the fields of {type_}"
+    assert converted == value, f"{name}: {value} does not have exactly the fields of {type_}"

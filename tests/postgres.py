@@ -35,14 +35,16 @@ PRODUCTION_PROGRAMS = (
 it.
 """
 SETTINGS = "fsync = off\nsynchronous_commit = off\nfull_page_writes = off\nmax_connections = 60\n"
-"""Settings of PostgreSQL that are faster but risk data loss, which is acceptable for tests."""
+"""Settings that make PostgreSQL faster but risk data loss, which is acceptable in tests."""
 
 
 def chosen_programs() -> Path:
     """Returns the directory with the programs of the PostgreSQL version that the tests use."""
     if os.environ.get(PRODUCTION_VARIABLE) != "production":
         return postgres_programs()
-    assert PRODUCTION_PROGRAMS.exists(), "run `make nightly`, which installs tools/postgresql"
+    assert PRODUCTION_PROGRAMS.exists(), (
+        f"{PRODUCTION_PROGRAMS} does not exist: run `make nightly`, which installs tools/postgresql"
+    )
     return PRODUCTION_PROGRAMS
 
 
@@ -136,15 +138,19 @@ class RecordedOutcomes:
     def applied(self, migration: Applied) -> None:
         self.migrations.append(migration)
 
-    def failed(self, migration: Migration, by: str, reason: str) -> None:
-        self.failures.append((migration.id, by, reason))
+    def failed(self, migration: Migration, caller: str, reason: str) -> None:
+        self.failures.append((migration.id, caller, reason))
 
 
 def migrate(postgres: Postgres, database: str) -> Result:
     """Applies all migrations to a database, as the migration function does."""
     with closing(postgres.connect(DATABASE_MASTER, database)) as connection:
         return Migrator(
-            connection, read_migrations(), RecordedOutcomes(), by="tests", remaining=lambda: 300.0
+            connection,
+            read_migrations(),
+            RecordedOutcomes(),
+            caller="tests",
+            remaining=lambda: 300.0,
         ).migrate()
 
 

@@ -1,15 +1,18 @@
-"""The groups of tests that run on one worker, because they share an expensive fixture."""
+"""Groups the tests into scopes. All tests of a scope run on the same worker.
+
+The tests of a scope share an expensive fixture.
+"""
 
 from __future__ import annotations
 
 E2E = "tests/e2e/"
 OPERATIONS = "end-to-end tests of operations"
-USE = "end-to-end tests of use"
-FIRST_SCOPES = (OPERATIONS, USE, "tests/stack/", "tests/ops/review/test_real_plans.py")
+USAGE = "end-to-end tests of use"
+FIRST_SCOPES = (OPERATIONS, USAGE, "tests/stack/", "tests/ops/review/test_real_plans.py")
 """The longest scopes, in the order in which workers begin them.
 
-Two workers wait for the platform and then share it (see tests/e2e/support/sharing.py). They run no
-other tests before, because these would delay the start of the platform.
+Two workers wait for the platform and then share it (see tests/e2e/support/sharing.py). While they
+wait, they run no other tests, because other tests would delay the start of the platform.
 """
 _OPERATIONS = (
     f"{E2E}operations/",
@@ -26,6 +29,6 @@ def find_scope(nodeid: str) -> str:
     if nodeid.startswith(_OPERATIONS):
         return OPERATIONS
     if nodeid.startswith(E2E):
-        return USE
+        return USAGE
     folder = next((scope for scope in FIRST_SCOPES if nodeid.startswith(scope)), None)
     return folder or nodeid.partition("::")[0]

@@ -87,7 +87,7 @@ def test_workflows_store_no_keys_and_grant_no_global_permissions(file: Path) -> 
 
 
 @pytest.mark.parametrize("job", jobs())
-def test_only_jobs_that_assume_a_role_request_a_token(job: Any) -> None:
+def test_only_jobs_that_assume_a_role_request_an_oidc_token(job: Any) -> None:
     assumes = any("actions/assume-role" in step.get("uses", "") for step in job.get("steps", []))
     calls = "deploy-environment" in job.get("uses", "")
     assert ("id-token" in job["permissions"]) == (assumes or calls)
@@ -95,7 +95,7 @@ def test_only_jobs_that_assume_a_role_request_a_token(job: Any) -> None:
 
 
 @pytest.mark.parametrize("job", jobs())
-def test_credentials_are_valid_for_the_whole_job_within_the_roles_limit(job: Any) -> None:
+def test_credentials_last_for_the_whole_job_but_no_longer_than_the_role_allows(job: Any) -> None:
     for step in job.get("steps", []):
         if "actions/assume-role" not in step.get("uses", ""):
             continue

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request
 
-from tests.browser import PATIENCE
+from tests.browser import PAGE_TIMEOUT
 
 HEIGHT = 900
 REPORT_VIOLATIONS = """
@@ -55,7 +55,7 @@ class WatchedPage:
 
     page: Page
     hosts: set[str]
-    """Hosts of the platform, with ports."""
+    """Hosts, with ports, to which the page may send requests."""
     violations: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     foreign_hosts: set[str] = field(default_factory=set)
@@ -78,7 +78,7 @@ class WatchedPage:
             ignore_https_errors=True,
             color_scheme=color_scheme,
         )
-        context.set_default_timeout(PATIENCE)
+        context.set_default_timeout(PAGE_TIMEOUT)
         watched = cls(context.new_page(), {urlsplit(item).netloc for item in (address, *others)})
         context.expose_function("reportViolation", watched._record_violation)
         context.add_init_script(REPORT_VIOLATIONS)

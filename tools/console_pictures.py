@@ -30,9 +30,9 @@ IMAGES = PROJECT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 700}
 SCALE = 0.85
 """Pixels of the picture per CSS pixel. Documents show the pictures smaller than a screen does."""
-LOADED = 60_000
+LOAD_TIMEOUT = 60_000
 """Milliseconds to wait until a page has loaded its data."""
-LARGEST = 150_000
+MAXIMUM_SIZE = 150_000
 """Maximum bytes of a picture."""
 REQUESTS = 12
 
@@ -52,13 +52,13 @@ class Photographer:
             prepare: Called with the loaded page.
         """
         self.page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
-        self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOADED)
+        self.page.wait_for_selector("[aria-busy]", state="detached", timeout=LOAD_TIMEOUT)
         prepare(self.page)
         # The page polls for live values, so it shows them only after a few seconds.
         self.page.wait_for_timeout(6000)
         file = self.directory / f"console-{name}.png"
         self.page.screenshot(path=file)
-        assert file.stat().st_size <= LARGEST, f"{file} is larger than {LARGEST} bytes"
+        assert file.stat().st_size <= MAXIMUM_SIZE, f"{file} is larger than {MAXIMUM_SIZE} bytes"
         self.taken.append(file)
 
 
@@ -109,14 +109,14 @@ def open_request(page: Page) -> None:
     """Opens the latest request that wrote data, because its waterfall has the most steps."""
     page.get_by_label("Search").fill("POST /v1/posts")
     page.locator(".rows a").first.click()
-    page.wait_for_selector(".waterfall", timeout=LOADED)
+    page.wait_for_selector(".waterfall", timeout=LOAD_TIMEOUT)
     page.locator(".waterfall summary", has_text="function").first.click()
 
 
 def run_report(page: Page) -> None:
     """Opens the cost report, and waits until its result is shown, which takes about 10 s."""
     page.get_by_role("button", name="Run").click()
-    page.wait_for_selector("table", timeout=LOADED)
+    page.wait_for_selector("table", timeout=LOAD_TIMEOUT)
 
 
 def open_item(page: Page) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import read_graph, view_of
-from ops.diagram.pages import updated
+from ops.diagram.pages import regenerate_diagrams
 from ops.diagram.svg import svg
 from ops.root import PROJECT
 from ops.terraform.stack_document import read_synthesized
@@ -44,7 +44,7 @@ def diagrams() -> dict[Path, str]:
     page = ARCHITECTURE / "diagrams.md"
     title = f"{load_drawing().views['overview'].title}: prod"
     return {
-        page: updated(page.read_text(encoding="utf-8"), graph),
+        page: regenerate_diagrams(page.read_text(encoding="utf-8"), graph),
         ARCHITECTURE / "overview.svg": svg(view_of(graph, "overview"), title=title) + "\n",
     }
 

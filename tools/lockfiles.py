@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 
-def without_addresses(lock: dict[str, Any]) -> dict[str, Any]:
+def remove_index_addresses(lock: dict[str, Any]) -> dict[str, Any]:
     """Returns a lock file without package index addresses.
 
     Removes the sources and index names of a Pipfile.lock, and the URLs of a package-lock.json.
@@ -36,7 +36,7 @@ if __name__ == "__main__":
         path = Path(name)
         path.write_text(
             json.dumps(
-                without_addresses(json.loads(path.read_text())),
+                remove_index_addresses(json.loads(path.read_text())),
                 indent=4 if "Pipfile" in name else 2,
             )
             + "\n"

@@ -231,7 +231,8 @@ def _is_resource(name: str, module: str) -> bool:
 def _examples(sources: Iterable[Source], names: set[str]) -> Iterator[tuple[str, str]]:
     """Yields the statements that create each construct.
 
-    The longest statements come first, so that a dict keeps the shortest of each construct.
+    Sorts the statements from longest to shortest. In a dict that is made of the pairs, the last and
+    shortest statement of each construct remains.
     """
     calls = [
         (node.func.id, textwrap.dedent(_lines(source.text, node)))

@@ -40,16 +40,16 @@ def documents_of(environment: Environment) -> Mapping[str, str]:
     """Returns the policies of one environment as JSON, by file name."""
     permissions = DeploymentPermissions(environment, Names(environment))
     policies = {
-        "bootstrap": permissions.account(),
-        "operator": permissions.releases(),
-        "deploy-state": permissions.state(write=True),
-        "deploy-functions": permissions.functions(),
-        "deploy-data": permissions.data(),
-        "deploy-edge": permissions.edge(),
-        "deploy-network": permissions.network(),
-        "deploy-identity": permissions.identity(),
-        "administer-identity": permissions.administration(),
-        "remove-identity": permissions.removal(),
+        "bootstrap": permissions.allow_bootstrap(),
+        "operator": permissions.allow_releases(),
+        "deploy-state": permissions.allow_state_access(write=True),
+        "deploy-functions": permissions.allow_managing_functions(),
+        "deploy-data": permissions.allow_managing_data_stores(),
+        "deploy-edge": permissions.allow_managing_edge(),
+        "deploy-network": permissions.allow_managing_network(),
+        "deploy-identity": permissions.allow_managing_roles(),
+        "administer-identity": permissions.allow_managing_all_roles(),
+        "remove-identity": permissions.allow_removing_all_roles(),
     }
     return {
         f"{name}.json": _indented(policy_document(statements))

@@ -39,7 +39,7 @@ def read_requirements(lock: Path = LOCK) -> str:
     )
 
 
-def key(requirements: str) -> str:
+def package_set_key(requirements: str) -> str:
     """Returns a name for the set of packages.
 
     The name depends on the packages, Python and the platform.
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> None:
     requirements = read_requirements()
     match arguments:
         case ["key"]:
-            print(key(requirements))
+            print(package_set_key(requirements))
         case ["save", directory]:
             save(Path(directory), requirements)
         case ["install", directory, environment]:

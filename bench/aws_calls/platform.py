@@ -198,9 +198,9 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
             "OPENAI_BASE_URL": gemini.base_url,
         }
         enter(patch.dict(os.environ, environ))
-        # With a negative RECHECK, every delivery reads the sessions and memberships of its
+        # With a negative RECHECK_INTERVAL, every delivery reads the sessions and memberships of its
         # listeners, as in a function that serves many rooms.
-        enter(patch.object(audience, "RECHECK", -1.0))
+        enter(patch.object(audience, "RECHECK_INTERVAL", -1.0))
         enter(counter.installed())
         yield Platform(environ, counter, gemini)
 

@@ -292,14 +292,14 @@ def catalog(recorder: Recorder, person: Person, other: Person) -> None:
 
 def ai(recorder: Recorder, person: Person, _other: Person) -> None:
     """Makes every request to a language model, and reads and deletes a conversation."""
-    from tests.lambdas.ai.servers import say  # noqa: PLC0415
+    from tests.lambdas.ai.servers import send_text  # noqa: PLC0415
 
     v1 = "/v1/ai"
     translation = {"translation": "Mots", "sourceLanguage": "en"}
     moderation = {"flagged": False, "categories": {}}
 
     def call(route: str, body: object = None, completion: str = "Yes.", **more: Any) -> Any:
-        recorder.platform.gemini.behaviours = [say(completion)]
+        recorder.platform.gemini.behaviours = [send_text(completion)]
         return recorder.call(person, route, body, **more)
 
     conversation = call(f"POST {v1}/ask", {"question": WORDS})["conversationId"]

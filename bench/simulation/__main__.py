@@ -17,14 +17,14 @@ from ops.capacity.model import load_model
 from ops.capacity.quotas import load_quotas
 from ops.capacity.stack import read_stack
 from ops.console import report
-from ops.terraform.kept_stacks import read_kept_stack
+from ops.terraform.stack_cache import read_cached_stack
 
 
 def main() -> None:
     parser = create_parser(__doc__)
     parser.add_argument("environment", nargs="?", default="prod")
     name = parser.parse_args().environment
-    stack = read_stack(read_kept_stack(name, report))
+    stack = read_stack(read_cached_stack(name, report))
     quotas = load_quotas().with_granted(load_environment(name).quotas)
     forecast = Forecast(stack, load_model(), quotas, load_rows())
     print("| figure | model | simulation | difference |\n| --- | --- | --- | --- |")

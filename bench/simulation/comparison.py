@@ -172,7 +172,7 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     if remembering:
         without = seconds(REFRESH + REMEMBERED)
         steps = replace(steps, refresh=without + reading_share * (steps.refresh - without))
-    # The model also counts the executions that announce to each room who is online. The simulation
+    # The model also counts the executions that send presence frames to the rooms. The simulation
     # adds their time to that of joining a room.
     whole = forecast.point(users).storm.concurrency["chat"] * spread / online
     known = steps.ticket + steps.connect + steps.rooms + rooms * (steps.join + steps.messages)

@@ -38,7 +38,7 @@ class ApiKeys:
             self._cache[provider] = key, self._clock() + (MAX_AGE if key else UNSET_MAX_AGE)
         return key
 
-    def forget(self, provider: str) -> None:
+    def discard(self, provider: str) -> None:
         """Discards the cached key, for example because the provider rejected it."""
         self._cache.pop(provider, None)
 

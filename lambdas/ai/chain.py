@@ -22,13 +22,14 @@ from lambdas.common.logs import Logger
 T = TypeVar("T")
 
 TIME_FRACTION = 0.6
-"""The fraction of the remaining time that one call may use if another provider is left to call.
+"""The fraction of the remaining time that a call may use if the chain can still call another
+provider. The last provider may use all of the remaining time.
 
-For example, if 23 s remain, the first provider gets 13.8 s.
+For example, if 23 s remain, the first of two providers gets at most 13.8 s.
 """
 
 MINIMUM_TIME = 1.0
-"""A call starts only if this number of seconds remains. No model responds faster."""
+"""Minimum seconds that must remain when the chain calls a provider. No model responds faster."""
 
 MAXIMUM_WAIT = 2.0
 """Maximum Retry-After in seconds that the chain waits.
@@ -76,7 +77,7 @@ class Keys(Protocol):
     def get(self, provider: str) -> str | None:
         """Returns the provider's API key, or None if no key is stored."""
 
-    def forget(self, provider: str) -> None:
+    def discard(self, provider: str) -> None:
         """Discards the cached key."""
 
 
@@ -140,13 +141,13 @@ class Chain:
         raise NoCompletionError(refused=failures == {Failure.REFUSED})
 
     def _configured(self) -> dict[str, tuple[Provider, str]]:
-        """Returns each provider that has an API key, and the key, by the provider's name."""
+        """Returns the providers that have an API key, each with its key, by provider name."""
         keys = ((provider, self._keys.get(provider.name)) for provider in self._providers)
         return {provider.name: (provider, key) for provider, key in keys if key}
 
     def _record_failure(self, name: str, circuit: Circuit, failure: Failure) -> None:
         if failure is Failure.KEY_REFUSED:
-            self._keys.forget(name)
+            self._keys.discard(name)
         if failure in REQUEST_FAILURES:
             # The request itself caused the failure. The provider works, so this closes its circuit.
             self._circuits.record_success(name, circuit)

@@ -99,8 +99,10 @@ class DynamoCircuits:
             self._open(provider)
 
     def _open(self, provider: str, before: Circuit | None = None) -> None:
-        """Opens a provider's circuit. Raises ConditionFailedError if it has changed since
-        `before`.
+        """Opens a provider's circuit for OPEN_TIME seconds.
+
+        With `before`, raises ConditionFailedError if another request has opened or closed the
+        circuit since `before` was read.
         """
         values = {":until": self._now() + OPEN_TIME * 1000}
         if before:

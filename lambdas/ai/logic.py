@@ -239,7 +239,7 @@ class AiService:
             self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
             # The completion is already stored, so the request succeeds. The reservation expires
-            # after `quota.LEASE` seconds.
+            # after `quota.LEASE_SECONDS` seconds.
             self._logger.exception("recording the used tokens failed")
         return result
 

@@ -17,7 +17,7 @@ MODEL_LENGTH = 100
 """Maximum characters of a model's name in a response. Longer names are cut off."""
 
 TURN_OVERHEAD = 16
-"""Tokens to reserve per turn, because providers add tokens to each turn. They add fewer than 10."""
+"""Additional tokens to reserve per turn. Providers add fewer than 10 tokens to each turn."""
 
 TokenCount = Annotated[int, Meta(ge=0, le=10_000_000)]
 """A token count from a provider. The limit is larger than every model's context window."""
@@ -98,7 +98,7 @@ class Failure(StrEnum):
     MALFORMED = "malformed"
     """The response violates the provider's API, or is too long."""
     INVALID = "invalid"
-    """The completion did not match the required schema, and neither did that of a second call."""
+    """The completions of two calls did not match the required schema."""
     REFUSED = "refused"
     """The provider's content rules prevented a completion."""
 

@@ -18,7 +18,7 @@ from lambdas.common.storage.dynamodb import Table, succeeds
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-LEASE = 35
+LEASE_SECONDS = 35
 """Seconds until an unsettled reservation expires. It exceeds the function's timeout of 30 s."""
 
 RETENTION = timedelta(days=31)
@@ -95,7 +95,7 @@ class DynamoQuota:
             "ADD tokens :tokens",
             "attribute_not_exists(#lease) AND (attribute_not_exists(tokens) OR tokens <= :room)",
             {
-                ":lease": [reservation.tokens, int(self._clock()) + LEASE],
+                ":lease": [reservation.tokens, int(self._clock()) + LEASE_SECONDS],
                 ":expires_at": int((self._today() + RETENTION).timestamp()),
                 ":tokens": reservation.tokens,
                 ":room": self._daily - reservation.tokens,
@@ -122,7 +122,7 @@ class DynamoQuota:
         expired = [
             Reservation(reservation.user_id, reservation.day, name, tokens)
             for name, (tokens, ends_at) in _leases(day).items()
-            if has_expired(ends_at, self._clock(), LEASE)
+            if has_expired(ends_at, self._clock(), LEASE_SECONDS)
         ]
         for lease in expired:
             self._end(lease, -lease.tokens)

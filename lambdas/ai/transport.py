@@ -1,8 +1,9 @@
 """JSON over HTTP, with hard limits on the time and the bytes of a whole exchange.
 
-HTTP libraries only limit each wait for the socket, so a server that sends single bytes could block
-them forever (docs/decisions/0051). Every request opens a new connection, because the server may
-have closed an earlier connection. A handshake takes little time compared to the model's response.
+HTTP libraries only limit each wait for the socket, so a server that sends one byte at a time could
+delay a response forever (docs/decisions/0051). Every request opens a new connection, because the
+server may have closed an earlier connection. A handshake takes little time compared to the model's
+response.
 """
 
 import socket

@@ -128,9 +128,10 @@ class CognitoIdentity:
         return result["UserSub"]
 
     def _remove_unconfirmed(self, email: str) -> bool:
-        """Deletes an unconfirmed user, so that the caller can register the email address.
+        """Deletes an unconfirmed user with this email. Returns False if the user is confirmed.
 
-        Somebody else may have registered it before. Returns False if the user is confirmed.
+        Somebody who does not own the address may have registered it, and the owner must still be
+        able to register.
         """
         # A concurrent registration may delete the unconfirmed account first.
         with suppress(self._cognito.exceptions.UserNotFoundException):

@@ -26,8 +26,9 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""Lifetimes of access tokens, anonymous sessions and sessions of users, in seconds, as the
-specification requires. Each refresh extends the session to SESSION_LIFETIME again."""
+"""Seconds for which access tokens, the sessions of anonymous users and the sessions of registered
+users are valid, as the specification requires. Each refresh extends a registered user's session to
+SESSION_LIFETIME again."""
 
 REFRESH_GRACE = 10_000
 """Milliseconds after a refresh in which the old refresh token can be sent again, in case the client
@@ -52,7 +53,7 @@ FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
 # Limits calls per network address, because each call stores a session for an hour.
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
-_REMEMBERED_ROTATIONS = 100
+_MAX_EARLIER_ROTATIONS = 100
 """Maximum number of earlier rotations that a session stores, so that its item stays small."""
 
 _ROTATION_ATTEMPTS = 3
@@ -96,8 +97,8 @@ class AuthService:
         clock: Clock = SYSTEM_CLOCK,
         account_seconds: int = 0,
     ) -> None:
-        """`account_seconds` is the time for which a session remembers its user's email and roles.
-        With 0, sessions do not remember them, and each refresh reads the user directory.
+        """`account_seconds` is the time for which a session caches its user's email and roles. With
+        0, sessions do not cache them, and each refresh reads the user directory.
         """
         self._identity = identity
         self._profiles = profiles
@@ -137,7 +138,7 @@ class AuthService:
             user = self._identity.authenticate(email, password)
         user = self._with_profile_name(user)
         session = self._new_session(user.user_id, user.display_name, SESSION_LIFETIME)
-        session = self._remember(structs.replace(session, device=device), user)
+        session = self._with_cached_account(structs.replace(session, device=device), user)
         session, refresh_token = self._next_generation(session)
         self._sessions.add(session)
         self._check_again(session, email, password, address)
@@ -150,9 +151,11 @@ class AuthService:
         return SignedIn(**structs.asdict(pair), user=user)
 
     def _check_again(self, session: Session, email: str, password: str, address: str) -> None:
-        """Raises Problem 401 if the password was changed while this sign-in checked the old one.
+        """Checks the password again if the user's sessions were revoked in the last minute.
 
-        Deletes the new session, because the password change revoked only sessions that existed.
+        The password may have been changed after this sign-in checked the old one. The change
+        revoked only sessions that existed then. If the second check raises an error, deletes the
+        new session. A wrong password raises Problem 401.
         """
         if not self._sessions.were_revoked(session.user_id):
             return
@@ -200,7 +203,8 @@ class AuthService:
     def logout(self, caller: Caller, *, all_devices: bool) -> None:
         if all_devices:
             self._sessions.revoke_all(caller.user_id)
-        # `revoke_all` finds sessions in an index, which may not contain a new session yet.
+        # Also needed after `revoke_all`, which finds sessions in an index. If the caller's session
+        # is new, the index may not contain it yet.
         self._sessions.revoke(caller.session_id, caller.user_id)
         if not caller.is_anonymous:
             self._events.publish(
@@ -248,7 +252,7 @@ class AuthService:
             name = session.display_name if session else ""
             return User(user_id=caller.user_id, email=None, display_name=name, roles=())
         session = self._sessions.find(caller.session_id) if self._account_seconds else None
-        user = (session and self._remembered_user(session)) or self._identity.find(caller.user_id)
+        user = (session and self._cached_user(session)) or self._identity.find(caller.user_id)
         if user is None:
             raise Problem.unauthorized(
                 "This account no longer exists or is disabled.", "account_closed"
@@ -299,7 +303,7 @@ class AuthService:
         # The user is read before the session is written. If the read fails, the client can send its
         # refresh token again.
         user = self._with_profile_name(self._find_user(session), session.display_name)
-        rotated, refresh_token = self._next_generation(self._remember(session, user))
+        rotated, refresh_token = self._next_generation(self._with_cached_account(session, user))
         rotated = structs.replace(rotated, display_name=user.display_name)
         if not self._sessions.rotate(session, rotated):
             return None
@@ -329,18 +333,18 @@ class AuthService:
     def _find_user(self, session: Session) -> User:
         """Returns the session's user with the roles that the next token contains.
 
-        The roles come from the user directory, unless the session remembers them.
+        The roles come from the user directory, unless the session caches them.
         """
-        user = self._remembered_user(session) or self._identity.find(session.user_id)
+        user = self._cached_user(session) or self._identity.find(session.user_id)
         if user is None:
             self._sessions.revoke(session.session_id, session.user_id)
             raise _invalid_refresh_token()
         return user
 
-    def _remembered_user(self, session: Session) -> User | None:
-        """Returns the user whom the session remembers.
+    def _cached_user(self, session: Session) -> User | None:
+        """Returns the user whose account the session caches.
 
-        Returns None if the session remembers none, or if the data is too old.
+        Returns None if the session caches no account, or if the data is too old.
         """
         account = session.account
         if account is None or self._clock() >= account.read_at + self._account_seconds:
@@ -352,12 +356,12 @@ class AuthService:
             roles=account.roles,
         )
 
-    def _remember(self, session: Session, user: User) -> Session:
-        """Returns the session, with the user's account added if sessions remember it.
+    def _with_cached_account(self, session: Session, user: User) -> Session:
+        """Returns the session, with the user's account added if sessions cache it.
 
         Returns it unchanged if it already contains an account that is recent enough.
         """
-        if not self._account_seconds or self._remembered_user(session):
+        if not self._account_seconds or self._cached_user(session):
             return session
         account = Account(email=user.email, roles=user.roles, read_at=int(self._clock()))
         return structs.replace(session, account=account)
@@ -394,7 +398,7 @@ class AuthService:
         recent = [at for at in session.rotations if now * 1000 - at <= REFRESH_GRACE]
         changed = structs.replace(
             session,
-            earlier_rotations=tuple(recent[-_REMEMBERED_ROTATIONS:]),
+            earlier_rotations=tuple(recent[-_MAX_EARLIER_ROTATIONS:]),
             generation=token.generation,
             refresh_kid=token.kid,
             refresh_hash=token.digest,

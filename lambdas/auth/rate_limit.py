@@ -21,7 +21,7 @@ WAIT_LIMIT = 10_000
 """Milliseconds for which a request waits for concurrent requests of the same subject, such as an
 email address. API Gateway waits 29 s for the response."""
 
-LEASE = 35_000
+LEASE_MILLISECONDS = 35_000
 """Milliseconds after which an unfinished attempt counts as crashed. Functions run up to 30 s."""
 
 _PAUSE = 0.1
@@ -58,10 +58,10 @@ class _Counter(Struct, frozen=True):
 class RateLimiter:
     """Counts attempts in a table.
 
-    `count` counts an attempt at once. `begin` and `end` count an attempt only if it failed. While
-    counted and running attempts together reach the limit, `begin` waits until attempts end.
-    Concurrent guesses therefore cannot exceed the limit, and concurrent attempts with the correct
-    password wait instead of failing.
+    `count` counts every attempt. `begin` and `end` count an attempt only if it failed. While
+    counted and running attempts together reach the limit, `begin` waits until running attempts
+    end. Concurrent guesses therefore cannot exceed the limit, and concurrent attempts with the
+    correct password wait instead of failing.
     """
 
     def __init__(
@@ -107,7 +107,8 @@ class RateLimiter:
     def end(self, attempt: Attempt, *, failed: bool) -> None:
         """Ends an attempt. Counts it if it failed.
 
-        If the table cannot be written, the attempt counts as running until its lease ends.
+        If the table cannot be written, the attempt counts as running until LEASE_MILLISECONDS
+        after its start.
         """
 
         def ended(counter: _Counter, _now: int) -> _Counter:
@@ -138,7 +139,9 @@ class RateLimiter:
                 free_at = sorted(counter.attempts)[-limit.attempts] + limit.window * 1000
                 raise Problem.too_many_requests(max(1, math.ceil((free_at - now) / 1000)))
             changed = change(counter, now)
-            if changed and self._write(key, changed, now // 1000 + limit.window + LEASE // 1000):
+            if changed and self._write(
+                key, changed, now // 1000 + limit.window + LEASE_MILLISECONDS // 1000
+            ):
                 return now
             self._sleep(random.uniform(0, 2 * _PAUSE))  # noqa: S311 (not a secret)
             now = int(self._clock() * 1000)
@@ -159,7 +162,7 @@ class RateLimiter:
             tuple(
                 at for at in item.get("attempts", ()) if now - limit.window * 1000 < at <= latest
             ),
-            tuple(at for at in item.get("running", ()) if now - LEASE < at <= latest),
+            tuple(at for at in item.get("running", ()) if now - LEASE_MILLISECONDS < at <= latest),
         )
 
     def _write(self, key: str, counter: _Counter, expires_at: int) -> bool:

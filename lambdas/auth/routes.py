@@ -24,10 +24,15 @@ ROUTES = (
         "register",
         201,
         Register,
-        refusals={"email_taken": 409},
+        error_codes={"email_taken": 409},
     ),
     Route(
-        "POST", "/v1/auth/confirm", PUBLIC, "confirm", body=Confirm, refusals={"invalid_code": 400}
+        "POST",
+        "/v1/auth/confirm",
+        PUBLIC,
+        "confirm",
+        body=Confirm,
+        error_codes={"invalid_code": 400},
     ),
     Route("POST", "/v1/auth/resend-confirmation", PUBLIC, "resend_confirmation", 202, EmailOnly),
     Route(
@@ -36,7 +41,7 @@ ROUTES = (
         PUBLIC,
         "login",
         body=Login,
-        refusals={
+        error_codes={
             "invalid_credentials": 401,
             "email_not_verified": 403,
             "password_reset_required": 403,
@@ -49,12 +54,12 @@ ROUTES = (
         PUBLIC,
         "refresh",
         body=Refresh,
-        refusals={"invalid_refresh_token": 401, "refresh_token_reused": 401},
+        error_codes={"invalid_refresh_token": 401, "refresh_token_reused": 401},
     ),
     Route("POST", "/v1/auth/logout", AUTHENTICATED, "logout", 204, Logout),
     Route("GET", "/v1/auth/sessions", AUTHENTICATED, "list_sessions", query=PageQuery),
     Route("DELETE", "/v1/auth/sessions/{sessionId}", AUTHENTICATED, "delete_session", 204),
-    Route("GET", "/v1/auth/me", AUTHENTICATED, "me", refusals={"account_closed": 401}),
+    Route("GET", "/v1/auth/me", AUTHENTICATED, "me", error_codes={"account_closed": 401}),
     Route(
         "POST",
         "/v1/auth/change-password",
@@ -62,7 +67,7 @@ ROUTES = (
         "change_password",
         204,
         ChangePassword,
-        refusals={"password_reset_required": 403},
+        error_codes={"password_reset_required": 403},
     ),
     Route("POST", "/v1/auth/forgot-password", PUBLIC, "forgot_password", 202, EmailOnly),
     Route(
@@ -72,6 +77,6 @@ ROUTES = (
         "reset_password",
         204,
         ResetPassword,
-        refusals={"invalid_code": 400},
+        error_codes={"invalid_code": 400},
     ),
 )

@@ -23,7 +23,10 @@ REVOCATION_LIFETIME = 60
 
 
 class Account(Struct, frozen=True, kw_only=True):
-    """A user's data in the user directory, as it was at `read_at`, in seconds since the epoch."""
+    """A copy of a user's data in the user directory.
+
+    `read_at` is the time when the copy was made, in seconds since the epoch.
+    """
 
     email: str | None
     roles: tuple[str, ...]
@@ -38,8 +41,8 @@ class Session(Struct, frozen=True, kw_only=True, omit_defaults=True):
     refresh is a rotation: it increments `generation`, and issues a new refresh token.
     `refresh_hash` is the token's hash, and `refresh_kid` is the id of the key that signed it.
     `rotated_at` is the time of the last rotation. `earlier_rotations` contains the times of up to
-    100 rotations in the 10 seconds before it. Both are in milliseconds since the epoch. `account`
-    is set if sessions remember their users.
+    100 rotations in the 10 seconds before `rotated_at`. All times of rotations are in milliseconds
+    since the epoch. `account` is set if sessions cache their users' accounts.
     """
 
     session_id: str
@@ -156,8 +159,7 @@ class DynamoSessionStore:
 
 
 def _revocation_key(user_id: str) -> dict[str, str]:
-    # The index of sessions by user does not contain the record of a revocation, which has no
-    # `user_id`.
+    # The record of a revocation has no `user_id`, so the index of sessions by user omits it.
     return {"session_id": f"revocation#{user_id}"}
 
 

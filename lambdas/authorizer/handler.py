@@ -36,8 +36,8 @@ class Authorizer:
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         started = perf_counter()
-        # TOKEN events contain no request id. Compare the trace ids to find the line of the access
-        # log that belongs to this log line.
+        # TOKEN events contain no request id, so this line then has no correlation id. The request's
+        # line in the access log has the same trace id.
         self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
         outcome = "failed"
         try:
@@ -54,8 +54,8 @@ class Authorizer:
             self._logger.exception("authorizing failed")
             raise
         finally:
-            # The log line omits the user, because the user and the request's id together would
-            # reveal an anonymous author.
+            # Omits the user's id. Other log lines of the same request contain its route and time.
+            # Together with the user's id, they would reveal the author of an anonymous post.
             self._logger.info(
                 "authorized",
                 outcome=outcome,

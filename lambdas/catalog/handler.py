@@ -1,4 +1,6 @@
-"""The catalog function: handles API requests, and publishes missed events on a schedule."""
+"""The catalog function: handles API requests, and on a schedule publishes the events that requests
+stored but could not publish.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -175,8 +177,10 @@ class CatalogFunction:
                         f"No event of a batch of {len(outcome.failed)} was published: see the log"
                     )
         except Problem as problem:
-            # The database is unavailable. Other alarms report this, and the next run retries.
-            self._logger.error("missed events not published", code=problem.code)
+            # The database is unavailable. Other alarms report this.
+            self._logger.error(
+                "stored events not published: the next run will retry", code=problem.code
+            )
             return {"swept": swept}
         if swept:
             self._logger.warning("published events that requests did not publish", events=swept)

@@ -212,7 +212,7 @@ _MILLISECONDS = "floor(extract(epoch FROM created_at) * 1000)::bigint"
 
 
 def _entries(columns: str, table: str, key: str, condition: str) -> str:
-    # Both sort keys are descending, so that PostgreSQL reads the table's index backwards.
+    # Both sort keys are descending, so that PostgreSQL reads the index backwards and does not sort.
     return f"""
     SELECT {columns}, {_MILLISECONDS} FROM catalog.{table}
     WHERE listing_id = :listing_id::uuid {condition}

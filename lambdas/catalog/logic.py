@@ -41,7 +41,8 @@ from lambdas.common.logs import Logger
 from lambdas.common.messaging.events import Event, EventFactory
 from lambdas.common.messaging.relay import Relay
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject
+from lambdas.common.storage.uploads import ImageUpload, SignedUpload, StoredObject, new_uploads
+from lambdas.common.web.http import AlreadyCreatedError
 from lambdas.common.web.pagination import Cursors, Page, PageQuery
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
@@ -64,7 +65,7 @@ E = TypeVar("E", bound=Entry)
 V = TypeVar("V")
 
 
-class _ChangedMeanwhileError(Exception):
+class _ListingChangedError(Exception):
     """Another request changed the listing after it was read."""
 
 
@@ -72,8 +73,8 @@ class ImageUploads(Protocol):
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
     def use_all(
-        self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
-    ) -> list[StoredObject]: ...
+        self, user_id: str, positions: Mapping[str, int], target_prefix: str, *, field: str
+    ) -> dict[str, StoredObject]: ...
 
     def remove(self, key: str) -> None: ...
 
@@ -184,7 +185,7 @@ class CatalogService:
         self._publish([event])
         return self._view(listing)
 
-    @repeat_if_changed(_ChangedMeanwhileError)
+    @repeat_if_changed(_ListingChangedError)
     def update(
         self, caller: Caller, listing_id: str, if_match: IfMatch, body: UpdateListing
     ) -> ListingView:
@@ -209,7 +210,7 @@ class CatalogService:
             events = self._change_events(caller, listing, changes)
             changed = self._store.change(listing, changes, events)
             if changed is None:
-                raise _ChangedMeanwhileError
+                raise _ListingChangedError
         unused = set(listing.images) - set(() if changed.status == "removed" else changed.images)
         self._remove_images(sorted(unused))
         self._publish(events)
@@ -389,22 +390,22 @@ class CatalogService:
     def _images(
         self, caller: Caller, wanted: Sequence[str], kept: Mapping[str, str]
     ) -> Iterator[list[str]]:
-        """Yields the keys of a listing's images.
+        """Yields the S3 keys of a listing's new list of images.
 
-        `wanted` contains the URLs of kept images and the keys of uploads. The uploads are copied to
-        the prefix IMAGES_PREFIX, and the copies are deleted if the `with` block raises.
+        `wanted` is the list in the request: URLs of current images, and keys of uploads. `kept`
+        maps the URLs of the current images to their S3 keys. The uploads are copied to the prefix
+        IMAGES_PREFIX. The copies are deleted if the listing was not stored. Removes duplicates.
         """
-        uploads = [image for image in wanted if image not in kept]
-        stored = (
-            self._uploads.use_all(caller.user_id, uploads, IMAGES_PREFIX, field="images")
-            if uploads
-            else []
+        stored = self._uploads.use_all(
+            caller.user_id, new_uploads(wanted, kept), IMAGES_PREFIX, field="images"
         )
-        keys = dict(zip(uploads, (image.key for image in stored), strict=True))
+        copies = {upload: image.key for upload, image in stored.items()}
+        keys = {**kept, **copies}
         try:
-            yield [kept.get(image) or keys[image] for image in wanted]
-        except Exception:
-            self._remove_images(list(keys.values()))
+            yield list(dict.fromkeys(keys[image] for image in wanted))
+        # After any other error, the copies are kept, because the listing may already be stored.
+        except (Problem, AlreadyCreatedError, _ListingChangedError):
+            self._remove_images(list(copies.values()))
             raise
 
     def _remove_images(self, keys: Sequence[str]) -> None:
@@ -434,7 +435,7 @@ class CatalogService:
         return self._events.create(event_type, actor_id=caller.user_id, data=data)
 
     def _publish(self, events: Sequence[Event]) -> None:
-        """Publishes stored events. Only logs errors, because a scheduled run publishes again."""
+        """Publishes stored events. Only logs errors, because a scheduled run publishes the rest."""
         try:
             for _outcome in self._relay.publish([event.event_id for event in events]):
                 pass

@@ -20,7 +20,7 @@ ROUTES = (
         _READ,
         "search_listings",
         query=ListingQuery,
-        refusals=_DATABASE,
+        error_codes=_DATABASE,
     ),
     Route(
         "POST",
@@ -30,14 +30,14 @@ ROUTES = (
         201,
         CreateListing,
         idempotent=True,
-        refusals=_DATABASE | {"upload_changed": 409},
+        error_codes=_DATABASE | {"upload_changed": 409},
     ),
     Route(
         "GET",
         "/v1/catalog/listings/{listingId}",
         _READ,
         "get_listing",
-        refusals=_DATABASE | {"listing_not_found": 404},
+        error_codes=_DATABASE | {"listing_not_found": 404},
     ),
     Route(
         "PATCH",
@@ -46,7 +46,7 @@ ROUTES = (
         "update_listing",
         body=UpdateListing,
         conditional=True,
-        refusals=_DATABASE
+        error_codes=_DATABASE
         | {
             "not_the_seller": 403,
             "listing_not_found": 404,
@@ -62,12 +62,17 @@ ROUTES = (
         "delete_listing",
         204,
         conditional=True,
-        refusals=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
+        error_codes=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
     ),
     Route("POST", "/v1/catalog/uploads", _USER, "create_upload", 201, ImageUpload),
-    Route("GET", "/v1/catalog/categories", _READ, "list_categories", refusals=_DATABASE),
+    Route("GET", "/v1/catalog/categories", _READ, "list_categories", error_codes=_DATABASE),
     Route(
-        "GET", "/v1/catalog/wishlist", _READ, "list_wishlist", query=PageQuery, refusals=_DATABASE
+        "GET",
+        "/v1/catalog/wishlist",
+        _READ,
+        "list_wishlist",
+        query=PageQuery,
+        error_codes=_DATABASE,
     ),
     Route(
         "PUT",
@@ -76,7 +81,7 @@ ROUTES = (
         "add_to_wishlist",
         204,
         EmptyBody,
-        refusals=_DATABASE | {"listing_not_found": 404},
+        error_codes=_DATABASE | {"listing_not_found": 404},
     ),
     Route(
         "DELETE",
@@ -84,7 +89,7 @@ ROUTES = (
         _USER,
         "remove_from_wishlist",
         204,
-        refusals=_DATABASE,
+        error_codes=_DATABASE,
     ),
     Route(
         "GET",
@@ -92,7 +97,7 @@ ROUTES = (
         _READ,
         "list_ratings",
         query=PageQuery,
-        refusals=_DATABASE | {"listing_not_found": 404},
+        error_codes=_DATABASE | {"listing_not_found": 404},
     ),
     Route(
         "GET",
@@ -100,7 +105,7 @@ ROUTES = (
         _USER,
         "list_inquiries",
         query=PageQuery,
-        refusals=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
+        error_codes=_DATABASE | {"not_the_seller": 403, "listing_not_found": 404},
     ),
     Route(
         "POST",
@@ -110,7 +115,8 @@ ROUTES = (
         201,
         Rate,
         idempotent=True,
-        refusals=_DATABASE | {"own_listing": 403, "listing_not_found": 404, "already_rated": 409},
+        error_codes=_DATABASE
+        | {"own_listing": 403, "listing_not_found": 404, "already_rated": 409},
     ),
     Route(
         "POST",
@@ -120,6 +126,6 @@ ROUTES = (
         202,
         Contact,
         idempotent=True,
-        refusals=_DATABASE | {"own_listing": 403, "listing_not_found": 404},
+        error_codes=_DATABASE | {"own_listing": 403, "listing_not_found": 404},
     ),
 )

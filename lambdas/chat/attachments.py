@@ -9,13 +9,13 @@ from lambdas.chat.models import AttachmentForm, CreateAttachment
 from lambdas.common.caller import Caller
 from lambdas.common.live.chat_messages import Attachment, attachment_prefix
 from lambdas.common.problems import FieldError, Problem
-from lambdas.common.storage.uploads import StoredObject, Uploads
+from lambdas.common.storage.uploads import StoredObject, Uploads, new_uploads
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 URL_LIFETIME = 60
-"""Seconds for which a signed download URL is valid. Clients follow the redirect at once."""
+"""Seconds for which a signed download URL is valid. Clients follow the redirect immediately."""
 
 Claimed = tuple[Attachment, StoredObject]
 
@@ -35,7 +35,7 @@ class Attachments:
         self._bucket = bucket
 
     def create(self, caller: Caller, room_id: str, body: CreateAttachment) -> AttachmentForm:
-        """Returns the upload form for a file, its key, and the attachment's id."""
+        """Creates an attachment. Returns its id, its upload form, and the S3 key of the upload."""
         signed = self._uploads.sign(caller.user_id, body.content_type, body.content_length)
         attachment_id = _id_of(signed.key)
         self._messages.add_attachment(
@@ -49,7 +49,7 @@ class Attachments:
         return AttachmentForm(upload=signed.upload, key=signed.key, attachment_id=attachment_id)
 
     def claim(self, caller: Caller, room_id: str, keys: Sequence[str]) -> list[Claimed]:
-        """Validates uploads and copies each to the object that members download.
+        """Validates uploads and copies each to a new S3 object, which members can download.
 
         Raises Problem 422 with an error for each invalid upload.
         """
@@ -76,7 +76,7 @@ class Attachments:
         if any(record.stored_key for record in valid):
             raise attachment_used()
         stored = self._uploads.use_all(
-            caller.user_id, keys, attachment_prefix(room_id), field="attachments"
+            caller.user_id, new_uploads(keys), attachment_prefix(room_id), field="attachments"
         )
         return [
             (
@@ -88,7 +88,7 @@ class Attachments:
                 ),
                 object_,
             )
-            for record, object_ in zip(valid, stored, strict=True)
+            for record, object_ in zip(valid, stored.values(), strict=True)
         ]
 
     def discard(self, claimed: Sequence[Claimed]) -> None:

@@ -31,7 +31,7 @@ INLINE_LIMIT = 100
 """
 
 
-BATCH = 5
+BATCH_SIZE = 5
 """Maximum SQS messages in one request. Each has the frame for one part of a room's connections.
 
 SQS allows 10 messages and 256 KB per request. A frame with a text of 5,000 characters has up to
@@ -100,8 +100,8 @@ class DeliveryQueues:
         ]
         failed: list[str] = []
         try:
-            for start in range(0, len(entries), BATCH):
-                batch = entries[start : start + BATCH]
+            for start in range(0, len(entries), BATCH_SIZE):
+                batch = entries[start : start + BATCH_SIZE]
                 result = self._sqs().send_message_batch(
                     QueueUrl=self._deliveries_url, Entries=batch
                 )

@@ -45,12 +45,17 @@ frame with the action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024
-"""Maximum bytes of a frame and of a message. A message can consist of several frames, but every
-action fits into one. API Gateway closes connections that exceed a limit. The function also checks
-the limits, because other gateways do not (docs/api/differences.md)."""
+"""Maximum bytes of a WebSocket frame and of a WebSocket message (RFC 6455), from API Gateway.
+
+The protocol can split a message into several frames, but every client action fits into one frame.
+API Gateway closes connections that exceed a limit. The function also checks the limits, because
+other gateways do not (docs/api/differences.md)."""
 
 _ACCEPTED = {"statusCode": int(HTTPStatus.OK)}
-"""The result of every route. $connect requires a status. A body would be sent to the client."""
+"""The result of every route. API Gateway requires a status for $connect.
+
+The result has no body, because API Gateway would send a body to the client.
+"""
 
 _CHAT = capability(CHAT_ANONYMOUS)
 
@@ -232,9 +237,9 @@ class Frames:
         return {"roomId": frame.room_id}
 
     def _send(self, client: Client, frame: SendFrame) -> None:
-        """Stores the message, acknowledges it, and announces it to the room.
+        """Stores the message, acknowledges it, and sends it to the room's listeners.
 
-        The acknowledgement and the announcement are sent in parallel.
+        The acknowledgement and the frames to the listeners are sent in parallel.
         """
         # Storing a message needs only the tables, so it works even if the cache is down.
         with suppress(CacheUnavailableError):

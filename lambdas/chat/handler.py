@@ -123,7 +123,7 @@ class ChatApi:
         return Versioned(room, room.version)
 
     def update_room(self, request: Request) -> Versioned[RoomView]:
-        """Changes the fields of a room that the body contains.
+        """Changes a room. The body contains the new values. Missing fields do not change.
 
         Only the owner and admins can do this. If `maxMembers` is null, the limit of the room type
         applies.
@@ -179,7 +179,8 @@ class ChatApi:
     def list_messages(self, request: Request) -> Response[Page[MessageView]]:
         """Lists the messages of a room, newest first.
 
-        With `afterSeq`, lists the messages after this number, oldest first, to fill a gap.
+        With `afterSeq`, lists the messages with higher numbers, oldest first, so that a client can
+        read the messages that it missed.
         """
         query = validate(MessagesQuery, request.query, from_text=True)
         return Response(body=self._messages.list_messages(request.caller, _room_id(request), query))
@@ -198,8 +199,8 @@ class ChatApi:
             is_anonymous=body.is_anonymous,
             attachments=body.attachments,
             # The router stores the response for the Idempotency-Key after this method returns. If
-            # the function crashes before that, a repeated request runs this method again. With this
-            # id, the repeat does not store a second message.
+            # the function crashes before that, a repeated request runs this method again. It then
+            # has the same `client_message_id`, so it does not store a second message.
             client_message_id=key and f"idempotency-key {key}",
         )
         stored = self._messages.store(request.caller, _room_id(request), draft)
@@ -222,7 +223,10 @@ class ChatApi:
         return Versioned(message, message.version)
 
     def delete_message(self, request: Request) -> Response[None]:
-        """Deletes a message, which keeps its number. Authors and moderators can do this."""
+        """Marks a message as deleted and removes its content.
+
+        Authors and moderators can do this.
+        """
         self._messages.delete(
             request.caller, _room_id(request), _message_id(request), IfMatch.of(request)
         )
@@ -238,9 +242,10 @@ class ChatApi:
         return self._react(request, add=False)
 
     def create_attachment_upload(self, request: Request) -> Response[AttachmentForm]:
-        """Returns a signed form for the upload of an attachment, and the attachment's id.
+        """Returns a signed form for the upload, the upload's key, and the attachment's id.
 
-        The form is valid for 5 minutes. A message then refers to the key in `attachments`.
+        The form is valid for 5 minutes. After the upload, send a message that contains the key in
+        `attachments`.
         """
         body = validate(CreateAttachment, request.json)
         room_id = _room_id(request)

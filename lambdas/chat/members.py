@@ -46,9 +46,10 @@ class MemberStore:
     def list_page(
         self, room_id: str, limit: int, after: str | None, *, role: str | None = None
     ) -> list[Member]:
-        """Returns up to `limit` members, or users with `role`, sorted by user id.
+        """Returns up to `limit` members, sorted by user id.
 
-        `after` is the user id that precedes the first result.
+        If `role` is given, returns the users with that role instead. `after` is the user id that
+        precedes the first result.
         """
         values, where = {":banned": BANNED, ":former": FORMER}, "NOT #role IN (:banned, :former)"
         if role:
@@ -170,7 +171,10 @@ class MemberStore:
         self._write_unchanged(entries)
 
     def ban(self, ban: Member) -> None:
-        """Bans a user who has no item in the members table. Raises ChangedError otherwise."""
+        """Bans a user who has no item in the members table.
+
+        Raises ChangedError if the user has an item.
+        """
         try:
             self._members.put(to_builtins(ban), condition="attribute_not_exists(user_id)")
         except ConditionFailedError:
@@ -187,7 +191,9 @@ class MemberStore:
             raise ChangedError from None
 
     def replace(self, *changes: tuple[Member, Member]) -> None:
-        """Replaces members in one transaction. Each change has the old and the new member.
+        """Updates members in one transaction.
+
+        Each change is a pair: the member as it was read, and the member with the new values.
 
         Raises ChangedError if any member has changed since it was read.
         """
@@ -205,7 +211,10 @@ class MemberStore:
     def _build_pair_update(
         self, room_id: str, expression: str, values: Mapping[str, str] | None = None
     ) -> Entry:
-        """Returns the transaction entry that sets a room's `pair`. Fails if the room is deleted."""
+        """Returns the transaction entry that sets or removes a room's `pair`.
+
+        The entry makes its transaction fail if the room is deleted.
+        """
         return self._rooms.build_update(
             {"room_id": room_id},
             expression,

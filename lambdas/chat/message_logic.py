@@ -59,7 +59,7 @@ class Draft(Struct, frozen=True, kw_only=True):
 
 
 class StoredMessage(Struct, frozen=True):
-    """A stored message of the user `sender_id`, ready to be announced.
+    """A stored message of the user `sender_id`, ready to be sent to the room's listeners.
 
     `stored_at` is in seconds since the epoch. `is_repeat` is True if an earlier call stored the
     message.
@@ -163,7 +163,7 @@ class MessageService:
         """Sends a stored message to the room's listeners. Does nothing for a repeat.
 
         Logs errors and does not raise them, because the message is already stored. The delivery
-        function sends messages that were not announced.
+        function later sends messages that this method could not send.
         """
         if stored.is_repeat:
             return
@@ -182,7 +182,7 @@ class MessageService:
         )
 
     def view(self, caller: Caller, message: Message) -> MessageView:
-        """Returns the JSON of a message without reactions, as its sender sees it."""
+        """Returns a sent message as its sender sees it. Omits the counts of reactions."""
         [name] = self._people.author_names([message], caller)
         return message.view(name)
 

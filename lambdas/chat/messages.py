@@ -150,7 +150,10 @@ class MessageStore:
         return convert(item, Message) if item else None
 
     def list_after(self, room_id: str, seq: int, last: int, limit: int) -> list[Message]:
-        """Returns up to `limit` messages with numbers after `seq` up to `last`, oldest first."""
+        """Returns the messages that follow number `seq`, oldest first.
+
+        Returns at most `limit` messages, and none after the number `last`.
+        """
         numbers = range(seq + 1, min(seq + limit, last) + 1)
         keys = [_key(message_id(room_id, number)) for number in numbers]
         items = self._messages.get_many(keys)

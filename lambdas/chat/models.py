@@ -122,7 +122,10 @@ class RoomsQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MembersQuery(PageQuery, frozen=True, kw_only=True):
-    """Selects all members, or only users with `role`. Banned users are not members."""
+    """Selects all members, or only the users with `role`.
+
+    The role `banned` selects the banned users, who are not members.
+    """
 
     role: (
         Annotated[
@@ -134,7 +137,10 @@ class MembersQuery(PageQuery, frozen=True, kw_only=True):
 
 
 class MessagesQuery(PageQuery, frozen=True, kw_only=True):
-    """Selects messages, newest first. With `afterSeq`, selects later messages, oldest first."""
+    """Selects a room's messages, newest first.
+
+    With `afterSeq`, selects only messages with higher numbers, oldest first.
+    """
 
     after_seq: Annotated[int, Meta(ge=0, description="must be a message's seq, or 0")] | None = None
 
@@ -142,7 +148,7 @@ class MessagesQuery(PageQuery, frozen=True, kw_only=True):
 class RoomView(Struct, frozen=True, kw_only=True, rename="camel"):
     """A room as the caller sees it.
 
-    `role` is None if the caller is not a member. `max_members` is None without a limit.
+    `role` is None if the caller is not a member. `max_members` is None if the room has no limit.
     """
 
     room_id: Id
@@ -170,7 +176,7 @@ class MemberView(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class AttachmentForm(Struct, frozen=True, kw_only=True, rename="camel"):
-    """A signed form for the upload of an attachment, the key of the upload and the id."""
+    """A signed form for uploading an attachment, the upload's S3 key, and the attachment's id."""
 
     upload: SignedForm
     key: str
@@ -207,7 +213,10 @@ class SendFrame(RoomFrame, frozen=True, kw_only=True):
 
 
 class TypingFrame(RoomFrame, frozen=True, kw_only=True):
-    """Reports to the room that the user is typing, unless the message will be anonymous."""
+    """Reports to the room that the user starts or stops typing.
+
+    If `is_anonymous` is True, the server sends no report, because it would reveal the author.
+    """
 
     is_anonymous: bool = False
 
@@ -219,7 +228,7 @@ class ReadFrame(RoomFrame, frozen=True, kw_only=True):
 
 
 class PingFrame(ClientFrame, frozen=True, kw_only=True):
-    """With `room_id`, also checks that the connection is still in that room."""
+    """Keeps the connection open. With `room_id`, also checks that it is still in that room."""
 
     room_id: Id | None = None
 

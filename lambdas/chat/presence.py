@@ -1,4 +1,4 @@
-"""Announces to a room which users are online, who is typing and how far users have read."""
+"""Sends a room the frames that show who is online, who is typing and how far users have read."""
 
 from collections.abc import Collection
 
@@ -21,7 +21,10 @@ class Client(Struct, frozen=True):
 
 
 class Presence:
-    """The activity of users in rooms. Every method may raise CacheUnavailableError."""
+    """Records the activity of users in rooms, and sends it to the other connections.
+
+    Every method may raise CacheUnavailableError.
+    """
 
     def __init__(
         self, people: People, broadcast: Broadcast, live: LiveRooms, signals: Signals
@@ -34,7 +37,7 @@ class Presence:
     def announce_online(
         self, client: Client, room_id: str, present: Collection[Connection]
     ) -> list[str]:
-        """Announces that the user is online, unless another connection of theirs is in the room.
+        """Notifies the room that the user is online if this is the user's only connection in it.
 
         Returns the ids of the online users whose status the user may see. `present` contains the
         connections that were in the room before this one.
@@ -45,9 +48,9 @@ class Presence:
         audiences = self._people.read_online_audiences([*own, *others[:INLINE_LIMIT]])
         is_first = all(c.user_id != user_id for c in present)
         if is_first:
-            # If the disconnect event of an earlier connection was lost, the audience of its
-            # announcement is still stored. Without this call, `record_online` would keep it if it
-            # is larger than the current one.
+            # If the disconnect event of the user's earlier connection was lost, the cache still
+            # contains the audience of that connection's presence frames. `record_online` never
+            # reduces a stored audience, so the earlier audience is deleted first.
             self._signals.clear_online(room_id, user_id)
         self._signals.record_online(room_id, audiences)
         if is_first and own:
@@ -85,10 +88,10 @@ class Presence:
         self._broadcast.signal(room_id, frame, exclude=client.connection)
 
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
-        """Announces that the user has read up to `seq`.
+        """Notifies the room that the user has read up to `seq`.
 
         Does nothing if the user hides read receipts or signals, or if this `seq` or a higher one
-        was announced before.
+        was recorded before.
         """
         user_id = client.caller.user_id
         if (
@@ -103,10 +106,10 @@ class Presence:
         return client.caller.is_anonymous or self._signals.is_hidden(room_id, client.caller.user_id)
 
     def _announce_offline(self, client: Client, room_id: str) -> None:
-        """Announces that the user is offline, unless another connection of theirs is in the room.
+        """Notifies the room that the user is offline if no connection of the user remains in it.
 
-        Sends this to the audience of the online announcement, even if the user's visibility has
-        changed since.
+        The audience is the one that could see that the user was online, even if the user's
+        visibility has changed since.
         """
         user_id = client.caller.user_id
         if all(c.user_id != user_id for c in self._live.connections(room_id)):

@@ -116,7 +116,8 @@ class RoomService:
                 changed = self._rooms.change(changed, max_members)
             except RoomFullError:
                 raise Problem.conflict(
-                    "The room has more members than maxMembers.", "room_full"
+                    "The room has more members than maxMembers. Send a higher maxMembers.",
+                    "room_full",
                 ) from None
         return self.view(changed, standing.membership)
 
@@ -150,7 +151,8 @@ class RoomService:
         while room_type in {None, "public"}:
             ids = self._rooms.list_ids_of_type("public", chunk, after)
             for room, counters, member in self._rooms.find_many(ids, caller.user_id):
-                # The caller's own rooms are already listed. Banned users do not see the room.
+                # Skips rooms in which the caller is a member, because they are already listed, and
+                # rooms from which the caller is banned.
                 if member is None or member.role == FORMER:
                     yield False, _view(room, counters, None)
             if len(ids) < chunk:

@@ -34,7 +34,7 @@ _SPEAKER = _READER | {"muted": 403, "moderators_only": 403}
 ROUTES = (
     Route("GET", "/v1/chat/rooms", _READ, "list_rooms", query=RoomsQuery),
     Route("POST", "/v1/chat/rooms", _USER, "create_room", 201, CreateRoom, idempotent=True),
-    Route("GET", _ROOM, _READ, "get_room", refusals=_READER),
+    Route("GET", _ROOM, _READ, "get_room", error_codes=_READER),
     Route(
         "PATCH",
         _ROOM,
@@ -42,7 +42,7 @@ ROUTES = (
         "update_room",
         body=UpdateRoom,
         conditional=True,
-        refusals=_READER | {"role_required": 403, "muted": 403, "room_full": 409},
+        error_codes=_READER | {"role_required": 403, "muted": 403, "room_full": 409},
     ),
     Route(
         "DELETE",
@@ -50,7 +50,7 @@ ROUTES = (
         _USER,
         "delete_room",
         204,
-        refusals=_READER | {"role_required": 403, "room_busy": 503},
+        error_codes=_READER | {"role_required": 403, "room_busy": 503},
     ),
     Route(
         "POST",
@@ -58,7 +58,7 @@ ROUTES = (
         _CHAT,
         "join_room",
         body=EmptyBody,
-        refusals={
+        error_codes={
             "banned": 403,
             "invitation_required": 403,
             "anonymous_not_allowed": 403,
@@ -72,7 +72,7 @@ ROUTES = (
         _CHAT,
         "leave_room",
         204,
-        refusals={
+        error_codes={
             "room_not_found": 404,
             "not_a_member": 403,
             "banned": 403,
@@ -86,7 +86,7 @@ ROUTES = (
         _READ,
         "list_members",
         query=MembersQuery,
-        refusals=_READER | {"role_required": 403},
+        error_codes=_READER | {"role_required": 403},
     ),
     Route(
         "POST",
@@ -96,7 +96,7 @@ ROUTES = (
         201,
         Invite,
         idempotent=True,
-        refusals=_READER
+        error_codes=_READER
         | {
             "role_required": 403,
             "direct_messages_refused": 403,
@@ -112,7 +112,7 @@ ROUTES = (
         "update_member",
         body=UpdateMember,
         conditional=True,
-        refusals=_READER
+        error_codes=_READER
         | {"role_required": 403, "anonymous_not_allowed": 403, "member_not_found": 404},
     ),
     Route(
@@ -121,11 +121,11 @@ ROUTES = (
         _USER,
         "remove_member",
         204,
-        refusals=_READER
+        error_codes=_READER
         | {"role_required": 403, "member_not_found": 404, "owner_cannot_leave": 409},
     ),
     Route(
-        "GET", f"{_ROOM}/messages", _READ, "list_messages", query=MessagesQuery, refusals=_READER
+        "GET", f"{_ROOM}/messages", _READ, "list_messages", query=MessagesQuery, error_codes=_READER
     ),
     Route(
         "POST",
@@ -136,7 +136,7 @@ ROUTES = (
         SendMessage,
         idempotent=True,
         anonymous=True,
-        refusals=_SPEAKER | {"room_busy": 503, "attachment_used": 409, "upload_changed": 409},
+        error_codes=_SPEAKER | {"room_busy": 503, "attachment_used": 409, "upload_changed": 409},
     ),
     Route(
         "PATCH",
@@ -146,7 +146,7 @@ ROUTES = (
         body=EditMessage,
         conditional=True,
         anonymous=True,
-        refusals=_SPEAKER | {"not_the_author": 403, "message_not_found": 404},
+        error_codes=_SPEAKER | {"not_the_author": 403, "message_not_found": 404},
     ),
     Route(
         "DELETE",
@@ -156,7 +156,7 @@ ROUTES = (
         204,
         conditional=True,
         anonymous=True,
-        refusals=_READER | {"not_the_author": 403, "message_not_found": 404},
+        error_codes=_READER | {"not_the_author": 403, "message_not_found": 404},
     ),
     Route(
         "PUT",
@@ -165,8 +165,8 @@ ROUTES = (
         "add_reaction",
         204,
         EmptyBody,
-        texts=("emoji",),
-        refusals=_SPEAKER | {"message_not_found": 404, "too_many_reactions": 409},
+        text_parameters=("emoji",),
+        error_codes=_SPEAKER | {"message_not_found": 404, "too_many_reactions": 409},
     ),
     Route(
         "DELETE",
@@ -174,8 +174,8 @@ ROUTES = (
         _CHAT,
         "remove_reaction",
         204,
-        texts=("emoji",),
-        refusals=_READER | {"message_not_found": 404},
+        text_parameters=("emoji",),
+        error_codes=_READER | {"message_not_found": 404},
     ),
     Route(
         "POST",
@@ -184,7 +184,7 @@ ROUTES = (
         "create_attachment_upload",
         201,
         CreateAttachment,
-        refusals=_SPEAKER,
+        error_codes=_SPEAKER,
     ),
     Route(
         "GET",
@@ -192,7 +192,7 @@ ROUTES = (
         _READ,
         "get_attachment",
         302,
-        refusals=_READER | {"attachment_not_found": 404},
+        error_codes=_READER | {"attachment_not_found": 404},
     ),
     Route("POST", "/v1/chat/tickets", _CHAT, "issue_ticket", 201, EmptyBody),
 )

@@ -1,7 +1,7 @@
 """Short-lived state of rooms in the cache.
 
-It records who is typing, how far users have read, whose signals are hidden, and who was announced
-as online.
+It records who is typing, how far users have read, whose signals are hidden, and who receives the
+presence frames of each user.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ TYPING_INTERVAL = 3
 """Minimum seconds between two typing signals of a user that are sent to a room."""
 
 READ_LIFETIME = 24 * 60 * 60
-"""Seconds for which a read mark is kept, so that it is not announced twice."""
+"""Seconds for which a read mark is stored, so that the room does not receive it twice."""
 
 HIDDEN_LIFETIME = 60 * 60
 """Seconds after an anonymous message for which its sender's typing signals and read marks are
 hidden, because they would reveal the author."""
 
 ONLINE_LIFETIME = 3 * 60 * 60
-"""Seconds for which the audience of an online announcement is stored. API Gateway ends connections
-after two hours."""
+"""Seconds for which the audience of a user's presence frames is stored. API Gateway ends
+connections after two hours."""
 
 _AUDIENCES: tuple[Visibility, ...] = ("private", "authenticated", "public")
-"""The possible audiences of an announcement, the smallest first."""
+"""The possible audiences of a presence frame, the smallest first."""
 
 
 class Signals:
@@ -76,7 +76,7 @@ class Signals:
         return self._cache.run(lambda cache: bool(cache.exists(_hidden_key(room_id, user_id))))
 
     def record_online(self, room_id: str, audiences: Mapping[str, Visibility]) -> None:
-        """Stores who receives each user's online announcement.
+        """Stores the audience of each user's presence frames.
 
         Keeps a larger audience that is already stored.
         """
@@ -97,7 +97,7 @@ class Signals:
             self._cache.run(work)
 
     def clear_online(self, room_id: str, user_id: str) -> Visibility:
-        """Deletes and returns the audience of the user's online announcement.
+        """Deletes and returns the audience of the user's presence frames.
 
         Returns `private` if no audience is stored.
         """

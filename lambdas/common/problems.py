@@ -47,7 +47,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's term)
         """Returns the response body, `application/problem+json`."""
         return {
             **self.members,
-            "type": "about:blank",  # RFC 9457, 4.2.1: the status defines the type
+            "type": "about:blank",  # RFC 9457, 4.2.1: means the same as the HTTP status
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail,

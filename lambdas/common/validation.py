@@ -1,4 +1,4 @@
-"""Validates input as msgspec Structs and reports all invalid fields at once."""
+"""Validates input as msgspec Structs and reports all invalid fields in one error."""
 
 import re
 from collections.abc import Iterator, Mapping

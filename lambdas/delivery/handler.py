@@ -195,7 +195,8 @@ def _removals(records: Sequence[Mapping[str, Any]]) -> Iterator[PendingRemoval]:
 
 
 def _is_removal(record: Mapping[str, Any]) -> bool:
-    # Searches the text instead of parsing it, because an exception here would fail the whole batch.
+    # Searches the message's text and does not parse it as JSON: a malformed message would raise an
+    # exception here, and the whole batch would fail.
     return '"rest":{' in record["body"]
 
 

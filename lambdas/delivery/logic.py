@@ -60,7 +60,7 @@ class DeliveryService:
         except CacheUnavailableError:
             for delivery in deliveries:
                 self._logger.warning(
-                    "not delivered: cache unavailable", correlation_id=delivery.correlation_id
+                    "frame not delivered: cache unavailable", correlation_id=delivery.correlation_id
                 )
 
     def schedule_checks(self, stored: Iterable[StoredVersion]) -> None:
@@ -112,8 +112,9 @@ class DeliveryService:
 
     def _build_delivery(self, stored: StoredVersion) -> Delivery | None:
         message = self._find(stored.message_id)
-        # An outdated version is skipped, because the latest one has a separate delivery. The first
-        # version is always delivered, because listeners have not seen the message's number yet.
+        # Skips an outdated version, because the latest version has a separate delivery. Exception:
+        # a first version is always delivered, as `new_message` with the message's current content,
+        # because listeners do not know the message's number yet.
         if message is None or stored.version not in {message.version, FIRST_VERSION}:
             return None
         [name] = self._profiles.author_names([message])

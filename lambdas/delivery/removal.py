@@ -54,9 +54,10 @@ class PendingRemoval(Struct, frozen=True, rename="camel"):
 
 
 class RoomData:
-    """The data of deleted rooms in DynamoDB and S3.
+    """Removes the data of deleted rooms from DynamoDB and S3.
 
-    All methods are idempotent, and return True if they removed something.
+    All methods are idempotent. `remove_secondary_items`, `remove_members` and `remove_objects`
+    return True if they removed something.
     """
 
     def __init__(

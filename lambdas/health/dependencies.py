@@ -37,13 +37,13 @@ def dynamodb_check(dynamodb: "DynamoDBClient", tables: Sequence[str]) -> Check:
 def database_check(settings: DatabaseSettings, session: "boto3.session.Session") -> Check:
     """Checks that the database accepts a new connection and runs a query."""
 
-    authorize = IamCredentials(settings, session)
+    get_credentials = IamCredentials(settings, session)
 
     def check() -> None:
         connection = connect(
             settings.rds_endpoint,
             settings.rds_database,
-            authorize,
+            get_credentials,
             ca_file=settings.rds_ca_file if settings.rds_iam_auth else None,
             timeout=CHECK_TIMEOUT,
             application="health",

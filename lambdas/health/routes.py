@@ -3,4 +3,4 @@
 from lambdas.common.web.access import PUBLIC
 from lambdas.common.web.router import Route
 
-ROUTES = (Route("GET", "/health", PUBLIC, "health", refusals={"unhealthy": 503}),)
+ROUTES = (Route("GET", "/health", PUBLIC, "health", error_codes={"unhealthy": 503}),)

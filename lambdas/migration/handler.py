@@ -51,12 +51,12 @@ class DatabaseCopy(Struct, frozen=True, forbid_unknown_fields=True):
 class Invocation(Struct, frozen=True):
     """The event that invokes the function.
 
-    `by` is the caller's name. With `plan`, the function only returns the pending migrations. With
-    `fingerprint`, it only returns the fingerprint of the database or of a copy. `limit` is the
-    maximum number of migrations to apply.
+    `caller` is the caller's name, `by` in the event. With `plan`, the function only returns the
+    pending migrations. With `fingerprint`, it only returns the fingerprint of the database or of a
+    copy. `limit` is the maximum number of migrations to apply.
     """
 
-    by: str = ""
+    caller: str = msgspec.field(default="", name="by")
     source: str = ""
     plan: bool = False
     limit: int | None = None
@@ -81,17 +81,19 @@ def run(event: Mapping[str, Any], context: Any, environ: Mapping[str, str]) -> A
     if invocation.fingerprint:
         with closing(_connect(settings, clients, invocation.fingerprint)) as connection:
             return {"tables": fingerprint(connection)}
-    by = invocation.by or invocation.source or "unknown"
+    caller = invocation.caller or invocation.source or "unknown"
     with closing(_connect(settings, clients, DatabaseCopy())) as connection:
         record = DynamoRecord(clients.dynamodb, settings.migration_state_table)
-        migrator = Migrator(connection, read_migrations(), record, by=by, remaining=remaining)
+        migrator = Migrator(
+            connection, read_migrations(), record, caller=caller, remaining=remaining
+        )
         try:
             result = migrator.plan() if invocation.plan else migrator.migrate(invocation.limit)
         except MigrationError as error:
-            logger.error("migration failed", reason=str(error), by=by)
+            logger.error("migration failed", reason=str(error), by=caller)
             raise
     logger.info(
-        "migration", plan=invocation.plan, by=by, applied=result.applied, pending=result.pending
+        "migration", plan=invocation.plan, by=caller, applied=result.applied, pending=result.pending
     )
     return msgspec.to_builtins(result)
 

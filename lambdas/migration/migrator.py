@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 OWNER = "migration"
 """The database role that runs all migrations except the first, which creates this role."""
 
-LOCK = 7_001_502_418
+ADVISORY_LOCK_KEY = 7_001_502_418
 """The key of the advisory lock that a run holds. No other lock uses this number."""
 
 LOCK_TIMEOUT = 5
@@ -26,7 +26,7 @@ LOCK_TIMEOUT = 5
 While it waits, later queries of the table wait too.
 """
 
-MARGIN = 5.0
+TIMEOUT_MARGIN = 5.0
 """Seconds before the function's timeout that are reserved for rolling back and returning."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
@@ -73,7 +73,7 @@ class Record(Protocol):
 
     def applied(self, migration: Applied) -> None: ...
 
-    def failed(self, migration: Migration, by: str, reason: str) -> None: ...
+    def failed(self, migration: Migration, caller: str, reason: str) -> None: ...
 
 
 class Migrator:
@@ -90,14 +90,14 @@ class Migrator:
         migrations: Sequence[Migration],
         record: Record,
         *,
-        by: str,
+        caller: str,
         remaining: Callable[[], float],
     ) -> None:
-        """`by` is the caller's name. `remaining` returns the seconds until the timeout."""
+        """`caller` is the caller's name. `remaining` returns the seconds until the timeout."""
         self._connection = connection
         self._migrations = migrations
         self._record = record
-        self._by = by
+        self._caller = caller
         self._remaining = remaining
 
     def plan(self) -> Result:
@@ -131,11 +131,11 @@ class Migrator:
         return self._compare(self._applied(), tuple(done))
 
     def _wait_for_others(self) -> None:
-        seconds = max(self._remaining() - 2 * MARGIN, 1.0)
+        seconds = max(self._remaining() - 2 * TIMEOUT_MARGIN, 1.0)
         self._connection.run(f"SET lock_timeout = {round(seconds * 1000)}")
         try:
             # A session lock is released when the connection ends, even after a crash.
-            self._connection.run(f"SELECT pg_advisory_lock({LOCK})")
+            self._connection.run(f"SELECT pg_advisory_lock({ADVISORY_LOCK_KEY})")
         except Exception as error:
             if sqlstate(error) == _LOCK_NOT_AVAILABLE:
                 reason = f"another migration has held the lock for {seconds:.0f} s: try again later"
@@ -183,7 +183,7 @@ class Migrator:
         self._connection.run("BEGIN")
         try:
             for name, seconds in (
-                ("statement", self._remaining() - MARGIN),
+                ("statement", self._remaining() - TIMEOUT_MARGIN),
                 ("lock", LOCK_TIMEOUT),
             ):
                 self._connection.run(
@@ -200,7 +200,7 @@ class Migrator:
                 "RETURNING migration_id, checksum, applied_by, duration_ms, applied_at",
                 id=migration.id,
                 checksum=migration.checksum,
-                by=self._by,
+                by=self._caller,
                 duration=round((time.perf_counter() - started) * 1000),
             )
             self._connection.run("COMMIT")
@@ -208,7 +208,7 @@ class Migrator:
             with suppress(Exception):  # if the connection is lost, PostgreSQL rolls back
                 self._connection.run("ROLLBACK")
             if isinstance(error, MigrationError):
-                self._record.failed(migration, self._by, str(error))
+                self._record.failed(migration, self._caller, str(error))
             raise
         self._connection.run("RESET ALL")  # resets session settings that the migration changed
         return Applied(*row)

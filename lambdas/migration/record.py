@@ -29,12 +29,12 @@ class DynamoRecord:
             duration_ms=migration.duration_ms,
         )
 
-    def failed(self, migration: Migration, by: str, reason: str) -> None:
+    def failed(self, migration: Migration, caller: str, reason: str) -> None:
         self._put(
             migration_id=migration.id,
             status="failed",
             checksum=migration.checksum,
-            failed_by=by,
+            failed_by=caller,
             failed_at=timestamp(self._clock()),
             reason=reason,
         )

@@ -30,7 +30,10 @@ def comment_data(comment: Comment, post: Post | None = None) -> dict[str, Any]:
 
 
 def removed_likes_data(post_id: str, author_id: str, likes: int) -> dict[str, Any]:
-    """Returns the data of PostLikesRemoved, which reports the likes of a deleted public post."""
+    """Returns the data of PostLikesRemoved, which reports how many likes a deleted post had.
+
+    The event is not published for anonymous posts.
+    """
     return {"postId": post_id, "authorId": author_id, "likes": likes}
 
 

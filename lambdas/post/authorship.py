@@ -50,7 +50,7 @@ class Authorship:
     def is_anonymous_act(caller: Caller, requested: bool | UnsetType) -> bool:
         """Returns True if the caller is an anonymous user or requests to write anonymously.
 
-        Raises Problem 403 if an anonymous user requests a public item.
+        Raises Problem 403 if an anonymous user sets `isAnonymous` to false.
         """
         if not caller.is_anonymous:
             return requested is True

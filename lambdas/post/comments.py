@@ -32,7 +32,8 @@ class ParentDeletedError(Exception):
 class CommentSlice(Struct, frozen=True):
     """A page of comments, oldest first.
 
-    The next page begins at `position`, which is None on the last page.
+    `position` is the `created_at` of the page's last comment. The next page begins after it. On
+    the last page, `position` is None.
     """
 
     comments: list[Comment]
@@ -124,9 +125,10 @@ class DynamoCommentStore:
         return CommentSlice(comments, None)
 
     def remove_all(self, post_id: str, event_of: Callable[[Comment], Entry]) -> bool:
-        """Deletes the comments of a deleted post, each with an event. Returns True if none is left.
+        """Deletes the comments of a deleted post, and stores an event for each comment.
 
-        The result is read from the counter, because the index may lack the newest comments.
+        Returns True if no comments remain. Reads this from the counter, because the index may lack
+        the newest comments.
         """
         chunk: list[Comment] = []
         for comment in self._of_post(post_id, None, CHUNK):

@@ -1,6 +1,6 @@
 """The images of posts: copies of uploads that CloudFront can read, below one prefix per post."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from lambdas.common.storage.uploads import IMAGE_LIMIT, IMAGE_TYPES, SignedUpload, Uploads
@@ -15,10 +15,12 @@ PREFIX = "images/post/"
 class ImageStore(Protocol):
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
-    def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
-        """Copies uploads of the user to the post's images, and returns their keys.
+    def use(self, user_id: str, positions: Mapping[str, int], post_id: str) -> dict[str, str]:
+        """Copies uploads of the user to the post's images. Returns the keys of the copies by those
+        of the uploads.
 
-        Raises Problem 422 with the fields `images.0` and so on for invalid uploads.
+        `positions` has the position of each upload in the request's list of images. Problem 422
+        lists each invalid upload, as `images.0`.
         """
 
     def remove(self, keys: Iterable[str]) -> None: ...
@@ -34,13 +36,9 @@ class S3Images:
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload:
         return self._uploads.sign(user_id, content_type, content_length)
 
-    def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
-        if not uploads:
-            return ()
-        return tuple(
-            image.key
-            for image in self._uploads.use_all(user_id, uploads, _prefix(post_id), field="images")
-        )
+    def use(self, user_id: str, positions: Mapping[str, int], post_id: str) -> dict[str, str]:
+        stored = self._uploads.use_all(user_id, positions, _prefix(post_id), field="images")
+        return {upload: image.key for upload, image in stored.items()}
 
     def remove(self, keys: Iterable[str]) -> None:
         for key in keys:

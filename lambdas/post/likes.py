@@ -83,7 +83,7 @@ class DynamoLikeStore:
     def remove_all(self, post_id: str) -> None:
         """Deletes the likes of a deleted post.
 
-        No new likes can be added during this, because the post cannot be liked any more.
+        No request can add a like during the deletion, because a deleted post cannot be liked.
         """
         likes = self._likes.query(
             "post_id = :post_id",

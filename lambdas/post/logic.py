@@ -8,10 +8,11 @@ from msgspec import UNSET, structs
 
 from lambdas.common.caller import Caller
 from lambdas.common.clock import SYSTEM_CLOCK, Clock, new_id, timestamp
-from lambdas.common.problems import FieldError, Problem
+from lambdas.common.problems import Problem
 from lambdas.common.storage.dynamodb import Entry
 from lambdas.common.storage.retries import Sleep, attempts
-from lambdas.common.storage.uploads import SignedUpload
+from lambdas.common.storage.uploads import SignedUpload, new_uploads
+from lambdas.common.web.http import AlreadyCreatedError
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.announcements import post_data
 from lambdas.post.authorship import Authorship, shown_id
@@ -75,7 +76,7 @@ class PostService:
     def create(self, caller: Caller, body: CreatePost, post_id: str | None = None) -> PostView:
         anonymous = self._authorship.is_anonymous_act(caller, body.is_anonymous)
         post_id, now = post_id or new_id(), self._clock()
-        images = self._images.use(caller.user_id, body.images, post_id)
+        images = self._copy_images(caller, post_id, body.images, ())
         try:
             byline = self._authorship.of_post(caller, post_id, anonymous=anonymous)
             created_at = position(now, post_id)
@@ -93,7 +94,8 @@ class PostService:
             )
             event = self._events.put("PostCreated", actor_id=post.actor_id, data=post_data(post))
             self._posts.add(post, caller.user_id, event)
-        except Exception:
+        # After any other error, the images are kept, because the post may already be stored.
+        except (Problem, AlreadyCreatedError):
             self._images.remove(images)
             raise
         return self._view_for(caller, post, NO_ENGAGEMENT)
@@ -110,7 +112,7 @@ class PostService:
             images = (
                 before.images
                 if body.images is UNSET
-                else self._changed_images(caller, before, body.images)
+                else self._copy_images(caller, post_id, body.images, before.images)
             )
             after = self._changed(before, body, images)
             if after == before:
@@ -181,27 +183,17 @@ class PostService:
         now = timestamp(self._clock())
         return structs.replace(changed, version=post.version + 1, updated_at=now, is_edited=True)
 
-    def _changed_images(self, caller: Caller, post: Post, wanted: Sequence[str]) -> tuple[str, ...]:
-        """Returns the S3 keys of `wanted`: URLs of kept images, and keys of new uploads."""
-        kept = {self._image_url(key): key for key in post.images}
-        new = [index for index, image in enumerate(wanted) if image not in kept]
-        try:
-            new_keys = self._images.use(
-                caller.user_id, [wanted[index] for index in new], post.post_id
-            )
-        except Problem as problem:
-            # An error of `use` has an index in the list of new images. The caller expects the index
-            # in the list of the request.
-            fields = {f"images.{i}": f"images.{index}" for i, index in enumerate(new)}
-            if problem.errors:
-                raise Problem.invalid(
-                    [FieldError(fields[e.field], e.message) for e in problem.errors]
-                ) from None
-            raise
-        keys = dict(zip(new, new_keys, strict=True))
-        return tuple(
-            dict.fromkeys(keys[i] if i in keys else kept[image] for i, image in enumerate(wanted))
-        )
+    def _copy_images(
+        self, caller: Caller, post_id: str, images: Sequence[str], current: Sequence[str]
+    ) -> tuple[str, ...]:
+        """Copies the new uploads in a request's list of images. Returns the list as S3 keys.
+
+        `images` has keys of uploads, and URLs of the current images. `current` has the S3 keys of
+        the current images. Removes duplicates.
+        """
+        keys = {self._image_url(key): key for key in current}
+        keys |= self._images.use(caller.user_id, new_uploads(images, keys), post_id)
+        return tuple(dict.fromkeys(keys[image] for image in images))
 
     def _engagement(self, caller: Caller, posts: Sequence[Post]) -> dict[str, Engagement]:
         user_id = None if caller.is_anonymous else caller.user_id

@@ -1,4 +1,4 @@
-"""The table of posts, with indexes by time and author, and the table that finds posts by tag."""
+"""The table of posts, with indexes by time and author, and the table that lists posts by tag."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
@@ -29,7 +29,10 @@ AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
 AUTHOR_READ = 100
-"""Limits of reading a page of posts by author and tag: queries, and posts per query."""
+"""Maximum queries for a page of posts by author and tag, and maximum posts that each query reads.
+
+The queries also read the author's posts that do not have the tag.
+"""
 
 _ATTRIBUTES = [field.name for field in structs.fields(Post)]
 
@@ -63,9 +66,10 @@ class PostStore(Protocol):
         """Replaces a post. Returns False if it has changed or been deleted since it was read."""
 
     def mark_deleted(self, post: Post, deleted_at: str, deleted_by: str, event: Entry) -> bool:
-        """Replaces the post with a tombstone. Returns False if it has changed or been deleted.
+        """Replaces the post with a tombstone.
 
-        The post's dependent data is deleted later (see `removal`).
+        Returns False if the post has changed or been deleted since it was read. The post's
+        dependent data is deleted later (see `removal`).
         """
 
     def list_newest(self, count: int, before: str | None) -> Slice: ...
@@ -152,7 +156,8 @@ class DynamoPostStore:
         items = _query(self._tags, None, ("tag", tag_key(tag)), before, count + 1)
         keys = [_key(item["post_id"]) for item in items[:count]]
         found = self._posts.get_many(keys, [*_ATTRIBUTES, "deleted_at"], consistent=False)
-        # Tag items of a recently deleted post can still exist.
+        # The tag items of a deleted post exist until `removal` deletes them. `_posts` omits such
+        # posts.
         posts = sorted(_posts(filter(None, found)), key=lambda post: post.created_at, reverse=True)
         return Slice(posts, _next(items, count))
 
@@ -189,7 +194,9 @@ class DynamoPostStore:
         return ()
 
     def find_tombstone(self, post_id: str) -> Tombstone | None:
-        """Returns the tombstone of a deleted post, or None if it does not exist."""
+        """Returns the tombstone of a deleted post, or None if the post is not deleted or the
+        tombstone has been deleted.
+        """
         item = self._posts.get(_key(post_id))
         return convert(item, Tombstone) if item and "deleted_at" in item else None
 
@@ -200,7 +207,10 @@ class DynamoPostStore:
         )
 
     def remove(self, tombstone: Tombstone) -> None:
-        """Deletes a tombstone and the record of an anonymous author, as the last step."""
+        """Deletes the tombstone and, if the post was anonymous, the record of its author.
+
+        Call it after all other data of the post is deleted.
+        """
         self._transactions.write(
             {
                 "tombstone": self._posts.build_delete(_key(tombstone.post_id)),

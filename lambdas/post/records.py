@@ -10,9 +10,10 @@ from lambdas.common.clock import timestamp
 class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The common fields of posts and comments.
 
-    A public item has its author's id, and a name that is shown until the author has a profile. An
-    anonymous item has an alias instead, and nothing that identifies its author. `created_at` is
-    the result of `position` and therefore a unique sort key. `updated_at` is RFC 3339.
+    An item that is not anonymous has its author's id, and a name that is shown until the author
+    has a profile. An anonymous item has an alias instead, and nothing that identifies its author.
+    `created_at` is the result of `position` and therefore a unique sort key. `updated_at` is
+    RFC 3339.
     """
 
     created_at: str
@@ -57,8 +58,8 @@ class Post(Authored, frozen=True, kw_only=True, omit_defaults=True):
 class Tombstone(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Replaces a deleted post until its comments, likes, tags and images are deleted.
 
-    `deleted_by` is the `actorId` of the event PostDeleted. `had_author_id` is the author of a
-    public post. The item has no content, and no index contains it.
+    `deleted_by` is the `actorId` of the event PostDeleted. `had_author_id` is the author's id, or
+    None if the post was anonymous. The tombstone has no content, and no index contains it.
     """
 
     post_id: str

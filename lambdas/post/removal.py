@@ -17,7 +17,7 @@ from lambdas.post.records import Comment
 
 
 class NotFinishedError(Exception):
-    """Some comments of the post are not visible yet, so the removal must be retried later."""
+    """The index does not contain all comments of the post yet. Retry the removal later."""
 
 
 class Removal:
@@ -37,7 +37,7 @@ class Removal:
         self._events = events
 
     def finish(self, post_id: str) -> None:
-        """Deletes the data that is left. Raises NotFinishedError and errors of the stores."""
+        """Deletes the post's remaining data. Raises NotFinishedError and errors of the stores."""
         tombstone = self._posts.find_tombstone(post_id)
         if tombstone is None:
             return

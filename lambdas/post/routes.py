@@ -30,9 +30,9 @@ ROUTES = (
         CreatePost,
         idempotent=True,
         anonymous=True,
-        refusals={"anonymous_not_allowed": 403, "upload_changed": 409},
+        error_codes={"anonymous_not_allowed": 403, "upload_changed": 409},
     ),
-    Route("GET", "/v1/posts/{postId}", _READ, "get_post", refusals={"post_not_found": 404}),
+    Route("GET", "/v1/posts/{postId}", _READ, "get_post", error_codes={"post_not_found": 404}),
     Route(
         "PATCH",
         "/v1/posts/{postId}",
@@ -41,7 +41,7 @@ ROUTES = (
         body=UpdatePost,
         conditional=True,
         anonymous=True,
-        refusals={"not_the_author": 403, "post_not_found": 404, "upload_changed": 409},
+        error_codes={"not_the_author": 403, "post_not_found": 404, "upload_changed": 409},
     ),
     Route(
         "DELETE",
@@ -50,7 +50,7 @@ ROUTES = (
         "delete_post",
         204,
         anonymous=True,
-        refusals={"not_the_author": 403, "post_not_found": 404},
+        error_codes={"not_the_author": 403, "post_not_found": 404},
     ),
     Route(
         "PUT",
@@ -59,7 +59,7 @@ ROUTES = (
         "like_post",
         204,
         EmptyBody,
-        refusals={"post_not_found": 404},
+        error_codes={"post_not_found": 404},
     ),
     Route(
         "DELETE",
@@ -67,7 +67,7 @@ ROUTES = (
         _USER,
         "unlike_post",
         204,
-        refusals={"post_not_found": 404},
+        error_codes={"post_not_found": 404},
     ),
     Route(
         "GET",
@@ -75,7 +75,7 @@ ROUTES = (
         _READ,
         "list_comments",
         query=PageQuery,
-        refusals={"post_not_found": 404},
+        error_codes={"post_not_found": 404},
     ),
     Route(
         "POST",
@@ -86,7 +86,7 @@ ROUTES = (
         CreateComment,
         idempotent=True,
         anonymous=True,
-        refusals={"anonymous_not_allowed": 403, "post_not_found": 404},
+        error_codes={"anonymous_not_allowed": 403, "post_not_found": 404},
     ),
     Route(
         "PATCH",
@@ -96,7 +96,7 @@ ROUTES = (
         body=UpdateComment,
         conditional=True,
         anonymous=True,
-        refusals={"not_the_author": 403, "post_not_found": 404, "comment_not_found": 404},
+        error_codes={"not_the_author": 403, "post_not_found": 404, "comment_not_found": 404},
     ),
     Route(
         "DELETE",
@@ -105,6 +105,6 @@ ROUTES = (
         "delete_comment",
         204,
         anonymous=True,
-        refusals={"not_the_author": 403, "post_not_found": 404, "comment_not_found": 404},
+        error_codes={"not_the_author": 403, "post_not_found": 404, "comment_not_found": 404},
     ),
 )

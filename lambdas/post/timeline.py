@@ -10,16 +10,20 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
 Query = Callable[[str, str | None, int], list[Item]]
-"""A function that returns items of a bucket, newest first.
+"""A function that returns the posts of one bucket, newest first.
 
-The arguments are the bucket's key, the position of the previous item (None: begin with the newest
-item), and the maximum number of items."""
+The arguments are the bucket (a partition key of the timeline index, such as `2026-01#0`), the
+position of the previous post (None: begin with the newest post), and the maximum number of posts.
+"""
 
 MONTHS_ITEM = "timeline-months"
 """The key of the item in the counters table that contains the months with posts."""
 
 MONTHS_PER_PAGE = 12
-"""The maximum number of months read for a page. The page is short if they have few posts."""
+"""The maximum number of earlier months that are read for a page.
+
+If these months have few posts, the page is short.
+"""
 
 _MONTH = len("2026-01")
 
@@ -89,8 +93,8 @@ class Timeline:
                 if len(found) > count:
                     break
             else:
-                # A month sorts before all positions in it, so the next page begins with an earlier
-                # month.
+                # The position of the next page is the last month that was read. It sorts before all
+                # positions in that month, so the next page begins with an earlier month.
                 return found, month if len(older) > MONTHS_PER_PAGE else None
         return found[:count], found[count - 1]["created_at"]
 

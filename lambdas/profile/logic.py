@@ -261,7 +261,7 @@ def _profile_updated(before: Profile, after: Profile) -> tuple[str, dict[str, An
 
 
 def _avatar_changed(_before: Profile, after: Profile) -> tuple[str, dict[str, Any]]:
-    """Returns the event without the URL, which may be private."""
+    """Returns the event AvatarChanged. Omits the avatar's URL, which may be private."""
     data = {
         "userId": after.user_id,
         "version": after.version,

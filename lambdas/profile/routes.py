@@ -44,7 +44,7 @@ ROUTES = (
         "set_avatar",
         body=UseAvatar,
         conditional=True,
-        refusals={"upload_changed": 409},
+        error_codes={"upload_changed": 409},
     ),
     Route("DELETE", "/v1/profile/avatar", _USER, "delete_avatar", 204),
     Route("GET", "/v1/profile/privacy", _READ, "get_privacy"),

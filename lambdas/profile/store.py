@@ -42,7 +42,8 @@ class DynamoProfileStore:
 
     def find(self, user_id: str) -> Profile | None:
         item = self._table.get({"user_id": user_id})
-        # Counters may be written before the profile exists. Such an item has no version.
+        # The statistics function may write counters before the profile exists. The item then has no
+        # version.
         return convert(item, Profile) if item and "version" in item else None
 
     def create(self, user_id: str, display_name: str, joined_at: str) -> Profile:

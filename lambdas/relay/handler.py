@@ -28,7 +28,8 @@ class RetryMessage(msgspec.Struct, rename="camel"):
     """A message of the retry queue. The event itself stays in the table.
 
     A message without an event id comes from the schedule, or is Lambda's report of a stream batch
-    that failed too often. Both cause the function to publish all events that are still stored.
+    that failed too often. For both, the function publishes all events that have been stored for
+    more than `sweep_after` seconds.
     """
 
     event_id: str | None = None
@@ -52,7 +53,10 @@ def build(environ: Mapping[str, str]) -> Consume:
                 clients.sqs.send_message(QueueUrl=settings.retry_queue_url, MessageBody=body)
 
     def retry(body: bytes) -> None:
-        """Publishes the event of one message, or all stored events if the message has no event id.
+        """Publishes the event of one message.
+
+        If the message has no event id, publishes all events that have been stored for more than
+        `sweep_after` seconds. Events that fail again are added to the retry queue.
 
         Raises NotPublishedError if the event of the message was not published. SQS then redelivers
         only this message, and moves it to the dead-letter queue after too many attempts.

@@ -34,7 +34,10 @@ class Authorship(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class RemovedLikes(Struct, frozen=True, kw_only=True, rename="camel"):
-    """The `data` of PostLikesRemoved, which reports the likes of a deleted public post."""
+    """The `data` of PostLikesRemoved, which reports how many likes a deleted post had.
+
+    The event is not published for anonymous posts.
+    """
 
     author_id: str
     likes: int

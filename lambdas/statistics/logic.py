@@ -1,6 +1,7 @@
 """Maps events to changes of profile statistics.
 
-The order of events does not matter: changes are additions, and only one event sets the join date.
+The order of events does not matter: changes of counters are additions, and only the event
+UserRegistered sets the join date.
 """
 
 from msgspec import convert

@@ -31,7 +31,8 @@ class Alarm(CloudwatchMetricAlarm):
         name: The alarm's name in AWS.
         description: The problem that the alarm reports, and where to look.
         namespace, metric, dimensions: The metric to evaluate.
-        plus: More metrics of the namespace. The alarm then evaluates the sum of all metrics.
+        additional_metrics: More metrics of the namespace. The alarm then evaluates the sum of all
+            metrics.
         topic_arn: The topic to notify when the alarm fires and when it ends.
         statistic: `Sum`, `Average`, `Maximum`, `Minimum`, or a percentile such as `p99`.
         threshold: The value to compare with.
@@ -56,20 +57,20 @@ class Alarm(CloudwatchMetricAlarm):
         topic_arn: str,
         threshold: float,
         dimensions: Mapping[str, str] | None = None,
-        plus: Sequence[Metric] = (),
+        additional_metrics: Sequence[Metric] = (),
         statistic: str = "Sum",
         period: int = 300,
         evaluation_periods: int = 2,
         comparison: str = "GreaterThanThreshold",
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        metrics = [Metric(metric, dimensions or {}), *plus]
+        metrics = [Metric(metric, dimensions or {}), *additional_metrics]
         if len(metrics) > MAX_METRICS:
             raise ValueError(
                 f"The alarm {name} has {len(metrics)} metrics, but CloudWatch sums at most"
                 f" {MAX_METRICS}: split the alarm"
             )
-        single = not plus
+        single = not additional_metrics
         percentile = statistic.startswith("p")
         super().__init__(
             scope,

@@ -12,11 +12,11 @@ COLUMNS = 24
 HEIGHT = 6
 """The height of a graph in grid units, as the specification requires."""
 
-Row = Sequence[Any]
+GraphMetric = Sequence[Any]
 """A metric of a graph: namespace, metric name, each dimension's name and value, and options."""
 
 
-class Board:
+class DashboardBody:
     """Collects widgets and computes their positions.
 
     Args:
@@ -40,7 +40,7 @@ class Board:
     def add_graph(
         self,
         title: str,
-        metrics: Sequence[Row],
+        metrics: Sequence[GraphMetric],
         *,
         width: int = 12,
         period: int = 300,
@@ -49,7 +49,7 @@ class Board:
     ) -> None:
         """Adds a graph of metrics. `width` is in grid units, and `period` in seconds."""
         properties = {
-            "metrics": [list(row) for row in metrics],
+            "metrics": [list(metric) for metric in metrics],
             "period": period,
             "stat": stat,
             "region": region or self._region,
@@ -57,7 +57,7 @@ class Board:
         }
         self._place("metric", width, HEIGHT, properties)
 
-    def body(self) -> str:
+    def to_json(self) -> str:
         """Returns the dashboard's body as JSON."""
         return json_document({"widgets": self._widgets})
 

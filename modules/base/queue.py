@@ -27,7 +27,7 @@ class DeadLetterQueue(Construct):
             `events`.
         kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
-        cause: How the alarm describes the messages, for example `events that failed`.
+        contents: How the alarm describes the messages, for example `events that failed`.
         senders: Statements that allow others to send. The constructor sets their resource.
         source_arn: The ARN of the only queue that may use this dead-letter queue. None if only
             other services use it.
@@ -49,7 +49,7 @@ class DeadLetterQueue(Construct):
         resource: str,
         kms_key_arn: str,
         alerts_topic_arn: str,
-        cause: str,
+        contents: str,
         senders: Sequence[Statement] = (),
         source_arn: str | None = None,
         fifo: bool = False,
@@ -82,7 +82,7 @@ class DeadLetterQueue(Construct):
             self,
             "alarm",
             name=names.of(service, f"{resource}-dlq-alarm"),
-            description=f"{name} holds {cause}; find and fix the cause, then redrive",
+            description=f"{name} holds {contents}; find and fix the cause, then redrive",
             namespace="AWS/SQS",
             metric="ApproximateNumberOfMessagesVisible",
             dimensions={"QueueName": self.name},
@@ -110,7 +110,7 @@ class Queue(Construct):
             times that timeout, so that a throttled consumer does not use up max_receives.
         max_receives: Failed attempts before a message moves to the dead-letter queue.
         delay: Seconds before a new message becomes visible.
-        oldest: Seconds. An alarm fires if a message is older. With the defaults, a failing message
+        max_age: Seconds. An alarm fires if a message is older. With the defaults, a failing message
             moves to the dead-letter queue after 900 s. The default is twice that time.
         fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
         high_throughput: Whether SQS limits the requests per second of each message group of a FIFO
@@ -137,7 +137,7 @@ class Queue(Construct):
         visibility_timeout: int = 180,
         max_receives: int = 5,
         delay: int | None = None,
-        oldest: int = 1_800,
+        max_age: int = 1_800,
         fifo: bool = False,
         high_throughput: bool = False,
     ) -> None:
@@ -151,7 +151,7 @@ class Queue(Construct):
             resource=resource,
             kms_key_arn=kms_key_arn,
             alerts_topic_arn=alerts_topic_arn,
-            cause=f"messages that failed {max_receives} times",
+            contents=f"messages that failed {max_receives} times",
             source_arn=names.arn("sqs", name),
             fifo=fifo,
         )
@@ -186,13 +186,13 @@ class Queue(Construct):
             self,
             "age-alarm",
             name=names.of(service, f"{resource}-age-alarm"),
-            description=f"{name}: a message has waited for more than {oldest} s;"
+            description=f"{name}: a message has waited for more than {max_age} s;"
             " see its consumer's logs and errors",
             namespace="AWS/SQS",
             metric="ApproximateAgeOfOldestMessage",
             dimensions={"QueueName": self.name},
             statistic="Maximum",
-            threshold=oldest,
+            threshold=max_age,
             topic_arn=alerts_topic_arn,
             tags=service_tag(service),
         )

@@ -120,7 +120,7 @@ class DynamoTable(Construct):
             tags=service_tag(definition.service),
             lifecycle=_lifecycle(retain=retain, provisioned=provisioned),
         )
-        self.handle = Table(
+        self.table = Table(
             name=table.name,
             resource=definition.resource,
             arn=table.arn,

@@ -52,7 +52,7 @@ class Auth(Service):
             path="auth",
             description="Registration, sessions and tokens",
             public=True,
-            repeatable=False,
+            has_idempotent_routes=False,
             access=[
                 Access(
                     {

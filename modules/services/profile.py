@@ -40,7 +40,7 @@ class Profile(Service):
             service="profile",
             path="profile",
             description="Profiles, avatars and aliases",
-            lists=False,
+            has_paginated_routes=False,
             outbox=True,
             variables={
                 "S3_BUCKET_ATTACHMENTS": attachments.name,

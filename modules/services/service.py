@@ -45,8 +45,8 @@ class Service(Construct):
         variables: Environment variables in addition to those in `access`.
         access: The access to resources that the function uses or that invoke the function.
         public: Whether the routes have no authorizer. The service then checks tokens itself.
-        lists: Whether any route is paginated. The cursors require a signing key.
-        repeatable: Whether any route accepts the header Idempotency-Key.
+        has_paginated_routes: Whether any route is paginated. The cursors require a signing key.
+        has_idempotent_routes: Whether any route accepts the header Idempotency-Key.
         publishes: Whether the service publishes events, with the source `multitask.{service}`.
         outbox: Whether the service stores each event in the outbox, in the same transaction as the
             change that the event describes, instead of sending events to the bus.
@@ -68,8 +68,8 @@ class Service(Construct):
         access: Sequence[Access],
         variables: Mapping[str, str] | None = None,
         public: bool = False,
-        lists: bool = True,
-        repeatable: bool = True,
+        has_paginated_routes: bool = True,
+        has_idempotent_routes: bool = True,
         publishes: bool = True,
         outbox: bool = False,
         network: FunctionNetwork | None = None,
@@ -79,10 +79,10 @@ class Service(Construct):
         common: list[Access] = []
         if not public:
             common.append(table_access(tables["auth-sessions"], "GetItem", sid="RevokedSessions"))
-        if repeatable:
+        if has_idempotent_routes:
             operations = ("GetItem", "PutItem", "UpdateItem", "DeleteItem")
             common.append(table_access(tables["platform-idempotency"], *operations))
-        if lists:
+        if has_paginated_routes:
             common.append(parameter_access(platform.parameters.cursor_key))
         if outbox:
             common.append(_outbox_access(service, tables["platform-outbox"]))

@@ -6,14 +6,14 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-from ops.capacity.document import Strict, read_yaml, validated
+from ops.capacity.document import StrictModel, read_yaml, validate_document
 
 FILE = Path(__file__).with_name("calls.yml")
 PER_LISTENER = "per listener"
 """Name of the row in calls.yml with the calls for each additional listener of a room."""
 
 
-class Row(Strict):
+class Row(StrictModel):
     """The AWS calls, capacity units, cache commands and SQL statements of one request, frame or
     event.
     """
@@ -29,7 +29,7 @@ class Row(Strict):
     statements: int = 0
 
 
-class _Rows(Strict):
+class _Rows(StrictModel):
     rows: Mapping[str, Row]
 
 
@@ -39,4 +39,4 @@ def load_rows(file: Path = FILE) -> Mapping[str, Row]:
 
     Examples of names are `GET /v1/posts`, `frame ping` and `event deliver a frame`.
     """
-    return validated(_Rows, {"rows": read_yaml(file)}, file).rows
+    return validate_document(_Rows, {"rows": read_yaml(file)}, file).rows

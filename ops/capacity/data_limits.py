@@ -28,7 +28,7 @@ def limits(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _messaging(inputs: Inputs) -> Iterator[Limit]:
-    if not inputs.stack.fast_fifo:
+    if not inputs.stack.has_high_throughput_fifo:
         yield inputs.by_quota(
             "frames queued for large rooms",
             "sqs.fifo_requests",
@@ -133,7 +133,7 @@ def _databases(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _posting_functions(point: Point) -> float:
-    """Returns the concurrent executions of the functions that use the cache and send frames."""
+    """Returns the concurrency of chat and delivery, which use the cache and send frames."""
     return sum(point.peak.concurrency.get(name, 0.0) for name in ("chat", "delivery"))
 
 
@@ -149,7 +149,7 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
         )
     if stack.distributions:
         yield inputs.by_quota(
-            "requests to the CloudFront distribution for images",
+            "requests to the CloudFront distribution that serves images",
             "cloudfront.requests",
             lambda point: point.peak.traffic.rest * sizes.media_requests_per_request.value,
         )
@@ -165,7 +165,7 @@ def _network(inputs: Inputs) -> Iterator[Limit]:
         "SSM parameters that starting functions read after an outage",
         "ssm.requests",
         parameter_reads,
-        change=Change("quota", "turn on high throughput of Parameter Store, for a charge"),
+        change=Change("quota", "turn on higher throughput of Parameter Store (AWS charges for it)"),
     )
     yield inputs.by_quota(
         "KMS decryptions of SSM parameters after an outage", "kms.requests", parameter_reads

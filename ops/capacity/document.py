@@ -13,13 +13,13 @@ from environments.loader import UniqueKeyLoader
 from ops.errors import OperatorError
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     """Base class for the parts of a YAML file. Rejects unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-T = TypeVar("T", bound=Strict)
+T = TypeVar("T", bound=StrictModel)
 
 
 def read_yaml(file: Path) -> dict[str, Any]:
@@ -42,8 +42,8 @@ def read_yaml(file: Path) -> dict[str, Any]:
     return document
 
 
-def validated(model: type[T], document: Mapping[str, Any], file: Path) -> T:
-    """Returns the model of a document.
+def validate_document(model: type[T], document: Mapping[str, Any], file: Path) -> T:
+    """Validates the contents of a YAML file, and returns them as an instance of `model`.
 
     Raises:
         OperatorError: The document is invalid. The message has one line for each error.

@@ -33,7 +33,7 @@ class Use:
     limit: Limit
     demand: float
     breaks_at: float | None
-    """Daily active users at which the limit is exceeded. None if MOST_USERS users do not."""
+    """Lowest number of daily active users that exceeds the limit. None if MOST_USERS does not."""
 
     @property
     def utilisation(self) -> float:
@@ -60,7 +60,7 @@ class Forecast:
         design = self.stack.design
         peak = peak_traffic(self.model, self._rows, users, design)
         storm = storm_traffic(self.model, users, design)
-        return Point(users, self.loads.of(peak), self.loads.of(storm))
+        return Point(users, self.loads.compute(peak), self.loads.compute(storm))
 
     def uses(self, users: float) -> list[Use]:
         """Returns the utilisation of each limit, sorted by the number of users at which it
@@ -93,7 +93,7 @@ class Forecast:
             and limit.capacity
             and not limit.name.startswith(without)
         ]
-        return spread * max(1.0, *used)
+        return spread * max([1.0, *used])
 
     def series(self, limit: Limit, users: Sequence[float]) -> Iterator[float]:
         """Yields the utilisation of a limit at each number of users."""

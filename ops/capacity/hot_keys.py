@@ -77,7 +77,7 @@ class HotKeys:
             return inputs.loads.posting("delivery", listeners)
 
         yield Limit(
-            "hot room: time to post one frame to all listeners of one part of the room",
+            "hot room: time to send one frame to all listeners of one part of the room",
             delivery.timeout,
             "s",
             "stack delivery/function timeout",
@@ -95,13 +95,14 @@ class HotKeys:
         batch_size = inputs.stack.event_sources["delivery/frames-source"].batch_size
 
         def batch(point: Point) -> float:
-            """Returns the number of frames in a batch, which are the frames that arrive while the
-            function sends the previous frame.
+            """Returns the number of frames that the delivery function receives in one batch.
+
+            These frames arrive while the function sends the previous frame.
             """
             return min(batch_size, max(1.0, self.room_messages(point.users) * posting(point)))
 
         yield Limit(
-            "hot room: time to post the frames of a batch (a timeout posts all of them again)",
+            "hot room: time to send the frames of a batch (after a timeout, all are sent again)",
             delivery.timeout,
             "s",
             "stack delivery/frames-source batch_size and delivery/function timeout",
@@ -242,5 +243,5 @@ class HotKeys:
                 hot.repeats_per_second.value
                 * self._rows[CREATE].units["platform-idempotency writes"]
             ),
-            change=design("reject retries of a running request without a write"),
+            change=design("do not write to the table to reject the retry of a running request"),
         )

@@ -29,7 +29,7 @@ POST = "execute-api.PostToConnection"
 POSTS = 32
 """Maximum frames that a function sends at the same time (lambdas/common/live/fanout.py)."""
 PARTS_PER_REQUEST = 5
-"""Number of messages in one request to SQS (BATCH in lambdas/chat/broadcast.py).
+"""Number of messages in one request to SQS (BATCH_SIZE in lambdas/chat/broadcast.py).
 
 Each message contains the frame for one part of a room.
 """
@@ -68,7 +68,11 @@ class Load:
 
 
 def function_of(name: str) -> str:
-    """Returns the function that handles a request, frame or event, by its name in calls.yml."""
+    """Returns the function that handles a request, frame or event.
+
+    Args:
+        name: The name of the request, frame or event in calls.yml, for example `frame ping`.
+    """
     if name.startswith("event "):
         return _EVENTS[name]
     if name.startswith("frame "):
@@ -117,7 +121,7 @@ class Loads:
         return seconds + self.posting(function_of(name), row.calls.get(POST, 0))
 
     def _cpu_ms(self, name: str, row: Row) -> float:
-        """Returns the CPU time of a request without its posts, in milliseconds."""
+        """Returns the milliseconds of CPU time of a request without its PostToConnection calls."""
         times, posts = self._model.times, row.calls.get(POST, 0)
         measured = self._measured_ms.get(name)
         if measured is not None:
@@ -136,7 +140,7 @@ class Loads:
         round_trips = math.ceil(posts / POSTS) * times.post_round_trip_ms.value
         return max(cpu, round_trips) / 1000
 
-    def of(self, traffic: Traffic) -> Load:
+    def compute(self, traffic: Traffic) -> Load:
         """Returns the load that traffic causes."""
         calls: dict[str, float] = defaultdict(float)
         units: dict[str, float] = defaultdict(float)
@@ -173,8 +177,8 @@ class Loads:
         return Load(traffic, calls, units, cache, statements, invocations, concurrency)
 
     def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:
-        """Returns the function that sends frames to all listeners of these rooms, and the number of
-        such frames per second.
+        """Returns one pair: the function that sends frames to all listeners of these rooms, and the
+        number of these frames per second.
         """
         messages = sum(traffic.rates.get(name, 0.0) for name in MESSAGES) * audience.share
         if audience.is_queued:

@@ -14,7 +14,7 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from ops.capacity.calls import load_rows
-from ops.capacity.document import Strict, read_yaml, validated
+from ops.capacity.document import StrictModel, read_yaml, validate_document
 from ops.errors import OperatorError
 
 FILE = Path(__file__).with_name("model.yml")
@@ -22,7 +22,7 @@ DAY = 86_400
 """Seconds per day."""
 
 
-class Number(Strict):
+class Number(StrictModel):
     """A number of the capacity model, with the name of the source that it comes from."""
 
     value: float = Field(ge=0)
@@ -35,7 +35,7 @@ class Positive(Number):
     value: float = Field(gt=0)
 
 
-class Population(Strict):
+class Population(StrictModel):
     """The numbers of users. Numbers of sessions and minutes are for one daily active user."""
 
     peak_to_mean: Positive
@@ -45,7 +45,7 @@ class Population(Strict):
     rooms_joined_per_session: Number
 
 
-class Room(Strict):
+class Room(StrictModel):
     """The chat rooms of one size."""
 
     members: int = Field(ge=1)
@@ -54,7 +54,7 @@ class Room(Strict):
     source: str
 
 
-class Hot(Strict):
+class Hot(StrictModel):
     """The loads of the busiest single objects, such as one room, post or seller."""
 
     room_members: Number
@@ -66,14 +66,14 @@ class Hot(Strict):
     repeats_per_second: Number
 
 
-class Outage(Strict):
+class Outage(StrictModel):
     """The behaviour of clients after an outage."""
 
     seconds_to_reconnect: Positive
     share_that_refreshes: Number
 
 
-class Times(Strict):
+class Times(StrictModel):
     """Milliseconds of CPU time and of waiting time that requests take.
 
     `handler_ms`, `post_ms` and `call_cpu_ms` are CPU times. `handler_ms` and `call_cpu_ms` apply
@@ -94,21 +94,21 @@ class Times(Strict):
     language_model_ms: Number
 
 
-class DatabaseUse(Strict):
+class DatabaseUse(StrictModel):
     """The CPU time of a SQL statement, and the CPU cores of an Aurora capacity unit."""
 
     statement_cpu_ms: Number
     cores_per_capacity_unit: Positive
 
 
-class CacheUse(Strict):
+class CacheUse(StrictModel):
     """The commands that the cache executes, and the memory that it needs."""
 
     commands_per_second: Positive
     bytes_per_connection: Number
 
 
-class Sizes(Strict):
+class Sizes(StrictModel):
     """Sizes of responses, logs, uploads and media files in kilobytes, and the number of media
     requests to CloudFront.
     """
@@ -120,7 +120,7 @@ class Sizes(Strict):
     media_requests_per_request: Number
 
 
-class Model(Strict):
+class Model(StrictModel):
     """What one daily active user does on an average day."""
 
     name: str
@@ -160,7 +160,7 @@ def load_model(file: Path | None = None) -> Model:
     document = read_yaml(FILE)
     if file:
         document = _merged(document, read_yaml(file))
-    model = validated(Model, document, file or FILE)
+    model = validate_document(Model, document, file or FILE)
     problems = list(_unknown_names(document))
     if problems:
         raise OperatorError("\n".join(f"{file or FILE}: {problem}" for problem in problems))

@@ -1,4 +1,4 @@
-"""Converts the traffic of a day to the usage of a month. `ops.cost` computes its price."""
+"""Converts the traffic of a day to the usage of a month, for which `ops.cost` computes a bill."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _month(peak_rate: float, model: Model) -> float:
 
 
 def _sign_ins(peak: Load) -> float:
-    """Returns the requests per second that may call the Cognito user pool."""
+    """Returns the requests per second to the auth service, which may call the Cognito user pool."""
     return sum(rate for name, rate in peak.traffic.rates.items() if "/v1/auth/" in name)
 
 

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Sequence
 
 from ops.capacity.forecast import Forecast, Use
-from ops.capacity.text import people
+from ops.capacity.text import format_users
 
 SVG = "http://www.w3.org/2000/svg"
 WIDTH, PLOT, ROW, MARGIN, LEFT = 1300.0, 460.0, 22.0, 16.0, 64.0
@@ -89,7 +89,7 @@ def _axes(root: ET.Element, users: float) -> None:
     for power in range(FEWEST, MOST + 1):
         x = _x(10**power)
         _add(root, "line", css="grid", x1=x, y1=_y(10**TOP), x2=x, y2=bottom)
-        label = _add(root, "text", people(10**power), css="muted", x=x, y=bottom + 18)
+        label = _add(root, "text", format_users(10**power), css="muted", x=x, y=bottom + 18)
         label.set("text-anchor", "middle" if power < MOST else "end")
     for power in range(LEAST, TOP + 1):
         y = _y(10**power)
@@ -102,7 +102,7 @@ def _axes(root: ET.Element, users: float) -> None:
     if 10**FEWEST <= users <= 10**MOST:
         x = _x(users)
         _add(root, "line", css="here", x1=x, y1=_y(10**TOP), x2=x, y2=bottom)
-        _add(root, "text", people(users), x=x + 4, y=bottom - 6)
+        _add(root, "text", format_users(users), x=x + 4, y=bottom - 6)
     label = _add(root, "text", "daily active users", css="muted", x=right, y=bottom + 18 + ROW)
     label.set("text-anchor", "end")
 
@@ -111,7 +111,7 @@ def _legend(root: ET.Element, number: int, use: Use, colour: str) -> None:
     y = _y(10**LEAST) + 2 * ROW + MARGIN + number * ROW
     _add(root, "line", css="line", x1=MARGIN, y1=y - 4, x2=MARGIN + 24, y2=y - 4, stroke=colour)
     text = (
-        f"{number}. {use.limit.name}: breaks at {people(use.breaks_at)}. To raise it,"
+        f"{number}. {use.limit.name}: breaks at {format_users(use.breaks_at)}. To raise it,"
         f" {use.limit.change.text}"
     )
     _add(root, "text", text, x=MARGIN + 32, y=y)

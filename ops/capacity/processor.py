@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
-from ops.capacity.document import Strict, read_yaml, validated
+from ops.capacity.document import StrictModel, read_yaml, validate_document
 
 FILE = Path(__file__).with_name("processor.yml")
 
 
-class Measurement(Strict):
+class Measurement(StrictModel):
     """When and where the CPU times were measured."""
 
     date: date
@@ -22,14 +22,14 @@ class Measurement(Strict):
     """The load average of the machine over the last minute."""
 
 
-class Processor(Strict):
+class Processor(StrictModel):
     """The measured CPU times and memory of the functions."""
 
     measured: Measurement
     requests: Mapping[str, float]
     """Milliseconds of user and system CPU time by row of calls.yml.
 
-    Includes the CPU time of the AWS clients and of the post to one listener.
+    Includes the CPU time of the AWS clients, and of sending a frame to one listener.
     """
     memory_mb: Mapping[str, float]
     """Peak resident memory of each function's process, in MB."""
@@ -38,4 +38,4 @@ class Processor(Strict):
 @functools.cache
 def load_processor(file: Path = FILE) -> Processor:
     """Returns the measured CPU times."""
-    return validated(Processor, read_yaml(file), file)
+    return validate_document(Processor, read_yaml(file), file)

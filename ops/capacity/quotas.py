@@ -9,13 +9,13 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from ops.capacity.document import Strict, read_yaml, validated
+from ops.capacity.document import StrictModel, read_yaml, validate_document
 from ops.errors import OperatorError
 
 FILE = Path(__file__).with_name("quotas.yml")
 
 
-class Quota(Strict):
+class Quota(StrictModel):
     """A quota or a documented property of a service."""
 
     name: str
@@ -32,7 +32,7 @@ class Quota(Strict):
     """True if the value comes from the environment file."""
 
 
-class CacheNodes(Strict):
+class CacheNodes(StrictModel):
     """A property of cache nodes, by type."""
 
     source: str
@@ -40,7 +40,7 @@ class CacheNodes(Strict):
     nodes: Mapping[str, float]
 
 
-class Quotas(Strict):
+class Quotas(StrictModel):
     """The contents of quotas.yml."""
 
     region: str
@@ -50,9 +50,9 @@ class Quotas(Strict):
     quotas: Mapping[str, Quota]
     cache_memory_gb: CacheNodes
     cache_commands: CacheNodes
-    """Commands per second of the nodes for which AWS documents them.
+    """Commands per second, by node type. Contains only the types for which AWS documents a number.
 
-    The model contains the values of other nodes.
+    The usage model contains one number for all other types.
     """
 
     @model_validator(mode="after")
@@ -89,4 +89,4 @@ class Quotas(Strict):
 
 @functools.cache
 def load_quotas(file: Path = FILE) -> Quotas:
-    return validated(Quotas, read_yaml(file), file)
+    return validate_document(Quotas, read_yaml(file), file)

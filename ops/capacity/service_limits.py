@@ -32,12 +32,12 @@ def limits(inputs: Inputs) -> Iterator[Limit]:
 def _apis(inputs: Inputs) -> Iterator[Limit]:
     throttles = "lambdas.reserved_concurrency (which determines the throttles of both APIs)"
     yield inputs.by_quota(
-        "requests, frames and posts of all APIs",
+        "requests and frames (received and sent) of all APIs",
         "apigateway.requests",
         lambda point: point.peak.traffic.rest + point.peak.traffic.frames + point.peak.posts,
     )
     yield inputs.by_quota(
-        "requests, frames and posts of all APIs after an outage",
+        "requests and frames (received and sent) of all APIs after an outage",
         "apigateway.requests",
         lambda point: point.storm.traffic.rest + point.storm.traffic.frames + point.storm.posts,
     )
@@ -76,7 +76,7 @@ def _apis(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _method(route: str) -> str:
-    """Returns the resource of API Gateway that serves a route."""
+    """Returns the path of the API Gateway resource that serves a route, such as `GET /v1/posts`."""
     parts = route.split(" ")[1].split("/")
     base = "/".join(parts[:3])
     return base if len(parts) == 3 else f"{base}/{{proxy+}}"
@@ -177,7 +177,7 @@ def _cognito(inputs: Inputs) -> Iterator[Limit]:
                 partial(_operations, operations, load),
                 change=change,
             )
-    own = inputs.stack.own_mail
+    own = inputs.stack.sends_mail_without_ses
     yield inputs.by_quota(
         "emails sent by Cognito without SES" if own else "emails sent through SES",
         "cognito.emails" if own else "ses.emails",

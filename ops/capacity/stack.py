@@ -68,7 +68,7 @@ class Stack:
     authorizer_seconds: float
     """Seconds for which API Gateway caches a token's authorization."""
     event_sources: Mapping[str, EventSource]
-    fast_fifo: bool
+    has_high_throughput_fifo: bool
     """True if the FIFO queue of frames has high throughput."""
     shards: int
     """Number of shards of the timeline's index."""
@@ -92,7 +92,7 @@ class Stack:
     cache_node: str
     nat_gateways: int
     distributions: int
-    own_mail: bool
+    sends_mail_without_ses: bool
     """True if Cognito sends emails without SES."""
 
     @property
@@ -135,7 +135,7 @@ def read_stack(synthesized: Synthesized) -> Stack:
             source.name: source
             for source in map(_event_source, every("aws_lambda_event_source_mapping"))
         },
-        fast_fifo=any(
+        has_high_throughput_fifo=any(
             queue.value("fifo_throughput_limit") == "perMessageGroupId"
             for queue in every("aws_sqs_queue")
             if queue.construct.path == "delivery/frames/queue"
@@ -153,7 +153,8 @@ def read_stack(synthesized: Synthesized) -> Stack:
         cache_node=str(cache.value("node_type")),
         nat_gateways=len(every("aws_nat_gateway")),
         distributions=len(every("aws_cloudfront_distribution")),
-        own_mail=pool.value("email_configuration.email_sending_account") == "COGNITO_DEFAULT",
+        sends_mail_without_ses=pool.value("email_configuration.email_sending_account")
+        == "COGNITO_DEFAULT",
     )
 
 

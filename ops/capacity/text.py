@@ -14,7 +14,7 @@ from ops.capacity.quotas import Quotas
 from ops.cost.bill import Bill
 
 
-def people(users: float | None) -> str:
+def format_users(users: float | None) -> str:
     """Returns a number of users with three significant digits, for example `185,000`."""
     if users is None:
         return f"over {MOST_USERS:,.0f}"
@@ -24,12 +24,12 @@ def people(users: float | None) -> str:
     return f"{round(users, digits):,.0f}"
 
 
-def share(value: float) -> str:
+def format_utilisation(value: float) -> str:
     """Returns a formatted utilisation, for example `0.4 %` or `250 %`."""
     return f"{value:.1%}".replace("%", " %") if value < 0.1 else f"{value:,.0%}".replace("%", " %")
 
 
-def amount(value: float) -> str:
+def format_number(value: float) -> str:
     """Returns a number, rounded to two significant digits if it is less than 100 and not whole."""
     return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:,.2g}"
 
@@ -44,18 +44,18 @@ def use_table(uses: Sequence[Use]) -> Table:
         mark = "" if limit.is_verified else " ?"
         table.add_row(
             limit.name,
-            amount(use.demand),
-            f"{amount(limit.capacity)} {limit.unit}{mark}",
-            share(use.utilisation),
-            people(use.breaks_at),
+            format_number(use.demand),
+            f"{format_number(limit.capacity)} {limit.unit}{mark}",
+            format_utilisation(use.utilisation),
+            format_users(use.breaks_at),
             style="bold" if use.utilisation > 1 else None,
         )
     return table
 
 
 def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
-    """Returns a table of the current memory size of each function and the cheapest one that is fast
-    enough.
+    """Returns a table with two memory sizes of each function: the current one, and the cheapest one
+    that is fast enough.
     """
     table = Table("function", box=None, pad_edge=False)
     titles = ("MB", "p99, ms", "USD", f"MB for {target_ms:g} ms", "p99, ms", "USD")
@@ -64,12 +64,12 @@ def memory_table(choices: Iterable[Choice], target_ms: float) -> Table:
     for choice in choices:
         now, cheapest = choice.now, choice.cheapest
         other = (
-            (f"{cheapest.memory_mb:g}", amount(cheapest.p99_ms), f"{cheapest.usd:,.2f}")
+            (f"{cheapest.memory_mb:g}", format_number(cheapest.p99_ms), f"{cheapest.usd:,.2f}")
             if cheapest
             else ("none", "", "")
         )
         table.add_row(
-            now.function, f"{now.memory_mb:g}", amount(now.p99_ms), f"{now.usd:,.2f}", *other
+            now.function, f"{now.memory_mb:g}", format_number(now.p99_ms), f"{now.usd:,.2f}", *other
         )
     return table
 

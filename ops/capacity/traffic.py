@@ -21,7 +21,8 @@ MESSAGES = (
     "POST /v1/chat/rooms/{roomId}/messages with an attachment",
 )
 SIGNALS = (*ANNOUNCED, "frame mark_read", "frame join_room", "frame disconnect")
-"""Client frames that the platform announces to all other listeners of a room that is not large."""
+"""Client frames after which the platform sends a signal (a presence, typing or read frame) to all
+other listeners of a room that is not large."""
 COUNTED = (
     "PUT /v1/posts/{postId}/like",
     "DELETE /v1/posts/{postId}/like",

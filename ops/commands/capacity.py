@@ -14,7 +14,7 @@ from ops.root import write_text
 from ops.terraform.stack_document import Synthesized
 
 FIRST = 10
-"""Maximum number of limits in the picture and, without --all, in the text."""
+"""Maximum number of limits that the picture shows. The text shows as many, or all with --all."""
 
 
 def capacity(  # noqa: PLR0917 - typer takes options as arguments
@@ -69,12 +69,12 @@ def capacity(  # noqa: PLR0917 - typer takes options as arguments
     The limits come from the synthesized stack and from AWS's documented quotas, the demand from
     the usage model and the measured AWS calls of each route.
     """
-    from ops.terraform.kept_stacks import read_kept_stack  # noqa: PLC0415 - slow to import
+    from ops.terraform.stack_cache import read_cached_stack  # noqa: PLC0415 - slow to import
 
     if (users is None) != find:
         raise typer.BadParameter("exactly one of --users N and --find is required")
     show(
-        read_kept_stack(environment, report),
+        read_cached_stack(environment, report),
         users,
         usage=usage,
         picture=picture,
@@ -122,7 +122,7 @@ def show(
     count = users if users is not None else (first or MOST_USERS) // 1
     uses = forecast.uses(count)
     bill = make_bill(stack_resources(synthesized), month_usage(forecast, count))
-    title = f"{synthesized.environment} at {text.people(count)} daily active users"
+    title = f"{synthesized.environment} at {text.format_users(count)} daily active users"
     if picture:
         write_text(picture, svg(forecast, uses[:FIRST], count, title))
         report(f"Wrote {picture}")
@@ -139,7 +139,7 @@ def show(
         print_json(document)
         return
     shown = uses if all_limits else uses[:FIRST]
-    print_line(f"{title}. The first limit breaks at {text.people(first)}.")
+    print_line(f"{title}. The first limit breaks at {text.format_users(first)}.")
     out.print(text.use_table(shown))
     print_line("\nTo raise these limits:")
     for line in text.changes(shown):

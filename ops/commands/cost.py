@@ -14,7 +14,7 @@ from ops.commands.options import (
     check_environment_or_example,
 )
 from ops.console import out, print_json, print_line, report
-from ops.terraform.kept_stacks import read_kept_stack
+from ops.terraform.stack_cache import read_cached_stack
 from ops.terraform.stack_document import Synthesized
 
 
@@ -52,7 +52,8 @@ def cost(  # noqa: PLR0917 - typer takes options as arguments
         bool,
         typer.Option(
             "--advise",
-            help="List settings with their cost, and what cheaper values save and what you lose.",
+            help="List cheaper values for settings, with the saving and the disadvantage of each"
+            " value.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -144,4 +145,4 @@ def _plan_difference(file: Path, used: Any, quiet: bool) -> dict[str, Any]:
 
 
 def _stacks(names: list[str]) -> dict[str, Synthesized]:
-    return {name: read_kept_stack(name, report) for name in names}
+    return {name: read_cached_stack(name, report) for name in names}

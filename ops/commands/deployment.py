@@ -179,7 +179,7 @@ def remove(
 
     cloud = connect(environment, root)
     result = destroy_environment(cloud, root, stacks_directory(cloud, root).parent, confirm)
-    heading = f"Removed {result['removed']} resources of {environment}. Kept:"
+    heading = f"Removed {result['removed']} resources of {environment}. These remain:"
     kept = [f"  {line}" for line in result["kept"]]
     print_result(result, [heading, *kept], as_json=as_json)
 
@@ -214,8 +214,8 @@ def publish_site(
 ) -> None:
     """Publish a built front end, or restore the previous site. Safe to repeat.
 
-    Publishes files under their names. Later deployments keep the front end and update only
-    config.json.
+    Publishes each file under its path in the directory. Later deployments keep the front end and
+    update only config.json.
     """
     if rollback and (directory or immutable):
         raise typer.BadParameter(
@@ -231,8 +231,8 @@ def publish_site(
 def deployment_collaborators(environment: str, root: Root) -> Collaborators:
     """Returns the functions that a deployment calls.
 
-    For the embedded AWS, they record an apply that is killed, so that the next `ops up` adopts the
-    resources that it created.
+    For the embedded AWS, the function that applies the plan also records if the apply is killed.
+    The next `ops up` then adopts the resources that the killed apply created.
     """
     if environment != EMBEDDED:
         return Collaborators()

@@ -48,7 +48,7 @@ def diagram(
     """Draw an environment's resources and their references, permissions and event routes."""
     from ops.diagram.drawing import load_drawing  # noqa: PLC0415 - only this command needs it
     from ops.diagram.graph import read_graph, view_of  # noqa: PLC0415
-    from ops.diagram.pages import picture, updated  # noqa: PLC0415
+    from ops.diagram.pages import regenerate_diagrams, render_view  # noqa: PLC0415
 
     views = load_drawing().views
     if view not in views:
@@ -59,7 +59,7 @@ def diagram(
         synthesize([environment], Path(directory), dict(os.environ))
         graph = read_graph(read_synthesized(Path(directory) / "stacks" / environment))
     if into:
-        write_text(into, updated(into.read_text(encoding="utf-8"), graph))
+        write_text(into, regenerate_diagrams(into.read_text(encoding="utf-8"), graph))
         report(f"Updated the diagrams in {into}")
         return
     if form is Format.SVG:
@@ -67,7 +67,7 @@ def diagram(
 
         text = svg(view_of(graph, view), title=f"{views[view].title}: {environment}") + "\n"
     else:
-        text = picture(graph, view)
+        text = render_view(graph, view)
     if output:
         write_text(output, text)
         report(f"Wrote {output}")

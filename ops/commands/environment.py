@@ -107,8 +107,8 @@ def synth(
 def env(environment: EnvironmentArgument, root: RootOption = ROOT) -> None:
     """Print shell exports that `cdktf` and `terraform` need to work on an environment.
 
-    Unsets variables that would make Terraform use another state, such as TF_WORKSPACE, and for the
-    platform on this machine also the settings of AWS.
+    Unsets variables that would make Terraform use another state, such as TF_WORKSPACE. For the
+    platform on this machine, also unsets the shell's AWS settings, such as AWS_PROFILE.
     """
     cloud = locate(environment, root)
     variables = {**cloud.variables, **program_variables()}

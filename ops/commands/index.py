@@ -117,7 +117,10 @@ def _syntax(module: str) -> ast.Module:
 
 
 def _docstring(module: str, function: str) -> str:
-    """Returns the first paragraph of a function's docstring, or of the module's for a group."""
+    """Returns the first paragraph of the function's docstring.
+
+    A command group has no such function. For a group, uses the module's docstring.
+    """
     tree = _syntax(module)
     definitions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
     text = ast.get_docstring(definitions.get(function, tree)) or ""

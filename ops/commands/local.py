@@ -52,8 +52,9 @@ def describe_trust(authority: str) -> str:
     """Returns the lines that explain why browsers warn about the addresses with TLS."""
     return (
         f"The certificate of the https and wss addresses is from the authority {authority}.\n"
-        "Browsers warn about it, but not about the plain address of the site. To avoid the warning,"
-        " see docs/architecture/local-platform.md. For curl, add --cacert and this file"
+        "Browsers warn about this certificate. They do not warn about the plain site, which uses"
+        " http. To avoid the warning, see docs/architecture/local-platform.md. For curl, add"
+        f" --cacert {authority}"
     )
 
 
@@ -138,7 +139,10 @@ def seed(
         typer.Argument(help="The environment. Only local is allowed.", callback=_check_local),
     ] = EMBEDDED,
     is_removal: Annotated[
-        bool, typer.Option("--remove", help="Delete the people and everything that they created.")
+        bool,
+        typer.Option(
+            "--remove", help="Delete the demonstration people and everything that they created."
+        ),
     ] = False,
     root: RootOption = ROOT,
     as_json: JsonOption = False,

@@ -87,7 +87,8 @@ def review(  # noqa: PLR0917 - typer takes options as arguments
     offline: Annotated[
         bool,
         typer.Option(
-            "--offline", help="Compare the checkout with a commit, without AWS and its state."
+            "--offline",
+            help="Compare the checkout with a commit. Needs no AWS account and no Terraform state.",
         ),
     ] = False,
     base: Annotated[
@@ -173,7 +174,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
 
 
 def _store_for_console(result: Review, stack: Synthesized | None, directory: Path) -> None:
-    """Stores the page of a review and its time for the web console."""
+    """Stores a review's HTML page and the current time, which the web console shows."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_text(directory / "review.html", _rendered(result, stack, Format.HTML))

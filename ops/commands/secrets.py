@@ -76,7 +76,7 @@ def rotate(
         typer.Option(
             "--force",
             help="Rotate jwt-secret even if it was changed less than 7 days ago. This signs out"
-            " users.",
+            " users who have not refreshed their session since that change.",
         ),
     ] = False,
     root: RootOption = ROOT,

@@ -11,7 +11,7 @@ from ops.commands.options import ROOT, EnvironmentArgument, JsonOption, RootOpti
 from ops.console import print_result
 from ops.deployment.migrations import function_name, plan_migrations, run_migrations
 from ops.upkeep.redrive import Redrive
-from ops.upkeep.restore import drill
+from ops.upkeep.restore import run_restore_drill
 
 
 def migrate(
@@ -32,7 +32,7 @@ def redrive(
     queue: Annotated[
         str | None,
         typer.Argument(
-            help="Queue, such as profile-events; the default is all dead-letter queues."
+            help="Dead-letter queue, with or without -dlq, such as profile-events. Default: all."
         ),
     ] = None,
     root: RootOption = ROOT,
@@ -56,6 +56,6 @@ def restore_drill(
 
     Exit status 1 means that a copy differs from its original.
     """
-    results = drill(connect(environment, root), root, table)
+    results = run_restore_drill(connect(environment, root), root, table)
     print_result(results, [result.line() for result in results], as_json=as_json)
-    raise typer.Exit(0 if all(result.same for result in results) else 1)
+    raise typer.Exit(0 if all(result.is_equal for result in results) else 1)

@@ -35,8 +35,8 @@ def console(
 ) -> None:
     """Show an environment in a web console on this machine, until interrupted.
 
-    `ops up` has already started the console of the platform on this machine. This command then
-    prints its address.
+    For the platform on this machine, `ops up` starts a console. While that console runs, this
+    command without --port only prints the console's address.
     """
     running = console_address(root) if environment == EMBEDDED else None
     if running and port is None:

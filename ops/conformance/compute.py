@@ -104,8 +104,9 @@ def grant_permission(aws: Aws) -> None:
 
 
 def _create_method(aws: Aws) -> dict[str, str]:
-    """Creates a REST API whose root has the method GET. Returns the arguments of API calls that
-    identify the method.
+    """Creates a REST API whose root has the method GET.
+
+    Returns the arguments that identify the method in API calls.
     """
     gateway = aws.client("apigateway")
     api = gateway.create_rest_api(name=aws.new_name())["id"]

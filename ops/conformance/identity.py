@@ -85,7 +85,7 @@ def _sign_in(aws: Aws) -> dict[str, str]:
     return tokens
 
 
-@check("cognito-idp", "A wrong password and a registered address cause different errors")
+@check("cognito-idp", "Signing in with a wrong password and registering an address twice fail")
 def reject_users(aws: Aws) -> None:
     cognito, client, email = aws.client("cognito-idp"), _client(aws), f"{aws.new_name()}@a.example"
     cognito.sign_up(ClientId=client, Username=email, Password=PASSWORD)

@@ -88,7 +88,7 @@ class _Costs:
         return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
 
     def saved_by(self, type_: str, values: Mapping[str, Any]) -> float:
-        """Returns the US dollars saved if the resources of a type had other values."""
+        """Returns the US dollars a month saved if all resources of a type had these values."""
         changed = BillableResources(
             tuple(
                 replace(item, values={**item.values, **values}) if item.type == type_ else item
@@ -193,7 +193,7 @@ def _network(costs: _Costs) -> Iterator[Advice]:
             usd,
             "1",
             usd * (1 - 1 / gateways),
-            "outbound traffic of the other zones while one zone has failed",
+            "outbound traffic from the other zones if the zone of the only NAT gateway fails",
         )
     if gateways:
         usd = costs.usd("vpc.nat_hours", "vpc.public_address", "vpc.nat_data")
@@ -220,8 +220,8 @@ def _network(costs: _Costs) -> Iterator[Advice]:
             usd,
             "none",
             usd,
-            "traffic that stays in AWS's network. An endpoint costs less than the NAT gateway"
-            f" from {data:,.0f} GB a month",
+            "traffic that stays in AWS's network. From"
+            f" {data:,.0f} GB a month, an endpoint costs less than the NAT gateway",
         )
 
 
@@ -303,7 +303,7 @@ def _protection(costs: _Costs) -> Iterator[Advice]:
             costs.price("waf.rule") * len(limited),
             "false",
             costs.price("waf.rule") * len(limited),
-            "a limit of requests for each address, and of attempts to sign in",
+            "limits on the requests of each IP address, and on attempts to sign in",
         )
 
 

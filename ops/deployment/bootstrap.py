@@ -194,7 +194,7 @@ def _or_none(read: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
-    """Sets the account's role with which API Gateway writes logs in this region."""
+    """Sets the IAM role with which API Gateway writes logs. The account has one per region."""
     name = "API Gateway logging role"
     apigateway = cloud.client("apigateway")
     present = apigateway.get_account().get("cloudwatchRoleArn")
@@ -232,7 +232,7 @@ def _api_logging(cloud: Cloud, sleep: Callable[[float], None]) -> Step:
 
 
 def _github_provider(cloud: Cloud) -> Step:
-    """Creates the provider that lets GitHub pipelines assume roles without stored keys."""
+    """Creates the OIDC provider, with which GitHub pipelines assume roles without stored keys."""
     name = "GitHub OIDC provider"
     if cloud.environment.github_repository is None:
         return Step(name, "skipped", "the environment file does not set github_repository")

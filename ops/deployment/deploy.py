@@ -44,8 +44,9 @@ class Collaborators:
     """The functions that a deployment calls. Tests pass fakes."""
 
     run_apply: Callable[[Callable[[], Apply]], Apply] = _run
-    """Calls the function that applies the plan. For the embedded AWS, also records that its
-    resources and the Terraform state may differ after an interrupted apply.
+    """Calls the function that applies the plan. For the embedded AWS, `StateConsistency.apply`
+    replaces it, which also records whether an apply was interrupted. After an interruption, the
+    resources and the Terraform state may differ.
     """
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud

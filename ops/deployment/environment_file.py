@@ -19,14 +19,14 @@ from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
 
 NAME = re.compile(r"[a-z][a-z0-9]{1,14}")
-"""Names that the environment model accepts."""
+"""Matches the names that the environment model accepts."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A setting whose values differ between two environments.
+    """A setting, or the number of resources of a type, that differs between two environments.
 
-    A value is None if the environment does not have it.
+    The value of an environment is None if it lacks the setting or has no resource of the type.
     """
 
     key: str
@@ -40,14 +40,14 @@ class Comparison:
 
     settings: list[Difference]
     resources: list[Difference]
-    """The numbers of resources of a type, for each type whose numbers differ."""
+    """The resource types of which the two environments have different numbers of resources."""
 
 
 def create_environment(name: str, like: str, directory: Path = DIRECTORY) -> Path:
     """Writes a new environment file with the comments and settings of another one.
 
-    Replaces the old name in domains, origins and the variable of the account ID, for example
-    DEV_ACCOUNT_ID.
+    Replaces the old name in domains, in origins and in the name of the environment variable that
+    contains the account ID, for example DEV_ACCOUNT_ID.
 
     Raises:
         OperatorError: The name is invalid or in use, or `like` cannot be copied.

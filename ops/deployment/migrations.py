@@ -23,11 +23,14 @@ RESPONSE_MARGIN = 10
 
 @dataclass(frozen=True)
 class Migrated:
-    """The migrations that a run applied, those still pending, and those that the checkout lacks."""
+    """The result of a run of the migration function."""
 
     applied: list[str]
+    """Migrations that this run applied."""
     pending: list[str]
+    """Migrations that are not applied yet."""
     unknown: list[str]
+    """Applied migrations that the live version of the function does not contain."""
 
     def line(self) -> str:
         """Returns a one-line summary of the migrations."""

@@ -24,7 +24,7 @@ from ops.traffic.release import Settings
 
 GATE = "#gate"
 PROMOTION = "#promotion"
-"""The ledger keys of the records of passed gates and of promotions."""
+"""The ledger keys under which passed gates (GATE) and promotions (PROMOTION) are recorded."""
 SUITES: Mapping[str, Sequence[str]] = {
     "tests": ("-m", "not e2e"),
     "integration": ("-m", "e2e"),

@@ -19,8 +19,8 @@ from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
 TOPIC_NOTE = (
-    "The removal also deletes the SNS topic of this notification, so the topic receives no"
-    " notification of success. It receives one of a failure only if it still exists then"
+    "The removal also deletes the SNS topic of this notification. Therefore, no notification"
+    " reports a success, and one reports a failure only if the topic still exists at that time"
 )
 BATCH = 1000
 """Maximum number of objects in one DeleteObjects request of S3."""
@@ -87,9 +87,9 @@ def _forget_platform(cloud: Cloud, root: Root) -> None:
 
 @contextmanager
 def _announced(notifier: Notifier, counts: str) -> Iterator[None]:
-    """Publishes the start and a failure of a removal.
+    """Publishes the start of a removal, and its failure, to the alerts topic.
 
-    A success cannot be published, because the topic no longer exists.
+    Cannot publish a success, because the removal deletes the topic.
     """
     notifier.publish("started", News("removal", [counts, TOPIC_NOTE]))
     try:
@@ -127,7 +127,10 @@ def list_kept(cloud: Cloud, keys: list[dict[str, Any]]) -> list[str]:
 
 
 def empty_buckets(cloud: Cloud, buckets: list[str]) -> None:
-    """Deletes all object versions of the buckets, in batches. Terraform deletes one at a time."""
+    """Deletes all object versions of the buckets in batches.
+
+    Terraform would take longer, because it deletes one version at a time.
+    """
     s3 = cloud.client("s3")
     with Progress() as progress:
         for bucket in buckets:

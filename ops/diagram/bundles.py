@@ -11,7 +11,8 @@ from ops.diagram.graph import Edge, Graph
 from ops.diagram.layout import Box, Frame, Layout, Line, Pair, arrange
 
 ARROWS = {(True, False): "→", (False, True): "←", (True, True): "↔"}
-"""Arrows between two groups. The key states whether connections lead forwards and backwards."""
+"""The arrow of a line between two groups. The key: whether a connection leads from the first group
+to the second, and whether one leads from the second to the first."""
 _TURNED = str.maketrans("→←", "←→")
 
 
@@ -87,7 +88,9 @@ def _groups(graph: Graph) -> Mapping[str, str]:
 
 
 def _by_pair(graph: Graph) -> dict[Pair, list[Edge]]:
-    """Returns the edges between two groups. Each pair of groups is a key in both orders."""
+    """Returns the edges between different groups, by pair of groups. Each pair is a key in both
+    orders, with the edges of both directions.
+    """
     groups = _groups(graph)
     pairs: dict[Pair, list[Edge]] = {}
     for edge in graph.edges:

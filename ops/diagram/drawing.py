@@ -41,7 +41,7 @@ class NodeKind(_Strict):
     where: str | None = None
 
 
-class Through(_Strict):
+class RepresentativeRule(_Strict):
     """A rule that finds the drawn resource that represents a resource without a box."""
 
     to: str
@@ -74,7 +74,7 @@ class Drawing(_Strict):
 
     groups: Mapping[str, GroupKind]
     nodes: Mapping[str, NodeKind]
-    through: Mapping[str, Through]
+    through: Mapping[str, RepresentativeRule]
     edges: tuple[EdgeKind, ...]
     ignored_arguments: frozenset[str]
     grants: Mapping[str, str | Mapping[str, str]]

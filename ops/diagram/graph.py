@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from ops.diagram.drawing import SELF, Drawing, NodeKind, View, load_drawing
-from ops.permissions.actions import access_level, expanded
+from ops.permissions.actions import access_level, expand_action
 from ops.terraform.plan_values import values_at
 from ops.terraform.policies import is_policy, statements
 from ops.terraform.stack_document import Resource, Synthesized, references
@@ -33,7 +33,7 @@ ARN_TYPES = {
     "secretsmanager": "aws_secretsmanager_secret",
     "elasticache": "aws_elasticache_replication_group",
 }
-"""Resource types by the service name in an ARN. Resolves ARNs that are literal text."""
+"""Resource types by the service name in an ARN. Used to find the resource of a literal ARN."""
 NAMES = ("name", "bucket", "function_name", "replication_group_id")
 
 
@@ -243,7 +243,7 @@ class _Reader:
         named = self._drawing.grants.get(self._resources[target].type)
         if isinstance(named, str):
             return [named]
-        actions = {action for pattern in patterns for action in expanded(pattern)}
+        actions = {action for pattern in patterns for action in expand_action(pattern)}
         if named:
             return list(dict.fromkeys(word for action, word in named.items() if action in actions))
         levels = {access_level(action) for action in actions}

@@ -95,7 +95,7 @@ class _Lane:
     pair: Pair
     gutter: int
     start: float
-    """The y coordinate at the left end of the lane, which orders the lanes of a gutter."""
+    """The y coordinate of the lane's left end. The lanes of a gutter are sorted by it."""
     is_upward: bool
     x: float = field(default=0.0)
 
@@ -134,7 +134,8 @@ def arrange(frames: Sequence[Frame], pairs: Iterable[Pair], width: float) -> Lay
     lefts = [number * column_width + sum(widths[:number]) for number in range(len(used))]
     for number, left in enumerate(lefts):
         inside = [lane for lane in lanes if lane.gutter == number]
-        # Sorting the lanes in this way causes fewer crossings of lines.
+        # Upward lanes first, sorted from top to bottom, then the others from bottom to top: in
+        # this order, fewer lines cross.
         inside.sort(key=lambda lane: (not lane.is_upward, lane.start * (lane.is_upward or -1)))
         for index, lane in enumerate(inside):
             lane.x = left + column_width + MARGIN + index * distance
@@ -221,7 +222,7 @@ def _points(
 
 
 def _towards(corner: Point, other: Point) -> Point:
-    """Returns the point at which the rounding of a corner begins."""
+    """Returns the point on the way to `other` where the rounding of a corner begins."""
     x, y = (b - a for a, b in zip(corner, other, strict=True))
     length = abs(x) + abs(y)
     part = min(CORNER, length / 2) / length if length else 0

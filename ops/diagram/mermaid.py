@@ -24,7 +24,8 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
         yield f'    subgraph {group} ["{_text(title)}"]'
         yield from (f"        {_node(node)}" for node in graph.nodes if node.group == group)
         yield "    end"
-    # Edges with the same label and the same end are combined into one statement.
+    # Combines edges with the same label into statements such as `a & b --> c & d`, so that the
+    # text is short: first the edges with the same target, then those with the same sources.
     by_target: dict[tuple[str, str], list[str]] = {}
     for edge in graph.edges:
         by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)

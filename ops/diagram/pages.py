@@ -14,7 +14,7 @@ _DIAGRAM = re.compile(
 )
 
 
-def updated(document: str, graph: Graph) -> str:
+def regenerate_diagrams(document: str, graph: Graph) -> str:
     """Returns the document with every diagram regenerated from the graph.
 
     A diagram is a Mermaid block after the line `<!-- ops diagram: VIEW -->`.
@@ -32,11 +32,11 @@ def updated(document: str, graph: Graph) -> str:
             " `<!-- ops diagram: overview -->`"
         )
     return _DIAGRAM.sub(
-        lambda match: f"{match[1]}```mermaid\n{picture(graph, match[2])}```", document
+        lambda match: f"{match[1]}```mermaid\n{render_view(graph, match[2])}```", document
     )
 
 
-def picture(graph: Graph, name: str) -> str:
+def render_view(graph: Graph, name: str) -> str:
     """Returns a view as Mermaid text.
 
     A folded view draws nodes of one kind as one node. Its edges have no labels, because there are

@@ -77,9 +77,7 @@ def svg(
 
 
 def _rows(group: str, graph: Graph) -> dict[str, int]:
-    """Returns the number of rows for the nodes of each kind in a group, including a row for the
-    heading.
-    """
+    """Returns the number of rows of each kind of node in a group: a heading, and a row per node."""
     members = [node for node in graph.nodes if node.group == group]
     return {kind: 1 + len(list(nodes)) for kind, nodes in groupby(members, _kind)}
 

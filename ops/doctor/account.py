@@ -66,8 +66,8 @@ def check_service_linked_roles(cloud: Cloud) -> Iterator[Result]:
         yield warning(
             f"missing for {', '.join(missing)}; AWS creates them during the deployment if"
             " iam:CreateServiceLinkedRole is allowed",
-            "if it is not allowed, ask an administrator to run `aws iam create-service-linked-role"
-            f" --aws-service-name {missing[0]}`",
+            "if iam:CreateServiceLinkedRole is not allowed, ask an administrator to run"
+            f" `aws iam create-service-linked-role --aws-service-name {missing[0]}`",
         )
     else:
         yield ok("all exist")

@@ -62,7 +62,11 @@ def check_bucket_names(cloud: Cloud) -> Iterator[Result]:
 
 
 def _status(cloud: Cloud, name: str) -> int:
-    """Returns the HTTP status of HeadBucket: 200 for a bucket of this account, else 403 or 404."""
+    """Returns the HTTP status of HeadBucket.
+
+    The status is 200 for a bucket of this account, and 404 if no account has a bucket with this
+    name. It is 403 for a bucket of another account, or if the permission is missing.
+    """
     try:
         cloud.client("s3").head_bucket(Bucket=name, ExpectedBucketOwner=cloud.account)
     except ClientError as error:

@@ -69,7 +69,7 @@ def _delegation(zone: str, servers: list[str], delegated: list[str]) -> Result:
 
 
 def check_certificates(cloud: Cloud) -> Iterator[Result]:
-    """Checks that no earlier request for one of the certificates has failed."""
+    """Checks that no earlier request for a certificate of the custom domains has failed."""
     domains = cloud.environment.domains
     if domains is None:
         yield ok(NO_DOMAINS)
@@ -92,13 +92,14 @@ def _certificate(cloud: Cloud, name: str, region: str) -> Result:
     ]
     states = {certificate["Status"]: certificate for certificate in certificates}
     if not states:
-        return ok(f"{name}: none yet, the deployment requests one")
+        return ok(f"{name}: no certificate yet, the deployment requests one")
     if "ISSUED" in states:
         return ok(f"{name}: issued")
     if "PENDING_VALIDATION" in states:
         return warning(
-            f"{name}: waits for its validation record",
-            "deploy, which creates the record; if it stays pending, check the delegation",
+            f"{name}: the certificate waits for its validation record",
+            "deploy, which creates the record; if the certificate stays pending, check the name"
+            " servers of the domain",
         )
     status, certificate = next(iter(states.items()))
     return failure(

@@ -151,8 +151,10 @@ def check_quota(cloud: Cloud, quota: Quota) -> Iterator[Result]:
         return
     usage = quota.usage(cloud)
     limit = _limit(cloud, quota)
-    assumed = "" if limit else ", AWS's default, because the account's quota cannot be read"
-    value = quota.default if limit is None else limit
+    value, assumed = limit, ""
+    if value is None:
+        value = quota.default
+        assumed = ", AWS's default, because the account's quota cannot be read"
     others = usage.total - usage.own
     detail = (
         f"{environment.name} needs {needed}, others use {others}, the quota is {value:g}{assumed}"
@@ -217,7 +219,8 @@ def check_concurrency(cloud: Cloud) -> Iterator[Result]:
 def check_api_rates(cloud: Cloud) -> Iterator[Result]:
     """Checks that the account's API Gateway quotas cover the environment's request rates.
 
-    AWS's defaults are those of ops/capacity/quotas.yml.
+    If Service Quotas does not return the quota of new WebSocket connections, uses AWS's default
+    from ops/capacity/quotas.yml.
     """
     defaults = load_quotas().quotas
     requests, connections = defaults["apigateway.requests"], defaults["apigateway.connections"]
@@ -226,7 +229,10 @@ def check_api_rates(cloud: Cloud) -> Iterator[Result]:
     rate = limits.get("rateLimit")
     remedy = "request a higher {} in Service Quotas (apigateway, {})"
     if rate is None:
-        yield warning("API Gateway does not report the account's request rate", "")
+        yield warning(
+            "not checked, because API Gateway does not report the account's request rate",
+            f"check in Service Quotas (apigateway, {requests.code}) that it is at least {wanted}",
+        )
     elif rate < wanted:
         yield warning(
             f"{rate:g} requests/s for all APIs of the account, but a stage allows {wanted}",

@@ -1,4 +1,4 @@
-"""Creates and renews the certificates of an embedded cloud: its authority's and its servers'."""
+"""Creates and renews the certificates of an embedded cloud's authority and servers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ops.root import Root
 
 
 class Certificates:
-    """The certificate files of a local platform: its authority's and its servers'.
+    """The files with the certificates of a local platform's authority and servers.
 
     Other programs on the machine do not trust the authority.
 

@@ -95,7 +95,7 @@ class EmbeddedCloud:
         return ports[PLAIN_AWS]
 
     def plain_site_url(self, site_url: str) -> str:
-        """Returns the URL of a site without TLS. Browsers show no certificate warning for it."""
+        """Returns a site's plain HTTP URL, for which browsers show no certificate warning."""
         label = urlsplit(site_url).netloc.partition(".")[0]
         return f"http://{label}.plain.localhost:{self.plain_port}"
 
@@ -122,11 +122,11 @@ class EmbeddedCloud:
     def start(self, *, reset: bool = False) -> StartedCloud:
         """Starts the services that are not running, and waits until all of them respond.
 
-        If the cache cannot start with its data, starts it without data and keeps a copy of the
-        data.
+        If the cache cannot start with its data, starts the cache without data and keeps a copy of
+        the data.
 
         Args:
-            reset: Also start the other services without data if they cannot start with it.
+            reset: Do the same for every other service that cannot start with its data.
 
         Raises:
             OperatorError: A service did not start. The message contains its last log lines.
@@ -141,8 +141,8 @@ class EmbeddedCloud:
         if Aws.name not in running:
             self._kill_orphans()
         started = [service for service in self._services if service.name not in running]
-        # All ports are chosen before the first service starts, because the embedded AWS reports the
-        # port of the cache's proxy.
+        # All ports are chosen before the first service starts, because the embedded AWS receives
+        # the port of the cache's proxy when it starts, and returns this port to its clients.
         ports = {service.name: self.reserve_port(service.name) for service in started}
         if Aws.name in ports:
             self.reserve_port(PLAIN_AWS)
@@ -188,7 +188,7 @@ class EmbeddedCloud:
         The database and the cache keep their data.
 
         Returns:
-            The directory with the previous data. Only the operator deletes it.
+            The directory with the previous data, which stays until the operator deletes it.
         """
         process = self._processes.get(Aws.name)
         if process:
@@ -238,7 +238,14 @@ class EmbeddedCloud:
         return port
 
     def _wait_or_replace(self, service: Service, process: Process, *, reset: bool) -> Process:
-        """Waits for a service. If it cannot start with its data, starts it without data."""
+        """Waits until a service responds, and returns its process.
+
+        If a service ends during its start, keeps a copy of its data and starts the service without
+        data. Without `reset`, only a disposable service is started without data.
+
+        Raises:
+            OperatorError: The service does not respond, or may not be started without data.
+        """
         try:
             self._wait_until_ready(service, process)
         except EndedError as error:

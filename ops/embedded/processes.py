@@ -56,7 +56,8 @@ def base_environment(root: Root) -> dict[str, str]:
         **kept,
         MARKER: str(root.path.resolve()),
         "TMPDIR": str(scratch),
-        # The AWS SDK, which the emulator uses to recognize services, must ignore the user's files.
+        # The emulator recognizes services with the AWS SDK, which must not read the user's AWS
+        # configuration and credentials.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }

@@ -142,8 +142,8 @@ class Aws(Service):
             "MINISTACK_SSL_CERT": str(certificates.server.resolve()),
             "MINISTACK_SSL_KEY": str(certificates.server.resolve()),
             "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
-            # Functions inherit the variables that begin with AWS_. For other TLS connections,
-            # functions use the system's certificate authorities.
+            # Functions inherit the variables that begin with AWS_. The SDK uses AWS_CA_BUNDLE only
+            # for AWS calls. For other TLS connections, functions use the system's authorities.
             "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
             "AWS_CA_BUNDLE": str(certificates.authority.resolve()),
             "AUTH": "true",
@@ -327,8 +327,8 @@ class Database(Service):
             if not connection.run("SELECT 1 FROM pg_roles WHERE rolname = :r", r=IAM_ROLE):
                 connection.run(f"CREATE ROLE {IAM_ROLE}")
                 connection.run(f"GRANT {IAM_ROLE} TO {DATABASE_MASTER} WITH ADMIN OPTION")
-                # Migrations grant rds_iam to the roles that they create. Roles that exist already
-                # get it here.
+                # Migrations grant rds_iam to the roles that they create. Roles that were created
+                # before rds_iam existed receive it here.
                 for [role] in connection.run(
                     "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname NOT IN (:s, :m)",
                     s=SUPERUSER,

@@ -150,7 +150,10 @@ def _has_issued(authority: x509.Certificate, certificate: x509.Certificate) -> b
 
 
 def _constraints() -> x509.NameConstraints:
-    """Limits the authority to this machine, in case a user adds it to a browser."""
+    """Returns the constraints that allow the authority to certify only this machine.
+
+    They protect a user who adds the authority to a browser.
+    """
     networks = [x509.IPAddress(ip_network(network)) for network in NETWORKS]
     return x509.NameConstraints([x509.DNSName("localhost"), *networks], excluded_subtrees=None)
 

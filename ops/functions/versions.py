@@ -99,7 +99,7 @@ class Functions:
             OperatorError: The environment has no such service.
         """
         if service == "all":
-            return ordered(name for name in self.names if name != MIGRATION)
+            return sort_for_release(name for name in self.names if name != MIGRATION)
         if service not in self.names:
             raise OperatorError(
                 f"{self._environment} has no service {service}: use"
@@ -137,7 +137,7 @@ class Functions:
         return Live(live.service, version, dict(weights or {}), alias["RevisionId"])
 
     def allocation(self, service: str) -> Allocation | None:
-        """Returns the provisioned concurrency of the service's alias, or None without one."""
+        """Returns the alias's provisioned concurrency. None if the alias has no such setting."""
         try:
             response = self.client.get_provisioned_concurrency_config(
                 FunctionName=self.names[service], Qualifier=ALIAS
@@ -249,6 +249,6 @@ class Functions:
         return settings
 
 
-def ordered(services: Sequence[str] | Any) -> list[str]:
+def sort_for_release(services: Sequence[str] | Any) -> list[str]:
     """Returns services in the order in which releases shift their traffic."""
     return sorted(services, key=lambda name: (name not in FIRST, name))

@@ -19,9 +19,9 @@ from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.functions.versions import Functions
 from ops.inspection.lines import RUNTIME, LogLine, parse_line
-from ops.inspection.masking import masked, parse_json
+from ops.inspection.masking import mask_secrets, parse_json
 from ops.smoke import Invocation as InvokedFunctions
-from ops.smoke import Suite, load_suites, people
+from ops.smoke import Suite, load_suites, signed_in_users
 from ops.smoke.run import VARIABLE, resolve
 from ops.smoke.suite import Request
 from ops.smoke.transport import HttpRequest, authorizer_context, rest_event
@@ -34,7 +34,8 @@ KNOWN = {
     *("run", "email", "password", "personId"),
     *(f"{user}{value}" for user in USERS for value in ("Token", "Context")),
 }
-"""The variables that an event may contain. Other variables of the smoke tests come from responses.
+"""The variables that an event may contain, because `invoke` can set them. The smoke tests have more
+variables, whose values they read from responses to earlier requests.
 """
 SETTINGS = Config(read_timeout=70, retries={"total_max_attempts": 1})
 """No retries, because a second attempt would invoke the function again.
@@ -142,7 +143,7 @@ def invoke(
         )
         payload = response["Payload"].read().decode(errors="replace")
         duration = round((time.monotonic() - begun) * 1000, 1)
-    result = masked(parse_json(payload))
+    result = mask_secrets(parse_json(payload))
     error = None
     if "FunctionError" in response:
         details = result if isinstance(result, dict) else {"errorMessage": result}
@@ -208,7 +209,7 @@ def _variables(event: Mapping[str, Any]) -> set[str]:
 def _resolved(
     cloud: Cloud, deployed: Mapping[str, Any], functions: Functions, event: Mapping[str, Any]
 ) -> Iterator[Any]:
-    """Yields the event with its variables replaced. Its users stay signed in during the block."""
+    """Yields the event with values for its variables. Test users are signed in during the block."""
     used = _variables(event)
     if unknown := used - KNOWN:
         raise OperatorError(
@@ -219,7 +220,7 @@ def _resolved(
         yield resolve(dict(event), {"run": secrets.token_hex(4)})
         return
     pool, suites = deployed["cognito_user_pool_id"], load_suites()
-    with people(cloud, pool, suites["auth"], InvokedFunctions(functions)) as users:
+    with signed_in_users(cloud, pool, suites["auth"], InvokedFunctions(functions)) as users:
         tokens = {"person": users.person, "anonymous": users.anonymous}
         variables: dict[str, Any] = {
             **users.variables,

@@ -32,7 +32,7 @@ def is_secret_name(name: str) -> bool:
     return bool(_SECRET_NAME.search(words)) and not _REFERENCE.search(words)
 
 
-def masked(value: Any) -> Any:
+def mask_secrets(value: Any) -> Any:
     """Returns a JSON value with masked secrets. Parses the field `body` if it contains JSON.
 
     Converts sets to lists, numbers of DynamoDB to int or float, and bytes to their length.
@@ -42,13 +42,15 @@ def masked(value: Any) -> Any:
         result = {
             str(name): MASK
             if item not in (None, "") and is_secret_name(str(name))
-            else masked(parse_json(item) if name == "body" and isinstance(item, str) else item)
+            else mask_secrets(
+                parse_json(item) if name == "body" and isinstance(item, str) else item
+            )
             for name, item in value.items()
         }
     elif isinstance(value, list | tuple):
-        result = [masked(item) for item in value]
+        result = [mask_secrets(item) for item in value]
     elif isinstance(value, set | frozenset):
-        result = [masked(item) for item in sorted(value, key=str)]
+        result = [mask_secrets(item) for item in sorted(value, key=str)]
     elif isinstance(value, Decimal):
         result = int(value) if value == value.to_integral_value() else float(value)
     elif isinstance(value, SupportsBytes | bytearray):

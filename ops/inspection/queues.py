@@ -9,7 +9,7 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.errors import OperatorError
-from ops.inspection.masking import masked, parse_json
+from ops.inspection.masking import mask_secrets, parse_json
 from ops.terraform.state import outputs
 from ops.upkeep.redrive import BATCH
 
@@ -126,7 +126,7 @@ def _message(message: Any) -> Message:
         id=message["MessageId"],
         sent=int(system["SentTimestamp"]),
         receive_count=int(system["ApproximateReceiveCount"]),
-        body=masked(parse_json(message["Body"])),
+        body=mask_secrets(parse_json(message["Body"])),
         attributes={
             name: attribute.get("StringValue", "(binary)")
             for name, attribute in message.get("MessageAttributes", {}).items()

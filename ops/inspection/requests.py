@@ -78,7 +78,7 @@ def _of_function(line: LogLine) -> Request | None:
         route=line.field("route"),
         status=status,
         failed=is_failure(status),
-        duration=number(line.field("duration_ms")),
+        duration=parse_number(line.field("duration_ms")),
         caller=line.field("caller"),
         correlation_id=line.field("correlation_id"),
     )
@@ -86,8 +86,8 @@ def _of_function(line: LogLine) -> Request | None:
 
 def _of_gateway(line: LogLine) -> Request | None:
     """Returns a request to which API Gateway itself responded. None for all other requests."""
-    # A mock integration takes less than a millisecond. An invocation of a function always takes
-    # longer.
+    # No latency or 0 ms means that API Gateway invoked no function: a mock integration takes less
+    # than a millisecond, and an invocation always takes longer.
     has_invoked = line.field("integrationLatency") not in {"", "0"}
     if has_invoked and not line.field("integrationError"):
         return None
@@ -100,7 +100,7 @@ def _of_gateway(line: LogLine) -> Request | None:
         route=line.field("route") or line.field("resourcePath") or line.field("path"),
         status=line.field("status"),
         failed=is_failure(line.field("status")) or bool(line.field("integrationError")),
-        duration=number(line.field("latency")),
+        duration=parse_number(line.field("latency")),
         caller="nobody" if line.field("status") == "401" else "",
         correlation_id=line.field("requestId"),
     )
@@ -113,7 +113,7 @@ def is_failure(status: str) -> bool:
     )
 
 
-def number(text: str) -> float | None:
+def parse_number(text: str) -> float | None:
     """Returns the number in a field of a log line, or None if the field is not a number."""
     try:
         return float(text)

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from ops.cloud import Cloud
 from ops.errors import OperatorError
 from ops.inspection.lines import RUNTIME, LogLine, parse_line
-from ops.inspection.requests import is_failure, number
+from ops.inspection.requests import is_failure, parse_number
 from ops.upkeep.logs import GATEWAY, Line, all_log_groups, search
 
 CORRELATION_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
@@ -152,7 +152,7 @@ def _span(line: LogLine) -> Span | None:
     kind = KINDS.get(line.message)
     if kind is None:
         return None
-    duration = number(line.field("duration_ms")) or 0.0
+    duration = parse_number(line.field("duration_ms")) or 0.0
     if occurred := line.field("occurred_at"):
         duration = max(0.0, line.time - datetime.fromisoformat(occurred).timestamp() * 1000)
     route = f"{line.field('method')} {line.field('route')}".strip()
@@ -178,8 +178,8 @@ def _span(line: LogLine) -> Span | None:
 
 
 def _gateway_span(line: LogLine) -> Span:
-    duration = number(line.field("latency") or line.field("integrationLatency")) or 0.0
-    start = number(line.field("timeEpoch"))
+    duration = parse_number(line.field("latency") or line.field("integrationLatency")) or 0.0
+    start = parse_number(line.field("timeEpoch"))
     status = line.field("status")
     reason = line.field("integrationError") or line.field("error") or line.field("authorizerError")
     route = line.field("route") or f"{line.field('method')} {line.field('path')}"
@@ -201,7 +201,10 @@ def _gateway_span(line: LogLine) -> Span:
 
 
 def _owner(spans: list[Span], line: LogLine) -> Span | None:
-    """Returns the shortest span of the same invocation during which the line was written."""
+    """Returns the span to which the line belongs, or None.
+
+    Of the spans of the line's service and trace that include the line's time, this is the shortest.
+    """
     candidates = [
         span
         for span in spans

@@ -23,7 +23,7 @@ class StateConsistency:
     Args:
         root: The directory of the local platform.
         directory: The directory of the stack. If Terraform cannot store a state in the embedded
-            AWS, it writes the state there.
+            AWS, it writes the state to this directory.
         reset_aws: Starts an empty embedded AWS, which also has no Terraform state. Returns the
             directory with a copy of the previous data.
     """
@@ -34,8 +34,8 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file)
         if not isinstance(stored, dict):
-            # A new root has no record. A root with data lacks the record only if its file is
-            # damaged.
+            # A new root has no record. In a root with data, the record is missing only if the file
+            # of the record is damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
         # A record of an earlier version does not contain `lost`.
@@ -95,10 +95,11 @@ class StateConsistency:
 
         Args:
             deploy: Applies the stack.
-            adopt: Takes the addresses of resources that Terraform could not create because they
-                exist, and of resources that it could not import because they do not exist. Writes
-                imports for the former, removes those of the latter, and returns the addresses that
-                the next attempt imports in addition.
+            adopt: Its first argument contains the addresses of resources that Terraform could not
+                create because they exist. It adds import blocks for these resources. Its second
+                argument contains the addresses of resources that Terraform could not import because
+                they do not exist. It removes the import blocks of these resources. It returns the
+                addresses of the added import blocks.
 
         Raises:
             TerraformError: The deployment failed for a reason other than a crash.
@@ -112,8 +113,8 @@ class StateConsistency:
                 raise
             except TerraformError as error:
                 existing = error.existing if was_doubtful else error.repeated
-                # Each retry adopts more resources, because Terraform finds some only after the
-                # adoption of others, or fewer, because some do not exist.
+                # Before each retry, `adopt` adds or removes import blocks. After some imports,
+                # Terraform finds more resources that already exist. Others turn out not to exist.
                 adopted = adopt(existing, error.absent) if existing | error.absent else []
                 if not adopted and not error.absent:
                     raise (_unreconciled(error) if was_doubtful else error) from error
@@ -125,8 +126,8 @@ class StateConsistency:
         """Runs `terraform apply`.
 
         Before the apply, records that the embedded AWS and Terraform's state may differ. Removes
-        the record after a success, and after an error that stored all resources in the state if
-        there was no such record before.
+        the record after a success. After an error, keeps the record if it already existed before
+        the apply, or if a resource may exist that Terraform could not store in the state.
         """
         was_doubtful = self.is_doubtful
         self._write(doubtful=True, applied=self._was_applied)
@@ -142,8 +143,9 @@ class StateConsistency:
         return result
 
     def _reset(self) -> None:
-        # After a failed save, Terraform leaves errored.tfstate. It describes the data that is
-        # deleted here, and the next apply would store it in the new embedded AWS.
+        # If Terraform could not store a state, it has written errored.tfstate. This file describes
+        # the resources of the old embedded AWS. If the file remained, the next apply would store
+        # this state in the new embedded AWS.
         for left in self._directory.glob("errored*.tfstate"):
             left.unlink()
         copy = self._reset_aws()
@@ -159,7 +161,7 @@ class StateConsistency:
 
 def _unreconciled(error: TerraformError) -> OperatorError:
     return OperatorError(
-        f"{error}\nA command was killed or the embedded AWS lost data earlier, so it may not match"
-        " Terraform's state. Nothing was deleted. Run the command again; if the error remains,"
-        " `ops up --reset` starts with an empty AWS and keeps a copy of the data"
+        f"{error}\nA command was killed or the embedded AWS lost data earlier, so the embedded AWS"
+        " may not match Terraform's state. Nothing was deleted. Run the command again; if the error"
+        " remains, `ops up --reset` starts with an empty AWS and keeps a copy of the data"
     )

@@ -14,8 +14,8 @@ from ops.root import PROJECT, Root
 CONSOLE = "console"
 """The name of the console's process, and of its port."""
 SMALL_HEAP = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
-"""Settings of glibc's malloc that keep the memory of the process small: fewer arenas for threads,
-and a low size in bytes from which freed memory is returned to the system.
+"""Settings of glibc's malloc that keep the memory of the process small: at most two arenas for all
+threads, and a return of freed memory to the system when more than 64 KiB are free.
 """
 SMALL_PYTHON = (sys.executable, "-OO")
 """Python without docstrings, mostly those of libraries, which take 3 MB of memory."""

@@ -135,7 +135,10 @@ class LiveDevelopment:
         return known if SHARED in names else {name for name in names if name in known}
 
     def serve_saved_code(self, services: Sequence[str]) -> bool:
-        """Deploys the saved code. Returns False if it must be retried because the lock is held."""
+        """Deploys the saved code. Returns False if it failed and the caller must call it again.
+
+        This happens if another command holds the lock.
+        """
         begun = time.monotonic()
         errors = [error for service in services if (error := syntax_error(service))]
         if errors:
@@ -159,7 +162,7 @@ class LiveDevelopment:
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
-            report(f"{', '.join(services)} will be retried: {error}")
+            report(f"The update of {', '.join(services)} will be retried: {error}")
             return False
         except (ClientError, BotoCoreError) as error:
             report(f"{', '.join(services)} could not be updated: {error}")
@@ -281,7 +284,10 @@ def syntax_error(function: str, folder: Path = LAMBDAS) -> str | None:
         try:
             _compile(file, file.stat().st_mtime_ns)
         except SyntaxError as error:
-            return f"{file.relative_to(folder.parent)}:{error.lineno}: {error.msg}: not served"
+            return (
+                f"{file.relative_to(folder.parent)}:{error.lineno}: {error.msg}:"
+                " the change was not loaded; the previous version is still running"
+            )
     return None
 
 

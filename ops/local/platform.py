@@ -46,7 +46,9 @@ from ops.traffic.release import Releaser
 from ops.upkeep.secrets import Secrets, supply_provider_keys
 
 FREE_DISK_DURING_APPLY = 64 * 1024**2
-"""Bytes. The embedded AWS rejects changes if it cannot reserve 32 MiB to save its state."""
+"""Bytes of free disk space below which an apply is aborted. The embedded AWS rejects changes if it
+cannot reserve 32 MiB to save its state.
+"""
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        # The repairs and checks use the root key, because an operator's role may lack the
-        # permissions.
+        # The repairs and checks use the root key of the embedded AWS, because the role that an
+        # operator assumes may lack the permissions.
         owner = locate(EMBEDDED, root, assumes_role=False)
         if repair_state(owner, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
@@ -268,7 +270,8 @@ def find_obstacle(root: Root, is_aws_running: Callable[[], bool]) -> str | None:
 def _state_copy(root: Root) -> Path:
     """Path of the copy of Terraform's state after the last complete apply.
 
-    It is in the data directory of the embedded AWS, which a reset renames.
+    The copy is in the data directory of the embedded AWS. A reset renames this directory, so that
+    the state is not restored into the new embedded AWS.
     """
     return root.path / Aws.name / "terraform-state.json"
 
@@ -297,7 +300,7 @@ def _remember_created(root: Root) -> dict[str, str]:
 
 
 def _log(root: Root) -> Path:
-    """Path of the log that Terraform writes in `ops up`."""
+    """Path of the log to which `ops up` writes the output of Terraform."""
     return root.logs / "terraform.jsonl"
 
 
@@ -344,12 +347,12 @@ def _adopt_created(
     For some of them, such as a user pool, the next apply would create a second one.
 
     Args:
-        lost: Whether the embedded AWS may have lost resources that it created.
+        lost: Whether the embedded AWS may have lost resources that the killed apply created.
     """
     managed = managed_addresses(cloud)
     left = created.keys() - managed
-    # `ops up` writes Terraform's log. If it is killed, Terraform may still create resources, which
-    # the log does not contain.
+    # `ops up` writes Terraform's output to the log. If `ops up` is killed, Terraform may continue
+    # and create resources that the log does not contain.
     possible = configuration(stack.directory).keys() - managed
     if not left and not possible:
         return
@@ -369,7 +372,7 @@ def _adopt_created(
             if adopted:
                 report(f"Adopting resources that an earlier apply created: {', '.join(adopted)}")
             return
-    report(f"Resources that an earlier apply created could not be adopted: {problem}")
+    report(f"Continuing without adopting the resources of an earlier apply: {problem}")
 
 
 def _apply_and_save(root: Root, cloud: Cloud, stack: Terraform, embedded: EmbeddedCloud) -> Apply:

@@ -59,7 +59,7 @@ def access_level(action: str) -> str | None:
 
 
 @functools.cache
-def permissions_management(pattern: str) -> bool:
+def can_change_permissions(pattern: str) -> bool:
     """Returns True if at least one action that matches the pattern changes permissions."""
     return any(
         action in ESCALATING
@@ -67,12 +67,12 @@ def permissions_management(pattern: str) -> bool:
             access_level(action) == PERMISSIONS_MANAGEMENT
             and not action.partition(":")[2].startswith(READING)
         )
-        for action in expanded(pattern)
+        for action in expand_action(pattern)
     )
 
 
 @functools.cache
-def expanded(pattern: str) -> frozenset[str]:
+def expand_action(pattern: str) -> frozenset[str]:
     """Returns the actions that match a pattern, as AWS writes them.
 
     If AWS's reference contains no such action, returns the pattern in lower case.
@@ -112,13 +112,15 @@ def unknown_patterns(patterns: Iterable[str]) -> frozenset[str]:
 
 def action_covers(wide: str, narrow: str) -> bool:
     """Returns True if the wide pattern matches every action that the narrow pattern matches."""
-    return globs.covers(*(globs.parsed(item.lower(), variables=False) for item in (wide, narrow)))
+    return globs.covers(
+        *(globs.parse_pattern(item.lower(), variables=False) for item in (wide, narrow))
+    )
 
 
 def actions_are_disjoint(one: str, other: str) -> bool:
     """Returns True if no action matches both patterns."""
     return globs.are_disjoint(
-        *(globs.parsed(item.lower(), variables=False) for item in (one, other))
+        *(globs.parse_pattern(item.lower(), variables=False) for item in (one, other))
     )
 
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from ops.permissions import globs
-from ops.permissions.principals import listed
+from ops.permissions.principals import as_list
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _OPERATOR = re.compile(r"(?:(forallvalues|foranyvalue):)?([a-z]+?)(ifexists)?")
@@ -93,7 +93,7 @@ class Condition:
         """Returns the values as parsed patterns. Only some operators have wildcards."""
         wild = self.comparison in {"stringlike", "arnlike"}
         return [
-            globs.parsed(value, wildcards=wild, variables=self.variables)
+            globs.parse_pattern(value, wildcards=wild, variables=self.variables)
             for value in sorted(self.values)
         ]
 
@@ -117,7 +117,7 @@ def conditions(value: Any, *, variables: bool = True) -> tuple[Condition, ...]:
         Condition(
             str(operator).lower(),
             str(key).lower(),
-            _normalized(str(operator).lower(), listed(values)),
+            _normalized(str(operator).lower(), as_list(values)),
             variables,
         )
         for operator, keys in value.items()
@@ -135,8 +135,8 @@ def _normalized(operator: str, values: Iterable[Any]) -> frozenset[str]:
 def holds_always(condition: Condition) -> bool:
     """Returns True if every request meets the condition.
 
-    Null is the only operator without a quantifier that every request can meet. A request with
-    several values for the key does not meet the other operators.
+    Of the operators without a quantifier, only Null can be met by every request. A request with
+    several values for the key meets none of the others.
     """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}
@@ -341,7 +341,10 @@ def _seconds(value: str) -> Number:
 
 
 def _intervals(condition: Condition, number: Callable[[str], Number]) -> Iterator[_Interval]:
-    """Yields the intervals that meet the condition, or nothing if a value is not a number."""
+    """Yields the intervals whose numbers meet the condition.
+
+    Yields nothing if a value of the condition is not a number.
+    """
     try:
         values = sorted({number(value) for value in condition.values})
     except ValueError:

@@ -29,7 +29,8 @@ PATHS = frozenset({"aws:principalorgpaths", "aws:sourceorgpaths"})
 ADDRESSES = frozenset({"aws:sourceip", "aws:vpcsourceip"})
 RESOURCE_OWNER_VARIABLES = frozenset({"aws:resourceaccount", "aws:resourceorgid"})
 """Policy variables whose values depend on the resource, not on the caller."""
-MOUNTED = "elasticfilesystem:accessedviamounttarget"
+MOUNT_TARGET_KEY = "elasticfilesystem:accessedviamounttarget"
+"""The condition key that is true if a client uses a mount target of an EFS file system."""
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
 """Maximum number of addresses that count as known callers, by IP version.
@@ -50,7 +51,7 @@ def restricts_callers(condition: Condition) -> bool:
     if condition.key in ADDRESSES:
         ranges = networks(condition.values)
         return ranges is not None and not is_internet(ranges)
-    if condition.key == MOUNTED:
+    if condition.key == MOUNT_TARGET_KEY:
         return condition.values == {"true"}
     is_restricting = next((check for keys, check in _CHECKS if condition.key in keys), None)
     return (

@@ -29,7 +29,7 @@ def has_private_characters(text: str) -> bool:
 
 
 @functools.cache
-def parsed(text: str, *, wildcards: bool = True, variables: bool = True) -> str:
+def parse_pattern(text: str, *, wildcards: bool = True, variables: bool = True) -> str:
     """Returns a pattern with a private-use character in place of each wildcard and variable.
 
     Args:

@@ -18,9 +18,9 @@ def principals(value: Any) -> tuple[str, ...]:
     `Service:events.amazonaws.com`.
     """
     if isinstance(value, Mapping):
-        names = [(str(kind), str(name)) for kind, item in value.items() for name in listed(item)]
+        names = [(str(kind), str(name)) for kind, item in value.items() for name in as_list(item)]
     else:
-        names = [("AWS", str(name)) for name in listed(value)]
+        names = [("AWS", str(name)) for name in as_list(value)]
     return tuple(dict.fromkeys(_normalized(kind, name) for kind, name in names))
 
 
@@ -34,7 +34,7 @@ def _normalized(kind: str, name: str) -> str:
     return f"AWS:{account[1] or account[2]}" if account else f"{kind}:{name}"
 
 
-def listed(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     """Returns a list unchanged, None as an empty list, and another value as a list of one item."""
     if value is None:
         return []

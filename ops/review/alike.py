@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ops.review.nouns import noun
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.rules import Reason, Verdict
 from ops.review.words import value_text
 from ops.terraform.plan import Action, Change
@@ -38,7 +38,7 @@ class Alike:
     and equal new values, unless `same_values` is False.
     """
 
-    changes: tuple[Judged, ...]
+    changes: tuple[ReviewedChange, ...]
     same_values: bool = True
     """False for safe changes whose values differ, such as the code of several functions."""
 
@@ -83,7 +83,7 @@ class Alike:
             forced = ", ".join(change.forced_by[:ATTRIBUTES_SHOWN])
             return f"{be} replaced" + (f" because of {forced}" if forced else "")
         if change.action is not Action.UPDATE:
-            return f"{be} {change.action.past}"
+            return f"{be} {change.action.past_participle}"
         imported = f"{be} imported and " if change.imported else ""
         if self.same_values and len(change.differences) == 1 and not change.unknown:
             [difference] = change.differences
@@ -122,7 +122,7 @@ class Alike:
             return "; ".join(text for texts in by_rule.values() for text in texts)
         return "; ".join(map(_in_common, by_rule.values()))
 
-    def why_of(self, item: Judged) -> str:
+    def why_of(self, item: ReviewedChange) -> str:
         """The reasons for the verdict on one change, if they differ from the group's reasons."""
         texts = [reason.text for reason in item.reasons if reason.verdict is self.verdict]
         return "" if "; ".join(texts) == self.why else "; ".join(texts)
@@ -137,7 +137,7 @@ class Alike:
 
 def alike_changes(review: Review) -> tuple[Alike, ...]:
     """Returns the changes in groups of the same meaning, the most severe and largest first."""
-    groups: dict[Hashable, list[Judged]] = {}
+    groups: dict[Hashable, list[ReviewedChange]] = {}
     for item in review.changes:
         groups.setdefault(_meaning(item), []).append(item)
     alike = [Alike(tuple(items), _have_same_values(items)) for items in groups.values()]
@@ -154,7 +154,7 @@ def to_decide(groups: Iterable[Alike]) -> tuple[Alike, ...]:
     return grave or tuple(group for group in listed if group.verdict is Verdict.REVIEW)
 
 
-def _meaning(item: Judged) -> Hashable:
+def _meaning(item: ReviewedChange) -> Hashable:
     """Returns a key that is the same for changes of the same group."""
     change = item.change
     same: tuple[Hashable, ...] = (
@@ -171,11 +171,11 @@ def _meaning(item: Judged) -> Hashable:
     return same if item.verdict is Verdict.SAFE else (*same, _values(item))
 
 
-def _have_same_values(items: Iterable[Judged]) -> bool:
+def _have_same_values(items: Iterable[ReviewedChange]) -> bool:
     return len({_values(item) for item in items if item.change.action in CHANGING}) <= 1
 
 
-def _values(item: Judged) -> Hashable:
+def _values(item: ReviewedChange) -> Hashable:
     return tuple(
         (_frozen(difference.before), _frozen(difference.after))
         for difference in item.change.differences

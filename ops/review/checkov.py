@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ def uses_checkov(
     """Returns True if a review includes checkov's findings.
 
     Args:
-        chosen: the operator's choice. If it is None, the review includes checkov's findings if it
-            creates the plan, the plan is for AWS, and checkov is installed.
+        chosen: the operator's choice. If it is None, the result is True if the review creates the
+            plan, the plan is for AWS, and checkov is installed.
         is_new_plan: True if the review creates the plan, which takes longer than checkov does.
             False if it reads a plan file.
         emulated: True if the environment uses an emulated AWS.
@@ -60,14 +61,15 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
             f"checkov is not installed at {checkov}:"
             " run `make test` once to install it, or use --no-checkov"
         )
-    # Checkov reports the existing findings for a copy of the plan that contains no changes.
+    # Checkov also checks a copy of the plan that has no changes and in which the planned values are
+    # those of the current state. The findings in the copy are not new.
     before = {
         **document,
         "planned_values": (document.get("prior_state") or {}).get("values", {}),
         "resource_changes": [],
     }
     with ThreadPoolExecutor(2) as pool:
-        known, findings = pool.map(_findings, (before, document))
+        known, findings = pool.map(partial(_findings, checkov), (before, document))
     skips = yaml.safe_load(SKIPS.read_text(encoding="utf-8"))
     new = {
         key: name
@@ -87,12 +89,12 @@ def with_checkov(review: Review, document: Mapping[str, Any], *, checkov: Path =
     return replace(review, changes=tuple(changes))
 
 
-def _findings(document: Mapping[str, Any]) -> Findings:
+def _findings(checkov: Path, document: Mapping[str, Any]) -> Findings:
     with tempfile.TemporaryDirectory() as directory:
         # The plan contains sensitive values, but only the current user can read the directory.
         file = Path(directory) / "plan.json"
         file.write_text(json.dumps(document), encoding="utf-8")
-        command = [str(CHECKOV), "-f", str(file), "--framework", "terraform_plan", "-o", "json"]
+        command = [str(checkov), "-f", str(file), "--framework", "terraform_plan", "-o", "json"]
         command += ["--compact", "--quiet", "--skip-download"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode not in {0, 1}:

@@ -69,7 +69,7 @@ def locked_key(change: Change) -> Iterator[str]:
 
 def changed_sensitivity(change: Change) -> Iterator[str]:
     """Yields the attributes if a change only marks attributes as sensitive or not sensitive."""
-    if change.sensitivity and all(item.before == item.after for item in change.differences):
+    if change.sensitivity_changes and all(item.before == item.after for item in change.differences):
         yield ", ".join(item.path for item in change.differences)
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from ops.terraform.plan_values import UNKNOWN
 
 NAME_ATTRIBUTES = {"aws_s3_bucket": "bucket", "aws_lambda_function": "function_name"}
-"""The attribute by which other resources refer to a resource of a type, by type.
+"""The attribute that contains the name of a bucket or function, by resource type.
 
-The attribute contains the resource's name. References to resources of other types contain an id,
-which is unknown until the apply creates the resource.
+Other resources refer to the bucket or function by this name, in an attribute that is also called
+`bucket` or `function_name`. References to resources of other types contain an id, which is unknown
+until the apply creates the resource.
 """
 
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from ops.cost.text import difference_document
 from ops.review.alike import Alike, alike_changes
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.words import notes
-from ops.terraform.plan_values import shown
+from ops.terraform.plan_values import to_json_value
 
 
 def review_document(review: Review) -> dict[str, Any]:
@@ -18,11 +18,11 @@ def review_document(review: Review) -> dict[str, Any]:
         "environment": review.environment,
         "verdict": str(review.verdict),
         "summary": review.summary,
-        "counts": {action.past: number for action, number in review.counts.items()},
+        "counts": {action.past_participle: number for action, number in review.counts.items()},
         "verdicts": {str(verdict): number for verdict, number in review.verdicts.items()},
         "plan": {
             "sha256": review.digest,
-            "made": plan.made,
+            "made": plan.created_at,
             "terraform": plan.terraform_version,
             "outputs": list(plan.outputs),
             "drifted": list(plan.drifted),
@@ -78,7 +78,7 @@ def _alike(group: Alike) -> dict[str, Any]:
     }
 
 
-def _change(item: Judged) -> dict[str, Any]:
+def _change(item: ReviewedChange) -> dict[str, Any]:
     change = item.change
     return {
         "address": change.address,
@@ -100,8 +100,8 @@ def _change(item: Judged) -> dict[str, Any]:
         "differences": [
             {
                 "path": difference.path,
-                "before": shown(difference.before),
-                "after": shown(difference.after),
+                "before": to_json_value(difference.before),
+                "after": to_json_value(difference.after),
             }
             for difference in change.differences
         ],

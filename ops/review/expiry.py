@@ -48,9 +48,10 @@ class Deletion:
     def __str__(self) -> str:
         selected = f" under {self.prefix}" if self.prefix else ""
         tagged = f" tagged {', '.join('='.join(tag) for tag in sorted(self.tags))}"
-        age = f"older than {self.days:g} days" if self.days >= 0 else "at a date"
+        age = f" older than {self.days:g} days" if self.days >= 0 else ""
         kept = f" beyond the newest {self.kept:g}" if self.kept else ""
-        return f"{self.what}{selected}{tagged if self.tags else ''} {age}{kept} are deleted"
+        when = "" if self.days >= 0 else " after a fixed date"
+        return f"{self.what}{selected}{tagged if self.tags else ''}{age}{kept} are deleted{when}"
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:

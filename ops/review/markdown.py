@@ -8,7 +8,7 @@ from typing import Any
 
 from ops.cost.text import signed, usd
 from ops.review.alike import Alike, alike_changes, to_decide
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.rules import Verdict
 from ops.review.words import forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
@@ -100,7 +100,8 @@ def _head(review: Review) -> Iterator[str]:
             yield ""
     if review.groups:
         actions = [action for action in Action if action in review.counts]
-        yield f"| module | service | verdict | {' | '.join(action.past for action in actions)} |"
+        counted = " | ".join(action.past_participle for action in actions)
+        yield f"| module | service | verdict | {counted} |"
         yield f"| --- | --- | --- |{' ---: |' * len(actions)}"
         for group in review.groups:
             numbers = " | ".join(str(group.counts[action] or "") for action in actions)
@@ -127,7 +128,7 @@ def _decision(group: Alike) -> str:
     )
 
 
-def _detail(item: Judged) -> str:
+def _detail(item: ReviewedChange) -> str:
     change = item.change
     lines = [
         "<details>" if item.verdict < Verdict.DANGEROUS else "<details open>",

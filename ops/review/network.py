@@ -152,7 +152,7 @@ def _group_openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
 
 
 def _acl_openings(type_: str, values: Mapping[str, Any], action: str) -> Iterator[Opening]:
-    """Yields the ranges of a network ACL's incoming rules with one action, such as `deny`."""
+    """Yields an opening for each inbound rule of a network ACL whose action is `action`."""
     if "network_acl" not in type_:
         return
     rules = [values] if type_.endswith("_rule") else _blocks(values, "ingress")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import UNKNOWN, Sensitive, shown
+from ops.terraform.plan_values import UNKNOWN, Sensitive, to_json_value
 
 NAMES = (
     *("name", "bucket", "function_name", "cluster_identifier", "identifier"),
@@ -97,7 +97,7 @@ class _Candidate:
         }
         named = [f"{key}={known[key]}" for key in NAMES if isinstance(known.get(key), str)]
         texts = (
-            (key, json.dumps(shown(value), sort_keys=True, default=str))
+            (key, json.dumps(to_json_value(value), sort_keys=True, default=str))
             for key, value in known.items()
         )
         return _Candidate(

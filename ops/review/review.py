@@ -19,7 +19,7 @@ from ops.review.context import NAME_ATTRIBUTES, Context
 from ops.review.renames import Rename, find_renames
 from ops.review.rules import Judge, Reason, Rules, Verdict, load_rules
 from ops.terraform.plan import Action, Change, Plan
-from ops.terraform.plan_values import UNKNOWN, paired
+from ops.terraform.plan_values import UNKNOWN, pair_blocks
 from ops.terraform.policies import Comparison, compare, is_policy
 from ops.terraform.stack_document import ConstructPath, Synthesized, construct_of_address
 
@@ -27,9 +27,10 @@ _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
-"""Attributes that contain policies, even if the value is unknown.
+"""Attributes whose value counts as a policy while it is unknown.
 
-In other attributes, a policy is recognized by its content.
+An update must also have an old value that is a policy. In all attributes, a known value counts as a
+policy if it has the structure of a policy document.
 """
 OWNERS = (
     *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),
@@ -41,7 +42,7 @@ INVOCATION = Verdict.DANGEROUS
 
 
 @dataclass(frozen=True)
-class Judged:
+class ReviewedChange:
     """A change with its verdict."""
 
     change: Change
@@ -63,7 +64,7 @@ class Group:
 
     module: str
     service: str
-    changes: tuple[Judged, ...]
+    changes: tuple[ReviewedChange, ...]
 
     @property
     def verdict(self) -> Verdict:
@@ -76,7 +77,9 @@ class Group:
     @property
     def summary(self) -> str:
         """The number of changes by action, for example `1 created, 2 changed`."""
-        return ", ".join(f"{number} {action.past}" for action, number in self.counts.items())
+        return ", ".join(
+            f"{number} {action.past_participle}" for action, number in self.counts.items()
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ class Review:
 
     environment: str
     plan: Plan
-    changes: tuple[Judged, ...]
+    changes: tuple[ReviewedChange, ...]
     """All changes, the most severe first."""
     renames: tuple[Rename, ...]
     digest: str | None = None
@@ -126,7 +129,7 @@ class Review:
     @cached_property
     def groups(self) -> tuple[Group, ...]:
         """The changes by module and service. The group with the most severe change comes first."""
-        by_owner: dict[tuple[str, str], list[Judged]] = {}
+        by_owner: dict[tuple[str, str], list[ReviewedChange]] = {}
         for item in self.changes:
             by_owner.setdefault((item.construct.module, item.construct.service), []).append(item)
         groups = [
@@ -139,7 +142,7 @@ class Review:
     @property
     def summary(self) -> str:
         """The review in one line, for example `irreversible: 1 created, 2 changed`."""
-        parts = [f"{number} {action.past}" for action, number in self.counts.items()]
+        parts = [f"{number} {action.past_participle}" for action, number in self.counts.items()]
         imported = sum(
             bool(item.change.imported) and item.change.action is not Action.IMPORT
             for item in self.changes
@@ -188,7 +191,7 @@ def review(
         policies = tuple(_policies(change, stack, values))
         reasons = tuple(judge.reasons(change, policies))
         rename = None if change.deposed else by_address.get(change.address)
-        judged.append(Judged(change, construct, reasons, policies, rename))
+        judged.append(ReviewedChange(change, construct, reasons, policies, rename))
     judged.sort(key=lambda item: (-item.verdict, item.construct.path, item.change.address))
     cost, notes = _cost(plan, stack, usage) if usage else (None, ())
     return Review(environment, plan, tuple(judged), tuple(renames), digest, cost, usage, notes)
@@ -265,7 +268,7 @@ def _documents(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, A
     elif isinstance(before, list) or isinstance(after, list):
         old, new = (value if isinstance(value, list) else [] for value in (before, after))
         if any(isinstance(item, Mapping) for item in [*old, *new]):
-            for _, one, other in paired(old, new):
+            for _, one, other in pair_blocks(old, new):
                 yield from _documents(one, other, path)
     elif isinstance(before, Mapping) or isinstance(after, Mapping):
         old_block, new_block = (

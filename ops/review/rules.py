@@ -18,7 +18,7 @@ from ops.review.checks import CHECKS
 from ops.review.context import Context
 from ops.review.values import BECOMES, is_hidden
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import Difference, shown
+from ops.terraform.plan_values import Difference, to_json_value
 from ops.terraform.policies import Comparison, Grant
 from ops.terraform.provider_types import computed_attributes, is_known, is_stateful
 
@@ -38,7 +38,7 @@ class Verdict(enum.IntEnum):
 
     @staticmethod
     def named(name: str) -> Verdict:
-        """Returns the verdict that rules and command options name, for example `safe`."""
+        """Returns the verdict with a name from a rule or a command option, for example `safe`."""
         return Verdict[name.upper()]
 
 
@@ -317,7 +317,7 @@ def _matches(type_: str, patterns: frozenset[str]) -> bool:
 
 
 def _text(value: Any) -> str:
-    return ", ".join(str(shown(item)) for item in _items(value)) or "none"
+    return ", ".join(str(to_json_value(item)) for item in _items(value)) or "none"
 
 
 def _items(value: Any) -> list[Any]:

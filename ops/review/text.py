@@ -8,7 +8,7 @@ from rich.text import Text
 
 from ops.cost.text import signed, usd
 from ops.review.alike import Alike, alike_changes, to_decide
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.rules import Verdict
 from ops.review.words import LONGEST, SIGNS, forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
@@ -105,7 +105,7 @@ def _cost(review: Review) -> Iterator[Text]:
         yield Text(f"  unpriced: {left.address}: {left.reason}")
 
 
-def _change(item: Judged) -> Iterator[Text]:
+def _change(item: ReviewedChange) -> Iterator[Text]:
     change = item.change
     style = STYLES[item.verdict]
     yield Text.assemble((f"  {SIGNS[change.action]} {item.verdict!s:<12} ", style), title(item))

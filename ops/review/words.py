@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.rules import Verdict
 from ops.terraform.addresses import parse_address
 from ops.terraform.plan import Action, Change
-from ops.terraform.plan_values import shown
+from ops.terraform.plan_values import to_json_value
 
 SIGNS = {
     Action.CREATE: "+",
@@ -46,7 +46,7 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
         return ABSENT
     if value == "":
         return '""'
-    plain = shown(value)
+    plain = to_json_value(value)
     text = plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     text = " ".join(text.split()) if longest else text
     return (
@@ -54,16 +54,16 @@ def value_text(value: Any, longest: int | None = LONGEST) -> str:
     )
 
 
-def title(item: Judged) -> str:
+def title(item: ReviewedChange) -> str:
     """Returns the construct path and the type of a change's resource.
 
     Adds the address if it contains a module or an instance key, which the construct path lacks.
     """
     address = item.change.address
     parts = parse_address(address)
-    shown = f" {address}" if parts.key or parts.module else ""
+    to_json_value = f" {address}" if parts.key or parts.module else ""
     deposed = f", deposed object {item.change.deposed}" if item.change.deposed else ""
-    return f"{item.construct.path} ({item.change.type}{deposed}){shown}"
+    return f"{item.construct.path} ({item.change.type}{deposed}){to_json_value}"
 
 
 def notes(review: Review) -> list[str]:

@@ -50,7 +50,7 @@ class Client:
             )
         return json.loads(response.data) if response.data else None
 
-    def pages(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
+    def list_items(self, path: str, **parameters: str) -> Iterator[dict[str, Any]]:
         """Yields the items of all pages of a list."""
         cursor: str | None = ""
         while cursor is not None:
@@ -71,7 +71,7 @@ class Client:
         return str(form["key"])
 
     def _send(self, method: str, url: str, target: str, **options: Any) -> urllib3.BaseHTTPResponse:
-        """Returns the response. An error contains `target` instead of the URL."""
+        """Sends a request. An error message contains `target` instead of the URL."""
         try:
             return self._pool.request(method, url, timeout=SECONDS, **options)
         except urllib3.exceptions.HTTPError as error:

@@ -20,14 +20,14 @@ from ops.terraform.state import outputs
 
 
 @dataclass(frozen=True)
-class Seeded:
+class CommunityAccounts:
     """The accounts of the community. They share one password, which each run replaces."""
 
     addresses: list[str]
     password: str = field(repr=False)
 
 
-def seed_community(cloud: Cloud) -> Seeded:
+def seed_community(cloud: Cloud) -> CommunityAccounts:
     """Creates the people, rooms, posts and listings that do not exist yet.
 
     Raises:
@@ -39,7 +39,7 @@ def seed_community(cloud: Cloud) -> Seeded:
     with Progress() as progress:
         clients, ids = _sign_in(cloud, list(community.people), password)
         CommunityWriter(clients, ids, progress.show).write(community)
-    return Seeded([address(person) for person in community.people], password)
+    return CommunityAccounts([address(person) for person in community.people], password)
 
 
 def remove_community(cloud: Cloud) -> list[str]:
@@ -93,12 +93,12 @@ def _sign_in(
 
 def delete_content(client: Client, user_id: str) -> None:
     """Deletes the rooms, posts and listings of a user."""
-    for room in list(client.pages("/v1/chat/rooms")):
+    for room in list(client.list_items("/v1/chat/rooms")):
         if room["createdBy"] == user_id:
             client.call("DELETE", f"/v1/chat/rooms/{room['roomId']}", allow=404)
-    for post in list(client.pages("/v1/posts", authorId=user_id)):
+    for post in list(client.list_items("/v1/posts", authorId=user_id)):
         client.call("DELETE", f"/v1/posts/{post['postId']}", allow=404)
-    for listing in list(client.pages("/v1/catalog/listings", sellerId=user_id)):
+    for listing in list(client.list_items("/v1/catalog/listings", sellerId=user_id)):
         client.call("DELETE", f"/v1/catalog/listings/{listing['listingId']}", allow=404)
 
 

@@ -84,7 +84,7 @@ def load_community() -> Community:
     return Community.model_validate(yaml.safe_load(text))
 
 
-def picture(name: str) -> bytes:
+def read_picture(name: str) -> bytes:
     """Returns the content of the file pictures/NAME.png."""
     return (FOLDER / "pictures" / f"{name}.png").read_bytes()
 

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ops.seed.client import Client
-from ops.seed.community import Community, Listing, Post, Room, picture
+from ops.seed.community import Community, Listing, Post, Room, read_picture
 
 
 class CommunityWriter:
@@ -47,7 +47,7 @@ class CommunityWriter:
         stored_room = next(
             (
                 item
-                for item in owner.pages("/v1/chat/rooms", type=room.type)
+                for item in owner.list_items("/v1/chat/rooms", type=room.type)
                 if item["name"] == room.name and item["createdBy"] == self._ids[room.owner]
             ),
             None,
@@ -60,7 +60,7 @@ class CommunityWriter:
             self._clients[member].call("POST", f"{path}/join", {}, allow=409)
         stored = {
             (item.get("authorId"), item["content"]): item["messageId"]
-            for item in owner.pages(f"{path}/messages")
+            for item in owner.list_items(f"{path}/messages")
         }
         for message in room.messages:
             author = self._clients[message.author]
@@ -77,7 +77,7 @@ class CommunityWriter:
         stored_post = next(
             (
                 item
-                for item in author.pages("/v1/posts", authorId=self._ids[post.author])
+                for item in author.list_items("/v1/posts", authorId=self._ids[post.author])
                 if item["content"] == post.content
             ),
             None,
@@ -85,13 +85,14 @@ class CommunityWriter:
         if stored_post is None:
             body: dict[str, Any] = post.model_dump(include={"title", "content", "tags"})
             if post.picture:
-                body["images"] = [author.upload("/v1/posts/uploads", picture(post.picture))]
+                body["images"] = [author.upload("/v1/posts/uploads", read_picture(post.picture))]
             stored_post = author.call("POST", "/v1/posts", body)
         path = f"/v1/posts/{stored_post['postId']}"
         for person in post.likes:
             self._clients[person].call("PUT", f"{path}/like")
         stored = {
-            (item.get("authorId"), item["content"]) for item in author.pages(f"{path}/comments")
+            (item.get("authorId"), item["content"])
+            for item in author.list_items(f"{path}/comments")
         }
         for comment in post.comments:
             if (self._ids[comment.author], comment.content) not in stored:
@@ -103,7 +104,9 @@ class CommunityWriter:
         stored_listing = next(
             (
                 item
-                for item in seller.pages("/v1/catalog/listings", sellerId=self._ids[listing.seller])
+                for item in seller.list_items(
+                    "/v1/catalog/listings", sellerId=self._ids[listing.seller]
+                )
                 if item["title"] == listing.title
             ),
             None,
@@ -112,7 +115,7 @@ class CommunityWriter:
             body = listing.model_dump(
                 include={"title", "description", "price", "category", "condition", "tags"}
             )
-            body["images"] = [seller.upload("/v1/catalog/uploads", picture(listing.picture))]
+            body["images"] = [seller.upload("/v1/catalog/uploads", read_picture(listing.picture))]
             stored_listing = seller.call("POST", "/v1/catalog/listings", body)
         listing_id = stored_listing["listingId"]
         for person in listing.wishlists:

@@ -3,9 +3,9 @@
 The files in requests/ define the requests.
 """
 
-from ops.smoke.person import people
+from ops.smoke.person import signed_in_users
 from ops.smoke.run import Check, Smoke
 from ops.smoke.suite import Suite, load_suites
 from ops.smoke.transport import Http, Invocation
 
-__all__ = ["Check", "Http", "Invocation", "Smoke", "Suite", "load_suites", "people"]
+__all__ = ["Check", "Http", "Invocation", "Smoke", "Suite", "load_suites", "signed_in_users"]

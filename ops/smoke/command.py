@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from ops.cloud import Cloud
-from ops.smoke.person import people
+from ops.smoke.person import signed_in_users
 from ops.smoke.run import Check, Smoke
 from ops.smoke.suite import load_suites
 from ops.smoke.transport import Http
@@ -16,7 +16,7 @@ LIMIT = 60.0
 
 
 def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
-    """Calls every route over HTTP and the WebSocket API, and returns the results.
+    """Calls every HTTP route and the WebSocket API, and returns the results.
 
     Raises:
         OperatorError: The environment has not been deployed, or signing in failed.
@@ -25,6 +25,8 @@ def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:
     deployed = outputs(cloud)
     suites = load_suites()
     transport = Http(deployed["api_url"], deployed["ws_url"], cloud.authority)
-    with people(cloud, deployed["cognito_user_pool_id"], suites["auth"], transport) as users:
+    with signed_in_users(
+        cloud, deployed["cognito_user_pool_id"], suites["auth"], transport
+    ) as users:
         http_suites = [suite for suite in suites.values() if suite.path]
-        return Smoke(transport, users, deadline=begun + limit).all(http_suites)
+        return Smoke(transport, users, deadline=begun + limit).run_suites(http_suites)

@@ -38,7 +38,7 @@ class People:
 
 
 @contextmanager
-def people(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterator[People]:
+def signed_in_users(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterator[People]:
     """Signs in the dedicated account and an anonymous user. Disables the account at the end.
 
     All runs share one account, so that runs do not leave additional users and profiles. The first

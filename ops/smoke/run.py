@@ -70,12 +70,12 @@ class Smoke:
         self._deadline = deadline
         self._clock = clock
 
-    def all(self, suites: Iterable[Suite]) -> list[Check]:
+    def run_suites(self, suites: Iterable[Suite]) -> list[Check]:
         """Runs suites in parallel and returns all results."""
         with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-            return [check for checks in pool.map(self.suite, suites) for check in checks]
+            return [check for checks in pool.map(self.run_suite, suites) for check in checks]
 
-    def suite(self, suite: Suite, *, repeatable: bool = False) -> list[Check]:
+    def run_suite(self, suite: Suite, *, repeatable: bool = False) -> list[Check]:
         """Sends the requests of a suite in order, then its clean-up requests even after failures.
 
         Args:
@@ -88,8 +88,8 @@ class Smoke:
         ]
         if isinstance(self._transport, DirectTransport):
             direct = self._transport
-            # A bake period omits events with expected errors. Lambda's metrics would count these
-            # errors, and the release would be rolled back.
+            # During a bake period (`repeatable`), the tests skip events for which they expect an
+            # error. Lambda's metrics would count the error, and the release would be rolled back.
             checks += [
                 self._event(direct, suite, event)
                 for event in suite.events

@@ -10,7 +10,7 @@ from typing import Any
 from ops.root import write_json
 from ops.terraform.runner import Terraform, TerraformError
 
-FILE = "adopted.tf.json"
+IMPORTS_FILE = "adopted.tf.json"
 """File with the import blocks, in the directory of the stack."""
 IMPORT_IDS = {
     "aws_api_gateway_authorizer": "{rest_api_id}/{id}",
@@ -176,8 +176,8 @@ def adopt(
                 raise
             nonexistent |= error.absent
             continue
-        # Terraform reads the imported resources while it plans. Import ids of other resources may
-        # contain the ids that it reads.
+        # The plan contains the ids that Terraform read from the imported resources. The import ids
+        # of other resources, such as the routes of an API, may consist of these ids.
         new = identification.ids(
             {
                 change["address"]: (change["type"], change["change"]["after"] or {})
@@ -249,7 +249,7 @@ def _known(value: Any) -> bool:
 
 def end_adoption(directory: Path) -> None:
     """Deletes the import blocks. Call it after the apply that used them."""
-    (directory / FILE).unlink(missing_ok=True)
+    (directory / IMPORTS_FILE).unlink(missing_ok=True)
 
 
 def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str | None:
@@ -271,13 +271,13 @@ def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str |
 def _write_imports(directory: Path, imports: Mapping[str, str]) -> None:
     blocks = [{"to": address, "id": id_} for address, id_ in imports.items()]
     if blocks:
-        write_json(directory / FILE, {"import": blocks})
+        write_json(directory / IMPORTS_FILE, {"import": blocks})
     else:
         end_adoption(directory)
 
 
 def _imports(directory: Path) -> dict[str, str]:
-    file = directory / FILE
+    file = directory / IMPORTS_FILE
     if not file.exists():
         return {}
     return {block["to"]: block["id"] for block in json.loads(file.read_text())["import"]}

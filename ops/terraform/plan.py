@@ -19,10 +19,10 @@ from ops.terraform.plan_values import (
     Difference,
     Sensitive,
     differences,
-    either_marked,
     marked_paths,
     marks_at,
     masked,
+    merge_marks,
 )
 from ops.terraform.provider_types import secret_attributes
 
@@ -53,7 +53,7 @@ class Action(enum.StrEnum):
     NONE = "no-op"
 
     @property
-    def past(self) -> str:
+    def past_participle(self) -> str:
         """The past participle for summaries, for example `created`."""
         return {
             "create": "created",
@@ -182,7 +182,7 @@ class Change:
     """Terraform's key of a deposed object: an old object that remains from a failed replacement."""
     imported: str | None = None
     """The identifier under which the plan imports the resource."""
-    sensitivity: tuple[str, ...] = ()
+    sensitivity_changes: tuple[str, ...] = ()
     """Attributes that are marked as sensitive either before or after the change, but not both."""
 
     @property
@@ -216,7 +216,7 @@ class Change:
 
     @property
     def _markings(self) -> Iterable[Difference]:
-        for path in self.sensitivity if self.action is Action.UPDATE else ():
+        for path in self.sensitivity_changes if self.action is Action.UPDATE else ():
             value = Sensitive(path.encode())
             yield Difference(path, value, value, _without_items(path))
 
@@ -251,7 +251,7 @@ class Plan:
     """A plan's changes."""
 
     terraform_version: str
-    made: str | None
+    created_at: str | None
     """Creation time in RFC 3339 format."""
     resources: tuple[Change, ...]
     """All managed resources, including unchanged ones."""
@@ -311,7 +311,7 @@ def read_plan(document: Any) -> Plan:
     ]
     return Plan(
         terraform_version=plan.terraform_version or "unknown",
-        made=plan.timestamp,
+        created_at=plan.timestamp,
         resources=tuple(sorted(changes, key=lambda change: (change.address, change.deposed or ""))),
         outputs=tuple(
             sorted(
@@ -363,12 +363,12 @@ def _change(item: _Resource) -> Change:
         imported = change.importing.id or _identity_text(change.importing.identity)
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
-    marked = either_marked(change.before_sensitive, change.after_sensitive)
-    # Other tools and old versions of Terraform do not mark all values that are secret according to
-    # the schemas.
+    marked = merge_marks(change.before_sensitive, change.after_sensitive)
+    # Also masks the attributes that are secret according to the schemas, because plans of other
+    # tools and of old Terraform versions do not mark all of them as sensitive.
     secret = secret_attributes(item.type)
     sensitive = functools.reduce(
-        either_marked,
+        merge_marks,
         (marks_at(values, secret) for values in (change.before, change.after)),
         marked,
     )
@@ -383,7 +383,7 @@ def _change(item: _Resource) -> Change:
         name=item.name,
         deposed=item.deposed,
         imported=imported,
-        sensitivity=tuple(
+        sensitivity_changes=tuple(
             sorted(
                 set(marked_paths(change.before_sensitive))
                 ^ set(marked_paths(change.after_sensitive))

@@ -78,7 +78,7 @@ def masked(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
     return value
 
 
-def either_marked(one: Any, other: Any) -> Any:
+def merge_marks(one: Any, other: Any) -> Any:
     """Returns the union of two structures that mark sensitive values with `true`.
 
     Terraform hides a value if it is marked before or after the plan. If one structure has a list
@@ -89,10 +89,10 @@ def either_marked(one: Any, other: Any) -> Any:
     if not one or not other:
         return one or other
     if isinstance(one, Mapping) and isinstance(other, Mapping):
-        return {key: either_marked(one.get(key), other.get(key)) for key in [*one, *other]}
+        return {key: merge_marks(one.get(key), other.get(key)) for key in [*one, *other]}
     if isinstance(one, list) and isinstance(other, list):
         longest = max(len(one), len(other))
-        return [either_marked(_at(one, index), _at(other, index)) for index in range(longest)]
+        return [merge_marks(_at(one, index), _at(other, index)) for index in range(longest)]
     return True
 
 
@@ -100,7 +100,7 @@ def marks_at(values: Any, attributes: Collection[str], path: str = "") -> Any:
     """Returns a structure that marks the values of some attributes with `true`.
 
     Args:
-        attributes: Their paths without list indexes, for example `settings.password`.
+        attributes: Paths of the attributes without list indexes, for example `settings.password`.
     """
     if not attributes or path in attributes:
         return bool(attributes)
@@ -182,7 +182,7 @@ def differences(
     elif _both(before, after, list) and any(
         isinstance(item, Mapping) for item in [*(before or []), *(after or [])]
     ):
-        for name, old, new in paired(before or [], after or []):
+        for name, old, new in pair_blocks(before or [], after or []):
             inside = list(differences(old, new, f"{path}{name}", attribute))
             if not inside and (old is None) != (new is None):
                 inside = [Difference(f"{path}{name}", old, new, attribute)]
@@ -222,7 +222,7 @@ def parsed_json(value: Any) -> Any | None:
         return None
 
 
-def paired(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
+def pair_blocks(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
     """Yields pairs of different blocks in two lists, each with its part of the path in brackets.
 
     Pairs blocks with equal identifying attributes. If such attributes are missing or not unique,
@@ -273,10 +273,10 @@ def values_at(value: Any, path: str) -> list[Any]:
     return [item for item in values if item is not None]
 
 
-def shown(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Returns a value for JSON output, with texts in place of masked and unknown values."""
     if isinstance(value, Mapping):
-        return {key: shown(item) for key, item in value.items()}
+        return {key: to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [shown(item) for item in value]
+        return [to_json_value(item) for item in value]
     return str(value) if isinstance(value, Unknown | Sensitive) else value

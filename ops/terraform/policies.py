@@ -17,12 +17,12 @@ from ops.permissions import globs
 from ops.permissions.actions import (
     action_covers,
     actions_are_disjoint,
+    can_change_permissions,
     excluding,
-    expanded,
+    expand_action,
     is_service_wide,
     known_action,
     matching,
-    permissions_management,
     unknown_patterns,
 )
 from ops.permissions.conditions import Condition, all_imply, conditions
@@ -30,7 +30,7 @@ from ops.permissions.exposure import open_principals
 from ops.permissions.principals import (
     ANYBODY,
     are_distinct,
-    listed,
+    as_list,
     principal_covers,
     principals,
 )
@@ -43,8 +43,8 @@ ELEMENTS = frozenset({
     "Condition",
 })  # fmt: skip
 """The allowed elements of a policy statement."""
-SHOWN = 6
-"""Maximum number of actions in a grant's text, which states only the number of the others."""
+PRINTED_ACTIONS = 6
+"""Maximum number of actions in a grant's text. The number of further actions follows them."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Statement:
                 match only what AWS certainly matches. False completes these ARNs too.
         """
         return [
-            globs.parsed(self._completed(item, certain=certain), variables=self.variables)
+            globs.parse_pattern(self._completed(item, certain=certain), variables=self.variables)
             for item in self.resources
         ]
 
@@ -128,9 +128,10 @@ class Grant:
 
         Resources count only if an action of the grant accepts specific resources.
         """
-        actions = frozenset().union(*(expanded(action) for action in self.actions))
+        actions = frozenset().union(*(expand_action(action) for action in self.actions))
         if any(is_service_wide(item) for item in self.statement.patterns) and any(
-            is_service_wide(item) and expanded(item) & actions for item in self.statement.patterns
+            is_service_wide(item) and expand_action(item) & actions
+            for item in self.statement.patterns
         ):
             return True
         return self._is_any_resource and any(
@@ -155,7 +156,7 @@ class Grant:
     @property
     def gives_permissions(self) -> bool:
         """True if the grant allows changing permissions."""
-        return any(permissions_management(action) for action in self.actions)
+        return any(can_change_permissions(action) for action in self.actions)
 
     @property
     def public(self) -> bool:
@@ -165,8 +166,10 @@ class Grant:
 
     def __str__(self) -> str:
         statement = self.statement
-        shown = ", ".join(self.actions[:SHOWN]) + (
-            f" and {len(self.actions) - SHOWN} more" if len(self.actions) > SHOWN else ""
+        shown = ", ".join(self.actions[:PRINTED_ACTIONS]) + (
+            f" and {len(self.actions) - PRINTED_ACTIONS} more"
+            if len(self.actions) > PRINTED_ACTIONS
+            else ""
         )
         resource = self.resource or f"everything except {', '.join(statement.resources)}"
         conditions = "; ".join(map(str, statement.conditions))
@@ -255,7 +258,7 @@ def can_be_changed(policy: Any, action: str) -> bool:
     Args:
         action: The action that replaces such a policy, for example `kms:PutKeyPolicy`.
     """
-    permitting = [item for item in statements(policy) if expanded(action) <= item.actions]
+    permitting = [item for item in statements(policy) if expand_action(action) <= item.actions]
     if any(
         not item.allows
         and not item.conditions
@@ -276,7 +279,7 @@ def _is_account(principal: str) -> bool:
 
 def _documents(policy: Any) -> list[Any]:
     document = parsed_json(policy) if isinstance(policy, str) else policy
-    return listed(document.get("Statement")) if isinstance(document, Mapping) else []
+    return as_list(document.get("Statement")) if isinstance(document, Mapping) else []
 
 
 def _action_patterns(policy: Any) -> list[str]:
@@ -285,7 +288,7 @@ def _action_patterns(policy: Any) -> list[str]:
         for item in _documents(policy)
         if isinstance(item, Mapping)
         for name in ("Action", "NotAction")
-        for pattern in listed(item.get(name))
+        for pattern in as_list(item.get(name))
     ]
 
 
@@ -324,8 +327,8 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
     if "Action" not in item and "NotAction" not in item:
         raise ValueError("it has neither Action nor NotAction")
     excludes_actions = "NotAction" in item
-    written = tuple(map(str, listed(item.get("Action", item.get("NotAction")))))
-    resources = tuple(map(str, listed(item.get("Resource", item.get("NotResource")))))
+    written = tuple(map(str, as_list(item.get("Action", item.get("NotAction")))))
+    resources = tuple(map(str, as_list(item.get("Resource", item.get("NotResource")))))
     return Statement(
         allows=item["Effect"] == "Allow",
         patterns=("*",) if excludes_actions else written,
@@ -363,9 +366,12 @@ def _unknown_actions(
 
 
 def _values(element: Any) -> list[Any]:
-    """Returns all values of an element, for example of Action, or of all types in Principal."""
+    """Returns the values of an element as one list.
+
+    If the element is an object, as Principal usually is, the list has the values of all its keys.
+    """
     items = element.values() if isinstance(element, Mapping) else [element]
-    return [value for item in items for value in listed(item)]
+    return [value for item in items for value in as_list(item)]
 
 
 def _uncovered(checked: Sequence[Statement], others: Sequence[Statement]) -> tuple[Grant, ...]:
@@ -435,10 +441,12 @@ def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...
 
 
 def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -> bool:
-    """Returns True if the wide statement applies to a resource of the narrow statement.
+    """Returns True if the wide statement covers `resource`.
 
     Args:
-        resource: A resource of the narrow statement. None if that statement has NotResource.
+        resource: One resource of the narrow statement. None if the narrow statement has
+            NotResource: the wide statement must then cover all resources to which the narrow
+            statement applies.
     """
     if (
         resource in wide.resources
@@ -467,11 +475,12 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
 
 
 def _covers_principal(wide: Statement, principal: str | None, narrow: Statement) -> bool:
-    """Returns True if the wide statement applies to a principal of the narrow statement.
+    """Returns True if the wide statement covers `principal`.
 
     Args:
-        principal: A principal of the narrow statement. None if that statement has NotPrincipal or
-            no principal.
+        principal: One principal of the narrow statement. None if the narrow statement has
+            NotPrincipal or no principal: the wide statement must then cover all principals to which
+            the narrow statement applies.
     """
     if not narrow.principals and not narrow.excludes_principals:
         return not wide.excludes_principals and (not wide.principals or ANYBODY in wide.principals)

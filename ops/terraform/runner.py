@@ -46,7 +46,9 @@ EXISTS = re.compile(
 )
 """Matches AWS's errors for a resource that already exists."""
 REPEATED_AFTER = 60
-"""Seconds. The provider repeats a call after a time limit, which is 60 s or more."""
+"""Seconds. The provider repeats a call to which AWS has not responded within a time limit, which is
+60 s or more. An action that failed sooner therefore contains no repeated call.
+"""
 ESTIMABLE = 0.1
 """Fraction of the actions that must be complete before the remaining time is estimated. The first
 actions start at the same time and take longer than most others.
@@ -75,8 +77,8 @@ class TerraformError(OperatorError):
         self.existing = frozenset(existing)
         """Addresses of resources that Terraform could not create because they exist."""
         self.repeated = frozenset(repeated)
-        """Resources in `existing` that this run created itself. The response came so late that the
-        provider repeated the call.
+        """Resources in `existing` that this run may have created itself: AWS responded so late that
+        the provider repeated the call, and the second call found the resource of the first.
         """
         self.absent = frozenset(absent)
         """Addresses of resources that Terraform could not import because they do not exist."""
@@ -362,8 +364,8 @@ class Terraform:
                 errored_state.with_name(f"errored-{int(time.time())}.tfstate")
             )
             report(
-                "An earlier apply could not store its state. The stored state is now newer, or is"
-                " another state."
+                "An earlier apply could not store its state. The stored state has been updated or"
+                " replaced since then, so this command uses the stored state."
                 f" The earlier apply's state is kept in {kept}"
             )
         else:

@@ -88,8 +88,11 @@ class Allocations:
         return live.awaits_allocation or bool(allocation and allocation.status != "READY")
 
     @contextmanager
-    def removed(self, live: Live) -> Iterator[None]:
-        """Removes provisioned concurrency during a `with` block, so that traffic shifts at once."""
+    def without_allocation(self, live: Live) -> Iterator[None]:
+        """Removes provisioned concurrency during a `with` block.
+
+        Without it, Lambda shifts traffic immediately.
+        """
         service = live.service
         has_any = live.awaits_allocation or self._configured(service)
         allocation = self._functions.allocation(service) if has_any else None

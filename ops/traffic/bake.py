@@ -15,13 +15,13 @@ from ops.cloud import Cloud
 INTERVAL = 10.0
 """Seconds between two checks."""
 BASELINE = 3600.0
-"""Seconds before the release in which the old version's latency is measured."""
+"""Seconds before the release. The latency of the old version is measured during this period."""
 ERROR_RATE = 0.01
 """Maximum fraction of failed invocations.
 
 With fewer than 100 invocations, a single failure exceeds it.
 """
-SLOWER = 2.0
+MAXIMUM_P99_RATIO = 2.0
 """Maximum ratio of a new version's p99 latency to that of the old version."""
 MINIMUM_SLOW_P99 = 2000.0
 """Milliseconds. A p99 latency below this limit never counts as too slow. The first requests are
@@ -206,7 +206,7 @@ def judge(service: str, figures: Figures, before: float) -> list[str]:
         kinds = [(figures.errors, "failed invocations"), (figures.failures, "5xx responses")]
         counts = " and ".join(f"{count:.0f} {kind}" for count, kind in kinds if count)
         problems.append(f"{service} has {counts} in {figures.invocations:.0f} invocations")
-    limit = max(SLOWER * before, MINIMUM_SLOW_P99)
+    limit = max(MAXIMUM_P99_RATIO * before, MINIMUM_SLOW_P99)
     if figures.p99 > limit:
         problems.append(
             f"{service} is slow: its p99 is {figures.p99:.0f} ms, the old version's is"

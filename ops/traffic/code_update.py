@@ -12,7 +12,7 @@ from ops.traffic.release import Releaser, ReleaserFactory, describe_shift, locke
 def deploy_function_code(
     cloud: Cloud, service: str, create: ReleaserFactory = Releaser
 ) -> list[dict[str, Any]]:
-    """Publishes the checkout's code and shifts all traffic to it at once.
+    """Publishes the checkout's code and shifts all traffic to it in one step.
 
     Skips the plan, the probes and the bake period. The next deployment replaces this code.
 

@@ -19,11 +19,11 @@ IDENTIFIERS = (
     *("endpoint", "address", "domain_name", "url"),
 )
 """Attributes by which a function's configuration may refer to a resource."""
-SHORTEST = 6
+MINIMUM_IDENTIFIER_LENGTH = 6
 """Minimum characters of an identifier that is searched inside longer values. Shorter identifiers
 may be part of a value by chance, so they must equal the value.
 """
-WITHOUT_USE = frozenset(
+IGNORED_TYPES = frozenset(
     {
         "aws_s3_object",  # Lambda keeps a copy of the code package for each version
         "aws_lambda_function",
@@ -72,7 +72,7 @@ def removals(plan: Mapping[str, Any], functions: Functions) -> Iterator[str]:
         if item.get("mode", "managed") == "managed"
     ]
     removed = [
-        item for item in changes if "delete" in item.actions and item.type not in WITHOUT_USE
+        item for item in changes if "delete" in item.actions and item.type not in IGNORED_TYPES
     ]
     narrowed = [
         item
@@ -117,7 +117,10 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns True unless all traffic is on the newest version, which needs no old policies."""
+    """Returns False if the newest version has all traffic.
+
+    The plan's policies belong to the newest code. Only older versions can need more permissions.
+    """
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
 
@@ -144,7 +147,7 @@ def _is_named_in(resource: Mapping[str, Any], used: Iterable[str]) -> bool:
         value for name in IDENTIFIERS if isinstance(value := resource.get(name), str) and value
     }
     return any(
-        identifier == text or (len(identifier) >= SHORTEST and identifier in text)
+        identifier == text or (len(identifier) >= MINIMUM_IDENTIFIER_LENGTH and identifier in text)
         for identifier in identifiers
         for text in used
     )

@@ -182,7 +182,7 @@ class Ledger:
         try:
             yield lock
         finally:
-            lock.over.set()
+            lock.finished.set()
             renewal.join()
             self._release(lock)
 
@@ -301,7 +301,8 @@ class Lock:
     operator: str
     held: bool = False
     """False if the environment has no ledger table yet."""
-    over: threading.Event = field(default_factory=threading.Event)
+    finished: threading.Event = field(default_factory=threading.Event)
+    """Set when the command no longer needs the lock. It ends the renewal of the lease."""
 
     def check(self) -> None:
         """Verifies that this command still holds the lock. Call it before each change.
@@ -317,7 +318,7 @@ class Lock:
 
     def renew_until_released(self) -> None:
         """Renews the lease until the holder has finished."""
-        while not self.over.wait(RENEWAL):
+        while not self.finished.wait(RENEWAL):
             try:
                 if not self.ledger.renew(self):
                     return

@@ -21,8 +21,8 @@ State = Literal["started", "succeeded", "failed", "rolled back"]
 class News:
     """The content of a notification."""
 
-    what: str
-    """The command and its argument, for example `release auth`."""
+    subject: str
+    """The command and its argument, for example `release auth`, or a service."""
     lines: Sequence[str] = field(default_factory=tuple)
     """Further lines, such as versions, the plan's counts or the reason of a failure."""
 
@@ -44,7 +44,7 @@ class Notifier:
         """Publishes one notification. Only prints an error if that fails."""
         if self._client is None:
             return
-        subject = f"{self._environment}: {news.what} {state}"
+        subject = f"{self._environment}: {news.subject} {state}"
         body = [subject, f"by {self._operator}", *news.lines]
         try:
             self._client.publish(

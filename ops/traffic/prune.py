@@ -41,6 +41,6 @@ def delete_old_versions(
 
 def _rollback_target(releaser: Releaser, service: str) -> set[str]:
     try:
-        return {releaser.previous(releaser.functions.live(service)).number}
+        return {releaser.previous_version(releaser.functions.live(service)).number}
     except OperatorError:  # The ledger has no earlier version
         return set()

@@ -23,7 +23,7 @@ from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.functions.packages import code_digest, package
 from ops.functions.versions import FIRST, MIGRATION, Functions, Live, Version
-from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, people
+from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, signed_in_users
 from ops.smoke.person import People
 from ops.smoke.transport import Transport
 from ops.terraform.state import outputs, refuse_locked_state
@@ -88,7 +88,9 @@ class Releaser:
         operator: str,
         *,
         package: Callable[[Cloud, Sequence[str]], Mapping[str, Path]] = package,
-        sign_in: Callable[[Cloud, str, Suite, Transport], AbstractContextManager[People]] = people,
+        sign_in: Callable[
+            [Cloud, str, Suite, Transport], AbstractContextManager[People]
+        ] = signed_in_users,
         suites: Callable[[], Mapping[str, Suite]] = load_suites,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.time,
@@ -137,7 +139,8 @@ class Releaser:
     def _complete(self, live: Live) -> Live:
         """Waits for a traffic shift that Lambda has not completed.
 
-        If the allocation fails, cancels the shift.
+        Lambda completes it when the new version has its provisioned concurrency. If Lambda cannot
+        allocate the concurrency, cancels the shift.
         """
         try:
             self._allocations.wait([live.service])
@@ -284,7 +287,7 @@ class Releaser:
                 checks = [
                     check
                     for suite in suites.values()
-                    for check in smoke.suite(suite, repeatable=True)
+                    for check in smoke.run_suite(suite, repeatable=True)
                 ]
                 bad = [check for check in checks if not check.ok]
                 problems = [*bake.problems(), *([_failures(bad)] if bad else [])]
@@ -335,7 +338,7 @@ class Releaser:
         )
 
     def shift_all(self, live: Live, version: Version, kind: Kind) -> Record:
-        """Shifts all traffic to a version at once and records it in the ledger.
+        """Shifts all traffic to a version in one step, and records the shift in the ledger.
 
         A rollback does not wait for provisioned concurrency. It removes the provisioned
         concurrency, so that Lambda shifts the traffic immediately, and then requests it again.
@@ -359,7 +362,7 @@ class Releaser:
         return replace(record, outcome="promoted")
 
     def _shift_immediately(self, live: Live, version: Version) -> None:
-        with self._allocations.removed(live):
+        with self._allocations.without_allocation(live):
             # Removing the provisioned concurrency has ended the pending traffic shift.
             if live.awaits_allocation:
                 live = self.functions.live(live.service)
@@ -374,7 +377,11 @@ class Releaser:
             raise
 
     def record_applied(self, before: Mapping[str, Live]) -> list[Record]:
-        """Records the traffic shifts that an apply has made since `before`."""
+        """Records the traffic shifts that an apply made, and returns the records.
+
+        Args:
+            before: The state of each function's `live` alias before the apply.
+        """
         records = []
         for service, old in before.items():
             now = self.functions.live(service)
@@ -402,7 +409,7 @@ class Releaser:
             self.shift_all(candidate.live, candidate.version, "apply") for candidate in candidates
         ]
 
-    def previous(self, live: Live) -> Version:
+    def previous_version(self, live: Live) -> Version:
         """Returns the version that was live before the current one, according to the ledger.
 
         After a rollback from version 3 to 2, the previous version is 1, never 3.
@@ -412,13 +419,13 @@ class Releaser:
         """
         for record in self._served(live.service):
             if record.to_version == live.version:
-                return self.existing(live.service, record.from_version)
+                return self.get_version(live.service, record.from_version)
         raise OperatorError(
             f"The ledger has no version of {live.service} before version {live.version}: name a"
             f" version with --to. Existing versions: {self._listed(live.service)}"
         )
 
-    def existing(self, service: str, number: str) -> Version:
+    def get_version(self, service: str, number: str) -> Version:
         """Returns a published version.
 
         Raises:
@@ -545,7 +552,9 @@ def roll_back_service(
         targets = []
         for name in services:
             live = functions.live(name)
-            targets.append((live, releaser.existing(name, to) if to else releaser.previous(live)))
+            targets.append(
+                (live, releaser.get_version(name, to) if to else releaser.previous_version(live))
+            )
         records = [
             releaser.shift_all(live, version, "rollback")
             for live, version in targets
@@ -603,7 +612,7 @@ def _probe(smoke: Smoke, suites: Mapping[str, Suite], versions: Mapping[str, str
         if service not in suites:
             report(f"Probes: {service} has no smoke tests")
             continue
-        bad = [check for check in smoke.suite(suites[service]) if not check.ok]
+        bad = [check for check in smoke.run_suite(suites[service]) if not check.ok]
         if bad:
             raise OperatorError(
                 f"Version {version} of {service} received no user traffic, because it failed its"

@@ -23,7 +23,8 @@ T = TypeVar("T")
 POLL_INTERVAL = 2.0
 """Seconds between two requests in follow mode."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-LEADING = ("timestamp", "level", "location", "message")
+STANDARD_FIELDS = ("timestamp", "level", "location", "message")
+"""Fields of every JSON log line. A line as text has no `NAME=VALUE` for them."""
 GATEWAY = "gateway"
 """The service name for lines of API Gateway's access logs."""
 PARALLEL = 8
@@ -61,7 +62,9 @@ class Line:
         fields = self.fields()
         if fields is None:
             return f"{self._time()} {self.message.rstrip()}"
-        rest = " ".join(f"{name}={value}" for name, value in fields.items() if name not in LEADING)
+        rest = " ".join(
+            f"{name}={value}" for name, value in fields.items() if name not in STANDARD_FIELDS
+        )
         level, message = fields.get("level", ""), fields.get("message", "")
         return f"{self._time()} {level:<7} {message} {rest}".rstrip()
 
@@ -150,8 +153,9 @@ def follow_groups(
         convert: Converts a line to a value of the list, or returns None to omit the line. Each line
             is converted as soon as it is read, so that omitted lines use no memory.
         groups, start, pattern: See `search`.
-        limit: Maximum number of values per log group in a list, which omits older values. Also
-            the maximum number of events in a response. None for no limit.
+        limit: Maximum number of values per log group in a list, which then has only the newest.
+            Also the maximum number of events that CloudWatch Logs returns in one response. None
+            for no limit.
     """
     client = cloud.client("logs")
     followed = [

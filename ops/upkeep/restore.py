@@ -63,7 +63,7 @@ class Comparison:
     """Duration of the restore in seconds."""
 
     @property
-    def same(self) -> bool:
+    def is_equal(self) -> bool:
         """True if all compared groups are equal.
 
         False if they differ, or if all groups changed during the drill.
@@ -74,7 +74,7 @@ class Comparison:
         """Returns the result of the comparison in one line."""
         verdict = (
             "equal"
-            if self.same
+            if self.is_equal
             else f"DIFFERENT in {', '.join(self.differing[:10])}"
             if self.differing
             else "NOT COMPARED, because every group changed during the drill"
@@ -110,7 +110,7 @@ def _flat(fingerprint: Fingerprint) -> dict[tuple[str, str], tuple[int, str]]:
     }
 
 
-def drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
+def run_restore_drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
     """Restores a table and the database, compares both with the originals and deletes the copies.
 
     It is safe to repeat: it first deletes the copies of an interrupted drill.

@@ -27,7 +27,7 @@ DATABASE = "database"
 
 SESSION_LIFETIME = timedelta(days=7)
 """Lifetime of a refresh token. Functions accept tokens that were signed with one of the two newest
-keys (docs/decisions/0019)."""
+keys, so two rotations within this time sign users out (docs/decisions/0019)."""
 
 SIGNING_KEY = "jwt-secret"
 
@@ -116,10 +116,12 @@ class Secrets:
         return self._describe(name).state == "set"
 
     def rotate(self, name: str, *, leaked: bool = False, force: bool = False) -> int | None:
-        """Generates a new value. The previous value stays valid, so nobody is signed out.
+        """Generates a new value, or makes RDS generate a new password for the database.
+
+        Functions accept the two newest values of a generated secret, so nobody is signed out.
 
         Args:
-            leaked: Generate two new values, so that the previous value becomes invalid.
+            leaked: Generate two new values, so that functions reject the previous value.
             force: Rotate the signing key even if it was changed less than SESSION_LIFETIME ago.
 
         Returns:

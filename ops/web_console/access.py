@@ -29,7 +29,7 @@ HEADERS = {
 }
 PARAMETER = "token"
 """The query parameter with the token, in the URL that `ops status` and `ops console` print."""
-READING = {"GET", "HEAD"}
+READ_METHODS = {"GET", "HEAD"}
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
@@ -89,9 +89,9 @@ class Guard:
             # A link on another site may open the console's start page, but no other address of the
             # console.
             is_navigation = headers.get("sec-fetch-mode") == "navigate" and scope["path"] == "/"
-            if scope["method"] not in READING or not is_navigation:
+            if scope["method"] not in READ_METHODS or not is_navigation:
                 return _reject("Another site sent this request: use the pages of the console")
-        if scope["method"] not in READING:
+        if scope["method"] not in READ_METHODS:
             if origin is None:
                 return _reject(
                     f"A {scope['method']} request needs the header Origin: http://{host}"

@@ -23,7 +23,7 @@ from starlette.staticfiles import StaticFiles
 from ops.errors import OperatorError
 from ops.inspection.invocations import invoke, list_examples
 from ops.inspection.lines import follow_lines
-from ops.inspection.masking import masked
+from ops.inspection.masking import mask_secrets
 from ops.inspection.queues import peek, read_queues
 from ops.inspection.requests import follow_requests
 from ops.inspection.waterfall import read_waterfall
@@ -38,8 +38,8 @@ from ops.web_console.source import Source
 STATIC = Path(__file__).parent / "static"
 REQUEST_INTERVAL = 3.0
 """Seconds between two searches for new requests in the logs."""
-NEWEST = 300
-"""Maximum number of requests or log lines of each function in one server-sent event. It limits the
+ITEMS_PER_EVENT = 300
+"""Maximum number of requests or log lines per log group in one server-sent event. It limits the
 memory if the platform was busy before a page was opened.
 """
 HOUR = 3600_000
@@ -55,8 +55,8 @@ script, which has no access to the console because of the sandbox.
 """
 
 Action = Callable[[dict[str, Any]], Any]
-KEPT = (bytes, bytearray)
-"""Types that `msgspec.to_builtins` leaves unchanged, because `masked` converts them."""
+UNCONVERTED_TYPES = (bytes, bytearray)
+"""Types that `msgspec.to_builtins` leaves unchanged, because `mask_secrets` converts them."""
 
 
 class Console:
@@ -175,14 +175,16 @@ class Console:
         start = _milliseconds(request.query_params.get("since", ""), HOUR)
         return _stream(
             lambda: follow_requests(
-                self._source.cloud(), start, interval=REQUEST_INTERVAL, limit=NEWEST
+                self._source.cloud(), start, interval=REQUEST_INTERVAL, limit=ITEMS_PER_EVENT
             )
         )
 
     async def _live_lines(self, request: Request) -> Response:
         start = _milliseconds(request.query_params.get("since", ""), HOUR)
         services = [name for name in request.query_params.get("services", "").split(",") if name]
-        return _stream(lambda: follow_lines(self._source.cloud(), services, start, limit=NEWEST))
+        return _stream(
+            lambda: follow_lines(self._source.cloud(), services, start, limit=ITEMS_PER_EVENT)
+        )
 
 
 def create_app(source: Source, *, port: int, token: str) -> Starlette:
@@ -206,7 +208,9 @@ def _milliseconds(since: str, default: int) -> int:
 
 
 def _encode(value: Any) -> bytes:
-    return msgspec.json.encode(masked(msgspec.to_builtins(value, builtin_types=KEPT, enc_hook=str)))
+    return msgspec.json.encode(
+        mask_secrets(msgspec.to_builtins(value, builtin_types=UNCONVERTED_TYPES, enc_hook=str))
+    )
 
 
 async def _respond(work: Callable[[], Any]) -> Response:

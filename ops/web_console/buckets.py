@@ -13,9 +13,9 @@ from ops.web_console.source import Source
 
 SUFFIX = "_bucket"
 """The suffix of the outputs that contain the names of buckets."""
-STATE = "state_bucket"
+STATE_BUCKET_OUTPUT = "state_bucket"
 """The output with the name of the bucket of Terraform's state, which the console does not show."""
-PAGE = 200
+PAGE_SIZE = 200
 """Number of objects that one request lists."""
 EXPIRY = 300
 """Seconds for which a presigned URL is valid."""
@@ -37,7 +37,7 @@ def list_buckets(source: Source) -> dict[str, str]:
     return {
         key.removesuffix(SUFFIX): str(name)
         for key, name in sorted(source.outputs().items())
-        if key.endswith(SUFFIX) and key != STATE
+        if key.endswith(SUFFIX) and key != STATE_BUCKET_OUTPUT
     }
 
 
@@ -51,7 +51,7 @@ def list_objects(source: Source, bucket: str, prefix: str = "", after: str = "")
         "Bucket": _name(source, bucket),
         "Prefix": prefix,
         "Delimiter": "/",
-        "MaxKeys": PAGE,
+        "MaxKeys": PAGE_SIZE,
     }
     if after:
         arguments["ContinuationToken"] = after

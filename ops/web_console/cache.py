@@ -17,9 +17,9 @@ from ops.embedded.services import Cache
 from ops.errors import OperatorError
 from ops.web_console.source import Source
 
-SHOWN = 200
+LISTED_CONNECTIONS = 200
 """Maximum number of connections that the console lists."""
-KEYS = 500
+LISTED_KEYS = 500
 """Maximum number of keys of the cache that one request lists."""
 CONNECTION, ROOM = "chat:connection:", "chat:room:"
 """Prefixes of the chat function's keys. The value of a CONNECTION key contains the rooms of a
@@ -33,14 +33,14 @@ LIFETIME = 11 * 60
 def list_keys(source: Source, pattern: str = "*") -> dict[str, Any]:
     """Returns the keys of the cache that match a pattern, with type and remaining lifetime."""
     with _cache(source) as run:
-        keys = sorted(itertools.islice(_scan(run, pattern or "*"), KEYS + 1))
-        listed = [(key, run("TYPE", key), run("TTL", key)) for key in keys[:KEYS]]
+        keys = sorted(itertools.islice(_scan(run, pattern or "*"), LISTED_KEYS + 1))
+        listed = [(key, run("TYPE", key), run("TTL", key)) for key in keys[:LISTED_KEYS]]
     return {
         "keys": [
             {"key": key, "type": kind, "seconds": None if ttl < 0 else ttl}
             for key, kind, ttl in listed
         ],
-        "isComplete": len(keys) <= KEYS,
+        "isComplete": len(keys) <= LISTED_KEYS,
     }
 
 
@@ -51,13 +51,13 @@ def list_connections(source: Source) -> list[dict[str, Any]]:
 
 
 def read_connections(run: Command) -> list[dict[str, Any]]:
-    """Returns the WebSocket connections that a cache contains. Omits those that expire meanwhile.
+    """Returns the WebSocket connections in a cache. Omits a connection whose key has just expired.
 
     Args:
         run: Sends a command to the cache and returns its response.
     """
     result = []
-    for key in itertools.islice(_scan(run, f"{CONNECTION}*"), SHOWN):
+    for key in itertools.islice(_scan(run, f"{CONNECTION}*"), LISTED_CONNECTIONS):
         seconds_left = run("TTL", key)
         if seconds_left < 0:  # expired after the scan
             continue
@@ -80,7 +80,7 @@ def _scan(run: Command, pattern: str) -> Iterator[str]:
     """Yields the keys that match a pattern. Removes duplicates, which SCAN can return."""
     cursor, seen = "0", set[str]()
     while True:
-        cursor, keys = run("SCAN", cursor, "MATCH", pattern, "COUNT", str(KEYS))
+        cursor, keys = run("SCAN", cursor, "MATCH", pattern, "COUNT", str(LISTED_KEYS))
         yield from (key for key in dict.fromkeys(keys) if key not in seen)
         seen.update(keys)
         if cursor == "0":

@@ -18,7 +18,7 @@ from ops.web_console.source import Source
 
 TIMEOUT = 600
 """Maximum seconds that a command takes. A plan of an environment on AWS takes a few minutes."""
-SHOWN = 60
+LISTED_SHIFTS = 60
 """Number of traffic shifts that the console lists."""
 DRIFT = 2
 """The exit status of `ops drift` if there is drift."""
@@ -59,7 +59,7 @@ class Reports:
         self._running = {name: threading.Lock() for name in REPORTS}
 
     def get(self, name: str) -> dict[str, Any]:
-        """Returns the latest result of a command. Without one, the result has no `time`."""
+        """Returns the latest result of a command. It has no `time` if no result is stored."""
         stored = read_json(self._directory / f"{name}.json") or {}
         return {**stored, "isRunning": self._running[name].locked()}
 
@@ -117,7 +117,7 @@ def list_releases(source: Source) -> list[Record]:
     records = [
         record for service in source.outputs()["functions"] for record in ledger.history(service, 5)
     ]
-    return sorted(records, key=lambda record: record.released_at, reverse=True)[:SHOWN]
+    return sorted(records, key=lambda record: record.released_at, reverse=True)[:LISTED_SHIFTS]
 
 
 def roll_back(source: Source, service: str, version: str) -> Any:

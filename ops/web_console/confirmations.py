@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-VALID = 300.0
+VALID_SECONDS = 300.0
 """Seconds for which a confirmation is valid."""
 
 
@@ -28,13 +28,13 @@ class Confirmations:
         now = self._clock()
         self._issued = {key: item for key, item in self._issued.items() if item[1] > now}
         key = secrets.token_urlsafe(16)
-        self._issued[key] = (_subject(action, request), now + VALID)
+        self._issued[key] = (_subject(action, request), now + VALID_SECONDS)
         return key
 
     def use(self, key: str | None, action: str, request: Mapping[str, Any]) -> bool:
-        """Returns True if a valid confirmation was issued for this action and request.
+        """Returns True if `key` is a valid confirmation of this action and request.
 
-        The confirmation is invalid afterwards.
+        Invalidates the confirmation, even if it is for another action or request.
         """
         subject, until = self._issued.pop(key or "", ("", 0.0))
         return subject == _subject(action, request) and until > self._clock()

@@ -14,14 +14,14 @@ from botocore.loaders import JSONFileLoader, Loader
 
 DOCUMENTATION = re.compile(rb'"documentation"\s*:\s*"(?:[^"\\]|\\.)*"')
 """Matches documentation texts, which are more than half of a description."""
-PACKED = {"shapes", "services"}
+LAZY_PARTS = {"shapes", "services"}
 """Keys of the largest parts of a description: the types of a service, and the endpoints of all
 services.
 """
 Parts = dict[str, msgspec.Raw]
 
 
-class Packed(dict[str, Any]):
+class LazyJsonDict(dict[str, Any]):
     """A dictionary that stores its values as JSON, and decodes a value when it is first read."""
 
     def __getitem__(self, name: str) -> Any:
@@ -57,9 +57,9 @@ def _unpack(file: Path) -> bytes:
 def _decode(description: msgspec.Raw) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, part in msgspec.json.decode(description, type=Parts).items():
-        if name in PACKED:
+        if name in LAZY_PARTS:
             parts = msgspec.json.decode(part, type=Parts)
-            result[name] = Packed({key: value.copy() for key, value in parts.items()})
+            result[name] = LazyJsonDict({key: value.copy() for key, value in parts.items()})
         elif name == "partitions":
             result[name] = list(map(_decode, msgspec.json.decode(part, type=list[msgspec.Raw])))
         else:

@@ -9,7 +9,7 @@ from ops.terraform.policies import Statement, statements
 from ops.traffic.ledger import Ledger
 from ops.web_console.source import Source
 
-SHOWN = 10
+LISTED_VERSIONS = 10
 """Number of a function's versions that the console lists."""
 
 
@@ -60,7 +60,7 @@ def describe_function(source: Source, service: str) -> dict[str, Any]:
                 "modified": version.modified,
                 "release": released.get(version.number),
             }
-            for version in reversed(functions.versions(service)[-SHOWN:])
+            for version in reversed(functions.versions(service)[-LISTED_VERSIONS:])
         ],
         "configuration": {
             "memory (MB)": settings.get("MemorySize"),
@@ -87,7 +87,7 @@ def describe_permission(statement: Statement) -> list[str]:
     """Returns a sentence for each resource, such as `may PutItem on chat-messages-dev`."""
     actions = ", ".join(action.partition(":")[2] or action for action in statement.written_actions)
     verb = "may" if statement.allows else "must not"
-    verb += " everything except" if statement.excludes_actions else ""
+    verb += " do everything except" if statement.excludes_actions else ""
     exception = "everything except " if statement.excludes_resources else ""
     keys = ", ".join(dict.fromkeys(condition.key for condition in statement.conditions))
     condition = f", depending on {keys}" if keys else ""

@@ -100,7 +100,7 @@ class LiveMap:
         }
 
     def _metrics(self) -> dict[str, dict[str, dict[str, float]]]:
-        """Returns the latest values of METRICS by output and resource."""
+        """Returns the latest values of METRICS by output, resource and the metric's key."""
         outputs = self._source.outputs()
         targets: list[tuple[str, str, str]] = []
         queries = []
@@ -178,7 +178,8 @@ def find_pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
     """Returns the path of the console's page for each node id.
 
     Args:
-        queues: The names of the queues by key. Labels of nodes may omit the environment.
+        queues: The names of the queues by key. The path of a queue's page contains the key. The
+            label of a queue's node is the name of the queue, which may omit the environment.
     """
     keys = {_shorten(name, graph.environment): key for key, name in queues.items()}
     return {

@@ -12,7 +12,7 @@ from ops.errors import OperatorError
 from ops.local.mail import read_mails
 from ops.web_console.source import Source
 
-SHOWN = 200
+LISTED_MESSAGES = 200
 """Number of events and of mails that the console shows."""
 
 
@@ -33,7 +33,9 @@ def list_events(source: Source) -> list[dict[str, Any]]:
             "A service of the local platform is not running: start it with `make up`"
         )
     with urllib3.PoolManager(ca_certs=addresses.authority) as pool:
-        response = pool.request("GET", f"{addresses.aws}{EVENTS_PATH}?limit={SHOWN}", timeout=10)
+        response = pool.request(
+            "GET", f"{addresses.aws}{EVENTS_PATH}?limit={LISTED_MESSAGES}", timeout=10
+        )
     events: list[dict[str, Any]] = response.json()
     return events
 
@@ -78,5 +80,5 @@ def list_mails(source: Source) -> list[dict[str, Any]]:
             "time": mail["Timestamp"],
             "text": mail["BodyText"] or mail["BodyHtml"] or "",
         }
-        for mail in mails[:SHOWN]
+        for mail in mails[:LISTED_MESSAGES]
     ]

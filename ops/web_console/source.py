@@ -24,7 +24,7 @@ TIMEOUTS = Config(
     connect_timeout=2, read_timeout=20, retries={"mode": "standard", "max_attempts": 2}
 )
 """Short timeouts in seconds, so that the console soon reports an unreachable service."""
-FRESH = 15.0
+STATE_CHECK_INTERVAL = 15.0
 """Minimum seconds between two checks whether an apply has changed Terraform's state."""
 
 
@@ -86,7 +86,7 @@ class Source:
         self._outputs: dict[str, Any] = {}
         self._policies: list[dict[str, Any]] = []
         self._digest: str | None = None
-        self._checked = -FRESH
+        self._checked = -STATE_CHECK_INTERVAL
 
     @property
     def is_local(self) -> bool:
@@ -124,7 +124,7 @@ class Source:
                     raise OperatorError("The embedded AWS is not running: start it with `make up`")
             if self._cloud is None or server != self._server:
                 self._cloud = self._connect(self.environment, self.root, ConsoleCloud)
-                self._server, self._digest, self._checked = server, None, -FRESH
+                self._server, self._digest, self._checked = server, None, -STATE_CHECK_INTERVAL
             return self._cloud
 
     def client(self, service: str) -> Any:
@@ -144,7 +144,7 @@ class Source:
     def _refresh(self) -> None:
         with self._lock:
             cloud = self.cloud()
-            if time.monotonic() - self._checked < FRESH:
+            if time.monotonic() - self._checked < STATE_CHECK_INTERVAL:
                 return
             digest = state_digest(cloud)
             if digest is None or digest != self._digest:

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pg8000.native
 
-from ops.inspection.masking import masked
+from ops.inspection.masking import mask_secrets
 
 ROWS = 200
 """Maximum number of rows of a result."""
@@ -49,7 +49,7 @@ def main(user: str, database: str, port: str) -> None:
     except pg8000.Error as error:
         details = error.args[0] if error.args else error
         sys.exit(str(details.get("M", details) if isinstance(details, dict) else details))
-    sys.stdout.buffer.write(msgspec.json.encode(masked(result)))
+    sys.stdout.buffer.write(msgspec.json.encode(mask_secrets(result)))
 
 
 if __name__ == "__main__":

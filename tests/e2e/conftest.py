@@ -15,7 +15,7 @@ from tests.e2e.support.host import HOST
 from tests.e2e.support.inbox import Inbox, subscribe_to_bus
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
-from tests.scopes import USE, find_scope
+from tests.scopes import USAGE, find_scope
 
 HERE = Path(__file__).parent
 RUN_FIRST = ("test_plan.py",)
@@ -48,10 +48,10 @@ def pytest_runtest_protocol(
     if not item.path.is_relative_to(HERE):  # pytest calls this hook for the tests of all folders
         return (yield)
     sharing, scope = item.config.stash[HOST].sharing, find_scope(item.nodeid)
-    if item.path.name in RUN_LAST and USE in {
+    if item.path.name in RUN_LAST and USAGE in {
         find_scope(other.nodeid) for other in item.session.items
     }:
-        sharing.wait_for_end(USE, TIMEOUT)
+        sharing.wait_for_end(USAGE, TIMEOUT)
     with sharing.hold(exclusive=item.get_closest_marker("exclusive") is not None):
         result = yield
     if nextitem is None or find_scope(nextitem.nodeid) != scope:

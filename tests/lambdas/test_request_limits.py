@@ -35,7 +35,7 @@ def _routes_with_ids() -> list[tuple[Route, str]]:
         for table in route_tables().values()
         for route in table
         for segment in route.path.split("/")
-        if segment.startswith("{") and segment[1:-1] not in route.texts
+        if segment.startswith("{") and segment[1:-1] not in route.text_parameters
     ]
 
 

@@ -114,7 +114,7 @@ def test_the_documented_statuses_follow_from_the_declaration_of_the_route() -> N
     )
     assert route.statuses == {201, 401, 409, 412, 415, 422, *always}
     assert Route(
-        "GET", "/v1/x", PUBLIC, "x", query=Struct, refusals={"x_missing": 404}
+        "GET", "/v1/x", PUBLIC, "x", query=Struct, error_codes={"x_missing": 404}
     ).statuses == {
         200,
         404,

@@ -47,9 +47,11 @@ class Route:
 def synthesize_services(
     env: Environment,
     artifacts: Path,
-    more: Callable[[TerraformStack, ServicePlatform], object] = lambda _stack, _platform: None,
+    add_constructs: Callable[
+        [TerraformStack, ServicePlatform], object
+    ] = lambda _stack, _platform: None,
 ) -> Synthesized:
-    """Returns the Terraform of both APIs, all services and the constructs that `more` adds."""
+    """Returns the Terraform of both APIs, all services and what `add_constructs` adds."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -156,7 +158,7 @@ def synthesize_services(
             kms_key_arn=names.arn("kms", "key/k"),
         )
         Ai(stack, "ai", platform=platform)
-        more(stack, platform)
+        add_constructs(stack, platform)
         rest.deploy()
         for name, value in {
             "api_url": rest.url,

@@ -30,7 +30,7 @@ class Synthesized:
         """Returns all resources of a type, for example `aws_sqs_queue`."""
         return list(self.document.get("resource", {}).get(type_, {}).values())
 
-    def one(self, type_: str, **attributes: Any) -> Block:
+    def find_only(self, type_: str, **attributes: Any) -> Block:
         """Returns the only resource of a type whose attributes have these values."""
         matches = [
             item
@@ -45,7 +45,7 @@ class Synthesized:
 
     def policy(self, type_: str, attribute: str = "policy", **attributes: Any) -> list[Block]:
         """Returns the statements of the policy document in a resource's attribute."""
-        statements = json.loads(self.one(type_, **attributes)[attribute])["Statement"]
+        statements = json.loads(self.find_only(type_, **attributes)[attribute])["Statement"]
         return list(statements)
 
     def role_statements(self, policy: str) -> dict[str, Block]:
@@ -54,7 +54,7 @@ class Synthesized:
 
     def variables(self, function: str) -> dict[str, str]:
         """Returns the environment variables of a function."""
-        resource = self.one("aws_lambda_function", function_name=function)
+        resource = self.find_only("aws_lambda_function", function_name=function)
         return dict(resource["environment"]["variables"])
 
     @property

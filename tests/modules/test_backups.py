@@ -41,7 +41,7 @@ def dev() -> Synthesized:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_each_table_is_exported_every_day(dev: Synthesized, name: str) -> None:
-    schedule = dev.one("aws_scheduler_schedule", name=f"{name}-export-schedule-dev")
+    schedule = dev.find_only("aws_scheduler_schedule", name=f"{name}-export-schedule-dev")
     assert schedule["schedule_expression"] == "cron(0 3 * * ? *)"
     target = schedule["target"]
     assert target["arn"] == "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
@@ -67,12 +67,12 @@ def test_the_role_can_only_export_the_tables_to_one_prefix_and_report_failures(
     ]
     assert statements["Write"]["Resource"].endswith("/dynamodb/*")
     assert statements["EncryptFailed"]["Resource"] == KEY
-    [trust] = json.loads(dev.one("aws_iam_role")["assume_role_policy"])["Statement"]
+    [trust] = json.loads(dev.find_only("aws_iam_role")["assume_role_policy"])["Statement"]
     assert trust["Principal"] == {"Service": "scheduler.amazonaws.com"}
     assert trust["Condition"] == {"StringEquals": {"aws:SourceAccount": "111122223333"}}
 
 
 def test_an_export_that_failed_to_start_raises_an_alarm(dev: Synthesized) -> None:
-    queue = dev.one("aws_sqs_queue")
+    queue = dev.find_only("aws_sqs_queue")
     assert queue["name"] == "platform-exports-dlq-dev"
-    assert dev.one("aws_cloudwatch_metric_alarm")["alarm_actions"] == [ALERTS]
+    assert dev.find_only("aws_cloudwatch_metric_alarm")["alarm_actions"] == [ALERTS]

@@ -104,7 +104,7 @@ def test_origins_are_private_buckets_without_custom_error_pages(
     result = _distribution(prod, id_)
     assert all("origin-access" in origin["origin_access_control_id"] for origin in result["origin"])
     assert "custom_error_response" not in result
-    access = prod.one("aws_cloudfront_origin_access_control")
+    access = prod.find_only("aws_cloudfront_origin_access_control")
     assert (access["signing_behavior"], access["signing_protocol"]) == ("always", "sigv4")
 
 
@@ -194,7 +194,7 @@ def test_the_sites_content_security_policy_allows_only_the_platform(
 def test_both_distributions_have_aliases_a_certificate_and_records(prod: Synthesized) -> None:
     assert _distribution(prod, "site")["aliases"] == ["multitask.com", "www.multitask.com"]
     assert _distribution(prod, "media")["aliases"] == ["cdn.multitask.com"]
-    certificate = prod.one("aws_acm_certificate")
+    certificate = prod.find_only("aws_acm_certificate")
     assert certificate["provider"] == "aws.edge"
     assert {certificate["domain_name"], *certificate["subject_alternative_names"]} == {
         "multitask.com",

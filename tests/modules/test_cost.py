@@ -26,7 +26,7 @@ def dev() -> Synthesized:
 
 
 def test_the_budget_is_as_documented_and_covers_only_this_environment(dev: Synthesized) -> None:
-    budget = dev.one("aws_budgets_budget")
+    budget = dev.find_only("aws_budgets_budget")
     assert budget["name"] == "multitask-platform-dev"
     assert (
         budget["limit_amount"],
@@ -41,7 +41,7 @@ def test_the_budget_is_as_documented_and_covers_only_this_environment(dev: Synth
 def test_the_budget_alerts_at_80_percent_spent_and_when_the_forecast_exceeds_it(
     dev: Synthesized,
 ) -> None:
-    notifications: list[dict[str, Any]] = dev.one("aws_budgets_budget")["notification"]
+    notifications: list[dict[str, Any]] = dev.find_only("aws_budgets_budget")["notification"]
     assert [(item["notification_type"], item["threshold"]) for item in notifications] == [
         ("ACTUAL", 80),
         ("FORECASTED", 100),
@@ -56,14 +56,16 @@ def test_the_budget_alerts_at_80_percent_spent_and_when_the_forecast_exceeds_it(
 
 
 def test_without_a_billing_address_only_the_topic_is_notified() -> None:
-    budget = synthesize(_build, environment("dev", billing_email=None)).one("aws_budgets_budget")
+    budget = synthesize(_build, environment("dev", billing_email=None)).find_only(
+        "aws_budgets_budget"
+    )
     for item in budget["notification"]:
         assert not item.get("subscriber_email_addresses")
         assert item["subscriber_sns_topic_arns"] == ["topic"]
 
 
 def test_the_dashboard_shows_the_charges_in_total_and_by_service(dev: Synthesized) -> None:
-    dashboard = dev.one("aws_cloudwatch_dashboard")
+    dashboard = dev.find_only("aws_cloudwatch_dashboard")
     assert dashboard["dashboard_name"] == "multitask-cost-dev"
     total, services = (
         item["properties"] for item in json.loads(dashboard["dashboard_body"])["widgets"]

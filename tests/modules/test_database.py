@@ -74,22 +74,22 @@ def test_only_sessions_and_profiles_have_point_in_time_recovery_in_every_environ
 def test_data_stores_are_protected_where_data_is_retained(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    table = prod.one("aws_dynamodb_table", name="post-posts-prod")
+    table = prod.find_only("aws_dynamodb_table", name="post-posts-prod")
     assert table["deletion_protection_enabled"] is True
     assert table["lifecycle"]["prevent_destroy"] is True
-    cluster = prod.one("aws_rds_cluster")
+    cluster = prod.find_only("aws_rds_cluster")
     assert cluster["deletion_protection"] is True
     assert cluster["skip_final_snapshot"] is False
     assert cluster["lifecycle"]["prevent_destroy"] is True
     assert not any(item["deletion_protection_enabled"] for item in dev.all("aws_dynamodb_table"))
-    assert dev.one("aws_rds_cluster")["skip_final_snapshot"] is True
-    assert "lifecycle" not in dev.one("aws_rds_cluster")
+    assert dev.find_only("aws_rds_cluster")["skip_final_snapshot"] is True
+    assert "lifecycle" not in dev.find_only("aws_rds_cluster")
 
 
 def test_provisioned_capacity_is_scaled_automatically_and_ignored_by_plans(
     provisioned: Synthesized,
 ) -> None:
-    table = provisioned.one("aws_dynamodb_table", name="auth-sessions-prod")
+    table = provisioned.find_only("aws_dynamodb_table", name="auth-sessions-prod")
     assert (table["read_capacity"], table["write_capacity"]) == (5, 7)
     assert table["global_secondary_index"][0]["write_capacity"] == 7
     assert set(table["lifecycle"]["ignore_changes"]) == {
@@ -113,7 +113,7 @@ def test_aurora_is_serverless_with_the_documented_capacities(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     def capacities(result: Synthesized) -> tuple[float, float]:
-        scaling = result.one("aws_rds_cluster")["serverlessv2_scaling_configuration"]
+        scaling = result.find_only("aws_rds_cluster")["serverlessv2_scaling_configuration"]
         return scaling["min_capacity"], scaling["max_capacity"]
 
     assert capacities(dev) == (0.5, 1)
@@ -127,31 +127,33 @@ def test_aurora_is_serverless_with_the_documented_capacities(
 
 
 def test_auroras_password_is_managed_by_rds_and_never_in_the_state(dev: Synthesized) -> None:
-    cluster = dev.one("aws_rds_cluster")
+    cluster = dev.find_only("aws_rds_cluster")
     assert cluster["manage_master_user_password"] is True
     assert "master_password" not in cluster
     assert cluster["storage_encrypted"] is True
     assert cluster["iam_database_authentication_enabled"] is True
     parameters = {
         item["name"]: item["value"]
-        for item in dev.one("aws_rds_cluster_parameter_group")["parameter"]
+        for item in dev.find_only("aws_rds_cluster_parameter_group")["parameter"]
     }
     assert parameters["rds.force_ssl"] == "1"
     assert parameters["log_parameter_max_length"] == "0"
 
 
 def test_the_cache_is_encrypted_and_accepts_only_iam_users(prod: Synthesized) -> None:
-    cache = prod.one("aws_elasticache_replication_group")
+    cache = prod.find_only("aws_elasticache_replication_group")
     assert cache["at_rest_encryption_enabled"] == "true"
     assert cache["transit_encryption_enabled"] is True
     assert cache["transit_encryption_mode"] == "required"
     assert cache["num_cache_clusters"] == 2
     assert cache["automatic_failover_enabled"] is True
     assert cache["user_group_ids"]
-    user = prod.one("aws_elasticache_user", user_name="chat-cache-user-prod")
+    user = prod.find_only("aws_elasticache_user", user_name="chat-cache-user-prod")
     assert user["user_id"] == user["user_name"]
     assert user["authentication_mode"]["type"] == "iam"
-    assert prod.one("aws_elasticache_user", user_name="default")["access_string"].startswith("off")
+    assert prod.find_only("aws_elasticache_user", user_name="default")["access_string"].startswith(
+        "off"
+    )
 
 
 def test_the_name_of_the_parameter_group_contains_the_major_version() -> None:
@@ -161,11 +163,11 @@ def test_the_name_of_the_parameter_group_contains_the_major_version() -> None:
     )
     before, after = _database(prod), _database(environment("prod", rds=rds))
     for stack, version in ((before, "16"), (after, "17")):
-        group = stack.one("aws_rds_cluster_parameter_group")
+        group = stack.find_only("aws_rds_cluster_parameter_group")
         assert group["name"] == f"catalog-aurora-parameters-{version}-prod"
         assert group["lifecycle"] == {"create_before_destroy": True}
-    assert "allow_major_version_upgrade" not in before.one("aws_rds_cluster")
-    assert before.one("aws_rds_cluster")["apply_immediately"] is False
-    cluster = after.one("aws_rds_cluster")
+    assert "allow_major_version_upgrade" not in before.find_only("aws_rds_cluster")
+    assert before.find_only("aws_rds_cluster")["apply_immediately"] is False
+    cluster = after.find_only("aws_rds_cluster")
     assert (cluster["allow_major_version_upgrade"], cluster["apply_immediately"]) == (True, True)
-    assert before.one("aws_elasticache_replication_group")["engine"] == "valkey"
+    assert before.find_only("aws_elasticache_replication_group")["engine"] == "valkey"

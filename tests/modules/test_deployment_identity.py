@@ -92,9 +92,9 @@ def test_only_jobs_of_the_repository_can_assume_a_role(
 def test_without_a_repository_the_stack_has_a_boundary_but_no_workflow_roles() -> None:
     """Operators can create only roles with the boundary, so it must always exist."""
     result = synthesize(_build, environment("dev", github_repository=None))
-    assert result.one("aws_iam_role")["name"] == "auth-role-dev"
-    assert "permissions_boundary" in result.one("aws_iam_role")
-    assert result.one("aws_iam_policy")["name"] == "platform-boundary-dev"
+    assert result.find_only("aws_iam_role")["name"] == "auth-role-dev"
+    assert "permissions_boundary" in result.find_only("aws_iam_role")
+    assert result.find_only("aws_iam_policy")["name"] == "platform-boundary-dev"
 
 
 def test_the_operators_policies_are_within_the_length_limit_of_managed_policies() -> None:

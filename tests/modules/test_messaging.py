@@ -33,18 +33,19 @@ def local() -> Synthesized:
 
 
 def _events(result: Synthesized, rule: str) -> set[str]:
-    pattern = json.loads(result.one("aws_cloudwatch_event_rule", name=rule)["event_pattern"])
+    pattern = json.loads(result.find_only("aws_cloudwatch_event_rule", name=rule)["event_pattern"])
     assert pattern["source"] == [{"prefix": "multitask."}]
     return set(pattern["detail-type"])
 
 
 def test_every_event_is_archived_for_the_log_retention_period(dev: Synthesized) -> None:
-    assert dev.one("aws_cloudwatch_event_bus")["name"] == "multitask-events-dev"
-    archive = dev.one("aws_cloudwatch_event_archive")
+    assert dev.find_only("aws_cloudwatch_event_bus")["name"] == "multitask-events-dev"
+    archive = dev.find_only("aws_cloudwatch_event_archive")
     assert archive["retention_days"] == 7
     assert "event_pattern" not in archive
     assert (
-        _messaging(environment("prod")).one("aws_cloudwatch_event_archive")["retention_days"] == 365
+        _messaging(environment("prod")).find_only("aws_cloudwatch_event_archive")["retention_days"]
+        == 365
     )
 
 
@@ -59,13 +60,13 @@ def test_events_that_change_statistics_go_to_the_work_queue(dev: Synthesized) ->
         "CommentCreated",
         "CommentDeleted",
     }
-    target = dev.one("aws_cloudwatch_event_target", target_id="statistics")
+    target = dev.find_only("aws_cloudwatch_event_target", target_id="statistics")
     assert "m_work_queue" in target["arn"]
 
 
 def test_events_of_deleted_posts_go_to_the_deletions_queue(dev: Synthesized) -> None:
     assert _events(dev, "post-deletions-rule-dev") == {"PostDeleted"}
-    target = dev.one("aws_cloudwatch_event_target", target_id="deletions")
+    target = dev.find_only("aws_cloudwatch_event_target", target_id="deletions")
     assert "m_deletions_queue" in target["arn"]
 
 
@@ -73,7 +74,7 @@ def test_notifications_contain_the_whole_event(dev: Synthesized) -> None:
     assert {"CommentCreated", "MessageSent", "SellerContacted"} <= _events(
         dev, "platform-notifications-rule-dev"
     )
-    target = dev.one("aws_cloudwatch_event_target", target_id="notifications")
+    target = dev.find_only("aws_cloudwatch_event_target", target_id="notifications")
     assert "notifications-topic" in target["arn"]
     assert not {"input", "input_path", "input_transformer"} & set(target)
 
@@ -109,7 +110,7 @@ def test_only_the_rules_can_send_to_the_queues(dev: Synthesized) -> None:
 def test_a_work_queues_visibility_timeout_is_six_times_the_functions_timeout(
     dev: Synthesized, queue: str
 ) -> None:
-    assert dev.one("aws_sqs_queue", name=queue)["visibility_timeout_seconds"] == 180
+    assert dev.find_only("aws_sqs_queue", name=queue)["visibility_timeout_seconds"] == 180
 
 
 def test_topics_are_encrypted_with_the_customer_key(dev: Synthesized) -> None:
@@ -147,7 +148,7 @@ def test_queues_and_topics_deny_plain_http(local: Synthesized) -> None:
 
 
 def test_alerts_are_mailed_if_an_address_is_set(dev: Synthesized, local: Synthesized) -> None:
-    mail = dev.one("aws_sns_topic_subscription")
+    mail = dev.find_only("aws_sns_topic_subscription")
     assert (mail["protocol"], mail["endpoint"]) == ("email", "alerts@example.com")
     assert "alerts-topic" in mail["topic_arn"]
     assert not local.all("aws_sns_topic_subscription")
@@ -186,7 +187,9 @@ def test_each_subscriber_gets_only_its_own_events(subscribed: Synthesized) -> No
 
 
 def test_failed_notifications_raise_an_alarm(subscribed: Synthesized, dev: Synthesized) -> None:
-    alarm = subscribed.one("aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed")
+    alarm = subscribed.find_only(
+        "aws_cloudwatch_metric_alarm", metric_name="NumberOfNotificationsFailed"
+    )
     assert alarm["dimensions"] == {"TopicName": "multitask-notifications-dev"}
     assert not [a for a in dev.all("aws_cloudwatch_metric_alarm") if a["namespace"] == "AWS/SNS"]
 

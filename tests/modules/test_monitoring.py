@@ -63,11 +63,13 @@ def prod() -> Synthesized:
 
 
 def _alarm(result: Synthesized, name: str) -> Block:
-    return result.one("aws_cloudwatch_metric_alarm", alarm_name=name)
+    return result.find_only("aws_cloudwatch_metric_alarm", alarm_name=name)
 
 
 def _widgets(result: Synthesized) -> list[dict[str, Any]]:
-    return list(json.loads(result.one("aws_cloudwatch_dashboard")["dashboard_body"])["widgets"])
+    return list(
+        json.loads(result.find_only("aws_cloudwatch_dashboard")["dashboard_body"])["widgets"]
+    )
 
 
 def _graph(result: Synthesized, title: str) -> dict[str, Any]:
@@ -112,7 +114,7 @@ def test_the_documented_alarm_sums_the_errors_of_functions_behind_the_apis(
 
 
 def test_each_service_has_the_documented_graph(dev: Synthesized) -> None:
-    assert dev.one("aws_cloudwatch_dashboard")["dashboard_name"] == "multitask-platform-dev"
+    assert dev.find_only("aws_cloudwatch_dashboard")["dashboard_name"] == "multitask-platform-dev"
     for function in FUNCTIONS:
         title = f"{function.capitalize()} Service Metrics"
         assert {
@@ -255,11 +257,11 @@ def test_every_alarm_is_on_the_dashboard(prod: Synthesized) -> None:
 
 
 def test_the_saved_query_searches_the_logs_of_all_functions_for_a_request(dev: Synthesized) -> None:
-    query = dev.one("aws_cloudwatch_query_definition")
+    query = dev.find_only("aws_cloudwatch_query_definition")
     assert query["log_group_names"] == [f"/aws/lambda/{function}-lambda" for function in FUNCTIONS]
     assert "filter correlation_id =" in query["query_string"]
 
 
 def test_the_dashboard_is_deterministic(dev: Synthesized) -> None:
     second = _monitoring(environment("dev"))
-    assert second.one("aws_cloudwatch_dashboard") == dev.one("aws_cloudwatch_dashboard")
+    assert second.find_only("aws_cloudwatch_dashboard") == dev.find_only("aws_cloudwatch_dashboard")

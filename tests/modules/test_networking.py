@@ -27,7 +27,7 @@ def prod() -> Synthesized:
 
 
 def test_the_vpc_has_the_documented_range_and_dns_settings(dev: Synthesized) -> None:
-    vpc = dev.one("aws_vpc")
+    vpc = dev.find_only("aws_vpc")
     assert vpc["cidr_block"] == "10.0.0.0/16"
     assert vpc["enable_dns_hostnames"] is True
     assert vpc["enable_dns_support"] is True
@@ -72,7 +72,7 @@ def test_interface_endpoints_accept_https_only_from_the_vpc(prod: Synthesized) -
         "ssm",
         "events",
     }
-    rule = prod.one("aws_vpc_security_group_ingress_rule", from_port=443)
+    rule = prod.find_only("aws_vpc_security_group_ingress_rule", from_port=443)
     assert rule["cidr_ipv4"] == "10.0.0.0/16"
 
 
@@ -98,14 +98,14 @@ def test_database_and_cache_accept_connections_only_from_their_clients(dev: Synt
 
 
 def test_the_default_security_group_allows_nothing(dev: Synthesized) -> None:
-    group = dev.one("aws_default_security_group")
+    group = dev.find_only("aws_default_security_group")
     assert not group.get("ingress")
     assert not group.get("egress")
 
 
 def test_flow_logs_have_the_environments_log_retention(prod: Synthesized) -> None:
-    assert prod.one("aws_flow_log")["traffic_type"] == "ALL"
-    assert prod.one("aws_cloudwatch_log_group")["retention_in_days"] == 365
+    assert prod.find_only("aws_flow_log")["traffic_type"] == "ALL"
+    assert prod.find_only("aws_cloudwatch_log_group")["retention_in_days"] == 365
 
 
 def test_the_flow_log_role_has_the_permissions_that_aws_lists(prod: Synthesized) -> None:
@@ -149,11 +149,11 @@ def ipv6() -> Synthesized:
 
 
 def test_ipv6_traffic_leaves_through_an_egress_only_gateway(ipv6: Synthesized) -> None:
-    assert ipv6.one("aws_vpc")["assign_generated_ipv6_cidr_block"] is True
+    assert ipv6.find_only("aws_vpc")["assign_generated_ipv6_cidr_block"] is True
     blocks = [item["ipv6_cidr_block"] for item in ipv6.all("aws_subnet")]
     assert len(set(blocks)) == 2
     assert all("cidrsubnet(aws_vpc." in block for block in blocks)
-    gateway = ipv6.one("aws_egress_only_internet_gateway")
+    gateway = ipv6.find_only("aws_egress_only_internet_gateway")
     assert gateway["vpc_id"].startswith("${aws_vpc.")
     assert not ipv6.types & {"aws_nat_gateway", "aws_internet_gateway", "aws_eip"}
     assert [item["destination_ipv6_cidr_block"] for item in ipv6.all("aws_route")] == ["::/0"] * 2

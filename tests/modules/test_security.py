@@ -39,13 +39,13 @@ def web_acl(synthesized: Synthesized, resource: str = "multitask-waf") -> Block:
 
 
 def test_the_key_rotates_and_has_the_documented_alias(prod: Synthesized) -> None:
-    assert prod.one("aws_kms_key")["enable_key_rotation"] is True
-    assert prod.one("aws_kms_alias")["name"] == "alias/multitask-prod"
+    assert prod.find_only("aws_kms_key")["enable_key_rotation"] is True
+    assert prod.find_only("aws_kms_alias")["name"] == "alias/multitask-prod"
 
 
 @pytest.mark.parametrize(("name", "days"), [("dev", 7), ("prod", 30)])
 def test_the_deletion_window_of_the_key_is_longer_if_data_is_retained(name: str, days: int) -> None:
-    assert security(name).one("aws_kms_key")["deletion_window_in_days"] == days
+    assert security(name).find_only("aws_kms_key")["deletion_window_in_days"] == days
 
 
 def test_services_can_use_the_key_only_for_this_account(prod: Synthesized) -> None:
@@ -69,14 +69,14 @@ def test_eventbridge_can_use_the_key_without_a_source_account_condition(prod: Sy
 
 
 def test_users_log_in_with_an_email_address_in_any_case(dev: Synthesized) -> None:
-    pool = dev.one("aws_cognito_user_pool")
+    pool = dev.find_only("aws_cognito_user_pool")
     assert pool["username_attributes"] == ["email"]
     assert pool["username_configuration"] == {"case_sensitive": False}
     assert pool["admin_create_user_config"] == {"allow_admin_create_user_only": False}
 
 
 def test_the_password_policy_is_as_documented(dev: Synthesized) -> None:
-    policy = dev.one("aws_cognito_user_pool")["password_policy"]
+    policy = dev.find_only("aws_cognito_user_pool")["password_policy"]
     assert policy["minimum_length"] == 8
     assert all(
         policy[f"require_{kind}"] for kind in ("uppercase", "lowercase", "numbers", "symbols")
@@ -84,7 +84,7 @@ def test_the_password_policy_is_as_documented(dev: Synthesized) -> None:
 
 
 def test_an_email_address_is_verified_and_can_recover_the_account(dev: Synthesized) -> None:
-    pool = dev.one("aws_cognito_user_pool")
+    pool = dev.find_only("aws_cognito_user_pool")
     assert pool["auto_verified_attributes"] == ["email"]
     assert pool["user_attribute_update_settings"] == {
         "attributes_require_verification_before_update": ["email"]
@@ -99,11 +99,13 @@ def test_an_email_address_is_verified_and_can_recover_the_account(dev: Synthesiz
 
 
 def test_the_pool_sends_mail_through_ses_if_an_identity_is_set(dev: Synthesized) -> None:
-    assert dev.one("aws_cognito_user_pool")["email_configuration"] == {
+    assert dev.find_only("aws_cognito_user_pool")["email_configuration"] == {
         "email_sending_account": "COGNITO_DEFAULT"
     }
     arn = "arn:aws:ses:us-east-1:111122223333:identity/multitask.com"
-    assert security(mail_identity_arn=arn).one("aws_cognito_user_pool")["email_configuration"] == {
+    assert security(mail_identity_arn=arn).find_only("aws_cognito_user_pool")[
+        "email_configuration"
+    ] == {
         "email_sending_account": "DEVELOPER",
         "source_arn": arn,
     }
@@ -112,7 +114,10 @@ def test_the_pool_sends_mail_through_ses_if_an_identity_is_set(dev: Synthesized)
 def test_the_user_pool_is_protected_where_data_is_retained(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    retained, deletable = prod.one("aws_cognito_user_pool"), dev.one("aws_cognito_user_pool")
+    retained, deletable = (
+        prod.find_only("aws_cognito_user_pool"),
+        dev.find_only("aws_cognito_user_pool"),
+    )
     assert (retained["deletion_protection"], retained["lifecycle"]["prevent_destroy"]) == (
         "ACTIVE",
         True,
@@ -126,7 +131,7 @@ def test_each_elevated_role_is_a_group_of_the_pool(dev: Synthesized) -> None:
 
 
 def test_the_client_has_no_secret_and_allows_only_server_side_login(dev: Synthesized) -> None:
-    client = dev.one("aws_cognito_user_pool_client")
+    client = dev.find_only("aws_cognito_user_pool_client")
     assert client["generate_secret"] is False
     assert client["explicit_auth_flows"] == ["ALLOW_ADMIN_USER_PASSWORD_AUTH"]
     assert client["prevent_user_existence_errors"] == "ENABLED"
@@ -135,7 +140,7 @@ def test_the_client_has_no_secret_and_allows_only_server_side_login(dev: Synthes
 
 
 def test_tokens_have_the_shortest_lifetimes_that_cognito_accepts(dev: Synthesized) -> None:
-    client = dev.one("aws_cognito_user_pool_client")
+    client = dev.find_only("aws_cognito_user_pool_client")
     assert client["token_validity_units"] == [
         {"access_token": "minutes", "id_token": "minutes", "refresh_token": "minutes"}
     ]
@@ -199,7 +204,7 @@ def test_rules_on_request_bodies_count_instead_of_blocking(prod: Synthesized) ->
 
 
 def test_the_web_acl_of_the_pool_has_no_rate_rule(prod: Synthesized) -> None:
-    association = prod.one("aws_wafv2_web_acl_association")
+    association = prod.find_only("aws_wafv2_web_acl_association")
     assert association["resource_arn"].startswith("${aws_cognito_user_pool.")
     label = association["web_acl_arn"].split(".")[1]
     acl = prod.document["resource"]["aws_wafv2_web_acl"][label]

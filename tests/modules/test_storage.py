@@ -36,7 +36,7 @@ def resource_of(synthesized: Synthesized, type_: str, bucket: str) -> Block:
         for label, item in synthesized.document["resource"]["aws_s3_bucket"].items()
     }
     [name] = [name for name in labels if name.startswith(f"{bucket}-bucket-")]
-    return synthesized.one(type_, bucket=labels[name])
+    return synthesized.find_only(type_, bucket=labels[name])
 
 
 def rules(synthesized: Synthesized, bucket: str) -> dict[str, Block]:

@@ -1,4 +1,6 @@
-"""Tests that commands on AWS import only packages of the groups that their pipelines install."""
+"""Tests that commands on AWS import only packages of the Pipfile groups that their pipelines
+install.
+"""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ops.root import PROJECT
-from tools.lockfiles import without_addresses
+from tools.lockfiles import remove_index_addresses
 
 INSTALLED = {
     Path("Pipfile.lock"),
@@ -39,7 +39,7 @@ def test_pipfile_lock_keeps_only_versions_and_hashes() -> None:
         "local": {"c": dict(entry)},
     }
     kept = {"hashes": ["sha256:1"], "version": "==1"}
-    assert without_addresses(lock) == {
+    assert remove_index_addresses(lock) == {
         "_meta": {"sources": []},
         "default": {"a": kept},
         "develop": {"b": kept},
@@ -57,7 +57,7 @@ def test_resolved_addresses_are_removed_from_a_package_lock() -> None:
             }
         }
     }
-    assert without_addresses(lock) == {
+    assert remove_index_addresses(lock) == {
         "packages": {"node_modules/a": {"version": "1", "integrity": "sha512-1"}}
     }
 
@@ -65,7 +65,7 @@ def test_resolved_addresses_are_removed_from_a_package_lock() -> None:
 @pytest.mark.parametrize("path", _tracked("*Pipfile.lock", "*package-lock.json"), ids=str)
 def test_lock_files_of_the_project_have_no_addresses(path: Path) -> None:
     lock = json.loads((PROJECT / path).read_text())
-    assert without_addresses(json.loads(json.dumps(lock))) == lock
+    assert remove_index_addresses(json.loads(json.dumps(lock))) == lock
 
 
 @pytest.mark.parametrize("python", ["3.11.0", "3.11.2", "3.12.0", "3.13.0", "3.14.0"])

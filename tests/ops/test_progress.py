@@ -163,7 +163,7 @@ def test_the_line_shows_the_current_step_with_the_estimate(terminal: Shown) -> N
         with Progress("synthesizing local") as step:
             refresh()
             assert "synthesizing local, about 70 s left" in terminal()
-            step.show("terraform: 1 of 482", left=100.2)
+            step.show("terraform: 1 of 482", seconds_left=100.2)
             refresh()
             # The estimate of the step exceeds that of the command, so it is shown instead.
             assert "terraform: 1 of 482, about 100 s left" in terminal()

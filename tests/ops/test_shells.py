@@ -55,12 +55,12 @@ def test_an_interrupt_during_imports_prints_no_traceback(module: str) -> None:
     result = subprocess.run(
         [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=False
     )
-    # A shell shows the status 130 in both cases: the signal or an exit ended the program.
+    # The signal ended the program, or the program exited with 130. A shell shows 130 for both.
     assert (result.returncode in {-signal.SIGINT, 130}, result.stderr) == (True, "")
 
 
 def interrupt_writes(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
-    """Raises `error` after the first half of each text file is written."""
+    """Makes `Path.write_text` write only the first half of the text, and then raise `error`."""
     write = Path.write_text
 
     def write_half(path: Path, text: str, **options: str) -> int:

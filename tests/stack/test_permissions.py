@@ -47,19 +47,19 @@ def roles() -> dict[str, tuple[Collection[str], list[Statement]]]:
     environment = load_environment(ENVIRONMENT, variables={})
     permissions = DeploymentPermissions(environment, Names(environment))
     managed = [
-        *permissions.functions(),
-        *permissions.data(),
-        *permissions.edge(),
-        *permissions.network(),
+        *permissions.allow_managing_functions(),
+        *permissions.allow_managing_data_stores(),
+        *permissions.allow_managing_edge(),
+        *permissions.allow_managing_network(),
     ]
-    identity = permissions.identity()
-    writer = [*permissions.state(write=True), *permissions.releases(), *managed]
-    reader = [*permissions.state(write=False), *permissions.no_data()]
+    identity = permissions.allow_managing_roles()
+    writer = [*permissions.allow_state_access(write=True), *permissions.allow_releases(), *managed]
+    reader = [*permissions.allow_state_access(write=False), *permissions.deny_data_access()]
     return {
         "deploy": (ALL_HANDLERS, [*writer, *identity]),
         "drift": (DRIFT_HANDLERS, [*reader, *read_only([*managed, *identity])]),
-        "administer": (ALL_HANDLERS, [*writer, *permissions.administration()]),
-        "remove": (REMOVAL_HANDLERS, [*writer, *permissions.removal()]),
+        "administer": (ALL_HANDLERS, [*writer, *permissions.allow_managing_all_roles()]),
+        "remove": (REMOVAL_HANDLERS, [*writer, *permissions.allow_removing_all_roles()]),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.review.review import Judged, review
+from ops.review.review import ReviewedChange, review
 from ops.review.rules import Verdict
 from ops.terraform.plan import read_plan
 from ops.terraform.stack_document import Resource, Synthesized, read_synthesized
@@ -86,7 +86,7 @@ def change_arguments(block: Block, case: Mapping[str, Any]) -> Block:
     return after
 
 
-def review_case(stack: Synthesized, unchanged: Block, case: Mapping[str, Any]) -> Judged:
+def review_case(stack: Synthesized, unchanged: Block, case: Mapping[str, Any]) -> ReviewedChange:
     resource = find_resource(stack, case)
     action = case.get("action", "update")
     block = {**resource.block, **case.get("before", {})}

@@ -15,7 +15,7 @@ import pytest
 
 from environments import environment_names
 from ops.root import PROJECT
-from tests.stack.stacks import files, fixed_variables, synthesize
+from tests.stack.stacks import fixed_variables, read_files, synthesize
 
 SECRET_NAME = re.compile(r"password|secret|token|api_?key|private_?key|credential", re.IGNORECASE)
 SECRET_VALUE = re.compile(
@@ -59,16 +59,18 @@ def likely_secrets(document: Any) -> dict[str, str]:
 
 @pytest.mark.nightly
 def test_synthesizing_twice_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
-    again = files(synthesize(tmp_path))
-    assert again == files(synthesized)
+    again = read_files(synthesize(tmp_path))
+    assert again == read_files(synthesized)
     assert {name.partition("/")[0] for name in again} == set(environment_names())
 
 
 @pytest.mark.nightly
-def test_a_complete_import_writes_identical_files(synthesized: Path, tmp_path: Path) -> None:
+def test_importing_the_whole_provider_does_not_change_the_synthesized_files(
+    synthesized: Path, tmp_path: Path
+) -> None:
     variables = {"PLATFORM_ENVIRONMENTS": "dev", "PLATFORM_PROVIDER_IMPORT": "ordinary"}
-    ordinary = files(synthesize(tmp_path, variables) / "dev")
-    assert ordinary == files(synthesized / "dev")
+    ordinary = read_files(synthesize(tmp_path, variables) / "dev")
+    assert ordinary == read_files(synthesized / "dev")
 
 
 def test_a_fifth_environment_needs_only_one_more_file(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from ops.review.rules import Verdict
 from ops.root import Root
 from ops.terraform.plan import Action, read_plan
 from tests import terraform
-from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
+from tests.ops.review.small import Block, apply, extract, find_only, list_labels, plan_change, write
 from tests.stack.conftest import ACCOUNT
 from tests.stack.stacks import read_settings, synthesize_variants
 
@@ -87,14 +87,14 @@ UPGRADES: Mapping[str, Mapping[str, Any]] = {
 
 
 def add_index(document: Block) -> None:
-    table = one(document, "aws_dynamodb_table", "database/chat-rooms")
+    table = find_only(document, "aws_dynamodb_table", "database/chat-rooms")
     index = copy.deepcopy(table["global_secondary_index"][0])
     table["global_secondary_index"].append({**index, "name": "owner-index", "hash_key": "owner"})
     table["attribute"].append({"name": "owner", "type": "S"})
 
 
 def upgrade_cache(document: Block) -> None:
-    cache = one(document, "aws_elasticache_replication_group", "database/")
+    cache = find_only(document, "aws_elasticache_replication_group", "database/")
     major, minor = cache["engine_version"].split(".")
     cache["engine_version"] = f"{major}.{int(minor) + 1}"
 
@@ -105,7 +105,7 @@ def upgrade_to_stack(document: Block) -> None:
 
 def keep_longer(document: Block) -> None:
     """Doubles the time for which events, messages and stored objects are retained."""
-    one(document, "aws_cloudwatch_event_archive", "messaging/")["retention_days"] *= 2
+    find_only(document, "aws_cloudwatch_event_archive", "messaging/")["retention_days"] *= 2
     for queue in document["resource"]["aws_sqs_queue"].values():
         queue["message_retention_seconds"] = 1_209_600
     for lifecycle in document["resource"]["aws_s3_bucket_lifecycle_configuration"].values():
@@ -134,7 +134,7 @@ def rename_tables(document: Block) -> None:
 def remove_service(document: Block) -> None:
     """Removes the ai service with its table, as deleting its construct from the program does."""
     for type_, path in (("aws_cloudwatch_log_group", "ai/"), ("aws_dynamodb_table", "database/ai")):
-        for label in labels(document, type_, path):
+        for label in list_labels(document, type_, path):
             del document["resource"][type_][label]
 
 
@@ -170,7 +170,7 @@ def applied(stacks: Path, root: Root, empty_cloud: Addresses) -> Path:
 
 @pytest.fixture
 def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Plan:
-    def plan_change(change: str | Callable[[Block], None]) -> Review:
+    def review_change(change: str | Callable[[Block], None]) -> Review:
         def upgrade(_: Block) -> Block:
             upgraded = extract(stacks / str(change), DATA_STORES)
             # The stacks must differ only in the changed settings, not in the environment's name.
@@ -179,12 +179,12 @@ def plan(applied: Path, stacks: Path, root: Root, empty_cloud: Addresses) -> Pla
 
         if isinstance(change, str):
             upgrade.__name__ = change
-            _, shown = planned(applied, upgrade, root, embedded_variables(empty_cloud))
+            _, shown = plan_change(applied, upgrade, root, embedded_variables(empty_cloud))
         else:
-            _, shown = planned(applied, change, root, embedded_variables(empty_cloud))
+            _, shown = plan_change(applied, change, root, embedded_variables(empty_cloud))
         return review(read_plan(shown), APPLIED)
 
-    return plan_change
+    return review_change
 
 
 def changes(reviewed: Review) -> dict[tuple[str, Action], set[str]]:
@@ -289,7 +289,7 @@ def test_a_major_upgrade_of_the_cache_changes_it_in_place(
                 engine_version="8.1", engine_version_actual="8.1.0"
             )
     file.write_text(json.dumps(state))
-    _, shown = planned(older, upgrade_to_stack, root, embedded_variables(empty_cloud))
+    _, shown = plan_change(older, upgrade_to_stack, root, embedded_variables(empty_cloud))
     reviewed = review(read_plan(shown), APPLIED)
     check_data_is_kept(reviewed, irreversible={"aws_elasticache_replication_group"})
     assert changes(reviewed).keys() == {("aws_elasticache_replication_group", Action.UPDATE)}
@@ -371,7 +371,7 @@ def test_tables_change_back_to_on_demand_billing_in_place(
     def bill_on_demand(_: Block) -> Block:
         return extract(stacks / APPLIED, DATA_STORES)
 
-    _, shown = planned(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
+    _, shown = plan_change(provisioned, bill_on_demand, root, embedded_variables(empty_cloud))
     reviewed = review(read_plan(shown), APPLIED)
     check_data_is_kept(reviewed)
     changed_attributes = changes(reviewed)

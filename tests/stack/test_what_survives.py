@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from environments import load_environment
-from lambdas.common.web.idempotency import LEASE
+from lambdas.common.web.idempotency import LEASE_SECONDS
 from ops.deployment.bootstrap import NONCURRENT_STATE_DAYS
 from ops.root import PROJECT
-from tests.stack.stacks import Block, Stack, at
+from tests.stack.stacks import Block, Stack, find_value
 
 PAGE = PROJECT / "docs" / "operations" / "what-survives.md"
 DISPOSABLE = {"auth-rate-limits", "chat-tickets", "platform-idempotency"}
@@ -43,12 +43,12 @@ def kept_tables(stack: Stack) -> list[Block]:
 
 
 def check_killed_request(stack: Stack, row: str) -> None:
-    stack.one("aws_dynamodb_table", {"name": "platform-idempotency-prod"})
-    assert f"up to {LEASE} s" in row
+    stack.find_only("aws_dynamodb_table", {"name": "platform-idempotency-prod"})
+    assert f"up to {LEASE_SECONDS} s" in row
 
 
 def check_killed_after_write(stack: Stack, row: str) -> None:
-    outbox = stack.one("aws_dynamodb_table", {"name": "platform-outbox-prod"})
+    outbox = stack.find_only("aws_dynamodb_table", {"name": "platform-outbox-prod"})
     assert outbox["stream_enabled"]
     schedules = {
         rule["name"]: rule.get("schedule_expression")
@@ -69,7 +69,7 @@ def check_killed_consumer(stack: Stack, row: str) -> None:
     assert attempts.pop(RETRIES) == 20
     assert set(attempts.values()) == {5}
     assert "after five attempts (20 in the queue `delivery-retries`)" in row
-    stack.one("aws_dynamodb_table", {"name": "profile-counted-events-prod"})
+    stack.find_only("aws_dynamodb_table", {"name": "profile-counted-events-prod"})
 
 
 def check_throttled_table(stack: Stack, _: str) -> None:
@@ -112,7 +112,7 @@ def check_failed_region(stack: Stack, _: str) -> None:
 def check_bad_release(stack: Stack, _: str) -> None:
     assert load_environment("prod", variables={}).release_strategy == "gradual"
     for alias in stack.resources("aws_lambda_alias").values():
-        assert "routing_config" in at(alias, "lifecycle.ignore_changes")
+        assert "routing_config" in find_value(alias, "lifecycle.ignore_changes")
 
 
 def check_bad_migration(stack: Stack, _: str) -> None:
@@ -123,8 +123,8 @@ def check_bad_migration(stack: Stack, _: str) -> None:
 def check_deleted_table(stack: Stack, _: str) -> None:
     for table in kept_tables(stack):
         assert table["deletion_protection_enabled"], table["name"]
-        assert at(table, "point_in_time_recovery.enabled"), table["name"]
-        assert at(table, "lifecycle.prevent_destroy"), table["name"]
+        assert find_value(table, "point_in_time_recovery.enabled"), table["name"]
+        assert find_value(table, "lifecycle.prevent_destroy"), table["name"]
     for table in stack.resources("aws_dynamodb_table").values():
         assert table["deletion_protection_enabled"] or name(table) in DISPOSABLE
 
@@ -134,7 +134,7 @@ def check_deleted_database(stack: Stack, _: str) -> None:
     assert cluster["deletion_protection"]
     assert cluster["final_snapshot_identifier"]
     assert not cluster["skip_final_snapshot"]
-    assert at(cluster, "lifecycle.prevent_destroy")
+    assert find_value(cluster, "lifecycle.prevent_destroy")
 
 
 def check_deleted_object(stack: Stack, row: str) -> None:
@@ -144,7 +144,7 @@ def check_deleted_object(stack: Stack, row: str) -> None:
     )
     assert len(versioned) == len(buckets)
     days = {
-        re.search(r"storage_(.+)_bucket", rules["bucket"])[1]: at(  # type: ignore[index]
+        re.search(r"storage_(.+)_bucket", rules["bucket"])[1]: find_value(  # type: ignore[index]
             rules, "rule.id=old-versions.noncurrent_version_expiration.noncurrent_days"
         )
         for rules in stack.resources("aws_s3_bucket_lifecycle_configuration").values()
@@ -157,7 +157,7 @@ def check_deleted_object(stack: Stack, row: str) -> None:
 def check_deleted_pool(stack: Stack, _: str) -> None:
     [pool] = stack.resources("aws_cognito_user_pool").values()
     assert pool["deletion_protection"] == "ACTIVE"
-    assert at(pool, "lifecycle.prevent_destroy")
+    assert find_value(pool, "lifecycle.prevent_destroy")
 
 
 def check_deleted_state(_: Stack, row: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from environments.resource_names import bucket_name
 from ops.root import PROJECT
-from tools.wheelhouse import install, key, read_requirements
+from tools.wheelhouse import install, package_set_key, read_requirements
 
 WHEEL = "example-1.0-py3-none-any.whl"
 
@@ -56,7 +56,8 @@ def test_packages_with_another_hash_are_rejected(wheels: Path, tmp_path: Path) -
 
 def test_different_sets_of_packages_have_different_keys(tmp_path: Path) -> None:
     first, second = (
-        key(read_requirements(write_lock(tmp_path / "lock", text))) for text in (b"1", b"2")
+        package_set_key(read_requirements(write_lock(tmp_path / "lock", text)))
+        for text in (b"1", b"2")
     )
     assert first != second
 

@@ -137,7 +137,7 @@ def describe_events_for_registry() -> dict[str, dict[str, Any]]:
                 **_properties({"source": source, "detail-type": type_.__name__})["properties"],
                 **dict.fromkeys(("version", "id", "account", "time", "region"), text),
                 "resources": {"type": "array", "items": text},
-                "detail": schemas.of(Detail[type_]),  # type: ignore[valid-type]
+                "detail": schemas.schema_of(Detail[type_]),  # type: ignore[valid-type]
             }
             registry_schemas[f"{source}@{type_.__name__}"] = {
                 "$schema": "http://json-schema.org/draft-04/schema#",
@@ -155,7 +155,7 @@ def _message(
     schemas: Schemas, type_: Any, description: str | None = None, **constants: str
 ) -> dict[str, Any]:
     """Returns the AsyncAPI message of a type. `constants` are the fixed values of its fields."""
-    schema = schemas.of(type_)
+    schema = schemas.schema_of(type_)
     return {
         "description": description or schemas.resolve(schema)["description"],
         "payload": {"allOf": [schema, _properties(constants)]} if constants else schema,

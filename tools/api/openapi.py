@@ -202,7 +202,7 @@ def _operation(operation: Operation, schemas: Schemas) -> dict[str, Any]:
     described["security"] = _security(route.access)
     described["parameters"] = _parameters(route, schemas)
     if route.body:
-        schema = schemas.of(route.body)
+        schema = schemas.schema_of(route.body)
         described["requestBody"] = {
             "description": f"JSON in UTF-8 of at most {BODY_LIMIT} bytes.",
             "required": bool(schemas.resolve(schema).get("required")),
@@ -232,13 +232,15 @@ def _parameters(route: Route, schemas: Schemas) -> list[dict[str, Any]]:
             "name": segment[1:-1],
             "in": "path",
             "required": True,
-            "schema": _TEXTS[segment[1:-1]] if segment[1:-1] in route.texts else schemas.of(Id),
+            "schema": _TEXTS[segment[1:-1]]
+            if segment[1:-1] in route.text_parameters
+            else schemas.schema_of(Id),
         }
         for segment in route.path.split("/")
         if segment.startswith("{")
     ]
     if route.query:
-        query = schemas.resolve(schemas.of(route.query))
+        query = schemas.resolve(schemas.schema_of(route.query))
         for field in structs.fields(route.query):
             schema = _without_null(query["properties"][field.encode_name])
             parameters.append(
@@ -274,7 +276,7 @@ def _success(operation: Operation, schemas: Schemas) -> dict[str, Any]:
         "headers": _headers(names),
     }
     if operation.response.body is not None:
-        schema = schemas.of(operation.response.body)
+        schema = schemas.schema_of(operation.response.body)
         response["content"] = {
             "application/json": {"schema": schema, "example": schemas.example(schema)}
         }

@@ -14,7 +14,7 @@ from lambdas.route_tables import route_tables
 
 
 @dataclass(frozen=True)
-class Declared:
+class DeclaredResponse:
     """The response that the return annotation of an operation declares."""
 
     body: Any
@@ -31,7 +31,7 @@ class Operation:
     route: Route
     summary: str
     description: str
-    response: Declared
+    response: DeclaredResponse
 
 
 def list_operations() -> Iterator[Operation]:
@@ -60,10 +60,10 @@ def find_api(service: str) -> type:
     return api
 
 
-def read_response(operation: Callable[..., Any]) -> Declared:
+def read_response(operation: Callable[..., Any]) -> DeclaredResponse:
     """Returns the response that an operation declares, as in `-> Versioned[PostView]`."""
     annotation = get_type_hints(operation)["return"]
     (body,) = get_args(annotation)
-    return Declared(
+    return DeclaredResponse(
         None if body is type(None) else body, issubclass(get_origin(annotation), Versioned)
     )

@@ -55,7 +55,7 @@ class Schemas:
         self._open: list[Mapping[str, Any]] = []
         """The objects whose examples are being built, outermost first."""
 
-    def of(self, type_: Any) -> dict[str, Any]:
+    def schema_of(self, type_: Any) -> dict[str, Any]:
         """Returns the schema of a type, which is a reference if the type is a Struct."""
         return self._schemas[type_]
 

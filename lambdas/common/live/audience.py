@@ -9,14 +9,14 @@ from lambdas.common.live.chat_messages import MEMBER_ROLES
 from lambdas.common.live.listeners import Connection
 from lambdas.common.storage.dynamodb import Key, Table, get_from_tables
 
-RECHECK = 2.0
+RECHECK_INTERVAL = 2.0
 """Seconds for which a confirmed session or membership is not read again. A connection may receive
 frames for this long after its session or membership has ended, plus the time to send a frame. The
-limit for both is 5 seconds (docs/api/websocket.md).
+sum of these two times must stay below 5 seconds (docs/api/websocket.md).
 """
 
 _MAX_CONFIRMED = 10_000
-"""Maximum number of remembered confirmations. Each confirmation takes a few hundred bytes."""
+"""Maximum number of cached confirmations. Each confirmation takes a few hundred bytes."""
 
 _Read = tuple[Table, Key]
 _Identity = tuple[str, ...]
@@ -49,8 +49,8 @@ class AudienceReader:
     def check(self, listeners: Mapping[str, Sequence[Connection]]) -> Audience:
         """Checks which listeners may receive frames.
 
-        Reads sessions and memberships that were not confirmed within RECHECK seconds, up to 100
-        at a time."""
+        Reads sessions and memberships that were not confirmed within RECHECK_INTERVAL seconds, up
+        to 100 at a time."""
         now = self._clock()
         self._forget_old(now)
         reads: dict[_Identity, _Read] = {}
@@ -91,7 +91,7 @@ class AudienceReader:
                 continue
             # The item is a session, which has `expires_at`, or a membership, which has `role`.
             if item.get("expires_at", now + 1) > now and item.get("role", "member") in MEMBER_ROLES:
-                self._confirmed[identity] = now + RECHECK
+                self._confirmed[identity] = now + RECHECK_INTERVAL
 
     def _forget_old(self, now: float) -> None:
         if len(self._confirmed) > _MAX_CONFIRMED:

@@ -60,7 +60,9 @@ class MessageView(Struct, frozen=True, kw_only=True, rename="camel"):
 class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A stored message.
 
-    The id consists of the room's id and `seq`, so that consistent reads by key can read a range.
+    The id consists of the room's id and `seq`. The keys of consecutive messages are therefore
+    known, and BatchGetItem can read these messages consistently.
+
     `timestamp` is RFC 3339 and increases with `seq`. An anonymous message has the alias in
     `author_name`, and `alias_id` in place of `author_id`. Otherwise `author_name` is shown only
     while the author has no profile. A deleted message keeps its `seq` but no content. `version`
@@ -157,7 +159,11 @@ def reactions_id(message_id: str, user_id: str) -> str:
 
 
 def reacted_message_id(room_id: str, key: str) -> str | None:
-    """Returns the id of the message if `key` belongs to its reactions, or None otherwise."""
+    """Returns the id of the message to which a user reacted.
+
+    `key` is the key of a secondary item: the user's reactions, or an attachment. Returns None for
+    an attachment.
+    """
     return key.partition("#")[0] if key.startswith(f"{room_id}-") else None
 
 

@@ -26,7 +26,7 @@ from lambdas.common.storage.cache import CacheUnavailableError
 if TYPE_CHECKING:
     import boto3
 
-POSTS = 32
+PARALLEL_POSTS = 32
 """Maximum number of frames that are sent at the same time.
 
 More threads would not send more frames per second, because the CPU is the limit. One CPU sends
@@ -128,7 +128,7 @@ class ApiGateway:
         timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=READ_TIMEOUT)
         self._pool = urllib3.PoolManager(
             num_pools=1,
-            maxsize=POSTS,
+            maxsize=PARALLEL_POSTS,
             block=True,
             retries=False,
             timeout=timeout,
@@ -177,7 +177,7 @@ class Fanout:
         live: LiveRooms,
         audience: AudienceReader,
         logger: Logger,
-        workers: int = POSTS,
+        workers: int = PARALLEL_POSTS,
     ) -> None:
         self._gateway = gateway
         self._live = live
@@ -276,7 +276,8 @@ class Fanout:
             "message": "The session has ended.",
         }
         self._gateway.post(connection.connection_id, msgspec.json.encode(frame))
-        # The disconnect event then removes the connection and announces that the user is offline.
+        # The disconnect event then removes the connection and notifies the rooms that the user is
+        # offline.
         self._gateway.close(connection.connection_id)
 
     def _expel(self, audience: Audience) -> None:

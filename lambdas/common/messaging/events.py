@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 SOURCE_PREFIX = "multitask."
 """An event's source on the bus is this prefix and the service's name."""
 
-BATCH = 10
+BATCH_SIZE = 10
 """Maximum entries in one PutEvents call (EventBridge)."""
 
 RETRY_PAUSE = 0.1

@@ -34,7 +34,9 @@ class OutboxWriter:
         self._clock = clock
 
     def put(self, event_type: str, *, actor_id: str, data: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the entry that stores an event. Write it in the transaction of the change.
+        """Returns the entry that stores an event.
+
+        Write the entry in the same transaction as the change that the event reports.
 
         For the arguments, see `EventFactory.create`.
         """

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from lambdas.common.messaging.events import BATCH, Event, EventPublisher
+from lambdas.common.messaging.events import BATCH_SIZE, Event, EventPublisher
 
 
 class NotPublishedError(Exception):
@@ -62,7 +62,7 @@ class Relay:
         retry the events whose outcome was not yielded.
         """
         remaining = iter(event_ids)
-        while batch := list(islice(remaining, BATCH)):
+        while batch := list(islice(remaining, BATCH_SIZE)):
             with self._outbox.claim(batch) as claim:
                 failed = self._publisher.publish(claim.events)
                 published = [e.event_id for e in claim.events if e.event_id not in failed]

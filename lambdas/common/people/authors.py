@@ -33,6 +33,9 @@ class AuthorStore:
         return self._table.build_delete({"item_id": item_id})
 
     def author_of(self, item_id: str) -> str | None:
-        """Returns the author's user id, or None if the item is public or does not exist."""
+        """Returns the user id of an anonymous item's real author.
+
+        Returns None if the item is not anonymous or does not exist.
+        """
         item = self._table.get({"item_id": item_id})
         return item["user_id"] if item else None

@@ -18,14 +18,14 @@ Visibility = Literal["public", "authenticated", "private"]
 
 DISPLAY_NAME_VISIBILITY: Visibility = "public"
 ACTIVITY_VISIBILITY: Visibility = "authenticated"
-"""The default visibility of a user's name and of a user's online status."""
+"""Who may see a user's name, and a user's online status, until the user changes the settings."""
 
 UNKNOWN_NAME = "Someone"
-"""The name shown for both a hidden name and a user without a profile."""
+"""The name shown if the user's name is hidden or unknown."""
 
 
 class PersonalPrivacy(Body, frozen=True, kw_only=True):
-    """A user's privacy preferences, with the defaults until the user changes them."""
+    """A user's privacy preferences. The defaults apply until the user changes them."""
 
     show_online_status: bool = True
     allow_direct_messages: bool = True
@@ -75,7 +75,7 @@ class KnownProfile(Struct, frozen=True, kw_only=True):
 
     @property
     def online(self) -> Visibility:
-        """Who may see that the user is online, according to privacy settings and preferences."""
+        """Who may see that the user is online: `private` if the user hides the online status."""
         return self.activity if self.personal.show_online_status else "private"
 
     def name_for(self, viewer: Caller | None) -> str:

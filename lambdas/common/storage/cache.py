@@ -79,12 +79,12 @@ class CacheUnavailableError(Exception):
 
 
 class GuardedCache:
-    """Calls the cache, which may be down. Fails immediately for PAUSE seconds after a failure.
+    """Calls the cache, which may be down. After a failure, fails immediately for a second.
 
     Otherwise each request during an outage would wait for the timeout.
     """
 
-    PAUSE = 1.0
+    PAUSE_AFTER_FAILURE = 1.0
     """Seconds after a failure during which the cache is not called."""
 
     def __init__(
@@ -107,7 +107,7 @@ class GuardedCache:
         try:
             return work(self._cache())
         except redis.RedisError as error:
-            self._paused_until = self._clock() + self.PAUSE
+            self._paused_until = self._clock() + self.PAUSE_AFTER_FAILURE
             raise CacheUnavailableError from error
 
 

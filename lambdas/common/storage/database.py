@@ -35,7 +35,8 @@ PostgreSQL ends a slow statement and the connection survives. Three waits (for a
 new connection and a statement) take up to 21 s. API Gateway waits 29 s for the response."""
 
 RETRY_AFTER = 5
-"""Retry-After in seconds. A failover takes 15 to 30 s, and so does resuming a paused cluster."""
+"""Seconds in the header Retry-After while the database is unreachable. A failover, or resuming a
+paused cluster, takes 15 to 30 s. Clients therefore retry a few times until then."""
 
 _AUTHENTICATION_FAILED = {"28P01", "28000"}
 """SQLSTATEs of a wrong password and of a token that RDS rejects."""
@@ -67,7 +68,7 @@ class Credentials(Struct, frozen=True):
     password: str | None = None
 
 
-Authorize = Callable[[], Credentials]
+CredentialsProvider = Callable[[], Credentials]
 """A function that returns currently valid credentials."""
 
 
@@ -100,7 +101,7 @@ class SecretCredentials:
 def connect(
     endpoint: str,
     database: str,
-    authorize: Authorize,
+    get_credentials: CredentialsProvider,
     *,
     ca_file: str | None,
     timeout: float,
@@ -113,7 +114,7 @@ def connect(
 
     Args:
         endpoint: host:port.
-        authorize: Returns the credentials for an attempt.
+        get_credentials: Returns the credentials for an attempt.
         ca_file: The certificate authorities for verifying the server, or None for no encryption.
         timeout: Maximum seconds for each network wait.
         application: The `application_name` that PostgreSQL shows for the connection.
@@ -130,7 +131,7 @@ def connect(
     context = ssl.create_default_context(cafile=ca_file) if ca_file else False
 
     def attempt() -> "pg8000.native.Connection":
-        credentials = authorize()
+        credentials = get_credentials()
         connection = pg8000.native.Connection(
             credentials.username,
             password=credentials.password,
@@ -181,7 +182,9 @@ rows.
 
 
 class Database:
-    """The connection of one execution environment. Connects on first use, and again after a loss.
+    """The connection of one execution environment to PostgreSQL.
+
+    Connects on first use, and reconnects after the connection is lost.
 
     Statements are prepared once per connection. PostgreSQL plans each execution for its parameters.
     Methods raise Problem 503 if the database is busy or unreachable, and propagate other errors.
@@ -191,7 +194,7 @@ class Database:
         self, settings: DatabaseSettings, session: "boto3.session.Session", logger: Logger
     ) -> None:
         self._settings = settings
-        self._authorize = IamCredentials(settings, session)
+        self._get_credentials = IamCredentials(settings, session)
         self._logger = logger
         self._connection: pg8000.native.Connection | None = None
         self._prepared: dict[str, pg8000.native.PreparedStatement] = {}
@@ -214,8 +217,8 @@ class Database:
     def transaction(self) -> Iterator[Run]:
         """Runs the block as a transaction: commits it, or rolls back if it raises.
 
-        BEGIN detects a dead connection and reconnects. If the connection is lost during COMMIT, the
-        result is unknown and the caller gets 503.
+        If BEGIN fails because the connection is dead, the transaction starts on a new connection.
+        If the connection is lost during COMMIT, the result is unknown and the caller gets 503.
         """
         with self._convert_errors():
             self._begin()
@@ -252,7 +255,7 @@ class Database:
         self._connection = connect(
             settings.rds_endpoint,
             settings.rds_database,
-            self._authorize,
+            self._get_credentials,
             ca_file=settings.rds_ca_file if settings.rds_iam_auth else None,
             timeout=NETWORK_TIMEOUT,
             application=settings.powertools_service_name,

@@ -5,7 +5,7 @@ bytes and copies the file to a prefix that clients can read.
 """
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Container, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from botocore.exceptions import ClientError
@@ -125,6 +125,20 @@ class _Upload(Struct, frozen=True):
     etag: str
 
 
+def new_uploads(files: Sequence[str], current: Container[str] = ()) -> dict[str, int]:
+    """Returns the keys of uploads in a list of a request, and the first position of each.
+
+    Args:
+        files: The list: keys of uploads, and entries of `current`.
+        current: The URLs of files that are in use already.
+    """
+    positions: dict[str, int] = {}
+    for position, file in enumerate(files):
+        if file not in current:
+            positions.setdefault(file, position)
+    return positions
+
+
 class Uploads:
     """One service's uploads to one bucket.
 
@@ -204,15 +218,21 @@ class Uploads:
         return self._use([(key, "key")], user_id, target_prefix)[0]
 
     def use_all(
-        self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
-    ) -> list[StoredObject]:
-        """Calls `use` for each key of a list field.
+        self, user_id: str, positions: Mapping[str, int], target_prefix: str, *, field: str
+    ) -> dict[str, StoredObject]:
+        """Calls `use` for uploads in a list field. Returns the copies by the keys of the uploads.
 
         Copies nothing unless all keys are valid. Problem 422 lists each invalid key, as `field.0`.
+
+        Args:
+            positions: The position of each key in the list.
         """
-        return self._use(
-            [(key, f"{field}.{index}") for index, key in enumerate(keys)], user_id, target_prefix
+        stored = self._use(
+            [(key, f"{field}.{position}") for key, position in positions.items()],
+            user_id,
+            target_prefix,
         )
+        return dict(zip(positions, stored, strict=True))
 
     def remove(self, key: str) -> None:
         """Deletes an object stored by `use`. A missing object is not an error."""

@@ -34,8 +34,9 @@ class Creation(msgspec.Struct, frozen=True):
 
     id: str
     may_exist: bool = False
-    """True if an earlier attempt of the request may have created the resource before it crashed,
-    or may still create it: DynamoDB can complete a write after its caller has given up."""
+    """True if an earlier attempt of the request failed or crashed. That attempt may have created
+    the resource, or may still create it: DynamoDB can complete a write after the function that sent
+    it has given up."""
     started_at: int = 0
     """The time of the first attempt in milliseconds since the epoch."""
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 RETENTION = 24 * 60 * 60
 """Seconds for which a response is stored (docs/api/README.md)."""
 
-LEASE = 35
+LEASE_SECONDS = 35
 """Seconds after which an unfinished request counts as crashed. Functions run up to 30 s."""
 
 KEY_LENGTH = 255
@@ -88,7 +88,7 @@ class Idempotency:
             "attempt": attempt,
             "creation_id": creation.id,
             "started_at": creation.started_at,
-            "lease_ends_at": now + LEASE,
+            "lease_ends_at": now + LEASE_SECONDS,
             "expires_at": now + RETENTION,
         }
         return succeeds(
@@ -103,7 +103,7 @@ class Idempotency:
         """Claims the key of a crashed attempt that had the same body. Returns True on success."""
         now = int(self._clock())
         is_crashed = "answer" not in stored and has_expired(
-            stored.get("lease_ends_at", now + LEASE), now, LEASE
+            stored.get("lease_ends_at", now + LEASE_SECONDS), now, LEASE_SECONDS
         )
         return (
             is_crashed
@@ -115,7 +115,7 @@ class Idempotency:
                     condition="attempt = :crashed AND attribute_not_exists(answer)",
                     values={
                         ":attempt": attempt,
-                        ":end": now + LEASE,
+                        ":end": now + LEASE_SECONDS,
                         ":crashed": stored["attempt"],
                     },
                 )
@@ -148,7 +148,7 @@ class Idempotency:
             )
 
     def _end_lease(self, record: str, attempt: str) -> None:
-        """Ends the lease, so that the next attempt can begin at once."""
+        """Ends the lease, so that the next attempt does not have to wait until it expires."""
         with suppress(ConditionFailedError):
             self._table.update(
                 {"idempotency_key": record},

@@ -49,12 +49,12 @@ class Route(Struct, frozen=True):
 
     `operation` is the name of the operation. An `idempotent` route accepts Idempotency-Key. An
     `anonymous` route may be called by an anonymous author: the log omits the caller unless the
-    operation sets `Request.anonymous` to False. `texts` names the path parameters that are not ids;
-    the operation validates them.
+    operation sets `Request.anonymous` to False. `text_parameters` names the path parameters that
+    are not ids. The operation validates them.
 
     The other attributes describe the route for tests and documents: `status` of a success, models
-    of the `body` and the `query`, whether a request is `conditional` on If-Match, and `refusals`,
-    the codes and statuses of the errors that the other attributes do not imply.
+    of the `body` and the `query`, whether a request is `conditional` on If-Match, and
+    `error_codes`, the codes and statuses of the errors that the other attributes do not imply.
     """
 
     method: str
@@ -67,8 +67,8 @@ class Route(Struct, frozen=True):
     idempotent: bool = False
     conditional: bool = False
     anonymous: bool = False
-    texts: tuple[str, ...] = ()
-    refusals: Mapping[str, int] = {}
+    text_parameters: tuple[str, ...] = ()
+    error_codes: Mapping[str, int] = {}
 
     @property
     def errors(self) -> dict[str, int]:
@@ -87,10 +87,10 @@ class Route(Struct, frozen=True):
             (409, "request_in_progress", self.idempotent),
             (412, "stale_version", self.conditional),
             (415, "unsupported_media_type", self.method in WITH_BODY),
-            (422, "invalid_fields", bool(self.body or self.query or self.texts)),
+            (422, "invalid_fields", bool(self.body or self.query or self.text_parameters)),
         ]
         applicable = {code: status for status, code, applies in implied if applies}
-        return {**COMMON_ERRORS, **applicable, **self.refusals}
+        return {**COMMON_ERRORS, **applicable, **self.error_codes}
 
     @property
     def statuses(self) -> frozenset[int]:
@@ -210,7 +210,7 @@ class Router:
         request.route, request.anonymous = route.path, route.anonymous
         request.authenticated = self._authenticator.authenticate(request, route.access)
         for name, value in request.path_parameters.items():
-            if name not in route.texts and not is_id(value):
+            if name not in route.text_parameters and not is_id(value):
                 raise Problem.not_found()
         if request.method in WITH_BODY:
             # Reading the JSON rejects a malformed body, even if the operation ignores the body.
@@ -240,8 +240,10 @@ def failure(
 
 
 def _caller_kind(request: Request, status: int) -> str | None:
-    """Returns the kind of the caller, `nobody` without authentication, or None if the caller is
-    unknown.
+    """Returns the kind of the caller for the log, or `nobody` if no caller was authenticated.
+
+    For status 403, returns None instead of `nobody`: the access rule may have rejected a caller
+    with a valid token.
     """
     if request.authenticated:
         return request.authenticated.kind

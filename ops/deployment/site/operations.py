@@ -9,9 +9,9 @@ from typing import Any
 
 from ops.cloud import Cloud
 from ops.console import report
-from ops.deployment.site.files import INDEX, read_site
+from ops.deployment.site.files import CONFIG, INDEX, read_site
 from ops.deployment.site.project_site import build_project_site
-from ops.deployment.site.publisher import SHOWN, Published, Publisher
+from ops.deployment.site.publisher import PRINTED_NAMES, Published, Publisher
 from ops.traffic.ledger import Ledger
 
 
@@ -55,11 +55,14 @@ def publish_under_lock(
             return _publish(publisher)
         site = read_site(directory, immutable)
         if site.skipped:
-            report(f"Not published: {', '.join(site.skipped)}")
+            report(
+                f"Not published: {', '.join(site.skipped)} (hidden files and {CONFIG} are skipped)"
+            )
         pages = [name for name in site.files if name.endswith(f"/{INDEX}")]
         if pages and cloud.environment.site_routes == "single_page":
             report(
-                f"Paths without a file extension show {INDEX}, not {', '.join(pages[:SHOWN])}:"
+                f"Paths without a file extension show {INDEX}, not"
+                f" {', '.join(pages[:PRINTED_NAMES])}:"
                 " set `site_routes: pages` in the environment file if the site has several pages"
             )
         return publisher.publish(site, str(directory.resolve()))

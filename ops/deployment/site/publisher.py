@@ -44,7 +44,7 @@ prefix.
 SITES = 5
 """Number of published sites to keep for rollbacks. Files of older sites are deleted."""
 LEDGER_KEY = "#site"
-SHOWN = 10
+PRINTED_NAMES = 10
 """Maximum number of file names to print."""
 WORKERS = 16
 """Number of simultaneous requests to S3."""
@@ -70,8 +70,12 @@ class Published:
     """Number of files that did not change."""
 
     def __str__(self) -> str:
-        names = ", ".join(self.published[:SHOWN]) or "nothing to upload"
-        more = f" and {len(self.published) - SHOWN} more" if len(self.published) > SHOWN else ""
+        names = ", ".join(self.published[:PRINTED_NAMES]) or "nothing to upload"
+        more = (
+            f" and {len(self.published) - PRINTED_NAMES} more"
+            if len(self.published) > PRINTED_NAMES
+            else ""
+        )
         return (
             f"Site {self.digest}: {names}{more} ({self.unchanged} files unchanged,"
             f" {len(self.removed)} deleted)"
@@ -199,8 +203,8 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files with changed headers: browsers must revalidate immutable files whose
-        content has changed.
+        """Returns the files. Changes the headers of immutable files that replace another file of
+        the same name, so that browsers revalidate them.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.
@@ -213,7 +217,10 @@ class Publisher:
             result[name] = replace(new, cache_control=REVALIDATE)
             if not old.is_immutable:
                 continue
-            report(f"{name} has new content under an immutable name: browsers may show the old one")
+            report(
+                f"{name} has new content but the same immutable name, so browsers may show the old"
+                " content: give the file a new name when its content changes"
+            )
             if stored.get(name) == old.md5 and CONTENTS + old.md5 not in stored:
                 self._copy(name, CONTENTS + old.md5, old)
                 stored[CONTENTS + old.md5] = old.md5
@@ -241,7 +248,8 @@ class Publisher:
         return missing
 
     def _serve(self, files: Files, trusted: Files, stored: dict[str, str]) -> list[str]:
-        """Copies the saved files to their own names, if their content there differs.
+        """Copies saved content to the names of the files, if the objects there have other content
+        or other headers.
 
         Returns the names of the copied files.
         """
@@ -257,7 +265,8 @@ class Publisher:
         lost = [name for name in changed if CONTENTS + files[name].md5 not in stored]
         if lost:
             raise OperatorError(
-                f"The bucket {self._bucket} lacks the saved content of {', '.join(lost[:SHOWN])}:"
+                f"The bucket {self._bucket} lacks the saved content of"
+                f" {', '.join(lost[:PRINTED_NAMES])}:"
                 " publish the site from its directory instead"
             )
         self._check_lock()
@@ -392,7 +401,7 @@ class Publisher:
 
 
 def _is_finished(record: Mapping[str, Any] | None) -> bool:
-    """Returns True if the files of the site are served with the headers in its manifest."""
+    """Returns True if the publication was completed, so all files have the manifest's headers."""
     return record is not None and "finished_at" in record
 
 

@@ -29,7 +29,7 @@ Action = Callable[[Data], Data]
 
 
 class CallError(Exception):
-    """Raised by an action. Its caller receives the code and the message as an error of AWS."""
+    """Raised by an action. The client receives the code and the message as an error of AWS."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ def add_service(
         name: the service's name in botocore, in IAM actions and in signatures.
         actions: the service's actions, by name.
         find_resource: returns the ARN that IAM policies must allow for a call.
-        stores: the service's data, which is saved and loaded.
+        stores: the service's data. ministack saves the data, and loads it when it starts.
     """
     module: Any = ModuleType(f"ministack.services.{name}")
     module.handle_request = _reject_action
@@ -77,7 +77,8 @@ def add_actions(
     """Adds actions to a module of ministack that implements a service with a JSON protocol.
 
     Args:
-        stores: the data of the actions, which is saved and loaded with the module's state.
+        stores: the data of the actions. ministack saves and loads the data as part of the module's
+            state.
     """
     handle, get_state = module.handle_request, module.get_state
     load_state = module.load_persisted_state
@@ -132,7 +133,9 @@ def latest_events(limit: int) -> list[dict[str, Any]]:
 
 
 def add_events_request(application: Application, path: str) -> Application:
-    """Adds the request GET `path`, which returns archived events. AWS can only replay archives.
+    """Adds the request GET `path`, which returns archived events.
+
+    AWS has no such request: it can only replay an archive.
 
     The query parameter `limit` is the maximum number of events. Its default is 100.
     """

@@ -87,13 +87,13 @@ def describe_targets(data: Data) -> Data:
     """Returns the targets of a service, without their tags."""
     targets = [
         {name: value for name, value in target.items() if name != "Tags"}
-        for target in select(_targets, data)
+        for target in find_entries(_targets, data)
         if target["ResourceId"] in data.get("ResourceIds", [target["ResourceId"]])
     ]
     return {"ScalableTargets": targets}
 
 
-def select(store: AccountRegionScopedDict, data: Data) -> Iterator[Data]:
+def find_entries(store: AccountRegionScopedDict, data: Data) -> Iterator[Data]:
     """Yields the entries that match all parameters of IDENTITY in the call."""
     for entry in store.values():
         if all(entry[name] == data[name] for name in IDENTITY if name in data):
@@ -116,7 +116,7 @@ def find_target(data: Data) -> Data:
 def deregister_target(data: Data) -> Data:
     """Deletes a target and its policies, as AWS does."""
     find_target(data)
-    for policy in list(select(_policies, data)):
+    for policy in list(find_entries(_policies, data)):
         delete_policy(policy)
     del _targets[identify(data)]
     return {}
@@ -143,7 +143,7 @@ def describe_policies(data: Data) -> Data:
     """Returns the policies of a service or target."""
     policies = [
         policy
-        for policy in select(_policies, data)
+        for policy in find_entries(_policies, data)
         if policy["PolicyName"] in data.get("PolicyNames", [policy["PolicyName"]])
     ]
     return {"ScalingPolicies": policies}

@@ -54,7 +54,7 @@ def follow_alias_of_websockets() -> None:
     lambda_runtime.get_or_create_worker = get_current_worker
 
 
-def omit_what_aws_omits() -> None:
+def omit_extra_response_fields() -> None:
     """Removes fields from ministack's responses that AWS's responses do not contain.
 
     Each such field would make Terraform change or replace a resource at every apply.
@@ -127,8 +127,8 @@ def _omitted_members(alarm: dict[str, Any]) -> dict[str, None]:
     if alarm["ExtendedStatistic"]:
         omitted.append("Statistic")
     if not alarm["MetricName"]:
-        # In an alarm on a metric expression, the queries contain these members. AWS omits them
-        # from the alarm itself.
+        # The alarm is on a metric expression. Its queries contain these members, so AWS omits
+        # them from the alarm itself.
         omitted += ["MetricName", "Namespace", "Statistic", "Period"]
     return dict.fromkeys(omitted)
 
@@ -149,11 +149,11 @@ def _add_members(parent: Element, members: dict[str, Any]) -> None:
 
 
 def ignore_ports_of_rules_for_all_protocols() -> None:
-    """Deletes the default egress rule of a new security group when Terraform revokes the rule.
+    """Ignores the ports when rules of security groups for all protocols are compared, as AWS does.
 
-    Terraform sends ports, which AWS ignores in rules for all protocols. ministack compares them,
-    and would keep the default rule. It would then return this rule instead of the rule with tags
-    that Terraform adds.
+    Terraform revokes the default egress rule of a new security group, and sends ports that the
+    default rule does not have. ministack would compare the ports, not find the rule, and keep it.
+    It would later return the default rule instead of the rule with tags that Terraform adds.
     """
     compare = ec2._strip_descriptions
 
@@ -168,9 +168,9 @@ def ignore_ports_of_rules_for_all_protocols() -> None:
 
 
 def keep_websockets_after_deep_frames() -> None:
-    """Sends frames whose JSON is nested too deeply for Python to the route `$default`, as AWS does.
+    """Keeps the connection if the JSON of a frame is nested too deeply for Python.
 
-    ministack would close the connection.
+    Sends the frame to the route `$default`, as AWS does. ministack would close the connection.
     """
     evaluate: Callable[[str, str], str] = apigateway._evaluate_route_selection
 
@@ -311,8 +311,8 @@ def store_auto_pause() -> None:
     rds._serverlessv2_xml = render_with_pause
 
 
-def know_every_zone() -> None:
-    """Creates subnets in the zones d to f too. ministack would create them in zone a."""
+def support_all_zones() -> None:
+    """Allows subnets in the zones d to f. ministack would create such subnets in zone a."""
 
     def find_zone(zone_id: str | None) -> str | None:
         names = (f"{ec2.get_region()}{letter}" for letter in "abcdef")
@@ -378,7 +378,7 @@ def register_each_address_once() -> None:
 
 
 def page_log_events() -> None:
-    """Returns a token for the next page if FilterLogEvents found as many events as its limit.
+    """Makes FilterLogEvents return a token for the next page if a page is full.
 
     ministack would return only the first page. A token contains the time of the page's last
     event, and the number of events with this time that were already returned.

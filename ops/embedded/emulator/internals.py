@@ -25,7 +25,7 @@ class ChangedInternalsError(Exception):
 def verify(expected: dict[str, Any] | None = None) -> None:
     """Checks that the installed packages have the internals that internals.json describes.
 
-    Skips the check if their versions are those in internals.json.
+    Skips the check if the versions of the packages are those in internals.json.
 
     Raises:
         ChangedInternalsError: A function, class or value has changed or is missing.

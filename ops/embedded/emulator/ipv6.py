@@ -23,7 +23,8 @@ def add_ipv6() -> None:
 def _add_blocks() -> None:
     create_vpc, create_subnet = ec2._ACTION_MAP["CreateVpc"], ec2._ACTION_MAP["CreateSubnet"]
     render_vpc, render_subnet = ec2._vpc_fields_xml, ec2._subnet_fields_xml
-    # ministack creates and renders a record in one function, so rendering adds the block.
+    # One function of ministack creates a VPC or a subnet and renders the response. The block of the
+    # current call is therefore passed in `requested`, and stored when the response is rendered.
     requested: list[str] = []
 
     def create_vpc_with_block(parameters: Any) -> Any:
@@ -68,7 +69,10 @@ def _add_blocks() -> None:
 
 
 def _matches_association(id_: str, filters: Any) -> bool:
-    """Applies the filter with which Terraform waits for a block. ministack ignores it."""
+    """Returns True if a VPC or subnet matches the filter with which Terraform waits for its block.
+
+    ministack ignores this filter.
+    """
     wanted = filters.get("ipv6-cidr-block-association.association-id")
     return not wanted or f"{id_}-ipv6" in wanted
 

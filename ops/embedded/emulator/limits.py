@@ -30,8 +30,9 @@ METRIC_POINTS = 2000
 STREAM_RECORDS = 1000
 """Stream records per table to keep after all functions read them. AWS keeps them for 24 hours."""
 TRANSACTIONS = 500
-"""DynamoDB transactions to keep, with their items. AWS detects their repetition for 10 minutes."""
-MARKERS = 20_000
+"""Number of past DynamoDB transactions to remember, with their items, so that a repeated request is
+recognized. AWS remembers a transaction for 10 minutes."""
+KEY_ONLY_ITEMS = 20_000
 """Items to keep per table that contain only their key and an expiry time, such as the ids of
 counted events. They use 20 MB of memory and 6 MB on disk. AWS keeps them until they expire.
 
@@ -53,13 +54,13 @@ ALARM_HISTORY = 1000
 """State changes to keep for all alarms together."""
 
 
-def bound_data() -> None:
+def limit_data() -> None:
     """Deletes data above the limits immediately and every INTERVAL seconds from then on.
 
     Call it in the server's event loop.
     """
     trim_all()
-    asyncio.get_running_loop().call_later(INTERVAL, bound_data)
+    asyncio.get_running_loop().call_later(INTERVAL, limit_data)
 
 
 def trim_all() -> None:
@@ -81,7 +82,7 @@ def trim_all() -> None:
             del user.get("_origin_jtis", [])[:-SIGN_INS]
     delete_oldest(dynamodb._txn_idempotency, TRANSACTIONS)
     trim_streams()
-    trim_markers()
+    trim_key_only_items()
 
 
 def trim_logs() -> None:
@@ -125,25 +126,26 @@ def trim_streams() -> None:
             dynamodb._stream_trimmed._data[key] = trimmed + surplus
 
 
-def trim_markers() -> None:
-    """Deletes items that contain only the key and an expiry time, until MARKERS per table remain.
+def trim_key_only_items() -> None:
+    """Deletes items that contain only the key and an expiry time, until KEY_ONLY_ITEMS remain.
 
-    Begins with the items that expire first.
+    Applies the limit to each table. Begins with the items that expire first.
     """
     with dynamodb._lock:
         for key, setting in dynamodb._ttl_settings.all_items():
             table = dynamodb._tables._data.get(key)
-            if table is None or table["ItemCount"] <= MARKERS:
+            if table is None or table["ItemCount"] <= KEY_ONLY_ITEMS:
                 continue
             expiry = setting["AttributeName"]
             attributes = {element["AttributeName"] for element in table["KeySchema"]} | {expiry}
-            markers = sorted(
+            key_only_items = sorted(
                 (float(item[expiry]["N"]), partition, sort)
                 for partition, items in table["items"].items()
                 for sort, item in items.items()
                 if item.keys() == attributes
             )
-            for _, partition, sort in markers[: max(0, len(markers) - MARKERS)]:
+            surplus = max(0, len(key_only_items) - KEY_ONLY_ITEMS)
+            for _, partition, sort in key_only_items[:surplus]:
                 dynamodb._remove_item(table, partition, sort)
 
 

@@ -32,7 +32,7 @@ FLOW_FORMAT = (
 
 
 def store_log_settings() -> None:
-    """Adds the log settings that ministack lacks or ignores."""
+    """Makes ministack store and return the log settings that it lacks or ignores."""
     store_saved_queries()
     store_web_acl_logs()
     store_database_log_exports()

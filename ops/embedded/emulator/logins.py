@@ -192,7 +192,7 @@ def add_login_request(application: Application, path: str) -> Application:
     `allow_database_login` or `allow_cache_login`. The response is 200 with the result, or 403 with
     the reason.
     """
-    decide: dict[str, Any] = {"database": allow_database_login, "cache": allow_cache_login}
+    checks: dict[str, Any] = {"database": allow_database_login, "cache": allow_cache_login}
 
     async def respond(scope: Message, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or (scope["method"], scope["path"]) != ("PUT", path):
@@ -206,7 +206,7 @@ def add_login_request(application: Application, path: str) -> Application:
                 break
         login = json.loads(body)
         try:
-            status, content = 200, decide[login.pop("service")](**login)
+            status, content = 200, checks[login.pop("service")](**login)
         except LoginRefusedError as error:
             status, content = 403, str(error)
         await send({"type": "http.response.start", "status": status, "headers": []})

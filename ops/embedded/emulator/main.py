@@ -18,8 +18,7 @@ from .corrections import (
     follow_alias_of_websockets,
     ignore_ports_of_rules_for_all_protocols,
     keep_websockets_after_deep_frames,
-    know_every_zone,
-    omit_what_aws_omits,
+    omit_extra_response_fields,
     page_log_events,
     register_each_address_once,
     render_ids_of_mock_responses,
@@ -29,6 +28,7 @@ from .corrections import (
     store_auto_pause,
     store_interface_endpoints,
     store_response_bodies,
+    support_all_zones,
 )
 from .durability.durable_stores import DurableStores
 from .durability.journal import Journal
@@ -42,14 +42,14 @@ from .request_logs import log_requests
 from .trace_groups import add_trace_groups
 from .transport import serve_with_tls
 from .workers import (
-    bound_workers,
     end_invocations_at_stop,
     keep_workers_after_errors,
+    limit_workers,
     read_logs_to_their_end,
 )
 
 
-def correct() -> None:
+def apply_corrections() -> None:
     """Applies all corrections. Requires the environment variables that `services.Aws` sets."""
     manage_connections()
     plain_port = os.environ["PLAIN_PORT"]
@@ -59,7 +59,7 @@ def correct() -> None:
         int(plain_port) if plain_port else None,
     )
     follow_alias_of_websockets()
-    omit_what_aws_omits()
+    omit_extra_response_fields()
     return_complete_alarms()
     ignore_ports_of_rules_for_all_protocols()
     keep_websockets_after_deep_frames()
@@ -77,9 +77,9 @@ def correct() -> None:
     store_response_bodies()
     store_auto_pause()
     store_interface_endpoints()
-    know_every_zone()
+    support_all_zones()
     add_ipv6()
-    bound_workers()
+    limit_workers()
     end_invocations_at_stop()
     keep_workers_after_errors()
     read_logs_to_their_end()
@@ -98,5 +98,5 @@ def correct() -> None:
 def main() -> None:
     verify()
     raise_descriptor_limit()
-    correct()
+    apply_corrections()
     ministack.app.main()

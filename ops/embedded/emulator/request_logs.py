@@ -195,7 +195,10 @@ class LoggedWorker:
 
 
 def share_trace() -> None:
-    """Passes the trace id in the access log of a REST request to its authorizer and function."""
+    """Passes the trace id of a REST request to the request's authorizer and function.
+
+    The access log contains the same trace id.
+    """
     create = lambda_svc._xray_trace_id_for_invocation
 
     def find_or_create(config: dict[str, Any], inbound: str | None = None) -> str | None:

@@ -14,7 +14,7 @@ from ministack.services import cloudfront
 
 from .calls import Application, Message
 
-INTERNAL = ("127.0.0.1", True)
+INTERNAL_ORIGIN = ("127.0.0.1", True)
 """Source address and `aws:SecureTransport` of calls that services make outside of a request."""
 PLAIN_DOMAIN = ".plain.localhost"
 """Domain of the sites without TLS, for browsers that do not trust the certificate authority."""
@@ -84,7 +84,7 @@ def ignore_claimed_transport(application: Application) -> Application:
 
 def treat_internal_calls_as_secure() -> None:
     """Treats calls between services as if they used TLS, because policies may require TLS."""
-    iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL)
+    iam_evaluator._request_origin = ContextVar("request_origin", default=INTERNAL_ORIGIN)
     base: Any = iam_evaluator.EvalContext
 
     class Context(base):  # type: ignore[misc]

@@ -20,15 +20,15 @@ WORKERS = 14
 """Maximum number of workers. Each uses 50 to 66 MB of memory, and disk space for its package."""
 IDLE_SECONDS = 60.0
 """Seconds after which an idle worker ends. One worker of each function stays."""
-STARTING = max(2, os.cpu_count() or 2)
+STARTING_WORKERS = max(2, os.cpu_count() or 2)
 """Maximum number of workers that start at the same time. Each needs a processor for about a second.
 If more workers start, all of them start late, and functions exceed their timeouts.
 """
 SLOT_TIMEOUT = 20.0
-"""Seconds. An invocation waits at most this long while WORKERS invocations run or STARTING workers
-start.
+"""Seconds. An invocation waits at most this long while WORKERS invocations run or
+STARTING_WORKERS workers start.
 """
-PATIENCE = 1.0
+BUSY_WORKER_TIMEOUT = 1.0
 """Seconds that an invocation waits for a busy worker of its function if WORKERS workers exist.
 
 Starting a worker instead would end a worker of another function, which would soon have to start
@@ -47,7 +47,7 @@ SLOT_INTERVAL = 0.02
 """Seconds between two attempts to start a waiting invocation."""
 
 
-def bound_workers() -> None:
+def limit_workers() -> None:
     """Limits running invocations and workers to WORKERS. ministack does not limit workers."""
     lambda_svc._ACCOUNT_CONCURRENCY_CAP = WORKERS
     lambda_runtime._LOCAL_WORKER_TTL = IDLE_SECONDS
@@ -185,7 +185,7 @@ def can_acquire(key: Any, waited: float) -> bool:
 
     Args:
         key: The key of the function's workers.
-        waited: The seconds for which the invocation has waited (see PATIENCE).
+        waited: The seconds for which the invocation has waited (see BUSY_WORKER_TIMEOUT).
     """
     with lambda_runtime._lock:
         pools = lambda_runtime._workers
@@ -194,8 +194,8 @@ def can_acquire(key: Any, waited: float) -> bool:
             return True
         workers = [worker for pool in pools.values() for worker in pool]
         starting = [worker for worker in workers if worker.in_use and worker._cold]
-        waits_for_own = own and len(workers) >= WORKERS and waited < PATIENCE
-        return len(starting) < STARTING and not waits_for_own
+        waits_for_own = own and len(workers) >= WORKERS and waited < BUSY_WORKER_TIMEOUT
+        return len(starting) < STARTING_WORKERS and not waits_for_own
 
 
 def end_surplus_workers() -> None:

@@ -33,7 +33,7 @@ async def serve(
         return
     user, password = (part.decode(errors="replace") for part in command[position : position + 2])
     try:
-        access = await proxy.decide(service="cache", user=user, password=password)
+        access = await proxy.check_login(service="cache", user=user, password=password)
         server = await proxy.connect()
     except LoginRefusedError:
         await _refuse(writer, b"-WRONGPASS invalid username-password pair or user is disabled.\r\n")

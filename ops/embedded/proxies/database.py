@@ -70,7 +70,7 @@ async def _login(
         return "08P01", "expected password response"
     login: dict[str, Any] = {"user": user, "password": password, "endpoint": proxy.endpoint}
     try:
-        await proxy.decide(service="database", **login)
+        await proxy.check_login(service="database", **login)
     except LoginRefusedError:
         # Aurora checks tokens with PAM, and sends this message.
         return "28000", f'PAM authentication failed for user "{user}"'
@@ -91,7 +91,7 @@ async def _read_first(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def _user(parameters: bytes) -> str:
-    """Returns the user in the parameters of a startup message: names and values in turn."""
+    """Returns the user in a startup message's parameters, where names and values alternate."""
     names_and_values = parameters.split(b"\0")
     users = dict(zip(names_and_values[::2], names_and_values[1::2], strict=False))
     try:
@@ -101,7 +101,7 @@ def _user(parameters: bytes) -> str:
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
-    """Reads and returns a message after its type: the length field and the content."""
+    """Returns a message without its type, which precedes it: the length field and the content."""
     header = await reader.readexactly(4)
     length = struct.unpack("!I", header)[0]
     if not 4 <= length <= MAX_LENGTH:

@@ -58,7 +58,7 @@ class Proxy:
         context.load_cert_chain(self.certificate)
         return context
 
-    async def decide(self, **login: str) -> Any:
+    async def check_login(self, **login: str) -> Any:
         """Sends a login to the embedded AWS for a check. Returns the result of an allowed login.
 
         Raises:

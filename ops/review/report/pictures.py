@@ -11,7 +11,7 @@ from ops.diagram.bundles import Bundle, Link, bundle
 from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import Graph, Node, read_graph, view_of
 from ops.diagram.layout import Box, Layout
-from ops.review.review import Judged, Review
+from ops.review.review import Review, ReviewedChange
 from ops.review.rules import Verdict
 from ops.review.words import SIGNS
 from ops.terraform.plan import Action
@@ -33,7 +33,7 @@ class Shape:
     """A node of the picture, with the changes to its resources."""
 
     node: Node
-    changes: tuple[Judged, ...] = ()
+    changes: tuple[ReviewedChange, ...] = ()
     href: str = ""
     """A link to the most severe change on the page. Empty if the node does not change."""
 
@@ -59,7 +59,9 @@ class Shape:
         text = f"{self.node.kind} {self.label}{names}"
         if not self.changes:
             return f"{text}: unchanged"
-        actions = ", ".join(dict.fromkeys(item.change.action.past for item in self.changes))
+        actions = ", ".join(
+            dict.fromkeys(item.change.action.past_participle for item in self.changes)
+        )
         return f"{text}: {actions}; {self.verdict} ({_counted(len(self.changes), 'change')})"
 
 
@@ -140,7 +142,7 @@ def draw_picture(review: Review, stack: Synthesized, anchors: Mapping[str, str])
             nodes link to these elements.
     """
     graph = view_of(read_graph(_with_destroyed(stack, review)), VIEW)
-    by_node: dict[str, list[Judged]] = {}
+    by_node: dict[str, list[ReviewedChange]] = {}
     elsewhere = 0
     for item in review.changes:
         node = node_of(item, graph)
@@ -193,7 +195,7 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
     return replace(stack, resources={**stack.resources, **gone})
 
 
-def node_of(item: Judged, graph: Graph) -> Node | None:
+def node_of(item: ReviewedChange, graph: Graph) -> Node | None:
     """Returns the node of a changed resource.
 
     If no node represents the resource, returns a node of the closest construct around it.
@@ -216,7 +218,7 @@ def node_of(item: Judged, graph: Graph) -> Node | None:
     return None
 
 
-def _shape(node: Node, items: Sequence[Judged], anchors: Mapping[str, str]) -> Shape:
+def _shape(node: Node, items: Sequence[ReviewedChange], anchors: Mapping[str, str]) -> Shape:
     if not items:
         return Shape(node)
     worst = max(items, key=lambda item: item.verdict)

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from msgspec import Struct
 
 from lambdas.common.web.http import BODY_LIMIT
-from tests.api_description import Described, MessageDescription, Schema
+from tests.api_description import DescribedOperation, MessageDescription, Schema
 from tests.e2e.fuzz.values import (
     HOSTILE,
+    EarlierValue,
     Json,
-    Known,
     Values,
+    earlier_values,
     hostile_texts,
     hostile_values,
-    known,
 )
 
 CALLERS = (
@@ -72,22 +72,22 @@ RAW_BODIES: tuple[bytes, ...] = (
 
 
 class Case(Struct, frozen=True):
-    """A request that can contain `Known` values (see values.py), which are chosen when it is sent.
+    """A request. An `EarlierValue` in it (see values.py) is replaced when the request is sent.
 
-    A path parameter is a `Known`, or text that is already percent-encoded. A body is JSON, or bytes
-    that are sent unchanged.
+    A path parameter is an `EarlierValue`, or text that is already percent-encoded. A body is JSON,
+    or bytes that are sent unchanged.
     """
 
-    operation: Described
+    operation: DescribedOperation
     caller: str
-    path: dict[str, Known | str]
+    path: dict[str, EarlierValue | str]
     query: list[tuple[str, Json]]
     headers: list[tuple[str, str]]
     body: Json
 
 
 @st.composite
-def cases(draw: st.DrawFn, operation: Described) -> Case:
+def cases(draw: st.DrawFn, operation: DescribedOperation) -> Case:
     """Returns a strategy for requests to an operation. Most requests are valid."""
     return Case(
         operation=operation,
@@ -124,19 +124,19 @@ _raw_frames = st.one_of(
 
 
 @st.composite
-def _segments(draw: st.DrawFn, parameter: Schema) -> Known | str:
+def _segments(draw: st.DrawFn, parameter: Schema) -> EarlierValue | str:
     kind = draw(st.integers(0, 19))
     if kind < 16:
         if parameter["name"] == "emoji":
             return quote(draw(st.sampled_from(EMOJIS)))
-        return draw(known(parameter["name"]))
+        return draw(earlier_values(parameter["name"]))
     if kind < 18:
         return quote(draw(hostile_texts).encode(errors="surrogatepass"), safe="")
     return draw(st.sampled_from(RAW_SEGMENTS))
 
 
 @st.composite
-def _queries(draw: st.DrawFn, operation: Described) -> list[tuple[str, Json]]:
+def _queries(draw: st.DrawFn, operation: DescribedOperation) -> list[tuple[str, Json]]:
     kind = draw(st.integers(0, 9))
     query: list[tuple[str, Json]] = []
     if operation.parameters("query") and kind < 9:
@@ -164,7 +164,7 @@ def _headers(draw: st.DrawFn) -> list[tuple[str, str]]:
 
 
 @st.composite
-def _bodies(draw: st.DrawFn, operation: Described) -> Any:
+def _bodies(draw: st.DrawFn, operation: DescribedOperation) -> Any:
     kind = draw(st.integers(0, 15))
     if operation.body is None:
         return None if kind < 14 else {} if kind == 14 else draw(st.sampled_from(RAW_BODIES))

@@ -13,7 +13,7 @@ from tests.e2e.fuzz.world import World
 from tests.e2e.scenarios.context import ScenarioContext
 from tests.e2e.support.ai_providers import run_fake_providers
 from tests.e2e.support.platform import Platform
-from tests.lambdas.ai.servers import KEY, say
+from tests.lambdas.ai.servers import KEY, send_text
 
 COMPLETION = (
     '{"flagged": false, "categories": {}, "translation": "Bonjour", "sourceLanguage": "en"}'
@@ -25,7 +25,7 @@ COMPLETION = (
 def world(platform: Platform) -> Iterator[World]:
     with run_fake_providers(platform) as providers:
         for provider in providers:
-            provider.behaviours = [say(COMPLETION)]
+            provider.behaviours = [send_text(COMPLETION)]
         for name in KEYS:
             Secrets(platform.cloud).store(name, KEY)
         ScenarioContext(

@@ -45,7 +45,7 @@ class Sockets:
             socket.send(text.encode(errors="replace").decode())
             response = _response(socket)
             if "type" in response:
-                defect = "; ".join(MessageDescription.load().defects(response))
+                defect = "; ".join(MessageDescription.load().find_defects(response))
                 self.outcomes[response.get("code", "ack")] += 1
                 if response.get("code") == "not_joined" and context["roomId"] in text:
                     self._join_rooms(socket)  # an earlier frame left the room

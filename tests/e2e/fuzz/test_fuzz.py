@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.api_description import ApiDescription, Described, MessageDescription
+from tests.api_description import ApiDescription, DescribedOperation, MessageDescription
 from tests.e2e.fuzz.cases import cases, frames
 from tests.e2e.fuzz.sockets import Sockets
 from tests.e2e.fuzz.world import World
@@ -43,7 +43,7 @@ all_operations = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: 
 all_actions = pytest.mark.parametrize("action", MessageDescription.load().actions)
 
 
-def explore(
+def check_cases(
     name: str, strategy: st.SearchStrategy[T], check: Callable[[T], None], count: int
 ) -> None:
     """Checks `count` cases.
@@ -68,21 +68,23 @@ def explore(
 
 
 @all_operations
-def test_responses_match_the_openapi_description(world: World, operation: Described) -> None:
-    explore(operation.name, cases(operation), world.check, FEW)
+def test_responses_match_the_openapi_description(
+    world: World, operation: DescribedOperation
+) -> None:
+    check_cases(operation.name, cases(operation), world.check, FEW)
 
 
 @all_actions
 def test_responses_to_frames_match_the_asyncapi_description(sockets: Sockets, action: str) -> None:
-    _explore_frames(sockets, action, FEW)
+    _check_frames(sockets, action, FEW)
 
 
 @pytest.mark.nightly
 @all_operations
 def test_responses_to_many_requests_match_the_openapi_description(
-    world: World, operation: Described
+    world: World, operation: DescribedOperation
 ) -> None:
-    explore(operation.name, cases(operation), world.check, MANY)
+    check_cases(operation.name, cases(operation), world.check, MANY)
 
 
 @pytest.mark.nightly
@@ -98,12 +100,12 @@ def test_nearly_all_operations_had_a_valid_request(world: World) -> None:
 def test_responses_to_many_frames_match_the_asyncapi_description(
     sockets: Sockets, action: str
 ) -> None:
-    _explore_frames(sockets, action, MANY)
+    _check_frames(sockets, action, MANY)
 
 
-def _explore_frames(sockets: Sockets, action: str, count: int) -> None:
+def _check_frames(sockets: Sockets, action: str, count: int) -> None:
     callers = st.sampled_from(("user", "anonymous"))
-    explore(
+    check_cases(
         action,
         st.tuples(callers, frames(action)),
         lambda case: sockets.check(*case),

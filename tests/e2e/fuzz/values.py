@@ -1,8 +1,8 @@
 """Hypothesis strategies for JSON values, derived from the schemas of the API's descriptions.
 
-Valid values are those that a schema accepts. A `Known` represents a value of an earlier response.
-The value is chosen when the request is sent, so that a case does not depend on the platform's
-state.
+Valid values are those that a schema accepts. An `EarlierValue` represents a value of an earlier
+response. The value is chosen when the request is sent, so that a case does not depend on the
+platform's state.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from tests.api_description import Document, Schema
 from tests.e2e.support.users import PASSWORD
 
 Json = Any
-"""A JSON value that can contain a `Known` instead of any text."""
+"""A JSON value that can contain an `EarlierValue` instead of any text."""
 
-NAMES_OF: Mapping[str, str] = {
+RESPONSE_FIELDS: Mapping[str, str] = {
     "attachments": "key",
     "authorId": "userId",
     "category": "slug",
@@ -60,7 +60,7 @@ VALID_TEXTS = (
 NUMBERS = (0, 1, -1, 2, 100, 101, 2**31, 2**53, 2**63, 2**64, 10**30, -(2**63), 0.5, 5.0, 1e300)
 
 
-class Known(Struct, frozen=True):
+class EarlierValue(Struct, frozen=True):
     """A text that an earlier response contained in the field `name`.
 
     `index` selects one of several texts. If `related` is true, texts from objects that also contain
@@ -72,8 +72,8 @@ class Known(Struct, frozen=True):
     related: bool = True
 
 
-def known(name: str) -> st.SearchStrategy[Known]:
-    return st.builds(Known, st.just(name), st.integers(0, 63), st.integers(0, 3).map(bool))
+def earlier_values(name: str) -> st.SearchStrategy[EarlierValue]:
+    return st.builds(EarlierValue, st.just(name), st.integers(0, 63), st.integers(0, 3).map(bool))
 
 
 hostile_texts = st.sampled_from(HOSTILE) | st.text(max_size=20)
@@ -100,10 +100,10 @@ class Values:
     def valid(self, schema: Schema) -> st.SearchStrategy[dict[str, Json]]:
         """Returns a strategy for objects that the schema accepts.
 
-        The value that is chosen later for a `Known` can still violate the schema.
+        The value that is chosen later for an `EarlierValue` can still violate the schema.
         """
         schema = self._document.resolve(schema)
-        fields = {name: self.of(field, name) for name, field in schema["properties"].items()}
+        fields = {name: self.for_field(field, name) for name, field in schema["properties"].items()}
         required = schema.get("required", ())
         return st.fixed_dictionaries(
             {name: values for name, values in fields.items() if name in required},
@@ -116,7 +116,7 @@ class Values:
         changes = st.tuples(st.sampled_from(names), st.integers(0, 3), hostile_values)
         return st.builds(_changed, self.valid(schema), st.lists(changes, min_size=1, max_size=2))
 
-    def of(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
+    def for_field(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
         """Returns a strategy for the values of a field with this name."""
         schema = self._document.resolve(schema)
         if "enum" in schema:
@@ -124,17 +124,19 @@ class Values:
         if "anyOf" in schema:
             # Hypothesis prefers the first alternatives, so null comes last.
             options = sorted(schema["anyOf"], key=lambda option: option.get("type") == "null")
-            return st.one_of([self.of(option, name) for option in options])
+            return st.one_of([self.for_field(option, name) for option in options])
         return _STRATEGIES[schema["type"]](self, schema, name)
 
     def object(self, schema: Schema, _name: str) -> st.SearchStrategy[Json]:
         if "properties" in schema:
             return self.valid(schema)
-        keys = self.of({"type": "string", **schema.get("propertyNames", {})}, "")
-        return st.dictionaries(keys, self.of(schema["additionalProperties"], ""), max_size=2)
+        keys = self.for_field({"type": "string", **schema.get("propertyNames", {})}, "")
+        return st.dictionaries(keys, self.for_field(schema["additionalProperties"], ""), max_size=2)
 
     def array(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
-        return st.lists(self.of(schema["items"], name), max_size=min(3, schema.get("maxItems", 3)))
+        return st.lists(
+            self.for_field(schema["items"], name), max_size=min(3, schema.get("maxItems", 3))
+        )
 
     def string(self, schema: Schema, name: str) -> st.SearchStrategy[Json]:
         if schema.get("format") in _FORMATS:
@@ -146,11 +148,15 @@ class Values:
             for text in (*schema.get("examples", ()), *VALID_TEXTS, *HOSTILE, longest)
             if "\ud800" not in text and validator.is_valid(text)
         ]
-        known_name = NAMES_OF.get(name, name)
-        if known_name == "key" or not texts:  # only texts named `key` are keys of uploads
-            return known(known_name)
-        refers = name in NAMES_OF or name.endswith(("Id", "key", "oken", "code"))
-        return known(known_name) | st.sampled_from(texts) if refers else st.sampled_from(texts)
+        response_field = RESPONSE_FIELDS.get(name, name)
+        if response_field == "key" or not texts:  # only texts named `key` are keys of uploads
+            return earlier_values(response_field)
+        refers = name in RESPONSE_FIELDS or name.endswith(("Id", "key", "oken", "code"))
+        return (
+            earlier_values(response_field) | st.sampled_from(texts)
+            if refers
+            else st.sampled_from(texts)
+        )
 
 
 def _changed(value: dict[str, Json], changes: list[tuple[str, int, Json]]) -> dict[str, Json]:
@@ -173,12 +179,14 @@ def _integers(_: Values, schema: Schema, _name: str) -> st.SearchStrategy[int]:
 def _emails() -> st.SearchStrategy[Json]:
     unused = st.integers(0, 10**9).map(lambda number: f"fuzz-{number}@example.com")
     return (
-        known("email") | unused | st.sampled_from(("A@EXAMPLE.com", "\u00fc@b\u00fccher.example"))
+        earlier_values("email")
+        | unused
+        | st.sampled_from(("A@EXAMPLE.com", "\u00fc@b\u00fccher.example"))
     )
 
 
 def _passwords() -> st.SearchStrategy[Json]:
-    return known("password") | st.sampled_from(
+    return earlier_values("password") | st.sampled_from(
         (PASSWORD, "Other-horse-2", "Passwo\u0301rd-1", "Aa1!" + "\u4e16" * 200)
     )
 
@@ -198,9 +206,9 @@ _STRATEGIES: Mapping[str, Callable[[Values, Schema, str], st.SearchStrategy[Json
 }
 
 
-def resolve(value: Json, choose: Callable[[Known], str]) -> Json:
-    """Returns the value with each `Known` replaced."""
-    if isinstance(value, Known):
+def resolve(value: Json, choose: Callable[[EarlierValue], str]) -> Json:
+    """Returns the value with each `EarlierValue` replaced."""
+    if isinstance(value, EarlierValue):
         return choose(value)
     if isinstance(value, list):
         return [resolve(item, choose) for item in value]

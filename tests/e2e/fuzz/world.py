@@ -19,9 +19,9 @@ import urllib3
 from hypothesis import assume
 
 from ops.errors import OperatorError
-from tests.api_description import ApiDescription, Described
+from tests.api_description import ApiDescription, DescribedOperation
 from tests.e2e.fuzz.cases import Case
-from tests.e2e.fuzz.values import Json, Known, resolve
+from tests.e2e.fuzz.values import EarlierValue, Json, resolve
 from tests.e2e.support.api_client import Api
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person, User
@@ -63,7 +63,7 @@ AWS returns 400 (invalid body).
 _ORIGIN = ("caller", "service")
 
 
-def _origin(operation: Described, caller: str) -> dict[str, str]:
+def _origin(operation: DescribedOperation, caller: str) -> dict[str, str]:
     """Returns the caller and the service of a response, which restrict where its values are valid.
 
     For example, an uploaded file can be used only by the same caller and in the same service.
@@ -72,16 +72,16 @@ def _origin(operation: Described, caller: str) -> dict[str, str]:
 
 
 class Memory:
-    """Texts of earlier responses, grouped by the object that contained them."""
+    """String values of earlier responses. The values of one JSON object form a group."""
 
     def __init__(self) -> None:
         self._groups: dict[tuple[frozenset[str], str], deque[dict[str, str]]] = defaultdict(
             lambda: deque(maxlen=64)
         )
-        """The latest groups, by the names of their texts and by service."""
+        """The latest groups, by the names of their values and by service."""
 
     def learn(self, value: Json, context: Mapping[str, str]) -> None:
-        """Remembers the short texts of all objects in `value`, together with `context`."""
+        """Remembers the short string values of all objects in `value`, together with `context`."""
         if isinstance(value, list):
             for item in value[:20]:
                 self.learn(item, context)
@@ -93,8 +93,11 @@ class Memory:
                 if isinstance(item, dict | list):
                     self.learn(item, context)
 
-    def choose(self, wanted: Known, context: dict[str, str]) -> str:
-        """Returns a known text, and adds the texts that occurred together with it to `context`."""
+    def choose(self, wanted: EarlierValue, context: dict[str, str]) -> str:
+        """Returns a value of an earlier response. Adds the other values of its group to `context`.
+
+        Returns UNKNOWN if no earlier response had a value with this name.
+        """
         candidates = [
             group
             for (names, _), groups in self._groups.items()
@@ -216,7 +219,7 @@ class World:
         # The last path parameter is the most specific. Its object also has the ids of the other
         # parameters.
         for name, value in reversed(case.path.items()):
-            if isinstance(value, Known):
+            if isinstance(value, EarlierValue):
                 context[name] = self.memory.choose(value, context)
                 parameters[name] = quote(context[name], safe="")
             else:
@@ -274,7 +277,7 @@ class World:
             and status not in _STATUSES_WITHOUT_OPERATION
         ):
             yield f"the request matches no operation, so its status must not be {status}"
-        yield from self._description.defects(method, path, status, response.headers, content)
+        yield from self._description.find_defects(method, path, status, response.headers, content)
         if status >= 500:
             yield f"the status is {status}"
         if seconds > SLOW and not self.is_busy():

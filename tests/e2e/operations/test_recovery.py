@@ -173,7 +173,7 @@ def check_saved_code_is_served(checkout: Checkout, api: Api, wait_for_line: Wait
     api.get("/v1/auth/me", headers={"X-Correlation-Id": trace}).expect_problem(401)
     wait_for_line(f"auth .*{trace}")
     checkout.change_handler("def :")
-    wait_for_line(r"lambdas/health/handler.py:\d+: .*: not served")
+    wait_for_line(r"lambdas/health/handler.py:\d+: .*: the change was not loaded")
     assert api.get("/health").headers["X-Saved"] == "2"
 
 

@@ -58,7 +58,7 @@ def test_an_environment_is_removed_and_the_kept_resources_are_listed(
     ):
         monkeypatch.setenv(ROLE_VARIABLE, role)
         begun = time.monotonic()
-        response = json.loads(run_ops(root, "remove", "local", "--json", given="local\n"))
+        response = json.loads(run_ops(root, "remove", "local", "--json", stdin="local\n"))
         print(f"removing {response['removed']} resources took {time.monotonic() - begun:.1f} s")
         second = json.loads(run_ops(root, "remove", "local", "--json"))
     assert [(message["Subject"], TOPIC_NOTE in message["Message"]) for message in alerts] == [

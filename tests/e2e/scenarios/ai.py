@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.e2e.scenarios.context import ScenarioContext
 from tests.e2e.support.ai_providers import CIRCUITS_KEY, run_fake_providers
-from tests.lambdas.ai.servers import KEY, FakeProvider, say
+from tests.lambdas.ai.servers import KEY, FakeProvider, send_text
 
 AI = "/v1/ai"
 
@@ -53,7 +53,7 @@ def _call_routes(context: ScenarioContext, gemini: FakeProvider) -> Iterator[str
     call("POST", "/summarize", {"text": "Long."})
     yield f"POST {AI}/summarize"
     gemini.behaviours = [
-        say(json.dumps({"translation": "x", "sourceLanguage": "en", "flagged": False}))
+        send_text(json.dumps({"translation": "x", "sourceLanguage": "en", "flagged": False}))
     ]
     call("POST", "/translate", {"text": "x", "targetLanguage": "fr"})
     yield f"POST {AI}/translate"

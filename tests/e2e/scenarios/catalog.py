@@ -23,8 +23,10 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
     ann, bob = context.get_user("Ann Example"), context.get_user("Bob Example")
     word = f"word{uuid.uuid4().hex[:8]}"
 
-    def call(method: str, path: str, body: object = None, *, user: User = ann, **more: Any) -> Any:
-        return context.call(user, method, CATALOG + path, body, **more)
+    def call(
+        method: str, path: str, body: object = None, *, user: User = ann, **options: Any
+    ) -> Any:
+        return context.call(user, method, CATALOG + path, body, **options)
 
     signed = call(
         "POST", "/uploads", {"contentType": "image/png", "contentLength": len(PNG)}, status=201

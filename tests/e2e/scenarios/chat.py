@@ -89,10 +89,16 @@ class RoomCalls:
         return f"{ROOMS}/{self.room}"
 
     def call(
-        self, method: str, path: str, body: object = None, *, user: User | None = None, **more: Any
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        user: User | None = None,
+        **options: Any,
     ) -> Any:
         """Sends a request as Ann, or as `user`."""
-        return self.context.call(user or self.ann, method, CHAT + path, body, **more)
+        return self.context.call(user or self.ann, method, CHAT + path, body, **options)
 
     def open_socket(self, user: User) -> Listener:
         """Opens a WebSocket as this user."""

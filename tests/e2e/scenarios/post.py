@@ -17,8 +17,10 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
     ann, bob = context.get_user("Ann Example"), context.get_user("Bob Example")
     tag = f"tag-{uuid.uuid4().hex[:8]}"
 
-    def call(method: str, path: str, body: object = None, *, user: User = ann, **more: Any) -> Any:
-        return context.call(user, method, POSTS + path, body, **more)
+    def call(
+        method: str, path: str, body: object = None, *, user: User = ann, **options: Any
+    ) -> Any:
+        return context.call(user, method, POSTS + path, body, **options)
 
     def is_deleted(post_id: str) -> bool:
         key = pack({"post_id": post_id})

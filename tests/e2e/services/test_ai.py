@@ -23,7 +23,16 @@ from tests.e2e.support.api_client import Api
 from tests.e2e.support.commands import run_ops
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.users import Person
-from tests.lambdas.ai.servers import KEY, Exchange, FakeProvider, half, hang, raw, say, status
+from tests.lambdas.ai.servers import (
+    KEY,
+    Exchange,
+    FakeProvider,
+    cut_body,
+    hang,
+    send_bytes,
+    send_status,
+    send_text,
+)
 from tests.waiting import wait_for
 
 USAGE = "ai-usage-local"
@@ -67,7 +76,7 @@ def response_without_key(platform: Platform, member: Person, variables: dict[str
 def stored_keys(platform: Platform, response_without_key: Any) -> Iterator[None]:
     """Stores the providers' API keys as an operator, and clears them at the end."""
     for name in KEYS:
-        assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, given=f"{KEY}\n")
+        assert KEY not in run_ops(platform.root, "secrets", "set", "local", name, stdin=f"{KEY}\n")
     # For some seconds, the function caches that the keys are missing. A restart clears this cache.
     ScenarioContext(platform, "ai").restart_function()
     yield
@@ -107,7 +116,7 @@ def client(
 ) -> Iterator[Client]:
     """Returns a client of the ai service. Both providers work and their circuits are closed."""
     for provider in providers:
-        provider.behaviours = [say("Hello.")]
+        provider.behaviours = [send_text("Hello.")]
         provider.requests.clear()
     yield Client(Api(platform.api_url), member, *providers)
     platform.aws("dynamodb").delete_item(TableName=USAGE, Key=CIRCUITS_KEY)
@@ -122,7 +131,7 @@ def test_the_error_without_an_api_key_names_the_command_that_sets_it(
 def test_a_conversation_is_continued_listed_private_and_deleted(
     client: Client, other: Person
 ) -> None:
-    client.gemini.behaviours = [say("Paris."), say("2.1 million.")]
+    client.gemini.behaviours = [send_text("Paris."), send_text("2.1 million.")]
     response = client.post("/ask", {"question": "What is the capital of France?"}).expect(200)
     assert response.keys() == {
         "answer",
@@ -158,10 +167,10 @@ def test_a_conversation_is_continued_listed_private_and_deleted(
 
 def test_texts_are_summarized_translated_and_moderated(client: Client) -> None:
     client.gemini.behaviours = [
-        say("Short."),
-        say("not the requested JSON"),
-        say(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
-        say(json.dumps({"flagged": False, "categories": {"violence": True}})),
+        send_text("Short."),
+        send_text("not the requested JSON"),
+        send_text(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
+        send_text(json.dumps({"flagged": False, "categories": {"violence": True}})),
     ]
     assert (
         client.post("/summarize", {"text": "Long.", "maxSentences": 1}).expect(200)["summary"]
@@ -186,7 +195,7 @@ def test_texts_are_summarized_translated_and_moderated(client: Client) -> None:
 
 
 def test_three_failures_open_the_circuit_for_all_execution_environments(client: Client) -> None:
-    client.gemini.behaviours = [status(500), status(500), raw(b"{"), half]
+    client.gemini.behaviours = [send_status(500), send_status(500), send_bytes(b"{"), cut_body]
     for _ in range(5):
         assert client.post("/ask", {"question": "Who answers?"}).expect(200)["provider"] == "openai"
     assert len(client.gemini.requests) == 4, "expected three calls and one retry of the first call"
@@ -249,11 +258,11 @@ def test_the_quota_is_exact_for_concurrent_calls(
 
 def test_logs_contain_no_prompts_and_no_keys(client: Client, platform: Platform) -> None:
     client.gemini.behaviours = [
-        say("tell-tale answer"),
-        raw(b'{"tell-tale": '),
-        say("tell-tale again"),
+        send_text("tell-tale answer"),
+        send_bytes(b'{"tell-tale": '),
+        send_text("tell-tale again"),
     ]
-    client.openai.behaviours = [raw(b"tell-tale")]
+    client.openai.behaviours = [send_bytes(b"tell-tale")]
     body = {"question": "tell-tale question", "context": "tell-tale context"}
     statuses = [client.post("/ask", body).status for _ in range(3)]
     assert statuses == [200, 503, 200]

@@ -71,8 +71,8 @@ def start_time() -> int:
     return int(time.time() * 1000)
 
 
-def write(api: Api, user: User, content: str = "Hello", path: str = "", **more: Any) -> Any:
-    return api.post(POSTS + path, {"content": content, **more}, token=user.token).expect(201)
+def write(api: Api, user: User, content: str = "Hello", path: str = "", **fields: Any) -> Any:
+    return api.post(POSTS + path, {"content": content, **fields}, token=user.token).expect(201)
 
 
 def read(api: Api, user: User, path: str) -> Any:
@@ -83,7 +83,7 @@ def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
     """Returns the response to an idempotent call.
 
     Retries timeouts, 409, 429 and server errors, as clients do. They occur when Lambda has no
-    concurrency left, when the tables are busy, or when fifty processes start on two cores at once.
+    concurrency left, when the tables are busy, or when fifty processes start on two cores together.
     """
 
     def get_final_response() -> ApiResponse | None:
@@ -181,7 +181,7 @@ def test_concurrent_comments_are_all_counted(pooled_api: Api, ann: User, bob: Us
 
 
 def store_posts(
-    platform: Platform, author: User, count: int, *, newest_at: float, **more: Any
+    platform: Platform, author: User, count: int, *, newest_at: float, **fields: Any
 ) -> list[str]:
     """Writes posts to the table, 1 ms apart, and returns their ids, the newest first.
 
@@ -201,7 +201,7 @@ def store_posts(
             author_id=author.user_id,
             content=f"Post {number}",
             version=1,
-            **more,
+            **fields,
         )
         puts.append({"PutRequest": {"Item": pack(to_builtins(post))}})
     dynamodb = platform.aws("dynamodb")

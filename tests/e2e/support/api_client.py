@@ -89,7 +89,7 @@ class Api:
         )
         if self._description and _NO_CONCURRENCY not in response.data:
             received = (response.status, response.headers, response.data)
-            defects = self._description.defects(method, path, *received)
+            defects = self._description.find_defects(method, path, *received)
             assert not defects, (defects, response.data)
         return ApiResponse(response.status, response.headers, response.data)
 

@@ -40,9 +40,9 @@ class ChatUser:
             method, f"/v1/chat{path}", body, token=self.person.access_token, **options
         )
 
-    def create_room(self, type_: str = "private", **more: Any) -> str:
+    def create_room(self, type_: str = "private", **fields: Any) -> str:
         return str(
-            self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}).expect(201)[
+            self.call("POST", "/rooms", {"name": "Room", "type": type_, **fields}).expect(201)[
                 "roomId"
             ]
         )
@@ -51,8 +51,8 @@ class ChatUser:
         for user in invited:
             self.call("POST", f"/rooms/{room}/members", {"userId": user.user_id}).expect(201)
 
-    def send_message(self, room: str, content: str = "Hello", **more: Any) -> Any:
-        return self.call("POST", f"/rooms/{room}/messages", {"content": content, **more}).expect(
+    def send_message(self, room: str, content: str = "Hello", **fields: Any) -> Any:
+        return self.call("POST", f"/rooms/{room}/messages", {"content": content, **fields}).expect(
             201
         )
 

@@ -14,11 +14,11 @@ from tests.e2e.support.trust import without_trust
 def run_ops(
     root: Path,
     *arguments: str,
-    given: str = "",
+    stdin: str = "",
     variables: Mapping[str, str] = {},
     status: int = 0,
 ) -> str:
-    """Runs `python -m ops` with `given` on its standard input, and returns its standard output.
+    """Runs `python -m ops` with `stdin` as its standard input, and returns its standard output.
 
     Args:
         variables: environment variables in addition to those of this process.
@@ -36,7 +36,7 @@ def run_ops(
         capture_output=True,
         text=True,
         check=False,
-        input=given,
+        input=stdin,
     )
     assert result.returncode == status, (
         f"ops {' '.join(arguments)} ended with {result.returncode}:\n{result.stderr[-5000:]}"

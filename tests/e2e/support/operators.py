@@ -145,7 +145,7 @@ DELETE_ACTIONS = [
 
 
 class Checkout:
-    """A copy of the checkout that a test may change, and the operator who works in it."""
+    """A copy of the checkout that a test may change, with methods that run `ops` commands in it."""
 
     def __init__(
         self, directory: Path, platform: Platform, role: str | None, **variables: str

@@ -32,7 +32,7 @@ class Platform:
     ws_url: str
     site_url: str
     outputs: Mapping[str, Any]
-    since: int
+    first_used_at: int
     """The time when the tests first used the platform, in milliseconds since the epoch."""
 
     @classmethod
@@ -46,14 +46,14 @@ class Platform:
             "ws_url": description["wsUrl"],
             "site_url": description["siteUrl"],
         }
-        since = 0 if is_own else int(time.time() * 1000)
+        first_used_at = 0 if is_own else int(time.time() * 1000)
         return cls(
             root,
             is_own,
             connect("local", Root(root)),
             **addresses,
             outputs=description["outputs"],
-            since=since,
+            first_used_at=first_used_at,
         )
 
     @property
@@ -120,6 +120,6 @@ class Platform:
         pages = self.aws("logs").get_paginator("filter_log_events")
         for page in pages.paginate(
             logGroupName=f"/aws/lambda/{function}-lambda-local",
-            startTime=self.since if since is None else since,
+            startTime=self.first_used_at if since is None else since,
         ):
             yield from (event["message"] for event in page["events"])

@@ -100,12 +100,12 @@ class Person:
             200
         )
 
-    def try_log_in(self, password: str | None = None, **more: Any) -> ApiResponse:
-        body = {"email": self.email, "password": password or self.password, **more}
+    def try_log_in(self, password: str | None = None, **fields: Any) -> ApiResponse:
+        body = {"email": self.email, "password": password or self.password, **fields}
         return self._api.post("/v1/auth/login", body)
 
-    def log_in(self, **more: Any) -> Any:
-        return self._store_tokens(self.try_log_in(**more))
+    def log_in(self, **fields: Any) -> Any:
+        return self._store_tokens(self.try_log_in(**fields))
 
     def try_refresh(self, token: str | None = None) -> ApiResponse:
         return self._api.post("/v1/auth/refresh", {"refreshToken": token or self.refresh_token})

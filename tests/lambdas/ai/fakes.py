@@ -24,13 +24,13 @@ def failing(failure: Failure, retry_after: float | None = None) -> ProviderError
 class ScriptedProvider:
     """A provider that returns `outcomes` in order, and repeats the last outcome.
 
-    Each call advances the clock by `takes` seconds.
+    Each call advances the clock by `duration` seconds.
     """
 
     name: str
     clock: FakeClock
     outcomes: list[Outcome] = field(default_factory=lambda: ["fine"])
-    takes: float = 0.0
+    duration: float = 0.0
     prompts: list[Prompt] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
     timeouts: list[float] = field(default_factory=list)
@@ -40,7 +40,7 @@ class ScriptedProvider:
         self.keys.append(key)
         self.timeouts.append(timeout)
         outcome = self.outcomes.pop(0) if len(self.outcomes) > 1 else self.outcomes[0]
-        self.clock.advance(min(self.takes, timeout))
+        self.clock.advance(min(self.duration, timeout))
         if isinstance(outcome, ProviderError):
             raise outcome
         text = outcome if isinstance(outcome, str) else outcome(timeout)
@@ -51,18 +51,18 @@ class ScriptedProvider:
         return len(self.prompts)
 
 
-class FakeKeys:
+class FakeApiKeys:
     """API keys by provider. Records which keys were discarded."""
 
     def __init__(self, **keys: str) -> None:
         self.keys = keys
-        self.forgotten: list[str] = []
+        self.discarded: list[str] = []
 
     def get(self, provider: str) -> str | None:
         return self.keys.get(provider)
 
-    def forget(self, provider: str) -> None:
-        self.forgotten.append(provider)
+    def discard(self, provider: str) -> None:
+        self.discarded.append(provider)
 
 
 class MemoryCircuits:

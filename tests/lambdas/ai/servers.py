@@ -30,7 +30,7 @@ class Received:
     path: str
     headers: dict[str, str]
     body: Any
-    raw: bytes
+    content: bytes
 
 
 @dataclass
@@ -57,15 +57,15 @@ class Exchange:
 
     def complete(self, text: str) -> None:
         """Sends a completion with this text."""
-        self.send(200, json.dumps(self.provider.document(text)).encode())
+        self.send(200, json.dumps(self.provider.build_completion(text)).encode())
 
 
-def say(text: str) -> Behaviour:
+def send_text(text: str) -> Behaviour:
     """Returns a behaviour that sends a completion with this text."""
     return lambda exchange: exchange.complete(text)
 
 
-def status(code: int, *, retry_after: str | None = None, body: object = None) -> Behaviour:
+def send_status(code: int, *, retry_after: str | None = None, body: object = None) -> Behaviour:
     """Returns a behaviour that sends an error status."""
     document = (
         body
@@ -76,17 +76,17 @@ def status(code: int, *, retry_after: str | None = None, body: object = None) ->
     return lambda exchange: exchange.send(code, json.dumps(document).encode(), headers)
 
 
-def document(body: object) -> Behaviour:
+def send_json(body: object) -> Behaviour:
     """Returns a behaviour that sends status 200 and a JSON document."""
     return lambda exchange: exchange.send(200, json.dumps(body).encode())
 
 
-def raw(body: bytes) -> Behaviour:
+def send_bytes(body: bytes) -> Behaviour:
     """Returns a behaviour that sends status 200 and these bytes."""
     return lambda exchange: exchange.send(200, body)
 
 
-def late(seconds: float, text: str = "late") -> Behaviour:
+def send_late(seconds: float, text: str = "late") -> Behaviour:
     """Returns a behaviour that sends a completion after some seconds."""
 
     def behave(exchange: Exchange) -> None:
@@ -96,13 +96,13 @@ def late(seconds: float, text: str = "late") -> Behaviour:
     return behave
 
 
-def half(exchange: Exchange) -> None:
+def cut_body(exchange: Exchange) -> None:
     """Closes the connection in the middle of a valid body."""
-    exchange.send(200, json.dumps(exchange.provider.document("half")).encode(), cut=20)
+    exchange.send(200, json.dumps(exchange.provider.build_completion("half")).encode(), cut=20)
     exchange.handler.close_connection = True
 
 
-def half_chunked(exchange: Exchange) -> None:
+def cut_chunked_body(exchange: Exchange) -> None:
     """Closes the connection in the middle of a chunked body."""
     exchange.handler.protocol_version = "HTTP/1.1"
     exchange.handler.send_response(200)
@@ -147,7 +147,7 @@ class FakeProvider:
     kind: str
     """`gemini` or `openai`."""
     port: int = 0
-    behaviours: list[Behaviour] = field(default_factory=lambda: [say("Hello.")])
+    behaviours: list[Behaviour] = field(default_factory=lambda: [send_text("Hello.")])
     key: str = KEY
     usage: tuple[int, int] = (11, 7)
     requests: list[Received] = field(default_factory=list)
@@ -189,7 +189,7 @@ class FakeProvider:
     def base_url(self) -> str:
         return f"http://127.0.0.1:{self.port}/{'v1beta' if self.kind == 'gemini' else 'v1'}"
 
-    def document(self, text: str) -> dict[str, Any]:
+    def build_completion(self, text: str) -> dict[str, Any]:
         """Returns a response body with this text, in the format of the published reference."""
         tokens_in, tokens_out = self.usage
         if self.kind == "gemini":
@@ -239,29 +239,29 @@ class FakeProvider:
         }
 
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        raw = handler.rfile.read(int(handler.headers["Content-Length"]))
+        content = handler.rfile.read(int(handler.headers["Content-Length"]))
         headers = {name.lower(): value for name, value in handler.headers.items()}
         try:
-            body = self._check(handler.path, headers, raw)
+            body = self._check(handler.path, headers, content)
         except (AssertionError, msgspec.MsgspecError, KeyError) as error:
             self.violations.append(f"{type(error).__name__}: {error}")
             handler.send_error(400)
             return
-        request = Received(handler.path, headers, body, raw)
+        request = Received(handler.path, headers, body, content)
         self.requests.append(request)
         behave = self.behaviours.pop(0) if len(self.behaviours) > 1 else self.behaviours[0]
         behave(Exchange(handler, self, request))
 
-    def _check(self, path: str, headers: dict[str, str], raw: bytes) -> Any:
+    def _check(self, path: str, headers: dict[str, str], content: bytes) -> Any:
         """Returns the typed body. Raises if the provider would reject the request."""
         assert headers["content-type"] == "application/json"
         assert self.key not in path
         if self.kind == "gemini":
             assert path == f"/v1beta/models/{MODEL}:generateContent", path
             assert headers["x-goog-api-key"] == self.key
-            return check_gemini(raw)
+            return check_gemini(content)
         assert path == "/v1/chat/completions", path
         assert headers["authorization"] == f"Bearer {self.key}"
-        request = check_openai(raw)
+        request = check_openai(content)
         assert request.model == MODEL
         return request

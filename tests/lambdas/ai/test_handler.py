@@ -21,23 +21,23 @@ from tests.lambdas.ai.servers import (
     MODEL,
     Exchange,
     FakeProvider,
-    document,
-    half,
+    cut_body,
     hang,
-    raw,
-    say,
-    status,
+    send_bytes,
+    send_json,
+    send_status,
+    send_text,
 )
 from tests.lambdas.support import (
     NOW,
     REGION,
     LambdaResponse,
     caller,
+    document,
     problem,
     rest_event,
     wrong_fields,
 )
-from tests.lambdas.support import document as read
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -106,7 +106,7 @@ def call(stdout: io.StringIO, environ: dict[str, str]) -> Call:
 
 def ok(response: LambdaResponse) -> Any:
     assert response["statusCode"] == 200, response
-    return read(response)
+    return document(response)
 
 
 def store_key(name: str, value: str) -> None:
@@ -123,7 +123,7 @@ def tokens(dynamodb: "DynamoDBClient", user_id: str = "user-1") -> int:
 def test_a_question_is_answered_and_stored_in_a_conversation(
     call: Call, gemini: FakeProvider, dynamodb: "DynamoDBClient"
 ) -> None:
-    gemini.behaviours = [say("Forty-two.")]
+    gemini.behaviours = [send_text("Forty-two.")]
     response = ok(
         call("POST", "/ask", {"question": "What is six times seven?", "context": "Arithmetic."})
     )
@@ -195,9 +195,9 @@ def test_summarize_translate_and_moderate_return_the_documented_fields(
     call: Call, gemini: FakeProvider
 ) -> None:
     gemini.behaviours = [
-        say("In short."),
-        say(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
-        say(json.dumps({"flagged": True, "categories": {"hate": True, "violence": False}})),
+        send_text("In short."),
+        send_text(json.dumps({"translation": "Bonjour", "sourceLanguage": "en"})),
+        send_text(json.dumps({"flagged": True, "categories": {"hate": True, "violence": False}})),
     ]
     summary = ok(call("POST", "/summarize", {"text": "Long.", "maxSentences": 2}))
     assert summary.keys() == {"summary", "provider", "model", "usage", "latencyMs"}
@@ -271,7 +271,7 @@ def test_all_invalid_fields_are_reported(
 def test_languages_are_accepted_as_names_and_tags(
     call: Call, gemini: FakeProvider, language: str
 ) -> None:
-    gemini.behaviours = [say('{"translation": "x", "sourceLanguage": "en"}')]
+    gemini.behaviours = [send_text('{"translation": "x", "sourceLanguage": "en"}')]
     assert (
         ok(call("POST", "/translate", {"text": "x", "targetLanguage": language}))["targetLanguage"]
         == language
@@ -294,13 +294,13 @@ def test_only_registered_users_with_a_session_are_admitted(
 
 
 FAULTS = {
-    "5xx": status(500),
-    "429 for long": status(429, retry_after="60"),
-    "429 without a time": status(429),
-    "malformed": raw(b"{"),
-    "half a body": half,
-    "another document": document({"ok": True}),
-    "key refused": status(401),
+    "5xx": send_status(500),
+    "429 for long": send_status(429, retry_after="60"),
+    "429 without a time": send_status(429),
+    "malformed": send_bytes(b"{"),
+    "half a body": cut_body,
+    "another document": send_json({"ok": True}),
+    "key refused": send_status(401),
 }
 
 
@@ -308,7 +308,7 @@ FAULTS = {
 def test_the_next_provider_is_called_after_a_failure(
     call: Call, gemini: FakeProvider, openai: FakeProvider, fault: str
 ) -> None:
-    gemini.behaviours, openai.behaviours = [FAULTS[fault]], [say("From the second.")]
+    gemini.behaviours, openai.behaviours = [FAULTS[fault]], [send_text("From the second.")]
     response = ok(call("POST", "/ask", ASK))
     assert (response["answer"], response["provider"]) == ("From the second.", "openai")
     assert response["model"] == f"{MODEL}-2026-01-01"
@@ -317,7 +317,7 @@ def test_the_next_provider_is_called_after_a_failure(
 def test_a_provider_is_retried_if_its_retry_after_is_short(
     call: Call, gemini: FakeProvider
 ) -> None:
-    gemini.behaviours = [status(429, retry_after="1"), say("After a while.")]
+    gemini.behaviours = [send_status(429, retry_after="1"), send_text("After a while.")]
     started = time.monotonic()
     response = ok(call("POST", "/ask", ASK))
     assert (response["answer"], response["provider"]) == ("After a while.", "gemini")
@@ -346,7 +346,7 @@ def test_a_provider_without_response_times_out(
 def test_three_failures_open_the_circuit(
     call: Call, gemini: FakeProvider, openai: FakeProvider
 ) -> None:
-    gemini.behaviours = [raw(b"")]
+    gemini.behaviours = [send_bytes(b"")]
     for _ in range(4):
         assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
     assert (len(gemini.requests), len(openai.requests)) == (3, 4)
@@ -358,12 +358,12 @@ def test_an_invalid_structured_completion_is_requested_once_more(
     good = json.dumps({"flagged": False, "categories": {}})
     for bad in ("no JSON", '{"flagged": "yes", "categories": {}}', '{"categories": {}}', "[]"):
         gemini.requests.clear()
-        gemini.behaviours = [say(bad), say(good)]
+        gemini.behaviours = [send_text(bad), send_text(good)]
         assert ok(call("POST", "/moderate", {"text": "x"}))["flagged"] is False
         assert len(gemini.requests) == 2
-    gemini.behaviours, openai.behaviours = [say("never JSON")], [say(good)]
+    gemini.behaviours, openai.behaviours = [send_text("never JSON")], [send_text(good)]
     assert ok(call("POST", "/moderate", {"text": "x"}))["flagged"] is False
-    openai.behaviours = [say('{"flagged": null}')]
+    openai.behaviours = [send_text('{"flagged": null}')]
     assert problem(call("POST", "/moderate", {"text": "x"}), 503)["code"] == "ai_unavailable"
 
 
@@ -406,7 +406,7 @@ def test_requests_above_the_daily_quota_return_429_until_midnight(
 def test_a_failed_call_counts_no_tokens(
     call: Call, dynamodb: "DynamoDBClient", gemini: FakeProvider, openai: FakeProvider
 ) -> None:
-    gemini.behaviours, openai.behaviours = [status(400)], [status(400)]
+    gemini.behaviours, openai.behaviours = [send_status(400)], [send_status(400)]
     problem(call("POST", "/ask", ASK), 503)
     assert tokens(dynamodb) == 0
     assert ok(call("GET", "/conversations"))["items"] == []
@@ -458,11 +458,11 @@ def test_prompts_completions_and_keys_are_never_logged(
         dynamodb.delete_item(TableName="usage", Key=pack({"user_id": "#circuits", "day": "#"}))
 
     for behaviour in (
-        say("tell-tale answer"),
-        raw(b"tell-tale {"),
-        status(400, body=json.loads(error_body)),
-        half,
-        say(""),
+        send_text("tell-tale answer"),
+        send_bytes(b"tell-tale {"),
+        send_status(400, body=json.loads(error_body)),
+        cut_body,
+        send_text(""),
     ):
         gemini.behaviours, openai.behaviours = [behaviour], [behaviour]
         call("POST", "/ask", body)
@@ -470,7 +470,7 @@ def test_prompts_completions_and_keys_are_never_logged(
         call("POST", "/ask", {"question": 5, "context": "tell-tale"})
         close_circuits()
     dynamodb.delete_table(TableName="conversations")
-    gemini.behaviours = [say("tell-tale answer")]
+    gemini.behaviours = [send_text("tell-tale answer")]
     problem(call("POST", "/ask", body), 500)
     dynamodb.delete_table(TableName="usage")
     problem(call("POST", "/ask", body), 500)

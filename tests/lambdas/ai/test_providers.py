@@ -17,17 +17,17 @@ from tests.lambdas.ai.servers import (
     MODEL,
     Behaviour,
     FakeProvider,
+    cut_body,
+    cut_chunked_body,
     disconnect,
-    document,
     drip,
     drip_body,
-    half,
-    half_chunked,
     hang,
-    late,
-    raw,
-    say,
-    status,
+    send_bytes,
+    send_json,
+    send_late,
+    send_status,
+    send_text,
 )
 
 PROMPT = Prompt(
@@ -65,7 +65,7 @@ def failure(server: FakeProvider, behaviour: Behaviour, timeout: float = 5.0) ->
 def test_complete_sends_the_prompt_and_returns_the_text_with_its_token_counts(
     server: FakeProvider,
 ) -> None:
-    server.behaviours = [say("Hi — 你好 🙂")]
+    server.behaviours = [send_text("Hi — 你好 🙂")]
     completion = complete(server)
     assert (
         completion.text,
@@ -130,36 +130,36 @@ def test_the_effort_is_sent_only_if_configured(server: FakeProvider) -> None:
     )
     assert sent == "low"
     complete(server)
-    assert b"thinking" not in server.requests[1].raw
-    assert b"reasoning" not in server.requests[1].raw
+    assert b"thinking" not in server.requests[1].content
+    assert b"reasoning" not in server.requests[1].content
 
 
 def test_thoughts_are_counted_but_not_returned(gemini: FakeProvider) -> None:
-    response = gemini.document("")
+    response = gemini.build_completion("")
     response["candidates"][0]["content"]["parts"] = [
         {"text": "hm", "thought": True},
         {"text": "A"},
         {"text": "B"},
     ]
     response["usageMetadata"]["thoughtsTokenCount"] = 100
-    gemini.behaviours = [document(response)]
+    gemini.behaviours = [send_json(response)]
     completion = complete(gemini)
     assert (completion.text, completion.output_tokens) == ("AB", 107)
 
 
 def test_a_completion_cut_off_at_its_token_limit_is_returned(server: FakeProvider) -> None:
-    response = server.document("cut")
+    response = server.build_completion("cut")
     response["candidates" if server.kind == "gemini" else "choices"][0].update(
         {"finishReason": "MAX_TOKENS"} if server.kind == "gemini" else {"finish_reason": "length"}
     )
-    server.behaviours = [document(response)]
+    server.behaviours = [send_json(response)]
     assert complete(server).text == "cut"
 
 
 def test_token_counts_are_estimated_if_the_response_has_no_usage(server: FakeProvider) -> None:
-    response = server.document("x" * 40)
+    response = server.build_completion("x" * 40)
     del response["usageMetadata" if server.kind == "gemini" else "usage"]
-    server.behaviours = [document(response)]
+    server.behaviours = [send_json(response)]
     completion = complete(server)
     assert (0 < completion.input_tokens < PROMPT.token_bound(), completion.output_tokens) == (
         True,
@@ -170,35 +170,35 @@ def test_token_counts_are_estimated_if_the_response_has_no_usage(server: FakePro
 @pytest.mark.parametrize(
     ("behaviour", "expected"),
     [
-        (status(500), Failure.SERVER_ERROR),
-        (status(503), Failure.SERVER_ERROR),
-        (status(429), Failure.RATE_LIMITED),
-        (status(401), Failure.KEY_REFUSED),
-        (status(403), Failure.KEY_REFUSED),
-        (status(400), Failure.REJECTED),
-        (status(413), Failure.REJECTED),
-        (status(404), Failure.NOT_FOUND),
-        (status(302), Failure.MALFORMED),
-        (status(204), Failure.MALFORMED),
-        (raw(b""), Failure.MALFORMED),
-        (raw(b"<html>"), Failure.MALFORMED),
-        (raw(b"[]"), Failure.MALFORMED),
-        (raw(b"{}"), Failure.MALFORMED),
-        (raw(b"\xff" * 10), Failure.MALFORMED),
-        (raw(b"[" * 100_000), Failure.MALFORMED),
-        (document({"candidates": [], "choices": []}), Failure.MALFORMED),
+        (send_status(500), Failure.SERVER_ERROR),
+        (send_status(503), Failure.SERVER_ERROR),
+        (send_status(429), Failure.RATE_LIMITED),
+        (send_status(401), Failure.KEY_REFUSED),
+        (send_status(403), Failure.KEY_REFUSED),
+        (send_status(400), Failure.REJECTED),
+        (send_status(413), Failure.REJECTED),
+        (send_status(404), Failure.NOT_FOUND),
+        (send_status(302), Failure.MALFORMED),
+        (send_status(204), Failure.MALFORMED),
+        (send_bytes(b""), Failure.MALFORMED),
+        (send_bytes(b"<html>"), Failure.MALFORMED),
+        (send_bytes(b"[]"), Failure.MALFORMED),
+        (send_bytes(b"{}"), Failure.MALFORMED),
+        (send_bytes(b"\xff" * 10), Failure.MALFORMED),
+        (send_bytes(b"[" * 100_000), Failure.MALFORMED),
+        (send_json({"candidates": [], "choices": []}), Failure.MALFORMED),
         (
-            document(
+            send_json(
                 {"candidates": [{"content": {"parts": [{"text": 5}]}}], "choices": [{"message": 5}]}
             ),
             Failure.MALFORMED,
         ),
-        (say(""), Failure.MALFORMED),
-        (say("  \n"), Failure.MALFORMED),
-        (say("x" * (128 * 1024 + 1)), Failure.MALFORMED),
-        (raw(b'{"a": "' + b"x" * (1024 * 1024) + b'"}'), Failure.MALFORMED),
-        (half, Failure.BROKEN_OFF),
-        (half_chunked, Failure.BROKEN_OFF),
+        (send_text(""), Failure.MALFORMED),
+        (send_text("  \n"), Failure.MALFORMED),
+        (send_text("x" * (128 * 1024 + 1)), Failure.MALFORMED),
+        (send_bytes(b'{"a": "' + b"x" * (1024 * 1024) + b'"}'), Failure.MALFORMED),
+        (cut_body, Failure.BROKEN_OFF),
+        (cut_chunked_body, Failure.BROKEN_OFF),
         (disconnect, Failure.BROKEN_OFF),
     ],
 )
@@ -208,7 +208,7 @@ def test_unusable_responses_are_classified_by_kind_of_failure(
     assert failure(server, behaviour).failure == expected
 
 
-@pytest.mark.parametrize("behaviour", [late(60), hang, drip, drip_body])
+@pytest.mark.parametrize("behaviour", [send_late(60), hang, drip, drip_body])
 def test_a_slow_server_times_out(server: FakeProvider, behaviour: Behaviour) -> None:
     started = time.monotonic()
     assert failure(server, behaviour, timeout=0.3).failure == Failure.TIMEOUT
@@ -231,7 +231,7 @@ def test_a_refused_connection_is_unreachable(server: FakeProvider) -> None:
 def test_retry_after_is_parsed_if_it_is_in_seconds(
     server: FakeProvider, header: str | None, seconds: float | None
 ) -> None:
-    assert failure(server, status(429, retry_after=header)).retry_after == seconds
+    assert failure(server, send_status(429, retry_after=header)).retry_after == seconds
 
 
 def test_a_redirect_is_not_followed(server: FakeProvider) -> None:
@@ -274,7 +274,7 @@ REFUSALS: list[tuple[str, Any]] = [
 def test_a_content_refusal_is_distinguished_from_other_failures(
     request: pytest.FixtureRequest, kind: str, response: Any
 ) -> None:
-    assert failure(request.getfixturevalue(kind), document(response)).failure == Failure.REFUSED
+    assert failure(request.getfixturevalue(kind), send_json(response)).failure == Failure.REFUSED
 
 
 def test_geminis_status_400_for_an_invalid_key_is_classified_as_key_refused(
@@ -289,7 +289,7 @@ def test_geminis_status_400_for_an_invalid_key_is_classified_as_key_refused(
             "details": [info],
         }
     }
-    assert failure(gemini, status(400, body=body)).failure == Failure.KEY_REFUSED
+    assert failure(gemini, send_status(400, body=body)).failure == Failure.KEY_REFUSED
 
 
 def test_an_invalid_api_key_does_not_appear_in_errors(server: FakeProvider) -> None:

@@ -24,7 +24,7 @@ from lambdas.ai.conversations import (
     append_messages,
     conversation_id_of,
 )
-from lambdas.ai.quota import LEASE, DynamoQuota, Reservation
+from lambdas.ai.quota import LEASE_SECONDS, DynamoQuota, Reservation
 from lambdas.common.problems import Problem
 from lambdas.common.web.http import Creation
 from tests.lambdas.support import NOW, REGION, FakeClock
@@ -160,7 +160,7 @@ class TestKeys:
         clock.advance(1)
         assert keys.get("gemini") == "key-2"
         self.store(ssm, "key-3")
-        keys.forget("gemini")
+        keys.discard("gemini")
         assert keys.get("gemini") == "key-3"
 
 
@@ -169,7 +169,7 @@ class TestQuota:
     def quota(self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock) -> DynamoQuota:
         return DynamoQuota(dynamodb, usage_table, QUOTA, clock)
 
-    def refused(self, quota: DynamoQuota, tokens: int, user_id: str = "u-1") -> int:
+    def expect_exceeded_quota(self, quota: DynamoQuota, tokens: int, user_id: str = "u-1") -> int:
         """Reserves tokens, and expects a 429 response. Returns the seconds of its Retry-After."""
         with pytest.raises(Problem) as problem:
             quota.reserve(user_id, tokens)
@@ -199,11 +199,11 @@ class TestQuota:
         self, quota: DynamoQuota, clock: FakeClock
     ) -> None:
         quota.settle(quota.reserve("u-1", 500), 400, 100)
-        assert self.refused(quota, 501) == 16 * 3600
-        assert self.refused(quota, 2000, "nobody-yet") == 16 * 3600
+        assert self.expect_exceeded_quota(quota, 501) == 16 * 3600
+        assert self.expect_exceeded_quota(quota, 2000, "nobody-yet") == 16 * 3600
         quota.reserve("u-2", 1000)
         clock.advance(16 * 3600 - 0.5)
-        assert self.refused(quota, 501) == 1
+        assert self.expect_exceeded_quota(quota, 501) == 1
         clock.advance(0.5)
         quota.reserve("u-1", 1000)
 
@@ -222,9 +222,11 @@ class TestQuota:
     ) -> None:
         quota.reserve("u-1", 900)
         clock.advance(5)
-        assert self.refused(quota, 200) == LEASE - 5
+        assert self.expect_exceeded_quota(quota, 200) == LEASE_SECONDS - 5
 
-    @pytest.mark.parametrize("later", [LEASE, -3600], ids=["expired", "clock was an hour ahead"])
+    @pytest.mark.parametrize(
+        "later", [LEASE_SECONDS, -3600], ids=["expired", "clock was an hour ahead"]
+    )
     def test_the_reservation_of_a_crashed_call_is_reclaimed(
         self, quota: DynamoQuota, clock: FakeClock, usage: Usage, later: int
     ) -> None:

@@ -48,7 +48,7 @@ def caller_of(world: World, tokens: TokenPair) -> Caller:
     return world.tokens.verify(tokens.access_token)
 
 
-def refused(world: World, refresh_token: str) -> str:
+def expect_refresh_error(world: World, refresh_token: str) -> str:
     with pytest.raises(Problem) as refusal:
         world.service.refresh(refresh_token)
     assert refusal.value.status == 401
@@ -218,7 +218,7 @@ def test_a_refresh_reads_the_current_roles(world: World) -> None:
     assert caller_of(world, world.service.refresh(tokens.refresh_token)).roles == {"user", "admin"}
 
 
-def test_a_session_remembers_the_roles_for_the_configured_time() -> None:
+def test_a_session_caches_the_roles_for_the_configured_time() -> None:
     world = World(account_seconds=1000)
     world.identity.add(EMAIL, PASSWORD, "moderator")
     tokens: TokenPair = login(world)
@@ -230,7 +230,7 @@ def test_a_session_remembers_the_roles_for_the_configured_time() -> None:
         assert caller.roles == {"user", "moderator"}
         assert world.service.me(caller).roles == ("user", "moderator")
         assert world.service.me(caller).email == EMAIL
-    # A refresh that uses the remembered roles does not extend this time.
+    # A refresh that uses the cached roles does not extend this time.
     world.clock.advance(2)
     tokens = world.service.refresh(tokens.refresh_token)
     assert caller_of(world, tokens).roles == {"user", "admin"}
@@ -239,17 +239,17 @@ def test_a_session_remembers_the_roles_for_the_configured_time() -> None:
     )
 
 
-def test_a_session_of_a_deleted_account_ends_when_the_account_is_no_longer_remembered() -> None:
+def test_a_session_of_a_deleted_account_ends_when_the_account_is_no_longer_cached() -> None:
     world = World(account_seconds=1000)
     world.identity.add(EMAIL, PASSWORD)
     tokens: TokenPair = login(world)
     world.identity.users.clear()
     tokens = world.service.refresh(tokens.refresh_token)
     world.clock.advance(1000)
-    assert refused(world, tokens.refresh_token) == "invalid_refresh_token"
+    assert expect_refresh_error(world, tokens.refresh_token) == "invalid_refresh_token"
 
 
-def test_sessions_remember_no_account_by_default(world: World) -> None:
+def test_sessions_cache_no_account_by_default(world: World) -> None:
     assert world.session(caller_of(world, login(world)).session_id).account is None
 
 
@@ -297,8 +297,8 @@ def test_a_used_refresh_token_revokes_the_session_after_the_grace_period(world: 
     first = login(world)
     second = world.service.refresh(first.refresh_token)
     world.clock.advance(REFRESH_GRACE / 1000 + 0.001)
-    assert refused(world, first.refresh_token) == "refresh_token_reused"
-    assert refused(world, second.refresh_token) == "invalid_refresh_token"
+    assert expect_refresh_error(world, first.refresh_token) == "refresh_token_reused"
+    assert expect_refresh_error(world, second.refresh_token) == "invalid_refresh_token"
     assert not world.sessions.items
 
 
@@ -315,7 +315,7 @@ def test_every_used_refresh_token_returns_the_newest_token_within_the_grace_peri
     assert world.service.refresh(tokens[0]).refresh_token == tokens[-1]
     world.clock.advance(0.001)
     assert world.service.refresh(tokens[1]).refresh_token == tokens[-1]
-    assert refused(world, tokens[0]) == "refresh_token_reused"
+    assert expect_refresh_error(world, tokens[0]) == "refresh_token_reused"
     assert not world.sessions.items
 
 
@@ -325,7 +325,7 @@ def test_a_session_stores_a_limited_number_of_rotations(world: World) -> None:
         token = world.service.refresh(token).refresh_token
     (session,) = world.sessions.items.values()
     assert len(session.earlier_rotations) == 100
-    assert refused(world, first) == "refresh_token_reused"
+    assert expect_refresh_error(world, first) == "refresh_token_reused"
 
 
 @settings(max_examples=50)
@@ -334,7 +334,7 @@ def test_forged_tokens_do_not_revoke_a_session(text: str) -> None:
     world = World()
     world.identity.add(EMAIL, PASSWORD)
     login(world)
-    refused(world, text)
+    expect_refresh_error(world, text)
     assert len(world.sessions.items) == 1
 
 
@@ -343,8 +343,8 @@ def test_an_altered_token_does_not_revoke_its_session(world: World, part: int) -
     token = login(world).refresh_token
     parts = token.split(".")
     changed = {0: parts[0][::-1], 1: "2", 2: "2", 3: parts[3][::-1]}[part]
-    refused(world, ".".join([*parts[:part], changed, *parts[part + 1 :]]))
-    refused(world, token + "=")
+    expect_refresh_error(world, ".".join([*parts[:part], changed, *parts[part + 1 :]]))
+    expect_refresh_error(world, token + "=")
     assert world.service.refresh(token)
 
 
@@ -360,7 +360,7 @@ def test_concurrent_refreshes_return_the_same_new_token(world: World) -> None:
 def test_a_session_revoked_during_its_refresh_stays_revoked(world: World) -> None:
     token = login(world).refresh_token
     world.sessions.before_rotation = world.sessions.items.clear
-    refused(world, token)
+    expect_refresh_error(world, token)
     assert not world.sessions.items
 
 
@@ -374,7 +374,7 @@ def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
     world.keys.newest = 3
     world.clock.advance(3600)
     assert world.service.refresh(renewed)
-    assert refused(world, stale) == "invalid_refresh_token"
+    assert expect_refresh_error(world, stale) == "invalid_refresh_token"
     # A token whose signing key was removed does not revoke its session.
     assert len(world.sessions.items) == 2
 
@@ -390,14 +390,14 @@ def test_a_repeated_refresh_returns_a_token_with_the_same_signing_key(world: Wor
 def test_a_deleted_account_cannot_refresh(world: World) -> None:
     token = login(world).refresh_token
     world.identity.users.clear()
-    refused(world, token)
+    expect_refresh_error(world, token)
     assert not world.sessions.items
 
 
 def test_an_expired_session_cannot_refresh(world: World) -> None:
     token = login(world).refresh_token
     world.clock.advance(SESSION_LIFETIME)
-    refused(world, token)
+    expect_refresh_error(world, token)
 
 
 def test_logout_ends_this_session_or_all_sessions(world: World) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 API = "arn:aws:execute-api:us-east-1:000000000000:abc/local"
 
 
-class Parts:
+class AuthorizerClient:
     """An authorizer with its tokens and tickets."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, logger: Logger) -> None:
@@ -48,12 +48,14 @@ class Parts:
 
 
 @pytest.fixture
-def parts(dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger) -> Parts:
-    return Parts(dynamodb, table("ticket_hash"), logger)
+def client(
+    dynamodb: "DynamoDBClient", table: Callable[..., str], logger: Logger
+) -> AuthorizerClient:
+    return AuthorizerClient(dynamodb, table("ticket_hash"), logger)
 
 
-def test_a_token_is_allowed_on_all_routes_of_its_stage(parts: Parts) -> None:
-    response = parts.rest(f"Bearer {parts.token()}", "POST/v1/chat/rooms/a/messages")
+def test_a_token_is_allowed_on_all_routes_of_its_stage(client: AuthorizerClient) -> None:
+    response = client.rest(f"Bearer {client.token()}", "POST/v1/chat/rooms/a/messages")
     (statement,) = response["policyDocument"]["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Allow", f"{API}/*")
     assert response["principalId"] == "u"
@@ -66,51 +68,55 @@ def test_a_token_is_allowed_on_all_routes_of_its_stage(parts: Parts) -> None:
     }
 
 
-def test_an_invalid_token_raises_an_error_with_the_exact_text_unauthorized(parts: Parts) -> None:
-    good = parts.token()
+def test_an_invalid_token_raises_an_error_with_the_exact_text_unauthorized(
+    client: AuthorizerClient,
+) -> None:
+    good = client.token()
     for bad in (None, "", good, f"Basic {good}", f"Bearer {good[:-3]}xyz"):
         with pytest.raises(Exception, match=r"^Unauthorized$"):
-            parts.rest(bad)
-    parts.clock.advance(900)
+            client.rest(bad)
+    client.clock.advance(900)
     with pytest.raises(Exception, match=r"^Unauthorized$"):
-        parts.rest(f"Bearer {good}")
+        client.rest(f"Bearer {good}")
 
 
-def test_a_ticket_allows_one_connection(parts: Parts) -> None:
-    ticket = parts.tickets.issue(caller(), "Anonymous_Panda_789")
-    effect, context = parts.connect({"ticket": ticket})
+def test_a_ticket_allows_one_connection(client: AuthorizerClient) -> None:
+    ticket = client.tickets.issue(caller(), "Anonymous_Panda_789")
+    effect, context = client.connect({"ticket": ticket})
     assert effect == "Allow"
     assert Caller.from_context(context) == caller()
     assert context["displayName"] == "Anonymous_Panda_789"
-    assert parts.connect({"ticket": ticket}) == ("Deny", {})
+    assert client.connect({"ticket": ticket}) == ("Deny", {})
 
 
 @pytest.mark.parametrize(
     "query", [None, {}, {"ticket": ""}, {"ticket": "invented"}, {"token": "x"}]
 )
-def test_missing_and_unknown_tickets_are_denied(parts: Parts, query: dict[str, str] | None) -> None:
-    assert parts.connect(query) == ("Deny", {})
+def test_missing_and_unknown_tickets_are_denied(
+    client: AuthorizerClient, query: dict[str, str] | None
+) -> None:
+    assert client.connect(query) == ("Deny", {})
 
 
 def test_an_outage_denies_connections_and_is_logged(
-    parts: Parts, dynamodb: "DynamoDBClient", logged: Callable[[], list[dict[str, Any]]]
+    client: AuthorizerClient, dynamodb: "DynamoDBClient", logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
     dynamodb.delete_table(TableName="ticket_hash-table")
-    assert parts.connect({"ticket": "x"}) == ("Deny", {})
+    assert client.connect({"ticket": "x"}) == ("Deny", {})
     assert re.search("ResourceNotFound", logged()[0]["exception"])
 
 
 def test_each_outcome_is_logged_without_the_user(
-    parts: Parts, logged: Callable[[], list[dict[str, Any]]]
+    client: AuthorizerClient, logged: Callable[[], list[dict[str, Any]]]
 ) -> None:
-    token = parts.token()
-    parts.rest(f"Bearer {token}")
+    token = client.token()
+    client.rest(f"Bearer {token}")
     with pytest.raises(Exception, match="Unauthorized"):
-        parts.rest("Bearer invented")
+        client.rest("Bearer invented")
     with pytest.raises(KeyError):
-        parts.authorizer({"type": "TOKEN", "authorizationToken": f"Bearer {token}"})
+        client.authorizer({"type": "TOKEN", "authorizationToken": f"Bearer {token}"})
     ticket = {"type": "REQUEST", "methodArn": f"{API}/$connect"}
-    parts.authorizer({**ticket, "requestContext": {"requestId": "r-1"}})
+    client.authorizer({**ticket, "requestContext": {"requestId": "r-1"}})
     lines = logged()
     ends = [line for line in lines if line["message"] == "authorized"]
     assert [line["outcome"] for line in ends] == ["Allow", "Unauthorized", "failed", "Deny"]

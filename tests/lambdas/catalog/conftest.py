@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -52,21 +52,21 @@ class Pictures:
         return SignedUpload(SignedForm("http://s3", {"key": f"{user_id}/1"}), f"{user_id}/1")
 
     def use_all(
-        self, user_id: str, keys: Sequence[str], target_prefix: str, *, field: str
-    ) -> list[StoredObject]:
+        self, user_id: str, positions: Mapping[str, int], target_prefix: str, *, field: str
+    ) -> dict[str, StoredObject]:
         wrong = [
-            FieldError(f"{field}.{index}", "must be a key")
-            for index, key in enumerate(keys)
+            FieldError(f"{field}.{position}", "must be a key")
+            for key, position in positions.items()
             if not key.startswith(f"{user_id}/")
         ]
         if wrong:
             raise Problem.invalid(wrong)
-        copies = [
-            f"{target_prefix}{key.partition('/')[2]}-{len(self.stored) + index}"
-            for index, key in enumerate(keys)
-        ]
-        self.stored += copies
-        return [StoredObject(key, "image/png", 1) for key in copies]
+        copies = {
+            key: f"{target_prefix}{key.partition('/')[2]}-{number}"
+            for number, key in enumerate(positions, len(self.stored))
+        }
+        self.stored += copies.values()
+        return {key: StoredObject(copy, "image/png", 1) for key, copy in copies.items()}
 
     def remove(self, key: str) -> None:
         self.removed.append(key)

@@ -244,7 +244,29 @@ def test_uploads_become_images_with_urls(catalog: Catalog) -> None:
     assert changed["images"][0] not in {first, second}
     assert catalog.pictures.removed == [first.removeprefix("https://cdn.test/")]
     refused = catalog.call("PATCH", path, {"images": [second, "other/1", "https://elsewhere/x"]})
-    assert len(wrong_fields(problem(refused, 422))) == 2
+    assert wrong_fields(problem(refused, 422)) == {"images.1", "images.2"}
+
+
+def test_an_image_that_a_request_contains_twice_is_copied_once(catalog: Catalog) -> None:
+    assert len(catalog.create(images=["seller/1", "seller/1"])["images"]) == 1
+    assert len(catalog.pictures.stored) == 1
+
+
+def test_copied_images_are_kept_if_the_listing_may_be_stored(
+    catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The transaction commits, but its response is lost."""
+    add = catalog.service._store.add
+
+    def add_without_response(*arguments: Any) -> None:
+        add(*arguments)
+        raise ConnectionError
+
+    monkeypatch.setattr(catalog.service._store, "add", add_without_response)
+    response = catalog.call("POST", "/listings", {**LISTING, "images": ["seller/1"]})
+    assert response["statusCode"] >= 500
+    assert catalog.pictures.stored
+    assert catalog.pictures.removed == []
 
 
 def test_images_are_deleted_if_storing_the_listing_fails(

@@ -105,14 +105,14 @@ class ChatUser:
         if not anonymous:
             self.set_profile()
 
-    def set_profile(self, **more: Any) -> None:
+    def set_profile(self, **fields: Any) -> None:
         """Stores the profile in the format of the profile service, with additional attributes."""
         item = {
             "user_id": self.user_id,
             "display_name": self.name,
             "joined_at": "",
             "version": 1,
-            **more,
+            **fields,
         }
         self._world.dynamodb.put_item(TableName="profiles", Item=pack(item))
 
@@ -137,17 +137,17 @@ class ChatUser:
         )
         return self._world.handle(event, None)
 
-    def create_room(self, type_: str = "public", **more: Any) -> str:
+    def create_room(self, type_: str = "public", **fields: Any) -> str:
         """Creates a room and returns its id."""
         room: str = document(
-            ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **more}), 201)
+            ok(self.call("POST", "/rooms", {"name": "Room", "type": type_, **fields}), 201)
         )["roomId"]
         return room
 
-    def send(self, room_id: str, content: str = "Hello", **more: Any) -> Any:
+    def send(self, room_id: str, content: str = "Hello", **fields: Any) -> Any:
         """Sends a message by REST and returns it."""
         return document(
-            ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **more}), 201)
+            ok(self.call("POST", f"/rooms/{room_id}/messages", {"content": content, **fields}), 201)
         )
 
     def connect(self, connection_id: str | None = None, *, expires_at: int = FUTURE) -> Socket:
@@ -243,8 +243,8 @@ class World:
         self.sqs = boto3.client("sqs", region_name=REGION)
         self.s3 = boto3.client("s3", region_name=REGION)
 
-    def user(self, user_id: str, **more: Any) -> ChatUser:
-        return ChatUser(self, user_id, **more)
+    def user(self, user_id: str, **options: Any) -> ChatUser:
+        return ChatUser(self, user_id, **options)
 
     def table(self, name: str) -> Table:
         return Table(self.dynamodb, name)

@@ -31,7 +31,7 @@ def listener(bob: ChatUser, room_id: str) -> Socket:
 
 @pytest.fixture
 def unannounced(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Prevents announcements, as if each function was killed after it stored a message."""
+    """Prevents frames to rooms, as if each function was killed after it stored a message."""
     monkeypatch.setattr(Broadcast, "send", lambda *_arguments: None)
     return monkeypatch
 
@@ -71,7 +71,7 @@ def test_a_message_of_an_interrupted_sender_is_delivered(
 
 
 @pytest.mark.parametrize("transport", ["rest", "websocket"])
-def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
+def test_a_message_that_cannot_be_sent_to_the_room_is_acknowledged_and_delivered_later(
     ann: ChatUser,
     room_id: str,
     listener: Socket,
@@ -103,7 +103,7 @@ def test_a_message_whose_announcement_fails_is_acknowledged_and_delivered_later(
     assert [frame["seq"] for frame in listener.take("new_message")] == [message["seq"]]
 
 
-def test_a_message_announced_before_the_retry_is_not_sent_again(
+def test_a_delivery_retry_does_not_resend_a_message_that_was_already_sent(
     ann: ChatUser, room_id: str, listener: Socket, world: World, cache: redis.Redis
 ) -> None:
     message_id = ann.send(room_id)["messageId"]
@@ -114,7 +114,7 @@ def test_a_message_announced_before_the_retry_is_not_sent_again(
     assert len(listener.take()) == 1
 
 
-def test_unannounced_edits_and_deletions_are_sent_later(
+def test_edits_and_deletions_that_were_not_sent_to_the_room_are_delivered_later(
     ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     edited, deleted = (ann.send(room_id)["messageId"] for _ in range(2))

@@ -46,7 +46,7 @@ def sockets(ann: ChatUser, bob: ChatUser, room_id: str) -> tuple[Socket, Socket]
 @pytest.fixture
 def cache_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Returns a function that starts an outage of the cache, or ends the current outage."""
-    monkeypatch.setattr(GuardedCache, "PAUSE", 0.0)
+    monkeypatch.setattr(GuardedCache, "PAUSE_AFTER_FAILURE", 0.0)
     state = {"down": False}
     execute = redis.Redis.execute_command
     pipeline = redis.client.Pipeline.execute
@@ -85,7 +85,7 @@ def test_members_receive_each_others_messages(sockets: tuple[Socket, Socket], ro
     assert ann.take()[0]["message"]["replyTo"] == ack["messageId"]
 
 
-def test_a_message_is_stored_then_acknowledged_then_announced(
+def test_a_message_is_stored_then_acknowledged_then_sent_to_the_room(
     sockets: tuple[Socket, Socket], room_id: str, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ann, bob = sockets
@@ -108,7 +108,7 @@ def test_a_message_is_stored_then_acknowledged_then_announced(
     assert len(bob.take("new_message")) == 1
 
 
-def test_a_message_that_cannot_be_stored_is_neither_acknowledged_nor_announced(
+def test_a_message_that_cannot_be_stored_is_neither_acknowledged_nor_sent_to_the_room(
     sockets: tuple[Socket, Socket], room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_arguments: object) -> None:
@@ -120,7 +120,7 @@ def test_a_message_that_cannot_be_stored_is_neither_acknowledged_nor_announced(
     assert sockets[1].take() == []
 
 
-def test_a_message_is_announced_if_the_sender_has_disconnected(
+def test_a_message_is_sent_to_the_room_if_the_sender_has_disconnected(
     sockets: tuple[Socket, Socket], room_id: str, world: World
 ) -> None:
     ann, bob = sockets
@@ -130,7 +130,7 @@ def test_a_message_is_announced_if_the_sender_has_disconnected(
     assert len(bob.take("new_message")) == 1
 
 
-def test_changes_through_the_rest_api_are_announced_to_connections(
+def test_changes_through_the_rest_api_are_sent_to_the_connections_in_the_room(
     ann: ChatUser, bob: ChatUser, sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     message = ann.send(room_id)
@@ -201,11 +201,11 @@ def test_users_who_are_not_members_receive_nothing(
 ) -> None:
     stranger = eve.connect()
     assert stranger.send("join_room", roomId=room_id)["code"] == "invitation_required"
-    for action, more in (
+    for action, fields in (
         ("send_message", {"content": "x"}), ("typing_start", {}), ("typing_stop", {}),
         ("mark_read", {"seq": 1}), ("leave_room", {}), ("ping", {}),
     ):  # fmt: skip
-        assert stranger.send(action, roomId=room_id, **more)["code"] == "not_joined"
+        assert stranger.send(action, roomId=room_id, **fields)["code"] == "not_joined"
     sockets[0].send("send_message", roomId=room_id, content="x")
     assert stranger.take() == []
     assert stranger.send("join_room", roomId="nowhere")["code"] == "room_not_found"
@@ -393,8 +393,8 @@ def test_a_muted_member_cannot_send_frames(
     ann: ChatUser, sockets: tuple[Socket, Socket], room_id: str
 ) -> None:
     ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"mute": True}))
-    for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
-        assert sockets[1].send(action, roomId=room_id, **more)["code"] == "muted"
+    for action, fields in (("send_message", {"content": "x"}), ("typing_start", {})):
+        assert sockets[1].send(action, roomId=room_id, **fields)["code"] == "muted"
     assert sockets[0].take() == []
 
 
@@ -476,7 +476,7 @@ def test_listeners_who_saw_a_user_online_are_notified_when_the_user_goes_offline
     assert listeners[0].take() == []
 
 
-def test_a_user_whom_a_join_ack_listed_as_online_is_later_announced_as_offline(
+def test_disconnecting_is_reported_to_clients_whose_join_ack_listed_the_user_as_online(
     ann: ChatUser, bob: ChatUser, room_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lambdas.chat.people.PROFILE_AGE", 0)
@@ -636,8 +636,8 @@ def test_messages_are_stored_and_acknowledged_while_the_cache_is_down(
     assert ann.send(room_id)["seq"] == 2
     late = bob.connect()
     assert late.send("join_room", roomId=room_id)["code"] == "live_unavailable"
-    for action, more in (("typing_start", {}), ("mark_read", {"seq": 1}), ("leave_room", {})):
-        assert sockets[0].send(action, roomId=room_id, **more)["code"] == "not_joined"
+    for action, fields in (("typing_start", {}), ("mark_read", {"seq": 1}), ("leave_room", {})):
+        assert sockets[0].send(action, roomId=room_id, **fields)["code"] == "not_joined"
     assert sockets[0].send("ping")["type"] == "ack"
     ok(bob.call("PUT", f"/rooms/{room_id}/messages/{ack['messageId']}/reactions/👍", {}), 204)
     items = document(ok(bob.call("GET", f"/rooms/{room_id}/messages", afterSeq="0")))["items"]

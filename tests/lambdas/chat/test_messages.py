@@ -348,17 +348,19 @@ def test_an_attachment_must_match_the_room_uploader_and_type_of_its_upload(
 ) -> None:
     created = upload(world, ann, room_id)
 
-    def refused(person: ChatUser, room: str, *keys: str) -> set[str]:
+    def find_invalid_fields(person: ChatUser, room: str, *keys: str) -> set[str]:
         body = {"content": "x", "attachments": list(keys)}
         return wrong_fields(problem(person.call("POST", f"/rooms/{room}/messages", body), 422))
 
-    assert refused(bob, room_id, created["key"]) == {"attachments.0"}
-    assert refused(ann, ann.create_room(), created["key"]) == {"attachments.0"}
-    assert refused(ann, room_id, created["key"], "nothing") == {"attachments.1"}
-    assert refused(ann, room_id, created["key"], created["key"]) == {"attachments"}
-    assert refused(ann, room_id, upload(world, ann, room_id, b"<html>")["key"]) == {"attachments.0"}
+    assert find_invalid_fields(bob, room_id, created["key"]) == {"attachments.0"}
+    assert find_invalid_fields(ann, ann.create_room(), created["key"]) == {"attachments.0"}
+    assert find_invalid_fields(ann, room_id, created["key"], "nothing") == {"attachments.1"}
+    assert find_invalid_fields(ann, room_id, created["key"], created["key"]) == {"attachments"}
+    assert find_invalid_fields(ann, room_id, upload(world, ann, room_id, b"<html>")["key"]) == {
+        "attachments.0"
+    }
     for key in ("", "x" * 3000, f"uploads/chat/ann/{'x' * 250}", "\u4e16" * 300):
-        assert refused(ann, room_id, key) == {"attachments.0"}
+        assert find_invalid_fields(ann, room_id, key) == {"attachments.0"}
     body = {"fileName": "a/b", "contentType": "text/html", "contentLength": 10 * 1024 * 1024 + 1}
     assert wrong_fields(
         problem(ann.call("POST", f"/rooms/{room_id}/attachments", body), 422)
@@ -366,7 +368,7 @@ def test_an_attachment_must_match_the_room_uploader_and_type_of_its_upload(
     assert not world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/").get("Contents")
 
 
-def test_the_log_has_the_duration_of_an_announcement_but_no_identifiers(
+def test_the_log_has_the_time_taken_to_send_a_message_but_no_user_room_or_message_ids(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     sender = world.user("user-1")

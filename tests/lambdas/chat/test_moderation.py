@@ -173,8 +173,8 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     problem(bob.call("POST", f"/rooms/{room_id}/messages", body), 403, code)
     upload = {"fileName": "a", "contentType": "text/plain", "contentLength": 1}
     problem(bob.call("POST", f"/rooms/{room_id}/attachments", upload), 403, code)
-    for action, more in (("send_message", {"content": "x"}), ("typing_start", {})):
-        assert socket.send(action, roomId=room_id, **more)["code"] == code
+    for action, fields in (("send_message", {"content": "x"}), ("typing_start", {})):
+        assert socket.send(action, roomId=room_id, **fields)["code"] == code
     ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
     ok(bob.call("POST", f"/rooms/{room_id}/join", {}))
     frames = [frame for frame in listener.take() if "displayName" in frame]

@@ -14,7 +14,7 @@ import pytest
 
 from environments.resource_names import DATABASE_MASTER
 from lambdas.migration.files import MigrationError, read_migrations
-from lambdas.migration.migrator import LOCK, MARGIN, Migrator, Result
+from lambdas.migration.migrator import ADVISORY_LOCK_KEY, TIMEOUT_MARGIN, Migrator, Result
 from tests.postgres import Postgres, RecordedOutcomes
 
 T = TypeVar("T")
@@ -47,10 +47,12 @@ class Files:
         (self.directory / f"{name}.sql").unlink()
 
     @contextmanager
-    def migrator(self, by: str = "ada", seconds: float = 300.0) -> Iterator[Migrator]:
+    def migrator(self, caller: str = "ada", seconds: float = 300.0) -> Iterator[Migrator]:
         with closing(self.postgres.connect(DATABASE_MASTER, self.database)) as connection:
             migrations = read_migrations(self.directory)
-            yield Migrator(connection, migrations, self.record, by=by, remaining=lambda: seconds)
+            yield Migrator(
+                connection, migrations, self.record, caller=caller, remaining=lambda: seconds
+            )
 
     def migrate(self, limit: int | None = None, **options: Any) -> Result:
         with self.migrator(**options) as migrator:
@@ -194,10 +196,10 @@ def test_a_concurrent_run_waits_for_the_first(
     files.write(_0001_a=A + "SELECT pg_advisory_xact_lock(1);", _0002_b=B)
     results: dict[str, Result] = {}
 
-    def run(by: str) -> None:
-        results[by] = files.migrate(by=by)
+    def run(caller: str) -> None:
+        results[caller] = files.migrate(caller=caller)
 
-    threads = [threading.Thread(target=run, args=(by,)) for by in ("ada", "bob")]
+    threads = [threading.Thread(target=run, args=(caller,)) for caller in ("ada", "bob")]
     with closing(files.postgres.connect(database=files.database)) as blocker:
         blocker.run("SELECT pg_advisory_lock(1)")
         for thread in threads:
@@ -214,10 +216,10 @@ def test_a_concurrent_run_waits_for_the_first(
 def test_a_run_that_waits_too_long_for_the_lock_fails_before_its_timeout(files: Files) -> None:
     files.write(_0001_a=A)
     with closing(files.postgres.connect(database=files.database)) as holder:
-        holder.run(f"SELECT pg_advisory_lock({LOCK})")
+        holder.run(f"SELECT pg_advisory_lock({ADVISORY_LOCK_KEY})")
         started = time.monotonic()
         with pytest.raises(MigrationError, match="another migration has held the lock for"):
-            files.migrate(seconds=2 * MARGIN + 0.1)
+            files.migrate(seconds=2 * TIMEOUT_MARGIN + 0.1)
         assert time.monotonic() - started < 5
     assert files.migrate().applied == ("0001_a",)
 
@@ -225,7 +227,7 @@ def test_a_run_that_waits_too_long_for_the_lock_fails_before_its_timeout(files: 
 def test_a_crash_releases_the_lock(files: Files) -> None:
     files.write(_0001_a=A)
     crashed = files.postgres.connect(database=files.database)
-    crashed.run(f"SELECT pg_advisory_lock({LOCK})")
+    crashed.run(f"SELECT pg_advisory_lock({ADVISORY_LOCK_KEY})")
     crashed._usock.shutdown(2)  # closes the connection, as killing the function does
     assert files.migrate().applied == ("0001_a",)
 
@@ -236,7 +238,7 @@ def test_a_migration_that_takes_too_long_fails_before_the_functions_timeout(file
     with pytest.raises(
         MigrationError, match=r"0001_a\.sql, line 3: canceling statement due to statement timeout"
     ):
-        files.migrate(seconds=MARGIN + 1)
+        files.migrate(seconds=TIMEOUT_MARGIN + 1)
     assert time.monotonic() - started < 5
     assert files.tables() == []
 
@@ -385,7 +387,7 @@ def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> N
         closing(postgres.connect(DATABASE_MASTER, name)) as connection,
     ):
         Migrator(
-            connection, read_migrations(), RecordedOutcomes(), by="t", remaining=lambda: 300.0
+            connection, read_migrations(), RecordedOutcomes(), caller="t", remaining=lambda: 300.0
         ).migrate()
         with pytest.raises(Exception, match="permission denied for database"):
             postgres.connect("stranger", name)

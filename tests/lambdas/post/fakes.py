@@ -87,12 +87,12 @@ class FakeImages:
             SignedForm("https://bucket.test", {"type": content_type}), f"{user_id}/1"
         )
 
-    def use(self, user_id: str, uploads: Sequence[str], post_id: str) -> tuple[str, ...]:
-        wrong = [i for i, key in enumerate(uploads) if not key.startswith(f"{user_id}/")]
+    def use(self, user_id: str, positions: Mapping[str, int], post_id: str) -> dict[str, str]:
+        wrong = [i for key, i in positions.items() if not key.startswith(f"{user_id}/")]
         if wrong:
             raise Problem.invalid([FieldError(f"images.{i}", "is wrong") for i in wrong])
-        keys = tuple(f"images/{post_id}/{key.rpartition('/')[2]}" for key in uploads)
-        self.stored |= set(keys)
+        keys = {key: f"images/{post_id}/{key.rpartition('/')[2]}" for key in positions}
+        self.stored |= set(keys.values())
         return keys
 
     def remove(self, keys: Iterable[str]) -> None:
@@ -105,14 +105,15 @@ class FakePosts:
         self.items: dict[str, Post] = {}
         self.conflicts = 0
         """How many of the next writes fail because another request changes the post first."""
-        self.fails = False
+        self.error: Exception | None = None
+        """The error of `add`."""
 
     def find(self, post_id: str) -> Post | None:
         return self.items.get(post_id)
 
     def add(self, post: Post, author_id: str, event: Entry) -> None:
-        if self.fails:
-            raise ConnectionError
+        if self.error:
+            raise self.error
         self.items[post.post_id] = post
         self._world.stored(event, post, author_id, post.post_id)
 

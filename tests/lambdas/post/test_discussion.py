@@ -33,15 +33,15 @@ def hidden_id(world: World) -> str:
 
 
 def comment(
-    world: World, post_id: str, content: str = "Hi", caller: Any = BOB, **more: Any
+    world: World, post_id: str, content: str = "Hi", caller: Any = BOB, **fields: Any
 ) -> CommentView:
-    return world.discussion.create(caller, post_id, CreateComment(content=content, **more))
+    return world.discussion.create(caller, post_id, CreateComment(content=content, **fields))
 
 
-def refused(call: Callable[..., object], *arguments: object) -> Problem:
-    with pytest.raises(Problem) as refusal:
+def expect_problem(call: Callable[..., object], *arguments: object) -> Problem:
+    with pytest.raises(Problem) as problem:
         call(*arguments)
-    return refusal.value
+    return problem.value
 
 
 def test_a_created_comment_is_returned(world: World, post_id: str) -> None:
@@ -90,8 +90,8 @@ def test_replies_have_at_most_five_levels(world: World, post_id: str) -> None:
         created = comment(world, post_id, parent_id=parent)
         assert (created.depth, created.parent_id) == (depth, parent)
         parent = created.comment_id
-    refusal = refused(lambda: comment(world, post_id, parent_id=parent))
-    assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
+    problem = expect_problem(lambda: comment(world, post_id, parent_id=parent))
+    assert (problem.status, problem.errors[0].field) == (422, "parentId")
 
 
 def test_a_reply_needs_a_parent_comment_of_the_same_post(
@@ -99,11 +99,11 @@ def test_a_reply_needs_a_parent_comment_of_the_same_post(
 ) -> None:
     elsewhere = comment(world, hidden_id).comment_id
     for parent_id in (elsewhere, "0" * 32):
-        refusal = refused(partial(comment, world, post_id, parent_id=parent_id))
-        assert (refusal.status, refusal.errors[0].field) == (422, "parentId")
+        problem = expect_problem(partial(comment, world, post_id, parent_id=parent_id))
+        assert (problem.status, problem.errors[0].field) == (422, "parentId")
     parent = comment(world, post_id).comment_id
     world.comments.deleted_parent = True
-    assert refused(lambda: comment(world, post_id, parent_id=parent)).status == 422
+    assert expect_problem(lambda: comment(world, post_id, parent_id=parent)).status == 422
 
 
 def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> None:
@@ -116,14 +116,16 @@ def test_only_the_author_can_change_a_comment(world: World, post_id: str) -> Non
         assert world.discussion.update(BOB, post_id, created.comment_id, same, ANY) == changed
     stale = IfMatch(frozenset({'"1"'}))
     assert (
-        refused(
+        expect_problem(
             lambda: world.discussion.update(BOB, post_id, created.comment_id, body, stale)
         ).status
         == 412
     )
     for caller in (ANN, MODERATOR):
         assert (
-            refused(world.discussion.update, caller, post_id, created.comment_id, body, ANY).status
+            expect_problem(
+                world.discussion.update, caller, post_id, created.comment_id, body, ANY
+            ).status
             == 403
         )
 
@@ -134,10 +136,14 @@ def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
 ) -> None:
     created = comment(world, post_id)
     reply = comment(world, post_id, parent_id=created.comment_id)
-    assert refused(lambda: world.discussion.delete(ANN, post_id, created.comment_id)).status == 403
+    assert (
+        expect_problem(lambda: world.discussion.delete(ANN, post_id, created.comment_id)).status
+        == 403
+    )
     assert world.discussion.delete(caller, post_id, created.comment_id) is False
     assert (
-        refused(lambda: world.discussion.delete(caller, post_id, created.comment_id)).status == 404
+        expect_problem(lambda: world.discussion.delete(caller, post_id, created.comment_id)).status
+        == 404
     )
     remaining, _ = world.discussion.list_comments(EVE, post_id, 20, None)
     assert [view.comment_id for view in remaining] == [reply.comment_id]
@@ -150,9 +156,13 @@ def test_author_and_moderators_can_delete_a_comment_but_not_its_replies(
 def test_a_comment_of_another_post_returns_404(world: World, post_id: str, hidden_id: str) -> None:
     created = comment(world, post_id)
     assert (
-        refused(lambda: world.discussion.delete(BOB, hidden_id, created.comment_id)).status == 404
+        expect_problem(lambda: world.discussion.delete(BOB, hidden_id, created.comment_id)).status
+        == 404
     )
-    assert refused(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status == 404
+    assert (
+        expect_problem(lambda: world.discussion.list_comments(BOB, "0" * 32, 20, None)).status
+        == 404
+    )
 
 
 def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) -> None:
@@ -165,8 +175,8 @@ def test_comments_of_a_deleted_post_cannot_change(world: World, post_id: str) ->
         ),
         lambda: world.discussion.delete(BOB, post_id, created.comment_id),
     ):
-        refusal = refused(call)
-        assert (refusal.status, refusal.code) == (404, "post_not_found")
+        problem = expect_problem(call)
+        assert (problem.status, problem.code) == (404, "post_not_found")
 
 
 # --- anonymity ---
@@ -209,10 +219,15 @@ def test_the_author_can_change_and_delete_an_anonymous_comment(world: World, pos
     body = UpdateComment(content="Changed")
     assert world.discussion.update(BOB, post_id, created.comment_id, body, ANY).is_anonymous
     assert (
-        refused(lambda: world.discussion.update(EVE, post_id, created.comment_id, body, ANY)).status
+        expect_problem(
+            lambda: world.discussion.update(EVE, post_id, created.comment_id, body, ANY)
+        ).status
         == 403
     )
-    assert refused(lambda: world.discussion.delete(EVE, post_id, created.comment_id)).status == 403
+    assert (
+        expect_problem(lambda: world.discussion.delete(EVE, post_id, created.comment_id)).status
+        == 403
+    )
     assert world.discussion.delete(BOB, post_id, created.comment_id) is True
     assert world.events[-1]["actor"] == world.aliases["id-of-Bob", "comment", post_id].alias_id
     assert "Bob" not in str(world.events)
@@ -221,4 +236,7 @@ def test_the_author_can_change_and_delete_an_anonymous_comment(world: World, pos
 def test_anonymous_users_always_comment_anonymously(world: World, post_id: str) -> None:
     zoe = visitor("Zoe")
     assert comment(world, post_id, caller=zoe).is_anonymous
-    assert refused(lambda: comment(world, post_id, caller=zoe, is_anonymous=False)).status == 403
+    assert (
+        expect_problem(lambda: comment(world, post_id, caller=zoe, is_anonymous=False)).status
+        == 403
+    )

@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from lambdas.common.problems import Problem
+from lambdas.common.web.http import AlreadyCreatedError
 from lambdas.common.web.preconditions import IfMatch
 from lambdas.post.models import CreatePost, PostQuery, PostView, UpdatePost
 from tests.lambdas.post.fakes import World, person, visitor
@@ -20,14 +21,14 @@ def world() -> World:
     return World()
 
 
-def post(world: World, content: str = "Hello", caller: Any = ANN, **more: Any) -> PostView:
-    return world.service.create(caller, CreatePost(content=content, **more))
+def post(world: World, content: str = "Hello", caller: Any = ANN, **fields: Any) -> PostView:
+    return world.service.create(caller, CreatePost(content=content, **fields))
 
 
-def refused(call: Callable[..., object], *arguments: object) -> Problem:
-    with pytest.raises(Problem) as refusal:
+def expect_problem(call: Callable[..., object], *arguments: object) -> Problem:
+    with pytest.raises(Problem) as problem:
         call(*arguments)
-    return refusal.value
+    return problem.value
 
 
 def test_a_created_post_is_returned(world: World) -> None:
@@ -112,10 +113,10 @@ def test_a_patch_keeps_fields_that_it_omits(world: World) -> None:
 def test_only_the_author_can_change_a_post(world: World) -> None:
     created = post(world)
     for caller in (BOB, MODERATOR, visitor("Zoe")):
-        refusal = refused(
+        problem = expect_problem(
             world.service.update, caller, created.post_id, UpdatePost(content="x"), ANY
         )
-        assert (refusal.status, refusal.code) == (403, "not_the_author")
+        assert (problem.status, problem.code) == (403, "not_the_author")
 
 
 def test_a_patch_of_an_old_version_returns_412_and_changes_nothing(world: World) -> None:
@@ -123,12 +124,12 @@ def test_a_patch_of_an_old_version_returns_412_and_changes_nothing(world: World)
     world.service.update(
         ANN, created.post_id, UpdatePost(content="Second"), IfMatch(frozenset({'"1"'}))
     )
-    refusal = refused(
+    problem = expect_problem(
         lambda: world.service.update(
             ANN, created.post_id, UpdatePost(content="Third"), IfMatch(frozenset({'"1"'}))
         )
     )
-    assert refusal.status == 412
+    assert problem.status == 412
     assert world.service.get(ANN, created.post_id).content == "Second"
 
 
@@ -139,18 +140,18 @@ def test_a_patch_is_retried_after_a_concurrent_change_unless_it_has_if_match(wor
     assert (changed.title, changed.content, changed.version) == ("changed concurrently", "Ours", 13)
     world.posts.conflicts = 1
     images = (*changed.images, "id-of-Ann/2")
-    refusal = refused(
+    problem = expect_problem(
         lambda: world.service.update(
             ANN, created.post_id, UpdatePost(images=images), IfMatch(frozenset({'"13"'}))
         )
     )
-    assert refusal.status == 412
+    assert problem.status == 412
     assert world.images.stored == {f"images/{created.post_id}/1"}
     world.posts.conflicts = 99
-    refusal = refused(
+    problem = expect_problem(
         lambda: world.service.update(ANN, created.post_id, UpdatePost(content="x"), ANY)
     )
-    assert refusal.status == 503
+    assert problem.status == 503
 
 
 def test_a_patch_keeps_images_by_url_adds_uploads_by_key_and_deletes_others(world: World) -> None:
@@ -161,20 +162,36 @@ def test_a_patch_keeps_images_by_url_adds_uploads_by_key_and_deletes_others(worl
     assert changed.images == (f"https://cdn.test/{at}3", f"https://cdn.test/{at}2")
     assert world.images.stored == {f"{at}3", f"{at}2"}
     wrong = ("id-of-Bob/1", changed.images[0], "https://elsewhere.test/x.png")
-    refusal = refused(
+    problem = expect_problem(
         lambda: world.service.update(ANN, created.post_id, UpdatePost(images=wrong), ANY)
     )
-    assert [error.field for error in refusal.errors] == ["images.0", "images.2"]
+    assert [error.field for error in problem.errors] == ["images.0", "images.2"]
     assert world.service.update(ANN, created.post_id, UpdatePost(images=()), ANY).images == ()
     assert world.images.stored == set()
 
 
-def test_images_are_deleted_if_storing_the_post_fails(world: World) -> None:
-    world.posts.fails = True
-    with pytest.raises(ConnectionError):
+@pytest.mark.parametrize(
+    ("error", "kept"),
+    [
+        # A lost response: DynamoDB may have stored the post.
+        (ConnectionError(), 1),
+        (AlreadyCreatedError(), 0),
+        (Problem.not_found("The alias was deleted.", "alias_not_found"), 0),
+    ],
+)
+def test_copied_images_are_deleted_only_if_the_post_was_certainly_not_stored(
+    world: World, error: Exception, kept: int
+) -> None:
+    world.posts.error = error
+    with pytest.raises(type(error)):
         post(world, images=("id-of-Ann/1",))
-    assert world.images.stored == set()
+    assert len(world.images.stored) == kept
     assert world.events == []
+
+
+def test_an_image_that_a_request_contains_twice_is_stored_once(world: World) -> None:
+    created = post(world, images=("id-of-Ann/1", "id-of-Ann/1"))
+    assert len(created.images) == len(world.images.stored) == 1
 
 
 @pytest.mark.parametrize("caller", [ANN, MODERATOR, person("Root", "admin")])
@@ -182,8 +199,8 @@ def test_author_and_moderators_can_delete_a_post(world: World, caller: Any) -> N
     created = post(world)
     world.posts.conflicts = 11
     assert world.service.delete(caller, created.post_id) is False
-    assert refused(lambda: world.service.get(ANN, created.post_id)).status == 404
-    assert refused(lambda: world.service.delete(caller, created.post_id)).status == 404
+    assert expect_problem(lambda: world.service.get(ANN, created.post_id)).status == 404
+    assert expect_problem(lambda: world.service.delete(caller, created.post_id)).status == 404
     assert world.events[-1] == {
         "type": "PostDeleted",
         "actor": caller.user_id,
@@ -194,8 +211,8 @@ def test_author_and_moderators_can_delete_a_post(world: World, caller: Any) -> N
 def test_other_users_cannot_delete_a_post(world: World) -> None:
     public, hidden = post(world), post(world, is_anonymous=True)
     for view in (public, hidden):
-        refusal = refused(world.service.delete, BOB, view.post_id)
-        assert (refusal.status, refusal.code) == (403, "not_the_author")
+        problem = expect_problem(world.service.delete, BOB, view.post_id)
+        assert (problem.status, problem.code) == (403, "not_the_author")
 
 
 def test_a_repeated_like_counts_once(world: World) -> None:
@@ -220,8 +237,8 @@ def test_a_repeated_like_counts_once(world: World) -> None:
 def test_a_deleted_post_cannot_be_liked(world: World) -> None:
     created = post(world)
     world.being_deleted.add(created.post_id)
-    assert refused(lambda: world.service.like(BOB, created.post_id)).status == 404
-    assert refused(lambda: world.service.like(BOB, "0" * 32)).status == 404
+    assert expect_problem(lambda: world.service.like(BOB, created.post_id)).status == 404
+    assert expect_problem(lambda: world.service.like(BOB, "0" * 32)).status == 404
 
 
 # --- anonymity ---
@@ -262,7 +279,7 @@ def test_the_author_can_change_and_delete_an_anonymous_post(world: World) -> Non
         alias.display_name,
     )
     assert (
-        refused(
+        expect_problem(
             lambda: world.service.update(BOB, created.post_id, UpdatePost(content="x"), ANY)
         ).status
         == 403
@@ -287,5 +304,5 @@ def test_anonymous_users_always_post_anonymously(world: World) -> None:
     zoe = visitor("Zoe")
     assert post(world, caller=zoe).is_anonymous
     assert post(world, caller=zoe, is_anonymous=True).is_anonymous
-    refusal = refused(lambda: post(world, caller=zoe, is_anonymous=False))
-    assert (refusal.status, refusal.code) == (403, "anonymous_not_allowed")
+    problem = expect_problem(lambda: post(world, caller=zoe, is_anonymous=False))
+    assert (problem.status, problem.code) == (403, "anonymous_not_allowed")

@@ -72,11 +72,11 @@ class World:
         return self.outbox.put(event_type, actor_id="actor", data={})
 
     def post(
-        self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **more: Any
+        self, number: int = 1, *, author_id: str = ANN, anonymous: bool = False, **fields: Any
     ) -> Post:
         """Stores a post. Its time is NOW plus `number` milliseconds."""
         post_id = f"{number:08x}{number:024x}"
-        seconds = more.pop("seconds", NOW + number / 1000)
+        seconds = fields.pop("seconds", NOW + number / 1000)
         created_at = position(seconds, post_id)
         byline: dict[str, Any] = (
             {"alias_id": f"alias-{number}"} if anonymous else {"author_id": author_id}
@@ -87,22 +87,24 @@ class World:
             updated_at=created_at[:24],
             timeline_bucket=bucket(created_at, post_id, SHARDS),
             author_name="A name",
-            **{"content": "x", "version": 1, **byline, **more},
+            **{"content": "x", "version": 1, **byline, **fields},
         )
         self.posts.add(post, author_id, self.event("PostCreated"))
         return post
 
-    def comment(self, post: Post, number: int = 1, *, author_id: str = ANN, **more: Any) -> Comment:
+    def comment(
+        self, post: Post, number: int = 1, *, author_id: str = ANN, **fields: Any
+    ) -> Comment:
         comment_id = f"{post.post_id[:16]}{number:016x}"
         created_at = position(NOW + number / 1000, comment_id)
-        byline = {} if "alias_id" in more else {"author_id": author_id}
+        byline = {} if "alias_id" in fields else {"author_id": author_id}
         comment = Comment(
             comment_id=comment_id,
             post_id=post.post_id,
             created_at=created_at,
             updated_at=created_at[:24],
             author_name="A name",
-            **{"content": "x", "version": 1, **byline, **more},
+            **{"content": "x", "version": 1, **byline, **fields},
         )
         self.comments.add(comment, author_id, self.event("CommentCreated"))
         return comment
@@ -567,13 +569,13 @@ def test_an_upload_becomes_an_image_whose_key_does_not_reveal_the_uploader(
 ) -> None:
     upload = world.images.sign(ANN, "image/png", len(PNG))
     world.s3.put_object(Bucket="attachments", Key=upload.key, Body=PNG, ContentType="image/png")
-    (key,) = world.images.use(ANN, [upload.key], "p" * 32)
+    key = world.images.use(ANN, {upload.key: 0}, "p" * 32)[upload.key]
     assert key.startswith(f"images/post/{'p' * 32}/")
     assert ANN not in key
     assert world.s3.get_object(Bucket="attachments", Key=key)["ContentType"] == "image/png"
-    assert world.images.use(ANN, [], "p" * 32) == ()
+    assert world.images.use(ANN, {}, "p" * 32) == {}
     with pytest.raises(Problem) as refusal:
-        world.images.use("id-of-bob", [upload.key, "x"], "p" * 32)
-    assert [error.field for error in refusal.value.errors] == ["images.0", "images.1"]
+        world.images.use("id-of-bob", {upload.key: 1, "x": 3}, "p" * 32)
+    assert [error.field for error in refusal.value.errors] == ["images.1", "images.3"]
     world.images.remove([key])
     assert "Contents" not in world.s3.list_objects_v2(Bucket="attachments", Prefix="images/")

@@ -103,7 +103,7 @@ def test_only_auth_health_and_preflights_have_no_authorizer(dev: Synthesized) ->
 
 
 def test_the_authorizer_reads_bearer_tokens_and_is_cached(dev: Synthesized) -> None:
-    authorizer = dev.one("aws_api_gateway_authorizer")
+    authorizer = dev.find_only("aws_api_gateway_authorizer")
     assert authorizer["type"] == "TOKEN"
     assert authorizer["identity_source"] == "method.request.header.Authorization"
     assert authorizer["authorizer_result_ttl_in_seconds"] == 300
@@ -126,7 +126,7 @@ def test_a_function_can_be_invoked_only_from_its_own_routes_of_this_stage(dev: S
     allowed: dict[str, set[str]] = {}
     for permission in dev.all("aws_lambda_permission"):
         if permission["principal"] == "events.amazonaws.com":
-            assert "catalog-sweep" in dev.one("aws_cloudwatch_event_rule")["name"]
+            assert "catalog-sweep" in dev.find_only("aws_cloudwatch_event_rule")["name"]
             continue
         assert permission["principal"] == "apigateway.amazonaws.com"
         assert function_name(dev, permission["qualifier"])
@@ -202,7 +202,7 @@ def test_gateway_errors_are_problem_documents_with_the_same_status(dev: Synthesi
 def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
     dev: Synthesized,
 ) -> None:
-    stage = dev.one("aws_api_gateway_stage")
+    stage = dev.find_only("aws_api_gateway_stage")
     assert stage["stage_name"] == "dev"
     assert stage["xray_tracing_enabled"] is True
     line = json.loads(stage["access_log_settings"]["format"])
@@ -216,13 +216,13 @@ def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
         for value in line.values()
         if re.search("query|params|header|body", value, re.IGNORECASE)
     ]
-    settings = dev.one("aws_api_gateway_method_settings")["settings"]
+    settings = dev.find_only("aws_api_gateway_method_settings")["settings"]
     # 5 reserved executions handle 10 requests per second each.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (50, 100)
     assert settings["data_trace_enabled"] is False
     assert settings["caching_enabled"] is False
     assert settings["metrics_enabled"] is False
-    association = dev.one("aws_wafv2_web_acl_association")
+    association = dev.find_only("aws_wafv2_web_acl_association")
     assert (
         association["web_acl_arn"]
         == "arn:aws:wafv2:us-east-1:111122223333:regional/webacl/multitask-waf/1"
@@ -253,13 +253,13 @@ def test_the_stages_log_nothing_if_the_account_cannot_log(tmp_path: Path) -> Non
         update={"capabilities": dev.capabilities.model_copy(update={"api_gateway_account": False})}
     )
     result = synthesize_services(silent, tmp_path)
-    assert "access_log_settings" not in result.one("aws_api_gateway_stage")
-    assert "access_log_settings" not in result.one("aws_apigatewayv2_stage")
-    assert result.one("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
+    assert "access_log_settings" not in result.find_only("aws_api_gateway_stage")
+    assert "access_log_settings" not in result.find_only("aws_apigatewayv2_stage")
+    assert result.find_only("aws_api_gateway_method_settings")["settings"]["logging_level"] == "OFF"
 
 
 def test_the_deployment_depends_on_every_route_and_error_response(dev: Synthesized) -> None:
-    deployment = dev.one("aws_api_gateway_deployment")
+    deployment = dev.find_only("aws_api_gateway_deployment")
     resources = dev.document["resource"]
     for type_ in (
         "aws_api_gateway_method",
@@ -275,7 +275,7 @@ def test_the_deployment_is_replaced_only_when_its_content_changes(
     dev: Synthesized, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def digest(result: Synthesized) -> str:
-        value: str = result.one("aws_api_gateway_deployment")["triggers"]["configuration"]
+        value: str = result.find_only("aws_api_gateway_deployment")["triggers"]["configuration"]
         return value
 
     assert re.fullmatch("[0-9a-f]{64}", digest(dev))
@@ -289,15 +289,15 @@ def test_the_deployment_is_replaced_only_when_its_content_changes(
 
 
 def test_the_rest_api_has_an_edge_optimized_custom_domain(dev: Synthesized) -> None:
-    assert dev.one("aws_api_gateway_rest_api", name="platform-api-dev")["endpoint_configuration"][
-        "types"
-    ] == ["EDGE"]
-    domain = dev.one("aws_api_gateway_domain_name")
+    assert dev.find_only("aws_api_gateway_rest_api", name="platform-api-dev")[
+        "endpoint_configuration"
+    ]["types"] == ["EDGE"]
+    domain = dev.find_only("aws_api_gateway_domain_name")
     assert domain["domain_name"] == "api-dev.multitask.com"
     assert domain["endpoint_configuration"]["types"] == ["EDGE"]
     assert domain["security_policy"] == "TLS_1_2"
     assert (
-        dev.one("aws_acm_certificate", domain_name="api-dev.multitask.com")["provider"]
+        dev.find_only("aws_acm_certificate", domain_name="api-dev.multitask.com")["provider"]
         == "aws.edge"
     )
     records = [r for r in dev.all("aws_route53_record") if r["name"] == "api-dev.multitask.com"]

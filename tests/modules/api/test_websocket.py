@@ -35,20 +35,20 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def test_frames_are_routed_by_action_to_the_live_version_of_chat(prod: Synthesized) -> None:
-    api = prod.one("aws_apigatewayv2_api", name="platform-websocket-prod")
+    api = prod.find_only("aws_apigatewayv2_api", name="platform-websocket-prod")
     assert api["protocol_type"] == "WEBSOCKET"
     assert api["route_selection_expression"] == "$request.body.action"
     assert {route["route_key"] for route in prod.all("aws_apigatewayv2_route")} == ROUTES
     (integration,) = prod.document["resource"]["aws_apigatewayv2_integration"]
     targets = {route["target"] for route in prod.all("aws_apigatewayv2_route")}
     assert targets == {f"integrations/${{aws_apigatewayv2_integration.{integration}.id}}"}
-    only = prod.one("aws_apigatewayv2_integration")
+    only = prod.find_only("aws_apigatewayv2_integration")
     assert only["integration_type"] == "AWS_PROXY"
     assert function_name(prod, only["integration_uri"]) == "chat-lambda-prod"
 
 
 def test_connecting_requires_a_ticket(prod: Synthesized) -> None:
-    authorizer = prod.one("aws_apigatewayv2_authorizer")
+    authorizer = prod.find_only("aws_apigatewayv2_authorizer")
     assert authorizer["authorizer_type"] == "REQUEST"
     assert authorizer["identity_sources"] == ["route.request.querystring.ticket"]
     assert function_name(prod, authorizer["authorizer_uri"]) == "authorizer-lambda-prod"
@@ -73,7 +73,7 @@ def test_functions_can_be_invoked_only_from_this_api(prod: Synthesized) -> None:
 
 
 def test_the_stage_is_throttled_and_does_not_log_messages_or_tickets(prod: Synthesized) -> None:
-    stage = prod.one("aws_apigatewayv2_stage", name="prod")
+    stage = prod.find_only("aws_apigatewayv2_stage", name="prod")
     settings = stage["default_route_settings"]
     # 100 reserved executions handle 10 frames per second each.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (1000, 2000)
@@ -91,16 +91,16 @@ def test_the_deployment_depends_on_every_route(prod: Synthesized) -> None:
         f"aws_apigatewayv2_route.{name}"
         for name in prod.document["resource"]["aws_apigatewayv2_route"]
     }
-    assert routes <= set(prod.one("aws_apigatewayv2_deployment")["depends_on"])
+    assert routes <= set(prod.find_only("aws_apigatewayv2_deployment")["depends_on"])
 
 
 def test_the_websocket_api_has_a_regional_domain(prod: Synthesized) -> None:
-    domain = prod.one("aws_apigatewayv2_domain_name", domain_name="ws.multitask.com")[
+    domain = prod.find_only("aws_apigatewayv2_domain_name", domain_name="ws.multitask.com")[
         "domain_name_configuration"
     ]
     assert (domain["endpoint_type"], domain["security_policy"]) == ("REGIONAL", "TLS_1_2")
-    assert "provider" not in prod.one("aws_acm_certificate", domain_name="ws.multitask.com")
-    assert "aws_apigatewayv2_stage" in prod.one("aws_apigatewayv2_api_mapping")["stage"]
+    assert "provider" not in prod.find_only("aws_acm_certificate", domain_name="ws.multitask.com")
+    assert "aws_apigatewayv2_stage" in prod.find_only("aws_apigatewayv2_api_mapping")["stage"]
     records = [
         record for record in prod.all("aws_route53_record") if record["name"] == "ws.multitask.com"
     ]
@@ -132,4 +132,7 @@ def test_the_execution_log_group_has_the_log_retention_and_exists_before_the_sta
         item for item in groups.items() if item[1]["name"].startswith("/aws/apigateway/${")
     ]
     assert group["retention_in_days"] == 365
-    assert f"aws_cloudwatch_log_group.{label}" in prod.one("aws_apigatewayv2_stage")["depends_on"]
+    assert (
+        f"aws_cloudwatch_log_group.{label}"
+        in prod.find_only("aws_apigatewayv2_stage")["depends_on"]
+    )

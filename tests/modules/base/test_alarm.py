@@ -18,9 +18,9 @@ def _alarm(**changes: Any) -> Block:
         "threshold": 10,
         "topic_arn": "topic",
     }
-    return synthesize(lambda stack, _env, _names: Alarm(stack, "a", **arguments | changes)).one(
-        "aws_cloudwatch_metric_alarm"
-    )
+    return synthesize(
+        lambda stack, _env, _names: Alarm(stack, "a", **arguments | changes)
+    ).find_only("aws_cloudwatch_metric_alarm")
 
 
 def test_the_defaults_of_an_alarm_are_as_documented() -> None:
@@ -42,7 +42,7 @@ def test_a_percentile_is_an_extended_statistic() -> None:
 
 
 def test_several_metrics_are_summed() -> None:
-    alarm = _alarm(plus=[Metric("Errors", {"FunctionName": "b"})])
+    alarm = _alarm(additional_metrics=[Metric("Errors", {"FunctionName": "b"})])
     total, *parts = alarm["metric_query"]
     assert (total["expression"], total["return_data"]) == ("SUM(METRICS())", True)
     assert [part["metric"]["dimensions"] for part in parts] == [
@@ -56,4 +56,8 @@ def test_several_metrics_are_summed() -> None:
 
 def test_more_metrics_than_cloudwatch_can_sum_are_rejected() -> None:
     with pytest.raises(ValueError, match="errors has 11 metrics, but CloudWatch sums at most 10"):
-        _alarm(plus=[Metric("Errors", {"FunctionName": str(number)}) for number in range(10)])
+        _alarm(
+            additional_metrics=[
+                Metric("Errors", {"FunctionName": str(number)}) for number in range(10)
+            ]
+        )

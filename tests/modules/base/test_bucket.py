@@ -29,7 +29,7 @@ def basic() -> Synthesized:
 
 
 def test_public_access_is_blocked(basic: Synthesized) -> None:
-    block = basic.one("aws_s3_bucket_public_access_block")
+    block = basic.find_only("aws_s3_bucket_public_access_block")
     assert all(
         block[key]
         for key in (
@@ -40,15 +40,18 @@ def test_public_access_is_blocked(basic: Synthesized) -> None:
         )
     )
     assert (
-        basic.one("aws_s3_bucket_ownership_controls")["rule"]["object_ownership"]
+        basic.find_only("aws_s3_bucket_ownership_controls")["rule"]["object_ownership"]
         == "BucketOwnerEnforced"
     )
 
 
 def test_a_bucket_is_encrypted_and_versioned(basic: Synthesized) -> None:
-    [rule] = basic.one("aws_s3_bucket_server_side_encryption_configuration")["rule"]
+    [rule] = basic.find_only("aws_s3_bucket_server_side_encryption_configuration")["rule"]
     assert rule["apply_server_side_encryption_by_default"]["sse_algorithm"] == "AES256"
-    assert basic.one("aws_s3_bucket_versioning")["versioning_configuration"]["status"] == "Enabled"
+    assert (
+        basic.find_only("aws_s3_bucket_versioning")["versioning_configuration"]["status"]
+        == "Enabled"
+    )
 
 
 def test_plain_http_is_denied_on_bucket_and_objects(basic: Synthesized) -> None:
@@ -71,13 +74,13 @@ def test_allowed_statements_are_added_to_the_same_policy() -> None:
 
 @pytest.mark.parametrize("retain", [False, True])
 def test_a_retained_bucket_cannot_be_destroyed(retain: bool) -> None:
-    result = bucket(retain=retain).one("aws_s3_bucket")
+    result = bucket(retain=retain).find_only("aws_s3_bucket")
     assert result["force_destroy"] is not retain
     assert result.get("lifecycle", {}).get("prevent_destroy", False) is retain
 
 
 def test_unfinished_uploads_expire(basic: Synthesized) -> None:
-    lifecycle = basic.one("aws_s3_bucket_lifecycle_configuration")
+    lifecycle = basic.find_only("aws_s3_bucket_lifecycle_configuration")
     # S3 rejects rules on old versions of an unversioned bucket.
     assert any(item.startswith("aws_s3_bucket_versioning.") for item in lifecycle["depends_on"])
     [rule] = lifecycle["rule"]

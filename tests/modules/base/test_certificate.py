@@ -28,7 +28,7 @@ def certificate() -> Synthesized:
 def test_a_certificate_covers_all_names_and_is_replaced_before_it_is_destroyed(
     certificate: Synthesized,
 ) -> None:
-    result = certificate.one("aws_acm_certificate")
+    result = certificate.find_only("aws_acm_certificate")
     assert result["domain_name"] == "multitask.com"
     assert result["subject_alternative_names"] == ["www.multitask.com"]
     assert result["validation_method"] == "DNS"
@@ -41,12 +41,14 @@ def test_each_name_is_validated_by_its_own_record(certificate: Synthesized) -> N
     for record, name in zip(records, ["multitask.com", "www.multitask.com"], strict=True):
         assert record["zone_id"] == "Z123456"
         assert f'option.domain_name == "{name}"' in record["name"]
-    assert len(certificate.one("aws_acm_certificate_validation")["validation_record_fqdns"]) == 2
+    assert (
+        len(certificate.find_only("aws_acm_certificate_validation")["validation_record_fqdns"]) == 2
+    )
 
 
 def test_only_the_certificate_and_its_validation_use_the_given_provider(
     certificate: Synthesized,
 ) -> None:
-    assert certificate.one("aws_acm_certificate")["provider"] == "aws.edge"
-    assert certificate.one("aws_acm_certificate_validation")["provider"] == "aws.edge"
+    assert certificate.find_only("aws_acm_certificate")["provider"] == "aws.edge"
+    assert certificate.find_only("aws_acm_certificate_validation")["provider"] == "aws.edge"
     assert all("provider" not in record for record in certificate.all("aws_route53_record"))

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import json
 
-from modules.base.dashboard import Board
+from modules.base.dashboard import DashboardBody
 
 
 def test_graphs_fill_rows_and_sections_start_below_them() -> None:
-    board = Board("eu-west-1")
-    board.add_section("Functions")
+    body = DashboardBody("eu-west-1")
+    body.add_section("Functions")
     for title in ("one", "two", "three"):
-        board.add_graph(title, [["AWS/Lambda", "Errors", "FunctionName", title]])
-    board.add_section("Tables")
-    widgets = json.loads(board.body())["widgets"]
+        body.add_graph(title, [["AWS/Lambda", "Errors", "FunctionName", title]])
+    body.add_section("Tables")
+    widgets = json.loads(body.to_json())["widgets"]
     assert [(item["type"], item["x"], item["y"]) for item in widgets] == [
         ("text", 0, 0),
         ("metric", 0, 1),

@@ -59,7 +59,7 @@ def prod(artifacts: Path) -> Synthesized:
 
 
 def test_the_function_has_the_documented_configuration(dev: Synthesized) -> None:
-    result = dev.one("aws_lambda_function")
+    result = dev.find_only("aws_lambda_function")
     assert result["function_name"] == "chat-lambda-dev"
     assert (result["runtime"], result["architectures"]) == ("python3.13", ["arm64"])
     assert result["handler"] == "lambdas.chat.handler.handler"
@@ -75,7 +75,7 @@ def test_the_function_has_the_documented_configuration(dev: Synthesized) -> None
 def test_a_functions_variables_include_common_variables_settings_and_table_names(
     dev: Synthesized,
 ) -> None:
-    assert dev.one("aws_lambda_function")["environment"]["variables"] == {
+    assert dev.find_only("aws_lambda_function")["environment"]["variables"] == {
         "STAGE": "dev",
         "REGION": "us-east-1",
         "LOG_LEVEL": "DEBUG",
@@ -88,7 +88,7 @@ def test_a_functions_variables_include_common_variables_settings_and_table_names
 
 
 def test_allowed_origins_are_separated_by_commas(prod: Synthesized) -> None:
-    variables = prod.one("aws_lambda_function")["environment"]["variables"]
+    variables = prod.find_only("aws_lambda_function")["environment"]["variables"]
     assert variables["CORS_ORIGINS"] == "https://multitask.com,https://www.multitask.com"
     assert variables["RATE_LIMIT_ENABLED"] == "true"
 
@@ -98,14 +98,14 @@ def test_a_functions_log_is_json_with_the_documented_retention(
     artifacts: Path, name: str, days: int
 ) -> None:
     result = function(artifacts, environment(name))
-    group = result.one("aws_cloudwatch_log_group")
+    group = result.find_only("aws_cloudwatch_log_group")
     assert group["name"] == f"/aws/lambda/chat-lambda-{name}"
     assert group["retention_in_days"] == days
-    assert result.one("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
+    assert result.find_only("aws_lambda_function")["logging_config"]["log_format"] == "JSON"
 
 
 def test_only_lambda_can_assume_the_role_of_a_function(dev: Synthesized) -> None:
-    assert dev.one("aws_iam_role")["name"] == "chat-role-dev"
+    assert dev.find_only("aws_iam_role")["name"] == "chat-role-dev"
     [trust] = dev.policy("aws_iam_role", "assume_role_policy")
     assert trust["Principal"] == {"Service": "lambda.amazonaws.com"}
 
@@ -128,8 +128,8 @@ def test_a_functions_role_allows_declared_access_logging_and_tracing(
 def test_only_a_function_in_the_vpc_can_manage_network_interfaces(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    assert "vpc_config" not in dev.one("aws_lambda_function")
-    config = prod.one("aws_lambda_function")["vpc_config"]
+    assert "vpc_config" not in dev.find_only("aws_lambda_function")
+    config = prod.find_only("aws_lambda_function")["vpc_config"]
     assert config == {"subnet_ids": ["subnet-1", "subnet-2"], "security_group_ids": ["sg-1"]}
     [interfaces] = [
         item for item in prod.policy("aws_iam_role_policy") if item["Sid"] == "NetworkInterfaces"
@@ -138,27 +138,27 @@ def test_only_a_function_in_the_vpc_can_manage_network_interfaces(
 
 
 def test_a_functions_code_is_named_after_a_digest_of_its_content(dev: Synthesized) -> None:
-    code = dev.one("aws_s3_object")
+    code = dev.find_only("aws_s3_object")
     assert code["key"] == "functions/chat/digest-of-chat.zip"
-    result = dev.one("aws_lambda_function")
+    result = dev.find_only("aws_lambda_function")
     assert result["s3_key"].endswith(".key}")
     assert "filename" not in result
 
 
 def test_new_code_is_created_before_the_old_code_is_deleted(dev: Synthesized) -> None:
-    assert dev.one("aws_s3_object")["lifecycle"]["create_before_destroy"] is True
+    assert dev.find_only("aws_s3_object")["lifecycle"]["create_before_destroy"] is True
 
 
 def test_a_function_is_created_after_its_permissions(dev: Synthesized) -> None:
     assert any(
         item.startswith("aws_iam_role_policy.")
-        for item in dev.one("aws_lambda_function")["depends_on"]
+        for item in dev.find_only("aws_lambda_function")["depends_on"]
     )
 
 
 def test_traffic_goes_to_published_versions_through_the_alias(dev: Synthesized) -> None:
-    assert dev.one("aws_lambda_function")["publish"] is True
-    alias = dev.one("aws_lambda_alias")
+    assert dev.find_only("aws_lambda_function")["publish"] is True
+    alias = dev.find_only("aws_lambda_alias")
     assert alias["name"] == "live"
     assert alias["function_version"].endswith(".version}")
 
@@ -166,8 +166,8 @@ def test_traffic_goes_to_published_versions_through_the_alias(dev: Synthesized) 
 def test_an_apply_updates_the_alias_unless_releases_are_gradual(
     dev: Synthesized, prod: Synthesized
 ) -> None:
-    assert "lifecycle" not in dev.one("aws_lambda_alias")
-    assert prod.one("aws_lambda_alias")["lifecycle"]["ignore_changes"] == [
+    assert "lifecycle" not in dev.find_only("aws_lambda_alias")
+    assert prod.find_only("aws_lambda_alias")["lifecycle"]["ignore_changes"] == [
         "function_version",
         "routing_config",
     ]
@@ -177,14 +177,14 @@ def test_a_function_has_provisioned_concurrency_only_where_the_environment_sets_
     dev: Synthesized, prod: Synthesized
 ) -> None:
     assert "aws_lambda_provisioned_concurrency_config" not in dev.types
-    warm = prod.one("aws_lambda_provisioned_concurrency_config")
+    warm = prod.find_only("aws_lambda_provisioned_concurrency_config")
     assert warm["provisioned_concurrent_executions"] == 5
     assert warm["qualifier"].startswith("${aws_lambda_alias.")
 
 
 def test_the_authorizer_has_no_reserved_concurrency(artifacts: Path) -> None:
     result = function(artifacts, environment("prod"), "authorizer")
-    assert "reserved_concurrent_executions" not in result.one("aws_lambda_function")
+    assert "reserved_concurrent_executions" not in result.find_only("aws_lambda_function")
     assert "aws_lambda_provisioned_concurrency_config" not in result.types
 
 

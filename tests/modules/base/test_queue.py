@@ -45,7 +45,7 @@ def test_both_queues_are_encrypted_with_the_customer_key(queue: Synthesized) -> 
 def test_a_message_moves_to_the_dead_letter_queue_after_5_attempts_and_stays_14_days(
     queue: Synthesized,
 ) -> None:
-    main = queue.one("aws_sqs_queue", name="profile-events-queue-dev")
+    main = queue.find_only("aws_sqs_queue", name="profile-events-queue-dev")
     assert main["visibility_timeout_seconds"] == 60
     redrive = json.loads(main["redrive_policy"])
     assert redrive["maxReceiveCount"] == 5
@@ -55,11 +55,11 @@ def test_a_message_moves_to_the_dead_letter_queue_after_5_attempts_and_stays_14_
     )
     assert any("dead-letters" in dependency for dependency in main["depends_on"])
     assert (
-        queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["message_retention_seconds"]
+        queue.find_only("aws_sqs_queue", name="profile-events-dlq-dev")["message_retention_seconds"]
         == 14 * 86_400
     )
     allowed = json.loads(
-        queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
+        queue.find_only("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
     )
     assert allowed["redrivePermission"] == "byQueue"
     assert allowed["sourceQueueArns"] == [
@@ -69,9 +69,15 @@ def test_a_message_moves_to_the_dead_letter_queue_after_5_attempts_and_stays_14_
 
 def test_redrive_policies_have_the_format_that_sqs_returns(queue: Synthesized) -> None:
     """The provider compares policies as text, so an extra space would change every plan."""
-    assert " " not in queue.one("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
     assert (
-        " " not in queue.one("aws_sqs_queue", name="profile-events-dlq-dev")["redrive_allow_policy"]
+        " "
+        not in queue.find_only("aws_sqs_queue", name="profile-events-queue-dev")["redrive_policy"]
+    )
+    assert (
+        " "
+        not in queue.find_only("aws_sqs_queue", name="profile-events-dlq-dev")[
+            "redrive_allow_policy"
+        ]
     )
 
 
@@ -88,7 +94,9 @@ def test_senders_can_send_only_to_the_queue_and_only_with_tls(queue: Synthesized
 
 
 def test_an_old_message_raises_the_age_alarm(queue: Synthesized) -> None:
-    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-age-alarm-dev")
+    alarm = queue.find_only(
+        "aws_cloudwatch_metric_alarm", alarm_name="profile-events-age-alarm-dev"
+    )
     assert (alarm["metric_name"], alarm["statistic"]) == (
         "ApproximateAgeOfOldestMessage",
         "Maximum",
@@ -98,7 +106,9 @@ def test_an_old_message_raises_the_age_alarm(queue: Synthesized) -> None:
 
 
 def test_the_first_dead_letter_raises_an_alarm(queue: Synthesized) -> None:
-    alarm = queue.one("aws_cloudwatch_metric_alarm", alarm_name="profile-events-dlq-alarm-dev")
+    alarm = queue.find_only(
+        "aws_cloudwatch_metric_alarm", alarm_name="profile-events-dlq-alarm-dev"
+    )
     assert alarm["metric_name"] == "ApproximateNumberOfMessagesVisible"
     assert "dead-letters" in alarm["dimensions"]["QueueName"]
     assert (alarm["threshold"], alarm["evaluation_periods"], alarm["alarm_actions"]) == (

@@ -33,7 +33,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 
 
 def test_the_authorizers_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
-    variables = dev.one("aws_lambda_function")["environment"]["variables"]
+    variables = dev.find_only("aws_lambda_function")["environment"]["variables"]
     assert variables["JWT_SECRET_PARAMETER"] == "/multitask/dev/jwt-secret"
     assert variables["DYNAMODB_TABLE_TICKETS"] == "chat-tickets-dev"
 
@@ -49,4 +49,4 @@ def test_the_authorizer_can_only_read_the_signing_key_and_delete_tickets(dev: Sy
 
 
 def test_the_authorizer_runs_outside_the_vpc(dev: Synthesized) -> None:
-    assert "vpc_config" not in dev.one("aws_lambda_function")
+    assert "vpc_config" not in dev.find_only("aws_lambda_function")

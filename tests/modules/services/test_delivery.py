@@ -1,5 +1,6 @@
-"""Tests the delivery function: its event sources, its permissions, and the permissions of the chat
-function on its queues.
+"""Tests the delivery function's event sources and permissions.
+
+Also tests the chat function's permissions on the delivery queues.
 """
 
 from __future__ import annotations
@@ -45,13 +46,13 @@ def test_the_stream_delivers_only_messages_and_deleted_rooms(dev: Synthesized) -
 
 
 def test_frames_use_a_fifo_queue_and_retries_use_a_delayed_queue(dev: Synthesized) -> None:
-    frames = dev.one("aws_sqs_queue", name="delivery-frames-queue-dev.fifo")
+    frames = dev.find_only("aws_sqs_queue", name="delivery-frames-queue-dev.fifo")
     assert frames["fifo_queue"] is True
     assert event_source(dev, "frames_queue")["batch_size"] == 10
-    retries = dev.one("aws_sqs_queue", name="delivery-retries-queue-dev")
+    retries = dev.find_only("aws_sqs_queue", name="delivery-retries-queue-dev")
     assert retries["delay_seconds"] == 10
     event_source(dev, "retries_queue")
-    timeout = dev.one("aws_lambda_function", function_name="delivery-lambda-dev")["timeout"]
+    timeout = dev.find_only("aws_lambda_function", function_name="delivery-lambda-dev")["timeout"]
     for queue, dead_letters in (
         (frames, "delivery-frames-dlq-dev.fifo"),
         (retries, "delivery-retries-dlq-dev"),
@@ -59,7 +60,7 @@ def test_frames_use_a_fifo_queue_and_retries_use_a_delayed_queue(dev: Synthesize
         assert queue["kms_master_key_id"] == "arn:aws:kms:key"
         assert queue["visibility_timeout_seconds"] >= timeout
         assert dead_letters in queue["redrive_policy"]
-        assert dev.one("aws_sqs_queue", name=dead_letters)
+        assert dev.find_only("aws_sqs_queue", name=dead_letters)
 
 
 def test_the_delivery_function_has_only_the_permissions_that_it_needs(dev: Synthesized) -> None:
@@ -84,7 +85,7 @@ def test_the_delivery_function_has_only_the_permissions_that_it_needs(dev: Synth
 
 
 def test_the_delivery_function_connects_to_the_cache_with_tls_and_iam(dev: Synthesized) -> None:
-    function = dev.one("aws_lambda_function", function_name="delivery-lambda-dev")
+    function = dev.find_only("aws_lambda_function", function_name="delivery-lambda-dev")
     variables = function["environment"]["variables"]
     read(DeliverySettings, variables)
     assert read(CacheSettings, variables).elasticache_tls is True
@@ -117,6 +118,6 @@ def test_the_delivery_function_can_delete_the_data_of_deleted_rooms(dev: Synthes
 
 
 def test_the_delivery_function_has_no_reserved_concurrency(dev: Synthesized) -> None:
-    assert "reserved_concurrent_executions" not in dev.one(
+    assert "reserved_concurrent_executions" not in dev.find_only(
         "aws_lambda_function", function_name="delivery-lambda-dev"
     )

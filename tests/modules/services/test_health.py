@@ -55,7 +55,7 @@ def statements(synthesized: Synthesized) -> dict[str, tuple[object, object]]:
 
 
 def test_the_health_function_gets_the_addresses_of_the_resources_to_check(dev: Synthesized) -> None:
-    variables = dev.one("aws_lambda_function")["environment"]["variables"]
+    variables = dev.find_only("aws_lambda_function")["environment"]["variables"]
     expected = {
         "VERSION": "1.2.3",
         "DYNAMODB_TABLES": "sessions,profiles",
@@ -80,4 +80,4 @@ def test_the_health_function_can_describe_tables_but_not_read_items(dev: Synthes
 
 
 def test_the_health_function_runs_in_the_vpc(dev: Synthesized) -> None:
-    assert dev.one("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]
+    assert dev.find_only("aws_lambda_function")["vpc_config"]["subnet_ids"] == ["subnet-1"]

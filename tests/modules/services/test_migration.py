@@ -44,11 +44,11 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
 def test_the_migration_function_has_the_documented_timeout_of_five_minutes(
     dev: Synthesized,
 ) -> None:
-    assert dev.one("aws_lambda_function")["timeout"] == 300
+    assert dev.find_only("aws_lambda_function")["timeout"] == 300
 
 
 def test_the_migration_functions_variables_contain_names_but_no_secrets(dev: Synthesized) -> None:
-    variables = dev.one("aws_lambda_function")["environment"]["variables"]
+    variables = dev.find_only("aws_lambda_function")["environment"]["variables"]
     expected = {
         "RDS_ENDPOINT": "db.example:5432",
         "RDS_DATABASE": "multitask_dev",
@@ -92,20 +92,20 @@ def test_the_migration_function_can_use_the_key_only_for_alerts(dev: Synthesized
 
 @pytest.mark.parametrize(("scheduled", "state"), [(False, "DISABLED"), (True, "ENABLED")])
 def test_the_daily_schedule_is_off_by_default(tmp_path: Path, scheduled: bool, state: str) -> None:
-    rule = migration(tmp_path, scheduled=scheduled).one("aws_cloudwatch_event_rule")
+    rule = migration(tmp_path, scheduled=scheduled).find_only("aws_cloudwatch_event_rule")
     assert (rule["schedule_expression"], rule["state"]) == ("rate(1 day)", state)
 
 
 def test_only_the_schedule_can_invoke_the_live_version(dev: Synthesized) -> None:
-    assert dev.one("aws_cloudwatch_event_target")["arn"].startswith("${aws_lambda_alias.")
-    permission = dev.one("aws_lambda_permission")
+    assert dev.find_only("aws_cloudwatch_event_target")["arn"].startswith("${aws_lambda_alias.")
+    permission = dev.find_only("aws_lambda_permission")
     assert permission["principal"] == "events.amazonaws.com"
     assert permission["source_arn"].startswith("${aws_cloudwatch_event_rule.")
     assert permission["qualifier"].startswith("${aws_lambda_alias.")
 
 
 def test_a_failed_scheduled_run_is_reported_and_not_retried(dev: Synthesized) -> None:
-    failures = dev.one("aws_lambda_function_event_invoke_config")
+    failures = dev.find_only("aws_lambda_function_event_invoke_config")
     assert failures["destination_config"]["on_failure"]["destination"] == ALERTS
     assert failures["maximum_retry_attempts"] == 0
     assert failures["qualifier"].startswith("${aws_lambda_alias.")

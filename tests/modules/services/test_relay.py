@@ -19,7 +19,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(
         environment("dev"),
         tmp_path_factory.mktemp("dev"),
-        more=lambda stack, platform: Relay(
+        add_constructs=lambda stack, platform: Relay(
             stack, "relay", platform=platform, kms_key_arn="arn:aws:kms:key"
         ),
     )
@@ -66,7 +66,7 @@ def test_a_failing_batch_is_halved_and_finally_reported_to_the_retry_queue(
 
 def test_the_retry_queue_redelivers_only_failed_messages(dev: Synthesized) -> None:
     assert queue(dev)["function_response_types"] == ["ReportBatchItemFailures"]
-    retries = dev.one("aws_sqs_queue", name="relay-retries-queue-dev")
+    retries = dev.find_only("aws_sqs_queue", name="relay-retries-queue-dev")
     assert retries["visibility_timeout_seconds"] == 180
     assert retries["delay_seconds"] == 15
     assert json.loads(retries["redrive_policy"])["deadLetterTargetArn"].endswith(
@@ -75,9 +75,9 @@ def test_the_retry_queue_redelivers_only_failed_messages(dev: Synthesized) -> No
 
 
 def test_a_schedule_sends_to_the_retry_queue_every_hour(dev: Synthesized) -> None:
-    rule = dev.one("aws_cloudwatch_event_rule", name="relay-sweep-rule-dev")
+    rule = dev.find_only("aws_cloudwatch_event_rule", name="relay-sweep-rule-dev")
     assert rule["schedule_expression"] == "rate(1 hour)"
-    target = dev.one("aws_cloudwatch_event_target", target_id="relay")
+    target = dev.find_only("aws_cloudwatch_event_target", target_id="relay")
     assert "retries_queue" in target["arn"]
     [sender, _] = dev.policy("aws_sqs_queue", name="relay-retries-queue-dev")
     arn = f"arn:aws:events:us-east-1:{ACCOUNT}:rule/relay-sweep-rule-dev"

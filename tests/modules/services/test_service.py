@@ -14,7 +14,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(
         environment("dev"),
         tmp_path_factory.mktemp("dev"),
-        more=lambda stack, platform: Service(
+        add_constructs=lambda stack, platform: Service(
             stack,
             "seventh",
             platform=platform,

@@ -151,7 +151,7 @@ def operations(result: Synthesized, service: str) -> dict[str, set[str]]:
 def test_a_function_has_the_documented_variables_and_all_variables_that_its_code_reads(
     dev: Synthesized, service: str
 ) -> None:
-    function = dev.one("aws_lambda_function", function_name=f"{service}-lambda-dev")
+    function = dev.find_only("aws_lambda_function", function_name=f"{service}-lambda-dev")
     variables = function["environment"]["variables"]
     assert set(variables) == VARIABLES[service]
     for settings in SETTINGS[service]:
@@ -285,7 +285,7 @@ def test_ai_gets_its_providers_from_the_environment_file(tmp_path: Path) -> None
 
 
 def test_post_consumes_its_queue_of_deletions(dev: Synthesized) -> None:
-    result = dev.one("aws_lambda_event_source_mapping", batch_size=1)
+    result = dev.find_only("aws_lambda_event_source_mapping", batch_size=1)
     assert function_name(dev, result["function_name"]) == "post-lambda-dev"
     assert "post-deletions" in result["event_source_arn"]
     allowed = statements(dev, "post")

@@ -15,7 +15,7 @@ def _synthesized(name: str, artifacts: pytest.TempPathFactory) -> Synthesized:
     return synthesize_services(
         env,
         artifacts.mktemp(name),
-        more=lambda stack, platform: Statistics(
+        add_constructs=lambda stack, platform: Statistics(
             stack,
             "statistics",
             platform=platform,
@@ -68,9 +68,11 @@ def test_the_statistics_function_keeps_event_ids_longer_than_events_can_be_repla
 ) -> None:
     result = _synthesized(name, tmp_path_factory)
     variables = result.variables(f"statistics-lambda-{name}")
-    archive = result.one("aws_cloudwatch_event_archive")["retention_days"]
+    archive = result.find_only("aws_cloudwatch_event_archive")["retention_days"]
     dead_letters = (
-        result.one("aws_sqs_queue", name=f"profile-events-dlq-{name}")["message_retention_seconds"]
+        result.find_only("aws_sqs_queue", name=f"profile-events-dlq-{name}")[
+            "message_retention_seconds"
+        ]
         / 86_400
     )
     queue_days = 4  # days for which a message can wait in an SQS queue (default retention)
@@ -78,6 +80,6 @@ def test_the_statistics_function_keeps_event_ids_longer_than_events_can_be_repla
 
 
 def test_the_statistics_function_has_no_reserved_concurrency(dev: Synthesized) -> None:
-    assert "reserved_concurrent_executions" not in dev.one(
+    assert "reserved_concurrent_executions" not in dev.find_only(
         "aws_lambda_function", function_name="statistics-lambda-dev"
     )

@@ -39,7 +39,7 @@ def make_stack(**changes: Any) -> Stack:
                 "delivery/frames-source", "delivery", 10, 1, is_stream=False
             ),
         },
-        fast_fifo=False,
+        has_high_throughput_fifo=False,
         shards=4,
         room_parts=1,
         account_seconds=0,
@@ -50,7 +50,7 @@ def make_stack(**changes: Any) -> Stack:
         cache_node="cache.t4g.small",
         nat_gateways=3,
         distributions=2,
-        own_mail=True,
+        sends_mail_without_ses=True,
     )
     return replace(stack, **changes)
 

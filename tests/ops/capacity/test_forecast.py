@@ -47,7 +47,7 @@ def test_rates_are_computed_for_the_peak() -> None:
     assert traffic.rates["event authorize a token"] == pytest.approx(USERS / 10 / 300)
 
 
-def test_every_event_of_the_outbox_is_published() -> None:
+def test_as_many_events_are_published_as_requests_store_in_the_outbox() -> None:
     rows = load_rows()
     traffic = peak_traffic(load_model(), rows, USERS, Design(300))
     stored = sum(
@@ -80,7 +80,7 @@ PROCESSOR = Processor(
 )
 
 
-def test_a_duration_is_the_cpu_time_on_a_share_of_a_core_plus_the_waiting_time() -> None:
+def test_a_duration_is_the_cpu_time_divided_by_the_core_share_plus_the_waiting_time() -> None:
     rows, cores = load_rows(), 512 / 1769
     loads = Loads(load_model(), rows, make_stack(), load_quotas(), PROCESSOR)
     calls = sum(rows["GET /v1/posts"].calls.values())
@@ -103,17 +103,17 @@ def test_the_measured_cpu_time_of_a_message_includes_its_posts_to_connections() 
 
 
 def test_every_request_of_the_model_has_a_measured_cpu_time() -> None:
-    """Requests to language models and the delivery of queued frames have no measurement."""
+    """Only requests to language models and the delivery of queued frames are not measured."""
     traffic = peak_traffic(load_model(), load_rows(), 1e6, Design(300))
     missing = {
         name
         for name in traffic.rates.keys() - load_processor().requests.keys()
         if not name.startswith("POST /v1/ai/")
     }
-    assert missing == {DELIVER}, "run `python -m bench.processor_time`"
+    assert missing == {DELIVER}, "requests have no CPU time: run `python -m bench.processor_time`"
 
 
-def test_a_message_causes_a_post_and_a_membership_read_for_each_listener() -> None:
+def test_each_listener_of_a_message_causes_a_post_to_connection_and_a_membership_read() -> None:
     forecast = make_forecast()
     model = load_model()
     traffic = peak_traffic(model, load_rows(), 1e6, Design(300))
@@ -128,7 +128,7 @@ def test_a_message_causes_a_post_and_a_membership_read_for_each_listener() -> No
     assert forecast.point(1e6).peak.units["chat-members reads"] > messages * large
 
 
-def test_sending_frames_is_limited_by_the_share_of_a_core_or_by_round_trips() -> None:
+def test_the_time_to_send_frames_is_the_larger_of_cpu_time_and_round_trip_time() -> None:
     loads = make_forecast().loads
     assert loads.posting("delivery", 1000) == pytest.approx(1000 * 0.65 * 1769 / 512 / 1000)
     assert loads.posting("delivery", 1) == pytest.approx(0.015)
@@ -149,7 +149,8 @@ def test_a_limit_breaks_where_its_demand_reaches_its_capacity() -> None:
     for use in forecast.uses(1000):
         if use.breaks_at is not None and use.breaks_at > 1:
             demand = use.limit.demand(forecast.point(use.breaks_at))
-            # Demands are interpolated between the computed numbers of users.
+            # `breaks_at` is not exact. It is interpolated between the numbers of users for which
+            # the forecast computes demands.
             assert demand == pytest.approx(use.limit.capacity, rel=2 / STEPS_PER_DECADE)
 
 
@@ -197,7 +198,7 @@ def test_a_provisioned_table_is_limited_by_its_own_capacity() -> None:
 
 
 def test_cognitos_own_mail_sender_is_the_first_limit_that_breaks() -> None:
-    own, ses = make_forecast(), make_forecast(own_mail=False)
+    own, ses = make_forecast(), make_forecast(sends_mail_without_ses=False)
     assert own.uses(1000)[0].limit.source == "quota cognito.emails"
     # The model assumes that each user causes 0.015 mails a day.
     assert own.first_break() == pytest.approx(50 / 0.015, rel=0.01)
@@ -205,7 +206,7 @@ def test_cognitos_own_mail_sender_is_the_first_limit_that_breaks() -> None:
     assert breaks_at(ses, "emails sent through SES") == pytest.approx(200 / 0.015, rel=0.01)
 
 
-def test_provisioned_execution_environments_are_already_running_after_an_outage() -> None:
+def test_provisioned_execution_environments_need_not_start_after_an_outage() -> None:
     functions = make_stack().functions
     warm = {**functions, "chat": replace(functions["chat"], provisioned=50)}
     before, after = make_forecast(), make_forecast(functions=warm)
@@ -216,14 +217,15 @@ def test_provisioned_execution_environments_are_already_running_after_an_outage(
 
 
 def test_sessions_that_remember_the_account_cause_fewer_reads_from_cognito() -> None:
-    # A user refreshes 4 times a day, so every fourth refresh reads the roles again.
+    # A user refreshes the session 4 times a day. If the session remembers the account for a day,
+    # only every fourth refresh reads the roles from Cognito.
     before, after = make_forecast(), make_forecast(account_seconds=86_400)
     name = "Cognito's UserResourceRead after an outage"
     point, other = before.point(1e6), after.point(1e6)
     assert limit(after, name).demand(other) == pytest.approx(limit(before, name).demand(point) / 4)
     assert other.storm.traffic.rest == pytest.approx(point.storm.traffic.rest)
     assert other.peak.traffic.rest == pytest.approx(point.peak.traffic.rest)
-    # An hour is shorter than the time between two refreshes.
+    # An hour is shorter than the time between two refreshes, so each refresh reads the roles.
     assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
 
 
@@ -246,7 +248,7 @@ def test_spreading_reconnections_over_a_longer_time_delays_the_recovery() -> Non
 
 def test_a_hot_room_has_at_most_as_many_listeners_as_members() -> None:
     forecast = make_forecast()
-    room = limit(forecast, "hot room: time to post one frame")
+    room = limit(forecast, "hot room: time to send one frame")
     small, large, larger = (room.demand(forecast.point(n)) for n in (50_000, 100_000, 1e7))
     assert small == pytest.approx(large / 2, rel=0.01)
     assert large == larger
@@ -254,11 +256,12 @@ def test_a_hot_room_has_at_most_as_many_listeners_as_members() -> None:
 
 def test_a_backlog_makes_the_batches_of_a_hot_room_exceed_their_timeout() -> None:
     forecast = make_forecast()
-    frame = limit(forecast, "hot room: time to post one frame")
-    batch = limit(forecast, "hot room: time to post the frames of a batch")
+    frame = limit(forecast, "hot room: time to send one frame")
+    batch = limit(forecast, "hot room: time to send the frames of a batch")
     quiet, busy = forecast.point(10_000), forecast.point(100_000)
     assert batch.demand(quiet) == frame.demand(quiet)
-    # Sending a frame to all listeners takes 22 s, in which 3.9 more frames arrive.
+    # While the function sends a frame to all listeners (22 s), 3.9 frames arrive. They form the
+    # next batch.
     assert batch.demand(busy) == pytest.approx(frame.demand(busy) * 3.9, rel=0.01)
     assert batch.demand(busy) > batch.capacity > frame.demand(busy)
 
@@ -268,15 +271,14 @@ def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
     sources = {**make_stack().event_sources, "delivery/frames-source": source}
     whole, parted = make_forecast(), make_forecast(room_parts=8, event_sources=sources)
     before, after = whole.point(1e6), parted.point(1e6)
-    for start in ("hot room: time to post one frame", "hot room: time to deliver"):
+    for start in ("hot room: time to send one frame", "hot room: time to deliver"):
         assert limit(parted, start).demand(after) == pytest.approx(
             limit(whole, start).demand(before) / 8, rel=0.01
         )
-    # Each part handles one frame at a time, so the time does not depend on the number of waiting
-    # frames.
-    batch = limit(parted, "hot room: time to post the frames of a batch")
+    # A batch has only one frame, so the time does not depend on the number of waiting frames.
+    batch = limit(parted, "hot room: time to send the frames of a batch")
     assert batch.demand(after) < batch.capacity
-    # Each part causes an event, but each connection still gets the frame only once.
+    # Each part causes a delivery event, but each connection receives a frame only once.
     assert after.peak.traffic.rates[DELIVER] == 8 * before.peak.traffic.rates[DELIVER]
     assert after.peak.posts == pytest.approx(before.peak.posts)
     # One request to SQS contains up to five messages, and eight parts need eight messages.
@@ -291,11 +293,11 @@ def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
     assert likes.capacity == load_quotas().value("dynamodb.partition_writes")
 
 
-def test_recovery_takes_as_long_as_the_busiest_limit_needs() -> None:
+def test_the_limit_with_the_highest_utilisation_determines_the_recovery_time() -> None:
     forecast = make_forecast()
     assert forecast.recovery_seconds(1000) == 60
-    # A tenth of the users are online, and half of these refresh. Cognito allows 50 reads of groups
-    # per second.
+    # A tenth of the users are online, and half of these refresh their session. Cognito allows 50
+    # reads of groups per second.
     assert forecast.recovery_seconds(400_000) == pytest.approx(400_000 / 10 / 2 / 50)
 
 

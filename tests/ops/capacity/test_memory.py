@@ -53,7 +53,7 @@ def test_less_memory_is_slower_and_cheaper() -> None:
     assert choice.cheapest.usd < choice.now.usd
 
 
-def test_a_size_leaves_a_reserve_above_the_measured_memory() -> None:
+def test_the_cheapest_memory_size_leaves_a_reserve_above_the_measured_memory() -> None:
     used = load_processor().memory_mb
     sizes = {name: choice.cheapest for name, choice in choices(1e6).items()}
     assert sizes.keys() - used.keys() == set()

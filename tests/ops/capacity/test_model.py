@@ -103,10 +103,12 @@ def test_granted_quotas_replace_the_defaults() -> None:
     assert quotas.value("ses.emails") == 150_000
     assert quotas.value("sqs.fifo_requests") == load_quotas().value("sqs.fifo_requests")
     assert (
-        make_forecast(own_mail=False, quotas=quotas).uses(1)[0].limit.name
+        make_forecast(sends_mail_without_ses=False, quotas=quotas).uses(1)[0].limit.name
         != "emails sent through SES"
     )
-    mails = limit(make_forecast(own_mail=False, quotas=quotas), "emails sent through SES")
+    mails = limit(
+        make_forecast(sends_mail_without_ses=False, quotas=quotas), "emails sent through SES"
+    )
     assert (mails.capacity, mails.source) == (150_000, "granted ses.emails")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 from ops.capacity.picture import LEFT, MARGIN, SVG, WIDTH, svg
-from ops.capacity.text import changes, people, share
+from ops.capacity.text import changes, format_users, format_utilisation
 from tests.ops.capacity.stacks import make_forecast
 
 
@@ -26,10 +26,14 @@ def test_the_picture_has_a_line_and_a_legend_for_each_limit() -> None:
 
 
 def test_numbers_are_rounded_for_readers() -> None:
-    assert people(184_829.4) == "185,000"
-    assert people(12) == "12"
-    assert people(None) == "over 1,000,000,000"
-    assert (share(0.054), share(0.5), share(30)) == ("5.4 %", "50 %", "3,000 %")
+    assert format_users(184_829.4) == "185,000"
+    assert format_users(12) == "12"
+    assert format_users(None) == "over 1,000,000,000"
+    assert (format_utilisation(0.054), format_utilisation(0.5), format_utilisation(30)) == (
+        "5.4 %",
+        "50 %",
+        "3,000 %",
+    )
 
 
 def test_a_change_that_raises_several_limits_is_listed_once() -> None:

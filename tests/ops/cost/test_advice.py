@@ -57,7 +57,7 @@ def test_the_only_advice_for_a_small_cluster_is_to_let_it_pause() -> None:
     assert savings(items) == {("rds.min_capacity", "0"): pytest.approx(0.5 * HOURS * 0.12)}
 
 
-def test_with_requests_a_pause_saves_no_more_than_the_smallest_capacity() -> None:
+def test_minimum_capacity_0_saves_no_more_than_0_5_if_requests_prevent_a_pause() -> None:
     cluster = resource("aws_rds_cluster", "database/aurora", **CLUSTER)
     instance = resource("aws_rds_cluster_instance", "database/aurora-0", **INSTANCE)
     amounts = savings(advice(cluster, instance, aws_rds_cluster_instance={"requests": 1e6}))
@@ -66,7 +66,7 @@ def test_with_requests_a_pause_saves_no_more_than_the_smallest_capacity() -> Non
     assert amounts["rds.min_capacity", "0"] == pytest.approx(amounts["rds.min_capacity", "0.5"])
 
 
-def test_scheduling_provisioned_executions_is_advised() -> None:
+def test_scheduling_provisioned_concurrency_is_advised() -> None:
     amounts = savings(
         advice(
             resource(
@@ -104,7 +104,7 @@ def test_the_advice_names_the_traffic_above_which_an_endpoint_saves_money() -> N
     assert amounts["network.interface_endpoints", "none"] == pytest.approx(hours)
     [text] = [item.buys for item in items if item.setting == "network.interface_endpoints"]
     # Traffic costs 0.035 USD per GB less through an endpoint than through a NAT gateway.
-    assert f"from {hours / 0.035:,.0f} GB a month" in text
+    assert f"From {hours / 0.035:,.0f} GB a month" in text
 
 
 def test_a_smaller_cache_node_or_no_replica_is_advised() -> None:

@@ -216,7 +216,7 @@ def test_an_invalid_usage_file_is_rejected(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_the_key_like_names_a_usage_file_that_is_extended_and_overridden(
+def test_a_usage_file_extends_and_overrides_the_file_that_its_key_like_names(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "base.yml").write_text(

@@ -177,7 +177,7 @@ def test_concurrency_limit_below_the_reserved_concurrency_is_reported(
         ([], [{"TagKey": "Service"}], "manual"),
     ],
 )
-def test_cost_tags_are_activated_once_billing_lists_them(
+def test_cost_tags_are_activated_only_after_billing_lists_them(
     cloud: Cloud, active: list[str], errors: list[dict[str, str]], outcome: str
 ) -> None:
     tags = [{"TagKey": tag, "Status": "Active"} for tag in active]
@@ -191,7 +191,7 @@ def test_cost_tags_are_activated_once_billing_lists_them(
 
 
 @pytest.mark.parametrize(("metrics", "outcome"), [([{}], "unchanged"), ([], "manual")])
-def test_billing_alerts_are_on_if_billing_metrics_exist(
+def test_billing_alerts_need_a_manual_step_unless_billing_metrics_exist(
     cloud: Cloud, metrics: list[Any], outcome: str
 ) -> None:
     billed = with_responses(cloud, "cloudwatch", list_metrics={"Metrics": metrics})

@@ -72,7 +72,7 @@ class World:
 
     def invoke(self, function: str, qualifier: str, event: dict[str, Any]) -> dict[str, Any]:
         assert function == "m"
-        if event.get("plan"):  # each migration run starts with a plan
+        if event.get("plan"):  # the first request of each migration run
             self.calls.append(f"migrate with version {self.lambda_.aliases['m']['version']}")
         return self.migration
 
@@ -166,7 +166,7 @@ def world(cloud: Cloud, tmp_path: Path) -> World:
     return World(cloud, tmp_path)
 
 
-def test_gradual_deployment_migrates_with_new_code_before_shifting_other_traffic(
+def test_gradual_deployment_migrates_with_new_code_before_shifting_traffic_of_other_functions(
     root: Root, world: World
 ) -> None:
     result = world.deploy(root)
@@ -320,9 +320,7 @@ def test_declined_plan_is_not_applied_and_its_file_is_deleted(root: Root, world:
     assert world.topic.messages == []
 
 
-def test_a_killed_apply_makes_only_the_state_of_the_embedded_aws_doubtful(
-    root: Root, world: World
-) -> None:
+def test_a_killed_apply_is_recorded_only_for_the_embedded_aws(root: Root, world: World) -> None:
     write_json(root.path / "fit.json", {"doubtful": False, "applied": True})
     during: list[bool] = []
 
@@ -342,7 +340,7 @@ def test_a_killed_apply_makes_only_the_state_of_the_embedded_aws_doubtful(
 
 
 @pytest.mark.parametrize("yes", [False, True])
-def test_confirmation_lists_destroyed_resources_even_with_yes(yes: bool) -> None:
+def test_confirmation_lists_destroyed_resources_even_with_the_option_yes(yes: bool) -> None:
     plan = PlanFile(
         Path("plan"),
         {"add": 1, "remove": 2},

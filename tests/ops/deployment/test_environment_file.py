@@ -21,7 +21,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_example_becomes_an_environment(directory: Path) -> None:
+def test_an_environment_file_can_be_created_from_an_example(directory: Path) -> None:
     file = create_environment("big", "scale", directory)
     assert file == directory / "big.yml"
     created = load_environment("big", directory=directory, variables={})

@@ -15,7 +15,10 @@ from ops.errors import OperatorError
 
 @pytest.fixture
 def server() -> Iterator[tuple[str, list[int]]]:
-    """Yields the URL of a server, and the statuses that it returns in order. Repeats the last."""
+    """Yields the URL of a server, and the statuses that the server returns in order.
+
+    The server repeats the last status.
+    """
     statuses: list[int] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -63,9 +63,9 @@ class World:
         return {}
 
     def promote(
-        self, source: str, target: str, approve: Callable[[str], str] | None = None, **more: Any
+        self, source: str, target: str, approve: Callable[[str], str] | None = None, **options: Any
     ) -> dict[str, Any]:
-        promotion = Promotion(source, self.clouds[target], lambda: self.connect(source), **more)
+        promotion = Promotion(source, self.clouds[target], lambda: self.connect(source), **options)
         return promote_commit(
             promotion,
             Root(),

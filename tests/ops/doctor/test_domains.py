@@ -46,7 +46,9 @@ def test_zone_that_is_delegated_is_ok(cloud: Cloud) -> None:
     assert statuses(Zone(cloud).check()) == ["ok"]
 
 
-def test_zone_that_is_not_delegated_fails_and_names_its_servers(cloud: Cloud) -> None:
+def test_zone_that_is_not_delegated_fails_and_the_remedy_lists_its_name_servers(
+    cloud: Cloud,
+) -> None:
     zone = Zone(cloud)
     for records in ([], ["ns1.registrar.example."]):
         zone.records["NS"] = records
@@ -93,7 +95,7 @@ def test_environment_without_domains_needs_no_zone_and_no_certificate(cloud: Clo
     ]
 
 
-def test_certificates_that_do_not_exist_are_requested_by_the_deployment(cloud: Cloud) -> None:
+def test_missing_certificates_are_ok_because_the_deployment_requests_them(cloud: Cloud) -> None:
     assert statuses(list(check_certificates(cloud))) == ["ok"] * 3
 
 

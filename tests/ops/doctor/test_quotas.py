@@ -162,7 +162,7 @@ def test_own_reservations_of_a_deployed_environment_are_not_counted_twice(cloud:
         (None, 500, ["warning", "ok"]),
     ],
 )
-def test_account_rates_below_those_of_the_stages_cause_a_warning(
+def test_api_gateway_quotas_below_the_rates_of_the_environment_cause_a_warning(
     cloud: Cloud, throttle: dict[str, Any] | None, connections: float, expected: list[str]
 ) -> None:
     account = {"throttleSettings": throttle} if throttle else {}

@@ -10,7 +10,10 @@ from ops.root import PROJECT
 
 
 def run(script: str) -> str:
-    """Runs a script in another process, because the modules of the emulator are global."""
+    """Runs a script in another process, and returns its output.
+
+    In this process, its changes to the emulator's modules would affect other tests.
+    """
     command = [sys.executable, "-c", textwrap.dedent(script)]
     return subprocess.run(
         command, cwd=PROJECT, stdout=subprocess.PIPE, text=True, check=True

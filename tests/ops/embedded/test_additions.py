@@ -310,7 +310,7 @@ def test_a_saved_replication_group_reports_the_current_port_of_the_cache() -> No
 
 
 @pytest.mark.parametrize("limit", ["x", "0", "-1", "100000"])
-def test_an_invalid_limit_of_events_returns_400(server: Server, limit: str) -> None:
+def test_a_request_for_events_with_an_invalid_limit_returns_400(server: Server, limit: str) -> None:
     url = f"http://{LOOPBACK}:{server.plain_port}{EVENTS_PATH}?limit={limit}"
     response = urllib3.request("GET", url, retries=False)
     assert (response.status, response.json()) == (
@@ -319,8 +319,8 @@ def test_an_invalid_limit_of_events_returns_400(server: Server, limit: str) -> N
     )
 
 
-def test_connections_receive_no_session_tickets(server: Server) -> None:
-    """Before Python 3.13, `ssl` can lose a client's first request while it sends a ticket."""
+def test_tls_connections_receive_no_session_tickets(server: Server) -> None:
+    """Before Python 3.13, `ssl` can lose a client's first request while a ticket arrives."""
     tls = ssl.create_default_context(cafile=server.authority)
     address = (LOOPBACK, server.port)
     with tls.wrap_socket(socket.create_connection(address), server_hostname=LOOPBACK) as client:

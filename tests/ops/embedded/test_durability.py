@@ -122,7 +122,8 @@ def test_every_acknowledged_item_and_message_survives_a_kill_under_load(server: 
         recovery = server.start()
         assert recovery
         assert recovery.lost == {}
-        # Records of the stream are not counted. A kill interrupts at most one call of each kind.
+        # `recovered` does not count stream records. A kill interrupts at most one call of each
+        # kind.
         assert 0 < recovery.recovered <= len(written) + len(sent) + 2 * (round_ + 1)
         kept = ids(server, "loaded")
         # The server may have executed the call that the kill interrupted.
@@ -233,7 +234,7 @@ def pool(server: Server) -> str:
     return id_
 
 
-def test_changes_of_every_service_survive_a_later_kill(server: Server) -> None:
+def test_changes_of_every_service_survive_a_kill_3_s_later(server: Server) -> None:
     pool(server)
     server.client("s3").create_bucket(Bucket="bucket")
     for change, _ in CHANGES.values():
@@ -425,8 +426,8 @@ def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(serve
     functions.delete_function(FunctionName="unused")
     server.aws.save(server.port)
     server.aws.save(server.port)
-    # A start uses the previous save if the newest is damaged. Both saves now refer to only one
-    # package, so the next save deletes the other.
+    # A start uses the previous save if the newest is damaged. Now neither save refers to the
+    # package of `unused`, so the next save deletes this package.
     server.aws.save(server.port)
     assert len(list(packages.iterdir())) == before + 1
     server.kill()

@@ -330,7 +330,7 @@ def test_a_port_that_another_program_uses_is_replaced(
         assert cache(embedded).ping()
 
 
-def test_resetting_the_embedded_aws_keeps_the_database_and_a_copy(
+def test_resetting_the_embedded_aws_keeps_the_database_and_a_copy_of_the_old_data(
     embedded: EmbeddedCloud, cloud_root: Root
 ) -> None:
     client(embedded, "s3").create_bucket(Bucket="gone")

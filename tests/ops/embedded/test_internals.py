@@ -11,11 +11,11 @@ from ops.embedded.emulator.internals import FILE
 from ops.root import PROJECT
 
 ADDED_REQUESTS = {"add_save_request", "add_login_request", "add_events_request"}
-"""Functions that add this project's requests to the emulator. They correct no fault."""
+"""Functions that add this project's requests to the emulator. They are not corrections."""
 
 
 def run_python(program: str) -> str:
-    """Runs a program in another process, because it imports ministack."""
+    """Runs a program that imports ministack. Uses another process, and returns the output."""
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
     )
@@ -78,8 +78,10 @@ print("verified")
 def test_the_documentation_describes_each_correction() -> None:
     page = (PROJECT / "docs" / "architecture" / "embedded-aws.md").read_text()
     module = ast.parse((FILE.parent / "main.py").read_text())
-    [correct] = [
-        node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "correct"
+    [apply_corrections] = [
+        node
+        for node in module.body
+        if isinstance(node, ast.FunctionDef) and node.name == "apply_corrections"
     ]
     local = {
         alias.name
@@ -89,7 +91,7 @@ def test_the_documentation_describes_each_correction() -> None:
     }
     called = {
         node.func.id
-        for node in ast.walk(correct)
+        for node in ast.walk(apply_corrections)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
     }
     corrections = (called & local) - ADDED_REQUESTS - {"Journal"}

@@ -74,12 +74,12 @@ def test_only_the_newest_transactions_are_kept() -> None:
     assert output == "5 ['2', '3', '4']"
 
 
-def test_only_the_markers_that_expire_last_are_kept() -> None:
+def test_only_the_key_only_items_that_expire_last_are_kept() -> None:
     output = run("""
         import asyncio, json
         from ministack.services import dynamodb
         from ops.embedded.emulator import limits
-        limits.MARKERS = 3
+        limits.KEY_ONLY_ITEMS = 3
 
         def call(action, data):
             headers = {"x-amz-target": f"DynamoDB_20120810.{action}"}
@@ -149,7 +149,7 @@ def test_the_longest_idle_workers_are_stopped_above_the_limit() -> None:
                 super().__init__(name=name, config={}, in_use=False, last_used=0, _cold=False)
 
         lambda_runtime._worker_class_for = lambda _: Worker
-        workers.bound_workers()
+        workers.limit_workers()
         leased = []
         for name in ("a", "b", "c", "d", "e"):
             config = {"FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}"}
@@ -192,7 +192,7 @@ def test_a_function_waits_for_its_busy_worker_if_no_worker_can_be_added() -> Non
         from types import SimpleNamespace
         from ministack.core import lambda_runtime
         from ops.embedded.emulator import workers
-        workers.WORKERS, workers.PATIENCE = 2, 0.5
+        workers.WORKERS, workers.BUSY_WORKER_TIMEOUT = 2, 0.5
         lambda_runtime.kill_workers = lambda batch: None
 
         class Worker(SimpleNamespace):
@@ -200,7 +200,7 @@ def test_a_function_waits_for_its_busy_worker_if_no_worker_can_be_added() -> Non
                 super().__init__(name=name, config={}, in_use=False, last_used=0, _cold=False)
 
         lambda_runtime._worker_class_for = lambda _: Worker
-        workers.bound_workers()
+        workers.limit_workers()
 
         def acquire(name):
             config = {"FunctionArn": f"arn:aws:lambda:us-east-1:000000000000:function:{name}"}
@@ -215,13 +215,13 @@ def test_a_function_waits_for_its_busy_worker_if_no_worker_can_be_added() -> Non
     assert output == "reused spawn"
 
 
-def test_few_workers_start_at_once_and_waiting_invocations_reuse_them() -> None:
+def test_simultaneous_worker_starts_are_limited_and_waiting_invocations_reuse_workers() -> None:
     output = run("""
         import threading, time
         from types import SimpleNamespace
         from ministack.core import lambda_runtime
         from ops.embedded.emulator import workers
-        workers.STARTING = 1
+        workers.STARTING_WORKERS = 1
         created = []
 
         class Worker(SimpleNamespace):
@@ -232,7 +232,7 @@ def test_few_workers_start_at_once_and_waiting_invocations_reuse_them() -> None:
 
         starting = []
         lambda_runtime._worker_class_for = lambda _: Worker
-        workers.bound_workers()
+        workers.limit_workers()
         config = {"FunctionArn": "arn:aws:lambda:us-east-1:000000000000:function:f"}
 
         def invoke():
@@ -260,7 +260,7 @@ def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None
         from ministack.services import lambda_svc
         from ops.embedded.emulator import workers
         workers.WORKERS = 1
-        workers.bound_workers()
+        workers.limit_workers()
         config = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f"}
         slot, _ = lambda_svc._acquire_execution_slot({}, config)
         threading.Timer(0.3, lambda_svc._release_execution_slot, (slot,)).start()
@@ -273,11 +273,11 @@ def test_an_invocation_waits_while_the_limit_of_invocations_is_reached() -> None
     assert output.splitlines() == ["True None True", "(None, 'account')"]
 
 
-def test_a_function_runs_at_most_its_reserved_concurrency_at_once() -> None:
+def test_simultaneous_invocations_are_limited_to_the_reserved_concurrency() -> None:
     output = run("""
         from ministack.services import lambda_svc
         from ops.embedded.emulator import workers
-        workers.bound_workers()
+        workers.limit_workers()
         config = {"FunctionName": "f", "FunctionArn": "arn:aws:lambda:us-east-1:1:function:f"}
         for _ in range(3):
             slot, limit = lambda_svc._acquire_execution_slot({"concurrency": 2}, config)
@@ -286,13 +286,13 @@ def test_a_function_runs_at_most_its_reserved_concurrency_at_once() -> None:
     assert output.splitlines() == ["True None", "True None", "False function"]
 
 
-def test_idle_workers_end_and_their_packages_are_removed_except_one_for_each_function() -> None:
+def test_all_idle_workers_of_a_function_except_one_end_and_their_packages_are_removed() -> None:
     output = run("""
         import io, os, tempfile, zipfile
         from ministack.core import lambda_runtime
         from ops.embedded.emulator import workers
         workers.IDLE_SECONDS = 0.0
-        workers.bound_workers()
+        workers.limit_workers()
         tempfile.tempdir = tempfile.mkdtemp()
         package = io.BytesIO()
         with zipfile.ZipFile(package, "w") as archive:

@@ -92,7 +92,8 @@ def test_ids_are_found_by_planned_names() -> None:
         assert expected.keys() == LOOKUPS.keys()
         for kind, (values, id_) in expected.items():
             assert find_id(client, kind, values) == id_, kind
-            # X-Ray returns the same error code for a missing group as for any invalid request.
+            # X-Ray returns the same error code for a missing group as for any invalid request, so
+            # the lookup cannot decide whether the group exists, and returns None.
             absent = None if kind == "aws_xray_group" else ""
             assert find_id(client, kind, dict.fromkeys(values, "absent")) == absent, kind
             assert find_id(client, kind, {}) is None, kind

@@ -103,12 +103,12 @@ class World:
         )
         return self.login(IamCredentials(settings, session))
 
-    def login(self, authorize: Any, **options: Any) -> pg8000.native.Connection:
+    def login(self, get_credentials: Any, **options: Any) -> pg8000.native.Connection:
         files = {"ca_file": self.addresses.authority, **options}
         return connect(
             self.addresses.database,
             "postgres",
-            authorize,
+            get_credentials,
             timeout=10,
             application="test",
             **files,
@@ -188,9 +188,9 @@ def server(addresses: Addresses) -> pg8000.native.Connection:
     return pg8000.native.Connection(SUPERUSER, host=host, port=int(port), database="postgres")
 
 
-def assert_refused(world: World, authorize: Any, message: str, **options: Any) -> None:
+def assert_refused(world: World, get_credentials: Any, message: str, **options: Any) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match=message):
-        world.login(authorize, **options)
+        world.login(get_credentials, **options)
 
 
 def test_a_function_connects_to_the_database_if_its_policy_allows_the_user(world: World) -> None:

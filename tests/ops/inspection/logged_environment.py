@@ -46,7 +46,7 @@ class LoggedEnvironment:
         at_time = datetime.fromtimestamp((NOW + at) / 1000, UTC)
         timestamp = at_time.isoformat(timespec="milliseconds")
         line = {"level": level, "message": message, "timestamp": timestamp, **fields}
-        # The embedded AWS stores all lines with the time of the end of the invocation.
+        # Like the embedded AWS, uses the time at which the invocation ends as the event's time.
         self.write(service, at + 40, json.dumps(line))
 
     def access(self, api: str, at: int, **fields: Any) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ops.inspection.masking import MASK, is_secret_name, masked
+from ops.inspection.masking import MASK, is_secret_name, mask_secrets
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRlc3Q"
 
@@ -18,7 +18,10 @@ TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJlLW9mLXRlc3Q"
      "x-amz-signature", "Authorization", "private-key", "DB_PASSWORD", "tokens"],
 )  # fmt: skip
 def test_values_with_a_secret_name_are_hidden(name: str) -> None:
-    assert masked({name: "value", "deep": [{name: 1}]}) == {name: MASK, "deep": [{name: MASK}]}
+    assert mask_secrets({name: "value", "deep": [{name: 1}]}) == {
+        name: MASK,
+        "deep": [{name: MASK}],
+    }
 
 
 @pytest.mark.parametrize(
@@ -34,7 +37,7 @@ def test_names_that_only_refer_to_a_secret_are_shown(name: str) -> None:
     "text", [f"Bearer {TOKEN}", f"https://example.com/?X-Amz-Signature={TOKEN}&x=1"]
 )
 def test_secrets_inside_texts_are_hidden(text: str) -> None:
-    shown = masked({"message": text})["message"]
+    shown = mask_secrets({"message": text})["message"]
     assert MASK in shown
     assert TOKEN not in shown
 
@@ -45,4 +48,4 @@ def test_secrets_inside_texts_are_hidden(text: str) -> None:
      (None, None), (True, True), ("text", "text")],
 )  # fmt: skip
 def test_values_of_data_stores_are_converted_to_json(value: Any, shown: Any) -> None:
-    assert masked(value) == shown
+    assert mask_secrets(value) == shown

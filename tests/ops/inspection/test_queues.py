@@ -18,7 +18,7 @@ from tests.ops.clouds import store_state
 
 @pytest.fixture
 def url(cloud: Cloud) -> str:
-    """The URL of a queue of the environment."""
+    """Creates a queue of the environment, and returns its URL."""
     sqs = boto3.client("sqs", region_name="us-east-1")
     store_state(cloud, {"queues": {"profile-events-dlq": "profile-events-dlq-dev"}})
     return sqs.create_queue(QueueName="profile-events-dlq-dev")["QueueUrl"]

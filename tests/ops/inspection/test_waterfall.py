@@ -134,7 +134,7 @@ def test_a_failed_request_shows_the_exception(logged: LoggedEnvironment) -> None
     assert (span.status, span.error) == ("500", "KeyError: 'planted'")
 
 
-def test_a_problem_shows_its_code_and_does_not_count_as_a_failure(
+def test_a_4xx_response_shows_its_code_and_does_not_count_as_a_failure(
     logged: LoggedEnvironment,
 ) -> None:
     logged.log(
@@ -167,7 +167,9 @@ def test_an_invocation_without_an_end_is_shown(logged: LoggedEnvironment) -> Non
     assert (second.name, second.error) == ("much later", "ConnectTimeout")
 
 
-def test_a_failed_message_and_failed_posts_are_errors(logged: LoggedEnvironment) -> None:
+def test_a_message_that_was_not_handled_and_frames_that_were_not_sent_are_errors(
+    logged: LoggedEnvironment,
+) -> None:
     logged.log(
         "statistics", 5, "message not handled", "ERROR", correlation_id=ID, exception="a\nE: x"
     )

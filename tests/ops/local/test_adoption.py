@@ -284,7 +284,10 @@ def count_resources(server: Server) -> dict[str, int]:
 
 
 def store_state_in_s3(server: Server, stack: Terraform) -> None:
-    """Configures S3 as the backend, as `ops up` does. A kill can truncate a local state file."""
+    """Stores the state in S3, as `ops up` does.
+
+    If Terraform is killed, a state file on the local disk can be truncated.
+    """
     server.client("s3").create_bucket(Bucket="state")
     s3 = {"bucket": "state", "key": "state", "region": "us-east-1", "use_path_style": True}
     checks = ("skip_credentials_validation", "skip_requesting_account_id", "skip_s3_checksum")
@@ -415,7 +418,7 @@ ADOPTABLE = {"aws_sqs_queue": {"q": {"name": "q"}}, "aws_iam_role": {"r": {"name
         ({"aws_iam_role.r": ""}, True, {"aws_iam_role.r"}, set(), 1),
     ],
 )
-def test_an_adoption_runs_terraform_only_if_a_resource_may_not_exist(
+def test_an_adoption_runs_terraform_only_if_a_resource_might_be_missing(
     tmp_path: Path,
     created: dict[str, str],
     trusts_log: bool,
@@ -450,7 +453,7 @@ def test_resources_that_no_log_contains_are_adopted_if_a_lookup_finds_them(tmp_p
     assert fake.plans == 0
 
 
-def test_values_that_only_a_plan_contains_are_read_from_a_plan(tmp_path: Path) -> None:
+def test_a_plan_is_made_if_an_import_id_needs_values_of_other_resources(tmp_path: Path) -> None:
     fake = FakeStack(tmp_path, {**ADOPTABLE, "aws_lambda_alias": ALIAS})
     created = {"aws_lambda_alias.a": "arn", "aws_iam_role.r": "r"}
     adopt(cast("Terraform", fake), created, created, trusts_log=True)

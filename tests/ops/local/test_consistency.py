@@ -14,7 +14,10 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 
 class World:
-    """Counts applies and resets of the embedded AWS. `errors` has each apply's error, or None."""
+    """Counts applies and resets of the embedded AWS.
+
+    `errors` contains the error of each apply, or None for an apply that succeeds.
+    """
 
     def __init__(self) -> None:
         self.errors: list[Exception | None] = []
@@ -80,7 +83,9 @@ def test_the_embedded_aws_is_reset_after_a_killed_first_apply(root: Root, world:
 
 
 @pytest.mark.parametrize("applied", [False, True])
-def test_a_reset_deletes_unstored_states(root: Root, world: World, applied: bool) -> None:
+def test_a_reset_deletes_states_that_terraform_could_not_store(
+    root: Root, world: World, applied: bool
+) -> None:
     directory = root.path / "stack"
     directory.mkdir()
     if applied:
@@ -93,7 +98,9 @@ def test_a_reset_deletes_unstored_states(root: Root, world: World, applied: bool
     assert [file.name for file in directory.iterdir()] == ["cdk.tf.json"]
 
 
-def test_an_unstored_state_is_kept_without_a_reset(root: Root, world: World) -> None:
+def test_a_state_that_terraform_could_not_store_is_kept_unless_aws_is_reset(
+    root: Root, world: World
+) -> None:
     state = root.path / "stack/errored.tfstate"
     state.parent.mkdir()
     state.touch()
@@ -150,7 +157,7 @@ def test_a_loss_of_changes_is_remembered_until_an_apply_has_succeeded(
     assert not consistency().may_lack_changes
 
 
-def test_the_embedded_aws_may_lack_changes_if_the_record_is_damaged(
+def test_a_damaged_record_means_that_the_embedded_aws_may_lack_changes(
     root: Root, world: World
 ) -> None:
     (root.path / "aws").mkdir(parents=True)
@@ -182,7 +189,7 @@ def test_a_resource_that_existed_before_the_first_apply_is_not_adopted(
     assert world.adopted == []
 
 
-def test_the_apply_after_a_repeated_creation_that_was_not_adopted_continues(
+def test_the_next_apply_adopts_resources_that_a_repeated_creation_left_unadopted(
     root: Root, world: World
 ) -> None:
     run_apply(root, world)

@@ -70,7 +70,9 @@ def test_a_restart_keeps_port_and_token_and_replaces_the_process(
     assert after.find()
 
 
-def test_a_dead_console_is_shown_and_started_again(root: Root, started: ConsoleAddress) -> None:
+def test_a_killed_console_is_shown_as_not_running_and_can_be_started_again(
+    root: Root, started: ConsoleAddress
+) -> None:
     process = Processes(root).get(CONSOLE)
     assert process
     assert shown_console(root)["running"]
@@ -85,7 +87,7 @@ def shown_console(root: Root) -> dict[str, Any]:
     return next(item for item in read_status("local", root)["processes"] if item["name"] == CONSOLE)
 
 
-def test_the_embedded_cloud_neither_counts_nor_stops_the_console(
+def test_the_embedded_cloud_neither_lists_nor_stops_the_console(
     root: Root, started: ConsoleAddress
 ) -> None:
     cloud = EmbeddedCloud(root)

@@ -106,7 +106,7 @@ USUALLY_MET: tuple[tuple[str, str, Any], ...] = (
     ("Null", "aws:TagKeys", "false"),
     ("Null", "aws:username", "true"),
 )
-"""Conditions that most requests meet, with exceptions that are easy to miss."""
+"""Conditions that most requests meet. The few requests that do not are easy to overlook."""
 NETWORKS = (
     *("0.0.0.0/0", "::/0", "10.0.0.0/8", "10.0.0.0/9", "10.128.0.0/9", "10.1.2.3", "10.1.2.3/16"),
     *("2001:db8::/32", "2001:DB8:0::/33", "2001:db8:8000::/33", "2001:db8::1", "128.0.0.0/1"),
@@ -400,7 +400,7 @@ class Requests:
                     self._values.setdefault(key.lower(), []).extend(map(str, listed))
 
     def generate(self, number: int) -> list[Block]:
-        """Returns `number` requests."""
+        """Returns `number` random IAM requests with which to evaluate the policies."""
         return [self._request(self._random.choice(self._changed)) for _ in range(number)]
 
     def _request(self, statement: Block) -> Block:
@@ -503,7 +503,10 @@ class Requests:
         return str(type(edge)(number))
 
     def _filled(self, pattern: str) -> str:
-        """Returns a text that matches a pattern, with the context's values of variables."""
+        """Returns a random text that matches a pattern.
+
+        Replaces each policy variable with its value in the request's context.
+        """
 
         def value(match: re.Match[str]) -> str:
             name, _, default = match[1].partition(",")

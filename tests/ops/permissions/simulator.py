@@ -16,11 +16,12 @@ and requests avoids the case.
   only in operators with wildcards.
 - It replaces policy variables even in policies of the version 2008-10-17, in which AWS has no
   variables. Such policies are generated without `${`.
-- An action pattern with a wildcard in the service name, such as `*:*`, matches nothing. None is
-  generated, but `test_policies.py` tests some.
-- A wildcard in a resource type (`arn:aws:dynamodb:*:*:tab*/x`) is ordinary text. None is generated.
-- Neither an ARN operator nor its negation matches a value without all six parts, such as `*`. No
-  such value is generated.
+- An action pattern with a wildcard in the service name, such as `*:*`, matches nothing. Such
+  patterns are not generated. `test_policies.py` tests some of them without the simulator.
+- A wildcard in a resource type (`arn:aws:dynamodb:*:*:tab*/x`) is ordinary text. Such resources are
+  not generated.
+- Neither an ARN operator nor its negation matches a value without all six parts, such as `*`.
+  Such values are not generated.
 """
 
 from __future__ import annotations

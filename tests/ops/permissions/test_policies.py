@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ops.permissions import globs
-from ops.permissions.actions import expanded, permissions_management
+from ops.permissions.actions import can_change_permissions, expand_action
 from ops.terraform.policies import Comparison, can_be_changed, compare
 
 Block = dict[str, Any]
@@ -358,16 +358,16 @@ def test_federated_trust_is_public_without_an_audience_and_a_subject(
     "pattern", ["*", "*:*", "IAM:*", "iam:Put?olePolicy", "ia?:*", "Iam:pASSrOLE"]
 )
 def test_actions_match_in_any_case_and_with_any_wildcard(pattern: str) -> None:
-    assert permissions_management(pattern)
+    assert can_change_permissions(pattern)
     assert compare(
         policy(statement(Action=pattern)), policy(statement(Action=pattern.upper()))
     ).same
 
 
-def test_action_pattern_may_include_the_service() -> None:
-    assert expanded("*:*") == expanded("*")
-    assert expanded("?am:PassRole") == expanded("iam:PassRole")
-    assert "iam:PassRole" in expanded("*:PassRole")
+def test_wildcards_match_the_service_prefix_of_an_action() -> None:
+    assert expand_action("*:*") == expand_action("*")
+    assert expand_action("?am:PassRole") == expand_action("iam:PassRole")
+    assert "iam:PassRole" in expand_action("*:PassRole")
 
 
 @pytest.mark.parametrize(
@@ -420,5 +420,5 @@ def test_key_policy_that_nobody_can_change_is_detected(items: list[Block], possi
     ],
 )
 def test_disjoint_patterns_are_detected(one: str, other: str, disjoint: bool) -> None:
-    assert globs.are_disjoint(globs.parsed(one), globs.parsed(other)) is disjoint
-    assert globs.are_disjoint(globs.parsed(other), globs.parsed(one)) is disjoint
+    assert globs.are_disjoint(globs.parse_pattern(one), globs.parse_pattern(other)) is disjoint
+    assert globs.are_disjoint(globs.parse_pattern(other), globs.parse_pattern(one)) is disjoint

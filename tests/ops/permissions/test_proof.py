@@ -52,7 +52,7 @@ DIFFERENT: list[Any] = [
     pytest.param(
         with_condition("StringLikeIfExists", "*"),
         policy(),
-        id="a list meets no operator for single values",
+        id="a list of values does not meet a single-value operator",
     ),
     pytest.param(
         with_condition("ForAnyValue:StringLikeIfExists", "a"),

@@ -40,13 +40,13 @@ def item(type_: str, label: str, before: Block | None, after: Block | None, **ch
     }
 
 
-def document(*items: Block, **more: Any) -> Block:
+def document(*items: Block, **fields: Any) -> Block:
     return {
         "format_version": "1.2",
         "terraform_version": "1.11.4",
         "planned_values": {},
         "resource_changes": list(items),
-        **more,
+        **fields,
     }
 
 

@@ -24,7 +24,9 @@ def extract(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
         chosen: Pairs of a type and the start of a construct path (`database/ai-usage`).
     """
     document = json.loads((stack / "cdk.tf.json").read_text())
-    pending = [(type_, label) for type_, path in chosen for label in labels(document, type_, path)]
+    pending = [
+        (type_, label) for type_, path in chosen for label in list_labels(document, type_, path)
+    ]
     extracted: dict[str, Block] = {}
     while pending:
         type_, label = pending.pop()
@@ -45,7 +47,7 @@ def extract(stack: Path, chosen: Iterable[tuple[str, str]]) -> Block:
     }
 
 
-def labels(document: Block, type_: str, path: str) -> list[str]:
+def list_labels(document: Block, type_: str, path: str) -> list[str]:
     """Returns the labels of a type's resources below a construct path."""
     blocks = document["resource"][type_].items()
     labels = [
@@ -57,9 +59,9 @@ def labels(document: Block, type_: str, path: str) -> list[str]:
     return labels
 
 
-def one(document: Block, type_: str, path: str) -> Block:
+def find_only(document: Block, type_: str, path: str) -> Block:
     """Returns the arguments of the only resource of a type below a construct path."""
-    [label] = labels(document, type_, path)
+    [label] = list_labels(document, type_, path)
     block: Block = document["resource"][type_][label]
     return block
 
@@ -83,7 +85,7 @@ def apply(directory: Path, root: Root, variables: Mapping[str, str]) -> None:
     )
 
 
-def planned(
+def plan_change(
     applied: Path, change: Callable[[Block], Block | None], root: Root, variables: Mapping[str, str]
 ) -> tuple[Path, Block]:
     """Changes a copy of an applied stack and plans it, without changing the state.

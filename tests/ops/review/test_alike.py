@@ -23,13 +23,13 @@ def reviewed(*items: Block) -> Review:
     return review(read_plan(document(*items)), "dev")
 
 
-def retention(label: str, before: int, after: int, **more: object) -> Block:
+def retention(label: str, before: int, after: int, **attributes: object) -> Block:
     name = {"name": f"/logs/{label}"}
     return item(
         LOGS,
         label,
         {**name, "retention_in_days": before},
-        {**name, "retention_in_days": after, **more},
+        {**name, "retention_in_days": after, **attributes},
     )
 
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ops.review.review import Judged, review
+from ops.review.review import ReviewedChange, review
 from ops.terraform.plan import read_plan
 from tests.ops.review.documents import document, item
 
@@ -47,7 +47,7 @@ def with_text(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if values is None else {key: with_json(value) for key, value in values.items()}
 
 
-def judge_case(case: Mapping[str, Any]) -> Judged:
+def judge_case(case: Mapping[str, Any]) -> ReviewedChange:
     before, after = with_text(case.get("before")), with_text(case.get("after"))
     actions = {"actions": case["actions"]} if "actions" in case else {}
     plan = document(item(case["type"], "x", before, after, **actions))

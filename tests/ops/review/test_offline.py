@@ -57,7 +57,7 @@ def test_a_changed_resource_has_only_its_changed_values() -> None:
     ]
 
 
-def test_a_value_that_is_unknown_in_both_plans_changes_with_its_argument() -> None:
+def test_a_value_unknown_in_both_plans_counts_as_changed_if_its_argument_changes() -> None:
     """A policy that refers to a table is unknown until AWS has assigned the table's ARN."""
     unknown = {**ASSIGNED, "policy": True}
     before = created("a", TABLE, unknown, {**TABLE, "policy": "${aws_dynamodb_table.a.arn}"})

@@ -84,7 +84,7 @@ def test_only_attributes_that_no_program_can_set_are_computed() -> None:
     assert "policy" not in computed_attributes("aws_sqs_queue")
 
 
-def test_secrets_and_create_only_attributes_come_from_both_schemas() -> None:
+def test_secret_attributes_are_read_from_the_schemas_of_the_provider_and_cloudformation() -> None:
     attributes = {
         "master_password": {"optional": True, "type": "string"},
         "key": {"sensitive": True, "type": "string"},

@@ -18,14 +18,14 @@ from ops.review.checkov import with_checkov
 from ops.review.document import review_document
 from ops.review.markdown import review_markdown
 from ops.review.report.html import review_html
-from ops.review.review import Judged, Review, review
+from ops.review.review import Review, ReviewedChange, review
 from ops.review.rules import Verdict
 from ops.review.text import review_lines
 from ops.root import Root
 from ops.terraform.plan import Action, read_plan
 from ops.terraform.stack_document import Synthesized, read_synthesized
 from ops.terraform.synthesis import synthesize
-from tests.ops.review.small import Block, apply, extract, labels, one, planned, write
+from tests.ops.review.small import Block, apply, extract, find_only, list_labels, plan_change, write
 
 SECRET = "do-not-show-this"
 TABLE = "database/ai-usage"
@@ -34,7 +34,7 @@ Change = Callable[[Block], Block | None]
 
 def base(document: Block) -> Block:
     """Protects the data as in production and adds a parameter with a secret value."""
-    table = one(document, "aws_dynamodb_table", TABLE)
+    table = find_only(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": True}
     table["deletion_protection_enabled"] = True
     secret = {
@@ -48,11 +48,11 @@ def base(document: Block) -> Block:
 
 
 def tag_only(document: Block) -> None:
-    one(document, "aws_dynamodb_table", TABLE)["tags"]["Team"] = "platform"
+    find_only(document, "aws_dynamodb_table", TABLE)["tags"]["Team"] = "platform"
 
 
 def rename_table_in_program(document: Block) -> Block:
-    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    [label] = list_labels(document, "aws_dynamodb_table", TABLE)
     renamed: Block = json.loads(
         json.dumps(document).replace(label, "database_ai-quotas_table_0123ABCD")
     )
@@ -60,7 +60,7 @@ def rename_table_in_program(document: Block) -> Block:
 
 
 def move_table_in_program(document: Block) -> Block:
-    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    [label] = list_labels(document, "aws_dynamodb_table", TABLE)
     renamed = rename_table_in_program(document)
     move = {
         "from": f"aws_dynamodb_table.{label}",
@@ -70,25 +70,25 @@ def move_table_in_program(document: Block) -> Block:
 
 
 def rename_table(document: Block) -> None:
-    one(document, "aws_dynamodb_table", TABLE)["name"] = "ai-quotas-dev"
+    find_only(document, "aws_dynamodb_table", TABLE)["name"] = "ai-quotas-dev"
 
 
 def unprotect(document: Block) -> None:
     """Makes unsafe changes of protection, access, retention and a secret."""
-    table = one(document, "aws_dynamodb_table", TABLE)
+    table = find_only(document, "aws_dynamodb_table", TABLE)
     table["point_in_time_recovery"] = {"enabled": False}
     table["deletion_protection_enabled"] = False
     rule = next(iter(document["resource"]["aws_vpc_security_group_ingress_rule"].values()))
     rule.pop("referenced_security_group_id")
     rule["cidr_ipv4"] = "0.0.0.0/0"
-    one(document, "aws_cloudwatch_log_group", "ai/function")["retention_in_days"] = 3
+    find_only(document, "aws_cloudwatch_log_group", "ai/function")["retention_in_days"] = 3
     document["resource"]["aws_ssm_parameter"]["secret"]["value"] = f"{SECRET}-either"
 
 
 def open_bucket(document: Block) -> None:
-    access = one(document, "aws_s3_bucket_public_access_block", "storage/backups")
+    access = find_only(document, "aws_s3_bucket_public_access_block", "storage/backups")
     access.update(block_public_policy=False, restrict_public_buckets=False)
-    bucket = one(document, "aws_s3_bucket_policy", "storage/backups")
+    bucket = find_only(document, "aws_s3_bucket_policy", "storage/backups")
     policy = json.loads(bucket["policy"])
     [resource, *_] = policy["Statement"][0]["Resource"]
     policy["Statement"].append(
@@ -98,7 +98,7 @@ def open_bucket(document: Block) -> None:
 
 
 def _allow(document: Block, **statement: object) -> None:
-    role = one(document, "aws_iam_role_policy", "ai/")
+    role = find_only(document, "aws_iam_role_policy", "ai/")
     policy = json.loads(role["policy"])
     policy["Statement"].append({"Effect": "Allow", **statement})
     role["policy"] = json.dumps(policy)
@@ -109,7 +109,7 @@ def widen_role(document: Block) -> None:
 
 
 def allow_scan(document: Block) -> None:
-    [label] = labels(document, "aws_dynamodb_table", TABLE)
+    [label] = list_labels(document, "aws_dynamodb_table", TABLE)
     _allow(document, Action="dynamodb:Scan", Resource=f"${{aws_dynamodb_table.{label}.arn}}")
 
 
@@ -122,19 +122,19 @@ def allow_new_queue(document: Block) -> None:
 
 def remove_alarm(document: Block) -> None:
     document["resource"]["aws_cloudwatch_metric_alarm"].pop(
-        labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0]
+        list_labels(document, "aws_cloudwatch_metric_alarm", "ai/")[0]
     )
 
 
 def replace_cognito(document: Block) -> None:
-    one(document, "aws_cognito_user_pool", "security/user-pool")["username_attributes"] = [
+    find_only(document, "aws_cognito_user_pool", "security/user-pool")["username_attributes"] = [
         "email",
         "phone_number",
     ]
 
 
 def shrink_aurora(document: Block) -> None:
-    cluster = one(document, "aws_rds_cluster", "database/aurora")
+    cluster = find_only(document, "aws_rds_cluster", "database/aurora")
     cluster["serverlessv2_scaling_configuration"]["max_capacity"] = 2
     cluster["backup_retention_period"] = 1
 
@@ -205,10 +205,11 @@ def plans() -> Iterator[Plans]:
             synthesize(["dev"], root.cdktf_out, variables)
             stack = root.cdktf_out / "stacks" / "dev"
             aurora = extract(stack, [("aws_rds_cluster", "database/aurora")])
-            cluster = one(aurora, "aws_rds_cluster", "database/aurora")
+            cluster = find_only(aurora, "aws_rds_cluster", "database/aurora")
             cluster["serverlessv2_scaling_configuration"] = {"min_capacity": 1, "max_capacity": 4}
             cluster["backup_retention_period"] = 7
-            # Applying Aurora takes long, so the other resources are applied and planned meanwhile.
+            # Applying Aurora takes long. A worker applies it while this thread applies the other
+            # resources and starts to plan their changes.
             small_directory = write(base(extract(stack, SELECTED)), Path(directory) / "small")
             aurora_directory = write(aurora, Path(directory) / "aurora")
             applying_aurora = workers.submit(apply, aurora_directory, root, variables)
@@ -219,7 +220,7 @@ def plans() -> Iterator[Plans]:
             ) -> tuple[Path, Block]:
                 if after:
                     after.result()
-                return planned(applied, change, root, variables)
+                return plan_change(applied, change, root, variables)
 
             with ThreadPoolExecutor(3) as planners:
                 futures = {
@@ -242,12 +243,12 @@ def worst_verdict(reviewed: Review, type_: str) -> Verdict:
     return max(item.verdict for item in reviewed.changes if item.change.type == type_)
 
 
-def only(reviewed: Review) -> Judged:
+def only(reviewed: Review) -> ReviewedChange:
     [item] = reviewed.changes
     return item
 
 
-def rules(item: Judged) -> set[str]:
+def rules(item: ReviewedChange) -> set[str]:
     return {reason.rule for reason in item.reasons}
 
 
@@ -267,7 +268,7 @@ def test_renamed_construct_is_recognized(plans: Plans) -> None:
         f"  from = {rename.before}",
         f"  to   = {rename.after}",
     ]
-    # The plan does not contain the moved block, so it destroys the table.
+    # The stack does not contain the suggested moved block, so the plan destroys the table.
     assert worst_verdict(reviewed, "aws_dynamodb_table") is Verdict.IRREVERSIBLE
     assert rename.moved_block in review_markdown(reviewed)
 
@@ -288,7 +289,7 @@ def test_new_table_name_replaces_the_table(plans: Plans) -> None:
     assert reviewed.renames == ()
 
 
-def of_type(reviewed: Review, type_: str) -> Judged:
+def of_type(reviewed: Review, type_: str) -> ReviewedChange:
     [item] = [item for item in reviewed.changes if item.change.type == type_]
     return item
 

@@ -35,7 +35,7 @@ def stack(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def plan(tmp_path: Path, stack: Path) -> Path:
-    """A reviewed plan file."""
+    """Writes a plan file and the receipt of its review. Returns the path of the plan file."""
     file = tmp_path / "a.tfplan"
     with zipfile.ZipFile(file, "w") as parts:
         parts.writestr("tfplan", "what to do")

@@ -587,7 +587,7 @@ FORMS: list[tuple[str, Verdict, Change]] = [
     (
         "sensitivity",
         S,
-        Change("a.b", FUNCTION, UPDATE, {"x": 1}, {"x": 1}, sensitivity=("x",)),
+        Change("a.b", FUNCTION, UPDATE, {"x": 1}, {"x": 1}, sensitivity_changes=("x",)),
     ),
 ]
 

@@ -28,8 +28,8 @@ from tests.ops.review.documents import Block, document, item
 SECRET = "correct-horse"
 
 
-def reviewed(*items: Block, **more: Any) -> Review:
-    return review(read_plan(document(*items, **more)), "dev")
+def reviewed(*items: Block, **fields: Any) -> Review:
+    return review(read_plan(document(*items, **fields)), "dev")
 
 
 def texts(result: Review) -> dict[str, str]:
@@ -48,7 +48,7 @@ def texts(result: Review) -> dict[str, str]:
         pytest.param({}, {"value": True}, id="newly marked"),
         pytest.param({"value": True}, {}, id="no longer marked"),
         pytest.param({"value": True}, {"value": True}, id="always marked"),
-        pytest.param(False, {"value": True}, id="marks before are false"),
+        pytest.param(False, {"value": True}, id="`false` instead of the marks before"),
     ],
 )
 @pytest.mark.parametrize("new", [SECRET, f"{SECRET}-2"])

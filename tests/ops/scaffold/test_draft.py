@@ -99,7 +99,9 @@ def test_a_checkout_that_cannot_be_written_fails_with_one_line(tmp_path: Path) -
     assert "\n" not in str(raised.value)
 
 
-def test_a_missing_anchor_names_the_file_and_the_text_to_add(checkout: Path) -> None:
+def test_the_error_for_a_missing_insertion_point_names_the_file_and_its_text(
+    checkout: Path,
+) -> None:
     with (
         draft_of(checkout) as draft,
         pytest.raises(OperatorError, match="kept no longer contains 'x'.*add the service by hand"),

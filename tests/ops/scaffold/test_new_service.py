@@ -119,7 +119,7 @@ def generate_service(path: Path) -> Copy:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
-    """A copy of the checkout with all examples of docs/operations/add-something.md."""
+    """Copies the checkout, and applies all examples of docs/operations/add-something.md."""
     copy = generate_service(tmp_path_factory.mktemp("checkout"))
     for title in ("Add a table", "Add a route", "Add an alarm"):
         assert patches(title)
@@ -132,7 +132,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Copy:
 
 @pytest.fixture(scope="module")
 def resources(copy: Copy) -> dict[str, Any]:
-    """The resources of the environment `local` in the copy, by type and name."""
+    """Returns the resources of the copy's environment `local`, by type and name."""
     copy.run("ops", "synth", "local", "--out", "synthesized")
     stack = copy.path / "synthesized" / "stacks" / "local" / "cdk.tf.json"
     document: dict[str, Any] = json.loads(stack.read_text())

@@ -9,7 +9,7 @@ import pytest
 
 from ops.smoke import load_suites
 from ops.smoke.suite import Request, Suite
-from tests.api_description import ApiDescription, Described, MessageDescription
+from tests.api_description import ApiDescription, DescribedOperation, MessageDescription
 
 API = ApiDescription.load()
 SUITES = [suite for suite in load_suites().values() if suite.path]
@@ -33,7 +33,7 @@ def filled(value: Any) -> Any:
     return value
 
 
-def operation_of(request: Request) -> Described:
+def operation_of(request: Request) -> DescribedOperation:
     operation = API.find(request.method, filled(request.path))
     assert operation, f"{request.call} is not an operation"
     return operation

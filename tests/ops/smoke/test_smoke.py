@@ -30,9 +30,9 @@ class Service:
         return self.respond(request)
 
 
-def suite(*requests: dict[str, Any], **more: Any) -> Suite:
+def suite(*requests: dict[str, Any], **fields: Any) -> Suite:
     return Suite.model_validate(
-        {"service": "post", "path": "/v1/posts", "requests": list(requests), **more}
+        {"service": "post", "path": "/v1/posts", "requests": list(requests), **fields}
     )
 
 
@@ -57,7 +57,7 @@ def test_later_requests_use_response_values_and_clean_up_runs_last() -> None:
         {"call": "POST /v1/posts", "expect": 201, "keep": {"postId": "postId"}},
         {"call": "GET /v1/posts/${postId}", "expect": 200},
     )
-    checks = Smoke(service, USERS).suite(tests)
+    checks = Smoke(service, USERS).run_suite(tests)
     assert service.requested == ["POST /v1/posts", "GET /v1/posts/p1", "DELETE /v1/posts/p1"]
     assert all(check.ok for check in checks)
 
@@ -74,14 +74,14 @@ def test_clean_up_runs_after_an_unexpected_response_and_after_the_deadline() -> 
         {"call": "GET /v1/posts", "expect": 200},
         {"call": "DELETE /v1/posts/${postId}", "expect": 500, "cleanup": True},
     )
-    checks = Smoke(service, USERS, deadline=2.5, clock=lambda: next(clock)).suite(tests)
+    checks = Smoke(service, USERS, deadline=2.5, clock=lambda: next(clock)).run_suite(tests)
     assert [check.detail for check in checks] == ["", "not sent: out of time", ""]
     assert service.requested[-1] == "DELETE /v1/posts/p1"
 
 
 def test_an_unexpected_response_is_reported_by_status_and_code_only() -> None:
     body = {"code": "internal", "detail": "secret", "accessToken": "secret"}
-    [check] = Smoke(Service(lambda _: Response(500, body)), USERS).suite(
+    [check] = Smoke(Service(lambda _: Response(500, body)), USERS).run_suite(
         suite({"call": "GET /v1/posts", "expect": 200})
     )
     assert (check.ok, check.detail) == (False, "returned 500 internal, expected 200")
@@ -95,7 +95,7 @@ def test_an_unexpected_response_is_reported_by_status_and_code_only() -> None:
 def test_expectation_refused_is_met_by_client_errors_except_401(status: int, ok: bool) -> None:
     tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
     assert [
-        check.ok for check in Smoke(Service(lambda _: Response(status, {})), USERS).suite(tests)
+        check.ok for check in Smoke(Service(lambda _: Response(status, {})), USERS).run_suite(tests)
     ] == [ok]
 
 
@@ -131,13 +131,13 @@ def test_event_consumers_are_probed_with_an_event_that_changes_nothing(
     consumer: str, response: Response, detail: str
 ) -> None:
     function = Function(response)
-    [check] = Smoke(function, USERS).suite(load_suites()[consumer])
+    [check] = Smoke(function, USERS).run_suite(load_suites()[consumer])
     assert (check.ok, check.detail) == (not detail, detail)
     [record] = function.events[0]["Records"]
     assert "$" not in record["body"]
     assert json.loads(record["body"])
     over_http = Smoke(Service(lambda _: response), USERS)
-    assert over_http.suite(load_suites()[consumer]) == []
+    assert over_http.run_suite(load_suites()[consumer]) == []
 
 
 class Chat(Service):
@@ -190,7 +190,7 @@ ACK, UNKNOWN = {"type": "ack"}, {"type": "error", "code": "unknown_action", "mes
 
 def test_frames_are_sent_before_the_room_is_deleted() -> None:
     chat = Chat({"join_room": ACK, "smoke": UNKNOWN})
-    checks = Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET))
+    checks = Smoke(chat, USERS).run_suite(suite(*CHAT, socket=SOCKET))
     assert chat.requested == [
         "POST /v1/chat/rooms",
         "open invented",
@@ -206,7 +206,7 @@ def test_frames_are_sent_before_the_room_is_deleted() -> None:
         "WebSocket smoke",
     ]
     chat.sent.clear()
-    Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET), repeatable=True)
+    Smoke(chat, USERS).run_suite(suite(*CHAT, socket=SOCKET), repeatable=True)
     assert not chat.sent
 
 
@@ -227,7 +227,7 @@ def test_unexpected_frames_are_reported_and_the_room_is_deleted(
     responses: dict[str, Any], status: int, details: list[str]
 ) -> None:
     chat = Chat(responses, status)
-    checks = Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET))
+    checks = Smoke(chat, USERS).run_suite(suite(*CHAT, socket=SOCKET))
     assert [check.detail for check in checks if not check.ok] == details
     assert chat.requested[-1] == "DELETE /v1/chat/rooms/r1"
 
@@ -237,7 +237,7 @@ def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
     opened: Any = lambda _: nullcontext((Response(101, None), chat._exchange))  # noqa: E731
     chat.open = opened  # type: ignore[method-assign]
     [failed] = [
-        check for check in Smoke(chat, USERS).suite(suite(*CHAT, socket=SOCKET)) if not check.ok
+        check for check in Smoke(chat, USERS).run_suite(suite(*CHAT, socket=SOCKET)) if not check.ok
     ]
     assert (failed.request, failed.detail) == (
         "WebSocket connect, invalid ticket",
@@ -248,7 +248,7 @@ def test_a_websocket_that_opens_for_an_invalid_ticket_is_reported() -> None:
 def test_probes_that_run_repeatedly_during_a_bake_period_only_read() -> None:
     for tests in load_suites().values():
         service = Service(lambda _: Response(0, None))
-        Smoke(service, USERS).suite(tests, repeatable=True)
+        Smoke(service, USERS).run_suite(tests, repeatable=True)
         assert all(call.startswith("GET ") for call in service.requested)
 
 

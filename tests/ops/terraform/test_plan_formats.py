@@ -2,7 +2,8 @@
 defines.
 
 Terraform: `internal/command/jsonplan` (plan.go, resource.go, action_invocations.go). OpenTofu has
-the same files, without deferred changes and actions, and with another order of `forget`.
+the same files, without deferred changes and actions. The programs differ in the position of
+`forget` in the actions of a change.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ REASONS = (
 EVENTS = ("BeforeCreate", "AfterCreate", "BeforeUpdate", "AfterUpdate")
 
 
-def change(*actions: str, before: Any = BEFORE, after: Any = AFTER, **more: Any) -> Block:
+def change(*actions: str, before: Any = BEFORE, after: Any = AFTER, **fields: Any) -> Block:
     """Returns a `Change`. Terraform omits `before` and `after` only if there is no value at all."""
     return {
         "actions": list(actions),
@@ -36,11 +37,11 @@ def change(*actions: str, before: Any = BEFORE, after: Any = AFTER, **more: Any)
         "after_unknown": {},
         "before_sensitive": {} if before else False,
         "after_sensitive": {} if after else False,
-        **more,
+        **fields,
     }
 
 
-def resource_change(changed: Block, **more: Any) -> Block:
+def resource_change(changed: Block, **fields: Any) -> Block:
     return {
         "address": "aws_s3_bucket.a",
         "mode": "managed",
@@ -48,7 +49,7 @@ def resource_change(changed: Block, **more: Any) -> Block:
         "name": "a",
         "provider_name": "registry.terraform.io/hashicorp/aws",
         "change": changed,
-        **more,
+        **fields,
     }
 
 
@@ -76,7 +77,7 @@ def lifecycle(event: str) -> Block:
     return {"lifecycle_action_trigger": trigger}
 
 
-def terraform(*changes: Block, **more: Any) -> Block:
+def terraform(*changes: Block, **fields: Any) -> Block:
     return {
         "format_version": "1.2",
         "terraform_version": "1.14.0",
@@ -91,7 +92,7 @@ def terraform(*changes: Block, **more: Any) -> Block:
         "applyable": True,
         "complete": True,
         "errored": False,
-        **more,
+        **fields,
     }
 
 
@@ -232,7 +233,7 @@ def test_sensitivity_of_a_whole_resource_hides_all_its_values() -> None:
     assert set(item.change.after.values()) == {UNKNOWN}
 
 
-def test_replacement_without_a_path_or_with_a_numeric_step_is_read() -> None:
+def test_paths_that_force_a_replacement_may_be_missing_or_contain_an_index() -> None:
     requested = change("delete", "create", replace_paths=[["rule", 0, "name"], ["bucket"]])
     [item] = reviewed(
         terraform(resource_change(requested, action_reason="replace_because_cannot_update"))
@@ -245,7 +246,7 @@ def test_replacement_without_a_path_or_with_a_numeric_step_is_read() -> None:
     assert item.change.forced_by == ()
 
 
-def test_failed_plan_of_both_programs_is_refused() -> None:
+def test_failed_plan_of_terraform_or_opentofu_is_refused() -> None:
     for write in (terraform, opentofu):
         with pytest.raises(Exception, match="planning failed"):
             read_plan({**write(), "errored": True, "applyable": False, "complete": False})

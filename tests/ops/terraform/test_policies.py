@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from ops.permissions.actions import access_level
-from ops.permissions.globs import covers, parsed
+from ops.permissions.globs import covers, parse_pattern
 from ops.terraform.plan_values import UNKNOWN
 from ops.terraform.policies import Comparison, compare
 
 TABLE = "arn:aws:dynamodb:us-east-1:1:table/posts"
 
 
-def allow(action: Any, resource: Any = TABLE, **more: Any) -> dict[str, Any]:
-    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+def allow(action: Any, resource: Any = TABLE, **elements: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **elements}
 
 
 def condition(operator: str, key: str, value: Any) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def test_resource_pattern_is_wider_than_one_of_its_resources() -> None:
     ],
 )
 def test_pattern_covers_narrower_patterns(wide: str, narrow: str, expected: bool) -> None:
-    assert covers(parsed(wide), parsed(narrow)) is expected
+    assert covers(parse_pattern(wide), parse_pattern(narrow)) is expected
 
 
 @pytest.mark.parametrize(

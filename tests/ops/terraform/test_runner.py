@@ -201,10 +201,10 @@ class TestRuns:
         with pytest.raises(TerraformError, match=r"^a\.b: No: because$"):
             make_terraform(emit(error, error) + "\nsys.exit(1)").apply()
 
-    def test_an_existing_resource_whose_creation_took_long_was_created_by_this_run(
+    def test_an_existing_resource_whose_creation_took_long_counts_as_created_by_this_run(
         self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        """The provider repeats a call that took too long, although the first one may succeed."""
+        """The provider repeats a creation that took too long. The first call may have succeeded."""
         messages = [
             *failure("aws_rds_cluster.slow", "DBClusterAlreadyExistsFault", 153),
             *failure("aws_sns_topic.mistake", "AlreadyExists", 2),

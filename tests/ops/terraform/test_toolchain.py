@@ -40,8 +40,8 @@ def mirror(directory: Path) -> Path:
 def variables(root: Root, tmp_path: Path) -> Callable[..., dict[str, str]]:
     """Returns Terraform's variables on a machine without a provider mirror or configuration."""
 
-    def read(**more: str) -> dict[str, str]:
-        environment = {"HOME": str(tmp_path / "home"), **more}
+    def read(**variables: str) -> dict[str, str]:
+        environment = {"HOME": str(tmp_path / "home"), **variables}
         return terraform_variables(root, environment, mirror_parents=[tmp_path / "opt"])
 
     return read

@@ -23,7 +23,9 @@ PROMOTE = Settings(promote=True)
 
 @pytest.fixture
 def world(cloud: Cloud, tmp_path: Path) -> World:
-    """An environment with new code for auth, which has provisioned concurrency but no probes."""
+    """Returns an environment with new code for auth. No service has probes, and auth has
+    provisioned concurrency.
+    """
     world = World(cloud, tmp_path, provisioned=5)
     world.checkout["auth"] = b"two"
     world.suites = {
@@ -87,8 +89,10 @@ def test_version_is_rolled_back_if_allocation_takes_too_long(world: World) -> No
     assert world.auth_outcomes == ["rolled back"]
 
 
-def test_wait_includes_an_allocation_of_an_alias_without_weights(world: World) -> None:
-    """The weights do not change during a first allocation, or after a rollback restored one."""
+def test_wait_includes_a_pending_allocation_of_an_alias_without_weights(world: World) -> None:
+    """Lambda sets no weights during a function's first allocation, or after a rollback restored
+    the provisioned concurrency.
+    """
     started = world.clock.now
     world.lambda_.ready_at[AUTH] = started + ALLOCATION_SECONDS
     clock = world.clock
@@ -115,7 +119,7 @@ def test_failed_allocation_of_a_killed_release_leaves_the_old_version_live(
 
 
 @pytest.mark.parametrize("during_promotion", [False, True])
-def test_rollback_does_not_wait_and_keeps_the_concurrency(
+def test_rollback_keeps_the_concurrency_and_does_not_wait_for_its_allocation(
     world: World, during_promotion: bool
 ) -> None:
     if during_promotion:

@@ -48,7 +48,7 @@ def change(kind: str, actions: list[str], before: Any, after: Any = None) -> dic
         ("aws_dynamodb_table", ["delete"], {"name": "auth-lambda-table-2"}, False),
         ("aws_dynamodb_table", ["update"], {"name": "auth-lambda-table-1"}, False),
         ("aws_s3_object", ["delete"], {"id": "auth-lambda-table-1"}, False),
-        # Short values occur in many texts, so the configuration is not searched for them.
+        # Short values occur in many texts by chance, so a part of a longer value does not count.
         ("aws_sns_topic", ["delete"], {"id": "ro"}, False),
     ],
 )
@@ -92,7 +92,8 @@ def test_permission_is_removed_only_after_the_code_that_uses_it(
     assert list(removals(plan, functions)) == [
         "aws_iam_role_policy.x: version 1 of auth would lose the permission for dynamodb:Query"
     ]
-    # The newest version does not need the removed permission.
+    # The newest version is live. It does not need the removed permission, because the policies of a
+    # plan belong to the newest code.
     lambda_.aliases["auth-lambda"]["version"] = "2"
     assert list(removals(plan, functions)) == []
     plan["resource_changes"].append(

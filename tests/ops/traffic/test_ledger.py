@@ -99,7 +99,7 @@ def test_a_forced_command_takes_the_lock_and_stops_its_holder(ledger: Ledger) ->
     ):
         with pytest.raises(LockLostError):
             first.check()
-        first.over.set()
+        first.finished.set()
     # The first holder has lost the lock, so it must not delete the lock of the second holder.
     with ledger.locked("deploy", "eve"):
         pass

@@ -136,7 +136,7 @@ def test_a_version_above_the_limits_for_errors_or_latency_is_bad(
     assert bool(judge("auth", figures, before)) is bad
 
 
-def test_promote_shifts_all_traffic_at_once_after_the_probes(world: World) -> None:
+def test_promote_shifts_all_traffic_in_one_step_after_the_probes(world: World) -> None:
     world.release(settings=Settings(promote=True))
     assert world.lambda_.updates == [(HEALTH, "2", {})]
 

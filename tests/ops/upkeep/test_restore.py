@@ -21,7 +21,14 @@ from ops.commands import upkeep as command
 from ops.embedded.copies import remove_copy, restore_copy
 from ops.errors import OperatorError
 from ops.root import Root
-from ops.upkeep.restore import Comparison, _hash, compare, drill, drill_database, drill_table
+from ops.upkeep.restore import (
+    Comparison,
+    _hash,
+    compare,
+    drill_database,
+    drill_table,
+    run_restore_drill,
+)
 from tests.ops.clouds import FakeCloud, store_state
 from tests.postgres import Postgres, fill
 
@@ -40,7 +47,7 @@ def fingerprint(**buckets: tuple[int, str]) -> dict[str, dict[str, tuple[int, st
 def test_copy_with_equal_rows_has_no_differences() -> None:
     same = fingerprint(a=(1, "x"), b=(2, "y"))
     result = compare("t", same, same, same, 1.0)
-    assert (result.same, result.rows, result.compared, result.groups) == (True, 3, 2, 2)
+    assert (result.is_equal, result.rows, result.compared, result.groups) == (True, 3, 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -55,20 +62,20 @@ def test_copy_with_equal_rows_has_no_differences() -> None:
 def test_missing_changed_and_additional_rows_are_differences(copy: Any) -> None:
     original = fingerprint(a=(1, "x"), b=(2, "y"))
     result = compare("t", original, original, copy, 1.0)
-    assert not result.same
+    assert not result.is_equal
     assert "DIFFERENT in" in result.line()
 
 
 def test_groups_that_changed_during_the_drill_are_not_compared() -> None:
     before, after = fingerprint(a=(1, "x"), b=(2, "y")), fingerprint(a=(1, "x"), b=(2, "new"))
-    assert compare("t", before, after, fingerprint(a=(1, "x"), b=(2, "old")), 1.0).same
+    assert compare("t", before, after, fingerprint(a=(1, "x"), b=(2, "old")), 1.0).is_equal
     assert compare("t", before, after, fingerprint(a=(9, "x"), b=(2, "new")), 1.0).differing == [
         "t/a"
     ]
     # A drill that compares no group fails.
     assert not compare(
         "t", fingerprint(a=(1, "x")), fingerprint(a=(1, "y")), fingerprint(a=(1, "y")), 1.0
-    ).same
+    ).is_equal
 
 
 @given(st.lists(st.sampled_from(["x", "y", "z"]), min_size=1, unique=True))
@@ -127,14 +134,14 @@ def drill_profiles(cloud: Cloud, dynamodb: FakeDynamoDb) -> Comparison:
 
 def test_table_is_restored_compared_and_its_copy_deleted(cloud: Cloud, table: Any) -> None:
     result = drill_profiles(cloud, FakeDynamoDb(table))
-    assert (result.same, result.rows) == (True, 300)
+    assert (result.is_equal, result.rows) == (True, 300)
     assert result.compared > 100
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
 
 def test_copy_that_lacks_an_item_is_reported_and_deleted(cloud: Cloud, table: Any) -> None:
     result = drill_profiles(cloud, FakeDynamoDb(table, missing="7"))
-    assert (result.same, result.rows, len(result.differing)) == (False, 299, 1)
+    assert (result.is_equal, result.rows, len(result.differing)) == (False, 299, 1)
     assert table.list_tables()["TableNames"] == ["profile-profiles-dev"]
 
 
@@ -144,7 +151,7 @@ def test_table_without_point_in_time_recovery_is_rejected(cloud: Cloud, table: A
 
 
 class FakeRds:
-    """An RDS client with one live cluster. New clusters and instances are available at once."""
+    """An RDS client with one live cluster. New clusters and instances are available immediately."""
 
     class exceptions:  # noqa: N801 - the name in boto3
         class DBClusterNotFoundFault(Exception):  # noqa: N818
@@ -230,7 +237,7 @@ def test_cluster_is_restored_and_its_copy_deleted(failing: bool, tmp_path: Path)
         with pytest.raises(OperatorError, match="no"):
             drill_database(cloud, Root(tmp_path), OUTPUTS)
     else:
-        assert drill_database(cloud, Root(tmp_path), OUTPUTS).same
+        assert drill_database(cloud, Root(tmp_path), OUTPUTS).is_equal
         assert function.requests == [{}, {"cluster": "catalog-aurora-dev-drill"}, {}]
     assert list(rds.clusters) == ["catalog-aurora-dev"]
     assert rds.instances == {}
@@ -243,7 +250,7 @@ def test_cluster_is_restored_and_its_copy_deleted(failing: bool, tmp_path: Path)
 def test_drill_rejects_an_unknown_table(cloud: Cloud, root: Root) -> None:
     store_state(cloud, OUTPUTS)
     with pytest.raises(OperatorError, match="dev has no table nothing: use one of profile-profile"):
-        drill(cloud, root, "nothing")
+        run_restore_drill(cloud, root, "nothing")
 
 
 def test_restored_dump_equals_the_database_including_owners(
@@ -275,7 +282,7 @@ def test_exit_status_is_1_if_a_copy_differs(
 ) -> None:
     monkeypatch.setattr(command, "connect", lambda *_: None)
     monkeypatch.setattr(
-        command, "drill", lambda *_: [Comparison("table t", 3, 2, 2, differing, 1.0)]
+        command, "run_restore_drill", lambda *_: [Comparison("table t", 3, 2, 2, differing, 1.0)]
     )
     result = CliRunner().invoke(app, ["restore-drill", "dev"])
     assert result.exit_code == status

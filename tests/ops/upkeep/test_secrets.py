@@ -69,7 +69,7 @@ def rds() -> FakeRds:
 
 @pytest.fixture
 def stored(cloud: Cloud, ssm: Any, aged_ssm: AgedSsm, rds: FakeRds) -> Secrets:
-    """The secrets of dev after its first apply."""
+    """Returns the secrets that dev has after its first apply."""
     parameters = Parameters(Names(cloud.environment)).all().values()
     for parameter in parameters:
         value = f"generated-{parameter.key}" if parameter.generated else UNSET
@@ -222,8 +222,8 @@ class TestRotate:
 class TestCommands:
     @pytest.fixture
     def run(self, stored: Secrets, dev_variables: None) -> Callable[..., Any]:
-        return lambda *arguments, **more: CliRunner().invoke(
-            program.app, ["secrets", *arguments], **more
+        return lambda *arguments, **options: CliRunner().invoke(
+            program.app, ["secrets", *arguments], **options
         )
 
     def test_value_is_read_from_standard_input_and_never_printed(

@@ -114,7 +114,7 @@ def test_every_response_has_the_security_headers(console: ConsoleClient, path: s
     assert headers["cache-control"] == "no-store"
 
 
-def test_addresses_of_changes_reject_get_requests(writing_console: ConsoleClient) -> None:
+def test_paths_that_change_something_reject_get_requests(writing_console: ConsoleClient) -> None:
     for action in ("invoke", "redrive", "event", "rollback", "reports"):
         assert writing_console.get(f"/api/{action}").status in {404, 405}
 

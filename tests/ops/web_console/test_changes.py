@@ -7,7 +7,7 @@ import pytest
 
 from ops.cloud import Cloud
 from ops.root import Root
-from ops.web_console.confirmations import VALID, Confirmations
+from ops.web_console.confirmations import VALID_SECONDS, Confirmations
 from ops.web_console.source import Source
 from tests.ops.web_console.conftest import OUTPUTS, open_console, retaining
 
@@ -68,7 +68,7 @@ def test_a_confirmation_expires() -> None:
     now = [0.0]
     confirmations = Confirmations(lambda: now[0])
     key = confirmations.issue("redrive", BODY)
-    now[0] = VALID
+    now[0] = VALID_SECONDS
     assert not confirmations.use(key, "redrive", BODY)
 
 

@@ -19,8 +19,8 @@ from ops.web_console.descriptions import short_loader
 LIMIT = 70e6
 """Bytes of memory that a process with all modules and AWS clients of the console may use.
 
-It shares 16 MB of them with other programs. Without packing, service descriptions would use 5 MB
-more. The data of all views takes another 7 MB.
+The process shares 16 MB of them with other programs. If it decoded the service descriptions
+completely, it would use 5 MB more. The data of all views needs another 7 MB.
 """
 LOADED = """
 import gc

@@ -26,7 +26,7 @@ from ops.web_console import changes
 from ops.web_console.app import create_app
 from ops.web_console.live_map import LiveMap
 from ops.web_console.source import ConsoleCloud, Source
-from tests.browser import PATIENCE, open_browser
+from tests.browser import PAGE_TIMEOUT, open_browser
 from tests.ops.review.documents import document, item
 from tests.ops.web_console.client import TOKEN
 from tests.ops.web_console.conftest import is_serving
@@ -65,7 +65,10 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def address(deployed: Cloud, root: Root, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Yields the address of a console on moto. Its map has a small picture."""
+    """Yields the address of a console that uses moto.
+
+    A small placeholder replaces the picture of the architecture map.
+    """
     monkeypatch.setattr(LiveMap, "_draw", lambda _: (0.0, PICTURE, {"chat": "functions/chat"}))
     cloud = ConsoleCloud(deployed.environment, deployed.variables)
     source, port = Source("dev", root, connect=lambda *_: cloud), choose_port()
@@ -77,7 +80,7 @@ def address(deployed: Cloud, root: Root, monkeypatch: pytest.MonkeyPatch) -> Ite
     )
     server.start()
     address = f"http://{LOOPBACK}:{port}/?token={TOKEN}"
-    wait_for(lambda: is_serving(address), seconds=PATIENCE / 1000)
+    wait_for(lambda: is_serving(address), seconds=PAGE_TIMEOUT / 1000)
     yield address
     loop.call_soon_threadsafe(stop.set)
     server.join()
@@ -218,7 +221,7 @@ def test_reports_run_on_request_and_survive_a_reload_of_the_page(
     page.get_by_role("button", name="Run").click()
     report = page.frame_locator("iframe")
     expect(report.get_by_role("heading", level=1)).to_contain_text("dev")
-    # The script of the page shows the form.
+    # The form is visible only if the script of the report runs in the console.
     expect(report.get_by_role("form", name="Filter the changes")).to_be_visible()
     show(page, "changes/drift")
     page.get_by_role("button", name="Run", exact=True).click()
@@ -281,7 +284,7 @@ def started(root: Root) -> Iterator[str]:
 def test_an_open_page_survives_a_restart_of_the_console(
     browser: Browser, root: Root, started: str
 ) -> None:
-    wait_for(lambda: is_serving(started), seconds=PATIENCE / 1000)
+    wait_for(lambda: is_serving(started), seconds=PAGE_TIMEOUT / 1000)
     with watch_pages(browser) as open_page:
         page = open_page(f"{started}#/data/tables")
         expect(page.locator(".part")).to_have_count(5)

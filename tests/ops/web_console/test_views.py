@@ -166,7 +166,7 @@ def test_permissions_are_shown_as_sentences() -> None:
     assert lines == [
         "may PutItem, Query on chat-messages-dev",
         "may PutMetricData on every resource, depending on cloudwatch:namespace",
-        "must not everything except GetObject on avatars-dev/*",
+        "must not do everything except GetObject on avatars-dev/*",
     ]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from environments import environment_names
 from ops.root import PROJECT
 from ops.terraform.toolchain import node_variables
-from tests.stack.stacks import files, fixed_variables, synthesize
+from tests.stack.stacks import fixed_variables, read_files, synthesize
 
 DIRECTORY = PROJECT / "tools" / "cdktn"
 PYTHON = DIRECTORY / ".venv" / "bin" / "python"
@@ -23,7 +23,7 @@ def read_stacks(directory: Path) -> dict[str, bytes]:
     The CDKs write empty objects and lists in JSON with different white space. Everything else, and
     the order of keys, must be the same.
     """
-    contents = files(directory)
+    contents = read_files(directory)
     for name, content in contents.items():
         if name.endswith(".json"):
             document = json.loads(content)

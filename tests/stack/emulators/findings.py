@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
-from tests.stack.emulators.reading import Reading
+from tests.stack.emulators.emulated_apply import ApplyResult
 
 Findings = Mapping[str, Any]
 FINDINGS: Findings = yaml.safe_load(Path(__file__).with_name("findings.yml").read_text())
 DOCUMENTATION = "https://docs.aws.amazon.com/"
 
 
-def compare(reading: Reading, reviewed: Findings) -> list[str]:
+def compare(result: ApplyResult, reviewed: Findings) -> list[str]:
     """Returns a message for each deviation between an emulator's results and findings.yml.
 
     A deviation is an error or a difference that findings.yml does not list, or a listed one that no
@@ -23,25 +23,25 @@ def compare(reading: Reading, reviewed: Findings) -> list[str]:
     """
     listed: Mapping[str, Findings] = reviewed["errors"]
     problems = [
-        f"not listed: {type_}: {message}"
-        for type_, messages in reading.errors.items()
+        f"this error is not in findings.yml, correct its cause or add it: {type_}: {message}"
+        for type_, messages in result.errors.items()
         for message in sorted(messages)
         if not _is_listed(listed.get(type_), message)
     ]
     problems += [
         f"no longer fails, delete it from errors: {type_}"
         for type_, entry in listed.items()
-        if not any(_is_listed(entry, message) for message in reading.errors.get(type_, ()))
+        if not any(_is_listed(entry, message) for message in result.errors.get(type_, ()))
     ]
     problems += [
-        f"not listed: {example}"
-        for name, example in reading.differences.items()
+        f"this difference is not in findings.yml, correct its cause or add it: {example}"
+        for name, example in result.differences.items()
         if name not in reviewed["differences"]
     ]
     problems += [
         f"no longer differs, delete it from differences: {name}"
         for name in reviewed["differences"]
-        if name not in reading.differences
+        if name not in result.differences
     ]
     return problems
 

@@ -17,10 +17,10 @@ from ops.embedded import Addresses
 from ops.root import Root
 from tests.ops.review.small import Block, write
 from tests.stack.conftest import ACCOUNT
+from tests.stack.emulators.emulated_apply import apply_and_plan, prepare
 from tests.stack.emulators.findings import FINDINGS, compare
 from tests.stack.emulators.moto_server import running_moto
 from tests.stack.emulators.probes import accepted_calls, create_client
-from tests.stack.emulators.reading import prepare, read
 from tests.stack.stacks import REPOSITORY, read_settings, synthesize_variants
 
 pytestmark = [pytest.mark.nightly, pytest.mark.timeout(3600)]
@@ -46,11 +46,11 @@ def test_findings_yml_lists_every_error_and_difference_of_the_emulator(
         stacks / ENVIRONMENT,
         directory,
         without=REVIEWED["arguments"],
-        stand_ins={type_: entry["value"] for type_, entry in REVIEWED["stand_ins"].items()},
+        replacements={type_: entry["value"] for type_, entry in REVIEWED["replacements"].items()},
     )
-    reading = read(directory, document, root, moto)
-    print(f"{reading.kept} of {reading.resources} resources were applied and read back")
-    problems = compare(reading, REVIEWED)
+    result = apply_and_plan(directory, document, root, moto)
+    print(f"{result.read_back} of {result.resources} resources were applied and read back")
+    problems = compare(result, REVIEWED)
     assert not problems, "\n".join(problems)
 
 
@@ -96,7 +96,9 @@ def test_a_mock_integration_with_an_http_method_is_reported_as_a_difference(
     """
     document = mock_integration(integration_http_method="POST")
     directory = write(document, tmp_path / "planted")
-    problems = compare(read(directory, document, root, moto), {"errors": {}, "differences": {}})
+    problems = compare(
+        apply_and_plan(directory, document, root, moto), {"errors": {}, "differences": {}}
+    )
     assert len(problems) == 1
     assert "integration_http_method: '' -> 'POST'" in problems[0]
 

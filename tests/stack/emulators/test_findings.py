@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ops.root import PROJECT
+from tests.stack.emulators.emulated_apply import ApplyResult, list_differences
 from tests.stack.emulators.findings import DOCUMENTATION, FINDINGS, Findings, compare, list_entries
-from tests.stack.emulators.reading import Reading, list_differences
 
 REVIEWED: Findings = {
     "errors": {"aws_xray_group": {"message": "CreateGroup"}},
@@ -17,47 +17,50 @@ REVIEWED: Findings = {
 """A review with one finding of each kind."""
 
 
-def reading(
+def build_result(
     errors: dict[str, set[str]] | None = None, differences: dict[str, str] | None = None
-) -> Reading:
-    """Returns a reading that agrees with REVIEWED, with additional findings."""
-    return Reading(
+) -> ApplyResult:
+    """Returns a result that agrees with REVIEWED, with additional findings."""
+    return ApplyResult(
         errors={"aws_xray_group": {"operation error XRay: CreateGroup: 404"}, **(errors or {})},
         differences={"aws_sqs_queue.redrive_policy": "a -> b", **(differences or {})},
     )
 
 
-def test_a_reading_with_exactly_the_listed_findings_is_accepted() -> None:
-    assert compare(reading(), REVIEWED) == []
+def test_a_result_with_exactly_the_listed_findings_is_accepted() -> None:
+    assert compare(build_result(), REVIEWED) == []
 
 
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [
         (
-            reading(errors={"aws_sns_topic": {"InvalidParameter"}}),
-            "not listed: aws_sns_topic: InvalidParameter",
+            build_result(errors={"aws_sns_topic": {"InvalidParameter"}}),
+            "this error is not in findings.yml, correct its cause or add it:"
+            " aws_sns_topic: InvalidParameter",
         ),
         (
-            reading(errors={"aws_xray_group": {"CreateGroup: 404", "GetGroup: 404"}}),
-            "not listed: aws_xray_group: GetGroup: 404",
+            build_result(errors={"aws_xray_group": {"CreateGroup: 404", "GetGroup: 404"}}),
+            "this error is not in findings.yml, correct its cause or add it:"
+            " aws_xray_group: GetGroup: 404",
         ),
         (
-            reading(differences={"aws_sns_topic.policy": "aws_sns_topic.x (update): a -> b"}),
-            "not listed: aws_sns_topic.x (update): a -> b",
+            build_result(differences={"aws_sns_topic.policy": "aws_sns_topic.x (update): a -> b"}),
+            "this difference is not in findings.yml, correct its cause or add it:"
+            " aws_sns_topic.x (update): a -> b",
         ),
         (
-            reading(errors={"aws_xray_group": set()}),
+            build_result(errors={"aws_xray_group": set()}),
             "no longer fails, delete it from errors: aws_xray_group",
         ),
         (
-            Reading(errors=reading().errors),
+            ApplyResult(errors=build_result().errors),
             "no longer differs, delete it from differences: aws_sqs_queue.redrive_policy",
         ),
     ],
 )
 def test_each_finding_that_is_not_listed_or_no_longer_occurs_is_reported(
-    changed: Reading, problem: str
+    changed: ApplyResult, problem: str
 ) -> None:
     assert compare(changed, REVIEWED) == [problem]
 

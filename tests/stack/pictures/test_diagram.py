@@ -11,7 +11,7 @@ from playwright.sync_api import Browser
 from ops.diagram.drawing import load_drawing
 from ops.diagram.graph import Graph, read_graph, view_of
 from ops.diagram.mermaid import mermaid
-from ops.diagram.pages import updated
+from ops.diagram.pages import regenerate_diagrams
 from ops.diagram.svg import svg
 from ops.errors import OperatorError
 from ops.root import PROJECT
@@ -34,7 +34,7 @@ def graph(stack: Synthesized) -> Graph:
 
 def test_the_diagrams_in_the_documents_are_up_to_date(graph: Graph) -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    assert text == updated(text, graph), (
+    assert text == regenerate_diagrams(text, graph), (
         "run: python -m ops diagram prod --into docs/architecture/diagrams.md"
     )
 
@@ -181,9 +181,9 @@ def test_a_diagram_is_deterministic_and_complete(stack: Synthesized, view: str) 
 
 def test_a_document_without_diagrams_is_rejected(graph: Graph) -> None:
     with pytest.raises(OperatorError, match="no diagram"):
-        updated("# Nothing\n", graph)
+        regenerate_diagrams("# Nothing\n", graph)
     with pytest.raises(OperatorError, match="Unknown view everything"):
-        updated("<!-- ops diagram: everything -->\n```mermaid\n```\n", graph)
+        regenerate_diagrams("<!-- ops diagram: everything -->\n```mermaid\n```\n", graph)
 
 
 @pytest.mark.parametrize("view", load_drawing().views)

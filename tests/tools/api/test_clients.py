@@ -48,7 +48,7 @@ class PinApi:
 
 
 NAME, PATH = "PUT /v1/posts/{postId}/pin", "/v1/posts/{postId}/pin"
-ROUTE = Route("PUT", PATH, role(USER), "pin_post", body=Pin, refusals={"post_not_found": 404})
+ROUTE = Route("PUT", PATH, role(USER), "pin_post", body=Pin, error_codes={"post_not_found": 404})
 
 
 @pytest.fixture(scope="module")

@@ -134,7 +134,7 @@ class DurableStores:
         self._queues.wrap_all()
 
     def replay(self, lines: Iterable[list[Any]]) -> int:
-        """Applies recorded changes. Returns how many changed an item or a message."""
+        """Applies recorded changes. Returns how many of them changed an item or a message."""
         tables = {table.get("TableId"): key for key, table in dynamodb._tables.all_items()}
         queues = {queue["attributes"]["QueueArn"]: queue for queue in self._queues.all_values()}
         actions: dict[str, tuple[Callable[..., None], dict[str, Any]]] = {
@@ -155,7 +155,7 @@ class DurableStores:
                     # Changes of a table or queue that was deleted later are skipped.
                     if owner in owners:
                         replay(owners[owner], *rest)
-                        # Each record of a stream belongs to a change of an item.
+                        # A record of a stream belongs to a change of an item, which is counted.
                         count += kind != "stream"
         return count
 

@@ -64,7 +64,7 @@ def load_service(state: Path, name: str, load: Callable[[Any], None]) -> list[Da
         except Exception:
             traceback.print_exc()
             # The damaged file is moved, because later saves would overwrite it.
-            kept.append(str(keep(file, state)))
+            kept.append(str(move_damaged_file(file, state)))
         else:
             return [Damage(name, copy, saved) for copy in kept]
     return [Damage(name, copy, None) for copy in kept]
@@ -87,7 +87,7 @@ def previous(file: Path) -> Path:
     return file.with_name(f"{file.name}{PREVIOUS}")
 
 
-def keep(file: Path, state: Path) -> Path:
+def move_damaged_file(file: Path, state: Path) -> Path:
     """Moves a damaged file to the folder DAMAGED and returns its new path."""
     directory = state / DAMAGED
     directory.mkdir(exist_ok=True)

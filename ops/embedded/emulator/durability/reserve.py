@@ -24,7 +24,9 @@ class Reserve:
         self._partial = file.with_name(f"{file.name}.partial")
         self._partial.unlink(missing_ok=True)
         self.is_full = file.exists() and file.stat().st_size == size
-        """True if the file exists and reserves the space. False if the disk is or was full."""
+        """True if the file exists and reserves the space. False if it was deleted for a save, or if
+        the disk had too little space to write it.
+        """
 
     def has_space(self) -> bool:
         """Returns True if the disk has at least the minimum of free space."""

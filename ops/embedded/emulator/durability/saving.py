@@ -22,10 +22,10 @@ import ministack.app
 from ministack.services import lambda_svc
 
 from ..calls import Application, Message
-from ..limits import bound_data
+from ..limits import limit_data
 from .durable_stores import DurableStores
 from .journal import Journal
-from .loading import Damage, keep, load_all, load_service
+from .loading import Damage, load_all, load_service, move_damaged_file
 from .reserve import Reserve
 from .state_files import StateFiles, write_in_child
 
@@ -139,7 +139,7 @@ class Saver:
             sys.stderr.flush()
             os._exit(1)
         self._reserve.fill()
-        bound_data()
+        limit_data()
         self._loop = asyncio.get_running_loop()
         for task in (
             partial(self._save_changes, True),
@@ -161,7 +161,7 @@ class Saver:
         recovered = self._stores.replay(lines)
         lost = unsaved(record for line in lines for record in line)
         damages += [
-            Damage("journal", str(keep(segment, self._state)), None)
+            Damage("journal", str(move_damaged_file(segment, self._state)), None)
             for segment in self._journal.damaged
         ]
         if recovered or lost or damages:
@@ -342,15 +342,15 @@ class Saver:
         errors: list[OSError] = []
         for save in saves:
             try:
-                if not wait(save.child, SAVE_TIMEOUT):
+                if not wait_for_process(save.child, SAVE_TIMEOUT):
                     raise OSError("the process that saves the state failed: see the errors above")
                 self._files.replace(save.names, save.number)
             except OSError as error:
                 errors.append(error)
                 for module, since in save.changes.items():
                     first = self._changed.setdefault(module, since)
-                    # The change is recorded again, because a full save may have removed the segment
-                    # with the first record.
+                    # The journal already has a record of this change. A full save may have deleted
+                    # the segment that contains this record, so the change is recorded again.
                     with suppress(OSError):
                         self._journal.write(["changed", module, first])
             else:
@@ -436,13 +436,13 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # A start writes `loaded` after it has reported the lost changes, which therefore no
-            # longer count as unsaved.
+            # A start stores the lost changes in RECOVERY and then writes `loaded`. Earlier changes
+            # therefore no longer count as unsaved.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 
 
-def wait(child: int, timeout: float) -> bool:
+def wait_for_process(child: int, timeout: float) -> bool:
     """Waits for the process `child` and returns True if it succeeded.
 
     Kills it after `timeout` seconds.

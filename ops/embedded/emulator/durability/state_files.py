@@ -126,7 +126,7 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
         # ministack copies the state before it writes it. Nothing changes the state in this process,
         # so the copy is omitted.
-        copy.deepcopy = share  # type: ignore[assignment]
+        copy.deepcopy = skip_copy  # type: ignore[assignment]
         for name, get_state in services.items():
             state = get_state()
             if state is not None:
@@ -139,6 +139,6 @@ def write_in_child(files: StateFiles, number: int, services: dict[str, Callable[
         os._exit(status)
 
 
-def share(value: Any, *_: Any) -> Any:
+def skip_copy(value: Any, *_: Any) -> Any:
     """Replaces `copy.deepcopy`. Returns the value without copying it."""
     return value

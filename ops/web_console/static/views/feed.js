@@ -1,7 +1,7 @@
 // The latest requests, which several views show. All views share one connection.
 import { follow, useEffect, useState } from "../ui.js";
 
-export const MOST = 10_000;
+export const MAXIMUM_REQUESTS = 10_000;
 let items = [], listeners = new Set(), stop, problem = "";
 const HOUR = 3600_000;
 
@@ -13,7 +13,7 @@ function notify() {
 export function append(added) {
   const known = new Set(items.slice(-1000).map(key));
   const fresh = added.filter((item) => !known.has(key(item)));
-  if (fresh.length) items = [...items, ...fresh].slice(-MOST);
+  if (fresh.length) items = [...items, ...fresh].slice(-MAXIMUM_REQUESTS);
   notify();
 }
 

@@ -1,7 +1,7 @@
 // The latest requests and frames, and the waterfall of one of them.
 import { Facts, Lines, Loaded, Problem, ago, clock, html, link, milliseconds, useData,
   useLayoutEffect, useMemo, useRef, useState } from "../ui.js";
-import { MOST, key, useRequests } from "./feed.js";
+import { MAXIMUM_REQUESTS, key, useRequests } from "./feed.js";
 
 const ROW = 34; // pixels, as in style.css
 const MARGIN = 10; // rows above and below the visible ones
@@ -34,7 +34,7 @@ function List() {
       <label class="wide">Search <input type="search" value=${filter.text}
         placeholder="route, caller, correlation id" onInput=${set("text")} /></label>
       <p class="quiet" role="status">${shown.length} of ${items.length}
-        ${items.length === MOST ? " latest" : ""} requests</p>
+        ${items.length === MAXIMUM_REQUESTS ? " latest" : ""} requests</p>
     </form>
     <${Problem} text=${problem} />
     ${items.length === 0 && !problem && html`<p class="quiet empty">

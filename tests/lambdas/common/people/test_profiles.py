@@ -30,10 +30,10 @@ def profiles(table: Callable[..., str]) -> str:
     return table("user_id")
 
 
-def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **more: Any) -> None:
+def add(dynamodb: "DynamoDBClient", profiles: str, user_id: str, **attributes: Any) -> None:
     dynamodb.put_item(
         TableName=profiles,
-        Item=pack({"user_id": user_id, "display_name": f"Name of {user_id}", **more}),
+        Item=pack({"user_id": user_id, "display_name": f"Name of {user_id}", **attributes}),
     )
 
 

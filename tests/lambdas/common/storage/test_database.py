@@ -379,9 +379,9 @@ def guarded(postgres: Postgres) -> str:
 
 def attempt(postgres: Postgres, secrets: Secrets) -> None:
     client: Any = secrets
-    authorize = SecretCredentials(lambda: client, "arn:of:the:secret")
+    get_credentials = SecretCredentials(lambda: client, "arn:of:the:secret")
     connection = connect(
-        postgres.address, "postgres", authorize, ca_file=None, timeout=5, application="t"
+        postgres.address, "postgres", get_credentials, ca_file=None, timeout=5, application="t"
     )
     connection.close()
 
@@ -412,11 +412,11 @@ def test_a_token_is_signed_for_each_connection(
     """IAM tokens expire after 15 minutes, but a connection can be opened at any later time."""
     signed: list[str] = []
 
-    def authorize() -> Credentials:
+    def get_credentials() -> Credentials:
         signed.append("catalog")
         return Credentials("catalog")
 
-    monkeypatch.setattr(database, "_authorize", authorize)
+    monkeypatch.setattr(database, "_get_credentials", get_credentials)
     database.read("SELECT 1")
     database.read("SELECT 1")
     assert len(signed) == 1

@@ -20,6 +20,7 @@ from lambdas.common.storage.uploads import (
     AttachmentUpload,
     ImageUpload,
     Uploads,
+    new_uploads,
 )
 from lambdas.common.validation import validate
 from tests.lambdas.support import REGION
@@ -64,7 +65,7 @@ def upload(
     return key
 
 
-def refusal(uploads: Uploads, key: str, user: str = "user-1") -> tuple[int, dict[str, str]]:
+def expect_problem(uploads: Uploads, key: str, user: str = "user-1") -> tuple[int, dict[str, str]]:
     with pytest.raises(Problem) as refused:
         uploads.use(user, key, "served/")
     return refused.value.status, {error.field: error.message for error in refused.value.errors}
@@ -146,7 +147,10 @@ def test_content_of_another_type_is_rejected(
     for content in (
         [*others, b"<script>", FILES[declared][1:]] if declared != "text/plain" else others
     ):
-        assert refusal(uploads, upload(s3, uploads, content, declared)) == (422, {"key": INVALID})
+        assert expect_problem(uploads, upload(s3, uploads, content, declared)) == (
+            422,
+            {"key": INVALID},
+        )
     assert {
         item["Key"].split("/")[0] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]
     } == {"uploads"}
@@ -157,9 +161,9 @@ def test_an_upload_with_an_unsigned_type_or_size_is_rejected(
 ) -> None:
     key = uploads.sign("user-1", "image/png", 10).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=b"<html>", ContentType="text/html")
-    assert refusal(uploads, key) == (422, {"key": INVALID})
+    assert expect_problem(uploads, key) == (422, {"key": INVALID})
     small = Uploads(lambda: s3, BUCKET, "chat", types=ATTACHMENT_TYPES, limit=5)
-    assert refusal(small, upload(s3, uploads, FILES["image/png"], "image/png")) == (
+    assert expect_problem(small, upload(s3, uploads, FILES["image/png"], "image/png")) == (
         422,
         {"key": INVALID},
     )
@@ -186,8 +190,8 @@ def test_only_finished_uploads_of_the_user_to_this_service_are_accepted(
         own_key[:-1] + "g",
         f"uploads/chat/user-1/../{own_key}",
     ):
-        assert refusal(uploads, key) == (422, {"key": MISSING}), key
-    assert refusal(uploads, own_key, "user-2") == (422, {"key": MISSING})
+        assert expect_problem(uploads, key) == (422, {"key": MISSING}), key
+    assert expect_problem(uploads, own_key, "user-2") == (422, {"key": MISSING})
 
 
 def test_a_list_with_invalid_keys_names_them_and_copies_nothing(
@@ -195,18 +199,24 @@ def test_a_list_with_invalid_keys_names_them_and_copies_nothing(
 ) -> None:
     good = [upload(s3, uploads, FILES["image/png"], "image/png") for _ in range(2)]
     bad = upload(s3, uploads, b"<script>", "image/png")
+    files = new_uploads([good[0], bad, good[1], "x"])
     with pytest.raises(Problem) as refused:
-        uploads.use_all("user-1", [good[0], bad, good[1], "x"], "served/", field="images")
+        uploads.use_all("user-1", files, "served/", field="images")
     assert {error.field: error.message for error in refused.value.errors} == {
         "images.1": INVALID,
         "images.3": MISSING,
     }
     assert "Contents" not in s3.list_objects_v2(Bucket=BUCKET, Prefix="served/")
-    assert (
-        len({stored.key for stored in uploads.use_all("user-1", good, "served/", field="images")})
-        == 2
-    )
-    assert uploads.use_all("user-1", [], "served/", field="images") == []
+    stored = uploads.use_all("user-1", new_uploads(good), "served/", field="images")
+    assert list(stored) == good
+    assert len({copy.key for copy in stored.values()}) == 2
+    assert uploads.use_all("user-1", {}, "served/", field="images") == {}
+
+
+def test_new_uploads_are_distinct_and_have_the_position_in_the_request() -> None:
+    files = ["https://cdn/1", "upload-1", "https://cdn/2", "upload-2", "upload-1"]
+    current = {"https://cdn/1", "https://cdn/2"}
+    assert new_uploads(files, current) == {"upload-1": 1, "upload-2": 3}
 
 
 def test_content_that_changes_between_check_and_copy_is_not_served(
@@ -238,7 +248,10 @@ def test_a_missing_upload_is_reported_even_if_s3_denies_access(
         raise ClientError({"Error": {"Code": "AccessDenied", "Message": ""}}, "GetObject")
 
     monkeypatch.setattr(s3, "get_object", refuse)
-    assert refusal(uploads, uploads.sign("user-1", "image/png", 10).key) == (422, {"key": MISSING})
+    assert expect_problem(uploads, uploads.sign("user-1", "image/png", 10).key) == (
+        422,
+        {"key": MISSING},
+    )
 
 
 def test_removing_an_object_is_idempotent(s3: "S3Client", uploads: Uploads) -> None:

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from lambdas.common.problems import Problem
 from lambdas.common.web.http import AlreadyCreatedError, Creation, Request, Response
-from lambdas.common.web.idempotency import LEASE, RETENTION, Idempotency
+from lambdas.common.web.idempotency import LEASE_SECONDS, RETENTION, Idempotency
 from tests.lambdas.support import FakeClock, caller, rest_event
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ class KilledError(BaseException):
     """Raised to simulate that the function's process is killed."""
 
 
-class Work:
+class CountingOperation:
     """An operation that counts its runs."""
 
     def __init__(self) -> None:
@@ -60,25 +60,27 @@ def idempotency(dynamodb: "DynamoDBClient", table: CreateTable, clock: FakeClock
     return Idempotency(dynamodb, table("idempotency_key"), clock)
 
 
-def refusal(idempotency: Idempotency, request: Request, work: Work) -> Problem:
+def expect_problem(
+    idempotency: Idempotency, request: Request, operation: CountingOperation
+) -> Problem:
     with pytest.raises(Problem) as refused:
-        idempotency.run(request, work)
+        idempotency.run(request, operation)
     return refused.value
 
 
 def test_a_repeated_request_returns_the_first_response_without_running_again(
     idempotency: Idempotency,
 ) -> None:
-    work = Work()
-    first = idempotency.run(post({"a": 1, "b": 2}), work).to_event()
-    repeated = idempotency.run(post('{ "b": 2, "a": 1 }'), work).to_event()
-    assert work.runs == 1
+    operation = CountingOperation()
+    first = idempotency.run(post({"a": 1, "b": 2}), operation).to_event()
+    repeated = idempotency.run(post('{ "b": 2, "a": 1 }'), operation).to_event()
+    assert operation.runs == 1
     assert repeated == first
     assert first["statusCode"] == 201
 
 
 def test_the_key_is_scoped_to_caller_method_and_path(idempotency: Idempotency) -> None:
-    work = Work()
+    operation = CountingOperation()
     for request in (
         post(),
         post(user="user-2"),
@@ -87,49 +89,49 @@ def test_the_key_is_scoped_to_caller_method_and_path(idempotency: Idempotency) -
         post(key=None),
         post(key=None),
     ):
-        idempotency.run(request, work)
-    assert work.runs == 6
+        idempotency.run(request, operation)
+    assert operation.runs == 6
 
 
 def test_a_key_with_another_body_returns_409_until_it_expires(
     idempotency: Idempotency, clock: FakeClock
 ) -> None:
-    work = Work()
-    idempotency.run(post(), work)
+    operation = CountingOperation()
+    idempotency.run(post(), operation)
     clock.advance(RETENTION - 1)
-    assert refusal(idempotency, post({"a": 2}), work).code == "idempotency_key_reused"
+    assert expect_problem(idempotency, post({"a": 2}), operation).code == "idempotency_key_reused"
     clock.advance(1)
-    assert idempotency.run(post({"a": 2}), work).body == {"number": 2}
+    assert idempotency.run(post({"a": 2}), operation).body == {"number": 2}
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb"])
 def test_invalid_keys_return_400(idempotency: Idempotency, key: str) -> None:
-    assert refusal(idempotency, post(key=key), Work()).status == 400
+    assert expect_problem(idempotency, post(key=key), CountingOperation()).status == 400
 
 
 def test_repeating_a_running_request_returns_409_until_its_lease_expires(
     idempotency: Idempotency, clock: FakeClock
 ) -> None:
-    work = Work()
+    operation = CountingOperation()
 
     def overlapping(request: Request) -> Response[Any]:
-        assert refusal(idempotency, post(), work).code == "request_in_progress"
-        clock.advance(LEASE)  # the first attempt takes longer than its lease
-        assert idempotency.run(post(), work).body == {"number": 1}
+        assert expect_problem(idempotency, post(), operation).code == "request_in_progress"
+        clock.advance(LEASE_SECONDS)  # the first attempt takes longer than its lease
+        assert idempotency.run(post(), operation).body == {"number": 1}
         return Response(body={"number": "late"})
 
     idempotency.run(post(), overlapping)
     # The late response of the first attempt does not replace the stored response of the second one.
-    assert idempotency.run(post(), work).body == {"number": 1}
+    assert idempotency.run(post(), operation).body == {"number": 1}
 
 
 def test_after_a_4xx_response_the_key_can_be_used_again(idempotency: Idempotency) -> None:
-    work = Work()
-    work.error = Problem.invalid([])
+    operation = CountingOperation()
+    operation.error = Problem.invalid([])
     with pytest.raises(Problem):
-        idempotency.run(post(), work)
-    work.error = None
-    assert idempotency.run(post({"corrected": True}), work).status == 201
+        idempotency.run(post(), operation)
+    operation.error = None
+    assert idempotency.run(post({"corrected": True}), operation).status == 201
 
 
 @pytest.mark.parametrize("error", [Problem.unavailable(), RuntimeError("x")])
@@ -139,18 +141,20 @@ def test_a_retry_after_a_failed_attempt_creates_the_same_resource(
     """The failed attempt may have created the resource, for example if the response of DynamoDB was
     lost.
     """
-    work = Work()
-    work.error = error
+    operation = CountingOperation()
+    operation.error = error
     first, second = post(), post()
     with pytest.raises(type(error)):
-        idempotency.run(first, work)
-    work.error = None
-    assert refusal(idempotency, post({"a": 2}), work).code == "idempotency_key_reused"
-    assert idempotency.run(second, work).status == 201
+        idempotency.run(first, operation)
+    operation.error = None
+    assert expect_problem(idempotency, post({"a": 2}), operation).code == "idempotency_key_reused"
+    assert idempotency.run(second, operation).status == 201
     assert second.creation == structs.replace(first.creation, may_exist=True)
 
 
-@pytest.mark.parametrize("later", [LEASE, -3600], ids=["expired", "clock was an hour ahead"])
+@pytest.mark.parametrize(
+    "later", [LEASE_SECONDS, -3600], ids=["expired", "clock was an hour ahead"]
+)
 def test_a_retry_after_a_crashed_attempt_creates_the_same_resource(
     idempotency: Idempotency, clock: FakeClock, later: int
 ) -> None:
@@ -168,13 +172,13 @@ def test_a_retry_after_a_crashed_attempt_creates_the_same_resource(
         patch.setattr(idempotency, "_end_lease", end_lease)
         with pytest.raises(KilledError):
             idempotency.run(first, crash)
-    assert refusal(idempotency, post(), Work()).code == "request_in_progress"
+    assert expect_problem(idempotency, post(), CountingOperation()).code == "request_in_progress"
     clock.advance(later)
-    idempotency.run(second, Work())
+    idempotency.run(second, CountingOperation())
     assert [second.creation] == [structs.replace(created[0], may_exist=True)]
     clock.advance(RETENTION - min(later, 0))
     third = post()
-    idempotency.run(third, Work())
+    idempotency.run(third, CountingOperation())
     assert not third.creation.may_exist
     assert third.creation.id != first.creation.id
 
@@ -216,13 +220,13 @@ def test_a_request_runs_even_if_the_response_of_dynamodb_was_lost(
 ) -> None:
     put = idempotency._table.put
 
-    def put_twice(*arguments: Any, **more: Any) -> None:
+    def put_twice(*arguments: Any, **options: Any) -> None:
         """Writes twice, as botocore does if a response was lost. The condition then fails."""
-        put(*arguments, **more)
-        put(*arguments, **more)
+        put(*arguments, **options)
+        put(*arguments, **options)
 
     monkeypatch.setattr(idempotency._table, "put", put_twice)
-    work, request = Work(), post()
-    assert idempotency.run(request, work).status == 201
+    operation, request = CountingOperation(), post()
+    assert idempotency.run(request, operation).status == 201
     assert not request.creation.may_exist
-    assert idempotency.run(post(), work).body == {"number": 1}
+    assert idempotency.run(post(), operation).body == {"number": 1}

@@ -101,7 +101,7 @@ def write(directory: Path, *names: str) -> Path:
     return directory
 
 
-def test_hidden_files_and_the_builds_own_configuration_are_not_published(tmp_path: Path) -> None:
+def test_hidden_files_and_the_config_json_of_the_build_are_not_published(tmp_path: Path) -> None:
     site = read_site(
         write(
             tmp_path,

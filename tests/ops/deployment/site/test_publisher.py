@@ -123,7 +123,7 @@ def test_files_keep_their_names_and_only_hashed_ones_are_immutable(world: World)
     assert world.head("config.json") == (REVALIDATE, "application/json")
 
 
-def test_config_json_is_generated_and_not_part_of_the_published_site(world: World) -> None:
+def test_config_json_is_generated_and_the_one_of_the_build_is_ignored(world: World) -> None:
     result = world.publish({**FIRST, "config.json": "of the build"})
     assert json.loads(world.content["config.json"]) == {
         "environment": "dev",
@@ -239,7 +239,7 @@ def test_a_site_that_was_rolled_back_and_published_again_can_be_restored(world: 
     assert world.content["index.html"] == "second"
 
 
-def test_files_of_old_sites_are_deleted(world: World) -> None:
+def test_only_files_of_the_newest_sites_are_kept(world: World) -> None:
     for number in range(SITES + 3):
         world.publish({"index.html": str(number), f"assets/index-{number:08d}a.js": str(number)})
     assert sum(key.startswith("assets/") for key in world.keys) == SITES

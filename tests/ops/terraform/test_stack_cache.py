@@ -1,4 +1,4 @@
-"""Tests that kept stacks are synthesized again only after their sources have changed."""
+"""Tests that cached stacks are synthesized again only after their sources have changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ops.errors import OperatorError
-from ops.terraform.kept_stacks import read_kept_stack
+from ops.terraform.stack_cache import read_cached_stack
 
 
 class Synthesis:
@@ -33,7 +33,7 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
     synthesis, announced = Synthesis(), list[str]()
 
     def read(name: str = "prod") -> str:
-        stack = read_kept_stack(
+        stack = read_cached_stack(
             name, announced.append, directory=tmp_path / "stacks", synthesize=synthesis
         )
         return str(stack.resources["aws_sqs_queue.queue"].block["name"])
@@ -41,7 +41,7 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
     assert [read(), read()] == ["prod-1", "prod-1"]
     # Each environment has a separate stack.
     assert read("dev") == "dev-2"
-    # The environment file reads ALERT_EMAIL, so the kept stack is no longer current.
+    # The environment file reads ALERT_EMAIL, so the cached stack is no longer current.
     monkeypatch.setenv("ALERT_EMAIL", "alerts@example.com")
     assert [read(), read()] == ["prod-3", "prod-3"]
     assert len(announced) == synthesis.runs == 3
@@ -49,4 +49,4 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
 
 def test_the_error_for_an_unknown_environment_names_it(tmp_path: Path) -> None:
     with pytest.raises(OperatorError, match=r"absent\.yml: no such environment"):
-        read_kept_stack("absent", print, directory=tmp_path, synthesize=Synthesis())
+        read_cached_stack("absent", print, directory=tmp_path, synthesize=Synthesis())

@@ -18,12 +18,12 @@ from ops.terraform.synthesis import synthesize
 
 DIRECTORY = PROJECT / ".build" / "stacks"
 SOURCES = ("environments", "modules", "lambdas", "web", "main.py", "cdktf.json", "Pipfile.lock")
-"""The files and folders that main.py reads. The key of a cached stack also contains the loaded
-environment, because its file may refer to environment variables.
+"""The files and folders that main.py reads. The key of a cached stack also covers the settings of
+the loaded environment, because the environment's file may refer to environment variables.
 """
 
 
-def read_kept_stack(
+def read_cached_stack(
     name: str,
     announce: Callable[[str], None],
     *,

@@ -66,7 +66,7 @@ def test_a_destroyed_resource_is_safe_only_if_releases_replace_it(rules: Rules) 
             assert (verdict is Verdict.IRREVERSIBLE) == (type_ not in WITHOUT_DATA), type_
 
 
-def test_a_pattern_of_exceptions_matches_no_stateful_unknown_or_negated_type() -> None:
+def test_a_wildcard_in_except_types_matches_no_stateful_unknown_or_negated_type() -> None:
     patterns = frozenset({"aws_*", "!aws_eip"})
     rule = Rule(id="x", verdict="review", text="", except_types=patterns, actions={Action.DESTROY})
     applies = {type_ for type_ in TYPES if rule.is_for(type_, Action.DESTROY, deposed=False)}

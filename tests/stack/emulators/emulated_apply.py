@@ -24,12 +24,12 @@ PLAN_LIMIT = 5
 
 
 @dataclass
-class Reading:
+class ApplyResult:
     """The result of applying a stack to an emulator."""
 
     resources: int = 0
     """The number of resources in the stack."""
-    kept: int = 0
+    read_back: int = 0
     """The number of resources that were applied and read back."""
     errors: dict[str, set[str]] = field(default_factory=dict)
     """Messages of failed calls by resource type."""
@@ -38,20 +38,20 @@ class Reading:
 
 
 def prepare(
-    stack: Path, directory: Path, *, without: Iterable[str], stand_ins: Mapping[str, str]
+    stack: Path, directory: Path, *, without: Iterable[str], replacements: Mapping[str, str]
 ) -> Block:
     """Copies a stack and returns its document, which has a local state.
 
     Args:
         without: Arguments to remove (`type.argument`).
-        stand_ins: Values by resource type. They replace references to resources of that type,
+        replacements: Values by resource type. They replace references to resources of that type,
             which the emulator cannot create.
     """
     shutil.copytree(stack, directory, symlinks=True)
     text = json.dumps(Stack("emulated", directory).document)
     for file in directory.glob("*.tf.json"):
         file.unlink()
-    for type_, value in stand_ins.items():
+    for type_, value in replacements.items():
         text, number = re.subn(rf"\$\{{{type_}\.[\w-]+\.\w+\}}", value, text)
         assert number, f"the stack does not refer to any {type_}"
     document: Block = json.loads(text)
@@ -89,39 +89,41 @@ def allow_plain_http(resources: Block) -> None:
             assert f"aws_s3_bucket_policy.{name}" not in json.dumps(resources)
 
 
-def read(directory: Path, document: Block, root: Root, variables: Mapping[str, str]) -> Reading:
+def apply_and_plan(
+    directory: Path, document: Block, root: Root, variables: Mapping[str, str]
+) -> ApplyResult:
     """Applies the prepared stack and plans it again, without the resources that failed.
 
     Repeats the plan until the emulator can read all remaining resources.
     """
-    reading = Reading(resources=sum(map(len, document["resource"].values())))
+    result = ApplyResult(resources=sum(map(len, document["resource"].values())))
     run(directory, root, "init", "-input=false", variables=variables)
     for address, message in run_with_errors(
         directory, root, "apply", ("-auto-approve", "-input=false", PARALLELISM), variables
     ):
-        reading.errors.setdefault(address.partition(".")[0], set()).add(message)
-    keep(document, list_applied(directory))
+        result.errors.setdefault(address.partition(".")[0], set()).add(message)
+    keep_only(document, list_applied(directory))
     file = directory / "plan.tfplan"
     for _ in range(PLAN_LIMIT):
         write(document, directory)
-        forget_others(directory, document)
+        remove_others_from_state(directory, document)
         options = ("-input=false", "-lock=false", PARALLELISM, f"-out={file}")
         failed = run_with_errors(directory, root, "plan", options, variables)
         for address, message in failed:
-            reading.errors.setdefault(address.partition(".")[0], set()).add(message)
+            result.errors.setdefault(address.partition(".")[0], set()).add(message)
         if not failed:
             break
-        remove(document, {address for address, _ in failed})
+        remove_with_dependents(document, {address for address, _ in failed})
     else:
         raise AssertionError(
             f"{directory}: after {PLAN_LIMIT} plans, the emulator cannot read {failed}"
         )
-    reading.kept = sum(map(len, document["resource"].values()))
+    result.read_back = sum(map(len, document["resource"].values()))
     shown = run(directory, root, "show", "-json", str(file), variables=variables)
     for item in json.loads(shown)["resource_changes"]:
         if item["change"]["actions"] not in (["no-op"], ["delete"]):
-            reading.differences.update(list_differences(item))
-    return reading
+            result.differences.update(list_differences(item))
+    return result
 
 
 def run_with_errors(
@@ -165,7 +167,7 @@ def list_applied(directory: Path) -> set[tuple[str, str]]:
     }
 
 
-def forget_others(directory: Path, document: Block) -> None:
+def remove_others_from_state(directory: Path, document: Block) -> None:
     """Removes from the state all resources that the document lacks, so that no plan reads them."""
     file = directory / "terraform.tfstate"
     state = json.loads(file.read_text())
@@ -177,7 +179,7 @@ def forget_others(directory: Path, document: Block) -> None:
     file.write_text(json.dumps(state))
 
 
-def keep(document: Block, kept: set[tuple[str, str]]) -> None:
+def keep_only(document: Block, kept: set[tuple[str, str]]) -> None:
     """Removes all resources from a document except the kept ones."""
     for type_, blocks in list(document["resource"].items()):
         document["resource"][type_] = {
@@ -187,7 +189,7 @@ def keep(document: Block, kept: set[tuple[str, str]]) -> None:
             del document["resource"][type_]
 
 
-def remove(document: Block, addresses: Iterable[str]) -> None:
+def remove_with_dependents(document: Block, addresses: Iterable[str]) -> None:
     """Removes resources from a document, together with all resources that refer to them."""
     removed = {(type_, label.partition("[")[0]) for type_, label in map(_split, addresses)}
     blocks = dict(_list_blocks(document))
@@ -197,7 +199,7 @@ def remove(document: Block, addresses: Iterable[str]) -> None:
         if key not in removed and removed.intersection(REFERENCE.findall(json.dumps(block)))
     }:
         removed |= referring
-    keep(document, blocks.keys() - removed)
+    keep_only(document, blocks.keys() - removed)
 
 
 def _split(address: str) -> tuple[str, str]:
