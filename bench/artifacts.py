@@ -7,9 +7,10 @@ and the packages of the Lambda runtime. Another new interpreter imports only bot
 alternate, so that load on the machine affects both. Each pair of measurements yields the import
 time of the handler divided by that of boto3. The ratio of a function is the median over all pairs.
 
-The ratio has a goal, RATIO_GOAL, only in the column `ratio`. Both imports then use bytecode. The
-column `uncompiled` has the ratio in the worst case: boto3's bytecode exists, but Lambda's function
-directory is read-only, so Python cannot store the bytecode of the artifact.
+There are two columns with ratios. In the column `ratio`, which must not exceed RATIO_GOAL, both
+imports use stored bytecode. The column `uncompiled` has no goal and shows the worst case: boto3's
+bytecode exists, but Python compiles the artifact on each import, because Lambda's function
+directory is read-only.
 """
 
 from __future__ import annotations

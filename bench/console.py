@@ -90,7 +90,8 @@ def get(address: ConsoleAddress, path: str) -> bytes:
 def open_map(address: ConsoleAddress) -> Iterator[None]:
     """Sends the requests that a browser sends while it shows the map, until the block ends.
 
-    Also receives the requests of the last hour, as the list of requests does.
+    Also opens the stream from which the console's list of requests reads the requests of the last
+    hour and later ones.
     """
     closed = threading.Event()
     cookie = {"Cookie": f"console-{address.port}={address.token}"}

@@ -1,9 +1,10 @@
 """Measures the CPU time that durability adds to a call of the embedded AWS.
 
-Durability consists of a journal of changes and of saves of whole services. The benchmark runs two
-embedded AWS, one of them without durability. Both receive the same block of calls in turn, and each
-pair of blocks yields one ratio of CPU times. The CPU time includes the child processes that save.
-On a busy machine, CPU time varies less than the duration of a call.
+Durability has two parts: a journal that records each change, and saves, which write all data of a
+service. The benchmark runs two embedded AWS, one of them without durability. It sends the same
+block of calls alternately to one and to the other. Each pair of blocks yields one ratio of CPU
+times. The CPU time includes the child processes that save. On a busy machine, CPU time varies less
+than the duration of a call.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ EXTERNAL_CALLS = (
 )
 """The functions that call AWS, the database and the cache, or wait.
 
-Each entry has the name of a module, of a class in it, and of the methods of the class. Without
-methods, the second name is that of a function.
+Each entry names a module, a class of the module, and methods of the class. If the entry has no
+methods, its second name is a function of the module.
 """
 
 

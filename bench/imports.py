@@ -3,8 +3,9 @@ them.
 
     python -m bench.imports [--runs 15] [--json]
 
-Each measurement starts a new interpreter. It first imports the modules that a function needs with
-the utility and with the replacement, so their import time is not measured. Measurements of a
+Each measurement starts a new interpreter. It first imports the modules that a function needs in
+both cases, with the utility or with the replacement. Their import time is not measured.
+Measurements of a
 utility and of its replacement alternate, so that load on the machine affects both. The first two
 measurements are not counted, because Python compiles the modules during them.
 """

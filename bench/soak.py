@@ -2,8 +2,10 @@
 
 Users repeat a sequence of requests at a fixed rate: they sign in, create, read and delete posts,
 comments, listings, rooms and messages, and sign out. They delete what they created, so stored data
-cannot explain growth. Exit status 1 means that memory exceeded its limit, or that memory,
-descriptors or disk grew by more than the allowed share, in all or in one service or function.
+cannot explain growth. Exit status 1 means that memory exceeded MEMORY_LIMIT, that the memory,
+descriptors or disk of the whole platform or the memory of the embedded AWS grew by more than
+GROWTH_LIMIT, or that the memory or descriptors of one service or function grew by more than
+GROWTH_LIMIT and PROCESS_GROWTH.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ MEMORY_LIMIT = 1500.0
 GROWTH_LIMIT = 0.05
 """Maximum relative growth of each median from the third to the fourth quarter of the duration."""
 PROCESS_GROWTH = {"memory": 2.0, "descriptors": 3.0}
-"""Growth of a single process that is allowed although it exceeds GROWTH_LIMIT: MB, and files. A
-worker of a function has 15 files, so one more connection would exceed the limit.
+"""Growth of a single process, in MB and in files, that is allowed even if it exceeds GROWTH_LIMIT.
+A worker of a function has 15 open files, so one more connection already exceeds GROWTH_LIMIT.
 """
 WORKER = re.compile(r"/ministack-lambda-(\w+)-lambda-")
 """Matches the command line of a function's worker. The group is the function."""

@@ -2,7 +2,7 @@
 
     python -m bench.synth [--runs 5]
 
-The variants run the same main.py in turn:
+The variants run the same main.py alternately:
 
 - `lazy` imports only the provider's modules that are used, and `ordinary` imports all of them.
 - `cdktn` is `lazy` with CDK Terrain, if `make cdktn` has installed it.

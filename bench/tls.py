@@ -1,7 +1,7 @@
 """Measures the time that TLS adds to a request to a function, to a call of the embedded AWS, and to
 a new connection.
 
-Sends each request to a running platform over TLS and without TLS in turn. Each pair yields one
+Sends each request to a running platform alternately over TLS and without TLS. Each pair yields one
 difference and one ratio. The function is the health check, which responds from its cache.
 """
 

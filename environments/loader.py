@@ -205,7 +205,7 @@ def _find_marks(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[tuple
 def _position(line: str, marks: Mapping[str, yaml.Mark]) -> str:
     """Returns the `:line:column` of the key that an error is about.
 
-    If the key is missing, returns that of its section.
+    If the key is missing, returns the position of the section that should contain the key.
     """
     parts = line.partition(":")[0].split(".")
     for length in range(len(parts), 0, -1):

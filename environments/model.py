@@ -1,4 +1,7 @@
-"""Types and ranges of an environment's settings. rules.py has the rules that relate settings."""
+"""Types and ranges of an environment's settings.
+
+rules.py checks the rules that relate two or more settings.
+"""
 
 from __future__ import annotations
 
@@ -67,8 +70,8 @@ REQUESTS_PER_CONCURRENCY = 10
 
 Each route accepts this number times `lambdas.reserved_concurrency`. API Gateway rejects further
 requests with 429 and Retry-After. Without this limit, Lambda would throttle the function, and the
-client would get a 5xx. This can still happen to a function whose own reserved concurrency is lower
-(auth). The function's alarm reports it.
+client would get a 5xx. Lambda can still throttle a function whose reserved concurrency is lower
+than `lambdas.reserved_concurrency` (auth). The function's alarm reports throttled requests.
 """
 
 LOG_RETENTION_DAYS = (
@@ -143,16 +146,21 @@ class Domains(Section):
 
 
 class FunctionOverrides(Section):
-    """Settings of one function. Missing values default to the environment's."""
+    """Settings of one function.
+
+    The default of a setting is the specification's value for this function, or the value of the
+    same setting in `lambdas` if the specification has none.
+    """
 
     memory_size: Annotated[int, Field(ge=128, le=10240)] | None = None
     """Memory in MB."""
     timeout: Annotated[int, Field(ge=1, le=900)] | None = None
     """Timeout in seconds."""
     reserved_concurrency: Annotated[int, Field(ge=1)] | None = None
-    """Executions. At most the environment's reserved concurrency."""
+    """Maximum number of concurrent executions. At most `lambdas.reserved_concurrency`."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] | None = None
-    """Execution environments that are kept warm. At most the reserved concurrency."""
+    """Number of execution environments that Lambda keeps warm. At most the function's reserved
+    concurrency."""
 
 
 DOCUMENTED_FUNCTIONS: dict[FunctionName, FunctionOverrides] = {
@@ -250,7 +258,8 @@ class Rds(Section):
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
     """Version of PostgreSQL, such as 16.8."""
     allow_major_version_upgrade: bool = False
-    """Whether an apply may change the major version. The upgrade starts at once with an outage.
+    """Whether an apply may change the major version. The upgrade starts immediately, and the
+    database is unavailable during the upgrade.
 
     Turn this on only for an upgrade (see docs/operations/upgrade-the-database.md).
     """
@@ -300,11 +309,13 @@ class Network(Section):
     replaces the zone's subnet and everything in it.
     """
     nat_gateways: Annotated[int, Field(ge=0, le=3)] = 1
-    """Number of NAT gateways, for outbound traffic. One per zone tolerates a zone's failure."""
+    """Number of NAT gateways, for outbound traffic. With one in each availability zone, the failure
+    of a zone does not interrupt the outbound traffic of the other zones."""
     ipv6_egress: bool = False
-    """Outbound traffic over IPv6 through an egress-only internet gateway, which is free.
+    """Whether outbound traffic uses IPv6 through an egress-only internet gateway, which is free and
+    replaces the NAT gateways.
 
-    It replaces the NAT gateways. The functions in the VPC then reach only servers with IPv6.
+    The functions in the VPC then reach only those servers on the internet that support IPv6.
     """
     interface_endpoints: list[Literal["secretsmanager", "ssm", "events", "sqs", "rds", "logs"]] = []
     """AWS services that the VPC reaches by an interface endpoint instead of a NAT gateway."""
@@ -316,8 +327,9 @@ class Auth(Section):
     account_seconds: Annotated[int, Field(ge=0, le=604_800)] = 0
     """Seconds for which a session remembers its user's email address and roles.
 
-    With 0, each refresh of a token reads them from Cognito. Changes by `ops user` take effect at
-    the next refresh in any case. Other changes, such as disabling a user, can take this long."""
+    With 0, each refresh of a token reads them from Cognito. Role changes by `ops user` always
+    take effect at the next refresh. Other changes in Cognito, such as disabling a user, take effect
+    up to this number of seconds later."""
 
 
 class Chat(Section):
@@ -329,7 +341,8 @@ class Chat(Section):
     The parts receive frames in parallel.
     """
     signal_limit: Annotated[int, Field(ge=1, le=100)] = 100
-    """A room with more connections than this value receives no typing, presence or read marks."""
+    """Maximum number of connections that receive a typing, presence or read frame. If more
+    connections would receive the frame, chat does not send it."""
     reconnect_seconds: Annotated[int, Field(ge=0, le=3600)] = 0
     """Maximum seconds that a client waits after a failed attempt to connect. Each client waits for
     a random part of this time.
@@ -341,7 +354,8 @@ class Monitoring(Section):
     """Settings of metrics, and the retention of logs."""
 
     detailed_metrics: bool = False
-    """Metrics per route, Performance Insights of the database, and alarms of each table."""
+    """Whether to turn on metrics of each route, Performance Insights of the database, and alarms on
+    each table."""
     log_retention_days: LogRetention = 7
     """Days for which CloudWatch Logs keeps the logs."""
 
@@ -394,7 +408,8 @@ class State(Section):
     """The location of the environment's Terraform state."""
 
     bucket: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
-    """By default `multitask-terraform-state-<account>`: bucket names are unique across accounts."""
+    """Name of the bucket. By default `multitask-terraform-state-<account>`, because two accounts
+    cannot have buckets with the same name."""
     key: Annotated[str, Field(min_length=1)]
     """Key of the state in the bucket. By default `multitask-platform/<name>/terraform.tfstate`."""
     region: Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-\d$")] = DEFAULT_REGION
@@ -527,7 +542,7 @@ class Environment(Section):
     mail_identity_arn: (
         Annotated[str, Field(pattern=r"^arn:aws:ses:[a-z0-9-]+:\d{12}:identity/.+$")] | None
     ) = None
-    """The SES identity that sends Cognito's mail. Without it, Cognito sends 50 mails a day."""
+    """The SES identity that sends Cognito's mail. Without it, Cognito sends at most 50 a day."""
     bucket_suffix: Annotated[str, Field(pattern=r"^[a-z0-9-]{0,19}[a-z0-9]$")] | None = None
     """Suffix that makes bucket names globally unique."""
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
@@ -539,7 +554,7 @@ class Environment(Section):
     """Quotas that AWS has granted to the account, by their name in ops/capacity/quotas.yml.
 
     `ops capacity` uses them instead of AWS's defaults. `ops doctor` compares them with the
-    account."""
+    account's quotas in AWS."""
     capabilities: Capabilities = Capabilities()
     endpoints: Endpoints = Endpoints()
 
@@ -551,7 +566,7 @@ class Environment(Section):
             return values
         accounts = values.get("allowed_account_ids")
         account = accounts[0] if isinstance(accounts, list) and accounts else None
-        # The model reports an invalid account id separately.
+        # An invalid account id is reported when the model validates allowed_account_ids.
         suffix = account if isinstance(account, str) and account.isdigit() else "unknown"
         location = {
             "bucket": f"{PREFIX}-terraform-state-{suffix}",
@@ -576,9 +591,9 @@ class Environment(Section):
         return self.removal_policy == "retain"
 
     def function(self, function: FunctionName) -> FunctionSettings:
-        """Returns a function's settings.
+        """Returns a function's settings: the values in the file, or else the defaults.
 
-        Missing values are the defaults, and no value exceeds the environment's limits.
+        The reserved concurrency is at most `lambdas.reserved_concurrency`.
         """
         return FunctionSettings(
             memory_size=self.lambdas.function_value(function, "memory_size")

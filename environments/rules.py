@@ -191,7 +191,10 @@ def _check_private_network(environment: Environment) -> Violations:
 
 
 def _check_pause(environment: Environment) -> Violations:
-    """Checks that the engine can pause (Aurora user guide, "Aurora Serverless v2 capacity")."""
+    """Checks that the engine version supports pausing if the minimum capacity is 0.
+
+    The versions are those in the Aurora user guide ("Aurora Serverless v2 capacity").
+    """
     rds = environment.rds
     major, minor = (int(part) for part in rds.engine_version.split("."))
     can_pause = major > max(PAUSING_VERSIONS) or minor >= PAUSING_VERSIONS.get(major, math.inf)
@@ -249,7 +252,7 @@ def _check_provisioned(environment: Environment, function: FunctionName) -> Viol
             if given
             else f"lambdas.provisioned_concurrency: {provisioned} for {function}"
         )
-        yield f"{setting}: at most its reserved concurrency, {reserved}"
+        yield f"{setting}: at most the reserved concurrency of {function}, {reserved}"
 
 
 def _check_unreserved(environment: Environment, function: FunctionName) -> Violations:

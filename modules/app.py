@@ -26,8 +26,8 @@ def synthesize(
     ]
     for environment in environments:
         for file in ("cdk.tf", "cdk.tf.json"):
-            # Terraform reads HCL and JSON. An earlier file in the other format would declare every
-            # resource twice.
+            # Terraform reads both HCL and JSON. If an earlier synthesis used the other format, its
+            # file would declare every resource a second time.
             (outdir / "stacks" / environment.name / file).unlink(missing_ok=True)
     app.synth()
     for stack in stacks:

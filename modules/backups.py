@@ -33,8 +33,8 @@ EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The target of the schedules: EventBridge Scheduler calls DynamoDB without a function."""
 RETRY_SECONDS = 3600
 RETRY_ATTEMPTS = 10
-"""Ten retries take about an hour. A table allows only one export at a time, and an export takes
-minutes."""
+"""Number of retries, which together take about an hour. A retry fails while an earlier export of
+the table runs, and an export takes minutes."""
 
 
 class Backups(Construct):

@@ -191,8 +191,8 @@ class Cdn(Construct):
     ) -> CloudfrontDistribution:
         """Creates a distribution of private buckets, with its DNS records.
 
-        `behaviors` contains an origin id and its bucket for each path pattern. `default` is the
-        same pair for all other paths.
+        `behaviors` contains a pair for each path pattern: an origin id and the bucket of the
+        origin. `default` is the pair for paths that match no pattern.
         """
         environment = self._environment
         behavior: dict[str, Any] = {
@@ -283,7 +283,7 @@ class Cdn(Construct):
                     "override": True,
                 },
                 # Browsers apply `includeSubDomains` and `preload` for years, and to other hosts of
-                # the domain. The former is therefore optional, and the latter always off.
+                # the domain. `includeSubDomains` is therefore optional, and `preload` is never set.
                 strict_transport_security={
                     "access_control_max_age_sec": HSTS_SECONDS,
                     "include_subdomains": self._environment.domains is not None
@@ -335,8 +335,8 @@ def _site_policy(environment: Environment, upload_buckets: Sequence[str]) -> str
         parts = urlsplit(emulator)
         pictures = f"{parts.scheme}://*.cloudfront.localhost:{parts.port}"
     else:
-        # Without custom domains, AWS assigns the addresses only when the resources are created. The
-        # policy must therefore allow all addresses.
+        # Without custom domains, AWS assigns the addresses of the APIs and the CDN only when it
+        # creates them. The policy must therefore allow every address with TLS.
         api, pictures = "https: wss:", "https:"
     return "; ".join(
         [

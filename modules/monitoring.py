@@ -430,8 +430,8 @@ def _function_metrics(name: str) -> list[GraphMetric]:
     return [
         *(["AWS/Lambda", metric, *function] for metric in ("Invocations", "Errors", "Throttles")),
         ["AWS/Lambda", "ConcurrentExecutions", *function, {"stat": "Maximum"}],
-        # Shows the average of the durations. The documented system shows their sum, which grows
-        # with the number of invocations.
+        # Shows the average duration of an invocation. The dashboard in the specification shows the
+        # sum of the durations, which grows with the number of invocations.
         [
             "AWS/Lambda",
             "Duration",

@@ -174,7 +174,8 @@ class Packager:
 
     def _zip(self, function: str, dependencies: Path) -> Artifact:
         sources = {name: file.read_bytes() for name, file in sorted(self._sources(function))}
-        # The folder's name is a digest of the pinned versions, so its files need not be read.
+        # The name of the dependencies' folder is a digest of the pinned versions, so that this
+        # digest need not include the contents of the folder.
         digest = _digest([("dependencies", dependencies.name.encode()), *sources.items()])
         kind = "" if self._compression == zipfile.ZIP_DEFLATED else "-stored"
         path = self._build / "functions" / f"{function}-{digest[:16]}{kind}.zip"

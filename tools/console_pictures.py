@@ -29,7 +29,8 @@ from tools.chromium import CHROMIUM
 IMAGES = PROJECT / "docs" / "images"
 SIZE: ViewportSize = {"width": 1440, "height": 700}
 SCALE = 0.85
-"""Pixels of the picture per CSS pixel. Documents show the pictures smaller than a screen does."""
+"""Pixels of the picture per CSS pixel. Less than 1 is enough, because documents show the pictures
+smaller than a screen does."""
 LOAD_TIMEOUT = 60_000
 """Milliseconds to wait until a page has loaded its data."""
 MAXIMUM_SIZE = 150_000

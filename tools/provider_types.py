@@ -121,7 +121,9 @@ def _attributes(block: Mapping[str, Any], path: str = "") -> Iterator[tuple[str,
 
 
 def policies_document(policies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns each broad managed policy with the reason, and the names of all other policies."""
+    """Returns each broad managed policy with the reason why it is broad, and the names of all other
+    policies.
+    """
     breadths = {name: breadth_of_document(item["Document"]) for name, item in policies.items()}
     return {
         "policies": {name: reason for name, reason in sorted(breadths.items()) if reason},

@@ -82,9 +82,9 @@ class UnitCounter:
         return found
 
     def _index_writes(self, table: str, old: Item, new: Item) -> Iterator[tuple[str, int]]:
-        """Yields the number of entry writes in each index.
+        """Yields each index that a write of an item changes, with the number of index writes.
 
-        A changed key counts as 2, because DynamoDB deletes the old entry and adds a new one.
+        A changed key causes 2 writes, because DynamoDB deletes the old entry and adds a new one.
         """
         for index in self.describe(table).get("GlobalSecondaryIndexes", []):
             names = [part["AttributeName"] for part in index["KeySchema"]]

@@ -1,6 +1,6 @@
 """Sends requests, frames and events to the functions, and counts the AWS calls of each.
 
-Of several requests to one route, it records the largest counts.
+If several requests call the same route, the Recorder keeps the largest counts.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
                 )
     numbers = sorted(message["seq"] for message in messages)
     if numbers != list(range(1, len(numbers) + 1)):
-        findings.gaps.append(f"room {crew.room}: {numbers}")
+        findings.gaps.append(f"room {crew.room}: sequence numbers are not 1, 2, 3...: {numbers}")
     count = next(p["commentsCount"] for p in posts if p["postId"] == crew.commented)
     if count != len(comments):
         findings.disagreements.append(f"commentsCount is {count} instead of {len(comments)}")

@@ -35,8 +35,8 @@ class Changes:
     def next(self) -> None:
         """Writes a file that makes the next `ops up` add, change and remove resources.
 
-        It adds resources with a new name, removes those of the previous call, and changes a queue
-        and a parameter that every file contains.
+        The file contains resources with a new name and omits the resources of the previous file.
+        It also contains a queue and a parameter that every file contains, with new values.
         """
         self.generation += 1
         name = f"{PREFIX}-{self.generation}"

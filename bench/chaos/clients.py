@@ -72,7 +72,7 @@ class Crew:
         self.author, self.reader = self._new_person(), self._new_person()
         self.writes: list[Write] = []
         self.failures: dict[str, str] = {}
-        """The last failure of each kind of write, without those that a retry repaired."""
+        """The error of the last attempt of each kind of write, if that attempt failed."""
         self.room = str(
             self.send(
                 self.author, "POST", "/v1/chat/rooms", {"name": "Room", "type": "private"}

@@ -169,7 +169,9 @@ PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
 ]
 UNINTERRUPTED = Fault("no fault: `ops up` with the same changes", _change_only)
-"""Measures `ops up` without a fault, for comparison with the repairs of INTERRUPTIONS."""
+"""Measures `ops up` without a fault. The other results of INTERRUPTIONS are compared with this
+duration.
+"""
 INTERRUPTIONS = [
     UNINTERRUPTED,
     *(Fault(f"kill `ops up`: {phase}", _interrupt(phase, "up")) for phase in PHASES),

@@ -33,8 +33,8 @@ class Result:
     fault: str
     findings: Findings = field(default_factory=Findings)
     recovery: float = 0.0
-    """Seconds from the end of the fault, or from the start of `ops up`, until all writes
-    succeed.
+    """Seconds until each kind of write succeeds again, from the end of the fault. If only `ops up`
+    repairs the platform, the time is from the start of `ops up`.
     """
     repair: float = 0.0
     """Seconds that `ops up` took."""

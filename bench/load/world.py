@@ -32,7 +32,7 @@ LISTING = {
 }
 PICTURE = {"contentType": "image/png", "contentLength": len(PNG)}
 BATCH = 4
-"""Number of sign-ups after which the rate limits are reset.
+"""Number of sign-ups after which `build_world` resets the rate limits.
 
 It must be at most 20, because the API allows 20 registrations per network address and hour.
 """

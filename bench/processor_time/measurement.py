@@ -27,13 +27,14 @@ WARM_UP = 2
 QUIET = 0.02
 """A request counts as complete if the functions use no CPU time for this number of seconds."""
 QUIET_EVENTS = 2.0
-"""The same for an event. It is longer than QUIET, because events are polled."""
+"""Seconds without CPU time after which an event counts as complete. The value is larger than QUIET,
+because Lambda polls queues and streams for events."""
 DISCONNECT, QUIET_DISCONNECT = "frame disconnect", 0.5
-"""The same for the end of a connection. It is longer than QUIET, because API Gateway invokes the
-function after the connection has ended."""
+"""Seconds without CPU time after which the end of a connection counts as complete. The value is
+larger than QUIET, because API Gateway invokes the function after the connection has ended."""
 AUTHORIZED = 0.0002
-"""Minimum CPU seconds of a run of the authorizer. If its processes used less, it did not run,
-because API Gateway had its result in the cache."""
+"""Minimum CPU seconds of a run of the authorizer. If the authorizer's processes used less, API
+Gateway used a cached result and did not invoke the authorizer."""
 COMMENT, MESSAGE = "POST /v1/posts/{postId}/comments", "frame send_message"
 AUTHORIZED_REQUEST = "GET /v1/profile"
 """A request whose token the authorizer checks."""

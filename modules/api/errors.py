@@ -13,8 +13,8 @@ HEADERS: Mapping[str, str] = {
     "Content-Type": "'application/problem+json'",
     "Cache-Control": "'no-store'",
     "X-Content-Type-Options": "'nosniff'",
-    # API Gateway cannot check the origin against a list. With `*`, every site can read the error,
-    # but only of requests without credentials such as cookies.
+    # API Gateway cannot check the origin against a list. With `*`, browsers let every site read the
+    # error, unless the request contained credentials such as cookies.
     "Access-Control-Allow-Origin": "'*'",
     "Access-Control-Expose-Headers": "'Retry-After,ETag,X-Correlation-Id'",
 }
@@ -87,7 +87,7 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
         "unsupported_media_type",
         "Send the body as application/json in UTF-8.",
     ),
-    # Clients may retry after a second, because API Gateway's token bucket refills within a second.
+    # API Gateway continuously adds tokens to its bucket, so clients may retry after a second.
     "THROTTLED": GatewayError(
         429,
         "Too Many Requests",
@@ -97,8 +97,8 @@ GATEWAY_ERRORS: Mapping[str, GatewayError] = {
     ),
     "INTEGRATION_FAILURE": _TIMEOUT,
     "INTEGRATION_TIMEOUT": _TIMEOUT,
-    # The two DEFAULT types apply to all response types without an entry here. They need a fixed
-    # status, because the body contains it.
+    # The two DEFAULT types apply to all response types without an entry here. Each of them
+    # sets a fixed status, because the body must contain the same status.
     "DEFAULT_4XX": GatewayError(400, "Bad Request", "bad_request", "The request is not valid."),
     "DEFAULT_5XX": GatewayError(
         500,

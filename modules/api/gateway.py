@@ -16,8 +16,8 @@ from modules.base.function import LambdaFunction
 from modules.base.log_group import LogGroup
 
 BURST_SECONDS = 2
-"""Seconds. The bucket holds the requests of this time at the full rate, which allows bursts, for
-example when many clients reconnect."""
+"""Seconds. The token bucket holds as many tokens as the rate adds in this time. This allows bursts,
+for example when many clients reconnect."""
 
 
 @dataclass(frozen=True)

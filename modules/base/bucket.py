@@ -98,8 +98,8 @@ class Bucket(Construct):
             bucket=self.name,
             rule=S3BucketOwnershipControlsRule(object_ownership=object_ownership),
         )
-        # The domain name refers to the ownership controls, because CloudFront can log only after
-        # they allow ACLs.
+        # CloudFront can write logs only after the ownership controls allow ACLs. The domain name
+        # contains a reference to these controls, so that Terraform creates them first.
         self.domain_name: str = f"{ownership.id}.s3.amazonaws.com"
         S3BucketServerSideEncryptionConfigurationA(
             self,

@@ -150,7 +150,8 @@ class LambdaFunction(Construct):
             # never refers to a deleted package.
             lifecycle=TerraformResourceLifecycle(create_before_destroy=True),
         )
-        # The code comes from S3, because the provider uploads local files one after the other.
+        # The code comes from S3, because the provider would upload the local files of several
+        # functions one after the other.
         self.function = LambdaFunctionResource(
             self,
             "function",

@@ -55,7 +55,7 @@ def policy_document(statements: Sequence[Statement]) -> str:
 
 
 def merge_statements(statements: Sequence[Statement]) -> list[Statement]:
-    """Merges statements with the same Sid into one, which has the position of the last one.
+    """Merges statements with the same Sid into one statement, at the position of the last of them.
 
     Raises:
         ValueError: The merged statement would allow more than the separate statements.

@@ -28,7 +28,8 @@ class DeadLetterQueue(Construct):
         kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
         contents: How the alarm describes the messages, for example `events that failed`.
-        senders: Statements that allow others to send. The constructor sets their resource.
+        senders: Statements that allow AWS services to send to this queue. The constructor sets the
+            resource of the statements.
         source_arn: The ARN of the only queue that may use this dead-letter queue. None if only
             other services use it.
         fifo: Whether the source is a FIFO queue.
@@ -104,7 +105,8 @@ class Queue(Construct):
             example `events`.
         kms_key_arn: The KMS key of both queues. Its policy must allow the sending services.
         alerts_topic_arn: The topic for the alarms.
-        senders: Statements that allow others to send. The constructor sets their resource.
+        senders: Statements that allow AWS services to send to this queue. The constructor sets the
+            resource of the statements.
         visibility_timeout: Seconds for which a received message stays hidden. It must exceed the
             consumer's timeout, or two executions process the same message. AWS recommends six
             times that timeout, so that a throttled consumer does not use up max_receives.

@@ -191,7 +191,8 @@ def _key_attributes(definition: TableDefinition) -> list[DynamodbTableAttribute]
 def _lifecycle(*, retain: bool, provisioned: bool) -> TerraformResourceLifecycle | None:
     if not (retain or provisioned):
         return None
-    # Autoscaling changes the capacities of the table and its indexes.
+    # Autoscaling changes the capacities of the table and its indexes. An apply must not revert
+    # these changes.
     scaled = ["read_capacity", "write_capacity", "global_secondary_index"]
     return TerraformResourceLifecycle(
         prevent_destroy=retain or None, ignore_changes=scaled if provisioned else None

@@ -103,7 +103,8 @@ class Post(Service):
                     "S3_BUCKET_ATTACHMENTS",
                     attachments,
                     upload_prefix("post"),
-                    # Listing the prefix finds all images of a deleted post, referenced or not.
+                    # Listing the prefix finds all images of a deleted post, even those that the
+                    # post did not show.
                     Prefix(
                         "Images", POST_IMAGES_PREFIX, ("PutObject", "DeleteObject"), "ImagesOfPost"
                     ),

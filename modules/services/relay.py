@@ -22,7 +22,9 @@ SWEEP_SCHEDULE = "rate(1 hour)"
 after a day.
 """
 RETRY_DELAY = 15
-"""Seconds before a retry. Scans skip younger events, because the stream still delivers them."""
+"""Seconds before a retry. A scan skips events that were stored less than this time ago, because
+the stream still delivers them.
+"""
 ITERATOR_AGE_MS = 60_000
 """Milliseconds. An alarm fires if stream records are older. Publishing takes about 1,000 ms."""
 

@@ -110,7 +110,8 @@ class Service(Construct):
 
 def _outbox_access(service: str, outbox: Table) -> Access:
     store = table_access(outbox, "PutItem")
-    # Event ids begin with the service's name. The condition prevents impersonating another service.
+    # Event ids begin with the name of the service that stores the event. The condition therefore
+    # prevents a service from storing events in the name of another service.
     own_events = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": f"{service}-*"}}
     return replace(
         store, statements=[replace(item, conditions=own_events) for item in store.statements]
@@ -122,8 +123,9 @@ def _bus_access(service: str, platform: ServicePlatform) -> Access:
         sid="Events",
         actions=["events:PutEvents"],
         resources=[platform.bus_arn],
-        # The condition prevents impersonating another service. PutEvents always has a source.
-        # IfExists is for the embedded AWS (for local use), which does not evaluate this condition.
+        # The condition prevents a service from publishing events in the name of another service.
+        # On AWS, IfExists changes nothing, because PutEvents always has a source. The embedded AWS
+        # (for local use) needs IfExists, because it does not evaluate this condition.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )
     return Access({"EVENT_BUS_NAME": platform.bus_name}, [publish])

@@ -39,7 +39,8 @@ class Statistics(Construct):
         super().__init__(scope, id_)
         environment = platform.environment
         # An operator can replay an event as long as the archive keeps it. The replayed event can
-        # then wait in the queue and in the dead-letter queue.
+        # then wait in the queue and in the dead-letter queue. The function must recognize the event
+        # even then, so that it does not count the event twice.
         remember_days = environment.monitoring.log_retention_days + 2 * DLQ_RETENTION // DAY
         self.function = LambdaFunction(
             self,

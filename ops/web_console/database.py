@@ -5,16 +5,12 @@ On AWS, the database is in private subnets, which the console cannot reach.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import Any
-
-import msgspec
 
 from environments.resource_names import DATABASE_MASTER
 from ops.embedded.services import DATABASE, Database
 from ops.errors import OperatorError
-from ops.root import PROJECT
+from ops.web_console.separate_process import ModuleError, run_module
 from ops.web_console.source import Source
 
 RELATIONS = """
@@ -41,12 +37,9 @@ def query(source: Source, sql: str) -> dict[str, Any]:
         OperatorError: PostgreSQL rejected the statement, for example because it writes.
     """
     port = source.port(Database.name, "Aurora")
-    command = [sys.executable, "-m", "ops.web_console.statement", DATABASE_MASTER, DATABASE]
-    completed = subprocess.run(
-        [*command, str(port)], input=sql.encode(), capture_output=True, check=False, cwd=PROJECT
-    )
-    if completed.returncode:
-        reason = completed.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise OperatorError(f"PostgreSQL rejected the statement: {reason}")
-    result: dict[str, Any] = msgspec.json.decode(completed.stdout)
+    arguments = (DATABASE_MASTER, DATABASE, str(port))
+    try:
+        result: dict[str, Any] = run_module("statement", *arguments, stdin=sql.encode())
+    except ModuleError as error:
+        raise OperatorError(f"PostgreSQL rejected the statement: {error}") from error
     return result

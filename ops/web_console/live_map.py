@@ -9,19 +9,15 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from ops.diagram.graph import Graph, read_graph, view_of
-from ops.diagram.svg import svg
+import msgspec
+
 from ops.inspection.queues import peek, read_queues
 from ops.root import PROJECT
-from ops.terraform.stack_document import read_synthesized
 from ops.terraform.synthesis import synthesize
 from ops.upkeep.redrive import SUFFIX
+from ops.web_console.separate_process import run_module
 from ops.web_console.source import Source
 
-VIEW = "live"
-"""The view of ops/diagram/drawing.yml that the map shows."""
-WIDTH = 1140.0
-"""Width of the map in pixels. On a screen 1440 pixels wide, it fits next to the navigation."""
 WINDOW = 60
 """Period of the metrics that the map shows, in seconds."""
 METRICS = (
@@ -38,21 +34,6 @@ AGE_INTERVAL = 20.0
 """Minimum seconds between two reads of a dead-letter queue for its oldest message. Each read
 increases the receive count of the messages.
 """
-
-PAGES = {
-    "aws_lambda_function": "functions/{}",
-    "aws_dynamodb_table": "data/tables/{}",
-    "aws_s3_bucket": "data/buckets",
-    "aws_rds_cluster": "data/sql",
-    "aws_elasticache_replication_group": "data/cache",
-    "aws_sqs_queue": "messages/queues/{}",
-    "aws_cloudwatch_event_bus": "messages/events",
-    "aws_cloudwatch_event_archive": "messages/events",
-    "aws_cognito_user_pool": "messages/mails",
-    "aws_apigatewayv2_api": "messages/connections",
-    "aws_api_gateway_rest_api": "requests",
-}
-"""The path of the console's page for each type of resource. `{}` is the name of the resource."""
 
 
 class LiveMap:
@@ -83,10 +64,9 @@ class LiveMap:
                 synthesize([source.environment], parent, variables)
             changed = file.stat().st_mtime
             if self._drawn is None or self._drawn[0] != changed:
-                graph = view_of(read_graph(read_synthesized(directory)), VIEW)
-                title = f"Architecture of {source.environment}"
-                picture = svg(graph, title=title, is_styled=False, desired_width=WIDTH)
-                self._drawn = (changed, picture, find_pages(graph, source.outputs()["queues"]))
+                queues = msgspec.json.encode(source.outputs()["queues"])
+                drawn = run_module("map_picture", source.environment, str(directory), stdin=queues)
+                self._drawn = (changed, drawn["svg"], drawn["pages"])
             return self._drawn
 
     def values(self) -> dict[str, Any]:
@@ -172,24 +152,3 @@ class LiveMap:
             {"name": alarm["AlarmName"], "reason": alarm.get("StateReason", "")}
             for alarm in response["MetricAlarms"]
         ]
-
-
-def find_pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
-    """Returns the path of the console's page for each node id.
-
-    Args:
-        queues: The names of the queues by key. The path of a queue's page contains the key. The
-            label of a queue's node is the name of the queue, which may omit the environment.
-    """
-    keys = {_shorten(name, graph.environment): key for key, name in queues.items()}
-    return {
-        node.id: PAGES[node.type].format(
-            keys.get(_shorten(node.label, graph.environment), node.label)
-        )
-        for node in graph.nodes
-        if node.type in PAGES
-    }
-
-
-def _shorten(name: str, environment: str) -> str:
-    return name.replace(f"-{environment}", "").replace("-queue", "")

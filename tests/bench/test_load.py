@@ -197,7 +197,7 @@ def test_an_interrupted_load_returns_the_samples_of_all_started_requests() -> No
     assert len(measured.samples) == measured.started
 
 
-def test_a_failure_of_the_benchmark_itself_is_raised() -> None:
+def test_an_error_in_the_code_that_sends_a_request_is_raised() -> None:
     async def perform(_: Attempt) -> None:
         raise KeyError("no such route")
 
@@ -240,7 +240,7 @@ def test_a_route_without_accepted_requests_has_no_percentiles() -> None:
     assert step.rows[1] == Row("GET /a", 1, 1, {}, {50: None, 95: None, 99: None}, None)
 
 
-def test_the_mix_has_the_models_weights_and_ten_percent_baseline_requests() -> None:
+def test_the_mix_has_the_weights_of_the_model_plus_a_tenth_for_the_empty_function() -> None:
     model = load_model()
     weights = mix(model)
     assert weights["GET /v1/posts"] / weights["frame send_message"] == 8 / 20

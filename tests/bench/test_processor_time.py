@@ -56,7 +56,7 @@ def test_the_cpu_time_of_another_process_includes_threads_that_ended() -> None:
             cpu_seconds(child.pid)
 
 
-def test_the_difference_is_none_if_a_process_started_or_ended_meanwhile() -> None:
+def test_the_difference_is_none_if_a_process_started_or_ended_between_the_readings() -> None:
     assert difference({1: 1.0, 2: 2.0}, {1: 1.5, 2: 2.25}) == pytest.approx(0.75)
     assert difference({1: 1.0}, {1: 1.0, 2: 0.1}) is None
     assert difference({1: 1.0, 2: 0.1}, {1: 1.0}) is None

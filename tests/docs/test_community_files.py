@@ -43,7 +43,7 @@ def test_the_newest_changelog_entry_has_the_version_of_the_project() -> None:
     assert numbers == sorted(numbers, reverse=True)
 
 
-def test_the_development_container_has_the_tools_that_the_checkout_expects() -> None:
+def test_the_development_container_has_the_pinned_terraform_and_a_supported_python() -> None:
     text = (PROJECT / ".devcontainer" / "devcontainer.json").read_text()
     container = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
     (terraform,) = container["features"].values()

@@ -58,7 +58,7 @@ def test_the_policy_files_match_the_stack() -> None:
         assert len("".join(text.split())) <= MAX_POLICY_LENGTH, name
 
 
-def test_the_policies_of_an_environment_contain_only_its_own_names() -> None:
+def test_an_environments_policies_contain_its_names_and_no_placeholders_or_names_of_dev() -> None:
     environment = load_environment("staging", variables={"STAGING_ACCOUNT_ID": "123456789012"})
     text = "".join(policies_of(environment).values())
     assert environment.domains

@@ -106,7 +106,7 @@ def test_like_copies_the_sizes_of_another_environment(tmp_path: Path) -> None:
         ("Other", "fifth.yml:1:1: like: 'Other': String should match"),
     ],
 )
-def test_copying_the_sizes_of_a_missing_environment_is_an_error(
+def test_like_must_name_an_environment_that_exists_and_does_not_refer_back(
     tmp_path: Path, like: str, error: str
 ) -> None:
     (tmp_path / "other.yml").write_text("like: fifth\n" + yaml.safe_dump(VALID))
@@ -235,7 +235,7 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         (
             "lambdas.provisioned_concurrency",
             6,
-            ["lambdas.provisioned_concurrency: 6 for auth", "at most its reserved"],
+            ["lambdas.provisioned_concurrency: 6 for auth", "at most the reserved"],
         ),
         ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
         ("network.ipv6_egress", True, ["network.nat_gateways: 1: must be 0 with ipv6_egress"]),

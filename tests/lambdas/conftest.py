@@ -89,7 +89,11 @@ def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
 
 @pytest.fixture
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """Captures a function's standard output. Must be requested before the function is built."""
+    """Captures a function's standard output.
+
+    Request this fixture before the function is built, because the function's logger keeps the
+    stream that `sys.stdout` is at that time.
+    """
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)
     return stream
@@ -100,7 +104,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Runs moto with a DynamoDB that processes one request at a time.
 
     In DynamoDB, conditional writes and transactions are atomic. In moto, they are not: a failed
-    transaction restores a copy of the tables, without the writes that others made meanwhile.
+    transaction restores the tables from a copy, and so undoes concurrent writes of other requests.
     """
     lock, call = threading.Lock(), DynamoHandler.call_action
 

@@ -53,7 +53,7 @@ class FakeSessions:
 
 
 def caller(*roles: str, expires_at: float = NOW + 900) -> Caller:
-    """Returns a registered caller with these roles, or an anonymous one without roles."""
+    """Returns a registered caller with these roles. Without roles, the caller is anonymous."""
     capabilities = frozenset() if roles else frozenset(CAPABILITIES)
     return Caller("user-1", "session-1", frozenset(roles), capabilities, int(expires_at))
 

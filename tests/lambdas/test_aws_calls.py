@@ -44,6 +44,6 @@ def test_calls_yml_lists_every_route_and_frame_of_the_measured_services() -> Non
     assert routes | {f"frame {action}" for action in FRAMES} <= read_calls().keys()
 
 
-def test_the_size_of_an_item_is_the_sum_of_its_names_and_values() -> None:
+def test_the_size_of_an_item_is_the_length_of_its_attribute_names_and_values() -> None:
     assert item_size({"id": {"S": "abcd"}, "n": {"N": "1234"}, "on": {"BOOL": True}}) == 13
     assert item_size({"m": {"M": {"k": {"S": "vv"}}}}) == 1 + 3 + 2 + 2

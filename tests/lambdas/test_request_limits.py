@@ -26,7 +26,9 @@ INVALID_IDS = ["x" * 65, "x" * 4000, "%C3%A9", "a%20b", "a%2Fb", "%00", "a.b", "
 INVALID_ID_VALUES = ["", " ", "x" * 65, "x" * 4000, "é", "a b", "a/b", "\0", "a\n", "\u200b"]
 
 CLIENT_CHOSEN = {"client_message_id", "request_id"}
-"""Fields with ids that clients choose. They have a length, but no format."""
+"""Fields with ids that clients choose. They have a maximum length, but no
+required format.
+"""
 
 
 def _routes_with_ids() -> list[tuple[Route, str]]:

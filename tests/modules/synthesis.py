@@ -38,7 +38,7 @@ class Synthesized:
             if all(item.get(key) == value for key, value in attributes.items())
         ]
         assert len(matches) == 1, (
-            f"the stack has {len(matches)} {type_} with {attributes}: "
+            f"expected one {type_} with {attributes}, but the stack has {len(matches)}: "
             f"{[sorted(item) for item in matches]}"
         )
         return matches[0]

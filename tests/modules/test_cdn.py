@@ -98,7 +98,7 @@ def test_distributions_use_modern_tls_and_http_versions(prod: Synthesized, id_: 
 
 
 @pytest.mark.parametrize("id_", ["site", "media"])
-def test_origins_are_private_buckets_without_custom_error_pages(
+def test_origins_are_private_buckets_and_distributions_have_no_custom_error_pages(
     prod: Synthesized, id_: str
 ) -> None:
     result = _distribution(prod, id_)

@@ -100,7 +100,9 @@ def test_without_a_repository_the_stack_has_a_boundary_but_no_workflow_roles() -
 def test_the_operators_policies_are_within_the_length_limit_of_managed_policies() -> None:
     for name in ("dev", "staging", "prod"):
         for file, text in documents_of(environment(name)).items():
-            assert len("".join(text.split())) <= MAX_POLICY_LENGTH, f"{name}: {file} is too long"
+            assert len("".join(text.split())) <= MAX_POLICY_LENGTH, (
+                f"{name}: the policy {file} is longer than {MAX_POLICY_LENGTH} characters"
+            )
 
 
 def test_the_workflow_roles_policies_are_within_iams_limits(dev: Synthesized) -> None:
@@ -113,7 +115,7 @@ def test_the_workflow_roles_policies_are_within_iams_limits(dev: Synthesized) ->
     assert max(attached.count(role) for role in attached) <= 10
 
 
-def test_the_plan_role_of_pull_requests_can_only_read_the_state(dev: Synthesized) -> None:
+def test_the_plan_role_of_pull_requests_can_read_only_the_state(dev: Synthesized) -> None:
     plan = _statements(dev, "plan")
     assert _actions(plan) == {"s3:ListBucket", "s3:GetObject", "secretsmanager:GetRandomPassword"}
     bucket = "arn:aws:s3:::multitask-terraform-state-111122223333"
@@ -197,7 +199,8 @@ def test_permissions_are_limited_to_the_environments_resources_if_arns_contain_n
 def test_the_deploy_role_can_manage_the_log_group_named_after_a_websocket_apis_id(
     dev: Synthesized,
 ) -> None:
-    group = "/aws/apigateway/2b782fa8/dev"  # Has the format from modules/api/websocket.py.
+    # modules/api/websocket.py creates a log group with a name of this format.
+    group = "/aws/apigateway/2b782fa8/dev"
     statements = _statements(dev, "deploy").values()
     logs = [
         _as_list(item["Resource"])
@@ -386,7 +389,8 @@ def test_the_deploy_role_can_manage_event_source_mappings_of_an_alias(dev: Synth
         # custom domain name").
         "cloudfront:UpdateDistribution",
         # The provider calls these two actions before it deletes a security group or subnet in which
-        # Lambda has left network interfaces. These interfaces have no tags.
+        # Lambda has left network interfaces. These interfaces have no tags, so a condition that
+        # requires a tag would deny the calls.
         "ec2:DetachNetworkInterface",
         "ec2:DeleteNetworkInterface",
     ],

@@ -171,7 +171,9 @@ def subscribed() -> Synthesized:
     )
 
 
-def test_each_subscriber_gets_only_its_own_events(subscribed: Synthesized) -> None:
+def test_each_subscriber_gets_only_the_events_that_it_subscribes_to(
+    subscribed: Synthesized,
+) -> None:
     subscriptions = {
         item["protocol"]: item for item in subscribed.all("aws_sns_topic_subscription")
     }

@@ -225,7 +225,9 @@ def test_a_failing_eventbridge_rule_raises_an_alarm(dev: Synthesized) -> None:
     assert alarm["threshold"] == 0
 
 
-def test_tables_have_alarms_only_with_detailed_metrics(dev: Synthesized, prod: Synthesized) -> None:
+def test_tables_have_alarms_only_if_detailed_metrics_are_enabled(
+    dev: Synthesized, prod: Synthesized
+) -> None:
     assert not any(
         "sessions" in item["alarm_name"] for item in dev.all("aws_cloudwatch_metric_alarm")
     )

@@ -108,7 +108,9 @@ def test_flow_logs_have_the_environments_log_retention(prod: Synthesized) -> Non
     assert prod.find_only("aws_cloudwatch_log_group")["retention_in_days"] == 365
 
 
-def test_the_flow_log_role_has_the_permissions_that_aws_lists(prod: Synthesized) -> None:
+def test_the_flow_log_role_has_the_permissions_from_the_aws_documentation(
+    prod: Synthesized,
+) -> None:
     write, find = prod.policy("aws_iam_role_policy")
     assert {*write["Action"], find["Action"]} == {
         "logs:CreateLogGroup",
@@ -121,7 +123,9 @@ def test_the_flow_log_role_has_the_permissions_that_aws_lists(prod: Synthesized)
 
 
 @pytest.mark.parametrize("function", ["health", "migration"])
-def test_health_and_migration_reach_only_their_services(prod: Synthesized, function: str) -> None:
+def test_health_and_migration_can_connect_only_to_endpoints_and_data_stores(
+    prod: Synthesized, function: str
+) -> None:
     group = next(
         label
         for label, item in prod.document["resource"]["aws_security_group"].items()

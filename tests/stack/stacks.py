@@ -167,7 +167,10 @@ class Stack:
         return next(iter(matches.values()))
 
     def fill_environment(self, value: Any) -> Any:
-        """Returns a documented value for this environment."""
+        """Returns a documented value as it applies to this environment.
+
+        Selects the environment's value of each `PerEnv`, and replaces `{env}` in texts.
+        """
         if isinstance(value, PerEnv):
             value = getattr(value, self.environment)
         if isinstance(value, str):

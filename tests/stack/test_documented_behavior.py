@@ -45,7 +45,7 @@ BODY_RULES = {
 """The rules of the core rule set that inspect bodies (WAF developer guide, baseline groups)."""
 
 VISIBILITY_TIMEOUTS = {"delivery": 2}
-"""The multiple of the function's timeout that is a queue's visibility timeout, by service.
+"""The visibility timeout of a service's queues, as a multiple of the function's timeout.
 
 Services that are not listed use 6, which AWS recommends.
 """
@@ -179,7 +179,7 @@ def test_no_bucket_name_is_used_in_two_accounts(synthesized: Path) -> None:
 
 
 def test_subnets_choose_availability_zones_by_id(stack: Stack) -> None:
-    """In each account, the letter of a zone refers to another zone. use1-az3 has no Lambda."""
+    """The same letter names different zones in different accounts. use1-az3 has no Lambda."""
     subnets = stack.resources("aws_subnet").values()
     assert {subnet["availability_zone_id"] for subnet in subnets}.isdisjoint({"use1-az3"})
     for resources in stack.document["resource"].values():

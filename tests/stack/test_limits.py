@@ -1,7 +1,7 @@
 """Checks every stack against the quotas of AWS that a stack could exceed.
 
-Limits that AWS can raise have the default value, which applies to a new account. References count
-with the length of their text, which exceeds the length of most values.
+Limits that AWS can raise have the default value, which applies to a new account. For a reference,
+the tests count the length of its text, which is longer than most of the values that replace it.
 """
 
 from __future__ import annotations
@@ -204,7 +204,8 @@ def test_reserved_concurrency_leaves_the_required_unreserved_concurrency(stack: 
 def test_web_acls_have_at_most_1500_capacity_units(stack: Stack) -> None:
     """WAF quotas: the basic price includes 1,500 units.
 
-    The core rule set takes 700, a rate-based rule without scope 2 (WAF developer guide).
+    The core rule set takes 700 units. A rate-based rule without a scope-down statement takes 2 (WAF
+    developer guide).
     """
     for acl in blocks(stack, "aws_wafv2_web_acl"):
         units = sum(

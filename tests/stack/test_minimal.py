@@ -84,7 +84,9 @@ def test_an_idle_month_costs_less_than_60_usd(minimal: Synthesized) -> None:
     assert awake == pytest.approx(61 * 360 / 3600 * 0.5 * 0.12, rel=0.01)
 
 
-def test_a_busy_month_includes_a_database_that_never_pauses(minimal: Synthesized) -> None:
+def test_a_busy_month_includes_the_cost_of_a_database_that_never_pauses(
+    minimal: Synthesized,
+) -> None:
     bill = make_bill(stack_resources(minimal), load_usage("1m"))
     capacity = sum(item.usd for item in bill.items if item.price == "aurora.capacity")
     assert capacity == pytest.approx(730 * 0.5 * 0.12, rel=0.01)

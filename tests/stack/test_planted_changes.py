@@ -1,4 +1,4 @@
-"""Tests that reviews of prod's plan report planted dangerous changes, but no harmless changes."""
+"""Tests the verdicts of reviews of prod's plan on planted dangerous and harmless changes."""
 
 from __future__ import annotations
 

@@ -200,8 +200,7 @@ def check_data_is_kept(reviewed: Review, *, irreversible: Set[str] = frozenset()
     """Checks that no data store is replaced or destroyed.
 
     Args:
-        irreversible: the resource types that may have irreversible changes, because these keep the
-            data.
+        irreversible: the resource types with changes that cannot be reversed but keep the data.
     """
     lost = [
         item.change.address
@@ -356,7 +355,7 @@ def test_the_plan_after_provisioning_is_empty(
     provisioned: Path, root: Root, empty_cloud: Addresses
 ) -> None:
     shown, _ = terraform.plan(provisioned, root, variables=embedded_variables(empty_cloud))
-    # The second apply of a security group's rules differs, see tests/e2e/operations/test_plan.py.
+    # Checks only the types that the upgrade changes.
     resources = {
         (item["type"], *item["change"]["actions"])
         for item in shown["resource_changes"]

@@ -43,7 +43,8 @@ PREFIXES = {
     "SSO": ("ssoadmin",),
     "StepFunctions": ("sfn",),
 }
-"""Terraform's names of services whose CloudFormation name is different."""
+"""For services whose names differ: the prefixes of Terraform's types, by CloudFormation's name of
+the service."""
 
 
 def locked_package() -> str:

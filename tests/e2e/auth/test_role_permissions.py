@@ -38,8 +38,8 @@ UNCHECKED_SIDS = {
 }
 """Sids of statements that the embedded AWS does not check.
 
-Most allow calls that Lambda itself makes with the role. The statements about keys allow calls that
-SQS makes.
+Most allow calls that Lambda itself makes with the role. `QueueKey` and `EncryptAlert` allow calls
+to KMS that SQS and SNS make.
 """
 
 REMOVES_SINGLE_ACTIONS = os.environ.get("PERMISSIONS") == "actions"
@@ -88,7 +88,7 @@ def test_every_route_and_event_works_with_the_deployed_roles(
 @pytest.mark.parametrize("function", SCENARIOS)
 @pytest.mark.exclusive
 def test_every_permission_is_needed(platform: Platform, function: str) -> None:
-    """Removes each statement of the role in turn and expects a route or event to fail."""
+    """Removes one statement of the role at a time, and expects a route or event to fail."""
     context, role = ScenarioContext(platform, function), Role(platform, function)
     unneeded = []
     for sid, statement in role.statements.items():

@@ -122,7 +122,11 @@ def test_an_expired_token_is_rejected_despite_the_authorizers_cache(
 def test_the_previous_key_is_accepted_and_an_older_key_is_not(
     platform: Platform, person: Person, api: Api
 ) -> None:
-    """Rotates the key twice. Does not restore old keys, because versions only increase."""
+    """Rotates the key twice.
+
+    Does not restore the old keys, because a key's id is the version of the parameter, which can
+    only increase.
+    """
     serials = itertools.count()
 
     def get_status(path: str, key: tuple[int, str]) -> int:

@@ -1,4 +1,4 @@
-"""Tests the web console in Chromium, with requests of this module and of the other tests."""
+"""Tests the web console in Chromium. It shows requests that this module and other tests sent."""
 
 from __future__ import annotations
 

@@ -61,7 +61,10 @@ def project_site(platform: Platform) -> None:
 
 
 def tab_to(page: Page, text: str) -> None:
-    """Presses Tab until the element with this text or name has the focus, which must be visible."""
+    """Presses Tab until the element with this text or name has the focus.
+
+    Fails if the page does not show which element has the focus.
+    """
     for _ in range(TAB_LIMIT):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)

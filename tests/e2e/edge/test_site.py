@@ -70,7 +70,7 @@ def test_config_json_has_the_platforms_addresses(platform: Platform, site: Api) 
     }
 
 
-def test_page_paths_serve_the_page_and_missing_files_are_not_found(
+def test_paths_without_a_file_extension_serve_the_page_and_missing_files_are_not_found(
     platform: Platform, site: Api
 ) -> None:
     assert fetch_page(platform, site, "/some/spa/path").body == fetch_page(platform, site, "/").body

@@ -62,7 +62,7 @@ def plain_address(platform: Platform) -> str:
 
 @contextmanager
 def browser_with(authority: Path) -> Iterator[Browser]:
-    """Starts a Chromium that trusts only `authority`. The system need not trust it."""
+    """Starts a Chromium that trusts `authority`, even if the operating system does not."""
     certificate = x509.load_pem_x509_certificate(authority.read_bytes())
     key = certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     digest = base64.b64encode(hashlib.sha256(key).digest()).decode()

@@ -48,7 +48,8 @@ class Sockets:
                 defect = "; ".join(MessageDescription.load().find_defects(response))
                 self.outcomes[response.get("code", "ack")] += 1
                 if response.get("code") == "not_joined" and context["roomId"] in text:
-                    self._join_rooms(socket)  # an earlier frame left the room
+                    # An earlier generated frame made this connection leave the room.
+                    self._join_rooms(socket)
             else:
                 defect = f"API Gateway returned an error: {response}"
         except ConnectionClosed as closed:
@@ -65,8 +66,8 @@ class Sockets:
     def _connect(self, caller: str) -> ClientConnection:
         ticket = self._world.call(caller, "POST", "/v1/chat/tickets", {})["ticket"]
         address = f"{self._world.platform.ws_url}?ticket={ticket}"
-        # The client's ping thread uses `random`. Hypothesis would report that as randomness of a
-        # strategy.
+        # The client must not send pings, because its ping thread uses `random`. Hypothesis would
+        # report that a strategy uses `random`.
         socket = self._open[caller] = connect(
             address, proxy=None, max_size=None, legacy=True, ping_interval=None
         )

@@ -17,7 +17,7 @@ from tests.api_description import Document, Schema
 from tests.e2e.support.users import PASSWORD
 
 Json = Any
-"""A JSON value that can contain an `EarlierValue` instead of any text."""
+"""A JSON value in which an `EarlierValue` can take the place of any text."""
 
 RESPONSE_FIELDS: Mapping[str, str] = {
     "attachments": "key",
@@ -30,7 +30,7 @@ RESPONSE_FIELDS: Mapping[str, str] = {
     "replyTo": "messageId",
     "sellerId": "userId",
 }
-"""Fields of requests whose values have another name in responses."""
+"""The field of responses that contains values for a field of requests, if the names differ."""
 
 HOSTILE = (
     *("", " ", "\0", "\n", "\x1b[31m", "\x7f", "\u200b", "\u2060", "\u3164", "\u2800", "\ufeff"),
@@ -207,7 +207,7 @@ _STRATEGIES: Mapping[str, Callable[[Values, Schema, str], st.SearchStrategy[Json
 
 
 def resolve(value: Json, choose: Callable[[EarlierValue], str]) -> Json:
-    """Returns the value with each `EarlierValue` replaced."""
+    """Returns the value with each `EarlierValue` replaced by the text that `choose` returns."""
     if isinstance(value, EarlierValue):
         return choose(value)
     if isinstance(value, list):

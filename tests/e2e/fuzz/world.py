@@ -33,7 +33,10 @@ BUSY = 1.0
 """Seconds. If even a request without a token takes longer, other programs delay all requests."""
 
 HEAD_LIMIT = 10_000
-"""API Gateway accepts 10,240 bytes of request line and headers, before any code of ours runs."""
+"""Maximum number of characters in the path and headers of a request.
+
+API Gateway itself rejects requests whose request line and headers exceed 10,240 bytes.
+"""
 
 RENEWAL = 100
 """Number of requests after which rate limits and quotas are reset.
@@ -78,7 +81,7 @@ class Memory:
         self._groups: dict[tuple[frozenset[str], str], deque[dict[str, str]]] = defaultdict(
             lambda: deque(maxlen=64)
         )
-        """The latest groups, by the names of their values and by service."""
+        """The latest groups, by the names of all values in the group and by its service."""
 
     def learn(self, value: Json, context: Mapping[str, str]) -> None:
         """Remembers the short string values of all objects in `value`, together with `context`."""
@@ -253,7 +256,7 @@ class World:
     def _learn_code(self, request: Mapping[str, Any]) -> None:
         """If the request caused a mail with a code, remembers the code."""
         email = request.get("email")
-        with suppress(OperatorError):  # the request caused no mail with a code
+        with suppress(OperatorError):  # raised if the request caused no mail with a code
             if email is not None:
                 code = self.platform.read_mailed_code(email)
                 self.memory.learn({"email": email, "code": code}, {})

@@ -37,7 +37,8 @@ def test_cdktf_finds_no_changes_on_the_applied_platform(platform: Platform, tmp_
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return result.stdout
 
-    # The provider's checksums for other platforms come from the registry, which may be unreachable.
+    # Without `--skip-provider-lock`, the command would read the provider's checksums for other
+    # operating systems from the registry, which may be unreachable.
     changes = run_cdktf("diff", "local", "--skip-provider-lock")
     assert re.search(r"Plan:\S* 0 to add, \d+ to change, 0 to destroy", changes), changes[-3000:]
     outputs = tmp_path / "outputs.json"

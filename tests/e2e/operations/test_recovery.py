@@ -37,9 +37,9 @@ from tests.waiting import wait_for
 UNCHANGED_UP_LIMIT = 45.0
 """Seconds. The longest accepted duration of `ops up` without changes."""
 SLOWDOWN = 2.0
-"""Factor by which the limits of durations are raised, because other tests use the same cores.
+"""Factor by which UNCHANGED_UP_LIMIT and RECOVERY_LIMIT are raised.
 
-The requirements are for an idle machine.
+These limits are for an idle machine, and other tests use the same cores.
 """
 
 
@@ -102,7 +102,7 @@ LOAD_SECONDS = 1.5
 SAVE_LIMIT = 1.0
 """Seconds. The longest accepted time from saving a handler to its first response."""
 LOAD_FACTOR = 3.0
-"""Factor for the limits of durations, because other tests use both cores at the same time."""
+"""Factor by which SAVE_LIMIT is raised, because other tests use both cores at the same time."""
 HANDLER_WITH_HEADER = """
 
 _original_handler = handler
@@ -289,7 +289,7 @@ def test_killing_processes_under_load_loses_and_duplicates_no_acknowledged_write
 ) -> None:
     """Kills each process under load, and restarts it as the first step of `ops up` does.
 
-    After all processes were killed at the same time, runs the whole command.
+    After the fault that kills all processes at the same time, runs a complete `ops up`.
     """
     root = Root(own_platform.root)
     console = console_address(root)

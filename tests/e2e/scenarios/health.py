@@ -8,6 +8,6 @@ from tests.e2e.scenarios.context import ScenarioContext
 
 
 def run_scenario(context: ScenarioContext) -> Iterator[str]:
-    context.restart_function()  # because processes cache the results of their checks
+    context.restart_function()  # a running process would return cached results of its checks
     context.api.get("/health").expect(200)
     yield "GET /health"

@@ -1,4 +1,4 @@
-"""Stores a new, a missed and an invalid event in the outbox, which the relay must handle."""
+"""Stores events in the outbox that the relay must handle: a new, a missed and an invalid one."""
 
 from __future__ import annotations
 

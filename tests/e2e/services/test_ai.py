@@ -128,7 +128,7 @@ def test_the_error_without_an_api_key_names_the_command_that_sets_it(
     assert "ops secrets set local gemini-api-key" in response_without_key["detail"]
 
 
-def test_a_conversation_is_continued_listed_private_and_deleted(
+def test_users_continue_list_and_delete_their_conversations_that_others_cannot_read(
     client: Client, other: Person
 ) -> None:
     client.gemini.behaviours = [send_text("Paris."), send_text("2.1 million.")]
@@ -212,9 +212,9 @@ def test_a_provider_that_never_responds_times_out(client: Client) -> None:
 def test_the_quota_is_exact_for_concurrent_calls(
     client: Client, platform: Platform, variables: dict[str, str]
 ) -> None:
-    """Sets a quota for three of eight calls.
+    """Sets a quota that suffices for three of eight calls.
 
-    The providers respond only after the quota has rejected five calls.
+    The providers respond to these three only after the service has rejected the other five.
     """
     question = "How many of us fit?"
     bound = tasks.build_question_prompt((), question, None).token_bound()

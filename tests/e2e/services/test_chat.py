@@ -229,7 +229,7 @@ def test_an_anonymous_sender_is_not_revealed(
     )
 
 
-def test_only_members_receive_messages_and_removal_takes_effect_at_once(
+def test_users_who_never_joined_or_were_just_removed_receive_no_messages(
     ann: ChatUser, bob: ChatUser, eve: ChatUser, room: str
 ) -> None:
     async def scenario() -> None:
@@ -338,9 +338,9 @@ def test_a_connection_is_closed_when_its_client_sends_after_the_session_ended(
 def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
     platform: Platform, ann: ChatUser, bob: ChatUser
 ) -> None:
-    """One user has several sessions and rooms.
+    """One user has several sessions, and is a member of several rooms.
 
-    Each of them ends in a different way, except the current session and room.
+    The current session and one membership continue. All others end, each in a different way.
     """
     platform.reset_rate_limits()
     api = Api(platform.api_url)
@@ -386,7 +386,7 @@ def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
             for room in reasons:
                 await wait_for_texts(listener, room, "1")
             await asyncio.to_thread(end_all)
-            await asyncio.sleep(5)  # the longest time that the contract allows
+            await asyncio.sleep(5)  # until then, the API's contract allows frames to arrive
             for room in (left, removed, banned, remaining_room):
                 await asyncio.to_thread(ann.send_message, room, "2")
                 await wait_for_texts(witness, room, "1", "2")
@@ -565,7 +565,7 @@ def test_messages_are_stored_and_health_reports_503_without_the_cache(
             finally:
                 await asyncio.to_thread(EmbeddedCloud(root).start)
             # The connections survive the outage of the cache, and receive the message that was
-            # stored meanwhile.
+            # stored during the outage.
             await wait_until(lambda: list_texts(second, room) == ["1"], 60)
             await first.send(room, "2")
             await wait_until(

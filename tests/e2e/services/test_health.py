@@ -44,7 +44,8 @@ def test_hanging_dependencies_are_reported_within_the_limit(platform: Platform, 
     for name in hanging:
         os.kill(running[name].pid, signal.SIGSTOP)
     try:
-        # Earlier results are cached for a few seconds. The first new result waited for the checks.
+        # The function caches results for a few seconds. The first result that reports the hanging
+        # services is not a cached one, so `duration` includes the checks.
         response, duration = wait_for(
             lambda: result if list_failing((result := measure(api))[0].json) == hanging else None
         )

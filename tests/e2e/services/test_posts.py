@@ -83,7 +83,7 @@ def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
     """Returns the response to an idempotent call.
 
     Retries timeouts, 409, 429 and server errors, as clients do. They occur when Lambda has no
-    concurrency left, when the tables are busy, or when fifty processes start on two cores together.
+    concurrency left, when the tables are busy, or when two cores start fifty processes.
     """
 
     def get_final_response() -> ApiResponse | None:

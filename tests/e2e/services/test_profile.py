@@ -277,7 +277,7 @@ def test_an_avatar_is_uploaded_with_a_strict_form_and_served_by_the_cdn(
     owner_client.call("DELETE", "/avatar").expect(204)
 
 
-def test_an_avatar_must_be_an_image_of_the_same_user(
+def test_an_avatar_must_be_an_image_that_the_same_user_uploaded(
     owner_client: Profiles, other_client: Profiles
 ) -> None:
     for content in (b"<svg onload=alert(1)>", b"GIF89a", b"\xff\xd8\xff\xe0 a JPEG"):

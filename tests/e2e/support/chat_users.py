@@ -18,8 +18,8 @@ from tests.e2e.support.users import Person
 MAX_OPENING_CONNECTIONS = 8
 """Maximum number of connections that are being opened at the same time.
 
-The embedded API Gateway accepts connections one by one, a ticket expires after 30 s, and the
-embedded Lambda runs at most 14 functions at once.
+The embedded API Gateway opens connections one after the other. If too many wait, their tickets
+expire after 30 s. The embedded Lambda runs at most 14 functions at the same time.
 """
 
 
@@ -32,7 +32,7 @@ class ChatUser:
         self._tickets = TicketStore(platform.aws("dynamodb"), "chat-tickets-local")
         self.person = person
         self.user_id = person.user_id
-        # Only users with a profile can be invited. The first read creates it at once.
+        # Only users with a profile can be invited. The first read creates the profile.
         self._api.call("GET", "/v1/profile", token=person.access_token).expect(200)
 
     def call(self, method: str, path: str, body: object = None, **options: Any) -> ApiResponse:

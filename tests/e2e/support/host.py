@@ -56,7 +56,8 @@ class PlatformHost:
         root: the working directory of the platform.
         variables: environment variables that point the ai service to local ports for fake
             providers, and hide real API keys. All commands on this platform need them.
-        is_chosen_here: True if this process, and not the one that started it, chose the directory.
+        is_chosen_here: True if this pytest process chose the directory. False if it received the
+            directory from another pytest process of the run.
     """
 
     def __init__(
@@ -129,7 +130,7 @@ class PlatformHost:
 
     @property
     def sharing(self) -> Sharing:
-        """Lets several workers use the platform at the same time."""
+        """The locks with which several workers share the platform."""
         return Sharing(self._sharing_directory)
 
     @property

@@ -29,7 +29,7 @@ DEPLOY_POLICIES = (
 COPIED_FOLDERS = ("ops", "lambdas", "modules", "environments", "web", "tools", "docs/api")
 
 RESOURCE_ACTIONS = [
-    "budgets:DescribeBudget",  # AWS checks budgets:ViewBudget
+    "budgets:DescribeBudget",  # AWS checks budgets:ViewBudget instead
     "budgets:DescribeNotificationsForBudget",
     "budgets:DescribeSubscribersForNotification",
     "budgets:ListTagsForResource",
@@ -69,9 +69,9 @@ The embedded AWS does not evaluate conditions on tags, and denies these actions.
 """
 
 CREATE_ACTIONS = [
-    "budgets:CreateBudget",  # AWS checks budgets:ModifyBudget
+    "budgets:CreateBudget",  # AWS checks budgets:ModifyBudget instead
     "budgets:CreateNotification",
-    "cloudfront:CreateDistributionWithTags",  # AWS checks cloudfront:CreateDistribution
+    "cloudfront:CreateDistributionWithTags",  # AWS checks cloudfront:CreateDistribution instead
     "cloudfront:PublishFunction",
     "cloudfront:TagResource",
     "cloudwatch:PutDashboard",
@@ -115,7 +115,7 @@ CREATE_ACTIONS = [
 """More actions that the first deployment needs and that the embedded AWS checks differently."""
 
 DELETE_ACTIONS = [
-    "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget
+    "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget instead
     "cloudfront:DeleteFunction",
     "cloudfront:DeleteOriginAccessControl",
     "cloudfront:DeleteResponseHeadersPolicy",

@@ -26,7 +26,10 @@ class Sharing:
 
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[None]:
-        """Waits until no exclusive test runs, or if `exclusive` is true, until no test runs."""
+        """Holds the lock during the block, shared with other tests unless `exclusive` is true.
+
+        Waits first until no exclusive test runs, or if `exclusive` is true, until no test runs.
+        """
         self._directory.mkdir(exist_ok=True)
         with (
             (self._directory / "queue").open("w") as queue,

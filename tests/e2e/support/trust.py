@@ -16,9 +16,9 @@ _bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - deleted w
 
 
 def trust(authority: str) -> None:
-    """Makes this process and its children trust the authority, and those of the system.
+    """Makes this process and its children trust `authority` and the system's authorities.
 
-    Commands such as Terraform also connect to hosts with certificates of public authorities.
+    Commands such as Terraform need the system's authorities to connect to public hosts.
     """
     roots = Path(_ROOTS).read_text() if _ROOTS else ""
     Path(_bundle.name).write_text(f"{roots}\n{Path(authority).read_text()}")
@@ -28,7 +28,7 @@ def trust(authority: str) -> None:
 def without_trust() -> dict[str, str]:
     """Returns the environment variables without the platform's authority.
 
-    With these variables, a command must configure the authority itself.
+    A command with these variables trusts the authority only if it configures this itself.
     """
     variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return variables if _SYSTEM is None else {**variables, VARIABLE: _SYSTEM}

@@ -7,7 +7,8 @@ OpenAI:
     https://platform.openai.com/docs/api-reference/chat/create and
     https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 
-If the references allow several types for a member, it has only those that a text service uses.
+If the references allow several types for a member, this module declares only the types that a
+text service uses.
 """
 
 from __future__ import annotations

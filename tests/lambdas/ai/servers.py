@@ -173,7 +173,7 @@ class FakeProvider:
             request_queue_size = 128
 
             def handle_error(self, *_: object) -> None:
-                """Ignores errors of clients that disconnect, as some tests do."""
+                """Ignores the errors that occur because the clients of some tests disconnect."""
 
         self._server = Server(("127.0.0.1", self.port), Handler)
         self.port = self._server.server_port

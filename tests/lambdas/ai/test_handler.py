@@ -328,9 +328,8 @@ def test_a_provider_is_retried_if_its_retry_after_is_short(
 def test_a_provider_without_response_times_out(
     call: Call, gemini: FakeProvider, openai: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "lambdas.ai.logic.TIME_LIMIT", 5.0
-    )  # 3 s of this limit are left for the providers
+    # Of the 5 s, 2 s are reserved for storing the completion, so the providers have 3 s.
+    monkeypatch.setattr("lambdas.ai.logic.TIME_LIMIT", 5.0)
     gemini.behaviours = [hang]
     started = time.monotonic()
     assert ok(call("POST", "/ask", ASK))["provider"] == "openai"
@@ -450,7 +449,7 @@ def test_prompts_completions_and_keys_are_never_logged(
     stdout: io.StringIO,
     dynamodb: "DynamoDBClient",
 ) -> None:
-    """Checks completions, failures, problem documents, and exceptions with a traceback."""
+    """Checks the log of completions, failed calls, invalid requests, and unexpected exceptions."""
     body = {"question": "tell-tale question", "context": "tell-tale context"}
     error_body = json.dumps({"error": {"message": f"tell-tale error with {KEY}"}})
 

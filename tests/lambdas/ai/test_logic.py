@@ -243,7 +243,7 @@ def test_a_failed_call_counts_no_tokens(
         ]
 
 
-def test_a_conflict_with_a_concurrent_change_counts_no_tokens(world: World) -> None:
+def test_no_tokens_are_counted_after_a_conflict_with_a_concurrent_change(world: World) -> None:
     world.conversations.lost = True
     problem = world.problem(lambda: world.ask("Hello?"))
     assert (problem.status, problem.code) == (409, "conversation_changed")
@@ -305,7 +305,7 @@ def test_an_attempt_that_ends_after_its_retry_stores_no_second_answer(
     assert [message.content for message in stored.messages] == ["Who?", "An answer."]
 
 
-def test_an_aws_outage_counts_no_tokens(world: World) -> None:
+def test_no_tokens_are_counted_if_aws_is_unavailable(world: World) -> None:
     world.models.error = ClientError({"Error": {"Code": "InternalServerError"}}, "UpdateItem")
     with pytest.raises(ClientError):
         world.ask("Hello?")

@@ -120,7 +120,7 @@ def test_the_prompts_of_all_tasks_are_valid_requests(server: FakeProvider, promp
         assert (request.body.response_format is not None) == (prompt.shape is not None)
 
 
-def test_the_effort_is_sent_only_if_configured(server: FakeProvider) -> None:
+def test_the_reasoning_effort_is_sent_only_if_configured(server: FakeProvider) -> None:
     client(server, "low").complete(PROMPT, KEY, 5.0)
     body = server.requests[0].body
     sent = (
@@ -215,7 +215,7 @@ def test_a_slow_server_times_out(server: FakeProvider, behaviour: Behaviour) -> 
     assert time.monotonic() - started < 5
 
 
-def test_a_refused_connection_is_unreachable(server: FakeProvider) -> None:
+def test_a_refused_connection_is_classified_as_unreachable(server: FakeProvider) -> None:
     closed = FakeProvider(server.kind)
     with closed:
         pass
@@ -302,7 +302,7 @@ def test_an_invalid_api_key_does_not_appear_in_errors(server: FakeProvider) -> N
 
 
 def test_the_token_bound_holds_for_all_writing_systems() -> None:
-    """A token has at least one byte, so the bound is the number of bytes plus the overhead."""
+    """A token has at least one byte, so a prompt has at most as many tokens as bytes."""
     for text in ("plain", "é" * 10, "漢字", "🙂" * 5, "\x00"):
         prompt = tasks.build_translation_prompt(text, "French")
         assert (

@@ -149,7 +149,7 @@ class TestKeys:
         clock.advance(UNSET_MAX_AGE)
         assert keys.get("gemini") == "key-1"
 
-    def test_a_replaced_key_is_read_after_the_cached_one_expires_or_is_discarded(
+    def test_a_new_key_is_read_after_the_cached_key_expires_or_is_discarded(
         self, ssm: Any, keys: ApiKeys, clock: FakeClock
     ) -> None:
         self.store(ssm, "key-1")
@@ -225,7 +225,9 @@ class TestQuota:
         assert self.expect_exceeded_quota(quota, 200) == LEASE_SECONDS - 5
 
     @pytest.mark.parametrize(
-        "later", [LEASE_SECONDS, -3600], ids=["expired", "clock was an hour ahead"]
+        "later",
+        [LEASE_SECONDS, -3600],
+        ids=["lease expired", "clock of the crashed call was an hour ahead"],
     )
     def test_the_reservation_of_a_crashed_call_is_reclaimed(
         self, quota: DynamoQuota, clock: FakeClock, usage: Usage, later: int
@@ -276,7 +278,7 @@ class TestQuota:
     def test_concurrent_calls_never_exceed_the_quota(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
-        """Each call reserves 100 tokens and uses 30. The quota is ten reservations at a time."""
+        """Each call reserves 100 tokens and uses 30. The quota of 1,000 has room for ten calls."""
         barrier = threading.Barrier(50)
         totals: list[int] = []
 
@@ -303,7 +305,7 @@ class TestQuota:
         account = usage("u-1", DAY)
         assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
-        # The quota admits the first ten calls in any case.
+        # The first ten calls reserve at most 1,000 tokens, so the quota always admits them.
         assert outcomes.count("completed") + outcomes.count("failed") >= 10
 
     def test_concurrent_reservations_fill_the_quota_exactly(

@@ -120,7 +120,7 @@ def reset(world: World, email: str, code: str, address: str = ADDRESS) -> None:
 
 
 @pytest.mark.parametrize(("limit", "call"), [(CONFIRM, confirm), (RESET_PASSWORD, reset)])
-def test_attempts_with_wrong_codes_are_limited_equally_for_unknown_emails(
+def test_wrong_codes_are_limited_equally_for_registered_and_unknown_emails(
     world: World, limit: Limit, call: Callable[..., None]
 ) -> None:
     responses = []
@@ -168,7 +168,7 @@ def test_correct_codes_do_not_count_towards_the_limit(
         (ANONYMOUS, lambda service, _: service.anonymous(address=ADDRESS)),
     ],
 )
-def test_calls_are_limited_by_network_address(world: World, limit: object, call: object) -> None:
+def test_calls_are_limited_per_network_address(world: World, limit: object, call: object) -> None:
     attempts = limit.attempts  # type: ignore[attr-defined]
     for i in range(attempts):
         call(world.service, i)  # type: ignore[operator]
@@ -198,7 +198,7 @@ def test_anonymous_sign_in_creates_a_session_with_capabilities(world: World) -> 
     )
 
 
-def test_refresh_returns_a_new_pair_and_extends_the_session(world: World) -> None:
+def test_refresh_returns_new_tokens_and_extends_the_session(world: World) -> None:
     first = login(world)
     world.clock.advance(600)
     second = world.service.refresh(first.refresh_token)
@@ -230,7 +230,7 @@ def test_a_session_caches_the_roles_for_the_configured_time() -> None:
         assert caller.roles == {"user", "moderator"}
         assert world.service.me(caller).roles == ("user", "moderator")
         assert world.service.me(caller).email == EMAIL
-    # A refresh that uses the cached roles does not extend this time.
+    # A refresh that uses the cached roles does not extend the time for which they are cached.
     world.clock.advance(2)
     tokens = world.service.refresh(tokens.refresh_token)
     assert caller_of(world, tokens).roles == {"user", "admin"}
@@ -409,7 +409,7 @@ def test_logout_ends_this_session_or_all_sessions(world: World) -> None:
     assert world.events.types[-2:] == ["UserLoggedOut", "UserLoggedOut"]
 
 
-def test_the_callers_sessions_are_listed_last_used_first(world: World) -> None:
+def test_the_callers_sessions_are_listed_by_most_recent_use(world: World) -> None:
     first = login(world)
     world.clock.advance(1)
     second = caller_of(world, login(world))

@@ -54,7 +54,9 @@ def client(
     return AuthorizerClient(dynamodb, table("ticket_hash"), logger)
 
 
-def test_a_token_is_allowed_on_all_routes_of_its_stage(client: AuthorizerClient) -> None:
+def test_a_valid_token_is_allowed_on_all_routes_of_the_requested_stage(
+    client: AuthorizerClient,
+) -> None:
     response = client.rest(f"Bearer {client.token()}", "POST/v1/chat/rooms/a/messages")
     (statement,) = response["policyDocument"]["Statement"]
     assert (statement["Effect"], statement["Resource"]) == ("Allow", f"{API}/*")

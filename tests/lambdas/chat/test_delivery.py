@@ -57,7 +57,7 @@ def test_a_delivered_message_is_not_sent_again(
     assert retry(world) == 0
 
 
-def test_a_message_of_an_interrupted_sender_is_delivered(
+def test_a_message_is_delivered_if_the_function_was_killed_after_storing_it(
     ann: ChatUser, room_id: str, listener: Socket, world: World, unannounced: pytest.MonkeyPatch
 ) -> None:
     message_id = ann.send(room_id, "Lost?")["messageId"]
@@ -275,7 +275,7 @@ def test_an_eviction_that_failed_in_the_cache_is_retried(
     assert listener.take() == []
 
 
-def test_a_failed_stream_batch_stays_in_the_queue(world: World) -> None:
+def test_lambdas_report_of_a_failed_stream_batch_stays_in_the_queue(world: World) -> None:
     record = {
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:retries",

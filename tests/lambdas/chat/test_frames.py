@@ -544,7 +544,7 @@ def test_platform_roles_expire_with_the_token(ann: ChatUser, world: World) -> No
         assert socket.send("send_message", roomId=room_id, content="x")["type"] == outcome
 
 
-def test_a_closed_connection_is_removed_at_once(
+def test_a_connection_that_api_gateway_reports_as_gone_is_removed_immediately(
     sockets: tuple[Socket, Socket], room_id: str, world: World, cache: redis.Redis
 ) -> None:
     world.gateway.gone.add(sockets[1].connection_id)

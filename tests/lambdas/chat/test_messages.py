@@ -79,7 +79,7 @@ def test_only_members_can_write(ann: ChatUser, eve: ChatUser, room_id: str) -> N
         problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403, "not_a_member")
 
 
-def test_history_lists_newest_first_and_messages_after_a_seq_oldest_first(
+def test_history_starts_with_the_newest_message_and_after_a_seq_with_the_oldest(
     ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     for index in range(7):

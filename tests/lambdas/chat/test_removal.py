@@ -121,7 +121,7 @@ def test_removal_continues_after_any_interruption(
 
 
 @pytest.fixture
-def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+def during_deletion(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
     """Returns a function that runs its argument between the read and the write of a room's
     deletion.
     """
@@ -139,10 +139,13 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]
 
 
 def test_a_message_sent_during_the_deletion_is_removed(
-    world: World, ann: ChatUser, bob: ChatUser, meanwhile: Callable[[Callable[[], object]], None]
+    world: World,
+    ann: ChatUser,
+    bob: ChatUser,
+    during_deletion: Callable[[Callable[[], object]], None],
 ) -> None:
     room_id = create_full_room(world, ann, bob)
-    meanwhile(lambda: bob.send(room_id))
+    during_deletion(lambda: bob.send(room_id))
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     world.deliver({"Records": [world.stream(removal_marker_id(room_id))]})
     run_passes(world)
@@ -150,17 +153,22 @@ def test_a_message_sent_during_the_deletion_is_removed(
 
 
 def test_users_whose_direct_room_is_deleted_during_a_join_can_create_another(
-    ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser, world: World
+    ann: ChatUser,
+    during_deletion: Callable[[Callable[[], object]], None],
+    bob: ChatUser,
+    world: World,
 ) -> None:
     room_id, other_room_id = ann.create_room("direct"), ann.create_room("direct")
-    meanwhile(lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201))
+    during_deletion(
+        lambda: ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
+    )
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     assert {item["room_id"].partition("#")[0] for item in world.items("rooms")} == {other_room_id}
     ok(ann.call("POST", f"/rooms/{other_room_id}/members", {"userId": "bob"}), 201)
 
 
 def test_deleting_an_old_direct_room_keeps_the_users_new_direct_room(
-    ann: ChatUser, meanwhile: Callable[[Callable[[], object]], None], bob: ChatUser
+    ann: ChatUser, during_deletion: Callable[[Callable[[], object]], None], bob: ChatUser
 ) -> None:
     room_id, second, third = (ann.create_room("direct") for _ in range(3))
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": "bob"}), 201)
@@ -169,7 +177,7 @@ def test_deleting_an_old_direct_room_keeps_the_users_new_direct_room(
         ok(bob.call("DELETE", f"/rooms/{room_id}/leave"), 204)
         ok(ann.call("POST", f"/rooms/{second}/members", {"userId": "bob"}), 201)
 
-    meanwhile(move)
+    during_deletion(move)
     ok(ann.call("DELETE", f"/rooms/{room_id}"), 204)
     response = problem(ann.call("POST", f"/rooms/{third}/members", {"userId": "bob"}), 409)
     assert response["roomId"] == second
@@ -220,7 +228,10 @@ def test_a_reaction_during_the_removal_leaves_no_data(
 def test_a_batch_sends_lost_messages_first_and_runs_only_one_pass(
     world: World, ann: ChatUser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ten passes would exceed the timeout, and SQS would then repeat all of them."""
+    """A batch can contain ten removals. Ten passes would exceed the function's timeout.
+
+    SQS would then deliver the whole batch again.
+    """
     done: list[object] = []
     monkeypatch.setattr(RoomRemoval, "run_pass", lambda _self, job: done.append(job.room_id))
     monkeypatch.setattr(

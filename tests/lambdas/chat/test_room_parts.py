@@ -92,7 +92,7 @@ def test_each_part_is_a_message_group_that_keeps_the_order(
     assert received(sockets) == dict.fromkeys(sockets, numbers)
 
 
-def test_a_message_counts_as_sent_when_all_its_parts_are_sent(
+def test_a_message_counts_as_sent_when_it_was_sent_to_all_parts_of_the_room(
     ann: ChatUser, room_id: str, sockets: dict[int, Socket], world: World, cache: redis.Redis
 ) -> None:
     message = ann.send(room_id)
@@ -100,7 +100,8 @@ def test_a_message_counts_as_sent_when_all_its_parts_are_sent(
     assert len(parts) == PARTS - 1
     for record in parts:
         deliver(world, record)
-    # One part is still in the queue, so the function checks the message again later.
+    # The frame for one part of the room is still in the queue, so the function checks the message
+    # again later.
     assert world.deliver({"Records": [world.stream(message["messageId"])]}) is None
     [check] = world.queued("DELIVERY_RETRIES_QUEUE_URL")
     deliver(world, check)
@@ -112,7 +113,7 @@ def test_a_message_counts_as_sent_when_all_its_parts_are_sent(
     assert sum(map(len, received(sockets).values())) == 1
 
 
-def test_a_message_with_a_lost_part_is_sent_again(
+def test_a_message_whose_frame_for_one_part_was_lost_is_sent_again(
     ann: ChatUser, room_id: str, sockets: dict[int, Socket], world: World, cache: redis.Redis
 ) -> None:
     message = ann.send(room_id)
@@ -127,7 +128,7 @@ def test_a_message_with_a_lost_part_is_sent_again(
     assert received(sockets) == {part: [message["seq"]] for part in sockets}
 
 
-def test_a_part_that_the_queue_rejects_is_delivered_later(
+def test_a_part_whose_frame_the_queue_rejects_receives_the_message_later(
     ann: ChatUser,
     room_id: str,
     sockets: dict[int, Socket],

@@ -133,6 +133,8 @@ def test_equivalent_passwords_have_one_normal_form(forms: list[str]) -> None:
 
 
 @pytest.mark.parametrize("password", ["", "a\n", "a\0", "x" * 257, 5, None], ids=ascii)
-def test_passwords_have_no_control_characters(password: object) -> None:
+def test_passwords_of_invalid_length_or_with_control_characters_are_rejected(
+    password: object,
+) -> None:
     with pytest.raises((ValueError, TypeError)):
         Password.parse(password)

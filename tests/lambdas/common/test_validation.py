@@ -1,4 +1,4 @@
-"""Tests that validation reports all invalid fields at once, by the names that the client used."""
+"""Tests that one error names all invalid fields of a request, with the names from the request."""
 
 from typing import Annotated, Any
 

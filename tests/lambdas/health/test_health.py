@@ -268,7 +268,10 @@ def test_a_database_with_an_unknown_certificate_is_rejected(
 
 
 def _accept_tls(server: socket.socket, certificate: Path) -> None:
-    """Implements PostgreSQL up to the TLS handshake. SSLRequest has 8 bytes; `S` accepts it."""
+    """Accepts one connection as PostgreSQL does, up to the TLS handshake.
+
+    The client requests TLS with 8 bytes (SSLRequest). The response `S` accepts the request.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     connection, _ = server.accept()

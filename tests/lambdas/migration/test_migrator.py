@@ -27,7 +27,7 @@ def eventually(find: Callable[[], T], seconds: float = 20.0) -> T:
     """Calls `find` until it returns a true value, and returns it."""
     deadline = time.monotonic() + seconds
     while not (result := find()):
-        assert time.monotonic() < deadline, "`find` returned nothing in time"
+        assert time.monotonic() < deadline, f"`find` returned nothing within {seconds} s"
         time.sleep(0.01)
     return result
 
@@ -78,7 +78,7 @@ class Files:
 def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
     """Yields an empty database on a server that also has a platform database.
 
-    All databases of a server share its roles.
+    The migrations need the platform's roles, which all databases of a server share.
     """
     with postgres.database() as name:
         yield Files(postgres, name, tmp_path)
@@ -305,8 +305,8 @@ def test_a_crash_before_the_commit_applies_nothing(files: Files) -> None:
 
 def test_session_settings_of_a_migration_are_reset(files: Files) -> None:
     files.write(_0001_a=f"{A} SET search_path = shop;", _0002_b="CREATE TABLE b (id int)")
-    # Without the first migration's search_path, the table would be created in `public`, where
-    # the owner role has no permission.
+    # The search_path of the first migration no longer applies. Therefore PostgreSQL tries to create
+    # the table in `public`, where the owner role has no permission.
     with pytest.raises(
         MigrationError, match=r"0002_b\.sql, line 1: permission denied for schema public"
     ):
@@ -381,7 +381,8 @@ def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> N
     postgres.run("DROP ROLE IF EXISTS stranger")
     postgres.run("CREATE ROLE stranger LOGIN")
     postgres.run("GRANT rds_iam TO stranger")
-    # A copied database lacks the grants on the database, so the test runs the migrations.
+    # PostgreSQL does not copy privileges on a database to copies of the database. Therefore this
+    # test runs the migrations on an empty database.
     with (
         postgres.database() as name,
         closing(postgres.connect(DATABASE_MASTER, name)) as connection,
@@ -394,7 +395,7 @@ def test_other_roles_cannot_connect(platform: Platform, postgres: Postgres) -> N
 
 
 def test_services_log_in_with_iam(platform: Platform, postgres: Postgres) -> None:
-    """Aurora has the role rds_iam, which the master user administers."""
+    """In Aurora, the members of the role rds_iam log in with IAM tokens."""
     members = postgres.run(
         "SELECT m.rolname FROM pg_auth_members a JOIN pg_roles m ON m.oid = a.member "
         "JOIN pg_roles r ON r.oid = a.roleid WHERE r.rolname = 'rds_iam' ORDER BY 1"

@@ -322,7 +322,7 @@ def test_comments_are_listed_oldest_first_and_counted(world: World) -> None:
     assert world.comments.find("0" * 32) is None
 
 
-def test_a_comment_is_replaced_once_and_removed_once(world: World) -> None:
+def test_repeating_a_replacement_or_removal_of_a_comment_has_no_effect(world: World) -> None:
     post = world.post()
     comment = world.comment(post, alias_id="alias-9", author_id="id-of-bob")
     assert world.authors.author_of(comment.comment_id) == "id-of-bob"
@@ -444,7 +444,10 @@ def remaining_data(world: World, post: Post) -> list[Any]:
 def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    """Kills the removal at its first call, then at its second, until it makes no more calls."""
+    """Removes several posts. Kills the first removal at its first call, the second at its second.
+
+    Ends with the first removal that completes before the call at which it would be killed.
+    """
     monkeypatch.setattr(comments_module, "CHUNK", 2)
     world, kills = make_world(), 0
     other_post = world.post(999, tags=("t",))

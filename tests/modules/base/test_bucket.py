@@ -65,7 +65,7 @@ def test_plain_http_is_denied_on_bucket_and_objects(basic: Synthesized) -> None:
     assert statement["Resource"][1] == statement["Resource"][0] + "/*"
 
 
-def test_allowed_statements_are_added_to_the_same_policy() -> None:
+def test_statements_that_allow_access_are_added_to_the_policy_that_requires_tls() -> None:
     assert [item["Sid"] for item in bucket(READER).policy("aws_s3_bucket_policy")] == [
         "TlsOnly",
         "Reader",

@@ -1,4 +1,4 @@
-"""Tests the base construct of services with an additional service."""
+"""Tests the base construct of services with a service that only this test defines."""
 
 from __future__ import annotations
 

@@ -10,7 +10,8 @@ import pytest
 from ops.cloud import Cloud
 from ops.diagram.graph import Graph, Node
 from ops.root import Root
-from ops.web_console.live_map import LiveMap, find_pages
+from ops.web_console.live_map import LiveMap
+from ops.web_console.map_picture import find_pages
 from ops.web_console.source import Source
 from tests.ops.clouds import FakeCloud
 from tests.ops.web_console.conftest import OUTPUTS

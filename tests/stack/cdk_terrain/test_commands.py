@@ -57,7 +57,8 @@ def test_cdktn_synthesizes_deploys_and_destroys_the_local_stack(
     run_cdktn("synth")
     metadata = json.loads((stack / "cdk.tf.json").read_text())["//"]["metadata"]
     assert metadata["version"] == run_cdktn("--version").strip()
-    # The provider's checksums for other platforms come from the registry, which may be unreachable.
+    # Without `--skip-provider-lock`, the command would read the provider's checksums for other
+    # operating systems from the registry, which may be unreachable.
     planned = run_cdktn("diff", "local", "--skip-provider-lock")
     assert re.search(r"Plan:\S* [3-9]\d\d to add, 0 to change, 0 to destroy", planned), planned
     run_cdktn("deploy", "local", "--auto-approve", "--skip-provider-lock")

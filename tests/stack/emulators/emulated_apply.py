@@ -75,7 +75,8 @@ def prepare(
 def allow_plain_http(resources: Block) -> None:
     """Removes the statements that deny plain HTTP from bucket policies.
 
-    The emulator serves only plain HTTP, and moto ignores the condition of these statements.
+    The emulator serves only plain HTTP. moto ignores the condition of these statements, so they
+    would deny every request.
     """
     policies = resources["aws_s3_bucket_policy"]
     for name, resource in [*policies.items()]:

@@ -133,7 +133,7 @@ def test_removing_a_permission_removes_its_edge(stack: Synthesized) -> None:
         {k: v for k, v in stack.resources.items() if k not in policies},
     )
     edges = {(edge.source, edge.target): edge.text for edge in read_graph(without_policies).edges}
-    assert ("auth_function", "messaging_bus") in edges, "an edge for the reference remains"
+    assert ("auth_function", "messaging_bus") in edges, "an edge for the reference must remain"
     assert edges["auth_function", "messaging_bus"] == "refers to"
     assert not [
         text

@@ -269,7 +269,7 @@ def test_the_picture_of_all_of_prod_is_readable(
     assert measured["smallest"] >= SMALLEST_TEXT
     assert measured["crossings"] == measured["cut"] == []
     assert 8 <= measured["lines"] <= 21, (
-        "there is at most one line for each pair of the seven groups"
+        "there must be at most one line for each of the 21 pairs of groups"
     )
     page.context.close()
 

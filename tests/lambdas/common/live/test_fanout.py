@@ -53,7 +53,7 @@ def gateway(stage: str, logger: Logger) -> ApiGateway:
     return ApiGateway(boto3.session.Session("id", "secret", "token", REGION), stage, logger)
 
 
-def test_frames_are_sent_with_the_same_requests_as_by_boto3(
+def test_the_connection_client_sends_the_same_requests_as_boto3(
     gateway: ApiGateway, stage: str
 ) -> None:
     client = boto3.client(

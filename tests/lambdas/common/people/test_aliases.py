@@ -33,7 +33,9 @@ def test_only_the_same_user_and_context_have_the_same_alias(aliases: AliasStore)
     assert len({alias.alias_id for alias in [first, *others]}) == 5
 
 
-def test_contexts_with_separators_have_different_aliases(aliases: AliasStore) -> None:
+def test_a_separator_in_a_context_does_not_select_the_alias_of_another_context(
+    aliases: AliasStore,
+) -> None:
     ids = {
         aliases.get_or_create("u", "post", context).alias_id
         for context in ("a#b", "a", "#a", "comment#a", "post#a")

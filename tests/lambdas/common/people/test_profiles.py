@@ -95,7 +95,7 @@ def test_callers_without_a_profile_see_their_own_name(
     assert reader.display_names(["owner"], REGISTERED) == {"owner": UNKNOWN_NAME}
 
 
-def test_an_earlier_name_is_shown_only_for_users_without_a_profile(
+def test_a_name_stored_with_content_is_shown_only_for_users_without_a_profile(
     dynamodb: "DynamoDBClient", profiles: str
 ) -> None:
     reader = ProfileReader(dynamodb, profiles)

@@ -236,7 +236,7 @@ def error_response(code: str) -> bytes:
     ["57P03", "57P01", "53300", "08006"],
     ids=["starting", "shutting-down", "too-many-connections", "lost"],
 )
-def test_a_database_that_is_starting_or_has_no_free_connection_raises_503_at_once(
+def test_a_database_that_is_starting_or_has_no_free_connection_raises_503_immediately(
     code: str,
     session: boto3.session.Session,
     logger: Logger,

@@ -61,7 +61,7 @@ def test_an_expired_token_returns_401_even_if_the_authorizer_accepted_it() -> No
     assert status_of(AUTHENTICATED, caller("user", expires_at=NOW + 1)) == 200
 
 
-def test_revoked_session_returns_401_even_if_access_is_denied() -> None:
+def test_a_revoked_session_returns_401_even_if_the_access_rule_would_return_403() -> None:
     sessions = FakeSessions()
     sessions.revoked.add("session-1")
     assert status_of(role(ADMIN), caller("user"), sessions) == 401

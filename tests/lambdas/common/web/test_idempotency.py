@@ -153,7 +153,9 @@ def test_a_retry_after_a_failed_attempt_creates_the_same_resource(
 
 
 @pytest.mark.parametrize(
-    "later", [LEASE_SECONDS, -3600], ids=["expired", "clock was an hour ahead"]
+    "later",
+    [LEASE_SECONDS, -3600],
+    ids=["lease expired", "clock of the crashed attempt was an hour ahead"],
 )
 def test_a_retry_after_a_crashed_attempt_creates_the_same_resource(
     idempotency: Idempotency, clock: FakeClock, later: int

@@ -240,7 +240,7 @@ def _client_error(code: str, status: int) -> ClientError:
         (_client_error("AccessDeniedException", 400), 500),
     ],
 )
-def test_an_outage_returns_503_and_another_client_error_returns_500(
+def test_an_aws_outage_returns_503_and_a_call_that_aws_denies_returns_500(
     call: Call, operations: dict[str, Operation], error: Exception, status: int
 ) -> None:
     def fail(request: Request) -> Response[Any]:

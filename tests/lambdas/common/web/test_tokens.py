@@ -148,7 +148,7 @@ def test_a_new_key_is_read_after_the_refresh_interval(clock: FakeClock) -> None:
     assert verify(sign(CLAIMS)).user_id == "u"
 
 
-def test_a_new_key_is_read_at_once_if_a_token_names_it(clock: FakeClock) -> None:
+def test_a_new_key_is_read_immediately_if_a_token_names_it(clock: FakeClock) -> None:
     keys = FakeKeys()
     verify = verifier(keys, clock).verify
     verify(sign(CLAIMS))
@@ -178,7 +178,9 @@ def test_forged_key_ids_do_not_cause_a_read_per_request(clock: FakeClock) -> Non
     assert keys.reads == 3  # the newest key, the previous key, and one read for the next id
 
 
-def test_a_rotated_key_is_used_for_signing_within_the_maximum_age(clock: FakeClock) -> None:
+def test_a_new_key_is_used_for_signing_when_the_cached_key_reaches_its_maximum_age(
+    clock: FakeClock,
+) -> None:
     keys = FakeKeys()
     ring = KeyRing(keys, clock)
     assert ring.signing_key().kid == 1
