@@ -33,7 +33,8 @@ def main() -> None:
         )
     except PackagingError as error:
         raise SystemExit(str(error)) from error
-    # Importing modules.app starts Node, which takes time. Invalid environments fail before that.
+    # Importing modules.app starts Node, which takes time. The import follows the validation of the
+    # environments, so that errors in them are reported sooner.
     try:
         from modules.app import synthesize  # noqa: PLC0415
     except ImplementationError as error:

@@ -236,7 +236,8 @@ class DynamoDb(Section):
     write: CapacityRange = CapacityRange()
     """Write capacity if billing_mode is PROVISIONED."""
     point_in_time_recovery: bool = False
-    """Point-in-time recovery of all tables. The sessions and profiles tables always have it."""
+    """Whether the tables have point-in-time recovery. The sessions and profiles tables always have
+    it, and tables whose data may be lost never have it."""
     timeline_shards: Annotated[int, Field(ge=1, le=16)] = 1
     """Number of partitions per month in the timeline index. Each accepts 1,000 posts per second."""
 

@@ -32,9 +32,9 @@ WINDOW_MINUTES = 60
 EXPORT_TARGET = "arn:aws:scheduler:::aws-sdk:dynamodb:exportTableToPointInTime"
 """The target of the schedules: EventBridge Scheduler calls DynamoDB without a function."""
 RETRY_SECONDS = 3600
+"""Seconds in which EventBridge Scheduler retries an export that could not be started."""
 RETRY_ATTEMPTS = 10
-"""Number of retries, which together take about an hour. A retry fails while an earlier export of
-the table runs, and an export takes minutes."""
+"""Maximum number of retries in RETRY_SECONDS."""
 
 
 class Backups(Construct):

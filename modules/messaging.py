@@ -234,7 +234,7 @@ class Messaging(Construct):
         )
 
     def _sender(self, rule: str) -> Statement:
-        """Allows one rule of the bus to send to a queue."""
+        """Returns the statement that allows one rule of the bus to send to a queue."""
         return Statement(
             sid="".join(part.capitalize() for part in rule.split("-")),
             actions=["sqs:SendMessage"],

@@ -84,9 +84,11 @@ ROLES = {
 """The descriptions of the Cognito groups. The role `user`, which all users have, has no group."""
 
 COGNITO_TOKEN_MINUTES = 5
-"""Cognito's minimum validity. The auth service uses a token only for one ChangePassword call."""
+"""Minutes. Cognito's minimum validity of access and id tokens. The auth service uses each token for
+only one ChangePassword call.
+"""
 COGNITO_REFRESH_MINUTES = 60
-"""Cognito's minimum validity. The platform does not use Cognito's refresh tokens."""
+"""Minutes. Cognito's minimum validity of refresh tokens, which the platform does not use."""
 
 
 class Security(Construct):

@@ -198,8 +198,9 @@ def platform(postgres: Postgres, migrated: str) -> Iterator[Platform]:
             "OPENAI_BASE_URL": gemini.base_url,
         }
         enter(patch.dict(os.environ, environ))
-        # With a negative RECHECK_INTERVAL, every delivery reads the sessions and memberships of its
-        # listeners, as in a function that serves many rooms.
+        # A function that serves many rooms seldom delivers to the same listener twice within
+        # RECHECK_INTERVAL. A negative interval has the same effect here: every delivery reads the
+        # sessions and memberships of its listeners.
         enter(patch.object(audience, "RECHECK_INTERVAL", -1.0))
         enter(counter.installed())
         yield Platform(environ, counter, gemini)

@@ -70,9 +70,12 @@ def check(crew: Crew, faults_at: Sequence[float]) -> Findings:
                 findings.duplicates.append(f"{name}: {count} times")
             elif count == 0:
                 ages = [at - write.acknowledged for at in faults_at if at >= write.acknowledged]
-                age = min(ages, default=float("inf"))
-                (findings.lost_in_last_second if age <= ALLOWED_LOSS else findings.lost).append(
-                    f"{name}, acknowledged {age:.2f} s before the next fault"
+                age = min(ages, default=None)
+                is_allowed = age is not None and age <= ALLOWED_LOSS
+                (findings.lost_in_last_second if is_allowed else findings.lost).append(
+                    f"{name}, acknowledged after the last fault"
+                    if age is None
+                    else f"{name}, acknowledged {age:.2f} s before the next fault"
                 )
     numbers = sorted(message["seq"] for message in messages)
     if numbers != list(range(1, len(numbers) + 1)):

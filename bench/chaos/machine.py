@@ -109,7 +109,8 @@ class Up:
         return any(message["type"] == "version" for message in self._terraform_messages())
 
     def has_applied(self) -> bool:
-        # The outputs do not show the end of the apply: Terraform also writes them after the plan.
+        # Terraform reports the outputs both after the plan and after the apply, so only the summary
+        # shows that the apply has ended.
         return any(
             message["type"] == "change_summary" and message["changes"]["operation"] == "apply"
             for message in self._terraform_messages()

@@ -100,7 +100,8 @@ async def run(
     """Starts each arrival at its planned time.
 
     Args:
-        stop: Ends the load early when it is set. Requests without a response are still awaited.
+        stop: When it is set, no further arrival starts. The responses to the requests that were
+            already sent are awaited for up to `drain` seconds.
     """
     measured, stop = Measured(), stop or asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -126,9 +126,9 @@ def test_wrong_codes_are_limited_equally_for_registered_and_unknown_emails(
     responses = []
     for email in (EMAIL, "nobody@example.com"):
         statuses = []
-        for spelling in [email] * 6:
+        for _ in range(6):
             with pytest.raises(Problem) as refusal:
-                call(world, spelling, "111111")
+                call(world, email, "111111")
             statuses.append(int(refusal.value.status))
         responses.append((statuses, refusal.value.document(), refusal.value.headers))
     assert responses[0] == responses[1]
