@@ -130,20 +130,25 @@ def _check_bucket_names(environment: Environment) -> Violations:
     if len(name) > BUCKET_NAME_LENGTH:
         most = len(suffix) - (len(name) - BUCKET_NAME_LENGTH)
         yield (
-            f"bucket_suffix: {suffix}: at most {most} characters, because the bucket name {name}"
-            f" may have at most {BUCKET_NAME_LENGTH}"
+            f"bucket_suffix: {suffix}: must have at most {most} characters, because the bucket name"
+            f" {name} may have at most {BUCKET_NAME_LENGTH}"
         )
 
 
 def _check_database_capacity(environment: Environment) -> Violations:
     rds = environment.rds
     if rds.min_capacity > rds.max_capacity:
-        yield f"rds.min_capacity: {rds.min_capacity}: at most max_capacity, {rds.max_capacity}"
+        yield (
+            f"rds.min_capacity: {rds.min_capacity}: must be at most {rds.max_capacity}, the value"
+            " of rds.max_capacity"
+        )
 
 
 def _check_range(path: str, capacity: CapacityRange) -> Violations:
     if capacity.min > capacity.max:
-        yield f"{path}.min: {capacity.min}: at most max, {capacity.max}"
+        yield (
+            f"{path}.min: {capacity.min}: must be at most {capacity.max}, the value of {path}.max"
+        )
 
 
 def _check_zone_ids(environment: Environment) -> Violations:
@@ -163,8 +168,8 @@ def _check_nat_gateways(environment: Environment) -> Violations:
     if network.nat_gateways > network.availability_zones:
         zones = network.availability_zones
         yield (
-            f"network.nat_gateways: {network.nat_gateways}: at most one for each of the {zones}"
-            " availability_zones"
+            f"network.nat_gateways: {network.nat_gateways}: must be at most {zones}, the value of"
+            " network.availability_zones"
         )
 
 
@@ -185,8 +190,9 @@ def _check_private_network(environment: Environment) -> Violations:
         and network.nat_gateways == 0
     ):
         yield (
-            "network.nat_gateways: 0: at least 1, or set network.ipv6_egress, because chat runs in"
-            " the VPC and reaches the WebSocket API's @connections only through the internet"
+            "network.nat_gateways: 0: must be at least 1 unless network.ipv6_egress is true,"
+            " because chat runs in the VPC and reaches the WebSocket API's @connections only"
+            " through the internet"
         )
 
 
@@ -252,7 +258,7 @@ def _check_provisioned(environment: Environment, function: FunctionName) -> Viol
             if given
             else f"lambdas.provisioned_concurrency: {provisioned} for {function}"
         )
-        yield f"{setting}: at most the reserved concurrency of {function}, {reserved}"
+        yield f"{setting}: must be at most {reserved}, the reserved concurrency of {function}"
 
 
 def _check_unreserved(environment: Environment, function: FunctionName) -> Violations:
@@ -274,8 +280,8 @@ def _check_reserved(environment: Environment, function: FunctionName) -> Violati
     cap = environment.lambdas.reserved_concurrency
     if own is not None and own > cap:
         yield (
-            f"lambdas.functions.{function}.reserved_concurrency: {own}: at most"
-            f" lambdas.reserved_concurrency, {cap}"
+            f"lambdas.functions.{function}.reserved_concurrency: {own}: must be at most"
+            f" {cap}, the value of lambdas.reserved_concurrency"
         )
 
 
@@ -283,8 +289,8 @@ def _check_timeout(environment: Environment, function: FunctionName) -> Violatio
     own = _value_in_file(environment, function, "timeout")
     if function not in WITHOUT_GATEWAY and own is not None and own > API_TIMEOUT:
         yield (
-            f"lambdas.functions.{function}.timeout: {own}: at most {API_TIMEOUT}, because API"
-            " Gateway waits at most 29 s for a function"
+            f"lambdas.functions.{function}.timeout: {own}: must be at most {API_TIMEOUT}, because"
+            " API Gateway waits at most 29 s for a function"
         )
 
 
@@ -292,8 +298,8 @@ def _check_ai_timeout(environment: Environment) -> Violations:
     own = _value_in_file(environment, "ai", "timeout")
     if own is not None and own < SHORTEST_AI_TIMEOUT:
         yield (
-            f"lambdas.functions.ai.timeout: {own}: at least {SHORTEST_AI_TIMEOUT}, because a call"
-            " waits up to 25 s for the language models"
+            f"lambdas.functions.ai.timeout: {own}: must be at least {SHORTEST_AI_TIMEOUT}, because"
+            " a call waits up to 25 s for the language models"
         )
 
 

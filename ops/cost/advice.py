@@ -39,7 +39,7 @@ SMALLER_NODES = {
 
 @dataclass(frozen=True)
 class Advice:
-    """Another value for a setting of the environment file, and what it saves."""
+    """A suggested value for a setting of the environment file, and what it saves."""
 
     setting: str
     """The key in the environment file."""
@@ -47,10 +47,11 @@ class Advice:
     usd: float
     """US dollars a month that the present value costs."""
     instead: str
+    """The suggested value."""
     saves: float
-    """Saving in US dollars a month. Negative if the other value costs more."""
+    """Saving of the suggested value in US dollars a month. Negative if it costs more."""
     buys: str
-    """What the environment loses with the other value. Printed after `gives up`."""
+    """The disadvantage of the value `instead`. Printed after `gives up`."""
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usage) -> list[Advice]:

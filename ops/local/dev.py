@@ -140,9 +140,8 @@ class LiveDevelopment:
         This happens if another command holds the lock.
         """
         begun = time.monotonic()
-        errors = [error for service in services if (error := syntax_error(service))]
-        if errors:
-            report("\n".join(errors))
+        services = report_syntax_errors(services)
+        if not services:
             return True
         try:
             packages = package(self._cloud, services, compress=False)
@@ -276,6 +275,15 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
             verb = "replace" if len(change["actions"]) > 1 else change["actions"][0]
             lines.append(f"  {verb} {item['address']}")
     return lines
+
+
+def report_syntax_errors(functions: Sequence[str], folder: Path = LAMBDAS) -> list[str]:
+    """Prints each syntax error once. Returns the functions that have none."""
+    errors = {name: error for name in functions if (error := syntax_error(name, folder))}
+    if errors:
+        # An error in the shared code is an error of each function.
+        report("\n".join(dict.fromkeys(errors.values())))
+    return [name for name in functions if name not in errors]
 
 
 def syntax_error(function: str, folder: Path = LAMBDAS) -> str | None:

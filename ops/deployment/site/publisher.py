@@ -38,8 +38,8 @@ from ops.traffic.ledger import Ledger
 SAVED = ".sites/"
 """Key prefix of the files for rollbacks. No name of a published file starts with it."""
 CONTENTS = f"{SAVED}contents/"
-"""Key prefix of files that can change under the same name. The digest of the content follows the
-prefix.
+"""Key prefix of saved files whose names do not change when their content changes. A key is this
+prefix and the MD5 digest of the content.
 """
 SITES = 5
 """Number of published sites to keep for rollbacks. Files of older sites are deleted."""

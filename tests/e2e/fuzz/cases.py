@@ -29,7 +29,8 @@ CALLERS = (
     "nobody",
     "forger",
 )
-"""The callers of requests. Cases choose one at random, so a repeated caller is more likely.
+"""The callers of requests. Each case chooses one at random. A caller that is listed more than once
+is chosen more often.
 
 `nobody` sends no token, and `forger` sends an invalid one.
 """

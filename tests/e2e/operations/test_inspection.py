@@ -136,7 +136,7 @@ def test_the_result_of_an_invocation_shows_no_token(platform: Platform) -> None:
     assert (body["accessToken"], body["expiresIn"]) == ("***", 3600)
 
 
-def test_the_command_invoke_prints_the_invocation_as_json(platform: Platform) -> None:
+def test_the_invoke_command_prints_the_invocation_as_json(platform: Platform) -> None:
     output = run_ops(
         platform.root, "invoke", "local", "auth", "--example", "POST /v1/auth/anonymous", "--json"
     )

@@ -194,7 +194,9 @@ def test_every_valid_text_can_be_searched(shared: Catalog, q: str) -> None:
     amount=st.one_of(st.integers(), st.floats(), st.text(max_size=3), st.booleans(), st.none()),
     currency=st.text(max_size=4),
 )
-def test_only_integer_prices_and_currency_codes_are_valid(amount: object, currency: str) -> None:
+def test_a_price_requires_an_integer_amount_and_a_currency_of_three_capital_letters(
+    amount: object, currency: str
+) -> None:
     good = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= MAX_AMOUNT
     code = len(currency) == 3 and currency.isascii() and currency.isalpha() and currency.isupper()
     if good and code:

@@ -118,7 +118,7 @@ def test_a_smaller_cache_node_or_no_replica_is_advised() -> None:
     }
 
 
-def test_every_node_type_with_a_price_has_a_smaller_one_except_the_smallest() -> None:
+def test_every_priced_node_type_except_the_smallest_has_a_smaller_node_type() -> None:
     start = "elasticache.valkey."
     hours = {
         name.removeprefix(start): price.usd(1)

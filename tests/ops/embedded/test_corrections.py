@@ -57,7 +57,8 @@ def test_all_pages_of_log_events_can_be_read() -> None:
         from ministack.services import cloudwatch_logs
         from ops.embedded.emulator import corrections
         corrections.page_log_events()
-        # Three events of each stream have the same time, so that pages end between them.
+        # Each stream has three events at each of three timestamps, so some pages end between
+        # events with equal timestamps.
         streams = {
             name: {"events": [{"timestamp": n // 3, "message": f"{name}{n}"} for n in range(9)]}
             for name in "ab"

@@ -118,7 +118,8 @@ def test_the_emulator_ignores_the_users_aws_settings(
     config.parent.mkdir()
     config.write_text("[broken\n")
     monkeypatch.setenv("HOME", str(tmp_path))
-    # With unreadable settings, the emulator treats calls of additional services as S3 requests.
+    # If the emulator read this invalid ~/.aws/config, it would not recognize services such as
+    # X-Ray, and would handle calls to them as S3 requests.
     code = "from ministack.core.router import _is_aws_service_name as f; print(f('xray'))"
     result = subprocess.run(
         [sys.executable, "-c", code],

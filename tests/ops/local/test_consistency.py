@@ -157,7 +157,7 @@ def test_a_loss_of_changes_is_remembered_until_an_apply_has_succeeded(
     assert not consistency().may_lack_changes
 
 
-def test_a_damaged_record_means_that_the_embedded_aws_may_lack_changes(
+def test_if_fit_json_is_damaged_an_embedded_aws_with_data_is_assumed_to_lack_changes(
     root: Root, world: World
 ) -> None:
     (root.path / "aws").mkdir(parents=True)

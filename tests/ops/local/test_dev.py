@@ -6,7 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ops.local.dev import LAMBDAS, Planning, classify_changes, plan_lines, syntax_error
+import pytest
+
+from ops.local.dev import (
+    LAMBDAS,
+    Planning,
+    classify_changes,
+    plan_lines,
+    report_syntax_errors,
+    syntax_error,
+)
 from ops.local.platform import StartedPlatform
 from ops.root import PROJECT, Root
 from tests.ops.terraform.fakes import FakeTerraform
@@ -22,6 +31,20 @@ def test_saved_files_are_classified_as_functions_or_infrastructure() -> None:
     assert (changed.functions, changed.infrastructure) == (frozenset({"auth"}), True)
     assert classify_changes([LAMBDAS / "common" / "http.py"]).functions == {"common"}
     assert not classify_changes([LAMBDAS / "auth" / "__pycache__" / "x.py"]).functions
+
+
+@pytest.mark.parametrize(
+    ("broken", "valid"), [("auth/handler.py", ["chat"]), ("common/clock.py", [])]
+)
+def test_functions_without_a_syntax_error_are_deployed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, valid: list[str]
+) -> None:
+    folder = tmp_path / "lambdas"
+    for name in ("auth/handler.py", "chat/handler.py", "common/clock.py"):
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("def :" if name == broken else "pass")
+    assert report_syntax_errors(["auth", "chat"], folder) == valid
+    assert capsys.readouterr().err.count(f"lambdas/{broken}:1: ") == 1
 
 
 def test_syntax_error_is_reported_with_file_and_line(tmp_path: Path) -> None:

@@ -29,7 +29,10 @@ VARIABLES = {"AWS_CA_BUNDLE": AUTHORITY}
 
 
 class Fakes:
-    """Fakes of the steps. Records them, and fails the health check if `is_healthy` is False."""
+    """Replaces the steps of `ops up` after the apply with fakes and records the calls.
+
+    The fake health check fails if `is_healthy` is False.
+    """
 
     def __init__(self) -> None:
         self.calls: list[str] = []

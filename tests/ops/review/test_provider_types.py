@@ -107,7 +107,7 @@ def test_secret_attributes_are_read_from_the_schemas_of_the_provider_and_cloudfo
     assert create_only_attributes("aws_rds_cluster") >= {"database_name"}
 
 
-def test_types_have_the_mapped_schema_or_the_schema_of_the_same_name() -> None:
+def test_a_resource_type_without_a_mapped_schema_uses_the_schema_with_the_matching_name() -> None:
     """The review and the permissions find the schema of a type in the same mapping."""
     names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
     types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",

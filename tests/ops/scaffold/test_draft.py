@@ -23,7 +23,7 @@ def checkout(tmp_path: Path) -> Path:
     folder = tmp_path / "checkout"
     (folder / "a").mkdir(parents=True)
     (folder / "a" / "old").write_text("old")
-    (folder / "kept").write_text("kept")
+    (folder / "kept.py").write_text("kept")
     (folder / ".venv").mkdir()
     return folder
 
@@ -40,18 +40,18 @@ def change(draft: Draft) -> None:
     (draft.path / "a" / "old").write_text("new")
     (draft.path / "new" / "folder").mkdir(parents=True)
     (draft.path / "new" / "folder" / "file").write_text("file")
-    (draft.path / "kept").write_text("kept")
+    (draft.path / "kept.py").write_text("kept")
 
 
 def test_only_changed_files_reach_the_checkout(checkout: Path) -> None:
-    modified_at = (checkout / "kept").stat().st_mtime_ns
+    modified_at = (checkout / "kept.py").stat().st_mtime_ns
     with draft_of(checkout) as draft:
         change(draft)
-        assert content(checkout).keys() >= {"a/old", "kept"}
+        assert content(checkout).keys() >= {"a/old", "kept.py"}
         assert (checkout / "a" / "old").read_text() == "old"
         assert draft.publish() == [Path("a/old"), Path("new/folder/file")]
-    assert content(checkout) == {"a/old": "new", "kept": "kept", "new/folder/file": "file"}
-    assert (checkout / "kept").stat().st_mtime_ns == modified_at
+    assert content(checkout) == {"a/old": "new", "kept.py": "kept", "new/folder/file": "file"}
+    assert (checkout / "kept.py").stat().st_mtime_ns == modified_at
 
 
 @pytest.mark.parametrize("error", [OperatorError, KeyboardInterrupt])
@@ -89,7 +89,7 @@ def test_a_file_that_changed_during_the_command_is_not_replaced(checkout: Path) 
         (checkout / "a" / "old").write_text("edited meanwhile")
         with pytest.raises(OperatorError, match="changed a/old while this command was running"):
             draft.publish()
-    assert content(checkout) == {"a/old": "edited meanwhile", "kept": "kept"}
+    assert content(checkout) == {"a/old": "edited meanwhile", "kept.py": "kept"}
 
 
 def test_a_checkout_that_cannot_be_written_fails_with_one_line(tmp_path: Path) -> None:
@@ -104,9 +104,11 @@ def test_the_error_for_a_missing_insertion_point_names_the_file_and_its_text(
 ) -> None:
     with (
         draft_of(checkout) as draft,
-        pytest.raises(OperatorError, match="kept no longer contains 'x'.*add the service by hand"),
+        pytest.raises(
+            OperatorError, match=r"kept\.py no longer contains 'x'.*add the service by hand"
+        ),
     ):
-        draft.insert("kept", "x", "y")
+        draft.insert("kept.py", "x", "y")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def request(address: str, method: str, path: str) -> Any:
 
 @pytest.mark.parametrize("credentials", [ACCOUNT], indirect=True)
 @pytest.mark.parametrize("options", [(), ("--write",)])
-def test_the_console_allows_changes_of_dev_only_with_the_write_option(
+def test_the_console_can_change_dev_only_if_the_write_option_is_given(
     root: Root, credentials: Mapping[str, str], options: tuple[str, ...]
 ) -> None:
     with running_console(root, credentials, *options) as process:
