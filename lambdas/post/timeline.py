@@ -61,7 +61,7 @@ class Months:
         self._recorded.add(month)
 
     def list_before(self, month: str) -> list[str]:
-        """Returns the months with posts before this month, the newest first."""
+        """Returns the recorded months before `month`, newest first."""
         item = self._table.get({"item_id": MONTHS_ITEM})
         months: Iterable[str] = item["months"] if item else ()
         return sorted((other for other in months if other < month), reverse=True)

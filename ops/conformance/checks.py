@@ -1,4 +1,4 @@
-"""Defines a check of an AWS emulator, the list of all checks, and the resources that they share."""
+"""Defines a conformance check, the list of all checks, and the resources that the checks share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the checks of an AWS emulator, and returns their results."""
+"""Runs the conformance checks against an AWS emulator, and returns their results."""
 
 from __future__ import annotations
 

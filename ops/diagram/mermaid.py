@@ -24,8 +24,9 @@ def _lines(graph: Graph, words: bool) -> Iterator[str]:
         yield f'    subgraph {group} ["{_text(title)}"]'
         yield from (f"        {_node(node)}" for node in graph.nodes if node.group == group)
         yield "    end"
-    # Combines edges with the same label into statements such as `a & b --> c & d`, so that the
-    # text is short: first the edges with the same target, then those with the same sources.
+    # To keep the text short, combines edges with the same arrow into statements such as
+    # `a & b --> c & d`. First combines edges with the same target, then the results that have the
+    # same sources.
     by_target: dict[tuple[str, str], list[str]] = {}
     for edge in graph.edges:
         by_target.setdefault((edge.target, _arrow(edge, words)), []).append(edge.source)

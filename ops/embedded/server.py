@@ -1,6 +1,6 @@
-"""Runs a package of this folder (argument 1) without the project on the import path.
+"""Runs the package in this folder that argument 1 names, such as `emulator`.
 
-`services.py` starts this file as a program.
+`services.py` starts this file as a program, with the project off the import path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def load(name: str) -> None:
-    """Loads a package of this folder as the top-level module `name`, unless it is loaded."""
+    """Loads the package `name` in this folder as a top-level module, unless it is loaded."""
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(

@@ -77,7 +77,10 @@ def console_address(root: Root) -> ConsoleAddress | None:
 
 
 def local_token(root: Root) -> str:
-    """Returns the token of the root's console. Only the user who created the root can read it."""
+    """Returns the token of the root's console. Creates the file with the token if it is missing.
+
+    Only the user who created the file can read it.
+    """
     file = root.path / "console-token"
     if not file.exists():
         file.touch(mode=0o600)

@@ -61,9 +61,9 @@ def title(item: ReviewedChange) -> str:
     """
     address = item.change.address
     parts = parse_address(address)
-    to_json_value = f" {address}" if parts.key or parts.module else ""
+    suffix = f" {address}" if parts.key or parts.module else ""
     deposed = f", deposed object {item.change.deposed}" if item.change.deposed else ""
-    return f"{item.construct.path} ({item.change.type}{deposed}){to_json_value}"
+    return f"{item.construct.path} ({item.change.type}{deposed}){suffix}"
 
 
 def notes(review: Review) -> list[str]:

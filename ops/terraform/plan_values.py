@@ -274,7 +274,7 @@ def values_at(value: Any, path: str) -> list[Any]:
 
 
 def to_json_value(value: Any) -> Any:
-    """Returns a value for JSON output, with texts in place of masked and unknown values."""
+    """Converts a value for JSON output. Placeholder strings replace masked and unknown values."""
     if isinstance(value, Mapping):
         return {key: to_json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Draws the architecture, and reads the current metrics that the map shows in the picture."""
+"""Draws the architecture as a map, and reads the current metrics and alarms that the map shows."""
 
 from __future__ import annotations
 

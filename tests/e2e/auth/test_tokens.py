@@ -130,7 +130,7 @@ def test_the_previous_key_is_accepted_and_an_older_key_is_not(
     serials = itertools.count()
 
     def get_status(path: str, key: tuple[int, str]) -> int:
-        # The claims make the token unique, so that the authorizer has no cached result for it.
+        # A new `iat` makes each token unique, so API Gateway has no cached authorizer result.
         token = sign_token({**person.claims, "iat": next(serials)}, str(key[0]), key[1])
         return api.get(path, token=token).status
 

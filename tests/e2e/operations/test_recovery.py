@@ -287,9 +287,11 @@ def does_queue_exist(sqs: Any, name: str) -> bool:
 def test_killing_processes_under_load_loses_and_duplicates_no_acknowledged_write(
     own_platform: Platform,
 ) -> None:
-    """Kills each process under load, and restarts it as the first step of `ops up` does.
+    """Causes each fault of KILLS in turn, under load.
 
-    After the fault that kills all processes at the same time, runs a complete `ops up`.
+    After the fault that kills all processes, the test runs a complete `ops up`. After a fault that
+    kills some services, it restarts only these services, in the same way as `ops up`. After the
+    fault that kills the functions' workers, the platform recovers without a command.
     """
     root = Root(own_platform.root)
     console = console_address(root)

@@ -183,7 +183,7 @@ def test_concurrent_comments_are_all_counted(pooled_api: Api, ann: User, bob: Us
 def store_posts(
     platform: Platform, author: User, count: int, *, newest_at: float, **fields: Any
 ) -> list[str]:
-    """Writes posts to the table, 1 ms apart, and returns their ids, the newest first.
+    """Writes posts to the table, 1 ms apart, and returns their ids, newest first.
 
     Args:
         newest_at: the time of the newest post in seconds since the epoch.

@@ -1,4 +1,4 @@
-"""Makes the HTTP and WebSocket clients of this process trust a platform's authority."""
+"""Configures this process and its children to trust a platform's certificate authority."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import tempfile
 from pathlib import Path
 
 VARIABLE = "SSL_CERT_FILE"
-"""The environment variable that names the file of authorities that OpenSSL and Go trust."""
+"""Environment variable: path of the certificate authorities that OpenSSL and Go trust."""
 _SYSTEM = os.environ.get(VARIABLE)
 _ROOTS = ssl.get_default_verify_paths().cafile
-"""The system's authorities, or None if they are only in a directory."""
+"""Path of the system's certificate authorities, or None if they are only in a directory."""
 _bundle = tempfile.NamedTemporaryFile(suffix=".pem")  # noqa: SIM115 - deleted when Python exits
 
 
 def trust(authority: str) -> None:
-    """Makes this process and its children trust `authority` and the system's authorities.
+    """Makes this process and its children trust a certificate authority and those of the system.
 
     Commands such as Terraform need the system's authorities to connect to public hosts.
+
+    Args:
+        authority: Path of the PEM file of the certificate authority.
     """
     roots = Path(_ROOTS).read_text() if _ROOTS else ""
     Path(_bundle.name).write_text(f"{roots}\n{Path(authority).read_text()}")
@@ -26,9 +29,10 @@ def trust(authority: str) -> None:
 
 
 def without_trust() -> dict[str, str]:
-    """Returns the environment variables without the platform's authority.
+    """Returns this process's environment variables, with the original value of SSL_CERT_FILE.
 
-    A command with these variables trusts the authority only if it configures this itself.
+    A command with these variables trusts the platform's certificate authority only if the command
+    configures this itself.
     """
     variables = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return variables if _SYSTEM is None else {**variables, VARIABLE: _SYSTEM}

@@ -258,16 +258,18 @@ def test_a_lost_state_is_refused_if_the_embedded_aws_has_tables(
         BillingMode="PAY_PER_REQUEST",
     )
     # Nothing was applied, so no state can be lost.
-    consistency.refuse_lost_state(cloud, Path("copy"))
+    consistency.refuse_lost_state(cloud, Path("state.json"))
     run_apply(root, world)
     applied = StateConsistency(root, root.path / "stack", world.reset)
-    with pytest.raises(OperatorError, match=r"copy it to copy and .* keeps a copy of the data"):
-        applied.refuse_lost_state(cloud, Path("copy"))
+    with pytest.raises(
+        OperatorError, match=r"copy it to state\.json and .* keeps a copy of the data"
+    ):
+        applied.refuse_lost_state(cloud, Path("state.json"))
     state = cloud.environment.state
     cloud.client("s3").create_bucket(Bucket=state.bucket)
     cloud.client("s3").put_object(Bucket=state.bucket, Key=state.key, Body=b"{}")
-    applied.refuse_lost_state(cloud, Path("copy"))
+    applied.refuse_lost_state(cloud, Path("state.json"))
     cloud.client("s3").delete_object(Bucket=state.bucket, Key=state.key)
     dynamodb.delete_table(TableName="items")
-    applied.refuse_lost_state(cloud, Path("copy"))
+    applied.refuse_lost_state(cloud, Path("state.json"))
     assert world.resets == 0

@@ -236,7 +236,7 @@ def test_equivalent_conditions_are_equal(before: Block, after: Block) -> None:
     assert compared(statement(Condition=before), statement(Condition=after)).same
 
 
-def test_account_includes_its_roles_but_no_role_includes_the_account() -> None:
+def test_an_account_principal_covers_the_roles_of_the_account_but_not_the_reverse() -> None:
     account, role = (statement(Principal={"AWS": name}) for name in (ACCOUNT, ROLE))
     assert only_narrower(compared(account, role))
     assert compared(role, account).wider

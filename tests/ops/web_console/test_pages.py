@@ -221,7 +221,7 @@ def test_reports_run_on_request_and_survive_a_reload_of_the_page(
     page.get_by_role("button", name="Run").click()
     report = page.frame_locator("iframe")
     expect(report.get_by_role("heading", level=1)).to_contain_text("dev")
-    # The form is visible only if the script of the report runs in the console.
+    # The form is visible only if the web console allows the report's script to run.
     expect(report.get_by_role("form", name="Filter the changes")).to_be_visible()
     show(page, "changes/drift")
     page.get_by_role("button", name="Run", exact=True).click()
