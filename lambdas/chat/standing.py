@@ -2,9 +2,7 @@
 
 from lambdas.chat.records import BANNED, MODERATOR, RANKS, Head, Member, Room
 from lambdas.chat.rooms import RoomStore
-from lambdas.common.caller import ADMIN as PLATFORM_ADMIN
-from lambdas.common.caller import MODERATOR as PLATFORM_MODERATOR
-from lambdas.common.caller import Caller
+from lambdas.common.caller import PLATFORM_ADMIN, PLATFORM_MODERATOR, Caller
 from lambdas.common.problems import Problem
 
 

@@ -11,9 +11,9 @@ CAPABILITIES = (READ, POST_ANONYMOUS, CHAT_ANONYMOUS)
 """Capabilities of anonymous users (docs/api/README.md, Authentication)."""
 
 USER = "user"
-MODERATOR = "moderator"
-ADMIN = "admin"
-ROLES = (USER, MODERATOR, ADMIN)
+PLATFORM_MODERATOR = "moderator"
+PLATFORM_ADMIN = "admin"
+ROLES = (USER, PLATFORM_MODERATOR, PLATFORM_ADMIN)
 
 
 class Caller(Struct, frozen=True):

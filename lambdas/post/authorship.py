@@ -5,7 +5,7 @@ from typing import Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from lambdas.common.caller import ADMIN, MODERATOR, Caller
+from lambdas.common.caller import PLATFORM_ADMIN, PLATFORM_MODERATOR, Caller
 from lambdas.common.people.aliases import Alias, ContextType
 from lambdas.common.problems import Problem
 from lambdas.post.records import Authored, Post
@@ -93,7 +93,7 @@ class Authorship:
         """
         if self.is_author(caller, item, item_id):
             return item.actor_id
-        if caller.roles.isdisjoint({MODERATOR, ADMIN}):
+        if caller.roles.isdisjoint({PLATFORM_MODERATOR, PLATFORM_ADMIN}):
             raise Problem.forbidden(
                 "Only the author and moderators can delete this.", "not_the_author"
             )

@@ -23,8 +23,7 @@ from ops.commands.options import (
 )
 from ops.console import out, print_json, print_line, report
 from ops.errors import OperatorError
-from ops.inspection.invocations import find_example, list_examples
-from ops.inspection.invocations import invoke as invoke_function
+from ops.inspection.invocations import find_example, invoke_function, list_examples
 from ops.inspection.lines import choose_colours, follow_services
 from ops.inspection.text import describe_line, format_waterfall
 from ops.inspection.waterfall import read_waterfall

@@ -20,8 +20,7 @@ from ops.errors import OperatorError
 from ops.functions.versions import Functions
 from ops.inspection.lines import RUNTIME, LogLine, parse_line
 from ops.inspection.masking import mask_secrets, parse_json
-from ops.smoke import Invocation as InvokedFunctions
-from ops.smoke import Suite, load_suites, signed_in_users
+from ops.smoke import InvocationTransport, Suite, load_suites, signed_in_users
 from ops.smoke.run import VARIABLE, resolve
 from ops.smoke.suite import Request
 from ops.smoke.transport import HttpRequest, authorizer_context, rest_event
@@ -110,7 +109,7 @@ def find_example(service: str, name: str) -> Example:
     return matches[0]
 
 
-def invoke(
+def invoke_function(
     cloud: Cloud, service: str, event: Mapping[str, Any], *, write: bool = False
 ) -> Invocation:
     """Invokes the live version of a function, and waits for the result.
@@ -220,7 +219,7 @@ def _resolved(
         yield resolve(dict(event), {"run": secrets.token_hex(4)})
         return
     pool, suites = deployed["cognito_user_pool_id"], load_suites()
-    with signed_in_users(cloud, pool, suites["auth"], InvokedFunctions(functions)) as users:
+    with signed_in_users(cloud, pool, suites["auth"], InvocationTransport(functions)) as users:
         tokens = {"person": users.person, "anonymous": users.anonymous}
         variables: dict[str, Any] = {
             **users.variables,

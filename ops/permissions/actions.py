@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ops.permissions import globs
 
-FILE = Path(__file__).with_name("aws_actions.json")
+ACTIONS_FILE = Path(__file__).with_name("aws_actions.json")
 """JSON file with the actions of AWS's service authorization reference.
 
 `python -m tools.provider_types` writes the file. It maps each service to access levels, and each
@@ -170,5 +170,5 @@ def _service(service: str) -> dict[str, Action]:
 
 @functools.cache
 def _document() -> Mapping[str, Mapping[str, str]]:
-    document: dict[str, dict[str, str]] = json.loads(FILE.read_text(encoding="utf-8"))
+    document: dict[str, dict[str, str]] = json.loads(ACTIONS_FILE.read_text(encoding="utf-8"))
     return document

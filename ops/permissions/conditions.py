@@ -36,7 +36,10 @@ _ALIASES = {"arnequals": "arnlike"}
 
 
 class Result(enum.IntEnum):
-    """Whether a request meets a condition. UNCLEAR if AWS does not document it."""
+    """Whether a request without the condition's key meets the condition.
+
+    UNCLEAR if AWS does not document it, or if the operator is unknown.
+    """
 
     NOT_MET = 0
     UNCLEAR = 1

@@ -15,7 +15,7 @@ from ops.terraform.plan import Action, Change
 from ops.terraform.plan_values import UNKNOWN
 from ops.terraform.policies import compare
 
-FILE = Path(__file__).with_name("managed_policies.json")
+POLICIES_FILE = Path(__file__).with_name("managed_policies.json")
 """JSON file with AWS's managed policies that can change permissions or allow whole services."""
 PERMISSIONS = "can change permissions"
 SERVICES = "allows all actions of a service"
@@ -83,12 +83,12 @@ def _breadth(arn: Any, context: Context) -> str:
 
 @functools.cache
 def managed_policies() -> Mapping[str, Any]:
-    """Returns the AWS managed policies in FILE.
+    """Returns the AWS managed policies in POLICIES_FILE.
 
     `policies` maps the name of each broad policy to the reason why it is broad. `others` contains
     the names of the other policies.
     """
-    document: dict[str, Any] = json.loads(FILE.read_text(encoding="utf-8"))
+    document: dict[str, Any] = json.loads(POLICIES_FILE.read_text(encoding="utf-8"))
     return {**document, "others": frozenset(document["others"])}
 
 

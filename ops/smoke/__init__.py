@@ -6,6 +6,14 @@ The files in requests/ define the requests.
 from ops.smoke.person import signed_in_users
 from ops.smoke.run import Check, Smoke
 from ops.smoke.suite import Suite, load_suites
-from ops.smoke.transport import Http, Invocation
+from ops.smoke.transport import Http, InvocationTransport
 
-__all__ = ["Check", "Http", "Invocation", "Smoke", "Suite", "load_suites", "signed_in_users"]
+__all__ = [
+    "Check",
+    "Http",
+    "InvocationTransport",
+    "Smoke",
+    "Suite",
+    "load_suites",
+    "signed_in_users",
+]

@@ -182,7 +182,7 @@ class Http:
             yield Response(UPGRADED, None), exchange
 
 
-class Invocation:
+class InvocationTransport:
     """Sends requests by invoking functions directly.
 
     Args:

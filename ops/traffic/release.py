@@ -23,7 +23,7 @@ from ops.console import Progress, report
 from ops.errors import InterruptedRunError, OperatorError
 from ops.functions.packages import code_digest, package
 from ops.functions.versions import FIRST, MIGRATION, Functions, Live, Version
-from ops.smoke import Check, Invocation, Smoke, Suite, load_suites, signed_in_users
+from ops.smoke import Check, InvocationTransport, Smoke, Suite, load_suites, signed_in_users
 from ops.smoke.person import People
 from ops.smoke.transport import Transport
 from ops.terraform.state import outputs, refuse_locked_state
@@ -211,10 +211,13 @@ class Releaser:
             with (
                 interruptible(),
                 self._sign_in(
-                    self._cloud, self._pool, all_suites["auth"], Invocation(self.functions, {})
+                    self._cloud,
+                    self._pool,
+                    all_suites["auth"],
+                    InvocationTransport(self.functions, {}),
                 ) as users,
             ):
-                smoke = Smoke(Invocation(self.functions, versions), users)
+                smoke = Smoke(InvocationTransport(self.functions, versions), users)
                 _probe(smoke, suites, versions)
                 if not settings.promote:
                     self._shift(states, versions, settings.weight)

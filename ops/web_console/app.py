@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ops.errors import OperatorError
-from ops.inspection.invocations import invoke, list_examples
+from ops.inspection.invocations import invoke_function, list_examples
 from ops.inspection.lines import follow_lines
 from ops.inspection.masking import mask_secrets
 from ops.inspection.queues import peek, read_queues
@@ -69,7 +69,7 @@ class Console:
         self._confirmations = Confirmations()
         self._changes: Mapping[str, tuple[Action, str]] = {
             "invoke": (
-                lambda body: invoke(
+                lambda body: invoke_function(
                     source.cloud(), body["service"], body["event"], write=source.may_write
                 ),
                 "Invoke {service} in {environment}",

@@ -13,7 +13,7 @@ import uuid
 import pytest
 
 from ops.errors import OperatorError
-from ops.inspection.invocations import find_example, invoke
+from ops.inspection.invocations import find_example, invoke_function
 from ops.inspection.queues import peek
 from ops.inspection.waterfall import Span, read_waterfall
 from ops.root import PROJECT
@@ -124,7 +124,7 @@ def test_an_example_event_invokes_its_function_without_an_error(
     platform: Platform, service: str, example: str, kind: str
 ) -> None:
     event_example = find_example(service, example)
-    result = invoke(platform.cloud, service, event_example.event)
+    result = invoke_function(platform.cloud, service, event_example.event)
     assert (event_example.kind, result.error) == (kind, None)
     assert result.result.get("statusCode", 200) == 200, result.result
     assert result.lines or service == "catalog"
@@ -132,7 +132,7 @@ def test_an_example_event_invokes_its_function_without_an_error(
 
 def test_the_result_of_an_invocation_shows_no_token(platform: Platform) -> None:
     example = find_example("auth", "POST /v1/auth/anonymous")
-    body = invoke(platform.cloud, "auth", example.event).result["body"]
+    body = invoke_function(platform.cloud, "auth", example.event).result["body"]
     assert (body["accessToken"], body["expiresIn"]) == ("***", 3600)
 
 

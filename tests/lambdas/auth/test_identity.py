@@ -89,7 +89,7 @@ RESET: tuple[str, Call] = (
         (RESET, "TooManyFailedAttemptsException", 400, "invalid_code"),
     ],
 )
-def test_cognito_errors_become_problems(
+def test_expected_cognito_errors_become_problems(
     identity: CognitoIdentity,
     stub: Stubber,
     operation: tuple[str, Call],

@@ -17,7 +17,7 @@ from ops.__main__ import app
 from ops.cloud import Cloud
 from ops.commands.index import ENTRIES
 from ops.errors import OperatorError
-from ops.inspection.invocations import find_example, invoke, list_examples
+from ops.inspection.invocations import find_example, invoke_function, list_examples
 from ops.smoke import load_suites
 from tests.ops.clouds import FakeCloud, store_state
 
@@ -31,7 +31,7 @@ class FakeLambda:
         self.payloads: list[Any] = []
         self._result, self._error, self._log = result, error, log
 
-    def invoke(self, **call: Any) -> dict[str, Any]:
+    def invoke_function(self, **call: Any) -> dict[str, Any]:
         self.payloads.append(json.loads(call["Payload"]))
         return {
             "Payload": io.BytesIO(json.dumps(self._result).encode()),
@@ -84,7 +84,7 @@ def test_the_example_in_the_help_of_invoke_exists() -> None:
 def test_the_result_has_version_duration_and_log_lines(cloud: Cloud) -> None:
     log = 'START RequestId: 1\n{"level": "INFO", "message": "done", "n": 1}\nREPORT RequestId: 1'
     function = FakeLambda({"batchItemFailures": []}, log=log)
-    result = invoke(connect(cloud, function), "relay", {"Records": []})
+    result = invoke_function(connect(cloud, function), "relay", {"Records": []})
     assert (result.version, result.request_id, result.error) == ("3", "request-1", None)
     assert result.result == {"batchItemFailures": []}
     assert [(line.message, line.fields) for line in result.lines] == [("done", {"n": 1})]
@@ -93,24 +93,24 @@ def test_the_result_has_version_duration_and_log_lines(cloud: Cloud) -> None:
 
 def test_variables_in_an_event_are_replaced(cloud: Cloud) -> None:
     function = FakeLambda({})
-    invoke(connect(cloud, function), "relay", find_example("relay", "unknown").event)
+    invoke_function(connect(cloud, function), "relay", find_example("relay", "unknown").event)
     assert "${run}" not in json.dumps(function.payloads)
     assert function.payloads[0]["Records"][0]["body"].startswith('{"eventId": "none-')
 
 
 def test_an_unknown_variable_is_rejected(cloud: Cloud) -> None:
     with pytest.raises(OperatorError, match="The event has unknown variables: postId. Use "):
-        invoke(connect(cloud, FakeLambda({})), "relay", {"id": "${postId}"})
+        invoke_function(connect(cloud, FakeLambda({})), "relay", {"id": "${postId}"})
 
 
 def test_an_error_of_the_function_is_reported(cloud: Cloud) -> None:
     function = FakeLambda({"errorType": "KeyError", "errorMessage": "'x'"}, error="Unhandled")
-    assert invoke(connect(cloud, function), "relay", {}).error == "KeyError: 'x'"
+    assert invoke_function(connect(cloud, function), "relay", {}).error == "KeyError: 'x'"
 
 
 def test_secrets_in_results_are_masked(cloud: Cloud) -> None:
     body = {"accessToken": TOKEN, "note": f"Bearer {TOKEN}", "items": [{"password": "p4ss"}]}
-    result = invoke(
+    result = invoke_function(
         connect(cloud, FakeLambda({"statusCode": 200, "body": json.dumps(body)})), "relay", {}
     )
     assert result.result["body"] == {
@@ -124,9 +124,9 @@ def test_invocations_need_the_option_write_if_the_environment_retains_data(cloud
     function = FakeLambda({})
     prod = connect(cloud, function, "prod")
     with pytest.raises(OperatorError, match="prod keeps its data, .* add --write"):
-        invoke(prod, "relay", {})
+        invoke_function(prod, "relay", {})
     assert function.payloads == []
-    invoke(prod, "relay", {}, write=True)
+    invoke_function(prod, "relay", {}, write=True)
     assert function.payloads == [{}]
 
 

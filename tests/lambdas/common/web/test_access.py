@@ -2,7 +2,7 @@
 
 import pytest
 
-from lambdas.common.caller import ADMIN, CHAT_ANONYMOUS, READ, USER, Caller
+from lambdas.common.caller import CHAT_ANONYMOUS, PLATFORM_ADMIN, READ, USER, Caller
 from lambdas.common.problems import Problem
 from lambdas.common.web.access import (
     AUTHENTICATED,
@@ -64,7 +64,7 @@ def test_an_expired_token_returns_401_even_if_the_authorizer_accepted_it() -> No
 def test_a_revoked_session_returns_401_even_if_the_access_rule_would_return_403() -> None:
     sessions = FakeSessions()
     sessions.revoked.add("session-1")
-    assert status_of(role(ADMIN), caller("user"), sessions) == 401
+    assert status_of(role(PLATFORM_ADMIN), caller("user"), sessions) == 401
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_revoked_session_returns_401_even_if_the_access_rule_would_return_403(
         (AUTHENTICATED, None, 401),
         (role(USER), caller(), 403),
         (role(USER), caller("user"), 200),
-        (role(ADMIN), caller("user"), 403),
-        (role(ADMIN), caller("user", "admin"), 200),
+        (role(PLATFORM_ADMIN), caller("user"), 403),
+        (role(PLATFORM_ADMIN), caller("user", "admin"), 200),
         (capability(READ), caller(), 200),
         (capability(READ), caller("user"), 200),
         (
