@@ -31,7 +31,7 @@ class FakeLambda:
         self.payloads: list[Any] = []
         self._result, self._error, self._log = result, error, log
 
-    def invoke_function(self, **call: Any) -> dict[str, Any]:
+    def invoke(self, **call: Any) -> dict[str, Any]:
         self.payloads.append(json.loads(call["Payload"]))
         return {
             "Payload": io.BytesIO(json.dumps(self._result).encode()),
