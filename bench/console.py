@@ -175,7 +175,7 @@ def main(root: Root) -> None:
             measure_pair(root, address, is_open_first=number % 2 == 1) for number in range(PAIRS)
         ]
         rss = process.memory_info().rss
-        print(f"memory, last request {rss / 1e6:.0f} MB after {REQUESTS} requests")
+        print(f"memory at the end    {rss / 1e6:.0f} MB, after {REQUESTS} requests")
     added = sorted(opened - closed for closed, opened in pairs)
     print(f"load, map closed     {statistics.median(closed for closed, _ in pairs):.1%}")
     print(

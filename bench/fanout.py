@@ -8,8 +8,8 @@ uses as many threads as the platform. The column "from acceptance" is the time f
 timestamp, which precedes the storage, until the last connection receives it. The measurements
 alternate.
 
-Afterwards, the benchmark measures how many messages per second one room accepts from several
-concurrent senders.
+Afterwards, the benchmark measures how many messages per second one room delivers while several
+users send at the same time.
 """
 
 from __future__ import annotations
@@ -222,7 +222,10 @@ async def fan_out(bench: Bench, size: int, rounds: int) -> dict[str, Any]:
 
 
 async def throughput(bench: Bench, listeners: int) -> dict[str, Any]:
-    """Measures the messages per second that one room delivers, sent by WebSocket and by REST."""
+    """Measures how many messages per second one room delivers.
+
+    Measures once with messages sent by WebSocket, and once with messages sent by REST.
+    """
     room = bench.create_room()
     clients = await open_connections(bench.people, room, max(listeners, SENDERS))
 
@@ -279,7 +282,10 @@ def main() -> None:
         help="directory of a running platform (default: .local)",
     )
     parser.add_argument(
-        "--rounds", type=int, default=7, help="number of measured messages per size (default: 7)"
+        "--rounds",
+        type=int,
+        default=7,
+        help="number of measured messages for each number of connections (default: 7)",
     )
     parser.add_argument(
         "--sizes",

@@ -5,9 +5,8 @@ them.
 
 Each measurement starts a new interpreter. It first imports the modules that a function needs in
 both cases, with the utility or with the replacement. Their import time is not measured.
-Measurements of a
-utility and of its replacement alternate, so that load on the machine affects both. The first two
-measurements are not counted, because Python compiles the modules during them.
+Measurements of a utility and of its replacement alternate, so that load on the machine affects
+both. The first two measurements are not counted, because Python compiles the modules during them.
 """
 
 from __future__ import annotations

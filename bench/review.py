@@ -1,4 +1,4 @@
-"""Measures how long a review of a plan with 500 resources takes, in every output format.
+"""Measures the CPU time of reviewing a plan with at least 500 changes, in every output format.
 
     python -m bench.review [--runs 5]
 

@@ -8,7 +8,7 @@ The variants run the same main.py alternately:
 - `cdktn` is `lazy` with CDK Terrain, if `make cdktn` has installed it.
 
 Before the measurement, each variant runs once to package the functions and to compile modules.
-Fails if the outputs differ.
+Fails if the outputs of `lazy` and `ordinary` differ.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Run:
 
 
 def synthesize(variant: str) -> Run:
-    """Synthesizes all environments into a temporary directory, as `ops synth` does."""
+    """Synthesizes all environments by running main.py. Writes to a temporary directory."""
     with tempfile.TemporaryDirectory() as out:
         begun = time.perf_counter()
         done = subprocess.run(

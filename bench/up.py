@@ -4,7 +4,7 @@
 
 Each run uses two new embedded clouds, one after the other. In the first, it times only `terraform
 apply` on a prepared stack, with the parallelism of `ops up`. In the second, it times `ops up` from
-an empty root, and then a second `ops up` without changes.
+an empty root directory, and then a second `ops up` without changes.
 """
 
 from __future__ import annotations

@@ -18,7 +18,8 @@ from environments.rules import broken_rules
 
 DIRECTORY = Path(__file__).parent
 EXAMPLES = "examples"
-"""The folder of example environments, which are loaded by name, but not listed or applied."""
+"""The folder of example environments. `load_environment` reads them by name, but
+`environment_names` omits them, and no command applies them."""
 
 SIZES = {
     "log_level",

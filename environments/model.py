@@ -62,7 +62,7 @@ API_TIMEOUT = 30
 """Seconds. The longest timeout of a function behind API Gateway, and the specification's default.
 
 API Gateway waits for only 29 s, so a longer timeout would not help a caller. The lease of an
-idempotency key must be longer than this limit.
+idempotency key must be longer than API_TIMEOUT.
 """
 
 REQUESTS_PER_CONCURRENCY = 10
@@ -71,7 +71,7 @@ REQUESTS_PER_CONCURRENCY = 10
 Each route accepts this number times `lambdas.reserved_concurrency`. API Gateway rejects further
 requests with 429 and Retry-After. Without this limit, Lambda would throttle the function, and the
 client would get a 5xx. Lambda can still throttle a function whose reserved concurrency is lower
-than `lambdas.reserved_concurrency` (auth). The function's alarm reports throttled requests.
+than `lambdas.reserved_concurrency`, such as auth. The function's alarm reports throttled requests.
 """
 
 LOG_RETENTION_DAYS = (
@@ -396,7 +396,8 @@ class Notifications(Section):
 class Budget(Section):
     """The monthly budget. The specification requires 100 USD, with an alert at 80 %.
 
-    `ops synth` and `ops review` warn if the estimated cost alone triggers the alert.
+    `ops synth` warns if the cost without requests reaches the alert's threshold. `ops review` warns
+    if the estimated cost with the usage in `--usage` reaches it.
     """
 
     monthly_usd: Annotated[int, Field(ge=1)] = 100
@@ -426,7 +427,7 @@ class Capabilities(Section):
     api_gateway_account: bool = True
     """Access logging of API stages through the account's logging role."""
     private_network: bool = True
-    """The VPC isolates its functions, so that outbound traffic needs a NAT gateway."""
+    """The VPC isolates its functions, so outbound traffic needs a NAT gateway or IPv6 egress."""
     version_metrics: bool = True
     """Aliases route by weight, and Lambda reports metrics per version."""
 

@@ -217,9 +217,10 @@ def _check_connections(environment: Environment) -> Violations:
     connections, limit = functions + OTHER_CONNECTIONS, environment.rds.connection_limit
     if connections >= limit:
         yield (
-            f"rds.max_capacity: {environment.rds.max_capacity}: allows {limit} connections, but the"
-            f" reserved concurrency of {', '.join(DATABASE_FUNCTIONS)} requires more than"
-            f" {connections}; raise max_capacity or lower"
+            f"rds.max_capacity: {environment.rds.max_capacity}: allows {limit} connections, but"
+            f" must allow more than {connections} (the reserved concurrency of"
+            f" {', '.join(DATABASE_FUNCTIONS)} plus {OTHER_CONNECTIONS}); raise max_capacity or"
+            " lower"
             f" lambdas.functions.{DATABASE_FUNCTIONS[0]}.reserved_concurrency"
         )
 

@@ -34,7 +34,7 @@ class Cost(Construct):
         edge_provider: The provider of us-east-1, the only region with billing metrics.
 
     Attributes:
-        budget_name: The name of the budget, for example `multitask-prod`.
+        budget_name: The name of the budget, for example `multitask-platform-prod`.
     """
 
     def __init__(

@@ -790,7 +790,7 @@ class DeploymentPermissions:
 
 
 def read_only(statements: Sequence[Statement]) -> list[Statement]:
-    """Removes all actions except reads from Allow statements. Keeps Deny statements unchanged."""
+    """Keeps only the read actions of Allow statements. Keeps Deny statements unchanged."""
     result = []
     for statement in statements:
         actions = [action for item in statement.actions for action in _read_actions(item)]

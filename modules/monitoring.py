@@ -21,7 +21,8 @@ HIGH_ERROR_RATE = 10
 """Maximum number of errors in 300 s, summed over all functions behind the APIs, from the
 specification.
 
-The other functions have their own alarms, because one alarm can sum at most ten metrics.
+The alarm omits the other functions, because one alarm can sum at most ten metrics. Every function
+also has a separate alarm on its errors.
 """
 SERVER_ERROR_SHARE = 0.05
 """Maximum fraction of REST responses that are 5xx. Single failures must not trigger the alarm."""

@@ -1,4 +1,4 @@
-"""Normalizes the email addresses of accounts as the services do."""
+"""Normalizes the email addresses of accounts with the same code as the services."""
 
 from __future__ import annotations
 

@@ -197,7 +197,8 @@ def locate(name: str, root: Root, kind: type[Cloud] = Cloud, *, assumes_role: bo
 
     Args:
         kind: The class of the returned connection: Cloud or a subclass.
-        assumes_role: False to keep the embedded AWS's root key even if a role is configured.
+        assumes_role: False to use the access key of the embedded AWS's root user even if a role
+            is configured.
 
     Raises:
         OperatorError: The environment's file is missing or invalid, the embedded cloud is not

@@ -36,7 +36,7 @@ def estimated(
         file: Where the durations are stored.
     """
     relevant = sorted((key, value) for key, value in arguments.items() if key not in IRRELEVANT)
-    # Whether a file is passed changes the duration. The path of the file does not.
+    # A command takes longer or shorter if a file is passed. The path of the file has no effect.
     shown = ((key, True if isinstance(value, Path) else value) for key, value in relevant)
     run = " ".join([name, *(f"{key}={value}" for key, value in shown if value)])
     known = _read(file).get(run, seconds)

@@ -44,7 +44,7 @@ def provider_keys(file: Path = FILE) -> dict[str, str]:
 def _non_empty_values(names: Iterable[str], file: Path) -> dict[str, str]:
     """Returns the variables that have a value.
 
-    A variable of the process overrides the file's variable, even with an empty value.
+    A variable of the process overrides the file's variable, even if the process's value is empty.
     """
     values = {**dotenv_values(file, interpolate=False), **os.environ}
     return {name: value for name in names if (value := values.get(name))}

@@ -2,9 +2,10 @@
 
 python -m tools.console_pictures [ROOT [ADDRESS]]
 
-ROOT is the directory of the platform, ADDRESS is the address of another console to photograph. The
-tool fills the platform with demonstration data, sends some requests, one of which fails, and puts a
-message into a dead-letter queue. Requires Chromium on the PATH.
+ROOT is the root directory of the platform (default: .local). ADDRESS is the address of the console
+to photograph (default: the address of the console that `ops up` started for ROOT). The tool fills
+the platform with demonstration data, sends requests, some of which are rejected, and puts a message
+into a dead-letter queue. Requires Chromium on the PATH.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def docstrings() -> dict[str, dict[str, str]]:
 def schema() -> dict[str, Any]:
     """Returns the JSON Schema of an environment file."""
     texts, result = docstrings(), Environment.model_json_schema()
-    # An environment file may not contain the environment's name, and may omit the state's location.
+    # An environment file must not contain the environment's name. It may omit the state's location.
     del result["properties"]["name"]
     result["required"] = [key for key in result["required"] if key not in {"name", "state"}]
     del result["$defs"]["State"]["required"]

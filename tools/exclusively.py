@@ -4,7 +4,7 @@
 
 The Makefile starts all installations with this program, so that two simultaneous runs in one
 checkout do not install into the same folders. The lock is held until the command and all programs
-that it started have ended, even if this program is killed before them. If the lock file cannot be
+that it started have ended, even if this program is killed earlier. If the lock file cannot be
 written, the checkout is read-only and nothing can be installed in it, so the command runs without a
 lock.
 

@@ -65,7 +65,8 @@ class Source:
     def helpers(self) -> dict[str, ast.FunctionDef | ast.ClassDef]:
         """The functions and private classes of the module.
 
-        A resource that one of them creates belongs to the constructs that call it.
+        A resource that such a function or class creates belongs to the constructs that call the
+        function or class.
         """
         return {
             node.name: node
@@ -140,7 +141,7 @@ class ConstructClass:
             yield argument.arg, type_, shown, (COMMON | described).get(argument.arg, "")
 
     def attributes(self) -> Iterator[tuple[str, str]]:
-        """Yields the described attributes, and the public properties and methods.
+        """Yields the attributes in the docstring, and the public properties and methods.
 
         Attributes with the same description are one entry.
         """

@@ -23,8 +23,9 @@ _HEADER = """\
 # statements. Written by `python -m bench.aws_calls`; a test fails if a request uses something else.
 #
 # The counts are those of a warm execution environment, for texts of 300 bytes and pages of 20
-# items. `units` of an index are `table/index writes`. A chat message causes the calls of `frame
-# send_message` or of its route, and those of `per listener` for each additional connection.
+# items. The `units` of an index are `table/index reads` and `table/index writes`. A chat message
+# causes the calls of `frame send_message` or of its route, and those of `per listener` for each
+# additional connection.
 """
 
 

@@ -168,7 +168,7 @@ faults killed expire, so that clients can complete all writes at the end of a sh
 PROXIES = [
     Fault("kill the proxies of PostgreSQL and Valkey", _kill("database-proxy", "cache-proxy"))
 ]
-UNINTERRUPTED = Fault("no fault: `ops up` with the same changes", _change_only)
+UNINTERRUPTED = Fault("no fault: uninterrupted `ops up` with changes", _change_only)
 """Measures `ops up` without a fault. The other results of INTERRUPTIONS are compared with this
 duration.
 """

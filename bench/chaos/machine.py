@@ -24,7 +24,10 @@ from ops.root import PROJECT, Root
 from tests.waiting import wait_for
 
 CLOCK = Path(__file__).with_name("clock.c")
-"""Source of a library that shifts a process's clock. With libfaketime, `time.sleep` fails."""
+"""Source of a library that shifts a process's clock.
+
+It replaces libfaketime, with which `time.sleep` fails.
+"""
 PHASE_TIMEOUT = 180.0
 """Seconds for `ops up` to reach a phase on a busy machine."""
 UP_TIMEOUT = 600.0
@@ -171,7 +174,7 @@ class Machine:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Leaves no free space on the root's disk, which must be a tmpfs."""
+        """Leaves no free space on the disk of the root directory, which must be a tmpfs."""
         size = _tmpfs_size(self.root.path)
         used = psutil.disk_usage(str(self.root.path)).used
         _remount(self.root.path, used + 16 * 1024)

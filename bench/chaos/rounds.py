@@ -21,7 +21,10 @@ LOAD_BEFORE = 4.0
 RECOVERY_TIMEOUT = 180.0
 """Seconds to wait until each kind of write succeeds again."""
 RECOVERY_LIMIT = 60.0
-"""Maximum seconds from the start of the repair until every kind of write succeeds."""
+"""Maximum seconds of `Result.recovery`, after which every kind of write must succeed again.
+
+`Result.repair` may be longer by `Result.apply`.
+"""
 STATISTICS_TIMEOUT = 240.0
 """Seconds. If a consumer is killed, SQS delivers its message again after up to 180 s."""
 

@@ -56,7 +56,7 @@ def main() -> None:
     phases = plan_phases(arguments.rates, arguments.seconds, arguments.ramp)
     seconds = sum(phase.seconds for phase in phases)
     if min(arguments.rates) <= 0 or arguments.seconds <= 0 or arguments.ramp < 0:
-        parser.error("rates and --seconds must be above 0, and --ramp at least 0")
+        parser.error("--rates and --seconds must be above 0, and --ramp at least 0")
     if seconds > LONGEST:
         parser.error(
             f"the load takes {format_duration(seconds)}, but access tokens expire after 15 minutes:"

@@ -71,7 +71,7 @@ class World:
     clients: dict[str, ChatClient] = field(default_factory=dict)
     """The open connection of each user that has one, by user id."""
     emails: list[str] = field(default_factory=list)
-    """Email addresses of accounts that are not in `users`. They are deleted too."""
+    """The email address of each registered account. The accounts are deleted at the end."""
     liked: deque[tuple[ChatUser, str]] = field(default_factory=deque)
     prepared: dict[str, deque[Any]] = field(default_factory=lambda: defaultdict(deque))
     """The parts that `Requests.prepare` has prepared, by the name of the request."""

@@ -184,7 +184,11 @@ class Storm:
     """The throttle of the WebSocket route `join_room`, in frames per second."""
     connections_per_second: float
     group_reads_per_second: float
-    """Cognito's quota for reading the groups of users. Each token refresh reads them once."""
+    """Maximum token refreshes per second.
+
+    Cognito's quota for reading the groups of users, divided by the share of refreshes that read
+    them.
+    """
     chat_executions: float
     auth_executions: float
     steps: Steps

@@ -21,7 +21,10 @@ from lambdas.ai.providers import Failure, ProviderError
 T = TypeVar("T")
 
 CONNECT_TIMEOUT = 3.0
-"""Seconds for the TCP and TLS handshakes together, enough for a server on another continent."""
+"""Maximum seconds for the TCP handshake with each address of the server, and for the TLS handshake.
+
+This is enough for a server on another continent.
+"""
 
 BODY_LIMIT = 1024 * 1024
 """Maximum bytes of a response. The longest completion fits even if all characters are escaped."""

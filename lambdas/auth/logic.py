@@ -26,9 +26,10 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""Seconds for which access tokens, the sessions of anonymous users and the sessions of registered
-users are valid, as the specification requires. Each refresh extends a registered user's session to
-SESSION_LIFETIME again."""
+"""Seconds, as the specification requires. ACCESS_LIFETIME is the validity of a registered user's
+access token, ANONYMOUS_LIFETIME that of an anonymous user's access token and session, and
+SESSION_LIFETIME that of a registered user's session. Each refresh extends a registered user's
+session to SESSION_LIFETIME again."""
 
 REFRESH_GRACE = 10_000
 """Milliseconds after a refresh in which the old refresh token can be sent again, in case the client
@@ -393,7 +394,7 @@ class AuthService:
     def _next_generation(self, session: Session) -> tuple[Session, RefreshToken]:
         """Returns the session after a refresh, and its new refresh token. Stores neither."""
         token = self._refresh_tokens.derive(session.session_id, session.generation + 1)
-        assert token is not None, "the newest key exists"
+        assert token is not None, "the newest key must exist"
         now = self._clock()
         recent = [at for at in session.rotations if now * 1000 - at <= REFRESH_GRACE]
         changed = structs.replace(

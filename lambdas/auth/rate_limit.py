@@ -152,8 +152,8 @@ class RateLimiter:
     def _read(self, key: str, limit: Limit, now: int) -> _Counter:
         """Returns the stored counter of a limit.
 
-        Omits crashed attempts, and attempts before the current window. Also omits attempts in the
-        future, which a function with a wrong clock stored.
+        Omits crashed attempts, and attempts before the current window. Also omits attempts more
+        than CLOCK_SKEW seconds in the future, which a function with a wrong clock stored.
         """
         item = self._table.get({"limit_key": key}) or {}
         latest = now + CLOCK_SKEW * 1000

@@ -36,8 +36,8 @@ class Authorizer:
 
     def __call__(self, event: Mapping[str, Any]) -> dict[str, Any]:
         started = perf_counter()
-        # TOKEN events contain no request id, so this line then has no correlation id. The request's
-        # line in the access log has the same trace id.
+        # TOKEN events contain no request id, so this function's log lines for them have no
+        # correlation id. The request's line in the access log has the same trace id.
         self._logger.set_correlation_id((event.get("requestContext") or {}).get("requestId"))
         outcome = "failed"
         try:

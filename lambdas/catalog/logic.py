@@ -394,7 +394,8 @@ class CatalogService:
 
         `wanted` is the list in the request: URLs of current images, and keys of uploads. `kept`
         maps the URLs of the current images to their S3 keys. The uploads are copied to the prefix
-        IMAGES_PREFIX. The copies are deleted if the listing was not stored. Removes duplicates.
+        IMAGES_PREFIX. The copies are deleted if the listing was not stored. An image that `wanted`
+        contains repeatedly has one key in the new list.
         """
         stored = self._uploads.use_all(
             caller.user_id, new_uploads(wanted, kept), IMAGES_PREFIX, field="images"

@@ -144,7 +144,8 @@ class Broadcast:
         signal_limit: int = INLINE_LIMIT,
     ) -> None:
         """`signal_limit` is the maximum number of connections to which a signal (a presence, typing
-        or read frame) is sent. A room with more connections receives no signals.
+        or read frame) is sent. A room with more connections receives no signals. A value above
+        INLINE_LIMIT has the effect of INLINE_LIMIT.
         """
         self._signal_limit = signal_limit
         self._fanout = fanout
@@ -168,10 +169,11 @@ class Broadcast:
     def signal(
         self, room_id: str, frame: Frame, *, exclude: Connection, registered_only: bool = False
     ) -> None:
-        """Sends a presence, typing or read frame to all connections except `exclude`.
+        """Sends a presence, typing or read frame to the room's connections except `exclude`.
 
-        Sends nothing if more than `signal_limit` connections would receive the frame: each signal
-        would cause too many frames.
+        If `registered_only` is True, anonymous users do not receive the frame. Sends nothing if the
+        room has more than `signal_limit` connections besides `exclude`: each signal would cause
+        too many frames.
         """
         try:
             listeners = [c for c in self._live.connections(room_id) if c != exclude]

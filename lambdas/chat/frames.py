@@ -64,8 +64,8 @@ class Frames:
     """The handler of all routes of the WebSocket API.
 
     A connection lasts up to two hours, longer than an access token is valid. After the token
-    expires, frames are still accepted until the session ends. Roles above `user` no longer apply,
-    because they cannot be verified later.
+    expires, frames are still accepted until the session ends. Roles above `user` apply only until
+    the token expires, because nothing verifies them after that.
     """
 
     def __init__(

@@ -104,7 +104,7 @@ class ChatApi:
         self._reconnect_seconds = reconnect_seconds
 
     def list_rooms(self, request: Request) -> Response[Page[RoomView]]:
-        """Lists the caller's rooms, then the other public rooms."""
+        """Lists the caller's rooms, then public rooms that the caller has not joined."""
         query = validate(RoomsQuery, request.query, from_text=True)
         return Response(body=self._rooms.list_rooms(request.caller, query))
 

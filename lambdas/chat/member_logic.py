@@ -49,7 +49,7 @@ INVITER_RANKS: dict[RoomType, int] = {
 
 MEMBERS_ONLY: frozenset[RoomType] = frozenset({"direct", "group", "private", "announcement"})
 """Room types whose messages only members can read. A user who does not accept direct messages can
-be invited to these rooms only by the other member of an existing direct room.
+be invited to these rooms only by users with whom the user already has a direct room.
 """
 
 

@@ -39,8 +39,9 @@ class Presence:
     ) -> list[str]:
         """Notifies the room that the user is online if this is the user's only connection in it.
 
-        Returns the ids of the online users whose status the user may see. `present` contains the
-        connections that were in the room before this one.
+        Returns the ids of the online users whose status the user may see, including the user's own.
+        Checks at most INLINE_LIMIT other users. `present` contains the connections that were in the
+        room before this one.
         """
         user_id = client.caller.user_id
         own = [user_id] if client.connection.visible else []
@@ -90,8 +91,9 @@ class Presence:
     def announce_read(self, client: Client, room_id: str, seq: int) -> None:
         """Notifies the room that the user has read up to `seq`.
 
-        Does nothing if the user hides read receipts or signals, or if this `seq` or a higher one
-        was recorded before.
+        Does nothing if the user does not share read receipts, if the user is anonymous or has
+        recently sent an anonymous message to the room, or if this `seq` or a higher one was
+        recorded before.
         """
         user_id = client.caller.user_id
         if (

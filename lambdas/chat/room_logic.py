@@ -38,7 +38,8 @@ from lambdas.common.web.pagination import Cursors, Page
 from lambdas.common.web.preconditions import IfMatch, repeat_if_changed
 
 LIMITS: dict[RoomType, int] = {"group": GROUP_LIMIT, "direct": DIRECT_LIMIT}
-"""The maximum and the default of `max_members`, by room type. Other types have no default limit."""
+"""For these room types, the highest permitted `max_members`, which is also the default. Rooms of
+all other types have no limit unless a request sets `max_members`."""
 
 
 class RoomService:

@@ -31,8 +31,10 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 ITEMS_PER_PASS = 1000
-"""Maximum items that one invocation deletes. They need about 100 calls, which take a few seconds.
-The function's timeout is 30 seconds."""
+"""Maximum messages that one invocation deletes, with their reaction counts and authors. Also the
+maximum members, and the maximum reactions and attachment records, that a later invocation deletes.
+An invocation makes at most about 150 calls, which take a few seconds. The function's timeout is 30
+seconds."""
 
 OBJECTS_PER_PASS = 1000
 """Maximum objects that one invocation deletes: the limit of an S3 list call or delete call."""
@@ -99,8 +101,9 @@ class RoomData:
             page_size=ITEMS_PER_PASS,
         )
         keys = list(islice(found, ITEMS_PER_PASS))
-        # A late reaction may have created the counts again after its message was removed. Counts
-        # are found only through the keys of reactions, so they are deleted before the reactions.
+        # A late reaction may have created the counts again after its message was removed. Such
+        # counts are found only through the keys of reactions, so they are deleted before the
+        # reactions.
         counted = {
             message for key in keys if (message := reacted_message_id(room_id, key["message_id"]))
         }

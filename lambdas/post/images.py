@@ -1,4 +1,6 @@
-"""The images of posts: copies of uploads that CloudFront can read, below one prefix per post."""
+"""The images of posts: copies of uploads, below one prefix per post. CloudFront reads the copies,
+not the uploads.
+"""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
@@ -16,11 +18,11 @@ class ImageStore(Protocol):
     def sign(self, user_id: str, content_type: str, content_length: int) -> SignedUpload: ...
 
     def use(self, user_id: str, positions: Mapping[str, int], post_id: str) -> dict[str, str]:
-        """Copies uploads of the user to the post's images. Returns the keys of the copies by those
-        of the uploads.
+        """Copies uploads of the user to the post's images. Returns the key of the copy for the key
+        of each upload.
 
-        `positions` has the position of each upload in the request's list of images. Problem 422
-        lists each invalid upload, as `images.0`.
+        `positions` maps the key of each upload to its position in the request's list of images.
+        Raises Problem 422 with one error per invalid upload, for example for the field `images.0`.
         """
 
     def remove(self, keys: Iterable[str]) -> None: ...

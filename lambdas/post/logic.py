@@ -189,7 +189,7 @@ class PostService:
         """Copies the new uploads in a request's list of images. Returns the list as S3 keys.
 
         `images` has keys of uploads, and URLs of the current images. `current` has the S3 keys of
-        the current images. Removes duplicates.
+        the current images. An image that `images` contains repeatedly is returned once.
         """
         keys = {self._image_url(key): key for key in current}
         keys |= self._images.use(caller.user_id, new_uploads(images, keys), post_id)

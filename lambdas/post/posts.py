@@ -29,7 +29,8 @@ AUTHOR_INDEX = "author-posts-index"
 
 AUTHOR_READS = 5
 AUTHOR_READ = 100
-"""Maximum queries for a page of posts by author and tag, and maximum posts that each query reads.
+"""AUTHOR_READS is the maximum number of queries for a page of posts by author and tag. AUTHOR_READ
+is the maximum number of posts that each of these queries reads.
 
 The queries also read the author's posts that do not have the tag.
 """

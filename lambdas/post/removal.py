@@ -2,8 +2,8 @@
 
 When a user deletes a post, a tombstone replaces it, so that nobody can read, like or comment on it.
 The same transaction stores an event, and EventBridge sends the event to this function's queue. The
-queue delivers the event again until all steps have succeeded. Each attempt deletes the remaining
-data. The tombstone is deleted last.
+queue delivers the event again until all steps have succeeded, and moves it to the dead-letter queue
+after too many attempts. Each attempt deletes the remaining data. The tombstone is deleted last.
 """
 
 from lambdas.common.messaging.outbox import OutboxWriter

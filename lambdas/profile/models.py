@@ -72,7 +72,8 @@ LINKS_RULE = f"must have at most {MAX_LINKS} named https addresses"
 Links = Annotated[dict[LinkName, Link], Meta(max_length=MAX_LINKS, description=LINKS_RULE)]
 LinkChanges = Annotated[
     dict[LinkName, Link | None],
-    # A request can remove MAX_LINKS links and add as many others, so it has up to twice as many.
+    # A request can remove MAX_LINKS links and add MAX_LINKS new links, so 2 * MAX_LINKS names are
+    # allowed.
     Meta(
         max_length=2 * MAX_LINKS,
         description=f"must have at most {2 * MAX_LINKS} names, each with an https address or null",

@@ -23,7 +23,10 @@ class Artifact:
         return f"assets/{self.function}/{self.digest[:16]}.zip"
 
     def copy_to(self, directory: Path) -> None:
-        """Copies the zip to `asset` below a stack's folder, and deletes earlier zips there."""
+        """Copies the zip to `asset` below a stack's folder.
+
+        Deletes earlier zips of the same function.
+        """
         target = directory / self.asset
         if not target.is_file():
             shutil.rmtree(target.parent, ignore_errors=True)

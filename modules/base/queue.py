@@ -201,7 +201,7 @@ class Queue(Construct):
 
 
 def _compact(document: Mapping[str, object]) -> str:
-    """Returns JSON without spaces as SQS does, because the provider compares policies as text."""
+    """Returns JSON without spaces, as SQS returns it. The provider compares policies as text."""
     return json.dumps(document, separators=(",", ":"))
 
 

@@ -81,8 +81,8 @@ def selected_implementation() -> Implementation:
         target = "setup" if name == CORE else name
         raise ImplementationError(
             f"{SELECTOR} is {name}, but {sys.executable} has no package {implementation.core}:"
-            f' run `make {target}` once, then `ops synth`, or `eval "$(ops env <environment>)"`'
-            " before other programs"
+            f" run `make {target}` once. `ops synth` then finds the package. Before you start other"
+            ' programs, run `eval "$(ops env <environment>)"`'
         )
     return implementation
 

@@ -98,7 +98,7 @@ class Chat(Service):
                 # The chat function creates tickets, and the authorizer redeems them.
                 table_access(tables["chat-tickets"], "PutItem"),
                 table_access(tables["profile-aliases"], "GetItem", "PutItem"),
-                # Checks that the user who edits an anonymous message is its author.
+                # Contains the authors of anonymous messages, who may edit and delete them.
                 table_access(tables["platform-authors"], "GetItem", "PutItem"),
                 # Reads the names and privacy settings of users.
                 table_access(tables["profile-profiles"], "BatchGetItem"),

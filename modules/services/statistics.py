@@ -50,7 +50,7 @@ class Statistics(Construct):
             description="Creates profiles and updates their statistics",
             variables={"REMEMBER_DAYS": str(remember_days)},
             access=[
-                # UpdateItem creates a missing profile, and does not overwrite an existing profile.
+                # UpdateItem creates a missing profile, or changes some fields of an existing one.
                 table_access(profiles, "UpdateItem"),
                 table_access(counted_events, "PutItem"),
                 queue_source("source", work_queue),

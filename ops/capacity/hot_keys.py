@@ -16,7 +16,7 @@ MEASURED_SHARDS = 4
 """Number of shards that the timeline had when calls.yml was measured."""
 RECHECK = 2.0
 """Seconds for which the delivery function reuses the memberships that it has read
-(common/live/audience.py).
+(lambdas/common/live/audience.py).
 """
 TRANSACTION = 2
 """Duration of a transaction, as a multiple of the duration of a single write.
@@ -243,5 +243,5 @@ class HotKeys:
                 hot.repeats_per_second.value
                 * self._rows[CREATE].units["platform-idempotency writes"]
             ),
-            change=design("do not write to the table to reject the retry of a running request"),
+            change=design("reject the retry of a running request without a write to the table"),
         )

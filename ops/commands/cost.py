@@ -107,7 +107,7 @@ def _environment_advice(environment: str, used: Any, quiet: bool) -> dict[str, A
     advice = advise(resources, bill, load_prices(), used)
     if not quiet:
         out.print(text.by_service(bill))
-        print_line("\nUSD a month that other values would save:")
+        print_line("\nCheaper values for settings, with the USD a month that each would save:")
         for line in text.advice_lines(advice):
             print_line(line)
     return {**text.bill_document(bill, used), "advice": [asdict(item) for item in advice]}

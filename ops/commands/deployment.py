@@ -120,7 +120,7 @@ def promote(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Deploy FROM's commit to TO once it is tested and approved, then run TO's smoke tests.
+    """Run the gates on FROM's commit, deploy it to TO if approved, and run TO's smoke tests.
 
     Environments cannot be skipped. A pipeline passes --passed for each gate that its earlier jobs
     passed; with all three, the promotion's record contains `vouched: true`.
@@ -231,8 +231,9 @@ def publish_site(
 def deployment_collaborators(environment: str, root: Root) -> Collaborators:
     """Returns the functions that a deployment calls.
 
-    For the embedded AWS, the function that applies the plan also records if the apply is killed.
-    The next `ops up` then adopts the resources that the killed apply created.
+    For the embedded AWS, the function that applies the plan writes a record before the apply. If
+    the apply is killed, the record remains, and the next `ops up` adopts the resources that the
+    killed apply created.
     """
     if environment != EMBEDDED:
         return Collaborators()

@@ -101,7 +101,7 @@ def _estimate(name: str, seconds: float, execute: Any) -> Any:
             try:
                 result = execute(**arguments)
             except typer.Exit as error:
-                # A command that ran to its end can also exit with a status, for example for drift.
+                # A command that ran to its end can also raise typer.Exit: `ops drift` always does.
                 ended = error
         if ended:
             raise ended

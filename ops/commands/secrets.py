@@ -82,7 +82,10 @@ def rotate(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a new value of a secret. The previous value stays valid, so users stay signed in."""
+    """Generate a new value of a secret. Without --leaked and --force, users stay signed in.
+
+    The previous value of jwt-secret or cursor-key stays valid, but not that of database.
+    """
     version = Secrets(connect(environment, root)).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:
         report("RDS is changing the master password, which takes about one minute")

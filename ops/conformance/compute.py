@@ -104,7 +104,7 @@ def grant_permission(aws: Aws) -> None:
 
 
 def _create_method(aws: Aws) -> dict[str, str]:
-    """Creates a REST API whose root has the method GET.
+    """Creates a REST API whose root resource has the method GET.
 
     Returns the arguments that identify the method in API calls.
     """

@@ -137,7 +137,7 @@ def repeat_transaction(aws: Aws) -> None:
     expect(item["amount"], {"N": "1"})
 
 
-@check("dynamodb", "Batches write and read items")
+@check("dynamodb", "A batch call writes items, and another reads them")
 def use_batches(aws: Aws) -> None:
     dynamodb = aws.client("dynamodb")
     requests = [{"PutRequest": {"Item": _item("batch", str(sort))}} for sort in range(25)]

@@ -51,7 +51,7 @@ class Advice:
     saves: float
     """Saving of the suggested value in US dollars a month. Negative if it costs more."""
     buys: str
-    """The disadvantage of the value `instead`. Printed after `gives up`."""
+    """What the environment has only with the present value. Printed after `gives up`."""
 
 
 def advise(resources: BillableResources, bill: Bill, prices: Prices, usage: Usage) -> list[Advice]:
@@ -282,7 +282,7 @@ def _protection(costs: _Costs) -> Iterator[Advice]:
     usd = costs.usd("dynamodb.point_in_time_recovery")
     tables = [bool(t.value("point_in_time_recovery.enabled")) for t in costs.every(_TABLE)]
     # Some tables have point-in-time recovery in every environment. The setting turns it on for the
-    # others.
+    # other tables, except those with transient data.
     if sum(tables) > len(tables) / 2:
         yield Advice(
             "dynamodb.point_in_time_recovery",

@@ -84,7 +84,7 @@ def difference_table(difference: Difference, before: str, after: str) -> Table:
 
 
 def advice_lines(advice: Sequence[Advice]) -> Iterator[str]:
-    """Yields two lines for each item: the other value with its saving, and its disadvantage."""
+    """Yields two lines for each item: the suggested value with its saving, and what it gives up."""
     for item in advice:
         yield (
             f"{usd(item.saves):>9} {item.setting}: {item.instead} instead of {item.now},"

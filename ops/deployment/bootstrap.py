@@ -44,13 +44,14 @@ def bootstrap_account(
 ) -> list[Step]:
     """Runs all steps and returns their results.
 
-    A failed account-level step does not stop the others.
+    A failed account-level step does not prevent the next account-level steps.
 
     Args:
         billing: Also run the billing steps, which an embedded (local) cloud does not support.
 
     Raises:
-        OperatorError: The state bucket belongs to another account.
+        OperatorError: The state bucket belongs to another account, or the credentials cannot read
+            it.
         ClientError: The state bucket cannot be created.
     """
     steps = [Step("account", "unchanged", cloud.account), *_state_bucket(cloud)]

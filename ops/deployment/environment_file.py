@@ -94,9 +94,9 @@ def _renamed(text: str, old: str, new: str) -> Iterator[str]:
 def _domain(domain: str, old: str, new: str) -> str:
     """Returns a domain name of the new environment.
 
-    Replaces the old environment's name in the domain. A domain without this name, such as
-    production's, gets the new environment's name in its first label, or as an additional label if
-    it has only two labels.
+    Replaces the old environment's name in the domain. In a domain without this name, such as
+    production's, appends the new name to the first label: `api.example.com` becomes
+    `api-qa.example.com`. If the domain has only two labels, adds a label: `qa.example.com`.
     """
     renamed = re.sub(rf"\b{old}\b", new, domain)
     if renamed != domain:

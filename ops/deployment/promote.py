@@ -185,7 +185,10 @@ def _check_commit(here: Checkout, source: Cloud) -> None:
 def _pass_gate(
     name: str, here: Checkout, promotion: Promotion, collaborators: Collaborators
 ) -> str:
-    """Runs the gate unless it is recorded as passed. Returns the time when it passed."""
+    """Runs the gate unless it is recorded as passed or an earlier job passed it.
+
+    Returns the recorded time when the gate passed, or the current time.
+    """
     vouched = name in promotion.passed
     ledger = Ledger(promotion.target if promotion.vouched else promotion.source)
     key = f"{here.commit}/{name}"

@@ -46,8 +46,8 @@ def svg(
     Args:
         title: the accessible name of the diagram.
         id_: the prefix of element ids.
-        is_styled: False to omit the styles, for a page that forbids inline styles and contains
-            them itself.
+        is_styled: False to omit the styles, for a page that forbids inline styles. The page's
+            style sheet must then style the diagram.
         desired_width: the desired width in pixels. The diagram is wider if its columns would be
             too narrow.
     """

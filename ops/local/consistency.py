@@ -34,11 +34,11 @@ class StateConsistency:
         self._reset_aws = reset_aws
         stored = read_json(self._file)
         if not isinstance(stored, dict):
-            # A new root has no record. In a root with data, the record is missing only if the file
-            # of the record is damaged.
+            # A new root directory has no record. If the directory contains data, the record is
+            # missing only if the file of the record is damaged.
             has_data = (root.path / Aws.name).exists()
             stored = {"doubtful": has_data, "applied": has_data}
-        # A record of an earlier version does not contain `lost`.
+        # A record that an earlier version of this class wrote does not contain `lost`.
         self.may_lack_changes: bool = stored.get("lost", stored.get("doubtful", False))
         """True if the embedded AWS may lack changes that Terraform stored in its state."""
         self.is_doubtful: bool = stored.get("doubtful", False)
@@ -64,7 +64,7 @@ class StateConsistency:
             self._reset()
 
     def refuse_lost_state(self, cloud: Cloud, copy: Path) -> None:
-        """Verifies that Terraform's state exists if an earlier apply created tables.
+        """Raises an error if an earlier apply created tables but Terraform's state is missing.
 
         Without the state, an apply would create a second user pool, which has no users.
 

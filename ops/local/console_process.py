@@ -18,7 +18,7 @@ SMALL_HEAP = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "65536"}
 threads, and a return of freed memory to the system when more than 64 KiB are free.
 """
 SMALL_PYTHON = (sys.executable, "-OO")
-"""Python without docstrings, mostly those of libraries, which take 3 MB of memory."""
+"""Python without docstrings. They would take 3 MB of memory, mostly those of libraries."""
 QUICK_STOP = 3.0
 """Seconds until a console that does not stop is killed. It has no data to save."""
 
@@ -53,7 +53,7 @@ def start_console(root: Root) -> ConsoleAddress:
 
 
 def console_command(port: int, root: Root) -> list[str]:
-    """Returns the command that serves the root's console on a port."""
+    """Returns the command that serves the console of the local platform on a port."""
     return [*SMALL_PYTHON, "-m", "ops.web_console", str(port), str(root.path.resolve())]
 
 
@@ -77,9 +77,9 @@ def console_address(root: Root) -> ConsoleAddress | None:
 
 
 def local_token(root: Root) -> str:
-    """Returns the token of the root's console. Creates the file with the token if it is missing.
+    """Returns the token of the local platform's console.
 
-    Only the user who created the file can read it.
+    Creates the file with the token if it is missing. Only the user who created it can read it.
     """
     file = root.path / "console-token"
     if not file.exists():

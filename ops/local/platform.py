@@ -113,8 +113,8 @@ def start_platform(root: Root, *, reset: bool = False) -> StartedPlatform:
             consistency.doubt()
         consistency.check(reset=reset)
         cloud = connect(EMBEDDED, root)
-        # The repairs and checks use the root key of the embedded AWS, because the role that an
-        # operator assumes may lack the permissions.
+        # The repairs and checks use the key of the embedded AWS's root user, because the role that
+        # an operator assumes may lack the permissions.
         owner = locate(EMBEDDED, root, assumes_role=False)
         if repair_state(owner, root.path / "damaged", _state_copy(root)):
             consistency.doubt()
@@ -216,8 +216,8 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
         The names of the services that were running.
 
     Raises:
-        OperatorError: `purge` is set but the platform did not create the directory, or another
-            command is using it.
+        OperatorError: Another command is using the directory. Or `purge` is set, but the platform
+            did not create the directory.
     """
     if not root.path.exists():
         return []
@@ -233,7 +233,9 @@ def stop_platform(root: Root, *, purge: bool = False) -> list[str]:
 
 @contextmanager
 def changing_platform(root: Root) -> Iterator[None]:
-    """Locks the root, deletes platform.json and ends a Terraform run whose command was killed."""
+    """Locks the root directory, and deletes platform.json. Ends a Terraform run whose command was
+    killed.
+    """
     with root.exclusive():
         root.platform_file.unlink(missing_ok=True)
         end_orphaned_run(_directory(root))
@@ -285,9 +287,11 @@ def _created_file(root: Root) -> Path:
 
 
 def _remember_created(root: Root) -> dict[str, str]:
-    """Returns the ids of the resources that the last applies created, as `created_ids` does.
+    """Returns the ids of the resources that the last applies created, by address.
 
-    Stores them, because the next run of Terraform overwrites the log and may be killed too.
+    An id may be "", as in the result of `created_ids`.
+
+    Stores the ids, because the next run of Terraform overwrites the log and may be killed too.
     """
     file = _created_file(root)
     logs = (_log(root), stack_log(root, EMBEDDED))

@@ -139,7 +139,7 @@ def holds_always(condition: Condition) -> bool:
     """Returns True if every request meets the condition.
 
     Of the operators without a quantifier, only Null can be met by every request. A request with
-    several values for the key meets none of the others.
+    several values for the key meets no operator without a quantifier except Null.
     """
     if condition.operator == "null":
         return condition.values >= {"true", "false"}

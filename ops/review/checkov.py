@@ -1,4 +1,4 @@
-"""Adds the checkov findings that a plan introduces to its review."""
+"""Adds to a plan's review the checkov findings that the plan introduces."""
 
 from __future__ import annotations
 

@@ -29,8 +29,8 @@ POLICY_ATTRIBUTES = frozenset(
 )
 """Attributes whose value counts as a policy while it is unknown.
 
-An update must also have an old value that is a policy. In all attributes, a known value counts as a
-policy if it has the structure of a policy document.
+In an update, an unknown value counts as a policy only if the old value is a policy. In all
+attributes, a known value counts as a policy if it has the structure of a policy document.
 """
 OWNERS = (
     *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),

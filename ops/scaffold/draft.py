@@ -176,7 +176,7 @@ def _create_folders(folder: Path) -> list[Path]:
 
 @contextmanager
 def draft_of(checkout: Path = PROJECT) -> Iterator[Draft]:
-    """Yields a draft of the checkout, and deletes the draft at the end.
+    """Yields a draft of the checkout, and deletes the draft after the `with` block.
 
     Raises:
         OperatorError: The checkout is not writable.

@@ -39,7 +39,9 @@ class People:
 
 @contextmanager
 def signed_in_users(cloud: Cloud, pool: str, auth: Suite, transport: Transport) -> Iterator[People]:
-    """Signs in the dedicated account and an anonymous user. Disables the account at the end.
+    """Signs in the dedicated account and an anonymous user for the duration of a `with` block.
+
+    Disables the account after the block.
 
     All runs share one account, so that runs do not leave additional users and profiles. The first
     run creates the account, and each run sets a new password.

@@ -296,7 +296,7 @@ def _read(policy: Any, others: frozenset[str]) -> tuple[list[Statement], list[st
     """Returns the valid statements of a policy, and the problem of each invalid statement.
 
     Args:
-        others: As in `_unknown_actions`.
+        others: All patterns in the compared policies that match no known action.
     """
     document = parsed_json(policy) if isinstance(policy, str) else policy
     variables = isinstance(document, Mapping) and document.get("Version") == VARIABLES_SINCE
@@ -348,11 +348,11 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
 def _unknown_actions(
     written: Sequence[str], others: frozenset[str], *, excluded: bool
 ) -> frozenset[str]:
-    """Returns the patterns without a known action to which a statement may apply.
+    """Returns the patterns that match no known action and to which the statement may apply.
 
     Args:
         written: The actions of the statement's Action or NotAction.
-        others: All patterns without a known action in the compared policies.
+        others: All patterns in the compared policies that match no known action.
     """
     if excluded:
         return frozenset(

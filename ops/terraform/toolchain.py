@@ -21,7 +21,7 @@ from ops.errors import OperatorError
 from ops.root import PROJECT, Root
 
 TERRAFORM_MINIMUM = (1, 11)
-"""Terraform 1.11 introduced S3 lock files and write-only arguments."""
+"""Write-only arguments need Terraform 1.11. S3 lock files are stable since 1.11."""
 TERRAFORM_PINNED = "1.11.4"
 TERRAFORM_SHA256 = {
     "darwin_amd64": "a56d5002b9f7647291faccc3dd1a70350e60fb61e4c45037629508b8fdc2575b",

@@ -22,7 +22,9 @@ class News:
     """The content of a notification."""
 
     subject: str
-    """The command and its argument, for example `release auth`, or a service."""
+    """The text before the state: `deploy`, `removal`, a release such as `release auth`, or what was
+    rolled back (a service or `all`).
+    """
     lines: Sequence[str] = field(default_factory=tuple)
     """Further lines, such as versions, the plan's counts or the reason of a failure."""
 

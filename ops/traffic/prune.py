@@ -1,4 +1,7 @@
-"""Deletes old function versions. Lambda limits the code of all versions to 75 GB per account."""
+"""Deletes old function versions.
+
+Lambda limits the code of all versions to 75 GB per account and region.
+"""
 
 from __future__ import annotations
 

@@ -195,7 +195,8 @@ class Releaser:
         Raises:
             OperatorError: The release failed, for the reason in the message. Services that were not
                 yet promoted have all their traffic on the old version.
-            InterruptedRunError: The operator stopped the release. Traffic is as described above.
+            InterruptedRunError: The operator stopped the release. Services that were not yet
+                promoted have all their traffic on the old version.
             LockLostError: Another command took over the lock and now controls the traffic.
         """
         if not candidates:

@@ -17,7 +17,7 @@ from ops.traffic.ledger import Ledger, Record
 from ops.web_console.source import Source
 
 TIMEOUT = 600
-"""Maximum seconds that a command takes. A plan of an environment on AWS takes a few minutes."""
+"""Seconds after which a command is stopped. A plan of an environment on AWS takes a few minutes."""
 LISTED_SHIFTS = 60
 """Number of traffic shifts that the console lists."""
 DRIFT = 2
@@ -47,8 +47,8 @@ REPORTS: Mapping[str, Report] = {
 
 
 class Reports:
-    """The latest result of each command, stored in the root so that it survives restarts of the
-    console.
+    """The latest result of each command, stored in the root directory so that it survives restarts
+    of the console.
 
     The commands run as separate processes, so that their memory is released when they end.
     """

@@ -1,4 +1,4 @@
-"""Makes every change two requests: the first returns a question, and the second confirms it."""
+"""Requires two requests for each change: the first returns a question, the second confirms it."""
 
 from __future__ import annotations
 

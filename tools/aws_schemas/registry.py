@@ -43,8 +43,8 @@ PREFIXES = {
     "SSO": ("ssoadmin",),
     "StepFunctions": ("sfn",),
 }
-"""For services whose names differ: the prefixes of Terraform's types, by CloudFormation's name of
-the service."""
+"""For services that Terraform and CloudFormation name differently: the prefixes of Terraform's
+types, by CloudFormation's name of the service."""
 
 
 def locked_package() -> str:

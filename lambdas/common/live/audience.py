@@ -49,8 +49,8 @@ class AudienceReader:
     def check(self, listeners: Mapping[str, Sequence[Connection]]) -> Audience:
         """Checks which listeners may receive frames.
 
-        Reads sessions and memberships that were not confirmed within RECHECK_INTERVAL seconds, up
-        to 100 at a time."""
+        Reads the sessions and memberships that were not confirmed in the last RECHECK_INTERVAL
+        seconds, up to 100 at a time."""
         now = self._clock()
         self._forget_old(now)
         reads: dict[_Identity, _Read] = {}

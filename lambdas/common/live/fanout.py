@@ -194,7 +194,8 @@ class Fanout:
         deliveries: Sequence[Delivery],
         listeners: Mapping[str, Sequence[Connection]] | None = None,
     ) -> None:
-        """Sends each delivery to all connections of its room, and waits until all frames are sent.
+        """Sends the frame of each delivery to the connections of its room, and waits until all
+        frames are sent. If a room is divided into parts, each delivery is for only one part.
 
         Then removes connections whose session or membership has ended.
 
@@ -276,8 +277,8 @@ class Fanout:
             "message": "The session has ended.",
         }
         self._gateway.post(connection.connection_id, msgspec.json.encode(frame))
-        # The disconnect event then removes the connection and notifies the rooms that the user is
-        # offline.
+        # The disconnect event then removes the connection. If the user has no other connection in a
+        # room, the event also notifies this room that the user is offline.
         self._gateway.close(connection.connection_id)
 
     def _expel(self, audience: Audience) -> None:

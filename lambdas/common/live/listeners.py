@@ -158,7 +158,7 @@ class LiveRooms:
         self._cache.run(work)
 
     def mark_queued(self, delivery: str) -> None:
-        """Records a delivery as queued in the cache, unless the delivery is recorded already."""
+        """Records in the cache that a delivery is queued. Keeps an existing record."""
         self._cache.run(
             lambda cache: cache.set(_delivery_key(delivery), "queued", ex=QUEUED_LIFETIME, nx=True)
         )

@@ -57,7 +57,7 @@ class DynamoOutbox:
         sweep_after: int,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
-        """`list_missed` returns events that are older than `sweep_after` seconds."""
+        """`list_missed` returns the ids of events that are older than `sweep_after` seconds."""
         self._table = Table(dynamodb, table)
         self._sweep_after = sweep_after
         self._clock = clock

@@ -71,5 +71,5 @@ class Relay:
             yield Outcome(published, [*claim.invalid, *failed])
 
     def sweep(self) -> Iterator[Outcome]:
-        """Publishes the events that `Outbox.list_missed` returns, like `publish`."""
+        """Calls `publish` with the ids that `Outbox.list_missed` returns."""
         return self.publish(self._outbox.list_missed())

@@ -1,6 +1,6 @@
-"""The users behind anonymous posts, comments and messages. Only this table stores them.
+"""Stores who wrote each anonymous post, comment or message. Only the authors table contains this.
 
-Services read this table only to compare the author with a caller who edits, deletes or comments on
+Services read the table only to compare the author with a caller who edits, deletes or comments on
 an item. They never read it for lists, views, statistics, events or logs.
 """
 

@@ -79,7 +79,8 @@ class CacheUnavailableError(Exception):
 
 
 class GuardedCache:
-    """Calls the cache, which may be down. After a failure, fails immediately for a second.
+    """Calls the cache, which may be down. After a failed call, all calls fail immediately for
+    PAUSE_AFTER_FAILURE seconds.
 
     Otherwise each request during an outage would wait for the timeout.
     """

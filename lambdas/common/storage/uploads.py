@@ -126,10 +126,10 @@ class _Upload(Struct, frozen=True):
 
 
 def new_uploads(files: Sequence[str], current: Container[str] = ()) -> dict[str, int]:
-    """Returns the keys of uploads in a list of a request, and the first position of each.
+    """Finds the upload keys in a request's list of files. Returns each key's first position.
 
     Args:
-        files: The list: keys of uploads, and entries of `current`.
+        files: The request's list, which contains upload keys and URLs of `current`.
         current: The URLs of files that are in use already.
     """
     positions: dict[str, int] = {}
@@ -222,7 +222,8 @@ class Uploads:
     ) -> dict[str, StoredObject]:
         """Calls `use` for uploads in a list field. Returns the copies by the keys of the uploads.
 
-        Copies nothing unless all keys are valid. Problem 422 lists each invalid key, as `field.0`.
+        Copies nothing unless all keys are valid. Problem 422 names each invalid key by `field` and
+        its position, for example `images.0`.
 
         Args:
             positions: The position of each key in the list.

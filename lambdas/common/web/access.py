@@ -13,7 +13,7 @@ from lambdas.common.web.sessions import ActiveSession
 
 
 class Access(Struct, frozen=True):
-    """An access rule. A rule without role and capability admits every authenticated caller."""
+    """An access rule. A rule with neither role nor capability admits all authenticated callers."""
 
     public: bool = False
     role: str | None = None

@@ -100,7 +100,10 @@ class Idempotency:
         )
 
     def _take_over(self, record: str, body: str, attempt: str, stored: Mapping[str, Any]) -> bool:
-        """Claims the key of a crashed attempt that had the same body. Returns True on success."""
+        """Claims the key of a failed or crashed attempt that had the same body.
+
+        Returns True on success.
+        """
         now = int(self._clock())
         is_crashed = "answer" not in stored and has_expired(
             stored.get("lease_ends_at", now + LEASE_SECONDS), now, LEASE_SECONDS

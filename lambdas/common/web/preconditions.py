@@ -70,6 +70,9 @@ class IfMatch(Struct, frozen=True):
         return cls(frozenset(tag.strip() for tag in header.split(",")))
 
     def check(self, version: int) -> None:
-        """Raises Problem 412 unless the request accepts this version. Quotes are optional."""
+        """Raises Problem 412 unless the request accepts this version.
+
+        The tags in `If-Match` may lack their quotes.
+        """
         if self.tags is not None and not self.tags & {etag(version), str(version)}:
             raise Problem.stale()

@@ -89,7 +89,10 @@ class TokenVerifier:
 
 
 def bearer_token(authorization: str | None) -> str:
-    """Returns the token of a header `Bearer <token>`. Raises InvalidTokenError for any other."""
+    """Returns the token of an Authorization header that has the form `Bearer <token>`.
+
+    Raises InvalidTokenError if the header is missing or has another form.
+    """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
         raise InvalidTokenError("no bearer token")

@@ -203,8 +203,8 @@ class Publisher:
     def _revalidate_replaced(
         self, files: Files, before: Files, stored: dict[str, str]
     ) -> dict[str, SiteFile]:
-        """Returns the files. Changes the headers of immutable files that replace another file of
-        the same name, so that browsers revalidate them.
+        """Returns the files, with changed headers for immutable files that replace a different
+        file of the same name, so that browsers revalidate them.
 
         Copies the old content of an immutable asset to CONTENTS first, so that a rollback can
         restore it.
@@ -274,8 +274,8 @@ class Publisher:
         others = [name for name in changed if not name.endswith(".html")]
         for names in (others, pages, [INDEX] if INDEX in changed else []):
             self._in_parallel("Replaced", copy, names)
-        # Other files need no invalidation: CloudFront keeps them for a second, the minimum of its
-        # policy CachingOptimized.
+        # Files that were not immutable need no invalidation: CloudFront keeps them for a second,
+        # the minimum of its policy CachingOptimized.
         self._invalidate(name for name in changed if name in trusted and trusted[name].is_immutable)
         stored |= {name: files[name].md5 for name in changed}
         return changed
@@ -325,7 +325,7 @@ class Publisher:
         return next(iter(self._history()), None)
 
     def _manifest(self, record: Mapping[str, Any] | None) -> dict[str, SiteFile]:
-        """Returns the files of a published site, or nothing if its manifest is missing."""
+        """Returns the files of a published site, or {} if its manifest is missing."""
         if record is None:
             return {}
         try:

@@ -101,7 +101,7 @@ def _user(parameters: bytes) -> str:
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
-    """Returns a message without its type, which precedes it: the length field and the content."""
+    """Reads a message after its type, if it has one. Returns the length field and the content."""
     header = await reader.readexactly(4)
     length = struct.unpack("!I", header)[0]
     if not 4 <= length <= MAX_LENGTH:

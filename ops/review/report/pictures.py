@@ -35,7 +35,7 @@ class Shape:
     node: Node
     changes: tuple[ReviewedChange, ...] = ()
     href: str = ""
-    """A link to the most severe change on the page. Empty if the node does not change."""
+    """A link to the details of the node's most severe change. Empty if the node does not change."""
 
     @property
     def label(self) -> str:
@@ -80,7 +80,7 @@ class Section:
 
     @property
     def rest(self) -> tuple[Shape, ...]:
-        """The nodes that are listed without a box."""
+        """The nodes that have no box. The page lists them below the picture."""
         return self.shapes[len(self.shown) :]
 
     @property

@@ -40,7 +40,11 @@ def refuse_reset() -> Path:
 
 
 def apply(server: Server, stack: Terraform) -> None:
-    """Applies the stack as `ops up` does after an apply that succeeded."""
+    """Applies the stack, and imports resources that a failed apply created, as `ops up` does.
+
+    Assumes that an earlier apply succeeded. Otherwise, `ops up` would start an empty embedded AWS
+    after the failed apply.
+    """
     created = created_ids(log(server))
     consistency = StateConsistency(server.root, stack.directory, refuse_reset)
     find = partial(find_id, server.client)

@@ -436,8 +436,8 @@ def unsaved(records: Iterable[list[Any]]) -> dict[str, float]:
                 while since in times:
                     times.pop(0)
         elif kind == "loaded":
-            # A start stores the lost changes in RECOVERY and then writes `loaded`. Earlier changes
-            # therefore no longer count as unsaved.
+            # A start stores the lost changes in RECOVERY and then writes the record `loaded`.
+            # Earlier changes therefore no longer count as unsaved.
             changes.clear()
     return {module: times[0] for module, times in changes.items() if times}
 
