@@ -7,7 +7,7 @@ from __future__ import annotations
 
 E2E = "tests/e2e/"
 OPERATIONS = "end-to-end tests of operations"
-USAGE = "end-to-end tests of use"
+USAGE = "other end-to-end tests"
 FIRST_SCOPES = (OPERATIONS, USAGE, "tests/stack/", "tests/ops/review/test_real_plans.py")
 """The longest scopes, in the order in which workers begin them.
 

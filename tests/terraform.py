@@ -1,4 +1,4 @@
-"""Runs Terraform for tests in the same way as the commands do."""
+"""Runs Terraform for tests, with the program and the variables that `ops` commands use."""
 
 from __future__ import annotations
 

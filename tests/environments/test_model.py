@@ -583,7 +583,7 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # These are the documented values, limited to 5 reserved executions in dev, and to 100
+        # These are the specification's values, limited to 5 reserved executions in dev, and to 100
         # reserved and 10 provisioned executions in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
@@ -596,7 +596,7 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
         ("prod", "authorizer", 512, 30, None, 0),
     ],
 )
-def test_functions_have_documented_sizes_and_capped_concurrency(
+def test_functions_have_the_specifications_sizes_and_capped_concurrency(
     environment: str,
     function: Any,
     memory_size: int,

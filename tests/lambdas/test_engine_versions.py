@@ -1,6 +1,7 @@
-"""Tests that documentation, environments and servers have the same versions of the engines.
+"""Tests that tested-versions.md states the versions of PostgreSQL and Valkey that are in use.
 
-A nightly test runs the database tests on production's version of PostgreSQL.
+These are the versions of prod, of the lock files and of the running servers. A nightly test runs
+the database tests on production's version of PostgreSQL.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ TESTS = (
 
 
 def stated(engine: str) -> dict[str, str]:
-    """Returns the documented versions of an engine by column heading of the table."""
+    """Returns the versions of an engine that tested-versions.md states, by column heading."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in PAGE.read_text().splitlines()
@@ -65,7 +66,7 @@ def test_nightly_tests_use_productions_versions_of_postgresql_and_valkey() -> No
     assert stated("Valkey")["nightly"].startswith(f"{stated('Valkey')['production']}.")
 
 
-def test_the_servers_have_the_documented_versions(postgres: Postgres) -> None:
+def test_the_servers_have_the_versions_that_the_documentation_states(postgres: Postgres) -> None:
     column = "nightly" if PRODUCTION_VARIABLE in os.environ else "every test run"
     [[version]] = postgres.run("SHOW server_version")
     assert version == stated("PostgreSQL")[column]

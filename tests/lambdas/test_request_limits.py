@@ -45,11 +45,9 @@ def _routes_with_ids() -> list[tuple[Route, str]]:
     ("route", "name"),
     [pytest.param(r, n, id=f"{r.method} {r.path} {n}") for r, n in _routes_with_ids()],
 )
-def test_a_path_parameter_that_is_not_an_id_returns_404(
-    route: Route, name: str, logger: Logger
-) -> None:
+def test_an_invalid_id_in_a_path_returns_404(route: Route, name: str, logger: Logger) -> None:
     def operation(_request: object) -> Response[Any]:
-        raise AssertionError("the id reached the operation")
+        raise AssertionError("the invalid id reached the operation")
 
     router = Router(
         [structs.replace(route, idempotent=False)],
@@ -122,7 +120,7 @@ def test_this_module_tests_models_of_all_services() -> None:
 
 @pytest.mark.parametrize("value", INVALID_ID_VALUES, ids=ascii)
 @pytest.mark.parametrize(("model", "name"), ID_FIELDS_OF_MODELS)
-def test_a_field_that_is_not_an_id_returns_422(model: type[Struct], name: str, value: str) -> None:
+def test_an_invalid_id_in_a_field_returns_422(model: type[Struct], name: str, value: str) -> None:
     with pytest.raises(Problem) as raised:
         validate(model, {name: value})
     assert raised.value.status == 422

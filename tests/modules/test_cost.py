@@ -38,7 +38,7 @@ def test_the_budget_is_as_documented_and_covers_only_this_environment(dev: Synth
     assert budget["provider"] == "aws.edge"
 
 
-def test_the_budget_alerts_at_80_percent_spent_and_when_the_forecast_exceeds_it(
+def test_the_budget_alerts_at_80_percent_spent_and_when_the_forecast_exceeds_the_budget(
     dev: Synthesized,
 ) -> None:
     notifications: list[dict[str, Any]] = dev.find_only("aws_budgets_budget")["notification"]

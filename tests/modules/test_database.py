@@ -54,7 +54,7 @@ def test_every_table_is_encrypted_and_on_demand(dev: Synthesized) -> None:
         assert "read_capacity" not in table
 
 
-def test_only_sessions_and_profiles_have_point_in_time_recovery_in_every_environment(
+def test_point_in_time_recovery_covers_two_tables_in_dev_and_all_permanent_data_in_prod(
     dev: Synthesized, prod: Synthesized
 ) -> None:
     def recoverable(result: Synthesized) -> set[str]:

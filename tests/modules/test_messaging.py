@@ -135,7 +135,7 @@ def test_only_alarms_and_budgets_of_this_account_can_publish_alerts(dev: Synthes
 
 
 def test_eventbridge_can_publish_notifications_without_a_condition(dev: Synthesized) -> None:
-    # EventBridge sends no condition keys, so SNS would silently reject every event.
+    # EventBridge sends no condition keys. With a condition, SNS would silently reject every event.
     events, _ = dev.policy("aws_sns_topic", name="multitask-notifications-dev")
     assert events["Principal"] == {"Service": "events.amazonaws.com"}
     assert "Condition" not in events

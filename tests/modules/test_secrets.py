@@ -67,7 +67,7 @@ def test_each_platform_key_has_its_own_generated_value(tmp_path: Path) -> None:
         assert passwords[label]["password_length"] >= 43
 
 
-def test_parameters_for_provider_keys_are_created_with_the_placeholder_unset(
+def test_the_initial_value_of_parameters_for_provider_keys_is_the_word_unset(
     parameters: dict[str, dict[str, Any]],
 ) -> None:
     for provider in ("gemini", "openai"):

@@ -17,7 +17,7 @@ from ops.cloud import Cloud
 @dataclass(frozen=True)
 class FakeCloud(Cloud):
     clients: Mapping[str, Any] = field(default_factory=dict)
-    """The fake clients by service. Other services have real clients."""
+    """The fake clients by service. For other services, `client` returns clients of boto3."""
 
     def client(
         self, service: Any, region: str | None = None, settings: Config | None = None

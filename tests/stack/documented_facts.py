@@ -1,9 +1,9 @@
-"""The documented facts of the infrastructure as one table, for comparison with the stacks.
+"""The facts that the specification documents, as one table for comparison with the stacks.
 
-The facts are copied from the documentation, never from the program's output. A comment with
-"Corrected" explains why a value deviates from the documentation. `where` contains the arguments
-that identify a resource. `facts` maps paths in the resource to expected values (`stacks.at`
-explains paths). `{env}` is replaced by the environment's name.
+The facts are copied from the specification, never from the program's output. A comment with
+"Corrected" explains why a value deviates from the specification. `where` contains the arguments
+that identify a resource. `facts` maps paths in the resource to expected values
+(`stacks.find_value` explains paths). `{env}` is replaced by the environment's name.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def index(name: str, hash_key: str, range_key: str | None = None) -> dict[str, A
 
 STREAM = {"stream_enabled": True, "stream_view_type": "NEW_AND_OLD_IMAGES"}
 ALWAYS_RECOVERABLE = {"point_in_time_recovery.enabled": True}
-# The documentation requires recovery in prod, and says that staging uses all mechanisms of prod.
+# The specification requires recovery in prod, and says that staging uses all mechanisms of prod.
 RECOVERABLE_BY_ENVIRONMENT = {"point_in_time_recovery.enabled": PerEnv(False, True, True)}
 
 TABLES = [
@@ -187,8 +187,8 @@ VARIABLES: dict[str, dict[str, Any]] = {
     "authorizer": {"JWT_SECRET_PARAMETER": "/multitask/{env}/jwt-secret", "JWT_SECRET": None},
     "health": {"RDS_ENDPOINT": Reference("aws_rds_cluster")},
     "migration": {"MIGRATION_STATE_TABLE": "migration-state-{env}"},
-    # Not documented: the relay, delivery and statistics functions process events and frames of
-    # other functions.
+    # The specification does not document the relay, statistics and delivery functions. They process
+    # events and frames of other functions.
     "relay": {
         "DYNAMODB_TABLE_OUTBOX": "platform-outbox-{env}",
         "EVENT_BUS_NAME": Reference("aws_cloudwatch_event_bus"),

@@ -101,7 +101,7 @@ def test_no_block_is_empty(stack: Stack) -> None:
     assert not empty
 
 
-def test_functions_write_logs_from_the_environments_log_level(stack: Stack) -> None:
+def test_functions_have_json_logs_and_the_environments_log_level(stack: Stack) -> None:
     """With JSON logs, Lambda drops lines below application_log_level, which is INFO by default."""
     expected = LOG_LEVELS[load_environment(stack.environment).log_level]
     for function in stack.resources("aws_lambda_function").values():

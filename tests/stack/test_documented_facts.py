@@ -1,4 +1,4 @@
-"""Compares the synthesized stacks with the documented facts."""
+"""Compares the synthesized stacks with the specification's facts in documented_facts.py."""
 
 from __future__ import annotations
 

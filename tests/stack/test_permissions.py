@@ -155,7 +155,7 @@ def test_prods_stack_contains_only_types_that_types_yml_lists(synthesized: Path)
     assert Stack(ENVIRONMENT, synthesized / ENVIRONMENT).document["resource"].keys() <= types.keys()
 
 
-def test_the_extract_has_the_locked_version_and_all_schemas() -> None:
+def test_handlers_json_comes_from_the_locked_package_and_has_all_schemas_of_types_yml() -> None:
     """If this test fails, run `python -m tools.aws_schemas`, which writes handlers.json."""
     assert extract["package"] == locked_package()
     assert extract["handlers"].keys() == wanted_schemas()

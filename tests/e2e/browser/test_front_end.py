@@ -47,7 +47,7 @@ STATUSES = {
 
 @pytest.fixture(scope="module", autouse=True)
 def published(platform: Platform, front_end: Path) -> Iterator[None]:
-    """Publishes the front end with the command, and restores the project's site at the end."""
+    """Publishes the front end with `ops publish-site`. Restores the project's site at the end."""
     result = json.loads(run_ops(platform.root, "publish-site", "local", str(front_end), "--json"))
     assert "index.html" in result["published"]
     yield

@@ -236,8 +236,9 @@ def test_ops_dev_repairs_a_killed_apply_and_then_deploys_saved_changes(
 ) -> None:
     """Kills `ops up`, Terraform and two services after Terraform created a queue.
 
-    The state does not contain this queue yet. `ops dev`, in a copy of the checkout, repairs the
-    platform as `ops up` does. Then it deploys saved files, and applies a plan on a key press.
+    The state does not contain this queue yet. `ops dev`, in a copy of the checkout, restarts the
+    services, removes the state lock, and imports the queue into the state. Then it deploys saved
+    files, and applies a plan on a key press.
     """
     api = Api(own_platform.api_url)
     person = Person.sign_up(own_platform, api)
@@ -290,7 +291,7 @@ def test_killing_processes_under_load_loses_and_duplicates_no_acknowledged_write
     """Causes each fault of KILLS in turn, under load.
 
     After the fault that kills all processes, the test runs a complete `ops up`. After a fault that
-    kills some services, it restarts only these services, in the same way as `ops up`. After the
+    kills some services, the test calls only the part of `ops up` that restarts services. After the
     fault that kills the functions' workers, the platform recovers without a command.
     """
     root = Root(own_platform.root)

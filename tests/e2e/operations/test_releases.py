@@ -241,7 +241,9 @@ def test_that_needs_no_platform():
 def test_that_needs_a_platform():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""The tests of the copied checkout. The project's tests would run this test again."""
+"""The tests of the copied checkout. They replace the project's tests, which would run this module
+again.
+"""
 
 
 @pytest.fixture

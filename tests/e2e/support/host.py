@@ -44,7 +44,9 @@ from tests.waiting import wait_for
 HOST = pytest.StashKey["PlatformHost"]()
 """The key under which pytest's configuration stores the platform's host."""
 INTERVAL = 1.0
-"""Seconds between attempts to stop the platform while `ops up` still holds the lock of the root."""
+"""Seconds between attempts to stop the platform while `ops up` still holds the lock of the root
+directory.
+"""
 DEPLOYMENT_LIMIT = 900.0
 """Seconds. The deployment takes 90 s on an idle machine."""
 

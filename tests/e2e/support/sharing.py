@@ -15,7 +15,7 @@ from tests.waiting import wait_for
 
 
 class Sharing:
-    """Locks of a platform's tests. The system releases them if a process is killed.
+    """Locks of a platform's tests. The operating system releases them if a process is killed.
 
     Args:
         directory: the directory for the lock files. It is created if it is missing.

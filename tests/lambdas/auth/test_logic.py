@@ -379,7 +379,9 @@ def test_refresh_tokens_survive_one_rotation_of_the_key(world: World) -> None:
     assert len(world.sessions.items) == 2
 
 
-def test_a_repeated_refresh_returns_a_token_with_the_same_signing_key(world: World) -> None:
+def test_a_repeated_refresh_returns_the_same_token_after_a_rotation_of_the_key(
+    world: World,
+) -> None:
     first = login(world).refresh_token
     second = world.service.refresh(first)
     world.keys.newest = 2

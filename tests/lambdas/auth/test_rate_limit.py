@@ -77,7 +77,7 @@ def test_only_failed_attempts_count(limiter: RateLimiter) -> None:
     assert refused.value.status == 429
 
 
-def test_an_attempt_counts_others_stored_between_its_read_and_its_write(
+def test_an_attempt_counts_other_attempts_stored_between_its_read_and_its_write(
     limiter: RateLimiter, dynamodb: "DynamoDBClient", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = dynamodb.get_item

@@ -252,7 +252,7 @@ def test_an_image_that_a_request_contains_twice_is_copied_once(catalog: Catalog)
     assert len(catalog.pictures.stored) == 1
 
 
-def test_copied_images_are_kept_if_the_listing_may_be_stored(
+def test_copied_images_are_kept_if_it_is_unknown_whether_the_listing_was_stored(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The transaction commits, but its response is lost."""

@@ -186,7 +186,7 @@ def test_a_listing_created_between_pages_does_not_shift_the_next_page(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.text("ab \"-'&|!:*()<>\\%.\u00e9\u00df\u6771\u30bf\u0301\ufb03\u0130\u00bd", max_size=20))
-def test_every_valid_text_can_be_searched(shared: Catalog, q: str) -> None:
+def test_any_search_text_returns_200_or_422(shared: Catalog, q: str) -> None:
     assert shared.call("GET", "/listings", query={"q": q})["statusCode"] in {200, 422}
 
 

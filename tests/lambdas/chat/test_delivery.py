@@ -171,7 +171,7 @@ def test_a_lost_queued_frame_is_sent_later(
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
-    # The test receives the queued frame instead of the function, so the frame is lost.
+    # The test takes the frame from the queue before the function receives it: the frame is lost.
     assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1
     notify(world, world.stream(message_id))
     for _ in range(2):  # the queued frame may still arrive, so the function checks again later
@@ -275,7 +275,9 @@ def test_an_eviction_that_failed_in_the_cache_is_retried(
     assert listener.take() == []
 
 
-def test_lambdas_report_of_a_failed_stream_batch_stays_in_the_queue(world: World) -> None:
+def test_the_report_that_lambda_sends_about_a_failed_stream_batch_stays_in_the_queue(
+    world: World,
+) -> None:
     record = {
         "eventSource": "aws:sqs",
         "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:retries",

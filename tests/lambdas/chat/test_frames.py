@@ -563,9 +563,9 @@ def test_a_slow_connection_does_not_delay_other_connections_or_the_ack(
 
     def post_last(connection_id: str, frame: bytes) -> Any:
         if connection_id == slow.connection_id:
-            # Waits until the ack, and the frame to the other connection, have been sent.
+            # Waits until the ack and the message's frame have been sent to the sender.
             for _ in range(2):
-                assert quick.acquire(timeout=20), "the slow connection delayed the other"
+                assert quick.acquire(timeout=20), "the slow connection delayed the sender"
             return post(connection_id, frame)
         outcome = post(connection_id, frame)
         quick.release()

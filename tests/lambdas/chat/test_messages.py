@@ -79,7 +79,7 @@ def test_only_members_can_write(ann: ChatUser, eve: ChatUser, room_id: str) -> N
         problem(eve.call(method, f"/rooms/{room_id}/messages{path}", body), 403, "not_a_member")
 
 
-def test_history_starts_with_the_newest_message_and_after_a_seq_with_the_oldest(
+def test_history_is_listed_newest_first_and_with_after_seq_oldest_first(
     ann: ChatUser, bob: ChatUser, room_id: str
 ) -> None:
     for index in range(7):
@@ -343,7 +343,7 @@ def test_a_repeated_message_keeps_its_attachments(
     assert len(world.s3.list_objects_v2(Bucket=BUCKET, Prefix="chat/")["Contents"]) == 1
 
 
-def test_an_attachment_must_match_the_room_uploader_and_type_of_its_upload(
+def test_an_attachment_must_match_its_upload_in_room_and_uploader_and_type(
     ann: ChatUser, bob: ChatUser, world: World, room_id: str
 ) -> None:
     created = upload(world, ann, room_id)

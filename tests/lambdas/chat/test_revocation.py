@@ -110,7 +110,7 @@ def test_a_session_is_checked_again_after_two_seconds(
     clock.advance(0.001)
     checked = reader.check(listeners)
     assert (checked.admitted, checked.ended) == ({room_id: []}, listeners[room_id])
-    # Sending a frame takes up to 1.5 s and is retried once. With the time until the recheck, the
+    # Sending a frame takes up to 1.5 s and is not retried. With the time until the recheck, the
     # sum must stay below 5 s.
     assert audience.RECHECK_INTERVAL <= 2
 

@@ -91,7 +91,9 @@ def test_the_migration_function_can_use_the_key_only_for_alerts(dev: Synthesized
 
 
 @pytest.mark.parametrize(("scheduled", "state"), [(False, "DISABLED"), (True, "ENABLED")])
-def test_the_daily_schedule_is_off_by_default(tmp_path: Path, scheduled: bool, state: str) -> None:
+def test_the_daily_schedule_is_enabled_only_if_scheduled_is_true(
+    tmp_path: Path, scheduled: bool, state: str
+) -> None:
     rule = migration(tmp_path, scheduled=scheduled).find_only("aws_cloudwatch_event_rule")
     assert (rule["schedule_expression"], rule["state"]) == ("rate(1 day)", state)
 

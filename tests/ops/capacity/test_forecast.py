@@ -229,7 +229,7 @@ def test_sessions_that_remember_the_account_cause_fewer_reads_from_cognito() -> 
     assert breaks_at(make_forecast(account_seconds=3600), name) == breaks_at(before, name)
 
 
-def test_a_lower_signal_limit_reduces_the_posts_to_medium_rooms() -> None:
+def test_a_lower_signal_limit_reduces_the_posts_to_connections_of_medium_rooms() -> None:
     before, after = make_forecast(), make_forecast(signal_limit=20)
     rates = peak_traffic(load_model(), load_rows(), 1e6, Design(300)).rates
     signals = sum(rates.get(name, 0.0) for name in SIGNALS)

@@ -41,7 +41,7 @@ def test_a_stricter_target_never_needs_less_memory() -> None:
             assert other.memory_mb <= choice.cheapest.memory_mb
 
 
-def test_no_memory_size_is_fast_enough_for_calls_of_a_language_model() -> None:
+def test_no_memory_size_is_fast_enough_for_calls_to_a_language_model() -> None:
     assert choices(300)["ai"].cheapest is None
     assert choices(300)["ai"].now.p99_ms > 4000
 

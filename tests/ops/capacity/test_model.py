@@ -92,7 +92,7 @@ def test_every_quota_names_its_source_and_states_whether_it_was_verified() -> No
     assert unverified == {"elasticache.connections", "ssm.requests"}
 
 
-def test_the_model_uses_only_measured_requests() -> None:
+def test_calls_yml_has_a_row_for_each_request_and_frame_of_the_model() -> None:
     model, rows = load_model(), load_rows()
     assert model.requests.keys() <= rows.keys()
     assert {f"frame {name}" for name in model.frames} <= rows.keys()

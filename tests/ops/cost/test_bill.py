@@ -216,7 +216,7 @@ def test_an_invalid_usage_file_is_rejected(tmp_path: Path) -> None:
         load_usage("nowhere")
 
 
-def test_a_usage_file_extends_and_overrides_the_file_that_its_key_like_names(
+def test_a_usage_file_can_extend_and_override_another_usage_file(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "base.yml").write_text(

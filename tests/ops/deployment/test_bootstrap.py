@@ -134,7 +134,7 @@ def test_rejected_step_is_reported_as_failed_and_the_others_run(
     assert steps["GitHub OIDC provider"] == "changed"
 
 
-def test_github_provider_needs_a_repository_in_the_environment(cloud: Cloud) -> None:
+def test_github_provider_needs_the_setting_github_repository(cloud: Cloud) -> None:
     assert outcomes(cloud)["GitHub OIDC provider"] == "changed"
     without = cloud.environment.model_copy(update={"github_repository": None})
     assert outcomes(replace(cloud, environment=without))["GitHub OIDC provider"] == "skipped"

@@ -81,7 +81,7 @@ def test_empty_values_that_a_service_fills_in_are_not_drift() -> None:
     )
 
 
-def test_attributes_that_the_program_does_not_set_are_drift_only_if_they_grant_access() -> None:
+def test_attributes_missing_in_the_configuration_are_drift_only_if_they_grant_access() -> None:
     opened = drift_in("aws_security_group", {}, {})
     opened["resource_drift"][0]["change"] |= {
         "before": {"ingress": [{"port": 5432}], "owner_id": "1"},

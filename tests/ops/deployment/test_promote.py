@@ -117,7 +117,7 @@ def test_promotion_cannot_skip_an_environment(
     assert world.calls == []
 
 
-def test_checkout_must_be_the_clean_commit_of_the_source(world: World) -> None:
+def test_checkout_must_be_the_clean_commit_of_the_source_environment(world: World) -> None:
     world.record_deployment("dev", "b" * 40)
     with pytest.raises(
         OperatorError, match=f"dev runs commit {'b' * 40}, but the checkout is at {COMMIT}"
@@ -137,7 +137,7 @@ def test_failed_suite_stops_the_promotion(world: World, gate: str) -> None:
     assert "deploy staging" not in world.calls
 
 
-def test_failed_smoke_test_of_source_stops_the_promotion(world: World) -> None:
+def test_failed_smoke_test_of_the_source_environment_stops_the_promotion(world: World) -> None:
     world.failed_checks = {
         "dev": [
             Check("post", "GET /v1/posts", ok=False, status=500, seconds=0.1, detail="returned 500")
@@ -164,7 +164,9 @@ def test_suites_that_passed_in_an_earlier_job_are_recorded_and_not_run(world: Wo
     assert world.ledgers["dev"].get("#gate", f"{COMMIT}/tests")["told"] is True  # type: ignore[index]
 
 
-def test_promotion_does_not_connect_to_source_if_pipeline_passed_all_gates(world: World) -> None:
+def test_promotion_does_not_connect_to_the_source_environment_if_the_pipeline_passed_all_gates(
+    world: World,
+) -> None:
     result = world.promote("dev", "staging", passed=["tests", "integration", "smoke"])
     assert world.calls == ["deploy staging", "smoke staging"]
     assert set(result["gates"]) == {"tests", "integration", "smoke"}

@@ -24,7 +24,7 @@ def root(tmp_path: Path) -> Root:
 
 
 def certificates(root: Root, age: timedelta = timedelta()) -> Certificates:
-    """Returns the certificates of a root as if `age` had passed."""
+    """Returns the certificates in a root directory as if `age` had passed."""
     return Certificates(root, lambda: datetime.now(UTC) + age)
 
 

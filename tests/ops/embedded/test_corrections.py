@@ -1,4 +1,4 @@
-"""Tests corrections of the emulator that need neither a server nor other processes."""
+"""Tests corrections of the emulator without a server. Scripts call the corrected functions."""
 
 from __future__ import annotations
 

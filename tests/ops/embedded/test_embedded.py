@@ -351,7 +351,9 @@ def test_resetting_the_embedded_aws_keeps_the_database_and_a_copy_of_the_old_dat
     assert client(embedded, "s3").get_object(Bucket="gone", Key="key")["Body"].read() == b"kept"
 
 
-def test_clouds_of_two_roots_are_independent(embedded: EmbeddedCloud, tmp_path: Path) -> None:
+def test_clouds_of_two_root_directories_are_independent(
+    embedded: EmbeddedCloud, tmp_path: Path
+) -> None:
     other = Root(tmp_path / "other")
     other.prepare()
     assert EmbeddedCloud(other).addresses() is None

@@ -74,7 +74,7 @@ def test_only_the_newest_transactions_are_kept() -> None:
     assert output == "5 ['2', '3', '4']"
 
 
-def test_only_the_key_only_items_that_expire_last_are_kept() -> None:
+def test_of_the_items_with_only_a_key_those_that_expire_last_are_kept() -> None:
     output = run("""
         import asyncio, json
         from ministack.services import dynamodb
@@ -286,7 +286,7 @@ def test_simultaneous_invocations_are_limited_to_the_reserved_concurrency() -> N
     assert output.splitlines() == ["True None", "True None", "False function"]
 
 
-def test_all_idle_workers_of_a_function_except_one_end_and_their_packages_are_removed() -> None:
+def test_all_idle_workers_of_a_function_except_one_are_stopped_and_their_packages_removed() -> None:
     output = run("""
         import io, os, tempfile, zipfile
         from ministack.core import lambda_runtime

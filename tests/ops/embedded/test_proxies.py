@@ -202,7 +202,7 @@ def test_a_function_connects_to_the_database_if_its_policy_allows_the_user(world
         world.database(session)
 
 
-def test_a_role_without_auroras_iam_role_cannot_connect(world: World) -> None:
+def test_a_database_role_that_is_not_a_member_of_rds_iam_cannot_connect(world: World) -> None:
     with pytest.raises(pg8000.exceptions.DatabaseError, match=r"no pg_hba\.conf entry"):
         world.database(world.session(), "plain")
 

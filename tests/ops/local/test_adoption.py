@@ -323,7 +323,10 @@ def test_an_apply_that_was_killed_while_it_added_changed_or_removed_resources_is
 
 
 def repair(server: Server, stack: Terraform) -> None:
-    """Applies the stack as `ops up` does after another `ops up` was killed."""
+    """Adopts the resources that the killed apply created, and then applies the stack.
+
+    An `ops up` does this after another `ops up` was killed.
+    """
     created = created_ids(log(server))
     adopt(stack, created, created, partial(find_id, server.client), trusts_log=True)
     write_json(server.root.path / "fit.json", {"doubtful": True, "applied": True})

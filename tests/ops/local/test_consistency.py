@@ -127,7 +127,7 @@ def test_resources_that_a_killed_apply_created_are_adopted(root: Root, world: Wo
     assert (world.resets, world.applies) == (0, 5)
 
 
-def test_resources_that_cannot_be_imported_are_dropped_and_the_apply_is_repeated(
+def test_imports_of_missing_resources_are_dropped_and_the_apply_is_repeated(
     root: Root, world: World
 ) -> None:
     run_apply(root, world)
@@ -157,7 +157,7 @@ def test_a_loss_of_changes_is_remembered_until_an_apply_has_succeeded(
     assert not consistency().may_lack_changes
 
 
-def test_if_fit_json_is_damaged_an_embedded_aws_with_data_is_assumed_to_lack_changes(
+def test_if_fit_json_is_damaged_an_embedded_aws_with_data_is_assumed_to_have_lost_changes(
     root: Root, world: World
 ) -> None:
     (root.path / "aws").mkdir(parents=True)
@@ -237,7 +237,7 @@ def test_data_is_not_deleted_after_an_interrupted_repair(root: Root, world: Worl
         run_apply(root, world)
 
 
-def test_a_damaged_record_does_not_reset_the_embedded_aws(root: Root, world: World) -> None:
+def test_a_damaged_fit_json_does_not_reset_the_embedded_aws(root: Root, world: World) -> None:
     run_apply(root, world)
     (root.path / "aws").mkdir()
     (root.path / "fit.json").write_bytes(b"\xff")
@@ -246,7 +246,7 @@ def test_a_damaged_record_does_not_reset_the_embedded_aws(root: Root, world: Wor
     assert world.resets == 0
 
 
-def test_a_lost_state_is_refused_if_the_embedded_aws_has_tables(
+def test_a_lost_state_is_an_error_if_the_embedded_aws_has_tables(
     root: Root, world: World, cloud: Cloud
 ) -> None:
     consistency = StateConsistency(root, root.path / "stack", world.reset)

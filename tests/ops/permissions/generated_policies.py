@@ -75,7 +75,7 @@ EQUAL = ("StringEquals", "StringNotEquals", "StringEqualsIgnoreCase", "StringNot
 UNCOMMON = ("BinaryEquals", "StringContains", "FutureOperator")
 """Rare condition operators.
 
-The last two do not exist. In the simulator, conditions with them are never met.
+The last two do not exist, so conditions with these two are never met in the simulator.
 """
 LIKE = ("StringLike", "StringNotLike")
 ARN = ("ArnEquals", "ArnNotEquals", "ArnLike", "ArnNotLike")

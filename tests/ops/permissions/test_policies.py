@@ -347,7 +347,7 @@ SUBJECT = f"{GITHUB[14:]}:sub"
         ("accounts.google.com", {"StringEquals": {"accounts.google.com:aud": "app"}}, True),
     ],
 )
-def test_federated_trust_is_public_without_an_audience_and_a_subject(
+def test_federated_trust_is_public_unless_its_conditions_accept_only_some_users(
     provider: str, conditions: Block, public: bool
 ) -> None:
     [grant] = trust(provider, **conditions).wider

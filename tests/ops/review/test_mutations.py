@@ -101,7 +101,8 @@ def test_each_rule_has_a_case_that_fails_without_it(
 ) -> None:
     rules = load_rules()
     assert find_untested_rules(rules, expectations) == []
-    # A second copy of a rule changes no verdict, so the test must report both.
+    # If a rule exists twice, the removal of one copy changes no verdict, so the test must report
+    # both copies.
     twice = rules.model_copy(update={"rules": (*rules.rules, rules.rules[0])})
     assert len(find_untested_rules(twice, expectations)) == 2
 

@@ -23,7 +23,7 @@ from tools.aws_schemas.registry import locked_package, mapped_schemas, schemas_b
 from tools.provider_types import actions_document, policies_document, types_document
 
 
-def test_files_are_current() -> None:
+def test_generated_files_are_current() -> None:
     assert provider_version().split(".")[0] == str(PROVIDER_MAJOR)
     assert registry_package() == locked_package()
     policies = managed_policies()

@@ -711,7 +711,7 @@ def test_action_determines_the_verdict_if_no_rule_matches(
 @pytest.mark.parametrize(
     "type_", ["aws_unknown", "aws_efs_file_system", "aws_ecr_repository", "random_password"]
 )
-def test_type_without_a_rule_is_treated_as_holding_data(
+def test_replacing_or_destroying_a_stateful_or_unknown_type_is_irreversible(
     rules: Rules, type_: str, action: Action
 ) -> None:
     assert judge(change(type_, action, {"a": 1}, {"a": 2}), [], rules)[0].verdict is I

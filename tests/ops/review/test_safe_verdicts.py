@@ -1,5 +1,5 @@
-"""Tests that a change is safe only if a rule gives a reason, and that resources of unlisted types
-are treated as holding data.
+"""Tests that a change is safe only if a rule gives a reason, and that resources of types that the
+provider lacks are treated as holding data.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def test_no_change_of_an_unknown_type_is_safe(rules: Rules, type_: str) -> None:
     assert judge(harmless, [compare(PLAIN, same)], rules)[0].verdict is Verdict.SAFE
 
 
-def test_a_new_resource_is_safe_only_if_its_type_is_listed(rules: Rules) -> None:
+def test_a_new_resource_is_safe_only_if_the_rules_list_its_type(rules: Rules) -> None:
     sets = rules.type_sets
     listed = sets["new"] | sets["settings"] | sets["released"] | {"aws_s3_object"}
     for type_ in TYPES:

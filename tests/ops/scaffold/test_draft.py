@@ -99,7 +99,7 @@ def test_a_checkout_that_cannot_be_written_fails_with_one_line(tmp_path: Path) -
     assert "\n" not in str(raised.value)
 
 
-def test_the_error_for_a_missing_insertion_point_names_the_file_and_its_text(
+def test_the_error_for_a_missing_insertion_point_names_the_file_and_the_missing_text(
     checkout: Path,
 ) -> None:
     with (

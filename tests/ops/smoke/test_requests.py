@@ -52,7 +52,7 @@ def test_every_service_has_a_suite() -> None:
 
 
 @all_requests
-def test_the_expected_statuses_are_described(suite: Suite, request_: Request) -> None:
+def test_the_expected_statuses_are_in_the_api_description(suite: Suite, request_: Request) -> None:
     described = operation_of(request_).responses.keys()
     if request_.expect == "refused":
         assert request_.expected & described
@@ -76,7 +76,7 @@ def test_a_body_matches_its_schema_unless_an_error_is_expected(
 
 
 @all_requests
-def test_values_that_later_requests_use_are_in_the_described_response(
+def test_values_that_later_requests_use_are_in_the_response_example_of_the_api_description(
     suite: Suite, request_: Request
 ) -> None:
     response = operation_of(request_).responses[operation_of(request_).success]
@@ -87,7 +87,7 @@ def test_values_that_later_requests_use_are_in_the_described_response(
         assert value
 
 
-def test_the_frames_and_their_expected_responses_are_described() -> None:
+def test_the_frames_and_their_expected_responses_are_in_the_api_description() -> None:
     messages = MessageDescription.load()
     error = messages.document.content["components"]["schemas"]["Error"]
     codes = error["properties"]["code"]["enum"]

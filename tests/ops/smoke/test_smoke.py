@@ -92,7 +92,7 @@ def test_an_unexpected_response_is_reported_by_status_and_code_only() -> None:
 @pytest.mark.parametrize(
     ("status", "ok"), [(404, True), (422, True), (200, False), (500, False), (401, False)]
 )
-def test_expectation_refused_is_met_by_client_errors_except_401(status: int, ok: bool) -> None:
+def test_client_errors_except_401_meet_the_expectation_refused(status: int, ok: bool) -> None:
     tests = suite({"call": "PUT /v1/posts", "expect": "refused"})
     assert [
         check.ok for check in Smoke(Service(lambda _: Response(status, {})), USERS).run_suite(tests)

@@ -157,7 +157,7 @@ def run_with_errors(
 
 
 def list_applied(directory: Path) -> set[tuple[str, str]]:
-    """Returns the type and label of each resource in the state that was created completely."""
+    """Returns the type and label of each completely created resource in the state."""
     file = directory / "terraform.tfstate"
     assert file.exists(), f"nothing was applied: {(directory / 'apply.jsonl').read_text()[-3000:]}"
     state = json.loads(file.read_text())

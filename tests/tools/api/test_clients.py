@@ -1,6 +1,7 @@
 """Tests the types of TypeScript clients.
 
-Also tests that a new operation is declared in only one place.
+Also tests that the OpenAPI document, the reference page, the fuzz tests and the types include a new
+operation without further changes, and that a missing smoke request is detected.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def description() -> ApiDescription:
     return ApiDescription(describe_rest_api([*list_operations(), added]))
 
 
-def test_a_new_operation_is_described_and_in_the_reference(description: ApiDescription) -> None:
+def test_the_openapi_document_and_the_reference_page_contain_a_new_operation(
+    description: ApiDescription,
+) -> None:
     operation = description.find("PUT", "/v1/posts/some-id/pin")
     assert operation
     assert operation.content["summary"] == "Pins a post to the author's profile."

@@ -136,7 +136,7 @@ def test_parameters_have_formats_and_limits(openapi: dict[str, Any]) -> None:
     assert openapi["components"]["schemas"]["Id"]["pattern"] == "^[A-Za-z0-9_-]{1,64}$"
 
 
-def test_operations_describe_their_security_headers_and_error_codes(
+def test_operations_describe_their_access_rules_headers_and_error_codes(
     openapi: dict[str, Any],
 ) -> None:
     post = operation_of(openapi, "post_update_post")

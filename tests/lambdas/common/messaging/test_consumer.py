@@ -1,4 +1,7 @@
-"""Tests of the queue consumer. The tests of the functions use it with real messages."""
+"""Tests of the queue consumer, with messages that no function receives.
+
+The tests of each function run the consumer with that function's messages.
+"""
 
 from collections.abc import Callable
 from typing import Any

@@ -213,7 +213,7 @@ def test_a_list_with_invalid_keys_names_them_and_copies_nothing(
     assert uploads.use_all("user-1", {}, "served/", field="images") == {}
 
 
-def test_new_uploads_are_distinct_and_have_the_position_in_the_request() -> None:
+def test_new_uploads_returns_each_upload_key_once_with_its_first_position() -> None:
     files = ["https://cdn/1", "upload-1", "https://cdn/2", "upload-2", "upload-1"]
     current = {"https://cdn/1", "https://cdn/2"}
     assert new_uploads(files, current) == {"upload-1": 1, "upload-2": 3}

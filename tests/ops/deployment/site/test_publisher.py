@@ -191,7 +191,7 @@ def test_only_the_20_changed_files_of_2000_are_uploaded(cloud: Cloud, tmp_path: 
     for number in range(500):
         (tmp_path / f"page{number}.html").write_text(str(number))
     assert len(publisher.publish(read_site(tmp_path)).published) == 2001
-    assert len(s3.uploads) == 2002, "the files, config.json and the manifest"
+    assert len(s3.uploads) == 2002, "expected the 2,000 files, config.json and the manifest"
     s3.uploads.clear()
     for number in range(10):
         (tmp_path / f"page{number}.html").write_text(f"changed {number}")
