@@ -21,7 +21,7 @@ KEY = "arn:aws:kms:us-east-1:111122223333:key/abc"
 ALERTS = "arn:aws:sns:us-east-1:111122223333:multitask-alerts-dev"
 
 
-def migration(artifacts: Path, *, scheduled: bool = False) -> Synthesized:
+def migration(artifacts: Path, **options: bool) -> Synthesized:
     return synthesize(
         lambda stack, env, _names: Migration(
             stack,
@@ -31,7 +31,7 @@ def migration(artifacts: Path, *, scheduled: bool = False) -> Synthesized:
             database=DatabaseConnection("db.example:5432", "multitask_dev", "cluster-ABC", SECRET),
             state_table=STATE,
             kms_key_arn=KEY,
-            scheduled=scheduled,
+            **options,
         )
     )
 
@@ -90,11 +90,11 @@ def test_the_migration_function_can_use_the_key_only_for_alerts(dev: Synthesized
     }
 
 
-@pytest.mark.parametrize(("scheduled", "state"), [(False, "DISABLED"), (True, "ENABLED")])
-def test_the_daily_schedule_is_enabled_only_if_scheduled_is_true(
-    tmp_path: Path, scheduled: bool, state: str
+@pytest.mark.parametrize(("options", "state"), [({}, "DISABLED"), ({"scheduled": True}, "ENABLED")])
+def test_the_daily_schedule_is_disabled_by_default(
+    tmp_path: Path, options: dict[str, bool], state: str
 ) -> None:
-    rule = migration(tmp_path, scheduled=scheduled).find_only("aws_cloudwatch_event_rule")
+    rule = migration(tmp_path, **options).find_only("aws_cloudwatch_event_rule")
     assert (rule["schedule_expression"], rule["state"]) == ("rate(1 day)", state)
 
 
