@@ -25,6 +25,12 @@ class Root:
     """The directory that contains all files of one local platform."""
 
     path: Path = DEFAULT_ROOT
+    """The absolute path. A relative path becomes absolute, because services have other working
+    directories.
+    """
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", self.path.resolve())
 
     def __str__(self) -> str:
         return str(self.path)
@@ -86,7 +92,7 @@ class Root:
         Raises:
             OperatorError: The platform did not create the directory.
         """
-        if self.path.resolve() != DEFAULT_ROOT and not self._marker.exists():
+        if self.path != DEFAULT_ROOT and not self._marker.exists():
             raise OperatorError(
                 f"{self.path} was not created by the platform, so it was not deleted: correct"
                 " --root, or run the command without --purge and delete the files yourself"

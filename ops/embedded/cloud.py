@@ -85,7 +85,7 @@ class EmbeddedCloud:
             database=address[DatabaseProxy.name],
             cache=address[CacheProxy.name],
             database_server=address[Database.name],
-            authority=str(Certificates(self._root).authority.resolve()),
+            authority=str(Certificates(self._root).authority),
         )
 
     @property
@@ -226,7 +226,10 @@ class EmbeddedCloud:
         return Aws.name in self.running()
 
     def reserve_port(self, name: str) -> int:
-        """Returns the port of a program. Chooses a new port if another program uses the old one."""
+        """Returns the stored port of `name`, which is a service or the web console.
+
+        Chooses and stores a new port if none is stored, or if another program uses the stored one.
+        """
         ports: dict[str, int] = read_json(self._ports_file) or {}
         port = ports.get(name)
         if port is None or not is_soon_free(port):
@@ -277,9 +280,9 @@ class EmbeddedCloud:
             time.sleep(0.05)
 
     def _kill_orphans(self) -> None:
-        """Kills unrecorded processes that were started for the root directory.
+        """Kills unrecorded processes that were started for this local platform.
 
-        They run functions of an embedded AWS that has ended.
+        They run Lambda functions for an embedded AWS that has ended.
         """
         recorded = {process.pid for process in self._processes.all() if process.find()}
         orphans = [process for process in find_processes(self._root) if process.pid not in recorded]

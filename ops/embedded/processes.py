@@ -54,7 +54,7 @@ def base_environment(root: Root) -> dict[str, str]:
     kept = {name: os.environ[name] for name in INHERITED if name in os.environ}
     return {
         **kept,
-        MARKER: str(root.path.resolve()),
+        MARKER: str(root.path),
         "TMPDIR": str(scratch),
         # The emulator recognizes services with the AWS SDK, which must not read the user's AWS
         # configuration and credentials.
@@ -143,7 +143,7 @@ def find_processes(root: Root) -> list[psutil.Process]:
     Excludes the current process. Includes unrecorded processes, such as those that run Lambda
     functions for a killed server.
     """
-    marker = str(root.path.resolve())
+    marker = str(root.path)
     matching = []
     for process in psutil.process_iter():
         try:

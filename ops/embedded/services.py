@@ -139,13 +139,13 @@ class Aws(Service):
         environment = {
             **base_environment(self.root),
             "USE_SSL": "1",
-            "MINISTACK_SSL_CERT": str(certificates.server.resolve()),
-            "MINISTACK_SSL_KEY": str(certificates.server.resolve()),
+            "MINISTACK_SSL_CERT": str(certificates.server),
+            "MINISTACK_SSL_KEY": str(certificates.server),
             "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
             # Functions inherit the variables that begin with AWS_. The SDK uses AWS_CA_BUNDLE only
             # for AWS calls. For other TLS connections, functions use the system's authorities.
             "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
-            "AWS_CA_BUNDLE": str(certificates.authority.resolve()),
+            "AWS_CA_BUNDLE": str(certificates.authority),
             "AUTH": "true",
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -379,8 +379,8 @@ class Proxy(Service):
         arguments = [
             self.server.name,
             str(port),
-            str(ports_file(self.root).resolve()),
-            str(certificates.server.resolve()),
+            str(ports_file(self.root)),
+            str(certificates.server),
             LOGIN_PATH,
         ]
         return self.processes.start(

@@ -54,7 +54,7 @@ def start_console(root: Root) -> ConsoleAddress:
 
 def console_command(port: int, root: Root) -> list[str]:
     """Returns the command that serves the console of the local platform on a port."""
-    return [*SMALL_PYTHON, "-m", "ops.web_console", str(port), str(root.path.resolve())]
+    return [*SMALL_PYTHON, "-m", "ops.web_console", str(port), str(root.path)]
 
 
 def stop_console(root: Root) -> bool:

@@ -250,7 +250,7 @@ def _stack(root: Root, executable: Path, embedded: EmbeddedCloud) -> Terraform:
         {
             **terraform_variables(root, cloud.inherited_variables()),
             **cloud.variables,
-            MARKER: str(root.path.resolve()),
+            MARKER: str(root.path),
         },
         _log(root),
         guard=lambda: find_obstacle(root, embedded.is_aws_running),

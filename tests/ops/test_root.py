@@ -47,6 +47,14 @@ def test_second_command_is_rejected_until_the_first_one_ends(root: Root) -> None
         pass
 
 
+def test_a_relative_path_is_stored_as_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Valkey starts in the root directory, so it cannot find a relative path to its data."""
+    monkeypatch.chdir(tmp_path)
+    assert Root(Path("root")).path == tmp_path.resolve() / "root"
+
+
 def test_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
