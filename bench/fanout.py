@@ -135,8 +135,9 @@ class Bench:
 class Timed(NamedTuple):
     """Times of a frame, in seconds since the epoch.
 
-    `called` is the time of the call, `begun` is the time that the frame contains, and `arrived` is
-    the time at which the last client received the frame.
+    `called` is the time at which the benchmark started the action that sends the frame, `begun` is
+    the time that the frame contains, and `arrived` is the time at which the last client received
+    the frame.
     """
 
     called: float

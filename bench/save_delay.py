@@ -94,7 +94,7 @@ def main() -> None:
     ninth = delays[int(len(delays) * 0.9)]
     print(
         f"{len(delays)} changes: median {statistics.median(delays):.2f} s, 90 % within"
-        f" {ninth:.2f} s, at most {delays[-1]:.2f} s; load {os.getloadavg()[0]:.0f}"
+        f" {ninth:.2f} s, at most {delays[-1]:.2f} s; load average {os.getloadavg()[0]:.0f}"
     )
 
 

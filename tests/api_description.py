@@ -32,7 +32,8 @@ _ANY_PROBLEM: Json = {
     "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
 }
 _HEADERS = ("ETag", "Location", "Retry-After", "WWW-Authenticate", "X-Correlation-Id")
-"""Headers that a response may have only if its description lists them."""
+"""Headers that a response may have only if its description lists them. All other headers are always
+allowed."""
 
 
 class Document:
@@ -220,8 +221,8 @@ class ApiDescription:
     ) -> list[str]:
         """Returns a sentence for each difference between a response and the description.
 
-        If the description has no operation for the request, the response may only be a problem
-        document, or 204 to a CORS preflight request.
+        If the description has no operation for the request, only two responses are accepted: a
+        problem document, and the status 204 if the request is a CORS preflight request.
         """
         operation = self.find(method, path)
         if operation:
@@ -270,9 +271,9 @@ class MessageDescription:
 
 @functools.cache
 def event_validator(source: str, type_: str) -> Draft4Validator:
-    """Returns a validator of events of this type.
+    """Returns a validator of the events with this source and type.
 
-    The schema is the file in docs/api/events for EventBridge's schema registry.
+    It uses the schema that docs/api/events contains for EventBridge's schema registry.
     """
     file = DIRECTORY / "events" / f"{source}@{type_}.json"
     schema = json.loads(file.read_text(encoding="utf-8"))

@@ -160,7 +160,7 @@ class ChatClient:
             task.cancel()
 
     def _fail_requests(self, error: GatewayError) -> None:
-        """Fails all pending requests. The error does not name the request that caused it."""
+        """Fails all pending requests, because the error does not name the one that caused it."""
         for response in self._waiting.values():
             if not response.done():
                 response.set_exception(error)

@@ -55,7 +55,7 @@ def pytest_configure_node(node: WorkerController) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Deselects tests marked `nightly` unless -m contains that marker.
 
-    Sorts the tests so that the longest scopes begin first.
+    Sorts the tests by scope: first FIRST_SCOPES, then the scopes with the most tests.
     """
     if "nightly" not in config.option.markexpr:
         nightly = [item for item in items if item.get_closest_marker("nightly")]
@@ -108,7 +108,8 @@ class Scheduling(LoadScopeScheduling):  # type: ignore[misc]  # xdist's schedule
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
     """Returns the scheduler that distributes the tests to the workers.
 
-    If this run includes all tests, starts the platform, before the workers collect the tests.
+    If this run includes all tests, starts the platform here, before the workers collect the tests.
+    Otherwise, `Scheduling` starts it after the collection, if a collected test needs it.
     """
     is_whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS
     if is_whole and not (config.option.keyword or config.option.markexpr):

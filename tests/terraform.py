@@ -1,4 +1,4 @@
-"""Runs Terraform for tests, with the program and the variables that `ops` commands use."""
+"""Runs Terraform for tests, with the executable and environment variables of `ops` commands."""
 
 from __future__ import annotations
 

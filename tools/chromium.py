@@ -6,4 +6,4 @@ import shutil
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
-"""Path of the first of these programs on the PATH, or None."""
+"""Path of the first program in NAMES that is on the PATH, or None."""

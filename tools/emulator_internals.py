@@ -5,8 +5,9 @@
 After an update of ministack or hypercorn, first compare each changed function with the code in
 ops/embedded/emulator that replaces it, and then run this command. Writes
 ops/embedded/emulator/internals.json, with a fingerprint of the source code of each function and
-class, and the type of each other value. The embedded AWS does not start if a package has another
-version and a fingerprint differs.
+class, and the type of each other value. If the version of an installed package differs from
+internals.json, the embedded AWS compares the fingerprints and types when it starts. It does not
+start if one of them differs.
 """
 
 from __future__ import annotations

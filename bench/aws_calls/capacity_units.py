@@ -1,8 +1,8 @@
 """Computes the capacity units that DynamoDB charges for a call, by AWS's documented rules.
 
 A strongly consistent read uses one read unit per 4 KB, and an eventually consistent read uses half
-a unit. A write uses one write unit per 1 KB, and a write in a transaction uses two. Each changed
-entry of an index uses one more write unit.
+a unit. A write uses one write unit per 1 KB, and a write in a transaction uses two. If a write also
+changes an index, each write to the index uses one write unit per 1 KB, even in a transaction.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class UnitCounter:
         self.used: Units = defaultdict(float)
 
     def run(self, operation: str, parameters: Mapping[str, Any], work: Callable[[], Any]) -> Any:
-        """Makes a DynamoDB call with `work`, and returns the response.
+        """Calls `work`, which makes the DynamoDB call, and returns its response.
 
         Adds the capacity units of the call to `used`.
         """

@@ -25,7 +25,7 @@ _HEADER = """\
 # The counts are those of a warm execution environment, for texts of 300 bytes and pages of 20
 # items. The `units` of an index are `table/index reads` and `table/index writes`. A chat message
 # causes the calls of `frame send_message` or of its route, and those of `per listener` for each
-# additional connection.
+# listener of the room after the first.
 """
 
 

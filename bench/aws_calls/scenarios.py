@@ -291,7 +291,7 @@ def catalog(recorder: Recorder, person: Person, other: Person) -> None:
 
 
 def ai(recorder: Recorder, person: Person, _other: Person) -> None:
-    """Makes every request to a language model, and reads and deletes a conversation."""
+    """Calls every route that uses a language model, and reads and deletes a conversation."""
     from tests.lambdas.ai.servers import send_text  # noqa: PLC0415
 
     v1 = "/v1/ai"

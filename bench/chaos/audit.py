@@ -108,7 +108,10 @@ def wrong_statistics(crew: Crew) -> list[str]:
 
 
 def logged_secrets(crew: Crew, logs: Path, since: float) -> list[str]:
-    """Returns the logs that contain a password, token or code of the crew's users."""
+    """Returns the log files and log groups that contain a secret.
+
+    The secrets are the newest signing key, and the passwords and tokens of the crew's users.
+    """
     secrets = [crew.platform.read_signing_key()[1]]
     for person in (crew.author, crew.reader):
         secrets += [person.password, person.access_token, person.refresh_token]

@@ -174,7 +174,7 @@ class Machine:
 
     @contextmanager
     def full_disk(self) -> Iterator[None]:
-        """Leaves no free space on the disk of the root directory, which must be a tmpfs."""
+        """Shrinks the tmpfs that contains the platform's directory to 16 KiB of free space."""
         size = _tmpfs_size(self.root.path)
         used = psutil.disk_usage(str(self.root.path)).used
         _remount(self.root.path, used + 16 * 1024)

@@ -23,7 +23,7 @@ RECOVERY_TIMEOUT = 180.0
 RECOVERY_LIMIT = 60.0
 """Maximum seconds of `Result.recovery`, after which every kind of write must succeed again.
 
-`Result.repair` may be longer by `Result.apply`.
+The maximum of `Result.repair` is this limit plus `Result.apply`.
 """
 STATISTICS_TIMEOUT = 240.0
 """Seconds. If a consumer is killed, SQS delivers its message again after up to 180 s."""
@@ -114,8 +114,8 @@ def run(
                 platform, machine, changes, fault, load=load, result=result
             )
         except KeyboardInterrupt:
-            # The interrupted fault has no result. The results of the other faults are still
-            # printed.
+            # Ctrl-C ends the run. The fault that was running has no result. The results of the
+            # earlier faults are still printed.
             results.remove(result)
             break
         except Exception as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ops.capacity.model import Model
 
 SESSION = "a session"
-"""The session of a user, who requests a ticket, connects and joins rooms."""
+"""Name of the arrivals in which a user requests a ticket, connects and joins rooms."""
 EMPTY_FUNCTION = "an empty function"
 BASELINE_SHARE = 0.1
 """Calls of the empty function, divided by all other arrivals."""

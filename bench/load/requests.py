@@ -24,7 +24,7 @@ from tests.e2e.support.chat_users import ChatUser
 from tests.e2e.support.users import PASSWORD
 
 NO_CONCURRENCY = b"ConcurrentInvocationLimitExceeded"
-"""Part of Lambda's error message if a function has reached its maximum number of executions.
+"""Part of Lambda's error message if a function has reached its maximum of concurrent executions.
 
 The embedded API Gateway returns Lambda's error unchanged.
 """

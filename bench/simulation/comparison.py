@@ -72,7 +72,7 @@ def _room(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
         )
         result = simulate_room(room, duration, SEED)
         yield Comparison(
-            f"large room at {share:.0%}: seconds of delivery for each message",
+            f"large room at {share:.0%} of its maximum rate: seconds of delivery for each message",
             seconds,
             result.busy_seconds,
         )
@@ -127,7 +127,7 @@ def _timeline(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
             Timeline(share * allowed, shards, TIMELINE_UNITS, partition), 5, SEED
         )
         yield Comparison(
-            f"timeline at {share:.0%}: posts stored per second",
+            f"timeline at {share:.0%} of its maximum rate: posts stored per second",
             min(share, 1.0) * allowed,
             result.stored_per_second,
         )
@@ -141,7 +141,8 @@ def _storm(forecast: Forecast, quotas: Quotas) -> Iterator[Comparison]:
     users = 200_000
     storm = replace(_storm_of(forecast, quotas, users), refreshing_share=0.0)
     yield Comparison(
-        f"outage with {users:,} daily users whose tokens are valid: seconds",
+        f"outage with {users:,} daily users whose tokens are valid:"
+        " seconds until all are connected",
         forecast.recovery_seconds(users, without=("Cognito", "concurrent executions of auth")),
         simulate_storm(storm, SEED),
     )
@@ -164,8 +165,8 @@ def _storm_of(forecast: Forecast, quotas: Quotas, users: int) -> Storm:
     online = users * model.online_share
     spread = reconnection_seconds(model, stack.design)
     steps = Steps(*(seconds(name) for name in STEPS))
-    # If the session has stored the account, a refresh seldom reads the user's groups from Cognito.
-    # Without this read, it takes less time.
+    # If the session's item contains a copy of the account, most refreshes do not read the user's
+    # groups from Cognito. These refreshes take less time.
     rates = forecast.point(users).storm.traffic.rates
     remembering = rates.get(REFRESH + REMEMBERED, 0.0)
     reading_share = rates[REFRESH] / (rates[REFRESH] + remembering)

@@ -26,28 +26,28 @@ from lambdas.common.web.tokens import TokenIssuer
 ACCESS_LIFETIME = 15 * 60
 ANONYMOUS_LIFETIME = 60 * 60
 SESSION_LIFETIME = 7 * 24 * 60 * 60
-"""Seconds, as the specification requires. ACCESS_LIFETIME is the validity of a registered user's
-access token, ANONYMOUS_LIFETIME that of an anonymous user's access token and session, and
-SESSION_LIFETIME that of a registered user's session. Each refresh extends a registered user's
-session to SESSION_LIFETIME again."""
+"""Lifetimes in seconds, with the values from the specification. ACCESS_LIFETIME is the validity of
+a registered user's access token, ANONYMOUS_LIFETIME that of an anonymous user's access token and
+session, and SESSION_LIFETIME that of a registered user's session. Each refresh extends a registered
+user's session to SESSION_LIFETIME again."""
 
 REFRESH_GRACE = 10_000
 """Milliseconds after a refresh in which the old refresh token can be sent again, in case the client
 did not receive the response (docs/api/auth.md).
 """
 
-# Limits failures per network address and email (docs/api/auth.md).
+# Limits failures for each pair of a network address and an email (docs/api/auth.md).
 LOGIN = Limit("login", 5, 60)
 # Limits failures per user, to slow down an attacker who has a stolen access token and guesses the
 # password.
 CHANGE_PASSWORD = Limit("change-password", 5, 60)
-# Limits failures per network address and email. Cognito's own limits apply only to existing users,
-# so they would reveal whether an email is registered.
+# Limits failures for each pair of a network address and an email. Cognito's own limits apply only
+# to existing users, so they would reveal whether an email is registered.
 CONFIRM = Limit("confirm", 5, 300)
 RESET_PASSWORD = Limit("reset-password", 5, 300)
-# Limits calls per network address, because the routes for registration and for codes send emails,
-# and `register` also reveals whether an email is registered. A whole office or school class may
-# share one address.
+# Limits calls per network address, because the routes that register an account, resend its
+# confirmation code or request a password reset send emails. The registration route also reveals
+# whether an email is registered. A whole office or school class may share one address.
 REGISTER = Limit("register", 20, 3600)
 RESEND_CONFIRMATION = Limit("resend-confirmation", 10, 3600)
 FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
@@ -55,10 +55,11 @@ FORGOT_PASSWORD = Limit("forgot-password", 10, 3600)
 ANONYMOUS = Limit("anonymous", 60, 3600)
 
 _MAX_EARLIER_ROTATIONS = 100
-"""Maximum number of earlier rotations that a session stores, so that its item stays small."""
+"""Maximum length of `Session.earlier_rotations`, so that the session's item stays small."""
 
 _ROTATION_ATTEMPTS = 3
-"""Attempts to rotate a session. An attempt fails if a concurrent request has rotated it first."""
+"""Number of attempts to rotate a session. An attempt fails if a concurrent request has rotated the
+session first."""
 
 
 class Limiter(Protocol):

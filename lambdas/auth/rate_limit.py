@@ -22,7 +22,8 @@ WAIT_LIMIT = 10_000
 email address. API Gateway waits 29 s for the response."""
 
 LEASE_MILLISECONDS = 35_000
-"""Milliseconds after which an unfinished attempt counts as crashed. Functions run up to 30 s."""
+"""Milliseconds after which an unfinished attempt counts as crashed. The Lambda function runs up
+to 30 s."""
 
 _PAUSE = 0.1
 """Seconds, on average, until a waiting request reads the counter again. A sign-in takes about
@@ -153,7 +154,8 @@ class RateLimiter:
         """Returns the stored counter of a limit.
 
         Omits crashed attempts, and attempts before the current window. Also omits attempts more
-        than CLOCK_SKEW seconds in the future, which a function with a wrong clock stored.
+        than CLOCK_SKEW seconds in the future. They come from a Lambda execution environment with a
+        wrong clock.
         """
         item = self._table.get({"limit_key": key}) or {}
         latest = now + CLOCK_SKEW * 1000

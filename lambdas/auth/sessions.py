@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 USER_INDEX = "user-id-index"
 
 INDEX_DELAY = 0.1
-"""Seconds after which `revoke_all` reads the index by user a second time. The index receives new
-sessions a few milliseconds late."""
+"""Seconds after which `revoke_all` reads the index of sessions by user a second time. The index
+receives new sessions a few milliseconds late."""
 
 REVOCATION_LIFETIME = 60
 """Seconds for which `revoke_all` is recorded. It exceeds the 30 s that a login can take."""
@@ -87,7 +87,8 @@ class SessionStore(Protocol):
         """Deletes the user's sessions except `keep`. Raises Problem 503 if some remain."""
 
     def were_revoked(self, user_id: str) -> bool:
-        """Returns True if `revoke_all` was called within the last REVOCATION_LIFETIME seconds."""
+        """Returns True if `revoke_all` was called for this user in the last REVOCATION_LIFETIME
+        seconds."""
 
 
 class DynamoSessionStore:

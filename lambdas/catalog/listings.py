@@ -442,7 +442,10 @@ class ListingStore:
         return _to_rating(rows[0]) if rows else None
 
     def wish(self, user_id: str, listing_id: str) -> bool:
-        """Adds a listing to the wishlist. Idempotent. Returns False if the listing is missing."""
+        """Adds a listing to the user's wishlist. Idempotent.
+
+        Returns False if the listing does not exist or was removed.
+        """
         with self._database.transaction() as run:
             [[matches]] = run(_WISH, user_id=user_id, listing_id=listing_id)
         return bool(matches)

@@ -410,7 +410,10 @@ class CatalogService:
             raise
 
     def _remove_images(self, keys: Sequence[str]) -> None:
-        """Deletes images to which no listing refers. Logs errors instead of raising them."""
+        """Deletes the images with these S3 keys. Logs errors instead of raising them.
+
+        The calling method must ensure that no listing uses the images.
+        """
         for key in keys:
             try:
                 self._uploads.remove(key)

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs.type_defs import SendMessageBatchRequestEntryTypeDef
 
 INLINE_LIMIT = 100
-"""Maximum connections of a room to which the chat function itself sends frames.
+"""The chat function itself sends frames to rooms with up to this number of connections. For larger
+rooms, it queues frames for the delivery function, and sends no signals (see `signal`).
 
 100 frames take 0.1 s (docs/benchmarks.md), about as long as a delivery through the queue.
 """

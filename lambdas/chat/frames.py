@@ -45,7 +45,7 @@ frame with the action `$connect`."""
 
 FRAME_LIMIT = 32 * 1024
 MESSAGE_LIMIT = 128 * 1024
-"""Maximum bytes of a WebSocket frame and of a WebSocket message (RFC 6455), from API Gateway.
+"""API Gateway's limits for a WebSocket frame and for a WebSocket message (RFC 6455), in bytes.
 
 The protocol can split a message into several frames, but every client action fits into one frame.
 API Gateway closes connections that exceed a limit. The function also checks the limits, because
@@ -184,7 +184,7 @@ class Frames:
         return problem.code
 
     def _admit(self, client: Client) -> None:
-        """Raises Problem if the session has ended or the caller may not chat."""
+        """Raises Problem if the session has ended or the caller lacks permission to chat."""
         caller = client.caller
         if self._sessions.find(caller.session_id, caller.user_id) is None:
             raise Problem.unauthorized("The session has ended.", SESSION_ENDED)

@@ -313,8 +313,9 @@ class MemberService:
         self._announce("user_left", member)
 
     def _announce(self, frame_type: str, member: Member) -> None:
-        # The frame does not show the name of a user who may not send messages. Otherwise the user
-        # could send texts to the room by changing the name before joining or leaving.
+        # The frame does not show the name of a user without permission to send messages.
+        # Otherwise the user could send texts to the room by changing the name before joining or
+        # leaving.
         name = UNKNOWN_NAME
         if member.may_broadcast:
             name = self._people.member_names([member], None)[member.user_id]

@@ -106,7 +106,8 @@ class MessageService:
     def store(self, caller: Caller, room_id: str, draft: Draft) -> StoredMessage:
         """Stores a message, only once per `client_message_id`. Call `announce` to send it.
 
-        The caller can acknowledge the stored message before listeners receive it.
+        `store` and `announce` are separate so that the sender can receive an acknowledgement before
+        listeners receive the message.
         """
         standing, head = self._standings.find_to_send(caller, room_id)
         standing.require_speaker()
@@ -252,7 +253,7 @@ class MessageService:
     def react(self, caller: Caller, room_id: str, id_: str, text: str, *, add: bool) -> None:
         """Adds or removes a reaction of the caller.
 
-        Members who may not send messages can only remove reactions.
+        Members without permission to send messages can only remove reactions.
         """
         standing = self._standings.find(caller, room_id)
         if add:
@@ -288,8 +289,9 @@ class MessageService:
             frame["aliasId"], frame["displayName"] = alias.alias_id, alias.name
         else:
             frame["userId"] = caller.user_id
-            # The frame does not show the name of a user who may not send messages. Otherwise the
-            # user could send texts to the room by changing the name before removing a reaction.
+            # The frame does not show the name of a user without permission to send messages.
+            # Otherwise the user could send texts to the room by changing the name before removing a
+            # reaction.
             frame["displayName"] = UNKNOWN_NAME
             if standing.require_member().may_broadcast:
                 frame["displayName"] = self._people.public_name(caller)
@@ -320,7 +322,10 @@ class MessageService:
         return author == caller.user_id
 
     def _extra_entries(self, caller: Caller, author: Author, message: Message) -> dict[str, Entry]:
-        """Returns the transaction entries for the event and an anonymous message's author."""
+        """Returns the transaction entry that stores the event.
+
+        For an anonymous message, adds the entry that records which user is the author.
+        """
         data = {
             "roomId": message.room_id,
             "messageId": message.message_id,

@@ -51,7 +51,8 @@ Content = Annotated[
         "and no control characters except tabs and line ends",
     ),
 ]
-# Ids that clients choose must leave room for the content: API Gateway limits a frame to 32 KB.
+# Ids that clients choose must be short, so that a frame has enough space for the content. API
+# Gateway limits a frame to 32 KB.
 ClientId = Annotated[
     str, Meta(min_length=1, max_length=128, description="must have 1 to 128 characters")
 ]

@@ -1,1 +1,1 @@
-"""Code shared by all functions. No module here depends on a service."""
+"""Code shared by all Lambda functions. No module here depends on a service."""

@@ -47,7 +47,7 @@ class Caller(Struct, frozen=True):
         return "anonymous" if self.is_anonymous else "registered"
 
     def to_context(self) -> dict[str, str]:
-        """Returns the authorizer context. API Gateway passes only strings to the functions."""
+        """Returns the authorizer context. API Gateway passes only strings to Lambda functions."""
         return {
             "sub": self.user_id,
             "sid": self.session_id,

@@ -15,8 +15,8 @@ Clock = Callable[[], float]
 SYSTEM_CLOCK: Clock = time.time
 
 CLOCK_SKEW = 60
-"""Seconds by which the clocks of two functions may differ. On AWS, they differ by much less. The
-clock of a laptop can jump, for example after sleep.
+"""Seconds by which the clocks of two Lambda functions may differ. On AWS, they differ by much less.
+The clock of a laptop can jump, for example after sleep.
 """
 
 Timestamp = Annotated[
@@ -42,7 +42,8 @@ def has_expired(ends_at: float, now: float, length: float) -> bool:
     """Returns True if a lease of `length` seconds, which ends at `ends_at`, has expired.
 
     Also returns True if `ends_at` is more than `length` + CLOCK_SKEW seconds in the future. The
-    clock of the function that took the lease was then wrong, and the lease would last too long.
+    clock of the Lambda function that took the lease was then wrong, and the lease would last too
+    long.
     """
     return not now < ends_at <= now + length + CLOCK_SKEW
 

@@ -19,7 +19,7 @@ class FieldError(Struct, frozen=True):
 
 
 class Problem(Exception):  # noqa: N818 (RFC 9457's term)
-    """An error response. Callers see every field, so no field may contain internal details.
+    """An error response. API clients see every field, so no field may contain internal details.
 
     Programs compare `code`. `detail` is for people. `headers` are added to the response, and
     `members` to the document, as RFC 9457 extension members.
@@ -47,7 +47,7 @@ class Problem(Exception):  # noqa: N818 (RFC 9457's term)
         """Returns the response body, `application/problem+json`."""
         return {
             **self.members,
-            "type": "about:blank",  # RFC 9457, 4.2.1: means the same as the HTTP status
+            "type": "about:blank",  # no meaning beyond the HTTP status (RFC 9457, 4.2.1)
             "title": self.status.phrase,
             "status": int(self.status),
             "detail": self.detail,

@@ -35,10 +35,10 @@ The attempts are a minute apart, so no message is lost if the cache is down for 
 VISIBILITY_TIMEOUTS = 2
 """The visibility timeout of a received message, as a multiple of the function's timeout.
 
-AWS recommends six, so that a message survives a throttled consumer. But if Lambda stops the
-function, its messages block their rooms in the FIFO queue until this timeout, so chat needs a short
-one. With two, no chat message is lost, because messages without a recorded delivery are delivered
-through the retry queue (see docs/decisions/0042-fan-out.md).
+AWS recommends six, so that a message survives a throttled consumer. But if Lambda stops an
+invocation, the messages of that invocation block their rooms in the FIFO queue until the visibility
+timeout ends, so chat needs a short one. With two, no chat message is lost, because messages without
+a recorded delivery are delivered through the retry queue (see docs/decisions/0042-fan-out.md).
 """
 
 
@@ -132,7 +132,8 @@ class Delivery(Construct):
             description="Delivers chat frames to large rooms, repeats lost deliveries,"
             " and deletes the data of deleted rooms",
             access=[
-                # GetItem is for deliveries. The batch operations delete the data of deleted rooms.
+                # GetItem reads a stored message whose delivery was lost. The batch operations
+                # delete the data of deleted rooms.
                 table_access(
                     tables["chat-messages"],
                     "GetItem",
@@ -155,8 +156,8 @@ class Delivery(Construct):
                     ),
                 ),
                 websocket_api.connection_access(),
-                # The function sends messages whose delivery it checks later. Lambda sends reports
-                # of discarded batches.
+                # The function sends requests to itself: later checks of deliveries, and removals of
+                # deleted rooms' data. Lambda sends reports of discarded batches.
                 queue_sending("DELIVERY_RETRIES_QUEUE_URL", self.retries),
                 stream_source(
                     "stream",
@@ -168,8 +169,9 @@ class Delivery(Construct):
                     },
                     failures=self.retries,
                 ),
-                # With larger batches, Lambda would pass all parts of a frame to one invocation,
-                # which would send them one after the other.
+                # If rooms have several parts, each part has its own message with the same frame.
+                # With larger batches, Lambda would pass the messages of all parts to one
+                # invocation, which would handle them one after the other.
                 queue_source("frames-source", self.deliveries, batch_size=1 if has_parts else 10),
                 queue_source("retries-source", self.retries),
                 cache_access(names, cache),

@@ -125,7 +125,7 @@ def _bus_access(service: str, platform: ServicePlatform) -> Access:
         resources=[platform.bus_arn],
         # The condition prevents a service from publishing events in the name of another service.
         # On AWS, IfExists changes nothing, because PutEvents always has a source. The embedded AWS
-        # (for local use) needs IfExists, because it does not evaluate this condition.
+        # (for local use) needs IfExists, because it has no value for the key `events:source`.
         conditions={"StringEqualsIfExists": {"events:source": f"multitask.{service}"}},
     )
     return Access({"EVENT_BUS_NAME": platform.bus_name}, [publish])

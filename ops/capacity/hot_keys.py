@@ -115,7 +115,7 @@ class HotKeys:
             lambda point: (
                 min(self.room_messages(point.users), 1 / RECHECK) * self.room_listeners(point.users)
             ),
-            change=design("keep confirmed memberships of large rooms in the cache"),
+            change=design("keep the memberships of large rooms in the cache after reading them"),
         )
         yield inputs.by_quota(
             "hot room: writes of its last message number (chat-rooms)",
@@ -142,7 +142,9 @@ class HotKeys:
 
     def _post(self) -> Iterator[Limit]:
         inputs, units = self._inputs, self._rows[LIKE].units
-        sharded = design("shard the counters of posts, and check the post without a transaction")
+        sharded = design(
+            "shard the counters of posts, and check before the transaction that the post exists"
+        )
         keyed = [f"{table} writes" for table in ("post-posts", "post-counters", "post-likes")]
         yield inputs.by_quota(
             "hot post: writes of its likes (post-posts, post-counters, post-likes)",
@@ -219,7 +221,7 @@ class HotKeys:
             change=design("add a shard to the index's key"),
         )
         yield Limit(
-            "one seller: ratings and contacts that wait for the lock on a listing's row",
+            "one seller: ratings and contact requests that wait for the lock on a listing's row",
             1000 / (statements * self._model.times.statement_ms.value),
             "transactions/s",
             "model times.statement_ms",
@@ -231,7 +233,7 @@ class HotKeys:
             is_verified=False,
         )
         yield inputs.by_quota(
-            "release ledger: writes of one service (platform-releases)",
+            "release ledger: writes of the records of one service (platform-releases)",
             WRITES,
             lambda _: hot.releases_per_hour.value / 3600,
             change=design("write fewer records per release"),
@@ -243,5 +245,5 @@ class HotKeys:
                 hot.repeats_per_second.value
                 * self._rows[CREATE].units["platform-idempotency writes"]
             ),
-            change=design("reject the retry of a running request without a write to the table"),
+            change=design("reject the retry of a running request before writing to the table"),
         )

@@ -77,7 +77,7 @@ class Inputs:
         """Returns a limit whose capacity is an AWS quota.
 
         Args:
-            times: Multiplies the quota's value, for example by the number of gateways.
+            times: Multiplies the quota's value, for example by the number of NAT gateways.
             change: The default is to request a higher quota.
         """
         quota = self.quota(quota_name)

@@ -177,8 +177,8 @@ class Loads:
         return Load(traffic, calls, units, cache, statements, invocations, concurrency)
 
     def _announcements(self, traffic: Traffic, audience: Audience) -> list[tuple[str, float]]:
-        """Returns one pair: the function that sends frames to all listeners of these rooms, and the
-        number of these frames per second.
+        """Returns a list with one pair: the Lambda function (`chat` or `delivery`) that sends
+        frames to all listeners of the audience's rooms, and the number of these frames per second.
         """
         messages = sum(traffic.rates.get(name, 0.0) for name in MESSAGES) * audience.share
         if audience.is_queued:

@@ -69,7 +69,10 @@ def _month(peak_rate: float, model: Model) -> float:
 
 
 def _sign_ins(peak: Load) -> float:
-    """Returns the requests per second to the auth service, which may call the Cognito user pool."""
+    """Returns the requests per second to the auth service.
+
+    Each of these requests may call the Cognito user pool.
+    """
     return sum(rate for name, rate in peak.traffic.rates.items() if "/v1/auth/" in name)
 
 

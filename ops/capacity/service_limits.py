@@ -76,7 +76,10 @@ def _apis(inputs: Inputs) -> Iterator[Limit]:
 
 
 def _method(route: str) -> str:
-    """Returns the path of the API Gateway resource that serves a route, such as `GET /v1/posts`."""
+    """Returns the path of the API Gateway resource that serves a route.
+
+    For example, returns `/v1/posts/{proxy+}` for the route `GET /v1/posts/{postId}`.
+    """
     parts = route.split(" ")[1].split("/")
     base = "/".join(parts[:3])
     return base if len(parts) == 3 else f"{base}/{{proxy+}}"

@@ -50,7 +50,7 @@ def conformance(
         cloud = connect(EMBEDDED, root)
         url, authority = cloud.endpoint, cloud.authority
     assert url
-    # An emulator accepts every key. The operator's credentials must not be sent to it.
+    # An emulator accepts every access key. The operator's AWS credentials must not be sent to it.
     results = run_checks(url, boto3.Session(ACCESS_KEY, SECRET_KEY), services, authority)
     lines = [
         f"{'failed' if result.error else 'passed'}  {result.service:<24} {result.name}"

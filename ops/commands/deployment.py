@@ -120,8 +120,9 @@ def promote(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Run the gates on FROM's commit, deploy it to TO if approved, and run TO's smoke tests.
+    """Run the gates on FROM's commit, deploy the commit to TO, and run TO's smoke tests.
 
+    If TO requires an approval, use --approved-by or enter the approver's name at the prompt.
     Environments cannot be skipped. A pipeline passes --passed for each gate that its earlier jobs
     passed; with all three, the promotion's record contains `vouched: true`.
     """
@@ -229,10 +230,10 @@ def publish_site(
 
 
 def deployment_collaborators(environment: str, root: Root) -> Collaborators:
-    """Returns the functions that a deployment calls.
+    """Returns the Python functions that a deployment calls.
 
-    For the embedded AWS, the function that applies the plan writes a record before the apply. If
-    the apply is killed, the record remains, and the next `ops up` adopts the resources that the
+    For the embedded AWS, the Python function `run_apply` writes a record before the apply. If the
+    apply is killed, the record remains, and the next `ops up` adopts the resources that the
     killed apply created.
     """
     if environment != EMBEDDED:

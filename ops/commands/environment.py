@@ -81,7 +81,7 @@ def synth(
 ) -> None:
     """Synthesize the Terraform of environments, each into its own directory in OUT/stacks.
 
-    For JSON, warns if an environment would trigger its budget alert even without any requests.
+    Without --hcl, warns if an environment would trigger its budget alert even without any requests.
     """
     from ops.cost.bill import make_bill  # noqa: PLC0415 - only this command needs it
     from ops.cost.budget import budget_warnings  # noqa: PLC0415

@@ -128,7 +128,8 @@ def code(
 def _check_local(environment: str) -> str:
     if environment != EMBEDDED:
         raise typer.BadParameter(
-            f"{environment!r} must not have demonstration data: use {EMBEDDED}, or omit it"
+            f"{environment!r} must not have demonstration data: use {EMBEDDED}, or omit the"
+            " argument"
         )
     return environment
 
@@ -159,5 +160,5 @@ def seed(
         print_result(removed, [f"Deleted {address}" for address in removed], as_json=as_json)
         return
     result = seed_community(cloud)
-    report(f"Sign in as any of them with the password {result.password}")
+    report(f"Sign in as any of the demonstration people with the password {result.password}")
     print_result(result, result.addresses, as_json=as_json)

@@ -1,7 +1,7 @@
 """Places groups of nodes in columns, and routes one line per pair of connected groups.
 
-Lines run only through the gutters between the columns and above all boxes, so that no line crosses
-a box. Lengths are in units of the caller, for example pixels.
+Lines run only in the gutters between the columns, and in the strip at the top that is higher than
+all boxes. No line therefore crosses a box. Lengths are in units of the caller, for example pixels.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ Pair = tuple[str, str]
 
 LANE = 12.0
 NARROWEST_LANE = 6.0
-"""Minimum distance between parallel lines, used if the columns would otherwise be too narrow."""
+"""Minimum distance between parallel lines.
+
+The distance is LANE. It is reduced, at most to this minimum, if the columns would otherwise be too
+narrow.
+"""
 MARGIN = 20.0
 """Space on each side of a gutter's lines, which leaves room for an arrowhead."""
 NARROWEST = 180.0

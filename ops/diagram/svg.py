@@ -41,7 +41,8 @@ def svg(
 ) -> str:
     """Returns the SVG of a graph.
 
-    Pointing at a node, a line or a row shows its details: the combined nodes or the connections.
+    Pointing at a node shows its label and the nodes that it combines. Pointing at a line, or at the
+    row where the line ends, shows the connections that the line combines.
 
     Args:
         title: the accessible name of the diagram.

@@ -17,8 +17,9 @@ guide, "Troubleshoot Signature Version 4", 2026-11-29)."""
 
 
 def check_identity(cloud: Cloud) -> Iterator[Result]:
-    """Reports the AWS account and the IAM identity of the credentials. `connect` has already
-    verified the account.
+    """Reports the AWS account and the IAM identity of the credentials.
+
+    `connect` has already verified that the environment allows the account.
     """
     yield ok(f"account {cloud.account}, {cloud.identity}")
 

@@ -235,21 +235,23 @@ def check_api_rates(cloud: Cloud) -> Iterator[Result]:
         )
     elif rate < wanted:
         yield warning(
-            f"{rate:g} requests/s for all APIs of the account, but a stage allows {wanted}",
+            f"the quota is {rate:g} requests/s for all APIs of the account, but each route allows"
+            f" {wanted}",
             remedy.format("throttle rate", requests.code),
         )
     else:
-        yield ok(f"{rate:g} requests/s, a stage allows {wanted}")
+        yield ok(f"the quota is {rate:g} requests/s, each route allows {wanted}")
     assert connections.code
     value = _service_quota(cloud, "apigateway", connections.code) or connections.value
     connecting = cloud.environment.lambdas.reserved_concurrency
     if value < connecting:
         yield warning(
-            f"{value:g} new WebSocket connections/s, but the functions accept {connecting}",
+            f"the quota is {value:g} new WebSocket connections/s, which is less than"
+            f" lambdas.reserved_concurrency ({connecting})",
             remedy.format("rate of new connections", connections.code),
         )
     else:
-        yield ok(f"{value:g} new WebSocket connections/s")
+        yield ok(f"the quota is {value:g} new WebSocket connections/s")
 
 
 def check_granted(cloud: Cloud) -> Iterator[Result]:

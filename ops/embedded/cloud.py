@@ -226,7 +226,7 @@ class EmbeddedCloud:
         return Aws.name in self.running()
 
     def reserve_port(self, name: str) -> int:
-        """Returns the stored port of `name`, which is a service or the web console.
+        """Returns the port stored for a service, the embedded AWS without TLS, or the web console.
 
         Chooses and stores a new port if none is stored, or if another program uses the stored one.
         """

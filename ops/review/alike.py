@@ -1,4 +1,4 @@
-"""Groups changes of a review that have the same meaning, and describes each group in a sentence."""
+"""Groups similar changes of a review, and describes each group in a sentence."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ PHRASES = {
     ("aws_lambda_function", "memory_size"): ("get", "{after} MB of memory instead of {before}"),
     ("aws_lambda_function", "timeout"): ("time", "out after {after} s instead of {before}"),
 }
-"""The verb and the object of a sentence about a number with a unit, by resource type and attribute.
-They are not used for 0, which has special meanings."""
+"""The verb and the object of a sentence about a changed number with a unit, by resource type and
+attribute. They are not used if the old or the new number is 0, because 0 has special meanings."""
 
 
 @dataclass(frozen=True)
 class Alike:
-    """A group of changes of the same type and action, for the same reasons.
+    """A group of similar changes: same resource type, same action, verdicts from the same rules.
 
     Updates and replacements in a group change the same attributes. They also have equal old values
     and equal new values, unless `same_values` is False.
@@ -40,7 +40,10 @@ class Alike:
 
     changes: tuple[ReviewedChange, ...]
     same_values: bool = True
-    """False for safe changes whose values differ, such as the code of several functions."""
+    """False if the changes of the group are safe but have different values.
+
+    For example, changes to the code of several Lambda functions.
+    """
 
     @property
     def _first(self) -> Change:
@@ -56,14 +59,15 @@ class Alike:
 
     @cached_property
     def reasons(self) -> tuple[Reason, ...]:
-        """The different reasons of all changes, the most severe first."""
+        """The reasons of all changes without duplicates, the most severe first."""
         reasons = dict.fromkeys(reason for item in self.changes for reason in item.reasons)
         return tuple(sorted(reasons, key=lambda reason: -reason.verdict))
 
     @property
     def subject(self) -> str:
-        """The resources, for example `16 CloudWatch log groups`, or the path if the group has only
-        one resource.
+        """The resources, for example `16 CloudWatch log groups`.
+
+        If the group has only one resource, its type and its construct path.
         """
         if len(self.changes) == 1:
             return f"{self._deposed}{noun(self._first.type, 1)} {self.changes[0].construct.path}"
@@ -103,15 +107,15 @@ class Alike:
 
     @property
     def sentence(self) -> str:
-        """The group in one sentence, for example `16 log groups keep 7 days instead of 14`."""
+        """The group as a sentence: `16 CloudWatch log groups keep 7 days instead of 14`."""
         return f"{self.subject} {self.predicate}"
 
     @property
     def why(self) -> str:
-        """The reasons for the verdict in one line. Omits less severe reasons.
+        """The reasons for the group's verdict in one line. Omits reasons for less severe verdicts.
 
-        If a rule has different texts for the changes, shows the beginning that they share, or the
-        first text and the number of the others.
+        If a rule has a different text for each change, shows the beginning that these texts share,
+        or the first text and the number of the other texts.
         """
         by_rule: dict[str, list[str]] = {}
         for reason in self.reasons:
@@ -123,7 +127,7 @@ class Alike:
         return "; ".join(map(_in_common, by_rule.values()))
 
     def why_of(self, item: ReviewedChange) -> str:
-        """The reasons for the verdict on one change, if they differ from the group's reasons."""
+        """The reasons for the verdict on one change, or "" if they equal the group's reasons."""
         texts = [reason.text for reason in item.reasons if reason.verdict is self.verdict]
         return "" if "; ".join(texts) == self.why else "; ".join(texts)
 
@@ -136,7 +140,7 @@ class Alike:
 
 
 def alike_changes(review: Review) -> tuple[Alike, ...]:
-    """Returns the changes in groups of the same meaning, the most severe and largest first."""
+    """Returns groups of similar changes, sorted by severity, then by size, in descending order."""
     groups: dict[Hashable, list[ReviewedChange]] = {}
     for item in review.changes:
         groups.setdefault(_meaning(item), []).append(item)
@@ -195,7 +199,7 @@ def _in_common(texts: Sequence[str]) -> str:
     """Combines several texts into one.
 
     Returns the beginning up to a colon if all texts share it. Otherwise returns the first text and
-    the number of the others.
+    the number of the other texts.
     """
     beginning, colon, _ = texts[0].partition(": ")
     if len(texts) == 1:

@@ -16,7 +16,7 @@ from ops.terraform.plan_values import UNKNOWN
 from ops.terraform.policies import compare
 
 POLICIES_FILE = Path(__file__).with_name("managed_policies.json")
-"""JSON file with AWS's managed policies that can change permissions or allow whole services."""
+"""JSON file with AWS's managed policies. States which of them are broad, and why."""
 PERMISSIONS = "can change permissions"
 SERVICES = "allows all actions of a service"
 ATTRIBUTES = ("policy_arn", "policy_arns", "managed_policy_arn", "managed_policy_arns")

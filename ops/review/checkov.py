@@ -27,7 +27,7 @@ SKIPS = PROJECT / "tools" / "checkov" / "skips.yml"
 CHANGING = {Action.CREATE, Action.UPDATE, Action.REPLACE, Action.SUPERSEDE}
 
 Findings = dict[tuple[str, str], str]
-"""Names of failed checks, by check id and resource address."""
+"""Maps the check id and the resource address of each failed check to the name of the check."""
 
 
 def uses_checkov(
@@ -38,8 +38,8 @@ def uses_checkov(
     Args:
         chosen: the operator's choice. If it is None, the result is True if the review creates the
             plan, the plan is for AWS, and checkov is installed.
-        is_new_plan: True if the review creates the plan, which takes longer than checkov does.
-            False if it reads a plan file.
+        is_new_plan: True if the review creates the plan. Creating a plan takes longer than running
+            checkov. False if the review reads a plan file.
         emulated: True if the environment uses an emulated AWS.
     """
     if chosen is not None:
@@ -110,7 +110,8 @@ def _skipped(
 ) -> bool:
     """Returns True if skips.yml accepts a finding.
 
-    Checkov reports most resources of a synthesized stack by a name of the form `resource.<label>`.
+    An entry of skips.yml may contain a resource's address, or a name of the form
+    `resource.<label>`, by which checkov reports most resources of a synthesized stack.
     """
     check, address = finding
     names = (address, f"resource.{address.partition('.')[2]}")

@@ -1,4 +1,4 @@
-"""Implements checks that the fields of rules.yml cannot express, such as those of expiry rules."""
+"""Implements checks that rules.yml cannot express with its fields."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _comparable(value: Any) -> Any:
 
 
 def locked_key(change: Change) -> Iterator[str]:
-    """Yields `policy` if a KMS key's new policy does not allow anybody to change it again."""
+    """Yields `policy` if a KMS key's new policy allows nobody to change the policy again."""
     before, after = change.before.get("policy"), change.after.get("policy")
     if before == after or not is_policy(after) or after is UNKNOWN:
         return
@@ -68,7 +68,7 @@ def locked_key(change: Change) -> Iterator[str]:
 
 
 def changed_sensitivity(change: Change) -> Iterator[str]:
-    """Yields the attributes if a change only marks attributes as sensitive or not sensitive."""
+    """Yields the attributes whose sensitivity changes, as one text, if no value changes."""
     if change.sensitivity_changes and all(item.before == item.after for item in change.differences):
         yield ", ".join(item.path for item in change.differences)
 

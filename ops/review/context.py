@@ -1,4 +1,4 @@
-"""Provides the checks of a change with facts about other resources of its plan."""
+"""Contains facts about other resources of a plan that the checks of a change need."""
 
 from __future__ import annotations
 

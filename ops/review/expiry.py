@@ -55,7 +55,7 @@ class Deletion:
 
 
 def deletes_more(change: Change, context: Context) -> Iterator[str]:
-    """Yields a description of each rule that deletes more than the rules before the change."""
+    """Yields a description of each rule that deletes more than any rule did before the change."""
     if change.action in {Action.CREATE, Action.REPLACE} and _is_new_bucket(change, context):
         return
     before = [] if change.action is Action.CREATE else list(_deletions(change.before))

@@ -14,12 +14,12 @@ from ops.review.words import forced, notes, title, unknown, value_text
 from ops.terraform.plan import Action
 
 LONGEST_COMMENT = 60_000
-"""Characters. GitHub rejects comments of more than 65,536."""
+"""Maximum characters of a comment. GitHub rejects comments of more than 65,536 characters."""
 LONGEST_PART = 18_000
-"""Maximum characters of each part: the groups to decide about, the summary before the changes, and
-the part after the changes."""
+"""Maximum characters of each of three parts, which must fit into one comment together: the
+groups to decide about, the summary before the changes, and the part after the changes."""
 PATHS_SHOWN = 20
-"""Maximum resources that are listed for each group of equivalent changes."""
+"""Maximum number of resources that are listed for each group of changes to decide about."""
 MARKS = {
     Verdict.SAFE: "🟢",
     Verdict.REVIEW: "🟡",
@@ -56,7 +56,12 @@ def review_markdown(review: Review) -> str:
 
 
 def _shortened(lines: list[str], longest: int, what: str) -> str:
-    """Returns the lines as text of limited length, with the number of omitted lines."""
+    """Joins the lines. If the text is too long, omits the last lines and states their number.
+
+    Args:
+        longest: Maximum characters of the text.
+        what: A noun phrase for the lines, for example `groups of changes`.
+    """
     length = 0
     for number, line in enumerate(lines):
         length += len(line) + 1
@@ -111,7 +116,7 @@ def _head(review: Review) -> Iterator[str]:
 
 
 def _decision(group: Alike) -> str:
-    """Renders a group of changes with the same meaning as one line that expands on a click."""
+    """Renders a group of similar changes as one line. A click on the line shows the resources."""
     paths = [f"- <code>{_escaped(title(item))}</code>" for item in group.changes[:PATHS_SHOWN]]
     more = len(group.changes) - len(paths)
     return "\n".join(
@@ -156,7 +161,8 @@ def _tail(review: Review) -> Iterator[str]:
         yield ""
         yield (
             f"`{rename.before}` was apparently renamed to `{rename.after}`."
-            f" To keep the resource, add `{rename.program}` to the program, which generates:"
+            f" To keep the resource, add `{rename.program}` to the Python program. It"
+            " then generates this block:"
         )
         yield ""
         yield "```hcl"
@@ -177,7 +183,7 @@ def _escaped(text: Any) -> str:
 
 
 def _html(text: Any) -> str:
-    """Escapes text inside HTML tags, where Markdown has no effect."""
+    """Escapes text for the content of an HTML element, where Markdown has no effect."""
     return escape(" ".join(str(text).split()), quote=False)
 
 

@@ -30,7 +30,10 @@ NUMBERS = {"1": "icmp", "6": "tcp", "17": "udp", "58": "icmpv6"}
 
 @dataclass(frozen=True)
 class Opening:
-    """The address ranges that may connect to the ports `low` to `high`."""
+    """The address ranges and ports of a rule that allows or denies connections.
+
+    `low` and `high` are the first and the last port.
+    """
 
     protocol: str
     """The protocol in lower case. `-1` means all protocols."""
@@ -43,7 +46,7 @@ class Opening:
 
 
 def opened(change: Change) -> Iterator[str]:
-    """Yields each port range that additional internet addresses can reach after the change."""
+    """Yields a description of each port range that the change opens to more internet addresses."""
     is_new = change.action is Action.CREATE or _is_moved(change)
     old = {} if is_new else change.before
     before, after = (list(_openings(change.type, values)) for values in (old, change.after))
@@ -55,12 +58,13 @@ def opened(change: Change) -> Iterator[str]:
     )
     for opening in denied:
         if _is_new(opening, still_denied, denied):
-            yield f"{_described(opening)} if another rule allows it: a deny rule is removed"
+            yield f"{_described(opening)} if another rule allows it, because a deny rule is removed"
 
 
 def _is_moved(change: Change) -> bool:
-    """Returns True if the rule moves to another security group, network ACL or prefix list that
-    exists.
+    """Returns True if the rule moves to another security group, network ACL or prefix list.
+
+    Returns False if the apply creates that group, ACL or list.
     """
     return any(
         change.after.get(name) not in (None, UNKNOWN, change.before.get(name)) for name in OWNERS
@@ -152,7 +156,7 @@ def _group_openings(type_: str, values: Mapping[str, Any]) -> Iterator[Opening]:
 
 
 def _acl_openings(type_: str, values: Mapping[str, Any], action: str) -> Iterator[Opening]:
-    """Yields an opening for each inbound rule of a network ACL whose action is `action`."""
+    """Yields an opening for each inbound rule in a network ACL that has the action `action`."""
     if "network_acl" not in type_:
         return
     rules = [values] if type_.endswith("_rule") else _blocks(values, "ingress")

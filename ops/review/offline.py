@@ -1,7 +1,7 @@
 """Plans the difference between the checkout and a commit without AWS and without a state.
 
 Terraform plans both from an empty state, so that each plan creates all resources. Resources that
-both plans create with the same values stay the same. The others are the changes.
+both plans create with the same values count as unchanged. All other resources count as changed.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ NOTE = (
     " deploy"
 )
 SHARED = (".build",)
-"""Folders of the checkout that the synthesis of the commit also uses. `.build` is the cache of the
-functions' packages."""
+"""Folders of the checkout that the synthesis of the commit also uses, through symbolic links.
+`.build` is the cache of the Lambda functions' packages."""
 PROVIDER = {
     "access_key": "offline",
     "secret_key": "offline",
@@ -94,7 +94,10 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 
 
 def _extract(commit: str, directory: Path) -> None:
-    """Writes the files of a commit, and links the folders in SHARED, which git does not contain."""
+    """Writes the files of a commit into a directory.
+
+    Adds links to the folders in SHARED, because git does not contain these folders.
+    """
     archive = _git("archive", "--format=tar", commit).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(directory, filter="data")
@@ -117,7 +120,7 @@ def _plan(environment: str, root: Root, source: Path, out: Path) -> dict[str, An
         {**PROVIDER, **({"alias": provider["alias"]} if "alias" in provider else {})}
         for provider in written["provider"]["aws"]
     ]
-    # In a file with this suffix, arguments replace those of existing blocks.
+    # Arguments in a file whose name ends in `_override.tf.json` replace those of existing blocks.
     override = {
         "terraform": {"backend": {"local": {"path": "no-state.tfstate"}}},
         "provider": {"aws": providers},
@@ -153,7 +156,10 @@ def _block(document: Mapping[str, Any], item: Mapping[str, Any]) -> dict[str, An
 
 
 def _replace_random_secrets(file: Path) -> None:
-    """Replaces the random values of secrets with a constant. A plan calls AWS to generate them."""
+    """Replaces the random values of secrets with a constant.
+
+    Terraform would call AWS during the plan to generate the random values.
+    """
     document = _read(file)
     document.pop("ephemeral", None)
     for parameter in document["resource"]["aws_ssm_parameter"].values():
@@ -162,12 +168,12 @@ def _replace_random_secrets(file: Path) -> None:
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a plan of the changes from one plan to another, which both create all resources.
+    """Returns a plan of the changes between two plans that each create all their resources.
 
     Args:
         before: The output of `terraform show -json`. Each item of `resource_changes` also has
             `arguments`, the resource's arguments in the synthesized stack.
-        after: Such a plan of the changed stack.
+        after: The plan of the changed stack, in the same format as `before`.
     """
     old = {item["address"]: item for item in before["resource_changes"]}
     new = {item["address"]: item for item in after["resource_changes"]}
@@ -201,7 +207,8 @@ def _resource(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
         for name in old["arguments"].keys() | new["arguments"].keys()
         if old["arguments"].get(name) != new["arguments"].get(name)
     }
-    # A value that is unknown in both plans differs only if the resource's arguments do.
+    # A value that is unknown in both plans counts as changed only if the resource's argument of the
+    # same name differs.
     unknown = {
         name: value
         for name, value in (will.get("after_unknown") or {}).items()

@@ -45,7 +45,7 @@ class Receipt:
     verdict: str
     summary: str
     counts: Mapping[str, int]
-    """Resources to add, change and remove, as Terraform counts them."""
+    """Numbers of resources under `add`, `change` and `remove`, as Terraform counts them."""
     destroys: Mapping[str, str]
     """`destroy` or `replace`, by the address of each resource that the plan destroys or
     replaces.
@@ -77,7 +77,7 @@ def state_version(state: Mapping[str, Any] | None) -> StateVersion:
 
 
 def write_receipt(file: Path, review: Review, directory: Path) -> Receipt:
-    """Writes the receipt of a reviewed plan file into the same directory.
+    """Writes the receipt of a reviewed plan file into the directory of the plan file.
 
     Args:
         directory: The stack's directory, to which the paths in the plan are relative.
@@ -161,7 +161,7 @@ def check_receipt(file: Path, environment: str, state: StateVersion, directory: 
 
 
 def remove_plan(file: Path) -> None:
-    """Deletes a plan file and its receipt. The plan file contains secrets of the state."""
+    """Deletes a plan file and its receipt. The plan file contains secrets from the state."""
     file.unlink(missing_ok=True)
     _receipt_file(file).unlink(missing_ok=True)
 

@@ -27,10 +27,10 @@ _REFERENCE = re.compile(r"\$\{(aws_\w+)\.([\w-]+)\.(\w+)\}")
 POLICY_ATTRIBUTES = frozenset(
     {"policy", "assume_role_policy", "policy_document", "resource_policy"}
 )
-"""Attributes whose value counts as a policy while it is unknown.
+"""Attributes whose unknown values the review treats as policies.
 
-In an update, an unknown value counts as a policy only if the old value is a policy. In all
-attributes, a known value counts as a policy if it has the structure of a policy document.
+In an update, the review does so only if the old value is a policy. In every attribute, the review
+treats a known value as a policy if the value has the structure of a policy document.
 """
 OWNERS = (
     *("role", "user", "group", "bucket", "queue_url", "arn", "key_id", "function_name"),
@@ -281,7 +281,11 @@ def _documents(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, A
 def _synthesized_policy(
     address: str, attribute: str, stack: Synthesized | None, values: Mapping[str, Mapping[str, Any]]
 ) -> str | None:
-    """Returns a policy from the synthesized stack with known references resolved, or None."""
+    """Returns the policy in an attribute of the synthesized stack.
+
+    Replaces references to known values with these values. Returns None if the attribute contains no
+    policy.
+    """
 
     def referred(match: re.Match[str]) -> str:
         value = values.get(f"{match[1]}.{match[2]}", {}).get(match[3])

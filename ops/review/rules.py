@@ -38,7 +38,7 @@ class Verdict(enum.IntEnum):
 
     @staticmethod
     def named(name: str) -> Verdict:
-        """Returns the verdict with a name from a rule or a command option, for example `safe`."""
+        """Returns the verdict that a rule or a command option names, for example `safe`."""
         return Verdict[name.upper()]
 
 
@@ -94,8 +94,8 @@ class Rule(_Strict):
         becoming = [item for item in (self.becomes, self.order) if item]
         if len(places) > 1 or len(places) != len(becoming):
             raise ValueError(
-                f"Rule {self.id} must have one of `attribute`, `attributes` and `paths` together"
-                " with one of `becomes` and `order`, or none of them"
+                f"Rule {self.id} must have exactly one of `attribute`, `attributes` and `paths` and"
+                " exactly one of `becomes` and `order`, or none of these five fields"
             )
         if len([item for item in (places, self.policy, self.check) if item]) > 1:
             raise ValueError(f"Rule {self.id} must have only one of attribute, policy and check")
@@ -238,7 +238,8 @@ class Judge:
     def _rules_for(self, change: Change) -> list[Rule]:
         key = (change.type, change.action, bool(change.deposed))
         if key not in self._selected:
-            # The effect of a change of an unknown type is unknown, so no rule may make it safe.
+            # The effect of a change to a resource of an unknown type is unknown, so no rule may
+            # make the change safe.
             earned = is_known(change.type) or change.action in STATE_ONLY
             chosen = [
                 rule

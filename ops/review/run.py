@@ -53,7 +53,8 @@ class Reviewed:
 def stacks_directory(cloud: Cloud | None, root: Root) -> Path:
     """Returns the directory of synthesized stacks.
 
-    For the embedded cloud, it is in the local platform's directory, otherwise in the checkout.
+    For the embedded cloud, this directory is in the local platform's directory. For AWS, it is in
+    the checkout.
     """
     return (root.cdktf_out if cloud and cloud.endpoint else PROJECT / "cdktf.out") / "stacks"
 

@@ -48,11 +48,11 @@ def review_lines(review: Review) -> Iterator[Text]:
         yield Text()
         yield Text(
             f"{rename.before} was apparently renamed to {rename.after}."
-            " To keep the resource, add to the program:",
+            " To keep the resource, add this line to the Python program:",
             style="bold",
         )
         yield Text(f"  {rename.program}")
-        yield Text("which generates:")
+        yield Text("The program then generates this block:")
         yield from (Text(f"  {line}") for line in rename.moved_block.splitlines())
     if review.plan.drifted:
         yield Text()

@@ -17,7 +17,7 @@ OFF = frozenset({
 WITH_TLS = frozenset({
     "https", "tls", "ssl", "sftp", "ftps", "wss", "require", "verify-ca", "verify-full",
 })  # fmt: skip
-"""Protocols and modes that require TLS or SSH."""
+"""Protocols, and SSL modes of database connections, that require TLS or SSH."""
 PRIVATE = frozenset({"private", "internal", "vpc", "vpc_endpoint", "vpconly"})
 """Types of endpoints that the internet cannot reach."""
 _TLS = re.compile(r"(?:tls13|(?P<kind>tls|ssl|fs))[-_v]*(?P<version>\d(?:[._-]\d)?)", re.IGNORECASE)
@@ -81,9 +81,7 @@ def tls_version(policy: Any) -> tuple[int, int, int, int]:
 
 
 def _is_weaker_transport(before: Any, after: Any) -> bool:
-    """Returns True if a protocol without TLS replaces one with TLS, or is allowed in addition to
-    it.
-    """
+    """Returns True if a protocol without TLS replaces or supplements a protocol with TLS."""
     old, new = (
         {str(item).lower() for item in (value if isinstance(value, list) else [value])}
         for value in (before, after)
@@ -105,7 +103,7 @@ def _lacks_sign_in(before: Any, after: Any) -> bool:
 
 
 def _allows_more_commands(before: Any, after: Any) -> bool:
-    """Returns True if an access string of Redis or Valkey allows more than another one."""
+    """Returns True if the new access string of Redis or Valkey allows more than the old one."""
     old, new = (set(str(value or "").split()) for value in (before, after))
     gained = any(item.startswith(("+", "~", "&", "%", "all")) for item in new - old)
     return gained or any(item.startswith("-") for item in old - new)
@@ -125,7 +123,7 @@ def _encryption_rank(value: Any) -> int:
 
 
 def _is_upgraded(before: Any, after: Any) -> bool:
-    """Returns True if the major version of an engine changes."""
+    """Returns True if the major version of an engine changes, even to a lower one."""
     old, new = (
         [int(number) for number in _NUMBER.findall(str(value))] for value in (before, after)
     )

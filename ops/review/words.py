@@ -22,13 +22,14 @@ SIGNS = {
     Action.SUPERSEDE: "±",
     Action.NONE: " ",
 }
-"""The symbol for each action: the one that Terraform prints, if it has one for the action."""
+"""The symbol for each action. Equals Terraform's symbol if Terraform has one for the action."""
 MEANINGS = {
     Verdict.SAFE: "No data is lost, no access is opened and no protection is weakened.",
     Verdict.REVIEW: "The behaviour changes: review it.",
-    Verdict.DANGEROUS: "It can break the service, open access or weaken a protection."
+    Verdict.DANGEROUS: "The change can break the service, open access or weaken a protection."
     " The opposite change reverts it.",
-    Verdict.IRREVERSIBLE: "It destroys data or an identity that no later change can restore.",
+    Verdict.IRREVERSIBLE: "The change destroys data or an identity that no later change can"
+    " restore.",
 }
 """The meaning of each verdict, as in rules.yml."""
 ABSENT = "(none)"
@@ -67,20 +68,24 @@ def title(item: ReviewedChange) -> str:
 
 
 def notes(review: Review) -> list[str]:
-    """Returns notes about the actions that a plan invokes and the changes that it defers."""
+    """Returns the notes of a review, and notes about the plan.
+
+    The notes about the plan list the actions that it invokes, and the actions and changes that it
+    defers.
+    """
     plan = review.plan
     lines = [
-        f"invokes the action {item.address} ({item.type}), whose effects the plan does not show"
+        f"the plan invokes the action {item.address} ({item.type}), whose effects it does not show"
         for item in plan.invocations
         if item.deferred is None
     ]
     lines += [
-        f"defers the action {item.address} ({item.deferred})"
+        f"the plan defers the action {item.address} ({item.deferred})"
         for item in plan.invocations
         if item.deferred is not None
     ]
     lines += [
-        f"defers the change of {item.change.address} ({item.change.action}: {item.reason})"
+        f"the plan defers the change of {item.change.address} ({item.change.action}: {item.reason})"
         for item in plan.deferred
     ]
     if not plan.complete:

@@ -99,8 +99,9 @@ class Draft:
         """Moves the changed files to the checkout, and returns them.
 
         Raises:
-            OperatorError: A file in the checkout was changed since it was copied, or cannot be
-                replaced. The checkout is unchanged.
+            OperatorError: Another program has changed a file in the checkout since the file was
+                copied, or a file cannot be replaced. This method has then changed no file in the
+                checkout.
         """
         files = self.changed_files()
         for file in files:

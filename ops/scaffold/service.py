@@ -26,7 +26,7 @@ def create_service(
     """Adds a service to the checkout. Changes nothing if it fails or is interrupted.
 
     Args:
-        name: The name of the service and its function. Its routes begin with /v1/NAME.
+        name: The name of the service and its Lambda function. Its routes begin with /v1/NAME.
         checkout: The checkout to change.
         show: Called with a description of each step.
 
@@ -76,8 +76,8 @@ def check_name(name: str, checkout: Path = PROJECT) -> None:
         or any(re.search(rf'"/v1/{name}["/]', text) for text in routes)
     ):
         raise OperatorError(
-            f"{name} is already the name of a function, a route or a construct: choose another"
-            " name, for example notes"
+            f"{name} is already the name of a Lambda function, a route or a construct: choose"
+            " another name, for example notes"
         )
 
 

@@ -60,7 +60,12 @@ class Client:
             cursor = page["nextCursor"]
 
     def upload(self, path: str, content: bytes) -> str:
-        """Uploads a PNG with a signed form that `path` returns. Returns the key of the upload."""
+        """Uploads a PNG to S3. Returns the key of the S3 object.
+
+        Args:
+            path: The route that returns the signed form for the upload.
+            content: The content of the PNG file.
+        """
         form = self.call("POST", path, {"contentType": "image/png", "contentLength": len(content)})
         fields = {**form["upload"]["fields"], "file": ("picture.png", content, "image/png")}
         response = self._send("POST", form["upload"]["url"], "the upload to S3", fields=fields)

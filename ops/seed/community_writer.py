@@ -125,5 +125,5 @@ class CommunityWriter:
                 "POST",
                 f"/v1/catalog/listings/{listing_id}/ratings",
                 {"stars": rating.stars, "comment": rating.comment},
-                allow=409,  # a person can rate a listing only once
+                allow=409,  # the person has already rated the listing
             )

@@ -1,4 +1,6 @@
-"""Runs smoke tests, which call every route (mostly reads) over HTTP or by invoking functions.
+"""Runs smoke tests, which call every route (mostly reads).
+
+The tests send requests over HTTP, or invoke the Lambda functions directly.
 
 The files in requests/ define the requests.
 """

@@ -12,7 +12,7 @@ from ops.smoke.transport import Http
 from ops.terraform.state import outputs
 
 LIMIT = 60.0
-"""Seconds after which only clean-up requests are still sent."""
+"""Seconds. After this time, a run sends only clean-up requests."""
 
 
 def run_smoke_tests(cloud: Cloud, limit: float = LIMIT) -> list[Check]:

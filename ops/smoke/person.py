@@ -106,9 +106,9 @@ def _outcome(status: int) -> str:
 
 
 def prepare_account(cognito: Any, pool: str, email: str, name: str, password: str) -> None:
-    """Creates an account with a verified address, or enables it, and sets its password.
+    """Creates an account with a verified email address, and sets the account's password.
 
-    Sends no mail.
+    If the account exists, enables it instead of creating it. Sends no mail.
 
     Args:
         pool: The id of the Cognito user pool.

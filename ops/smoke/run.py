@@ -27,7 +27,7 @@ WORKERS = 4
 CONNECT = "WebSocket connect"
 OUT_OF_TIME = "out of time"
 INVALID_TICKET_STATUS = 403
-"""The HTTP status for an invalid ticket (API contract)."""
+"""The HTTP status with which API Gateway rejects a WebSocket with an invalid ticket."""
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 
 

@@ -34,7 +34,7 @@ class Request(_Section):
     `items.0.slug`.
     """
     cleanup: bool = False
-    """True to send the request at the end, even after failures, if its variables are known."""
+    """True to send the request at the end, even after failures, if its variables have values."""
 
     @property
     def method(self) -> str:
@@ -61,7 +61,7 @@ class Request(_Section):
 
 
 class Event(_Section):
-    """An event with which the tests invoke a function, such as a batch of queue messages.
+    """An event with which the tests invoke a Lambda function, such as a batch of queue messages.
 
     Skipped if the tests send requests over HTTP.
     """
@@ -69,9 +69,9 @@ class Event(_Section):
     name: str
     event: dict[str, Any]
     error: str | None = None
-    """The expected error message. None means that the function must not raise."""
+    """The expected error message. None means that the Lambda function must not fail."""
     result: dict[str, Any] | None = None
-    """The expected result. None accepts any result."""
+    """The expected result of the Lambda function. None accepts any result."""
 
 
 class Frame(_Section):

@@ -1,4 +1,4 @@
-"""Sends smoke test requests over HTTP, or by invoking a version that has no user traffic."""
+"""Sends smoke test requests over HTTP, or by invoking Lambda functions directly."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from ops.smoke.suite import Event, Suite
 TIMEOUT = 30.0
 """Seconds to wait for a response. API Gateway itself returns an error after 29."""
 RESUMING = "database_unavailable"
-"""The code of a response while the database resumes from a pause."""
+"""The error code in a response body while the database resumes from a pause."""
 RESUME_ATTEMPTS = 5
-"""Maximum number of attempts of a request.
+"""Maximum number of attempts to send a request while the database resumes.
 
 An attempt takes 7 s, and is followed by a wait of 5 s (Retry-After). A database that was paused for
 a day takes more than 30 s to resume.
@@ -52,7 +52,7 @@ class Response:
     """The HTTP status. 0 if there was no response."""
     body: Any
     error: str = field(default="", repr=False)
-    """The reason why there is no response, or the error that the function raised."""
+    """The reason why there is no response, or the error that the Lambda function raised."""
 
 
 Exchange = Callable[[Mapping[str, Any]], Response]
@@ -70,7 +70,7 @@ class Transport(Protocol):
 
 @runtime_checkable
 class DirectTransport(Transport, Protocol):
-    """Invokes functions directly, so this transport can also send events."""
+    """Invokes Lambda functions directly, so this transport can also send events."""
 
     def invoke(self, suite: Suite, event: Event) -> Response:
         """Sends an event. Reports failures in the response, as `send` does."""
@@ -183,11 +183,11 @@ class Http:
 
 
 class InvocationTransport:
-    """Sends requests by invoking functions directly.
+    """Sends requests by invoking Lambda functions directly.
 
     Args:
-        functions: the environment's functions.
-        versions: the version to invoke, by service (default: the live alias).
+        functions: the environment's Lambda functions.
+        versions: the function version to invoke, by service. The default is the live alias.
     """
 
     def __init__(self, functions: Functions, versions: Mapping[str, str] | None = None) -> None:

@@ -70,8 +70,8 @@ IMPORT_IDS = {
 returned. Other placeholders, such as `{name}`, are planned attributes of the resource.
 
 For types without a template, the import id is `{id}`. The section "Import" in the provider's
-documentation of a resource describes the format. Only the embedded AWS needs imports, so ARNs
-contain its account id."""
+documentation of a resource describes the format. Only the embedded AWS needs imports, so the
+ARNs in these templates contain the account id of the embedded AWS."""
 
 
 def created_ids(log: Path) -> dict[str, str]:
@@ -137,7 +137,7 @@ def adopt(
             resource does not exist, or None if that is unknown.
         possible: Addresses of further resources, which are adopted only if `find` finds them.
         absent: Addresses of resources that do not exist. Their import blocks are removed.
-        trusts_log: Whether the resources with a logged id certainly exist.
+        trusts_log: True if the resources with a logged id certainly exist.
 
     Returns:
         The addresses for which this call has added import blocks. Omits resources that do not
@@ -177,7 +177,7 @@ def adopt(
             nonexistent |= error.absent
             continue
         # The plan contains the ids that Terraform read from the imported resources. The import ids
-        # of other resources, such as the routes of an API, may consist of these ids.
+        # of other resources, such as the routes of an API, may contain these ids.
         new = identification.ids(
             {
                 change["address"]: (change["type"], change["change"]["after"] or {})
@@ -259,8 +259,8 @@ def import_id(kind: str, values: Mapping[str, Any], logged: str | None) -> str |
         return logged
     known = {name: value for name, value in values.items() if isinstance(value, str) and value}
     if logged:
-        # If the configuration has no statement_id, the provider has chosen one and logged it as the
-        # id.
+        # If the configuration has no statement_id, the provider has chosen one. Terraform's log
+        # contains it as the id.
         known = {"statement_id": logged, **known, "id": logged}
     try:
         return template.format_map(known)

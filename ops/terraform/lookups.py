@@ -31,7 +31,7 @@ def find_id(client: Client, kind: str, values: Values) -> str | None:
             return ""
         return None
     except KeyError:
-        # An attribute that the lookup needs is unknown before the apply.
+        # `values` lacks an attribute that the lookup needs: its value is unknown before the apply.
         return None
 
 

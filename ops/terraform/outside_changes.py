@@ -84,10 +84,10 @@ def _configured(module: Mapping[str, Any], path: str = "") -> Iterator[tuple[str
 
 
 def differs(before: Any, after: Any) -> bool:
-    """Returns True if the value differs from the one in the state.
+    """Returns True if the current value `after` differs from the value in the state, `before`.
 
-    A value that is empty in the state never differs: the stack does not set it, so AWS or another
-    resource may set it.
+    If the value in the state is empty, returns False: the stack does not set the value, so AWS or
+    another resource may set it.
     """
     if before in (None, "", [], {}):
         return False

@@ -364,8 +364,8 @@ def _change(item: _Resource) -> Change:
     if action is Action.NONE and (imported or item.previous_address):
         action = Action.IMPORT if imported else Action.MOVE
     marked = merge_marks(change.before_sensitive, change.after_sensitive)
-    # Also masks the attributes that are secret according to the schemas, because plans of other
-    # tools and of old Terraform versions do not mark all of them as sensitive.
+    # Also masks the attributes that are secret according to the provider's schemas, because plans
+    # of other tools and of old Terraform versions do not mark all of them as sensitive.
     secret = secret_attributes(item.type)
     sensitive = functools.reduce(
         merge_marks,

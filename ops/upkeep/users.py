@@ -14,8 +14,8 @@ from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
 SETTLING_TIME = 10
-"""Seconds after which no running request can still use the earlier roles: the timeout of the auth
-function."""
+"""Seconds after a role change until every request that began before it has ended: the timeout of
+the auth function."""
 
 
 class Role(StrEnum):
@@ -56,8 +56,8 @@ class Users:
     """The users of one environment.
 
     Raises:
-        OperatorError: The environment has not been deployed. Methods raise OperatorError if no user
-            has the email address, or if the text is not an email address.
+        OperatorError: The environment has not been deployed. Each method raises OperatorError if
+            `email` is not an email address, or if no user has this address.
     """
 
     def __init__(self, cloud: Cloud, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -108,7 +108,8 @@ class Users:
         if self._sessions:
             [user_id] = [item["Value"] for item in user["Attributes"] if item["Name"] == "sub"]
             self._sessions.remove_cached_roles(user_id)
-            # A login or refresh that read the roles before the change may store them after it.
+            # A login or refresh that began before the change may still store the old roles in a
+            # session after this first removal.
             self._sleep(SETTLING_TIME)
             self._sessions.remove_cached_roles(user_id)
 

@@ -1,6 +1,7 @@
 """Runs the console of the platform on this machine: python -m ops.web_console PORT ROOT
 
-`ops up` starts this module instead of `ops console`, whose command line takes 2 MB more memory.
+`ops up` starts this module instead of `ops console`, because the command-line interface of `ops`
+would take 2 MB more memory.
 """
 
 from __future__ import annotations

@@ -39,13 +39,13 @@ STATIC = Path(__file__).parent / "static"
 REQUEST_INTERVAL = 3.0
 """Seconds between two searches for new requests in the logs."""
 ITEMS_PER_EVENT = 300
-"""Maximum number of requests or log lines per log group in one server-sent event. It limits the
-memory if the platform was busy before a page was opened.
+"""Maximum number of items (requests or log lines) of each log group in one server-sent event.
+Without the limit, the first event of a page could contain many earlier items and need much memory.
 """
 HOUR = 3600_000
 """Milliseconds in an hour."""
 ERRORS = (OperatorError, ClientError, BotoCoreError, urllib3.exceptions.HTTPError, OSError)
-"""Errors of AWS or the platform. The page shows them next to the data that it could load."""
+"""Errors of AWS or the platform. The page shows their messages, and keeps the data that it has."""
 REPORT_POLICY = (
     f"sandbox allow-scripts; default-src 'none'; script-src {script_source()};"
     " style-src 'unsafe-inline'; img-src data:; frame-ancestors 'self'"

@@ -27,8 +27,9 @@ PICTURES = {
     rb"GIF8": "image/gif",
     rb"RIFF.{4}WEBP": "image/webp",
 }
-"""Maps a pattern of a picture's first bytes to its media type. SVG is not allowed, because an SVG
-file can contain scripts.
+"""The media types of the allowed pictures, by a pattern of the first bytes of such a picture.
+
+SVG is not allowed, because an SVG file can contain scripts.
 """
 
 

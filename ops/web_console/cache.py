@@ -27,7 +27,7 @@ connection, and the value of a ROOM key the connections in a room.
 """
 Command = Callable[..., Any]
 LIFETIME = 11 * 60
-"""Seconds for which the chat function stores an idle connection."""
+"""Seconds from the last activity of a connection until its CONNECTION key expires."""
 
 
 def list_keys(source: Source, pattern: str = "*") -> dict[str, Any]:

@@ -32,7 +32,7 @@ class Report:
     has_root: bool = True
     """Whether the command has the option --root."""
     statuses: frozenset[int] = frozenset({0})
-    """The exit statuses of success."""
+    """Exit statuses that count as success."""
     stores: bool = False
     """Whether the command stores its result itself, so that the console also shows results of runs
     in a terminal. Other commands print JSON, which the console stores.
@@ -47,8 +47,8 @@ REPORTS: Mapping[str, Report] = {
 
 
 class Reports:
-    """The latest result of each command, stored in the root directory so that it survives restarts
-    of the console.
+    """The latest result of each command, stored in the platform's root directory (`--root`) so that
+    it survives restarts of the console.
 
     The commands run as separate processes, so that their memory is released when they end.
     """
@@ -59,7 +59,7 @@ class Reports:
         self._running = {name: threading.Lock() for name in REPORTS}
 
     def get(self, name: str) -> dict[str, Any]:
-        """Returns the latest result of a command. It has no `time` if no result is stored."""
+        """Returns the latest result of a command, or only `isRunning` if no result is stored."""
         stored = read_json(self._directory / f"{name}.json") or {}
         return {**stored, "isRunning": self._running[name].locked()}
 
@@ -72,7 +72,7 @@ class Reports:
         """Runs a command, and stores and returns its result.
 
         Args:
-            clock: The time of the result, in seconds since the epoch.
+            clock: The time to store with the result, in seconds since the epoch.
 
         Raises:
             OperatorError: The command failed, or it is already running.
@@ -121,7 +121,7 @@ def list_releases(source: Source) -> list[Record]:
 
 
 def roll_back(source: Source, service: str, version: str) -> Any:
-    """Shifts all traffic of a function to an earlier version."""
+    """Shifts all traffic of a Lambda function to an earlier version."""
     from ops.traffic.release import roll_back_service  # noqa: PLC0415 - takes memory
 
     return roll_back_service(source.cloud(), service, version)

@@ -34,7 +34,7 @@ class Confirmations:
     def use(self, key: str | None, action: str, request: Mapping[str, Any]) -> bool:
         """Returns True if `key` is a valid confirmation of this action and request.
 
-        Invalidates the confirmation, even if it is for another action or request.
+        A confirmation can be used only once: invalidates `key`, even if the result is False.
         """
         subject, until = self._issued.pop(key or "", ("", 0.0))
         return subject == _subject(action, request) and until > self._clock()

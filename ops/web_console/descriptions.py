@@ -15,8 +15,8 @@ from botocore.loaders import JSONFileLoader, Loader
 DOCUMENTATION = re.compile(rb'"documentation"\s*:\s*"(?:[^"\\]|\\.)*"')
 """Matches documentation texts, which are more than half of a description."""
 LAZY_PARTS = {"shapes", "services"}
-"""Keys of the largest parts of a description: the types of a service, and the endpoints of all
-services.
+"""Keys of the largest parts of botocore's files: `shapes` contains the types of one service, and
+`services` the endpoints of all services.
 """
 Parts = dict[str, msgspec.Raw]
 
@@ -42,7 +42,10 @@ class ShortFiles(JSONFileLoader):
     """Reads botocore's files without their documentation. Stores the largest parts as JSON."""
 
     def load_file(self, file_path: str) -> Any:
-        """Returns the content of `file_path` with the suffix .json or .json.gz, or None."""
+        """Returns the content of the file at `file_path` plus .json or .json.gz.
+
+        Returns None if neither file exists.
+        """
         for ending, read in ((".json", Path.read_bytes), (".json.gz", _unpack)):
             file = Path(file_path + ending)
             if file.is_file():
@@ -68,7 +71,7 @@ def _decode(description: msgspec.Raw) -> dict[str, Any]:
 
 
 def _share(value: dict[str, Any]) -> dict[str, Any]:
-    """Interns the strings, so that equal strings are stored only once."""
+    """Interns the string values of an object, so that equal strings are stored only once."""
     return {key: sys.intern(item) if isinstance(item, str) else item for key, item in value.items()}
 
 

@@ -133,8 +133,8 @@ class LiveMap:
         """Returns when the oldest message of a dead-letter queue was sent, in milliseconds since
         the epoch.
 
-        Does not read messages of other queues, because SQS would move them to the dead-letter queue
-        after several receives.
+        For other queues, returns None without reading their messages, because SQS would move the
+        messages to the dead-letter queue after several receives.
         """
         if not visible or SUFFIX not in queue:
             self._oldest.pop(queue, None)

@@ -19,7 +19,7 @@ from ops.terraform.stack_document import read_synthesized
 VIEW = "live"
 """The view of ops/diagram/drawing.yml that the map shows."""
 WIDTH = 1140.0
-"""Width of the map in pixels. On a screen 1440 pixels wide, it fits next to the navigation."""
+"""Width of the map in pixels. On a screen 1440 pixels wide, the map fits next to the navigation."""
 PAGES = {
     "aws_lambda_function": "functions/{}",
     "aws_dynamodb_table": "data/tables/{}",
@@ -41,7 +41,7 @@ def find_pages(graph: Graph, queues: Mapping[str, str]) -> dict[str, str]:
 
     Args:
         queues: The names of the queues by key. The path of a queue's page contains the key. The
-            label of a queue's node is the name of the queue, which may omit the environment.
+            node of a queue has only a label: the queue's name, possibly without the environment.
     """
     keys = {_shorten(name, graph.environment): key for key, name in queues.items()}
     return {
@@ -58,7 +58,7 @@ def _shorten(name: str, environment: str) -> str:
 
 
 def main(environment: str, directory: str) -> None:
-    """Writes the picture as SVG and the page of each node as JSON."""
+    """Writes a JSON object with the picture as SVG, and with the page of each node."""
     queues = msgspec.json.decode(sys.stdin.buffer.read(), type=dict[str, str])
     graph = view_of(read_graph(read_synthesized(Path(directory))), VIEW)
     picture = svg(

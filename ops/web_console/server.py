@@ -16,7 +16,7 @@ from ops.web_console.app import create_app
 from ops.web_console.source import Source
 
 THREADS = 8
-"""Maximum number of requests that read data at the same time. Each thread takes memory."""
+"""Maximum number of threads that read data for requests. Each thread takes memory."""
 
 
 def run_console(
@@ -43,7 +43,7 @@ async def _serve(
 
     async def wait_for_stop() -> None:
         await stop.wait()
-        # hypercorn cancels open streams, which asyncio would report as errors.
+        # When hypercorn stops, it cancels open streams. asyncio would log each one as an error.
         loop.set_exception_handler(lambda *_: None)
 
     app: Any = create_app(source, port=port, token=token)

@@ -160,8 +160,8 @@ class Source:
     def may_write(self) -> bool:
         """True if the console may change the environment.
 
-        Without `--write`, the console may change only a local environment whose `retains_data` is
-        False.
+        With `--write`, this is always True. Without `--write`, it is True only for an environment
+        on this machine whose `retains_data` is False.
         """
         if self._write:
             return True

@@ -24,7 +24,8 @@ def execute(connection: pg8000.native.Connection, sql: str) -> dict[str, Any]:
     """Executes a statement in a read-only transaction and returns at most ROWS rows."""
     connection.run("START TRANSACTION READ ONLY")
     connection.run(f"SET LOCAL statement_timeout = '{TIMEOUT}s'")
-    # After a first query, no statement can make the transaction writable.
+    # After the first query of a transaction, PostgreSQL rejects statements that would make the
+    # transaction writable.
     connection.run("SELECT 1")
     # The cursor reads only the first rows of a large result. `prepare` rejects a second statement
     # after a semicolon.

@@ -58,7 +58,7 @@ def read_items(
     Args:
         index: The index to query. Empty for the table itself.
         hash_value: The hash key's value. Empty to read the first items.
-        range_value: The range key's value, or the start of a string value. Empty for all values.
+        range_value: The range key's value, or its beginning if it is a string. Empty for all.
 
     Raises:
         OperatorError: The table or the index does not exist, or a value has the wrong type.

@@ -34,7 +34,7 @@ def test_an_apply_is_finished_only_after_terraform_reports_the_applied_changes(
 
 
 class FakeUp:
-    """Appends `changes.generation` to `applied` instead of starting an `ops up`."""
+    """Replaces `Up`. Starts no `ops up`, but records the generation of `changes` in `applied`."""
 
     applied: list[int]
     changes: FakeChanges
@@ -79,6 +79,6 @@ def test_the_removal_fault_creates_resources_before_it_interrupts_their_removal(
     machine: Any = FakeMachine(Root(tmp_path))
     fault.breaks(machine, changes)
     fault.breaks(machine, changes)
-    # The first call applies generation 1, and then interrupts the apply of generation 2. The second
-    # call interrupts the apply of generation 3.
+    # The first call of `breaks` applies generation 1, and then interrupts the apply of generation
+    # 2. The second call of `breaks` interrupts the apply of generation 3.
     assert FakeUp.applied == [1, 2, 3]

@@ -13,8 +13,8 @@ def sample(requests: int, disk: float, **uses: Use) -> Sample:
 
 def test_disk_growth_is_measured_in_the_second_half_of_the_soak() -> None:
     first = [sample(number * 100, 500 - number) for number in range(10)]
-    # 0.02 MB per 100 requests is 200 bytes per request. Each full save of the embedded AWS
-    # temporarily adds 5 MB.
+    # In these samples, each request adds 200 bytes (0.02 MB per 100 requests). Two samples contain
+    # another 5 MB, which the embedded AWS needs temporarily for a full save.
     second = [
         sample(1000 + number * 100, 300 + number * 0.02 + (5 if number in {3, 6} else 0))
         for number in range(10)

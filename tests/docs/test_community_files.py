@@ -57,7 +57,7 @@ def test_git_hooks_pass_on_the_files_that_they_check(hook: dict[str, Any]) -> No
     files = subprocess.run(
         ["git", "ls-files"], cwd=PROJECT, capture_output=True, text=True, check=True
     ).stdout.splitlines()
-    # One folder of Python files is enough as a sample.
+    # A hook without a file pattern checks only one folder of Python files here, as a sample.
     pattern = hook.get("files", r"^ops/[^/]+\.py$")
     checked = [file for file in files if re.search(pattern, file)]
     assert checked

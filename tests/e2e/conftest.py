@@ -42,8 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_protocol(
     item: pytest.Item, nextitem: pytest.Item | None
 ) -> Generator[None, object, object]:
-    """Lets tests on several workers use the platform at the same time, except for `exclusive`
-    tests.
+    """Lets tests on several workers use the platform at the same time. A test that is marked
+    `exclusive` uses the platform alone.
     """
     if not item.path.is_relative_to(HERE):  # pytest calls this hook for the tests of all folders
         return (yield)

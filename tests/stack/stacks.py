@@ -41,10 +41,10 @@ def fixed_variables(added: Mapping[str, str]) -> dict[str, str]:
 def synthesize(
     out: Path, variables: Mapping[str, str] = {}, python: str | Path = sys.executable
 ) -> Path:
-    """Runs the program and returns the directory that contains one folder for each stack.
+    """Runs main.py and returns the directory that contains one folder for each stack.
 
-    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set. Fails if the program
-    warns that it cannot load the provider's classes lazily.
+    The stacks contain roles for pipelines, because GITHUB_REPOSITORY is set. Fails if main.py warns
+    that it cannot load the provider's classes lazily.
     """
     command = [str(python), "main.py"]
     environment = fixed_variables(

@@ -1,4 +1,7 @@
-"""Tests that `ops up` can adopt each resource type of the local stack, or adoption.yml lists it."""
+"""Tests that `ops up` computes or looks up the import id of each resource type of the local stack.
+
+The only exceptions are the types in adoption.yml, which explains how `ops up` adopts them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Compares the synthesized stacks with the specification's facts in documented_facts.py."""
+"""Compares the synthesized stacks with documented_facts.py.
+
+That file contains facts from the platform's specification.
+"""
 
 from __future__ import annotations
 
@@ -121,7 +124,8 @@ def test_every_route_invokes_the_live_alias_of_a_function(stack: Stack) -> None:
         ("aws_apigatewayv2_integration", "integration_uri"),
     ):
         for integration in stack.resources(type_).values():
-            if integration.get("type") != "MOCK":  # unknown paths return 404 without a function
+            # Mock integrations return 404 for unknown paths and invoke no Lambda function.
+            if integration.get("type") != "MOCK":
                 assert integration[attribute].startswith("${aws_lambda_alias."), integration
 
 
@@ -170,7 +174,11 @@ def test_the_health_function_checks_the_documented_tables(stack: Stack) -> None:
 
 
 def test_names_follow_the_documented_pattern(stack: Stack) -> None:
-    """Names are {service}-{resource}-{environment}, or documented and end with the environment."""
+    """Names are {service}-{resource}-{environment}.
+
+    Checks only the last part, because some documented names, such as
+    multitask-platform-{environment}, contain no service and resource.
+    """
     attributes: dict[str, Any] = {
         "aws_dynamodb_table": "name",
         "aws_lambda_function": "function_name",

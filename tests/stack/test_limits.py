@@ -74,7 +74,7 @@ NAMES_WITHOUT_LIMIT = {
     # API Gateway documents no limit.
     "aws_api_gateway_authorizer",
     "aws_api_gateway_rest_api",
-    # The test of the distributions checks these names.
+    # test_distributions_stay_below_the_quotas_of_cloudfront checks the names of DNS records.
     "aws_route53_record",
 }
 

@@ -79,7 +79,8 @@ def test_an_idle_month_costs_less_than_60_usd(minimal: Synthesized) -> None:
     bill = make_bill(stack_resources(minimal), load_usage("idle"))
     assert bill.unpriced == ()
     assert bill.usd < LIMIT
-    # The sweep runs 61 times a month. Each run keeps the database awake for about 6 minutes.
+    # The catalog service's scheduled sweep runs 61 times a month. Each run keeps the database awake
+    # for about 6 minutes.
     awake = sum(item.usd for item in bill.items if item.price == "aurora.capacity")
     assert awake == pytest.approx(61 * 360 / 3600 * 0.5 * 0.12, rel=0.01)
 

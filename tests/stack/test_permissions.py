@@ -125,7 +125,9 @@ def missing_actions(
 
 
 def _is_managed(role: str, arn: str) -> bool:
-    """Returns False for roles of workflows, which the deploy role must not change."""
+    """Returns False if the role is the deploy role, and the ARN is that of a role for GitHub
+    workflows. The deploy role must not change such roles.
+    """
     return role != "deploy" or not re.search(":role/platform-(deploy|drift|plan)-role-", arn)
 
 
@@ -147,7 +149,8 @@ def test_every_type_of_resource_that_modules_use_is_in_types_yml() -> None:
             r"^from cdktf_cdktf_provider_aws\.(\w+) import", file.read_text(), re.M
         )
     }
-    # write_secrets writes parameters without a construct.
+    # write_secrets declares the SSM parameters as JSON, so no module imports
+    # the class of aws_ssm_parameter.
     assert types.keys() == imported - {"aws_provider"} | {"aws_ssm_parameter"}
 
 
@@ -198,14 +201,16 @@ def modify(sid: str, **changes: Any) -> Callable[[Statement], Statement | None]:
             remove("TagEventSources"),
             {"lambda:TagResource", "lambda:UntagResource", "lambda:ListTags"},
         ),
-        # Only the Service Authorization Reference lists this: ec2:CreateVpcEndpoint depends on it.
+        # No CloudFormation schema lists the missing action. In the Service Authorization Reference,
+        # ec2:CreateVpcEndpoint depends on it.
         (remove("EndpointNames"), {"route53:AssociateVPCWithHostedZone"}),
-        # Create actions have no resource-level permissions, so they need a statement for `*`.
+        # The reference lists no types of resource for these two actions, so they need a statement
+        # for `*`.
         (
             modify("MakeCdn", resources=["arn:aws:cloudfront::123456789012:distribution/*"]),
             {"cloudfront:CreateDistribution", "cloudfront:CreateFunction"},
         ),
-        # Requests to tag resources do not contain the condition key of this statement.
+        # Requests for TagResource and UntagResource do not contain the key of the added condition.
         (
             modify(
                 "TagTableCapacity",

@@ -1,4 +1,4 @@
-"""Tests the verdicts of reviews of prod's plan on planted dangerous and harmless changes."""
+"""Inserts dangerous and harmless changes into prod's plan, and tests the verdict on each change."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def find_resource(stack: Synthesized, case: Mapping[str, Any]) -> Resource:
 def set_value(block: Any, path: str, value: Any) -> None:
     """Sets the value at a path, or deletes it if the value is None.
 
-    The segment `name=x` selects the element of a list whose name is `x`, which may contain dots.
+    The segment `name=x` selects the list element with the name `x`. The name may contain dots.
     """
     name, _, rest = path.partition(".")
     key: Any = name

@@ -25,8 +25,11 @@ from tests.terraform import plan, run
 PLANNED = {"prod"}
 """The environments that every run plans against an empty cloud."""
 APPLIED = {"local"}
-"""The environments that every run applies and plans in the end-to-end tests. Those in PLANNED and
-APPLIED have each type of resource and each argument that the other environments have."""
+"""The environments that every run applies and plans in the end-to-end tests.
+
+The environments in PLANNED and APPLIED together have each type of resource and each argument that
+the other environments have.
+"""
 
 
 def nightly_except(environments: Collection[str]) -> pytest.MarkDecorator:
@@ -134,7 +137,7 @@ def test_a_plan_against_an_empty_cloud_has_no_warnings_and_only_creates_resource
 
 
 def check_plan(directory: Path, root: Root, empty_cloud: Addresses) -> None:
-    """Fails if the plan of a stack causes a warning, or does not only create resources.
+    """Fails if the plan of a stack causes a warning, or updates, replaces or destroys a resource.
 
     Terraform validates the configuration before it plans.
     """

@@ -128,7 +128,8 @@ def test_setup_checks_the_version_of_python_and_then_uses_the_lock(tmp_path: Pat
             command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False
         )
 
-    # The program `false` fails as an old Python does, and `echo` prints its arguments.
+    # With `false` as the interpreter, the version check fails as it does with an old Python. `echo`
+    # prints the arguments that Python would receive.
     old = set_up("false")
     assert old.stdout.startswith("false is too old: install Python 3.11 or newer, or select it:")
     assert [file.name for file in tmp_path.iterdir()] == ["Makefile"]

@@ -36,8 +36,8 @@ class Audience(Struct, frozen=True):
 class AudienceReader:
     """Checks in DynamoDB which listeners still have a session and a membership.
 
-    The cache alone is not reliable: the function that ends a membership can be killed before it
-    updates the cache, and revoking a session does not close the session's connections.
+    The cache alone is not reliable: the Lambda function that ends a membership can be killed before
+    it updates the cache, and revoking a session does not close the session's connections.
     """
 
     def __init__(self, sessions: Table, members: Table, clock: Clock = SYSTEM_CLOCK) -> None:

@@ -48,8 +48,8 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
 
     If `name` is set, the cache records the delivery as sent under this name.
 
-    `correlation_id` is the id of the request that caused the frame. It is set if the function that
-    sends the frame is not the one that handled the request.
+    `correlation_id` is the id of the request that caused the frame. It is set if the Lambda
+    function that sends the frame is not the Lambda function that handled the request.
 
     `parts` is the number of parts into which the room's connections are divided. If it is more
     than 1, only the connections of the part with the number `part` receive the frame.
@@ -74,7 +74,7 @@ class Delivery(Struct, frozen=True, rename="camel", omit_defaults=True):
     def is_for(self, connection: Connection) -> bool:
         """Returns True if this delivery must send its frame to the connection.
 
-        Several deliveries share the connections of a large room.
+        The connections of a large room are divided among several deliveries.
         """
         # Each part has a separate message group, and the FIFO queue keeps the order only within a
         # group. Only the connection's id selects the part, so that all frames to a connection are

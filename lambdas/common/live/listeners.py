@@ -177,8 +177,8 @@ class LiveRooms:
 
 
 def _encode(connection: Connection) -> str:
-    # The text always has three parts, because during a release the previous version of the code
-    # reads it too, and expects three.
+    # An encoded connection always has three parts, because during a release the previous version
+    # of the code also decodes it, and expects three.
     flags = f"{int(connection.visible)}{connection.session_id}"
     return f"{connection.connection_id}|{connection.user_id}|{flags}"
 

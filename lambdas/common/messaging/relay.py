@@ -20,7 +20,7 @@ class NotPublishedError(Exception):
 
 
 class Claim(Struct, frozen=True):
-    """Unpublished events of an outbox, and the function that deletes events by their ids."""
+    """Unpublished events of an outbox. `delete` deletes events by their ids."""
 
     events: Sequence[Event]
     delete: Callable[[Sequence[str]], object]
@@ -58,8 +58,8 @@ class Relay:
     def publish(self, event_ids: Iterable[str]) -> Iterator[Outcome]:
         """Publishes events in batches of 10. Yields the outcome of each batch.
 
-        Stops when the caller stops iterating. Propagates errors of the outbox. The caller must then
-        retry the events whose outcome was not yielded.
+        Stops when the caller stops iterating. Propagates errors of the outbox. After such an
+        error, the caller must retry the events whose outcome was not yielded.
         """
         remaining = iter(event_ids)
         while batch := list(islice(remaining, BATCH_SIZE)):

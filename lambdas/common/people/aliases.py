@@ -61,9 +61,9 @@ class AliasStore:
     def regenerate(
         self, user_id: str, context_type: ContextType, context: str, alias_id: str
     ) -> Alias:
-        """Replaces the user's alias in a context with a new alias, `alias_id`. Safe to repeat.
+        """Replaces the user's alias in a context with a new alias whose id is `alias_id`.
 
-        Existing posts, comments and messages keep the old alias.
+        Safe to repeat. Existing posts, comments and messages keep the old alias.
         """
         key = _key(user_id, context_type, context)
         for digits in _DIGITS:

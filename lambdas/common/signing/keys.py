@@ -74,7 +74,7 @@ class KeyRing:
         """Returns the newest or the previous key if it has this id, else None."""
         newest = self.signing_key()
         if self._is_new_successor(kid) or (kid > newest.kid and self._age() >= REFRESH_INTERVAL):
-            self._refresh()  # the key was just rotated, or the token's key id is forged
+            self._refresh()  # either the key was just rotated, or the token's key id is forged
             newest = self.signing_key()
         if kid == newest.kid:
             return newest

@@ -24,7 +24,8 @@ CA_BUNDLE = Path(__file__).with_name("rds-ca-bundle.pem")
 """Amazon's RDS certificate authorities, which are not in public trust stores."""
 
 STATEMENT_TIMEOUT = 5.0
-"""Maximum seconds that a statement of a service takes. Reading a page takes milliseconds."""
+"""Maximum seconds that a statement of a service takes. Reading a page of a list takes a few
+milliseconds."""
 
 LOCK_TIMEOUT = 2.0
 """Maximum seconds that a statement waits for a lock. Transactions take a few milliseconds."""
@@ -36,7 +37,8 @@ new connection and a statement) take up to 21 s. API Gateway waits 29 s for the 
 
 RETRY_AFTER = 5
 """Seconds in the header Retry-After while the database is unreachable. A failover, or resuming a
-paused cluster, takes 15 to 30 s. Clients therefore retry a few times until then."""
+paused cluster, takes 15 to 30 s. Clients therefore retry a few times before the database
+responds."""
 
 _AUTHENTICATION_FAILED = {"28P01", "28000"}
 """SQLSTATEs of a wrong password and of a token that RDS rejects."""
@@ -316,7 +318,7 @@ class Database:
             raise
 
     def _refuse(self, error: Exception, detail: str, code: str, retry_after: int) -> NoReturn:
-        # Logs only the error's class and code, because PostgreSQL's messages may quote values.
+        # The log omits the error's message, because PostgreSQL's messages may quote values.
         self._logger.warning(
             "database unavailable", code=code, sqlstate=sqlstate(error), error=type(error).__name__
         )

@@ -47,11 +47,12 @@ class ConditionFailedError(Exception):
     """Nothing was written, because a condition was not met.
 
     `failed` maps the name of each failed entry of a transaction to the existing item, or to {} if
-    no item exists or `return_existing` is not set. It is empty if a single write failed.
+    no item exists or `return_existing` is not set. It is empty if the write was outside a
+    transaction.
     """
 
     def __init__(self, failed: Mapping[str, Item] = {}) -> None:
-        super().__init__(f"condition not met: {', '.join(failed) or 'single write'}")
+        super().__init__(f"condition not met: {', '.join(failed) or 'write outside a transaction'}")
         self.failed = failed
 
 

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import boto3
 
 LIFETIME = 900
-"""Seconds for which a token can open connections: the maximum of RDS and ElastiCache."""
+"""Seconds for which a token can open connections. RDS and ElastiCache permit no more."""
 
 
 def rds_token(session: "boto3.session.Session", endpoint: str, user: str) -> str:

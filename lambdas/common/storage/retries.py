@@ -24,7 +24,7 @@ _LONGEST_PAUSE. All pauses together take at most 6.3 s, on average 3.1 s. This i
 concurrent writers of one counter."""
 
 _RETRYABLE = {
-    # The error code of a single write
+    # The error code of a write outside a transaction
     "TransactionConflictException",
     # Reasons for canceling a transaction
     "TransactionConflict",

@@ -13,7 +13,10 @@ from lambdas.common.web.sessions import ActiveSession
 
 
 class Access(Struct, frozen=True):
-    """An access rule. A rule with neither role nor capability admits all authenticated callers."""
+    """An access rule. If `public` is True, it admits every request.
+
+    Otherwise, a rule with neither role nor capability admits all authenticated callers.
+    """
 
     public: bool = False
     role: str | None = None

@@ -35,8 +35,8 @@ class Creation(msgspec.Struct, frozen=True):
     id: str
     may_exist: bool = False
     """True if an earlier attempt of the request failed or crashed. That attempt may have created
-    the resource, or may still create it: DynamoDB can complete a write after the function that sent
-    it has given up."""
+    the resource, or may still create it: DynamoDB can complete a write after the Lambda function
+    that sent it has given up."""
     started_at: int = 0
     """The time of the first attempt in milliseconds since the epoch."""
 

@@ -21,7 +21,8 @@ RETENTION = 24 * 60 * 60
 """Seconds for which a response is stored (docs/api/README.md)."""
 
 LEASE_SECONDS = 35
-"""Seconds after which an unfinished request counts as crashed. Functions run up to 30 s."""
+"""Seconds after which an unfinished request counts as crashed. The API's Lambda functions run
+up to 30 s."""
 
 KEY_LENGTH = 255
 

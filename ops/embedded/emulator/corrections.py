@@ -149,11 +149,12 @@ def _add_members(parent: Element, members: dict[str, Any]) -> None:
 
 
 def ignore_ports_of_rules_for_all_protocols() -> None:
-    """Ignores the ports when rules of security groups for all protocols are compared, as AWS does.
+    """Ignores the ports when security group rules for all protocols are compared, as AWS does.
 
     Terraform revokes the default egress rule of a new security group, and sends ports that the
-    default rule does not have. ministack would compare the ports, not find the rule, and keep it.
-    It would later return the default rule instead of the rule with tags that Terraform adds.
+    default rule does not have. ministack would compare the ports, not find the default rule, and
+    keep it. When Terraform then adds a rule with tags, ministack would return the default rule
+    instead.
     """
     compare = ec2._strip_descriptions
 

@@ -1,4 +1,7 @@
-"""Writes the access logs of APIs and the logs of frames. Assigns one trace id to each request."""
+"""Writes the access logs of APIs, and the logs of functions that handle WebSocket frames.
+
+Assigns one trace id to each request.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _request: ContextVar[dict[str, Any] | None] = ContextVar("request", default=None
 
 
 def log_requests() -> None:
-    """Adds the logs of requests and frames that ministack does not write."""
+    """Adds the logs that ministack does not write for REST requests and WebSocket frames."""
     write_to_stream_of_version()
     log_rest_requests()
     log_frames()
@@ -170,7 +173,10 @@ def log_frames() -> None:
 
 
 class LoggedWorker:
-    """A worker that writes logs and metrics of its invocations. ministack omits both for frames."""
+    """A worker that writes logs and metrics of its invocations.
+
+    ministack omits both if it invokes a Lambda function for a WebSocket frame.
+    """
 
     def __init__(self, worker: Any, config: dict[str, Any]) -> None:
         self._worker, self.config = worker, config

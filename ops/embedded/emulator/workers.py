@@ -118,7 +118,7 @@ def keep_workers_after_errors() -> None:
     failed, raised = '"status": "error", "error": str(e), "trace"', '"status": "ok", "raised": True'
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
     assert script.count(failed) == 1, (
-        "ministack changed its worker script: adapt this function to it"
+        "ministack changed its worker script: adapt `keep_workers_after_errors` to it"
     )
     script = script.replace(failed, f'{raised}, "error": str(e), "trace"')
     lambda_runtime._PYTHON_WORKER_SCRIPT = script
@@ -140,7 +140,9 @@ def read_logs_to_their_end() -> None:
     guess_end = lambda_runtime.Worker._drain_stderr_bounded
     end = "        _real_stdout.flush()\n\nrun()"
     script = lambda_runtime._PYTHON_WORKER_SCRIPT
-    assert script.count(end) == 1, "ministack changed its worker script: adapt this function to it"
+    assert script.count(end) == 1, (
+        "ministack changed its worker script: adapt `read_logs_to_their_end` to it"
+    )
     lambda_runtime._PYTHON_WORKER_SCRIPT = script.replace(
         end,
         "        run.count = getattr(run, 'count', 0) + 1\n"

@@ -10,6 +10,6 @@ SCRIPT = Path(__file__).parent / "report.js"
 
 
 def script_source() -> str:
-    """Returns the source of a Content-Security-Policy that allows only the script of the page."""
+    """Returns the hash with which a Content-Security-Policy allows only the page's own script."""
     digest = hashlib.sha256(SCRIPT.read_bytes()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -41,7 +41,7 @@ class Bar:
 
     @property
     def direction(self) -> str:
-        """The CSS class of the bar."""
+        """The CSS class of the bar, which depends on whether the cost rises or falls."""
         return "dearer" if self.difference > 0 else "cheaper"
 
     @property

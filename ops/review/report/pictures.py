@@ -19,7 +19,7 @@ from ops.terraform.stack_document import Resource, Synthesized
 
 VIEW = "overview"
 ROW = 24.0
-"""Height in pixels of a node, a heading or a connection. The font size is at least 12 pixels."""
+"""Height in pixels of one row: a node, heading or connection. The font has at least 12 pixels."""
 TITLE_ROWS = 2
 WIDTH = 1090.0
 """Width in pixels. It fits beside a scroll bar on a screen of 1152 pixels."""
@@ -67,7 +67,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Section:
-    """The nodes of one kind in a group. Those that change come first, the most severe first."""
+    """The nodes of one kind in a group. Nodes that change come first, sorted by severity."""
 
     kind: str
     shapes: tuple[Shape, ...]
@@ -198,7 +198,8 @@ def _with_destroyed(stack: Synthesized, review: Review) -> Synthesized:
 def node_of(item: ReviewedChange, graph: Graph) -> Node | None:
     """Returns the node of a changed resource.
 
-    If no node represents the resource, returns a node of the closest construct around it.
+    If no node represents the resource, returns the node of the closest construct that contains the
+    resource and has nodes. Returns None if that construct has several nodes.
     """
     own = graph.by_member.get(item.change.address)
     if own:

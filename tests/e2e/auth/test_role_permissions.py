@@ -43,14 +43,14 @@ to KMS that SQS and SNS make.
 """
 
 REMOVES_SINGLE_ACTIONS = os.environ.get("PERMISSIONS") == "actions"
-"""True if the test removes single actions instead of whole statements.
+"""True if `test_every_permission_is_needed` removes single actions instead of whole statements.
 
 The test then takes two minutes instead of one.
 """
 
 FUNCTIONS = get_args(FunctionName)
 CACHED = ("ssm:", "rds-db:", "elasticache:")
-"""Prefixes of actions whose results a function caches: secrets and connections."""
+"""Prefixes of the actions for secrets and connections, which a Lambda function caches."""
 
 
 def test_no_function_lacks_a_permission(platform: Platform, person: Person, api: Api) -> None:
@@ -113,7 +113,9 @@ def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool
         for run_scenario in SCENARIOS[context.function]:
             for _ in run_scenario(context):
                 pass
-    except AssertionError:  # another test shows that the scenario succeeds with the complete role
+    except AssertionError:
+        # The cause is a removed action: the scenario succeeds with the complete role, as
+        # test_every_route_and_event_works_with_the_deployed_roles shows.
         return True
     # Some denied calls do not fail the request. For example, if an event cannot be published, it is
     # published later.
@@ -122,7 +124,7 @@ def does_scenario_fail(context: ScenarioContext, actions: Sequence[str]) -> bool
 
 @pytest.fixture
 def auth_role(platform: Platform) -> boto3.Session:
-    """Returns a session with the auth function's role."""
+    """Returns a boto3 session with credentials of the auth function's role."""
     arn = platform.aws("iam").get_role(RoleName="auth-role-local")["Role"]["Arn"]
     credentials = platform.aws("sts").assume_role(RoleArn=arn, RoleSessionName="test")[
         "Credentials"
@@ -169,7 +171,7 @@ def read_secrets(platform: Platform) -> Iterator[tuple[str, bytes]]:
 
 
 def read_stored_texts(platform: Platform) -> Iterator[tuple[str, bytes]]:
-    """Yields everything that the platform stores, returns or logs."""
+    """Yields the name and the content of everything that the platform stores, returns or logs."""
     state = platform.cloud.environment.state
     s3 = platform.aws("s3")
     for version in s3.list_object_versions(Bucket=state.bucket)["Versions"]:

@@ -1,4 +1,4 @@
-"""Tests refresh tokens, and that signing out and new passwords end sessions."""
+"""Tests refresh tokens, and that a session ends when the user signs out or changes the password."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class TokenParts:
     secret: str
     """The secret of the newest key."""
     token: str
-    """A valid token with these claims."""
+    """A valid token that contains `claims`."""
 
     def sign(self, *, kid: str | None = None, omitted_claim: str = "", **changes: Any) -> str:
         """Returns a token with changed claims, signed with the newest key."""
@@ -80,7 +80,7 @@ INVALID_TOKENS: dict[str, Callable[[TokenParts], str]] = {
 
 @pytest.fixture(scope="module")
 def parts(platform: Platform) -> TokenParts:
-    """Returns the parts of a token whose session no test ends."""
+    """Returns the parts of a valid token. No test ends the session of this token."""
     platform.reset_rate_limits()
     person = Person.sign_up(platform, Api(platform.api_url))
     kid, secret = platform.read_signing_key()
@@ -140,7 +140,8 @@ def test_the_previous_key_is_accepted_and_an_older_key_is_not(
             Name="/multitask/local/jwt-secret", Value=value, Overwrite=True
         )
         key = platform.read_signing_key()
-        # When a function receives a token with an unknown newer key, it reads the keys again, but
+        # When a Lambda function first receives a token with the key id that follows its newest key
+        # id, it reads the keys again. If it received that id before the rotation, it reads the keys
         # at most every 10 s.
         assert wait_for(lambda: get_status("/v1/profile", key) == 200, interval=1)
         assert wait_for(lambda: get_status("/v1/auth/me", key) == 200, interval=1)

@@ -83,7 +83,8 @@ def test_every_view_is_accessible_fits_the_window_and_takes_little_memory(
     for view in PAGES:
         page.evaluate("(view) => { location.hash = `#/${view}`; }", view)
         wait_until_loaded(page)
-        # The list of alarms can contain problems, because other tests cause errors.
+        # Errors of the console are `p` elements. Active alarms, which other tests can cause, are
+        # `li` elements of the same class.
         expect(page.locator("p.problem")).to_have_count(0)
         check_accessibility(page)
         overflow = page.evaluate("() => document.documentElement.scrollWidth - innerWidth")

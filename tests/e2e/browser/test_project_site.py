@@ -48,9 +48,9 @@ OPEN_ROUTE = """(summary) => new Promise((resolve) => {
     }).observe(block, { childList: true, subtree: true });
     summary.click();
 })"""
-"""JavaScript that opens a route, and returns its distinct states until the Execute button appears.
+"""JavaScript that opens a route in the API reference, and waits for the route's Execute button.
 
-The states are `loading` and `executable`.
+Returns the distinct states that the route had until then: `loading` and `executable`.
 """
 
 
@@ -75,7 +75,7 @@ def tab_to(page: Page, text: str) -> None:
 
 
 def press(page: Page, text: str, key: str = "Enter") -> None:
-    """Moves the focus to an element with the keyboard, and activates it."""
+    """Presses Tab until the element with this text or name has the focus, then presses `key`."""
     tab_to(page, text)
     page.keyboard.press(key)
 

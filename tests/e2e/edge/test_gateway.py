@@ -19,7 +19,7 @@ PREFLIGHTS = {
     "/v1/ai/ask": "POST",
     "/health": "GET",
 }
-"""A path of each service, and a valid method."""
+"""Maps one path of each service to a method that the path accepts."""
 ORIGIN = "https://app.example.com"
 
 

@@ -71,7 +71,10 @@ def browser_with(authority: Path) -> Iterator[Browser]:
 
 
 def open_site(browser: Browser, url: str) -> tuple[Page, list[str]]:
-    """Opens the status page and waits for its check. Returns the page and its error messages."""
+    """Opens the status page and waits until it shows the state of the platform.
+
+    Returns the page, and a list of its console messages and JavaScript errors.
+    """
     page = browser.new_page()
     messages: list[str] = []
     page.on("console", lambda message: messages.append(message.text))

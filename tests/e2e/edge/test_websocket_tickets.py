@@ -17,7 +17,7 @@ from tests.e2e.support.users import Person
 
 
 def issue_ticket(platform: Platform, person: Person, *, age: float = 0) -> str:
-    """Returns a ticket as if the chat service had issued it `age` seconds ago."""
+    """Issues a ticket, with the same result as if the chat service had issued it `age` s ago."""
     claims = person.claims
     roles, capabilities = frozenset(claims["roles"]), frozenset(claims["cap"])
     caller = Caller(claims["sub"], claims["sid"], roles, capabilities, claims["exp"])

@@ -43,7 +43,8 @@ EMOJIS = ("\U0001f44d", "\u2764\ufe0f", "\u2764", "\U0001f1e9\U0001f1ea", "1\ufe
 CONDITIONS = ("*", '"1"', "1", '"1", "2"', 'W/"1"', "", '"', "x" * 5000, "\u00e9", "-1", "9" * 30)
 
 KEYS = ("a", "b", "c", "x" * 255, "x" * 256, "", " ", "\t", "\u00e9", "a,b")
-"""Values of Idempotency-Key. Cases prefer the first values, so that requests repeat a key."""
+"""Values of Idempotency-Key. The first values are chosen more often, so that requests repeat
+a key."""
 
 HEADERS: tuple[tuple[str, str], ...] = (
     ("Content-Type", "text/plain"),

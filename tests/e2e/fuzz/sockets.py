@@ -20,7 +20,7 @@ ROOMS = 4
 
 
 class Sockets:
-    """Connections of a registered and of an anonymous user."""
+    """A connection of a registered user, and another of an anonymous user."""
 
     def __init__(self, world: World) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -30,7 +30,7 @@ class Sockets:
             world.call("user", "POST", "/v1/chat/rooms", {"name": "Frames", "type": "public"})
             for _ in range(ROOMS)
         ]
-        # Generated frames name only rooms that the memory contains.
+        # Generated frames name only rooms that `world.memory` contains.
         world.memory.learn(self._rooms, {})
 
     def check(self, caller: str, frame: Json) -> None:
@@ -48,13 +48,14 @@ class Sockets:
                 defect = "; ".join(MessageDescription.load().find_defects(response))
                 self.outcomes[response.get("code", "ack")] += 1
                 if response.get("code") == "not_joined" and context["roomId"] in text:
-                    # An earlier generated frame made this connection leave the room.
+                    # An earlier generated frame made this connection leave that room.
                     self._join_rooms(socket)
             else:
                 defect = f"API Gateway returned an error: {response}"
         except ConnectionClosed as closed:
             self._open.pop(caller)
-            # API Gateway closes the connection for larger frames.
+            # A closed connection is a defect unless the frame exceeds the limit of API Gateway,
+            # which then closes the connection.
             defect = "" if len(text.encode(errors="replace")) > FRAME_LIMIT else str(closed)
         except TimeoutError:
             self._open.pop(caller)

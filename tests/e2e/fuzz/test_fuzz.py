@@ -35,8 +35,8 @@ OPERATIONS = sorted(
     ),
 )
 FEW, MANY = 8, 20_000 // len(OPERATIONS) + 1
-"""Cases per operation or action: FEW in the tests of each change, and MANY in the nightly run,
-which sends 20,000 requests.
+"""Cases per operation or action: FEW in an ordinary test run, and MANY in the nightly run, which
+sends 20,000 requests.
 """
 
 all_operations = pytest.mark.parametrize("operation", OPERATIONS, ids=lambda o: o.name)
@@ -46,10 +46,10 @@ all_actions = pytest.mark.parametrize("action", MessageDescription.load().action
 def check_cases(
     name: str, strategy: st.SearchStrategy[T], check: Callable[[T], None], count: int
 ) -> None:
-    """Checks `count` cases.
+    """Checks `count` cases of the operation or action `name`.
 
-    `name` is the seed, so the cases differ between operations, but not between runs. The nightly
-    run uses a random seed.
+    The seed is derived from `name`, so different operations have different cases, and each run
+    repeats the same cases. The nightly run uses a random seed instead.
     """
 
     @seed(zlib.crc32(name.encode()) if count == FEW else secrets.randbits(32))
@@ -89,9 +89,9 @@ def test_responses_to_many_requests_match_the_openapi_description(
 
 @pytest.mark.nightly
 def test_nearly_all_operations_had_a_valid_request(world: World) -> None:
-    """Allows that up to a tenth of the operations had no valid request.
+    """Accepts up to a tenth of the operations without a valid request.
 
-    These operations need ids that rarely occur together.
+    Some operations need several ids that belong together, and cases rarely contain such ids.
     """
     names = {operation.name: operation.success for operation in OPERATIONS}
     failed = {name for name, status in names.items() if not world.statuses[name][status]}

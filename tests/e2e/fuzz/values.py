@@ -149,7 +149,8 @@ class Values:
             if "\ud800" not in text and validator.is_valid(text)
         ]
         response_field = RESPONSE_FIELDS.get(name, name)
-        if response_field == "key" or not texts:  # only earlier responses contain keys of uploads
+        # The key of an upload must come from an earlier response. No sample text is such a key.
+        if response_field == "key" or not texts:
             return earlier_values(response_field)
         refers = name in RESPONSE_FIELDS or name.endswith(("Id", "key", "oken", "code"))
         return (

@@ -67,9 +67,10 @@ _ORIGIN = ("caller", "service")
 
 
 def _origin(operation: DescribedOperation, caller: str) -> dict[str, str]:
-    """Returns the caller and the service of a response, which restrict where its values are valid.
+    """Returns the caller and the service of a request.
 
-    For example, an uploaded file can be used only by the same caller and in the same service.
+    The values in the response may be valid only for this caller and service. For example, an
+    uploaded file can be used only by the caller who uploaded it, and in the same service.
     """
     return dict(zip(_ORIGIN, (caller, operation.service), strict=True))
 
@@ -81,7 +82,7 @@ class Memory:
         self._groups: dict[tuple[frozenset[str], str], deque[dict[str, str]]] = defaultdict(
             lambda: deque(maxlen=64)
         )
-        """The latest groups, by the names of all values in the group and by its service."""
+        """The latest groups. The key contains the names of a group's values, and its service."""
 
     def learn(self, value: Json, context: Mapping[str, str]) -> None:
         """Remembers the short string values of all objects in `value`, together with `context`."""
@@ -185,7 +186,7 @@ class World:
         assume(head < HEAD_LIMIT)
         response, seconds = self._send(operation.method, url, headers, body)
         if seconds > SLOW and not self.is_busy():
-            # If the request was slow by chance, it is fast the second time.
+            # Sends the request again, because it may have been slow by chance.
             response, seconds = self._send(operation.method, url, headers, body)
         self.slowest = max(self.slowest, seconds)
         defects = [*self._defects(operation.method, path, response, seconds)]
@@ -217,10 +218,10 @@ class World:
         return response, time.monotonic() - started
 
     def _path(self, case: Case, context: dict[str, str]) -> str:
-        """Returns the path with its query, and adds the known ids of the path to `context`."""
+        """Returns the path with its query. Adds the ids chosen for the path to `context`."""
         parameters = {}
-        # The last path parameter is the most specific. Its object also has the ids of the other
-        # parameters.
+        # Chooses the last path parameter first, because it is the most specific. The object from
+        # which its value comes usually contains the ids for the other parameters too.
         for name, value in reversed(case.path.items()):
             if isinstance(value, EarlierValue):
                 context[name] = self.memory.choose(value, context)
@@ -256,7 +257,8 @@ class World:
     def _learn_code(self, request: Mapping[str, Any]) -> None:
         """If the request caused a mail with a code, remembers the code."""
         email = request.get("email")
-        with suppress(OperatorError):  # raised if the request caused no mail with a code
+        # read_mailed_code raises OperatorError if the request caused no mail with a code.
+        with suppress(OperatorError):
             if email is not None:
                 code = self.platform.read_mailed_code(email)
                 self.memory.learn({"email": email, "code": code}, {})

@@ -41,7 +41,7 @@ def trace(platform: Platform, correlation_id: str, *kinds: str) -> dict[str, Spa
     def find() -> dict[str, Span]:
         try:
             waterfall = read_waterfall(platform.cloud, correlation_id, since)
-        except OperatorError:  # no log line exists yet
+        except OperatorError:  # the request has no log line yet
             return {}
         spans: dict[str, Span] = {span.kind: span for span in reversed(waterfall.spans)}
         return spans if spans.keys() >= set(kinds) else {}

@@ -65,8 +65,8 @@ def check_figures(shown: dict[str, Any], arrivals: Sequence[Arrival]) -> None:
         row["requests"] for name, row in rows.items() if name not in {ALL, EMPTY_FUNCTION}
     )
     problems = {problem for row in rows.values() for problem in row["errors"]}
-    # On a busy machine, calls to tables can time out, which causes a 503. Other problems are
-    # faults.
+    # On a busy machine, a function's call to AWS or the database can time out, and the function
+    # then returns 503. All other problems fail the test.
     assert not {problem for problem in problems if not problem.startswith("503")}
     for row in rows.values():
         figures = [row[name] for name in ("p50", "p95", "p99", "largest") if row[name] is not None]

@@ -47,7 +47,7 @@ def test_a_second_apply_would_change_nothing(platform: Platform) -> None:
 def test_terraform_alone_finds_no_changes_in_the_stack_written_as_hcl(
     platform: Platform, tmp_path: Path
 ) -> None:
-    """Moves the HCL to a directory without the CDKTF program, and plans it with only Terraform."""
+    """Plans the HCL of the stack with only Terraform, in a directory without the CDKTF program."""
     root, variables = Root(platform.root), platform.cloud.variables
     synthesize(["local"], tmp_path, {**variables, **HCL})
     format_hcl(tmp_path / "stacks" / "local", root)

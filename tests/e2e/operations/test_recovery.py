@@ -120,14 +120,17 @@ WaitForLine = Callable[[str], re.Match[str]]
 
 @contextmanager
 def run_dev(checkout: Checkout) -> Iterator[tuple[WaitForLine, Callable[[str], int]]]:
-    """Runs `ops dev` in a terminal. Yields functions that wait for a line and press a key."""
+    """Runs `ops dev` in a terminal.
+
+    Yields a function that waits for a line, and a function that presses a key.
+    """
     terminal, keyboard = pty.openpty()
     with checkout.start_ops("dev", stdin=keyboard, stderr=subprocess.STDOUT) as process:
         lines: list[str] = []
 
         def read() -> None:
             assert process.stdout
-            lines.extend(process.stdout)  # adds each line as soon as it is written
+            lines.extend(process.stdout)  # adds each line as soon as `ops dev` writes it
 
         reader = threading.Thread(target=read, daemon=True)
         reader.start()

@@ -71,7 +71,10 @@ def role(platform: Platform) -> Iterator[str]:
 def checkout(
     platform: Platform, role: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Checkout]:
-    """Yields the operator's checkout. Deploys the real checkout's code at the end."""
+    """Yields a copy of the project, in which the operator runs commands.
+
+    At the end, deploys the health function with the project's unchanged code.
+    """
     checkout = Checkout(tmp_path_factory.mktemp("checkout"), platform, role)
     yield checkout
     checkout.change_handler("")
@@ -241,8 +244,9 @@ def test_that_needs_no_platform():
 def test_that_needs_a_platform():
     assert "INTEGRATION_FAILS" not in os.environ
 """
-"""The tests of the copied checkout. They replace the project's tests, which would run this module
-again.
+"""The only tests in the copied checkout. The gates of `ops promote` run them.
+
+The project's own tests are not copied, because they would run this module again.
 """
 
 
@@ -250,7 +254,7 @@ again.
 def promotable(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, Ledger]]:
     """Yields a checkout with a clean commit, and the ledger of a source environment.
 
-    `ops promote` can promote this environment to `local`. The two environments have separate
+    `ops promote` can promote the source environment to `local`. The two environments have separate
     ledgers, but the same state and API.
     """
     state = platform.cloud.environment.state
@@ -270,7 +274,8 @@ def promotable(platform: Platform, tmp_path: Path) -> Iterator[tuple[Checkout, L
             platform, "platform-releases-local", f"platform-releases-{SOURCE_ENVIRONMENT}"
         ),
     ):
-        # The source environment sets no endpoints, so variables select the embedded AWS.
+        # By default, `ops` uses the embedded AWS only for `local`. These variables select it for
+        # the source environment too.
         variables = {**platform.cloud.variables, "BEFORE_OPERATOR_ROLE_ARN": role_before}
         checkout = Checkout(tmp_path, platform, role, **variables, LOCAL_RELEASE_STRATEGY="gradual")
         environments = checkout.directory / "environments"
@@ -303,7 +308,10 @@ def copy_table_keys(platform: Platform, table: str, name: str) -> Iterator[None]
 def test_a_promotion_passes_its_gates_applies_and_releases_gradually(
     platform: Platform, checkout: Checkout, promotable: tuple[Checkout, Ledger]
 ) -> None:
-    """Promotes after a rollback. The apply keeps the older version live until the release."""
+    """Promotes after a rollback.
+
+    The apply in `ops promote` keeps the version of the rollback live. The release follows later.
+    """
     checkout.change_handler("\n# another harmless change\n")
     checkout.run_ops("release", "local", "health", "--promote")
     checkout.run_ops("rollback", "local", "health")
@@ -369,7 +377,7 @@ def test_an_apply_that_removes_a_resource_of_the_live_version_is_rejected(
 
 
 def test_the_drift_check_reports_manual_changes(platform: Platform) -> None:
-    """Uses a role with the policies of the stack's drift role."""
+    """Runs `ops drift` with a role that has the policies of the stack's drift role."""
     group, days = "/aws/lambda/auth-lambda-local", 30
     drift_policies = [
         policy["PolicyArn"]

@@ -50,8 +50,8 @@ def test_after_a_rotation_old_tokens_stay_valid_and_new_ones_use_the_new_key(
     serials = itertools.count()
 
     def is_signed_with_new_key() -> bool:
-        # When the function receives a token with the new key's id, it reads this key immediately.
-        # Otherwise, it could use the old key for up to 5 minutes.
+        # When the auth function receives a token with the new key's id, it reads this key
+        # immediately. Without such a token, it could use the old key for up to 5 minutes.
         probe = sign_token({**person.claims, "iat": next(serials)}, str(kid), secret)
         api.get("/v1/auth/me", token=probe)
         person.log_in()

@@ -49,7 +49,7 @@ class Listener:
         return response
 
     def wait_for_frame(self, *types: str) -> Any:
-        """Returns the next frame of one of these types.
+        """Returns the next frame whose type is one of `types`.
 
         Raises:
             AssertionError: no such frame arrived within FRAME_TIMEOUT, the connection was closed,
@@ -71,7 +71,7 @@ class Listener:
 
 
 class RoomCalls:
-    """Calls the chat service as three users, of whom two share a room."""
+    """Calls the chat service as three users. Ann creates a room, Bob joins it, and Ann adds Eve."""
 
     def __init__(self, context: ScenarioContext) -> None:
         self.context = context
@@ -101,7 +101,7 @@ class RoomCalls:
         return self.context.call(user or self.ann, method, CHAT + path, body, **options)
 
     def open_socket(self, user: User) -> Listener:
-        """Opens a WebSocket as this user."""
+        """Opens a WebSocket as `user`."""
         return Listener(
             self.context, self.call("POST", "/tickets", {}, status=201, user=user)["ticket"]
         )

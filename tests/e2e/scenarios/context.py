@@ -87,7 +87,7 @@ class ScenarioContext:
         return self.platform.aws(service)
 
     def upload(self, signed: Any, content: bytes = PNG) -> str:
-        """Uploads a file with a signed form, as a browser does, and returns the key."""
+        """Uploads a file with a signed form, as a browser does, and returns its S3 key."""
         form = signed["upload"]
         fields = {**form["fields"], "file": ("picture", content, "application/octet-stream")}
         status = urllib3.request("POST", form["url"], fields=fields, retries=False).status

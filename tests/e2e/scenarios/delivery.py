@@ -70,7 +70,7 @@ def run_scenario(context: ScenarioContext) -> Iterator[str]:
 def delete_room(context: ScenarioContext) -> None:
     """Writes an item of each kind for a room, and marks the room as deleted.
 
-    Waits until the items are removed.
+    Waits until the delivery function has removed the items.
     """
     room = uuid.uuid4().hex
     dynamodb, s3 = context.client("dynamodb"), context.client("s3")

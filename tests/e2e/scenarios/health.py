@@ -8,6 +8,7 @@ from tests.e2e.scenarios.context import ScenarioContext
 
 
 def run_scenario(context: ScenarioContext) -> Iterator[str]:
-    context.restart_function()  # a running process would return cached results of its checks
+    # A running process of the function would return cached results of its checks.
+    context.restart_function()
     context.api.get("/health").expect(200)
     yield "GET /health"

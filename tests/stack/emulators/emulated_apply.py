@@ -40,7 +40,7 @@ class ApplyResult:
 def prepare(
     stack: Path, directory: Path, *, without: Iterable[str], replacements: Mapping[str, str]
 ) -> Block:
-    """Copies a stack and returns its document, which has a local state.
+    """Copies a stack, replaces its backend with a local file, and returns its merged document.
 
     Args:
         without: Arguments to remove (`type.argument`).

@@ -30,7 +30,8 @@ def create_client(service: str, variables: Mapping[str, str]) -> Any:
     return create(
         service,
         endpoint_url=variables["AWS_ENDPOINT_URL"],
-        verify=variables.get("AWS_CA_BUNDLE"),  # absent for moto, which serves plain HTTP
+        # moto serves plain HTTP, so its variables do not include AWS_CA_BUNDLE.
+        verify=variables.get("AWS_CA_BUNDLE"),
     )
 
 

@@ -20,7 +20,7 @@ REVIEWED: Findings = {
 def build_result(
     errors: dict[str, set[str]] | None = None, differences: dict[str, str] | None = None
 ) -> ApplyResult:
-    """Returns a result that agrees with REVIEWED, with additional findings."""
+    """Returns a result with the findings in REVIEWED and the given errors and differences."""
     return ApplyResult(
         errors={"aws_xray_group": {"operation error XRay: CreateGroup: 404"}, **(errors or {})},
         differences={"aws_sqs_queue.redrive_policy": "a -> b", **(differences or {})},

@@ -102,7 +102,7 @@ class DurableStores:
         self._remove_item = dynamodb._remove_item
 
     def record_changes(self) -> None:
-        """Makes ministack use stores and functions that record each change of data."""
+        """Replaces stores and Python functions of ministack, to record each change of data."""
         sqs._queues = self._queues
         lambda_svc._dynamodb_stream_positions = self._positions
         dynamodb._set_item = self._set_and_record
@@ -155,7 +155,8 @@ class DurableStores:
                     # Changes of a table or queue that was deleted later are skipped.
                     if owner in owners:
                         replay(owners[owner], *rest)
-                        # A record of a stream belongs to a change of an item, which is counted.
+                        # A stream record is not counted. It belongs to a change of an item, which
+                        # has its own record and is counted.
                         count += kind != "stream"
         return count
 

@@ -15,7 +15,7 @@ import ministack.app
 from ministack.core import persistence
 
 DAMAGED = "damaged"
-"""The folder of the state for files that could not be loaded."""
+"""Name of the folder for files that could not be loaded. It is inside the state directory."""
 PREVIOUS = ".previous"
 """Suffix of the file that contains the save before the latest one of a service."""
 

@@ -48,7 +48,7 @@ class Reserve:
                 self._partial.replace(self._file)
 
     def free(self) -> bool:
-        """Deletes the file to free its space. Returns True if the space was reserved."""
+        """Deletes the file to free its space. Returns True if it reserved space before the call."""
         with self._lock:
             was_full, self.is_full = self.is_full, False
             self._file.unlink(missing_ok=True)

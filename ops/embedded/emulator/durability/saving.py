@@ -349,8 +349,9 @@ class Saver:
                 errors.append(error)
                 for module, since in save.changes.items():
                     first = self._changed.setdefault(module, since)
-                    # The journal already has a record of this change. A full save may have deleted
-                    # the segment that contains this record, so the change is recorded again.
+                    # The journal has a record that the module changed, unless a full save has
+                    # deleted the segment with this record. The record is therefore written again.
+                    # A failed write is ignored, because the old record usually still exists.
                     with suppress(OSError):
                         self._journal.write(["changed", module, first])
             else:
