@@ -137,7 +137,7 @@ class PostUnliked(PostEventData, frozen=True, kw_only=True):
 
 
 class PostLikesRemoved(EventData, frozen=True, kw_only=True):
-    """The likes of a deleted post were removed. The post was not anonymous."""
+    """The likes of a deleted post were removed. Not published for anonymous posts."""
 
     post_id: Id
     author_id: Id

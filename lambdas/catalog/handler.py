@@ -81,9 +81,9 @@ class CatalogApi:
         return _with_version(self._service.get(_listing_id(request)))
 
     def update_listing(self, request: Request) -> Versioned[ListingView]:
-        """Changes the fields of a listing that the body contains. Only the seller can do this.
+        """Replaces the fields of a listing with those in the body. Only the seller can do this.
 
-        A sold listing can only be removed.
+        The only permitted change of a sold listing is the status `removed`.
         """
         body = validate(UpdateListing, request.json)
         return _with_version(

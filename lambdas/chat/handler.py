@@ -144,7 +144,11 @@ class ChatApi:
         return Response(body=self._rooms.view(standing.room, self._members.join(standing)))
 
     def leave_room(self, request: Request) -> Response[None]:
-        """Ends the caller's membership. The owner must first transfer the room."""
+        """Ends the caller's membership.
+
+        The owner of a room must first make another member the owner. This does not apply to direct
+        rooms.
+        """
         self._members.leave(request.caller, _room_id(request))
         return Response.no_content()
 
