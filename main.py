@@ -24,7 +24,7 @@ from modules.provider import ImplementationError
 
 
 def main() -> None:
-    """Synthesizes the stacks, or exits with all errors if an environment is invalid."""
+    """Synthesizes the stacks. If any environment is invalid, prints all errors and exits."""
     chosen = [name for name in os.environ.get("PLATFORM_ENVIRONMENTS", "").split(",") if name]
     environments = _load(chosen or environment_names())
     try:

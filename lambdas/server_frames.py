@@ -22,7 +22,7 @@ class ServerFrame(Struct, frozen=True, kw_only=True, rename="camel", tag_field="
 class Ack(ServerFrame, frozen=True, kw_only=True, tag="ack"):
     """The response to a frame that was accepted.
 
-    `request_id` has the value of the frame's request_id.
+    `request_id` has the value of request_id in the client's frame.
     """
 
     request_id: str | None
@@ -99,7 +99,7 @@ ErrorCode = Literal[
 
 
 class Error(ServerFrame, frozen=True, kw_only=True, tag="error"):
-    """A frame was refused, or the session has ended. Programs compare `code`."""
+    """A frame was refused, or the session has ended. `code` identifies the error for programs."""
 
     request_id: str | None
     code: ErrorCode

@@ -17,8 +17,8 @@ from modules.base.dashboard import DashboardBody
 from modules.base.naming import service_tag
 
 DAY = 86_400
-"""Seconds. The specification requires this period of the graphs. AWS updates the estimated charges
-several times a day."""
+"""Seconds. In the cost graphs, the specification requires one data point per day. AWS updates the
+estimated charges several times a day."""
 
 
 class Cost(Construct):

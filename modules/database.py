@@ -251,7 +251,7 @@ class Database(Construct):
             self,
             "cache-user",
             user_id=self._names.of("chat", "cache-user"),
-            # ElastiCache requires the same name and id for IAM authentication.
+            # For IAM authentication, ElastiCache requires that user_name equals user_id.
             user_name=self._names.of("chat", "cache-user"),
             engine="redis",
             access_string="on ~* +@all -@dangerous -@admin",

@@ -679,8 +679,8 @@ class DeploymentPermissions:
                 names.arn("rds-db", "dbuser:*/*"),
                 *self._named("elasticache", "replicationgroup:", "user:"),
             ),
-            # The boundary allows scans of the outbox only. That table is small, because it contains
-            # only unpublished events.
+            # The outbox is the only table that the boundary allows scanning. It is small, because
+            # it contains only unpublished events.
             _allow(
                 "Outbox",
                 "dynamodb:Scan",
@@ -817,9 +817,10 @@ def _read_actions(action: str) -> list[str]:
 def _allow(
     sid: str, actions: str, *resources: str, conditions: Conditions | None = None
 ) -> Statement:
-    """Creates a statement that allows actions, for example `s3:GetObject PutObject`, or `*`.
+    """Creates a statement that allows actions on resources.
 
-    An action without a service prefix belongs to the service of the preceding action.
+    `actions` is for example `s3:GetObject PutObject`, or `*` for all actions. An action
+    without a service prefix belongs to the service of the preceding action.
     """
     expanded, service = [], ""
     for word in actions.split():

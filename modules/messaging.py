@@ -39,7 +39,7 @@ STATISTICS_EVENTS = (
     "CommentCreated",
     "CommentDeleted",
 )
-"""Events for which the statistics function creates a profile or changes its statistics."""
+"""Events for which the statistics function creates a profile or changes a profile's statistics."""
 
 DELETION_EVENTS = ("PostDeleted",)
 """Events after which the post service deletes a post's comments, likes, tags and images."""

@@ -267,9 +267,10 @@ class Networking(Construct):
         """Allows the connections that each function opens.
 
         Chat, delivery and catalog call many services of AWS. Health and migration may connect only
-        to their data stores and DynamoDB, and migration also to Secrets Manager. Without the
-        capability `private_network`, egress rules have no effect, so all functions have the same
-        rule. Functions use IPv6 only to call public endpoints, so the IPv6 rule allows only HTTPS.
+        to their data stores and DynamoDB, and migration also to Secrets Manager. If the target
+        cloud lacks the capability `private_network`, egress rules have no effect, so all functions
+        have the same rules. Functions use IPv6 only to call public endpoints, so the IPv6 rule
+        allows only HTTPS.
         """
         ipv6 = self._environment.network.ipv6_egress
         restricted = (

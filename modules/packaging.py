@@ -174,8 +174,8 @@ class Packager:
 
     def _zip(self, function: str, dependencies: Path) -> Artifact:
         sources = {name: file.read_bytes() for name, file in sorted(self._sources(function))}
-        # The name of the dependencies' folder is a digest of the pinned versions, so that this
-        # digest need not include the contents of the folder.
+        # The zip's digest includes the name of the dependencies' folder instead of its contents,
+        # because the name is a digest of the pins, the hashes and the target platform.
         digest = _digest([("dependencies", dependencies.name.encode()), *sources.items()])
         kind = "" if self._compression == zipfile.ZIP_DEFLATED else "-stored"
         path = self._build / "functions" / f"{function}-{digest[:16]}{kind}.zip"

@@ -21,8 +21,8 @@ class FieldError(Struct, frozen=True):
 class Problem(Exception):  # noqa: N818 (RFC 9457's term)
     """An error response. API clients see every field, so no field may contain internal details.
 
-    Programs compare `code`. `detail` is for people. `headers` are added to the response, and
-    `members` to the document, as RFC 9457 extension members.
+    `code` identifies the error for programs. `detail` is for people. `headers` are added to the
+    response, and `members` to the document, as RFC 9457 extension members.
     """
 
     def __init__(

@@ -39,7 +39,7 @@ class DeliveryService:
         """`check_later` queues versions of messages for a later check. It may raise SQS errors.
 
         `find` reads a message by its id, consistently. `profiles` reads the authors' names. `parts`
-        is the number of parts of a large room, whose deliveries are recorded separately.
+        is the number of parts of a large room. The delivery to each part is recorded separately.
         """
         self._fanout = fanout
         self._live = live
@@ -73,7 +73,9 @@ class DeliveryService:
         self._check_later([item for item in stored if progress.get(item.name) != "sent"])
 
     def redeliver_lost(self, stored: Sequence[StoredVersion]) -> None:
-        """Delivers versions that are neither sent nor queued. Checks queued versions again later.
+        """Delivers versions that are not recorded as sent or as waiting in the FIFO queue.
+
+        Queues another check of the waiting versions.
 
         Raises CacheUnavailableError if the cache is down, so that SQS retries the check.
         """
@@ -90,7 +92,7 @@ class DeliveryService:
     def _read_progress(self, stored: Sequence[StoredVersion]) -> dict[str, Progress | None]:
         """Returns the progress of each version.
 
-        A version with parts counts as sent when all its parts are sent.
+        If the room has parts, a version counts as sent when it was sent to all of them.
         """
         parts = {
             item.name: [part_name(item.name, part, self._parts) for part in range(self._parts)]

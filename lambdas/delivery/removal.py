@@ -31,23 +31,26 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import ObjectIdentifierTypeDef
 
 ITEMS_PER_PASS = 1000
-"""Maximum messages that one invocation deletes, with their reaction counts and authors. Also the
-maximum members, and the maximum reactions and attachment records, that a later invocation deletes.
-An invocation makes at most about 150 calls, which take a few seconds. The function's timeout is 30
-seconds."""
+"""Maximum messages that one invocation deletes, with their reaction counts and author records.
+
+When no messages are left, an invocation deletes at most this number of members, and at most this
+number of reactions and attachment records together. An invocation makes at most about 150 calls,
+which take a few seconds. The function's timeout is 30 seconds.
+"""
 
 OBJECTS_PER_PASS = 1000
 """Maximum objects that one invocation deletes: the limit of an S3 list call or delete call."""
 
 SETTLING_TIME = 60
 """Seconds after a room's deletion for which passes are repeated. A function that read the room
-before the deletion may still write for up to 30 s, and the index receives changes late."""
+before the deletion may still write for up to 30 s, and the messages table's index receives changes
+late."""
 
 
 class PendingRemoval(Struct, frozen=True, rename="camel"):
-    """A deleted room whose messages up to `seq` still exist.
+    """A deleted room. Its messages with numbers up to `seq` have not been removed yet.
 
-    `removed_at` is in seconds since the epoch.
+    `seq` is 0 if no messages are left. `removed_at` is in seconds since the epoch.
     """
 
     room_id: str
@@ -80,7 +83,7 @@ class RoomData:
         self._attachments = attachments
 
     def remove_messages(self, room_id: str, numbers: Iterable[int]) -> None:
-        """Removes messages, their reaction counts, and the authors of anonymous messages."""
+        """Removes messages, their reaction counts, and their items in the authors table."""
         ids = [message_id(room_id, number) for number in numbers]
         # Deleting an item that does not exist costs more than reading it. Most messages have no
         # reaction counts, and only anonymous messages have an item in the authors table.
@@ -88,7 +91,8 @@ class RoomData:
         found = [item for item in self._messages.get_many(keys, ("is_anonymous",)) if item]
         anonymous = (item["message_id"] for item in found if item.get("is_anonymous"))
         self._authors.delete_many({"item_id": id_} for id_ in anonymous)
-        # Messages are deleted after their authors, so that this method is safe to repeat.
+        # Messages are deleted after their items in the authors table, so that this method is safe
+        # to repeat.
         self._messages.delete_many({"message_id": item["message_id"]} for item in found)
 
     def remove_secondary_items(self, room_id: str) -> bool:

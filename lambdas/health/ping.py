@@ -1,4 +1,4 @@
-"""Pings a cache without using redis-py, which takes longer to import than all other modules."""
+"""Pings a cache without redis-py, because importing redis-py would slow down cold starts."""
 
 import socket
 import ssl

@@ -1,4 +1,4 @@
-"""Determines who may change posts and comments, and which author's name they show."""
+"""Determines who may change a post or comment, and which name is shown as its author's."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol

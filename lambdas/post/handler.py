@@ -1,4 +1,7 @@
-"""The post function: handles API requests, and finishes deleting the posts in a queue."""
+"""The post function: handles API requests, and finishes the deletion of posts.
+
+A queue delivers the PostDeleted events of the posts whose deletion must be finished.
+"""
 
 from collections.abc import Mapping
 from functools import partial
@@ -73,7 +76,7 @@ class PostApi:
     def create_upload(self, request: Request) -> Response[SignedUpload]:
         """Returns a signed form for the upload of an image.
 
-        The form is valid for 5 minutes. A post then refers to the key in `images`.
+        The form is valid for 5 minutes. After the upload, put the key in `images` of a post.
         """
         body = validate(ImageUpload, request.json)
         return Response.created(

@@ -12,8 +12,8 @@ class Authored(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     An item that is not anonymous has its author's id, and a name that is shown until the author
     has a profile. An anonymous item has an alias instead, and nothing that identifies its author.
-    `created_at` is the result of `position` and therefore a unique sort key. `updated_at` is
-    RFC 3339.
+    `created_at` is the result of the function `position` and therefore a unique sort key.
+    `updated_at` is RFC 3339.
     """
 
     created_at: str

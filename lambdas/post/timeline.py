@@ -80,7 +80,10 @@ class Timeline:
         self._clock = clock
 
     def list_newest(self, count: int, before: str | None) -> tuple[list[Item], str | None]:
-        """Returns up to `count` items before a position, and the next position or None at the end.
+        """Returns up to `count` items, newest first, and the position of the next page.
+
+        The items are older than the position `before`. Without `before`, the page begins with the
+        newest item. The position of the next page is None on the last page.
 
         Usually makes one query per shard. A page can be short or empty even if more items follow.
         """

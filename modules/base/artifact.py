@@ -25,7 +25,7 @@ class Artifact:
     def copy_to(self, directory: Path) -> None:
         """Copies the zip to `asset` below a stack's folder.
 
-        Deletes earlier zips of the same function.
+        Deletes earlier zips of the same function from that folder.
         """
         target = directory / self.asset
         if not target.is_file():

@@ -22,7 +22,10 @@ from modules.base.queue import Queue
 from modules.base.table import Table
 
 STREAM_RETRIES = 5
-"""Retries of a failing batch. Lambda also halves the batch, to isolate the failing record."""
+"""How many times Lambda retries a failing batch before it discards the batch.
+
+Between the attempts, Lambda halves the batch, to isolate the failing record.
+"""
 
 
 def queue_source(id_: str, queue: Queue, *, batch_size: int = 10) -> Access:

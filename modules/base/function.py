@@ -1,4 +1,7 @@
-"""A Lambda function with a role, a log group and alarms. The alias `live` selects its version."""
+"""A Lambda function with a role, a log group and alarms.
+
+The alias `live` selects the version of the function that callers invoke.
+"""
 
 from __future__ import annotations
 
@@ -86,7 +89,7 @@ class LambdaFunction(Construct):
         variables: Environment variables in addition to those in `access`. They must not contain
             secrets, only names of secrets.
         access: The access to resources that the function uses or that invoke the function.
-            Permissions for logs, traces and network interfaces are added.
+            The constructor adds the permissions for logs, traces and network interfaces.
         network: The function's subnets and security group. None for a function outside the VPC.
 
     Attributes:
@@ -255,7 +258,7 @@ class LambdaFunction(Construct):
                         "ec2:AssignPrivateIpAddresses",
                         "ec2:UnassignPrivateIpAddresses",
                     ],
-                    # Lambda requires all resources, because the interfaces do not exist yet.
+                    # The interfaces do not exist yet, so the permission cannot contain their ARNs.
                     resources=["*"],
                 )
             )

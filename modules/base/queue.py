@@ -25,13 +25,13 @@ class DeadLetterQueue(Construct):
         service: The service that owns the queue.
         resource: The middle part of the name `{service}-{resource}-dlq-{environment}`, for example
             `events`.
-        kms_key_arn: The KMS key of the queue. Its policy must allow the sending services.
+        kms_key_arn: The KMS key of the queue. The key's policy must allow the sending services.
         alerts_topic_arn: The topic for the alarm.
         contents: How the alarm describes the messages, for example `events that failed`.
         senders: Statements that allow AWS services to send to this queue. The constructor sets the
             resource of the statements.
-        source_arn: The ARN of the only queue that may use this dead-letter queue. None if only
-            other services use it.
+        source_arn: The ARN of the only queue that may use this dead-letter queue. None if AWS
+            services such as EventBridge send to it, and no queue uses it.
         fifo: Whether the source is a FIFO queue.
 
     Attributes:
@@ -103,7 +103,7 @@ class Queue(Construct):
         service: The service that owns the queue.
         resource: The middle part of the name `{service}-{resource}-queue-{environment}`, for
             example `events`.
-        kms_key_arn: The KMS key of both queues. Its policy must allow the sending services.
+        kms_key_arn: The KMS key of both queues. The key's policy must allow the sending services.
         alerts_topic_arn: The topic for the alarms.
         senders: Statements that allow AWS services to send to this queue. The constructor sets the
             resource of the statements.
@@ -112,8 +112,9 @@ class Queue(Construct):
             times that timeout, so that a throttled consumer does not use up max_receives.
         max_receives: Failed attempts before a message moves to the dead-letter queue.
         delay: Seconds before a new message becomes visible.
-        max_age: Seconds. An alarm fires if a message is older. With the defaults, a failing message
-            moves to the dead-letter queue after 900 s. The default is twice that time.
+        max_age: Seconds. An alarm fires if a message is older. The default is 1,800, which is twice
+            the 900 s after which a failing message moves to the dead-letter queue with the default
+            visibility_timeout and max_receives.
         fifo: Whether the queue is a FIFO queue: ordered per group, without duplicates.
         high_throughput: Whether SQS limits the requests per second of each message group of a FIFO
             queue, instead of the whole queue.

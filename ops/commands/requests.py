@@ -131,8 +131,9 @@ def invoke(
 ) -> None:
     """Invoke the live version of a function with an event, and print its log lines and its result.
 
-    Without --event and --example, print the names of the function's examples. Tokens, passwords
-    and signatures in the result are masked. Exit status 1 means that the function raised an error.
+    With neither --event nor --example, only print the names of the function's examples. Tokens,
+    passwords and signatures in the result are masked. Exit status 1 means that the function raised
+    an error.
     """
     if file and example:
         raise typer.BadParameter("--event and --example cannot be combined", param_hint="--event")

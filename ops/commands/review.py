@@ -174,7 +174,7 @@ def _write(result: Review, stack: Synthesized | None, form: Format, output: Path
 
 
 def _store_for_console(result: Review, stack: Synthesized | None, directory: Path) -> None:
-    """Stores a review's HTML page and the current time, which the web console shows."""
+    """Stores a review's HTML page and the current time. The web console shows both."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_text(directory / "review.html", _rendered(result, stack, Format.HTML))
@@ -230,7 +230,7 @@ def apply(
     from ops.terraform.runner import describe_counts  # noqa: PLC0415
 
     def confirm(receipt: Receipt) -> None:
-        report(f"Reviewed plan for {environment}: {receipt.summary}")
+        report(f"Changes in the reviewed plan for {environment}: {receipt.summary}")
         for address, verb in sorted(receipt.destroys.items()):
             report(f"  {verb} {address}")
         if not yes and any(receipt.counts.values()) and not ask_confirmation("Apply it?"):

@@ -82,9 +82,10 @@ def rotate(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Generate a new value of a secret. Without --leaked and --force, users stay signed in.
+    """Generate a new value of a secret. With neither --leaked nor --force, users stay signed in.
 
-    The previous value of jwt-secret or cursor-key stays valid, but not that of database.
+    Without --leaked, the previous value of jwt-secret or cursor-key stays valid. The previous
+    password of the database never stays valid.
     """
     version = Secrets(connect(environment, root)).rotate(name, leaked=leaked, force=force)
     if name == DATABASE:

@@ -52,9 +52,9 @@ def restore_drill(
     root: RootOption = ROOT,
     as_json: JsonOption = False,
 ) -> None:
-    """Restore copies of a table and the database, compare them with the originals, and delete them.
+    """Restore a table and the database as copies, and compare each copy with its original.
 
-    Exit status 1 means that a copy differs from its original.
+    Deletes the copies at the end. Exit status 1 means that a copy differs from its original.
     """
     results = run_restore_drill(connect(environment, root), root, table)
     print_result(results, [result.line() for result in results], as_json=as_json)

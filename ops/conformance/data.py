@@ -202,7 +202,7 @@ def keep_object(aws: Aws) -> None:
     expect(kept, (b"x", "image/png", {"k": "v"}))
 
 
-@check("s3", "A put of an existing object with If-None-Match fails")
+@check("s3", "PutObject with If-None-Match fails if the object exists")
 def reject_existing_object(aws: Aws) -> None:
     s3 = aws.client("s3")
     s3.put_object(Bucket=aws.bucket, Key="once", Body=b"1", IfNoneMatch="*")
@@ -239,7 +239,7 @@ def copy_object(aws: Aws) -> None:
     expect(tags, [{"Key": "state", "Value": "used"}])
 
 
-@check("s3", "A list returns common prefixes and pages")
+@check("s3", "Listing objects returns common prefixes, in several pages")
 def list_objects(aws: Aws) -> None:
     s3 = aws.client("s3")
     for key in ("list/a/1", "list/b/1", "list/c"):

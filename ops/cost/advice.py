@@ -34,7 +34,7 @@ SMALLER_NODES = {
     "cache.r7g.2xlarge": "cache.r7g.xlarge",
     "cache.r7g.4xlarge": "cache.r7g.2xlarge",
 }
-"""The next smaller type of each node type with a price."""
+"""The next smaller type, by node type. Lists all priced node types except the smallest one."""
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,15 @@ class _Costs:
         return [item for item in self._resources.items if item.type == type_]
 
     def value(self, type_: str, path: str) -> float:
-        """Returns the number at a path of the only resource of a type, or 0."""
+        """Returns the number at a path in the first resource of a type. Missing numbers are 0."""
         return next((float(item.value(path, 0)) for item in self.every(type_)), 0.0)
 
     def usd(self, *prices: str, where: Callable[[Item], bool] = lambda _: True) -> float:
-        """Returns the sum of all charges with these prices for which `where` is true, in US
-        dollars.
+        """Returns the sum of some charges in US dollars.
+
+        Args:
+            prices: Names of prices. Charges with other prices are not counted.
+            where: Returns True for the charges to count.
         """
         return sum(item.usd for item in self._bill.items if item.price in prices and where(item))
 
@@ -147,13 +150,13 @@ def _warm_functions(costs: _Costs) -> Iterator[Advice]:
     count = sum(int(item.value("provisioned_concurrent_executions", 0)) for item in configured)
     if not count:
         return
-    buys = f"warm environments for the first {count} concurrent requests"
+    buys = f"warm Lambda environments for the first {count} concurrent requests"
     yield Advice("lambdas.provisioned_concurrency", f"{count} in all", usd, "0", usd, buys)
     yield Advice(
         "lambdas.provisioned_concurrency",
         f"{count} in all",
         usd,
-        "the same number on working days for 12 hours, by a schedule of Application Auto Scaling",
+        "the same number for 12 hours of each working day (a schedule of Application Auto Scaling)",
         usd * (1 - WORKING_HOURS / HOURS),
         f"{buys} at night and on weekends",
     )
@@ -221,8 +224,8 @@ def _network(costs: _Costs) -> Iterator[Advice]:
             usd,
             "none",
             usd,
-            "traffic that stays in AWS's network. From"
-            f" {data:,.0f} GB a month, an endpoint costs less than the NAT gateway",
+            "traffic that stays in AWS's network. If a service has more traffic than"
+            f" {data:,.0f} GB a month, its endpoint costs less than the NAT gateway",
         )
 
 
@@ -290,7 +293,7 @@ def _protection(costs: _Costs) -> Iterator[Advice]:
             usd,
             "false",
             usd,
-            "tables that can be restored to any second of 35 days",
+            "tables that can be restored to any second of the last 35 days",
         )
     limited = [
         rule

@@ -44,9 +44,9 @@ class Collaborators:
     """The functions that a deployment calls. Tests pass fakes."""
 
     run_apply: Callable[[Callable[[], Apply]], Apply] = _run
-    """Calls the function that applies the plan. For the embedded AWS, `StateConsistency.apply`
-    replaces it, which also records whether an apply was interrupted. After an interruption, the
-    resources and the Terraform state may differ.
+    """Calls the function that applies the plan. Deployments to the embedded AWS use
+    `StateConsistency.apply` here. That method also records an interrupted apply, because the
+    resources and the Terraform state may differ after it.
     """
 
     examine: Callable[[Cloud, Root], list[Finding]] = examine_cloud

@@ -16,7 +16,9 @@ from ops.deployment.health import TIMEOUT, Health, get_health
 from ops.errors import OperatorError
 
 NEW_DOMAIN_TIMEOUT = 45 * 60.0
-"""Seconds to wait after the domain is created or, if that is later, its certificate is changed."""
+"""Seconds to wait, counted from the last change of the domain's certificate. The creation of the
+domain counts as such a change.
+"""
 INTERVAL = 10.0
 """Seconds between two checks of the domain."""
 READY = "AVAILABLE"
@@ -68,7 +70,7 @@ def wait_for_domain(
 
 
 def _domain(cloud: Cloud) -> tuple[str, str, float]:
-    """Returns the name and status of the API's domain, and the time of its last change."""
+    """Returns the API's domain, its status, and the time when its certificate last changed."""
     domains = cloud.environment.domains
     assert domains
     response = cloud.client("apigateway").get_domain_name(domainName=domains.api)

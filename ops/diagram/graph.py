@@ -113,7 +113,7 @@ class _Reader:
                     self._functions_of_role.setdefault(role, []).append(item.address)
 
     def kind(self, item: Resource) -> NodeKind | None:
-        """Returns how the diagram draws a resource, or None if it does not draw it."""
+        """Returns how the diagram draws a resource, or None if the diagram omits the resource."""
         kind = self._drawing.nodes.get(item.type)
         return None if kind is None or (kind.where and kind.where not in item.block) else kind
 

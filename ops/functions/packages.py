@@ -14,7 +14,7 @@ from ops.errors import OperatorError
 def package(cloud: Cloud, services: Sequence[str], *, compress: bool = True) -> dict[str, Path]:
     """Packages the functions of services, and returns the zip files by service.
 
-    Uses the packager of the stack. Equal code produces equal zip files.
+    Uses the same packager as the synthesis of the stack. Equal code produces equal zip files.
 
     Args:
         compress: If False, packaging is faster but the zip files differ from the stack's.

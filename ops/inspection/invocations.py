@@ -208,7 +208,10 @@ def _variables(event: Mapping[str, Any]) -> set[str]:
 def _resolved(
     cloud: Cloud, deployed: Mapping[str, Any], functions: Functions, event: Mapping[str, Any]
 ) -> Iterator[Any]:
-    """Yields the event with values for its variables. Test users are signed in during the block."""
+    """Yields the event with values for its variables.
+
+    If the event needs test users, they stay signed in until the `with` block ends.
+    """
     used = _variables(event)
     if unknown := used - KNOWN:
         raise OperatorError(

@@ -42,7 +42,10 @@ class StateConsistency:
         self.may_lack_changes: bool = stored.get("lost", stored.get("doubtful", False))
         """True if the embedded AWS may lack changes that Terraform stored in its state."""
         self.is_doubtful: bool = stored.get("doubtful", False)
-        """True if an apply was killed or the embedded AWS lost data after the last full apply."""
+        """True if one of these events happened since the last successful apply or reset: an apply
+        was killed, the embedded AWS lost data, or an apply may have created a resource that
+        Terraform could not store in its state.
+        """
         self._was_applied: bool = stored.get("applied", False)
 
     def doubt(self) -> None:

@@ -47,8 +47,9 @@ DEBOUNCE = 50
 TICK = 200
 """Milliseconds between checks of the keyboard."""
 START = 90.0
-"""Estimated seconds until the platform has started, used until its duration on this machine is
-known.
+"""Estimated seconds that a start of the platform takes.
+
+Used for the first start on this machine. For later starts, the duration of the last one is used.
 """
 APPLY, QUIT = "a", "q"
 WATCHED = (".py", ".yml", ".txt", ".pem", ".sql", ".json")
@@ -91,7 +92,7 @@ class LiveDevelopment:
         self._functions = Functions(self._cloud, self._outputs["functions"])
         self._planning = Planning(root)
         self._saved: dict[str, str] = {}
-        """The version that the last save published, by service."""
+        """The version published after the last save of the service's files, by service."""
 
     def run(self) -> None:
         """Watches files until `q` or Ctrl-C."""
@@ -135,9 +136,11 @@ class LiveDevelopment:
         return known if SHARED in names else {name for name in names if name in known}
 
     def serve_saved_code(self, services: Sequence[str]) -> bool:
-        """Deploys the saved code. Returns False if it failed and the caller must call it again.
+        """Deploys the saved code.
 
-        This happens if another command holds the lock.
+        Returns:
+            False if the caller must retry, for example because another command holds the lock.
+            True if the code was deployed, or if an error occurred that is reported but not retried.
         """
         begun = time.monotonic()
         services = report_syntax_errors(services)
@@ -156,8 +159,8 @@ class LiveDevelopment:
                     version = releaser.functions.publish(service, packages[service], wait=False)
                     releaser.shift_all(old, version, "function")
                     if self._saved.get(service) == old.version:
-                        # The last save of the same function published this version, so no rollback
-                        # needs it.
+                        # This version was published after the previous save of the Lambda
+                        # function's files, so no rollback needs it.
                         releaser.functions.delete(service, old.version)
                     self._saved[service] = version.number
         except OperatorError as error:
@@ -278,10 +281,10 @@ def plan_lines(plan: Mapping[str, Any]) -> list[str]:
 
 
 def report_syntax_errors(functions: Sequence[str], folder: Path = LAMBDAS) -> list[str]:
-    """Prints each syntax error once. Returns the functions that have none."""
+    """Prints each syntax error once. Returns the Lambda functions without syntax errors."""
     errors = {name: error for name in functions if (error := syntax_error(name, folder))}
     if errors:
-        # An error in the shared code is an error of each function.
+        # An error in the shared code is an error of each Lambda function.
         report("\n".join(dict.fromkeys(errors.values())))
     return [name for name in functions if name not in errors]
 

@@ -33,9 +33,9 @@ MOUNT_TARGET_KEY = "elasticfilesystem:accessedviamounttarget"
 """The condition key that is true if a client uses a mount target of an EFS file system."""
 PATTERNS = frozenset({"stringequals", "stringequalsignorecase", "stringlike", "arnlike"})
 LARGEST_KNOWN = {4: 2**24, 6: 2**96}
-"""Maximum number of addresses that count as known callers, by IP version.
+"""Maximum number of public addresses in a condition that count as known callers, by IP version.
 
-AWS calls a bucket public if the range is larger than an IPv4 /8 or IPv6 /32.
+S3 calls a bucket public if its policy allows a range that is larger than an IPv4 /8 or IPv6 /32.
 """
 
 SUBJECTS = (":sub", ":id", ":user_id", ":email", ":amr")
@@ -86,7 +86,7 @@ _CHECKS = ((IDENTIFIERS, _is_fixed), (ARNS, _names_owner), (PATHS, _names_organi
 
 
 def is_internet(ranges: Iterable[Network]) -> bool:
-    """Returns True if the ranges contain more public addresses than one organization owns."""
+    """Returns True if the ranges contain more public addresses in total than LARGEST_KNOWN."""
     total = {4: 0, 6: 0}
     for item in map(_unmapped, ranges):
         if not item.is_private or item.prefixlen == 0:
@@ -144,7 +144,14 @@ def _restricts_federation(principal: str, conditions: Iterable[Condition]) -> bo
 
 
 def _is_specific(condition: Condition, *, own_issuer: bool = False) -> bool:
-    """Returns True if each value belongs to one owner, for example `repo:my-organization/*`."""
+    """Returns True if each value is fixed or names one organization.
+
+    For example, `repo:my-organization/*` names one organization.
+
+    Args:
+        own_issuer: True if all users of the issuer belong to one owner, as in EKS. All patterns
+            are then specific.
+    """
     if condition.comparison not in {"stringequals", "stringequalsignorecase", "stringlike"}:
         return False
     return bool(condition.values) and all(

@@ -53,7 +53,7 @@ class Route(Struct, frozen=True):
     are not ids. The operation validates them.
 
     The other attributes describe the route for tests and documents: `status` of a success, models
-    of the `body` and the `query`, whether a request is `conditional` on If-Match, and
+    of the `body` and the `query`, `conditional` (whether requests may have If-Match), and
     `error_codes`, the codes and statuses of the errors that the other attributes do not imply.
     """
 

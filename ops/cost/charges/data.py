@@ -10,7 +10,7 @@ from ops.cost.prices import load_prices
 from ops.cost.resources import BillableResource
 
 MIN_AWAKE_CAPACITY = 0.5
-"""Aurora capacity units. An instance that can pause uses at least these while it is awake."""
+"""Aurora capacity units. The minimum while an instance is awake, if it can pause."""
 PAUSE_AFTER = 300
 """Seconds without connections after which Aurora pauses by default."""
 IDLE_CONNECTION = 60

@@ -109,7 +109,7 @@ def read_site(directory: Path, immutable: Sequence[str] | None = None) -> Site:
             `static/*`. By default, `is_content_hashed` decides.
 
     Raises:
-        OperatorError: The directory has no index.html, or contains packages.
+        OperatorError: The directory has no index.html, or contains node_modules.
     """
     if not (directory / INDEX).is_file():
         raise OperatorError(

@@ -16,7 +16,9 @@ DESCRIPTION = PROJECT / "docs" / "api" / "openapi.json"
 VENDORED = PROJECT / "node_modules" / "swagger-ui-dist"
 VENDORED_FILES = ("swagger-ui-bundle.js", "swagger-ui.css")
 LICENSE = "swagger-ui-bundle.js.LICENSE.txt"
-"""The license of Swagger UI. It keeps its name, to which the first line of the script refers."""
+"""The license file of Swagger UI. Its name gets no hash, because the first line of Swagger UI's
+script refers to this name.
+"""
 _REFERENCE = re.compile(r'(?P<attribute>\b(?:href|src)=")(?P<file>[^":?#]+)(?=")')
 
 

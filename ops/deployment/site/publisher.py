@@ -107,7 +107,7 @@ class Publisher:
     def source(self) -> str:
         """The directory from which an operator published the served site.
 
-        It is empty if the served site is the one that comes with the project.
+        An empty string if the served site is the one that comes with the project.
         """
         last = self._last_record()
         return str(last.get("source", "")) if last else ""
@@ -116,7 +116,8 @@ class Publisher:
         """Uploads the new and changed files of a site, and serves the site.
 
         Args:
-            source: The directory of the site. Empty for the site that comes with the project.
+            source: The directory of the site. An empty string for the site that comes with the
+                project.
         """
         stored, last = self._list(), self._last_record()
         before = self._manifest(last)
@@ -318,7 +319,7 @@ class Publisher:
 
     def _history(self) -> list[dict[str, Any]]:
         """Returns the records of sites that can be restored, newest first."""
-        # Records of earlier releases of this program have no number of files and no manifest.
+        # Records that an earlier version of `ops` wrote have no number of files and no manifest.
         return [item for item in self._ledger.latest(LEDGER_KEY) if "files" in item]
 
     def _last_record(self) -> dict[str, Any] | None:

@@ -41,7 +41,8 @@ async def serve(
     except (urllib3.exceptions.HTTPError, OSError):
         await _refuse(writer, b"-LOADING the cache is starting\r\n")
         return
-    # Creates the user in Valkey, without a password and with the permissions from ElastiCache.
+    # Creates the user in Valkey, without a password. `access` is the access string (permissions)
+    # of the embedded AWS's ElastiCache user.
     rules = [b"reset", b"nopass", *access.encode().split()]
     server[1].write(_encode([b"ACL", b"SETUSER", user.encode(), *rules]))
     reply = await server[0].readline()

@@ -59,8 +59,10 @@ async def serve(proxy: Proxy, reader: asyncio.StreamReader, writer: asyncio.Stre
 async def _login(
     proxy: Proxy, user: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> tuple[str, str] | None:
-    """Requests and checks a client's password. Returns None, or the SQLSTATE and message of an
-    error.
+    """Requests and checks a client's password.
+
+    Returns:
+        None if the login is allowed. Otherwise, the SQLSTATE and the message of the error.
     """
     writer.write(b"R" + struct.pack("!II", 8, 3))  # the message is AuthenticationCleartextPassword
     await writer.drain()
@@ -101,7 +103,10 @@ def _user(parameters: bytes) -> str:
 
 
 async def _read_message(reader: asyncio.StreamReader) -> bytes:
-    """Reads a message after its type, if it has one. Returns the length field and the content."""
+    """Reads a message's length field and content, and returns both.
+
+    If the message has a type, the caller must have read the type already.
+    """
     header = await reader.readexactly(4)
     length = struct.unpack("!I", header)[0]
     if not 4 <= length <= MAX_LENGTH:

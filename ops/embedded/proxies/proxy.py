@@ -59,7 +59,11 @@ class Proxy:
         return context
 
     async def check_login(self, **login: str) -> Any:
-        """Sends a login to the embedded AWS for a check. Returns the result of an allowed login.
+        """Sends a login to the embedded AWS, which checks it.
+
+        Returns:
+            The JSON value in the embedded AWS's response: the user's access string for a cache
+            login, None for a database login.
 
         Raises:
             LoginRefusedError: The login is not allowed.
@@ -110,7 +114,7 @@ class Proxy:
 
 
 def _log(line: str) -> None:
-    with suppress(OSError):  # fails if the disk is full
+    with suppress(OSError):  # print fails if the disk is full
         print(line, flush=True)
 
 
