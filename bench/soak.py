@@ -86,7 +86,8 @@ class Sample:
     load: float
     """The machine's load average over one minute."""
     uses: Mapping[str, Use]
-    """By name of the service, such as `database`, or of the function, such as `chat workers`."""
+    """The use of each service by its name, such as `database`, and the use of an average worker of
+    each function by the function's name and "workers", such as `chat workers`."""
 
 
 class Rate:
@@ -152,8 +153,8 @@ class Client:
             self._call("POST", f"/v1/chat/rooms/{room}/messages", {"content": "A message"})
         self._call("GET", f"/v1/chat/rooms/{room}/messages?limit=10", None, self._other)
         self._call("DELETE", f"/v1/chat/rooms/{room}")
-        # Each repetition opens a new connection. A server that does not close the connection would
-        # leak a descriptor.
+        # Each repetition opens a new connection, to detect a server that leaks the descriptors of
+        # closed connections.
         self._rate.wait()
         with urllib3.PoolManager() as pool:
             pool.request("GET", f"{self._platform.api_url}/health", retries=False)
@@ -181,7 +182,8 @@ def measure(root: Root, rate: Rate, begun: float) -> Sample:
     processes = {process.pid: process for process in find_processes(root)}
     for pid in services.keys() - processes.keys():
         with suppress(psutil.Error):
-            # `find_processes` omits Valkey, which overwrites its environment variables.
+            # `find_processes` recognizes processes by an environment variable. It omits Valkey,
+            # which overwrites its environment variables.
             processes[pid] = psutil.Process(pid)
     for process in list(processes.values()):
         with suppress(psutil.Error):
@@ -271,7 +273,7 @@ def growing_processes(uses: Mapping[str, Mapping[str, float]]) -> list[str]:
             third = medians.get(f"{each}, third quarter")
             fourth = medians.get(f"{each}, fourth quarter")
             if third is None or fourth is None:
-                continue  # these processes ended, or began, within the last half
+                continue  # at least one of the quarters has no process with this name
             if fourth - third > max(allowed, GROWTH_LIMIT * third):
                 found.append(f"{each} of {name} grew from {third} to {fourth}")
     return found

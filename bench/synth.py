@@ -59,8 +59,8 @@ class Run:
     python_mib: float
     node_mib: float
     digest: str
-    """SHA-256 of the names and contents of all written files. The digest of CDK Terrain differs,
-    because it writes other metadata.
+    """SHA-256 of the names and contents of all written files. The digest of the variant `cdktn`
+    differs from that of the other variants, because CDK Terrain writes other metadata.
     """
 
 

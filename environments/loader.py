@@ -90,7 +90,7 @@ def load_environment(
         name: The file's name without `.yml`.
         directory: The directory of the files; by default this package.
         variables: The values of `${NAME}` and `${NAME:-default}`; by default the process
-            environment. A key whose value is empty after interpolation counts as absent.
+            environment. A value that is empty after interpolation becomes None.
 
     Raises:
         EnvironmentFileError: The file does not exist or is invalid. Reports all errors at once.
@@ -103,7 +103,8 @@ def _load(
 ) -> Environment:
     """Reads one environment.
 
-    `dependents` are the environments that take their sizes from this one through the key `like`.
+    `dependents` is the chain of environments through whose key `like` this one is being read. It
+    is empty if the caller requested this environment itself.
     """
     file = find_file(name, directory)
     if not file.is_file():

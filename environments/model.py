@@ -52,14 +52,16 @@ ZONE_IDS: dict[str, list[str]] = {"us-east-1": ["use1-az1", "use1-az2", "use1-az
 """Default availability zone ids by region. In other regions, set `network.zone_ids`."""
 
 INCOMPLETE_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
-"""The ids of old availability zones that do not offer Lambda or NAT gateways.
+"""The ids of old availability zones that lack NAT gateways. use1-az3 also lacks Lambda.
 
 Lambda rejects subnets in use1-az3, and none of these zones supports NAT gateways (VPC user guide,
 "Troubleshoot NAT gateways").
 """
 
 API_TIMEOUT = 30
-"""Seconds. The longest timeout of a function behind API Gateway, and the specification's default.
+"""Maximum timeout in seconds of a function behind API Gateway.
+
+It is also the default timeout in the specification.
 
 API Gateway waits for only 29 s, so a longer timeout would not help a caller. The lease of an
 idempotency key must be longer than API_TIMEOUT.
@@ -117,9 +119,9 @@ Capacity = Annotated[float, Field(ge=0, le=256, multiple_of=0.5)]
 
 
 class Section(BaseModel):
-    """Base class of an environment's sections. Sections are immutable.
+    """Base class of an environment's sections.
 
-    They do not convert types, and reject unknown keys.
+    Sections are immutable, do not convert types, and reject unknown keys.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -193,9 +195,12 @@ class Lambdas(Section):
     timeout: Annotated[int, Field(ge=1, le=API_TIMEOUT)] = 30
     """Timeout in seconds. The specification requires 30 by default."""
     reserved_concurrency: Annotated[int, Field(ge=1)]
-    """Maximum reserved concurrency of each function. A function can set a lower value."""
+    """Reserved concurrency of auth, profile, chat, post, catalog and ai, unless the specification
+    or `functions` sets a lower value."""
     provisioned_concurrency: Annotated[int, Field(ge=0)] = 0
-    """Provisioned concurrency of each function. 0 turns it off for all functions."""
+    """Provisioned concurrency of auth, profile, chat, post, catalog and ai, unless the
+    specification or `functions` sets another value. 0 turns it off for all functions, whatever
+    the other values are."""
     package_platform: Literal["aws", "host"] = "aws"
     """`aws`: arm64 wheels for python3.13. `host`: wheels for this machine and interpreter."""
     functions: dict[FunctionName, FunctionOverrides] = {}
@@ -230,8 +235,8 @@ class DynamoDb(Section):
     billing_mode: Literal["PAY_PER_REQUEST", "PROVISIONED"] = "PAY_PER_REQUEST"
     """PAY_PER_REQUEST bills each request. PROVISIONED bills capacity that scales with the load."""
     read: CapacityRange = CapacityRange()
-    """Read capacity if billing_mode is PROVISIONED. The specification requires the default
-    values.
+    """Read capacity if billing_mode is PROVISIONED. The default values of `min`, `max` and
+    `target_utilization` are those that the specification requires.
     """
     write: CapacityRange = CapacityRange()
     """Write capacity if billing_mode is PROVISIONED."""
@@ -246,14 +251,14 @@ class Rds(Section):
     """The Aurora PostgreSQL Serverless v2 cluster."""
 
     min_capacity: Capacity
-    """Aurora capacity units without load. 0 pauses an idle cluster.
+    """Minimum capacity in Aurora capacity units. With 0, an idle cluster pauses.
 
     The first request after a pause waits or gets a 503 with Retry-After, because resuming takes
     about 15 s. Each connection resumes the cluster. With 0, `/health` therefore does not check the
     database, and the catalog retries unpublished events twice a day instead of every minute.
     """
     max_capacity: Annotated[float, Field(ge=1, le=256, multiple_of=0.5)]
-    """Aurora capacity units under load. They also determine the number of connections."""
+    """Maximum capacity in Aurora capacity units. It also determines the number of connections."""
     instances: Annotated[int, Field(ge=1, le=15)] = 1
     """Number of instances. With 2 or more, the cluster is Multi-AZ and can fail over."""
     engine_version: Annotated[str, Field(pattern=r"^\d{2}\.\d+$")] = "16.8"
@@ -337,7 +342,7 @@ class Chat(Section):
     """How frames (WebSocket messages) reach the rooms of the chat."""
 
     room_parts: Annotated[int, Field(ge=1, le=10)] = 1
-    """Number of parts into which the connections of a room are divided if there are more than 100.
+    """Number of parts into which a room with more than 100 connections divides its connections.
 
     The parts receive frames in parallel.
     """
@@ -348,7 +353,8 @@ class Chat(Section):
     """Maximum seconds that a client waits after a failed attempt to connect. Each client waits for
     a random part of this time.
 
-    `POST /v1/chat/tickets` returns this value. With 0, clients decide."""
+    `POST /v1/chat/tickets` returns this value. With 0, each client chooses its own
+    waiting time."""
 
 
 class Monitoring(Section):
@@ -376,7 +382,7 @@ NotificationEvent = Literal[
 
 
 class Subscription(Section):
-    """An endpoint that receives complete events in EventBridge's format."""
+    """An endpoint that receives events with all their fields, in EventBridge's format."""
 
     protocol: Literal["email", "https", "sqs", "lambda"]
     """How the endpoint receives events."""
@@ -397,7 +403,7 @@ class Budget(Section):
     """The monthly budget. The specification requires 100 USD, with an alert at 80 %.
 
     `ops synth` warns if the cost without requests reaches the alert's threshold. `ops review` warns
-    if the estimated cost with the usage in `--usage` reaches it.
+    if the estimated cost with the usage in `--usage` reaches the same threshold.
     """
 
     monthly_usd: Annotated[int, Field(ge=1)] = 100
@@ -440,7 +446,7 @@ class Gemini(Section):
     model: ModelName = "gemini-3.5-flash-lite"
     """The default is Google's small model for fast responses."""
     thinking_level: Literal["minimal", "low", "medium", "high"] | None = None
-    """The reasoning level to request. None requests no level, so the model's default applies."""
+    """The reasoning level to request. Without this key, the model's default applies."""
 
 
 class OpenAi(Section):
@@ -451,9 +457,10 @@ class OpenAi(Section):
     model: ModelName = "gpt-6-luna"
     """The default is OpenAI's small model for high volume."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high"] | None = "none"
-    """The reasoning effort to request. None omits the parameter, because some servers reject it.
+    """The reasoning effort to request. The default is "none", because more reasoning could exceed
+    the 25 s that a call may take.
 
-    More reasoning could exceed the 25 s that a call may take.
+    With null, the request omits the parameter, which some servers reject.
     """
 
 
@@ -533,7 +540,8 @@ class Environment(Section):
     """`all_at_once`: each apply points the alias `live` at the new version. `gradual`: `ops deploy`
     shifts traffic to the new version in steps."""
     promoted_from: Annotated[str, Field(pattern=r"^[a-z][a-z0-9]{1,14}$")] | None = None
-    """The environment whose commit `ops promote` deploys here. None forbids promotion."""
+    """The environment whose commit `ops promote` deploys to this environment. Without it, promotion
+    to this environment is forbidden."""
     approval: bool = False
     """Whether a promotion to this environment requires approval."""
     budget: Budget = Budget()
@@ -550,7 +558,7 @@ class Environment(Section):
     github_repository: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")] | None = None
     """owner/name of the repository whose workflows may assume the deployment roles.
 
-    None creates no such roles.
+    Without this key, no such roles are created.
     """
     quotas: dict[str, Annotated[float, Field(gt=0)]] = {}
     """Quotas that AWS has granted to the account, by their name in ops/capacity/quotas.yml.

@@ -12,7 +12,8 @@ PROJECT = "multitask-platform"
 ALIAS = "live"
 """The alias that each Lambda function has. API Gateway and the event sources invoke the alias."""
 UNSET = "unset"
-"""The value of an API key before an operator stores a key. Functions then have no key."""
+"""The value of an API key before an operator stores a key. Lambda functions treat this value
+as a missing key."""
 DATABASE_MASTER = PREFIX
 """The master user, which owns the database. Migrations create all other roles."""
 API_LOGGING_ROLE = f"{PREFIX}-api-gateway-logging"

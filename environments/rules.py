@@ -156,11 +156,12 @@ def _check_zone_ids(environment: Environment) -> Violations:
     if len(set(ids)) < zones:
         yield (
             f"network.zone_ids: {ids}: {environment.region} needs the ids of {zones} different"
-            " availability zones; list them with `aws ec2 describe-availability-zones --query"
+            " availability zones; list the region's zones with"
+            " `aws ec2 describe-availability-zones --query"
             " AvailabilityZones[].ZoneId`"
         )
     for zone in sorted(INCOMPLETE_ZONES.intersection(ids)):
-        yield f"network.zone_ids: {zone}: lacks Lambda or NAT gateways; choose another zone"
+        yield f"network.zone_ids: {zone}: lacks NAT gateways; choose another zone"
 
 
 def _check_nat_gateways(environment: Environment) -> Violations:
@@ -237,7 +238,10 @@ def _check_endpoints(environment: Environment) -> Violations:
 
 
 def _check_subscribed_once(environment: Environment) -> Violations:
-    """Checks that no endpoint has two subscriptions: SNS would keep only the second one."""
+    """Checks that no endpoint has two subscriptions.
+
+    An SNS topic has at most one subscription per endpoint.
+    """
     seen: set[tuple[str, str]] = set()
     for number, subscription in enumerate(environment.notifications.subscriptions):
         key = (subscription.protocol, subscription.endpoint)
@@ -305,7 +309,10 @@ def _check_ai_timeout(environment: Environment) -> Violations:
 
 
 def _value_in_file(environment: Environment, function: FunctionName, setting: str) -> int | None:
-    """Returns a function's setting, such as `timeout`, if the environment's file contains it."""
+    """Returns a function's setting, such as `timeout`, from the environment's file.
+
+    Returns None if the file does not contain the setting.
+    """
     functions = environment.lambdas.functions
     value: int | None = getattr(functions[function], setting) if function in functions else None
     return value

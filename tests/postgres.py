@@ -203,8 +203,9 @@ def fill(postgres: Postgres, database: str, count: int) -> None:
     One word occurs in every listing, some occur in every tenth, and one in every 500th.
     """
     with closing(postgres.connect(database=database)) as connection:
-        # The trigger that counts listings is off: in a single transaction, it would create 100,000
-        # versions of the ten rows with the counts.
+        # The trigger that counts listings is off. For each listing, it would update the row with
+        # the count of a category, and PostgreSQL cannot remove old versions of a row before the
+        # transaction ends.
         connection.run("ALTER TABLE catalog.listings DISABLE TRIGGER count_listings")
         for first in range(1, count + 1, _LISTINGS_PER_STATEMENT):
             connection.run(_FILL, first=first, last=min(count, first + _LISTINGS_PER_STATEMENT - 1))

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from bench.simulation.engine import Process, Queue, Simulation, Slots, Throttle
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
-"""The limits of a client's pause between two attempts, in seconds.
+"""The first and the longest pause of a client between two attempts, in seconds.
 
-The pause doubles after each attempt, up to the maximum. The client waits a random time between half
-of the pause and the whole pause.
+The pause doubles after each attempt until it is LONGEST_PAUSE. The client waits a random time
+between half of the pause and the whole pause.
 """
 BATCH = 10
 """Maximum number of frames that one invocation of the delivery function receives."""
@@ -33,7 +33,7 @@ class Room:
     posts_per_second: float
     """API Gateway's quota of frames per second.
 
-    A rejected frame is repeated once, as a `resync` frame.
+    If API Gateway rejects a frame, the function sends one `resync` frame instead of it.
     """
     parts: int = 1
     """Number of parts into which the listeners are divided.
@@ -52,7 +52,7 @@ class RoomResult:
     """Mean seconds that the delivery function needs per message and part."""
     delivered_per_second: float
     backlog: int
-    """Messages that wait in the queue at the end."""
+    """Messages that wait in the queue at the end, for the part with the most waiting messages."""
 
 
 def simulate_room(room: Room, seconds: float, seed: int) -> RoomResult:

@@ -112,8 +112,8 @@ class Chain:
         Args:
             prompt: The prompt that all providers receive.
             parse: Converts the completion's text to a value. If it raises InvalidCompletionError,
-                the provider is called once more.
-            deadline: The value of `timer` in seconds at which to give up.
+                the same provider is called once more.
+            deadline: The time at which to give up, in seconds of the clock `timer`.
 
         Raises:
             NotConfiguredError: No provider has an API key.
@@ -149,7 +149,7 @@ class Chain:
         if failure is Failure.KEY_REFUSED:
             self._keys.discard(name)
         if failure in REQUEST_FAILURES:
-            # The request itself caused the failure. The provider works, so this closes its circuit.
+            # The prompt caused the failure. The provider works, so this call closes its circuit.
             self._circuits.record_success(name, circuit)
         else:
             self._circuits.record_failure(name)
@@ -157,7 +157,10 @@ class Chain:
     def _call(
         self, provider: Provider, key: str, prompt: Prompt, parse: Callable[[str], T], until: float
     ) -> Result[T] | Failure:
-        """Calls a provider. If the completion is invalid, calls the provider once more."""
+        """Calls a provider. If the completion is invalid, calls the same provider once more.
+
+        Returns Failure.INVALID if the second completion is invalid too.
+        """
         started = self._timer()
         outcome = Failure.INVALID
         try:

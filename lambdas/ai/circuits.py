@@ -44,7 +44,8 @@ class Circuits(Protocol):
     def try_enter(self, provider: str, circuit: Circuit) -> bool:
         """Returns True if this call may use the provider.
 
-        Once `opened_until` has passed, one call tests the provider, and all other calls skip it.
+        If the circuit is open and `opened_until` has passed, only one call gets True. That call
+        tests the provider, and all other calls skip the provider.
         """
 
     def record_success(self, provider: str, circuit: Circuit) -> None:

@@ -139,7 +139,7 @@ class DynamoConversations:
 def conversation_id_of(creation: Creation) -> str:
     """Returns the id of the conversation that a request starts.
 
-    The ids of later conversations are greater.
+    The ids sort by the time at which the requests started.
     """
     return f"{creation.started_at:012x}{creation.id[:24]}"
 

@@ -216,9 +216,9 @@ class AiService:
     ) -> Result[T]:
         """Returns a completion, and counts its tokens against the user's daily quota.
 
-        `store` stores the completion. If the call or `store` fails, no tokens are counted. If the
-        models refuse the content, raises Problem 422. `field` is the field of the request body that
-        the Problem names.
+        `store` stores the completion. If the call of the models or `store` fails, no tokens are
+        counted. If the models refuse the content, raises Problem 422. `field` is the field of the
+        request body that the Problem names.
         """
         try:
             self._models.check_configured()
@@ -238,8 +238,8 @@ class AiService:
             usage = result.completion
             self._quota.settle(reservation, usage.input_tokens, usage.output_tokens)
         except (ClientError, BotoCoreError):
-            # The completion is already stored, so the request succeeds. The reservation expires
-            # after `quota.LEASE_SECONDS` seconds.
+            # The completion is already stored, so the request succeeds although its tokens could
+            # not be recorded. The reservation expires after `quota.LEASE_SECONDS` seconds.
             self._logger.exception("recording the used tokens failed")
         return result
 
@@ -264,7 +264,10 @@ class AiService:
 
 
 def _history(messages: tuple[Message, ...]) -> tuple[Turn, ...]:
-    """Returns the latest messages, up to the limits in tasks.py. The first is a question."""
+    """Returns the latest messages, up to the limits in tasks.py.
+
+    Leaves out the oldest of them if necessary, so that the first returned message is a question.
+    """
     turns: list[Turn] = []
     size = 0
     for message in reversed(messages[-tasks.HISTORY_MESSAGES :]):

@@ -14,7 +14,7 @@ Prompts request at most 8,192 tokens, so the limit allows 16 bytes per token.
 """
 
 MODEL_LENGTH = 100
-"""Maximum characters of a model's name in a response. Longer names are cut off."""
+"""Maximum characters of a model's name in a response. Longer names are truncated."""
 
 TURN_OVERHEAD = 16
 """Additional tokens to reserve per turn. Providers add fewer than 10 tokens to each turn."""
@@ -149,4 +149,7 @@ class Provider(Protocol):
     def name(self) -> str: ...
 
     def complete(self, prompt: Prompt, key: str, timeout: float) -> Completion:
-        """Sends one request. Returns or raises ProviderError within `timeout` seconds."""
+        """Sends one request, and returns the completion or raises ProviderError.
+
+        Takes at most `timeout` seconds.
+        """

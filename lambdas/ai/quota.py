@@ -131,8 +131,9 @@ class DynamoQuota:
     def _exceeded(self, day: dict[str, Any], tokens: int) -> Problem:
         """Returns a Problem with status 429 and Retry-After.
 
-        Retry-After is the time until midnight UTC. If running calls have reserved the missing
-        tokens, it is the time until all their reservations expire.
+        If the call would fit into the quota without the reservations of running calls, Retry-After
+        is the time until all these reservations expire. Otherwise, it is the time until midnight
+        UTC.
         """
         leases = _leases(day).values()
         used = day.get("tokens", 0) - sum(reserved for reserved, _ in leases)

@@ -144,7 +144,9 @@ def parse_translation(text: str) -> Translation:
 
 
 def parse_verdict(text: str) -> Verdict:
-    """Returns a verdict with all categories. It is flagged if any category is true.
+    """Returns a verdict with all categories.
+
+    The verdict is flagged if the model flagged the text or if any category is true.
 
     Raises InvalidCompletionError.
     """

@@ -102,7 +102,8 @@ class _Exchange:
     def abandon(self) -> None:
         """Interrupts the thread that sends the request. The thread then closes the connection."""
         self._abandoned.set()
-        with suppress(OSError, AttributeError):  # the connection is not open yet, or already closed
+        # The errors occur if the connection is not open yet or already closed.
+        with suppress(OSError, AttributeError):
             self._connection.sock.shutdown(socket.SHUT_RDWR)
 
     def _exchange(self) -> None:
@@ -111,7 +112,7 @@ class _Exchange:
         body = response.read(BODY_LIMIT + 1)
         if len(body) > BODY_LIMIT:
             self.failure = Failure.MALFORMED
-        elif not response.length:  # `length` is the number of bytes that were not received
+        elif not response.length:  # `length` is the number of missing bytes
             self.response = HttpResponse(
                 response.status, body, _seconds(response.getheader("Retry-After"))
             )
@@ -123,7 +124,10 @@ def _seconds(value: str | None) -> float | None:
 
 
 def read_document(response: HttpResponse, model: type[T]) -> T:
-    """Parses the body as a `model`. Raises ProviderError if that fails or the status is not 200."""
+    """Parses the body as an instance of the class `model`.
+
+    Raises ProviderError if that fails or the status is not 200.
+    """
     if response.status == 200:
         try:
             return msgspec.json.decode(response.body, type=model)

@@ -22,8 +22,8 @@ _GROUP_ROLES = (PLATFORM_MODERATOR, PLATFORM_ADMIN)
 # Errors of limits that Cognito enforces only for existing users. They reveal that a user exists.
 _PER_USER_LIMITS = ("LimitExceededException", "TooManyFailedAttemptsException")
 
-# The caller gets "invalid code" for each of these Cognito errors. The errors themselves would
-# reveal whether a user exists.
+# The API responds with "invalid code" to each of these Cognito errors. The errors themselves would
+# reveal to the client whether a user exists.
 _CODE_ERRORS = (
     "CodeMismatchException",
     "ExpiredCodeException",

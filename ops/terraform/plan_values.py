@@ -1,4 +1,4 @@
-"""Masks sensitive values in a plan, and compares a resource's values before and after the plan."""
+"""Masks sensitive values in a plan, and compares a resource's current and planned values."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def masked(value: Any, sensitive: Any = False, unknown: Any = False) -> Any:
 def merge_marks(one: Any, other: Any) -> Any:
     """Returns the union of two structures that mark sensitive values with `true`.
 
-    Terraform hides a value if it is marked before or after the plan. If one structure has a list
-    where the other has an object, the whole value is marked.
+    Terraform hides a value if `before_sensitive` or `after_sensitive` marks it. If one structure
+    has a list where the other has an object, the whole value is marked.
     """
     if one is True or other is True:
         return True
@@ -97,7 +97,7 @@ def merge_marks(one: Any, other: Any) -> Any:
 
 
 def marks_at(values: Any, attributes: Collection[str], path: str = "") -> Any:
-    """Returns a structure that marks the values of some attributes with `true`.
+    """Returns a structure that marks the values at the paths in `attributes` with `true`.
 
     Args:
         attributes: Paths of the attributes without list indexes, for example `settings.password`.
@@ -223,7 +223,10 @@ def parsed_json(value: Any) -> Any | None:
 
 
 def pair_blocks(before: Sequence[Any], after: Sequence[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yields pairs of different blocks in two lists, each with its part of the path in brackets.
+    """Yields pairs of different blocks in two lists.
+
+    Before the two blocks, each tuple contains the pair's path part in brackets, for example
+    `[name=rate]`, or an empty string if no brackets are necessary.
 
     Pairs blocks with equal identifying attributes. If such attributes are missing or not unique,
     pairs the blocks by position. A block that only one list has is paired with None.

@@ -44,7 +44,7 @@ ELEMENTS = frozenset({
 })  # fmt: skip
 """The allowed elements of a policy statement."""
 PRINTED_ACTIONS = 6
-"""Maximum number of actions in a grant's text. The number of further actions follows them."""
+"""Maximum number of actions in a grant's text. If there are more, `and N more` follows."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Statement:
 
     allows: bool
     patterns: tuple[str, ...]
-    """The actions as written in the policy, possibly with wildcards. `*` for NotAction."""
+    """The values of Action as written, possibly with wildcards. Only `*` if there is NotAction."""
     actions: frozenset[str]
     """The actions, with wildcards expanded. For NotAction, all actions except the excluded ones."""
     resources: tuple[str, ...]
@@ -70,13 +70,15 @@ class Statement:
     excludes_actions: bool = False
     """True if `written_actions` contains the values of NotAction."""
     unknown_actions: frozenset[str] = frozenset()
-    """Patterns that match no action in AWS's reference, but to which the statement may apply."""
+    """Patterns of the compared policies that match no action in AWS's reference, if the statement
+    may apply to the actions that they name.
+    """
     variables: bool = True
     """True if `${...}` is a policy variable, False if the policy's version has no variables."""
 
     @property
     def open_principals(self) -> frozenset[str]:
-        """The principals that include everybody. Empty for a Deny statement."""
+        """The principals through which everybody has access. Empty for a Deny statement."""
         if not self.allows:
             return frozenset()
         return open_principals(
@@ -107,7 +109,7 @@ class Statement:
 
 @dataclass(frozen=True)
 class Grant:
-    """A permission that one policy allows and another does not."""
+    """A permission, or a denial, that only one of two compared policies contains."""
 
     statement: Statement
     matches: frozenset[str]
@@ -253,7 +255,7 @@ def statements(policy: Any) -> list[Statement]:
 
 
 def can_be_changed(policy: Any, action: str) -> bool:
-    """Returns True if a resource's policy allows an account, user or role to replace the policy.
+    """Returns True if a policy allows at least one account, user or role to replace the policy.
 
     Args:
         action: The action that replaces such a policy, for example `kms:PutKeyPolicy`.
@@ -348,7 +350,9 @@ def _statement(item: Any, others: frozenset[str], *, variables: bool) -> Stateme
 def _unknown_actions(
     written: Sequence[str], others: frozenset[str], *, excluded: bool
 ) -> frozenset[str]:
-    """Returns the patterns that match no known action and to which the statement may apply.
+    """Returns the patterns of unknown actions to which the statement may apply.
+
+    The patterns come from the statement itself and from `others`.
 
     Args:
         written: The actions of the statement's Action or NotAction.
@@ -422,9 +426,9 @@ def _covers_action(wide: Statement, pattern: str, narrow: Statement) -> bool:
 
 
 def _as_written(statement: Statement, actions: frozenset[str]) -> tuple[str, ...]:
-    """Returns the statement's patterns that cover only these actions, and the remaining actions.
+    """Returns `actions` in a short form, with the statement's patterns where possible.
 
-    A pattern covers only these actions if `actions` contains all actions that match the pattern.
+    A pattern replaces the actions that match it if `actions` contains all of them.
     """
     names: list[str] = []
     unknown = actions & statement.unknown_actions
@@ -454,8 +458,9 @@ def _covers_resource(wide: Statement, resource: str | None, narrow: Statement) -
         and wide.variables == narrow.variables
     ):
         return True
-    # If it is unclear what a pattern matches, the comparison assumes that the narrow statement
-    # matches more and the wide one less. For NotResource, it assumes the opposite.
+    # If it is unclear what a pattern in Resource matches, the comparison assumes that a pattern of
+    # the narrow statement matches more, and a pattern of the wide statement less. In NotResource,
+    # it assumes that the narrow statement's pattern matches less, and the wide statement's more.
     narrow_patterns = narrow.parsed_resources(certain=narrow.excludes_resources)
     wide_patterns = wide.parsed_resources(certain=not wide.excludes_resources)
     if not wide.excludes_resources:

@@ -13,7 +13,10 @@ from ops.terraform.toolchain import terraform, terraform_variables
 
 
 def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
-    """Returns a `Terraform` for the environment's stack, which must be synthesized before use."""
+    """Returns a `Terraform` for the environment's stack.
+
+    The caller must synthesize the stack before it runs Terraform.
+    """
     name = cloud.environment.name
     return Terraform(
         terraform(root),
@@ -24,7 +27,7 @@ def stack_terraform(cloud: Cloud, root: Root, out: Path) -> Terraform:
 
 
 def stack_log(root: Root, environment: str) -> Path:
-    """Returns the path of Terraform's log in commands other than `ops up`."""
+    """Returns the path of the log file for Terraform runs. `ops up` uses a different log file."""
     return root.logs / f"terraform-{environment}.jsonl"
 
 
@@ -33,7 +36,8 @@ def prepare_stack(cloud: Cloud, root: Root, out: Path, *, locks: bool = True) ->
 
     Args:
         out: The output directory of synthesis.
-        locks: Whether later commands lock the state. False leaves a stale lock in place.
+        locks: Whether the caller's Terraform commands lock the state. If False, does not remove a
+            stale lock.
 
     Raises:
         OperatorError: Synthesis or initialization failed.

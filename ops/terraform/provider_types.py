@@ -42,12 +42,15 @@ def create_only_attributes(type_: str) -> frozenset[str]:
 
 
 def provider_version() -> str:
-    """Returns the version of the AWS provider whose schema is in FILE."""
+    """Returns the version of the AWS provider from whose schema FILE was written."""
     return str(_document()["provider"])
 
 
 def registry_package() -> str:
-    """Returns the package with the CloudFormation schemas in FILE, such as `cfn-lint==1.58.0`."""
+    """Returns the package from whose CloudFormation schemas FILE was written.
+
+    The result contains the package's version, for example `cfn-lint==1.58.0`.
+    """
     return str(_document()["schemas"])
 
 

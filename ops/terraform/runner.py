@@ -37,7 +37,7 @@ errors.
 GIVE_UP_TIMEOUT = 20.0
 """Seconds between SIGINT and SIGKILL for Terraform after the embedded AWS has stopped."""
 DESTRUCTIVE = {"delete": "destroy", "replace": "replace"}
-"""The verb that is displayed for each destructive action in Terraform's JSON stream."""
+"""The verb that commands display for a destructive action, by its name in Terraform's JSON."""
 
 EXISTS = re.compile(
     r"already ?exist|AlreadyExists|AlreadyOwned|ResourceInUse|ResourceConflict|ConflictException"
@@ -85,7 +85,10 @@ class TerraformError(OperatorError):
 
 
 class TerraformKilledError(TerraformError):
-    """Raised if Terraform ended without storing its state, which may then lack new resources."""
+    """Raised if Terraform was killed or cancelled operations, or if the guard aborted the run.
+
+    The stored state may then lack resources that the run created.
+    """
 
 
 @dataclass
@@ -207,7 +210,7 @@ class Terraform:
     Args:
         executable: The Terraform executable.
         directory: The stack's directory, which contains cdk.tf.json.
-        variables: The complete environment variables of the process.
+        variables: All environment variables of Terraform's process, which inherits no others.
         log: File for the JSON stream of each run.
         guard: Called every second during a run. Returns None to continue, or a reason to abort the
             run, for example that the embedded AWS has stopped.
@@ -246,7 +249,8 @@ class Terraform:
             files = [file for file in self._init_files() if file.exists()]
             if not files:
                 raise
-            # A crash may have damaged the files. `terraform init` does not replace damaged files.
+            # A crash may have damaged the files. They are deleted first, because `terraform init`
+            # does not replace damaged files.
             for file in files:
                 file.unlink()
             self._run_checked(*arguments)
@@ -330,7 +334,8 @@ class Terraform:
         Raises:
             TerraformError: Some resources failed. Others may be applied. The state is stored, so
                 the next run continues.
-            TerraformKilledError: Terraform ended without storing its state.
+            TerraformKilledError: Terraform was killed or cancelled operations, or the guard aborted
+                the run. The stored state may lack resources.
             InterruptedRunError: The operator stopped the run. Operations in progress were completed
                 and stored.
             FullDiskError: The disk is full, so the state may lack resources.
@@ -384,7 +389,11 @@ class Terraform:
         )
 
     def _run_checked(self, command: str, *options: str) -> str:
-        """Runs a command and returns its standard output."""
+        """Runs a Terraform command such as `show`, and returns the command's standard output.
+
+        Raises:
+            TerraformError: The command failed.
+        """
         with Progress(f"terraform {command}"):
             result = self._run(command, *options)
         if result.returncode:
@@ -462,7 +471,7 @@ def _summary(errors: Sequence[str]) -> str:
 
 @contextmanager
 def _ended(process: subprocess.Popen[str]) -> Iterator[None]:
-    """Stops the process and waits for it if the block fails, for example on a full disk."""
+    """Terminates the process and waits for its end if the `with` block raises an error."""
     try:
         yield
     except BaseException:
@@ -539,7 +548,9 @@ class Run:
     started: float
     """Seconds since the epoch."""
     finished: float | None
-    """Seconds since the epoch. None if the process or its caller was killed."""
+    """Seconds since the epoch. None while Terraform runs, and if the command that started Terraform
+    ended before Terraform did, for example because it was killed.
+    """
 
     def find(self) -> psutil.Process | None:
         """Returns the Terraform process if it is still running, or None."""

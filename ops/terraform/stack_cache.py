@@ -18,8 +18,9 @@ from ops.terraform.synthesis import synthesize
 
 DIRECTORY = PROJECT / ".build" / "stacks"
 SOURCES = ("environments", "modules", "lambdas", "web", "main.py", "cdktf.json", "Pipfile.lock")
-"""The files and folders that main.py reads. The key of a cached stack also covers the settings of
-the loaded environment, because the environment's file may refer to environment variables.
+"""The files and folders that main.py reads. The key of a cached stack also covers the loaded
+settings of the environment (such as dev), because an environment's file may refer to environment
+variables of the process.
 """
 
 

@@ -114,9 +114,9 @@ def _resource(type_: str, label: str, body: Mapping[str, Any]) -> Resource:
 
 
 def construct_of_address(address: str, tags: Mapping[str, Any] | None = None) -> ConstructPath:
-    """Derives the construct path of a resource from its label.
+    """Derives the construct path of a resource from the label in its Terraform address.
 
-    CDKTF joins the construct names with `_` and appends eight hexadecimal digits.
+    For the label, CDKTF joins the construct names with `_` and appends eight hexadecimal digits.
     """
     path = _UNIQUE_ENDING.sub("", parse_address(address).name).replace("_", "/")
     return ConstructPath(path, (tags or {}).get("Service") or path.partition("/")[0])

@@ -27,7 +27,9 @@ from ops.root import read_json, write_json
 from ops.terraform.runner import last_run
 
 STOP_TIMEOUT = 60.0
-"""Seconds that an orphaned Terraform process has to complete its operations and store its state."""
+"""Seconds between SIGTERM and SIGKILL for an orphaned Terraform process, which completes its
+operations and stores its state in this time.
+"""
 
 
 class _Output(msgspec.Struct):
@@ -45,7 +47,7 @@ class _Resource(msgspec.Struct):
 
 
 class _State(msgspec.Struct):
-    """The parts of a state that commands read most. A whole state takes 10 MB of memory."""
+    """The parts of a state that commands read most often. A whole state takes 10 MB of memory."""
 
     outputs: dict[str, _Output] = {}
     resources: list[_Resource] = []
@@ -114,7 +116,7 @@ def outputs_or_none(cloud: Cloud) -> dict[str, Any] | None:
 
 
 def attributes(cloud: Cloud, kind: str) -> list[dict[str, Any]]:
-    """Returns the attributes of every managed resource of a type from the state."""
+    """Returns the attributes in the state of every managed resource whose type is `kind`."""
     return [
         msgspec.json.decode(instance.attributes)
         for item in _read_parts(cloud).resources
@@ -130,13 +132,13 @@ def resource_count(cloud: Cloud) -> int:
 
 
 def managed_addresses(cloud: Cloud) -> set[str]:
-    """Returns the addresses of all resource instances in the state."""
+    """Returns the addresses of all managed resource instances in the state."""
     state = read_state(cloud)
     return {address for address, _ in managed_instances(state)} if state else set()
 
 
 def managed_instances(state: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the address and the content of each resource instance in a state."""
+    """Yields the address and the content of each managed resource instance in a state."""
     for item in state["resources"]:
         if item["mode"] == "managed":
             for instance in item["instances"]:
@@ -151,7 +153,9 @@ def copy_state(cloud: Cloud, file: Path) -> None:
 
 
 def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
-    """Restores a damaged or missing state from its newest version or copy. Deletes a damaged lock.
+    """Restores a damaged or missing state, and deletes a damaged lock.
+
+    Restores the newest readable version of the state, or the copy if it has a higher serial.
 
     Call it only for the embedded AWS, whose files a disk failure can damage. A state or lock is
     damaged if it is truncated or not JSON. A state is missing if only its copy or earlier versions
@@ -159,10 +163,11 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
 
     Args:
         directory: The directory in which the damaged state is kept.
-        copy: The file that `copy_state` wrote. Used if its state is newer than all versions.
+        copy: The file that `copy_state` wrote.
 
     Returns:
-        True if the state was replaced. It may then differ from the embedded AWS.
+        True if the state was replaced or deleted. It may then not match the resources in the
+        embedded AWS.
     """
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
@@ -175,7 +180,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
         kept = directory / f"{time.time_ns()}.tfstate"
         body = s3.get_object(Bucket=state.bucket, Key=state.key)["Body"]
         with kept.open("wb") as file, suppress(BotoCoreError):
-            # Reading raises an error if the object ends before its declared length.
+            # Reading a truncated object raises an error at its end. The file keeps the part before.
             file.writelines(body.iter_chunks())
         problem, note = "is damaged", f". Kept the damaged state as {kept}"
     elif read_state(cloud) is None:
@@ -186,7 +191,7 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
     readable = [(content, source) for content, source in candidates if content]
     if readable:
         content, source = max(readable, key=lambda candidate: candidate[0].get("serial", 0))
-        # Does nothing if the bucket exists.
+        # This call does nothing if the bucket exists.
         s3.create_bucket(Bucket=state.bucket)
         s3.put_object(Bucket=state.bucket, Key=state.key, Body=json.dumps(content).encode())
         report(f"Terraform's state {problem}: restored {source}{note}")
@@ -199,8 +204,9 @@ def repair_state(cloud: Cloud, directory: Path, copy: Path) -> bool:
 
 
 def _newest_version(cloud: Cloud) -> tuple[dict[str, Any] | None, str]:
-    """Returns the newest version of the state that is readable, and a description of the version
-    for messages.
+    """Returns the newest undamaged version of the state, and text that describes it in messages.
+
+    Returns None and an empty text if there is no undamaged version.
     """
     state = cloud.environment.state
     s3 = cloud.client("s3", state.region)
@@ -225,7 +231,10 @@ def _is_damaged(cloud: Cloud, key: str, version: str | None = None) -> bool:
 
 
 def end_orphaned_run(directory: Path) -> None:
-    """Ends a Terraform process that still runs after the command that started it was killed."""
+    """Ends the Terraform process of the last run in a directory, if the process still runs.
+
+    It still runs if the command that started it was killed.
+    """
     run = last_run(directory)
     process = run.find() if run else None
     if process is None:
@@ -239,7 +248,7 @@ def end_orphaned_run(directory: Path) -> None:
 
 
 def refuse_locked_state(cloud: Cloud) -> None:
-    """Raises an error if the state is locked, also if an operator started Terraform manually.
+    """Raises an error if the state is locked, even if an operator ran Terraform without `ops`.
 
     Raises:
         OperatorError: A running or killed Terraform process has locked the state.

@@ -41,7 +41,9 @@ _REFERENCES = re.compile(
     r"""^\s*(?:(?:depends_on|ignore_changes) = \[[^\]]*\]|provider = "aws\.\w+"$)""", re.MULTILINE
 )
 _TEXTS = re.compile(r"<<EOF\n(.*?\n)EOF$", re.DOTALL | re.MULTILINE)
-"""Matches a heredoc, in which CDKTF writes text of several lines. CDKTF appends a newline."""
+"""Matches a heredoc. CDKTF writes each text of several lines as a heredoc, and appends a newline to
+the text.
+"""
 _ENDS_OF_BLOCKS = re.compile(r"^\}\n(?=(?:resource|data|output|provider) )", re.MULTILINE)
 
 
@@ -57,8 +59,8 @@ def synthesize(
     Args:
         environments: Names of environments. An empty sequence means all environments.
         out: The output directory.
-        variables: Environment variables for main.py, in addition to those of this process. With
-            `HCL`, the function writes cdk.tf instead.
+        variables: Environment variables for main.py, in addition to those of this process. If they
+            include `HCL`, main.py writes cdk.tf instead of cdk.tf.json.
         source: The directory that contains main.py.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Finds the programs that commands start: Terraform with its AWS provider, and Node for jsii."""
+"""Finds the programs that `ops` starts: Terraform with its AWS provider, and Node for jsii."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def terraform_variables(
 
     The source of the provider is the first of these that exists:
 
-    1. The CLI configuration file.
+    1. The CLI configuration file: the one in TF_CLI_CONFIG_FILE, or `~/.terraformrc`.
     2. A provider mirror in a directory that Terraform searches by default.
     3. The mirror in TF_PROVIDER_MIRROR.
     4. A mirror in a folder of /opt, /usr/share or /usr/local/share.
@@ -216,8 +216,8 @@ def _first_mirror(candidates: Iterable[Path]) -> Path | None:
 
 
 QUIET_NODE = "--no-deprecation"
-"""Hides Node's warnings about deprecated functions, because only the authors of jsii can remove the
-calls.
+"""Hides Node's warnings about deprecated functions. jsii calls such functions, and only the authors
+of jsii can remove these calls.
 """
 
 
@@ -245,7 +245,7 @@ def cdk_directory(project: Path = PROJECT) -> Path:
 def program_python() -> str:
     """Returns the Python interpreter for main.py.
 
-    The packages of the selected CDK are installed only for this interpreter.
+    Only this interpreter can import the packages of the selected CDK.
     """
     directory = cdk_directory()
     return sys.executable if directory == PROJECT else str(directory / ".venv" / "bin" / "python")

@@ -36,7 +36,8 @@ class Allocations:
     """Provisioned concurrency of an environment's functions.
 
     Args:
-        check_lock: Called after each pause. Raises if another command took over the lock.
+        check_lock: Called after each pause of `wait`. Raises an error if another command took over
+            the lock.
         sleep, clock: `time.sleep` and `time.time`, or fakes.
     """
 
@@ -89,9 +90,9 @@ class Allocations:
 
     @contextmanager
     def without_allocation(self, live: Live) -> Iterator[None]:
-        """Removes provisioned concurrency during a `with` block.
+        """Removes a service's provisioned concurrency. Requests it again after the `with` block.
 
-        Without it, Lambda shifts traffic immediately.
+        Without provisioned concurrency, Lambda shifts traffic immediately.
         """
         service = live.service
         has_any = live.awaits_allocation or self._configured(service)
@@ -106,7 +107,7 @@ class Allocations:
             self._restore(service, allocation.requested)
 
     def restore(self, service: str) -> None:
-        """Requests the environment's allocation again if an interrupted rollback removed it."""
+        """Requests a service's provisioned concurrency if an interrupted rollback removed it."""
         count = self._configured(service)
         if count and self._functions.allocation(service) is None:
             self._restore(service, count)

@@ -31,7 +31,7 @@ METRIC_PERIOD = 60
 FAILURES = "{ $.status >= 500 }"
 """CloudWatch Logs filter for log lines of requests that returned a server error."""
 ALARMS = ("errors-alarm", "throttles-alarm", "duration-alarm")
-"""The alarms of each function, as parts of names such as `auth-errors-alarm-prod`."""
+"""The alarms of each function: the middle part of names such as `auth-errors-alarm-prod`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Bake:
         self._before = {item.service: self._p99_before(item) for item in versions}
 
     def problems(self) -> list[str]:
-        """Returns a description of each problem with the new versions so far."""
+        """Returns a text for each problem of the new versions since the bake period began."""
         problems = []
         for item in self._versions:
             figures = self._figures(item)
@@ -114,7 +114,7 @@ class Bake:
         end: float,
         combine_p99: Callable[[Sequence[float]], float] = max,
     ) -> dict[str, float]:
-        """Returns Lambda's metrics of a period.
+        """Returns the invocations, errors and p99 duration of a function or version in a period.
 
         Args:
             combine_p99: Computes the p99 of the period from the p99 of each minute.
@@ -156,8 +156,9 @@ class Bake:
         The names of the streams contain the number of the version.
         """
         days = {f"{_instant(time):%Y/%m/%d}" for time in (self._begun, self._clock())}
-        # The names of log streams contain the function's name if the function's configuration sets
-        # a log group (Lambda developer guide, "Configuring CloudWatch log groups").
+        # A stream's name starts with the day. The function's name follows only if the function's
+        # configuration sets a log group, so both forms are searched (Lambda developer guide,
+        # "Configuring CloudWatch log groups").
         return sum(
             self._failures_in(item, f"{day}/{function}[{item.version}]")
             for day in sorted(days)

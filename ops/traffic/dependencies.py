@@ -25,7 +25,7 @@ may be part of a value by chance, so they must equal the value.
 """
 IGNORED_TYPES = frozenset(
     {
-        "aws_s3_object",  # Lambda keeps a copy of the code package for each version
+        "aws_s3_object",  # Lambda has its own copy of each version's code
         "aws_lambda_function",
         "aws_lambda_alias",
         "aws_lambda_permission",
@@ -104,7 +104,7 @@ class _Change:
 
 
 def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live) -> Iterator[str]:
-    """Yields removed resources to which the configuration of a version with traffic refers."""
+    """Yields one line for each removed resource to which a version with traffic refers."""
     for version in sorted(live.serving):
         settings = functions.configuration(live.service, version)
         used = list(_strings([settings.get(name) for name in ("Environment", "VpcConfig", "Role")]))
@@ -117,9 +117,10 @@ def _lost_resources(removed: Sequence[_Change], functions: Functions, live: Live
 
 
 def _has_newer_version(functions: Functions, live: Live) -> bool:
-    """Returns False if the newest version has all traffic.
+    """Returns True unless the newest version has all traffic.
 
-    The plan's policies belong to the newest code. Only older versions can need more permissions.
+    The plan's policies have the permissions that the newest code needs. Only older versions can
+    need more permissions.
     """
     newest = functions.newest(live.service)
     return newest is None or live.version != newest.number or bool(live.weights)
@@ -128,7 +129,7 @@ def _has_newer_version(functions: Functions, live: Live) -> bool:
 def _lost_permissions(
     narrowed: Sequence[_Change], functions: Functions, live: Live
 ) -> Iterator[str]:
-    """Yields policies that would no longer allow actions that the live version may call."""
+    """Yields one line for each policy that would no longer allow the live version some actions."""
     role = functions.configuration(live.service, live.version).get("Role", "")
     for item in narrowed:
         if item.before.get("role") != role.rpartition("/")[2] or not item.after.get("policy"):

@@ -70,7 +70,10 @@ class Record:
 
 
 class LockLostError(OperatorError):
-    """Raised if another command took over the lock. This command makes no further changes."""
+    """Raised if another command took over the lock.
+
+    The command that lost the lock makes no further changes.
+    """
 
 
 class Ledger:
@@ -160,8 +163,8 @@ class Ledger:
     def locked(self, purpose: str, operator: str, *, force: bool = False) -> Iterator[Lock]:
         """Holds the environment's lock and renews it in the background.
 
-        Takes over a lock whose process on this machine is dead, and a lock that was not renewed for
-        LEASE seconds. Takes no lock before the first apply, which creates the table.
+        Takes over a lock that was not renewed for LEASE seconds, and a lock whose holder ran on
+        this machine and has ended. Takes no lock before the first apply, which creates the table.
 
         Args:
             purpose: The purpose of the lock, shown to other operators.
@@ -323,7 +326,8 @@ class Lock:
                 if not self.ledger.renew(self):
                     return
             except (ClientError, BotoCoreError):
-                # The next renewal tries again. If the lock was lost, `check` raises an error.
+                # The next renewal tries again. If another command has taken over the lock by then,
+                # `check` raises an error.
                 continue
 
 

@@ -33,7 +33,9 @@ from ops.traffic.ledger import Kind, Ledger, Lock, LockLostError, Record
 from ops.traffic.notify import News, Notifier, State, topic_of
 
 WEIGHT = 10
-"""Canary weight: percentage of traffic for a new version in the bake period (specification)."""
+"""Canary weight: percentage of traffic for a new version in the bake period. The platform's
+specification requires this percentage.
+"""
 BAKE = 300.0
 """Default length of the bake period in seconds."""
 
@@ -60,7 +62,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A version to which a release can shift the traffic of its service."""
+    """A version to release, and the state of its service's `live` alias before the release."""
 
     live: Live
     version: Version
@@ -111,7 +113,8 @@ class Releaser:
     def repair_traffic(self, services: Sequence[str] | None = None, *, wait: bool = True) -> None:
         """Repairs traffic and ledger if an earlier command was killed.
 
-        Sends all traffic to the live version, and records the outcome of the killed command.
+        If a release left a service's traffic split, sends all of it to the live version, not to the
+        canary. Records the outcome of the killed command.
 
         Args:
             services: The services to repair. Defaults to all.
@@ -168,7 +171,9 @@ class Releaser:
             report(f"{command} to version {record.to_version} was killed: recorded as abandoned")
 
     def candidates(self, services: Sequence[str], packages: Mapping[str, Path]) -> list[Candidate]:
-        """Publishes changed functions. Returns the versions of the checkout that are not live yet.
+        """Publishes each Lambda function whose newest version differs from the checkout's code.
+
+        Returns the versions with the checkout's code that are not live yet.
 
         Args:
             packages: The checkout's zip files by service.
@@ -367,7 +372,7 @@ class Releaser:
 
     def _shift_immediately(self, live: Live, version: Version) -> None:
         with self._allocations.without_allocation(live):
-            # Removing the provisioned concurrency has ended the pending traffic shift.
+            # The removal ended the pending traffic shift, so the alias must be read again.
             if live.awaits_allocation:
                 live = self.functions.live(live.service)
             self.functions.route(live, version.number)
@@ -459,7 +464,7 @@ class Releaser:
         return [name for name, item in latest.items() if item.release_id == newest.release_id]
 
     def _served(self, service: str) -> list[Record]:
-        """Returns the records of versions that became live, except by a rollback."""
+        """Returns a service's completed traffic shifts except rollbacks, newest first."""
         history = self._ledger.history(service)
         return [item for item in history if item.kind != "rollback" and item.outcome == "promoted"]
 

@@ -24,7 +24,7 @@ POLL_INTERVAL = 2.0
 """Seconds between two requests in follow mode."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 STANDARD_FIELDS = ("timestamp", "level", "location", "message")
-"""Fields of every JSON log line. A line as text has no `NAME=VALUE` for them."""
+"""Fields of every JSON log line. `Line.as_text` appends only other fields as `NAME=VALUE`."""
 GATEWAY = "gateway"
 """The service name for lines of API Gateway's access logs."""
 PARALLEL = 8
@@ -34,8 +34,8 @@ PARALLEL_FOLLOWED = 2
 low memory use matters more than speed.
 """
 OVERLAP = 10_000
-"""Milliseconds before the newest event that each request in follow mode reads again, because
-CloudWatch Logs delivers events a few seconds out of order."""
+"""Milliseconds. In follow mode, each request starts this long before the newest event read so
+far, because CloudWatch Logs delivers events a few seconds out of order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ def read(cloud: Cloud, service: str, start: int) -> Iterator[Line]:
     """Yields the lines since `start` (milliseconds since the epoch), oldest first.
 
     Raises:
-        OperatorError: The environment has no such function.
+        OperatorError: The environment has no such service.
     """
     yield from _lines(cloud.client("logs"), log_group(cloud, service), start, service)
 
@@ -122,7 +122,8 @@ def search(
     """Returns the lines of several log groups since `start`, oldest first.
 
     Args:
-        groups: The service by log group. A log group that does not exist is skipped.
+        groups: Maps each log group's name to its service. A log group that does not exist is
+            skipped.
         pattern: A filter pattern of CloudWatch Logs. The embedded AWS ignores JSON patterns.
     """
     client = cloud.client("logs")
@@ -153,9 +154,9 @@ def follow_groups(
         convert: Converts a line to a value of the list, or returns None to omit the line. Each line
             is converted as soon as it is read, so that omitted lines use no memory.
         groups, start, pattern: See `search`.
-        limit: Maximum number of values per log group in a list, which then has only the newest.
-            Also the maximum number of events that CloudWatch Logs returns in one response. None
-            for no limit.
+        limit: Maximum number of values per log group in a list. If a log group has more new
+            values, the list contains only the newest of them. Also the maximum number of events
+            that CloudWatch Logs returns in one response. None for no limit.
     """
     client = cloud.client("logs")
     followed = [
@@ -199,7 +200,10 @@ def log_group(cloud: Cloud, service: str) -> str:
 
 
 def all_log_groups(cloud: Cloud) -> dict[str, str]:
-    """Returns the service by log group. The service of the APIs' access logs is GATEWAY."""
+    """Returns a dictionary from each log group's name to its service.
+
+    The service of the APIs' access logs is GATEWAY.
+    """
     environment = cloud.environment.name
     return {
         **{group: service for service, group in outputs(cloud)["log_groups"].items()},
@@ -218,14 +222,14 @@ class _FollowedGroup:
     pattern: str | None = None
     page_size: int | None = None
     seen: set[tuple[str | int, int]] = field(default_factory=set)
-    """The key and the time of each yielded event that the next `poll` reads again."""
+    """The key (event id or hash) and the time of each yielded event that `poll` will read again."""
 
     def poll(self) -> Iterator[Line]:
         """Yields the lines that no earlier call yielded."""
         newest = self.start
         for event in _events(self.client, self.group, self.start, self.pattern, self.page_size):
-            # Events of the embedded AWS have no event id. The hash takes less memory than the
-            # message.
+            # Events of the embedded AWS have no event id, so a hash is their key. A hash takes less
+            # memory than the message.
             key = event.get("eventId") or hash((event.get("logStreamName"), event["message"]))
             newest = max(newest, event["timestamp"])
             if (key, event["timestamp"]) not in self.seen:

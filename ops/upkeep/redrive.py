@@ -41,8 +41,8 @@ class Redrive:
     not support it, and because events that a rule could not deliver have no source queue.
 
     Args:
-        wait: Seconds to wait for messages of a queue. Long polling queries all SQS servers, so an
-            empty response means an empty queue.
+        wait: Seconds that each request to SQS waits for messages. Long polling queries all SQS
+            servers, so an empty response means an empty queue.
         hidden: Visibility timeout in seconds, after which the messages of an interrupted redrive
             reappear in the dead-letter queue.
 
@@ -85,8 +85,8 @@ class Redrive:
                 for messages in self._receive(url):
                     for message in messages:
                         deliver(message)
-                        # Messages are not deleted in batches, so that an interruption duplicates
-                        # only one message.
+                        # Each message is deleted separately, not in a batch. An interruption can
+                        # therefore duplicate at most one message.
                         self._sqs.delete_message(
                             QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
                         )

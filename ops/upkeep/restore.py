@@ -28,7 +28,7 @@ SUFFIX = "drill"
 BUCKETS = 256
 """Number of groups into which items are divided, each with a checksum.
 
-The migration function uses the same number.
+The migration function also divides the database's rows into 256 groups.
 """
 
 RESTORE_TIMEOUT = 3600.0
@@ -38,7 +38,7 @@ POLL_INTERVAL = 10.0
 """Maximum seconds between two checks of a restore. The first checks are more frequent."""
 
 Fingerprint = Mapping[str, Mapping[str, tuple[int, str]]]
-"""The number of rows and their checksum, by table and group."""
+"""For each table and each group of its rows: the number of rows, and the rows' checksum."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class Comparison:
     """The result of comparing a copy with its original.
 
     The copy may lack rows that are written during the drill. The original is therefore read twice,
-    before and after the restored point in time. Groups of rows that changed in between are not
-    compared.
+    before and after the restored point in time. Groups of rows that changed between these two
+    readings are not compared.
     """
 
     what: str
@@ -135,7 +135,7 @@ def run_restore_drill(cloud: Cloud, root: Root, table: str) -> list[Comparison]:
 def drill_table(cloud: Cloud, table: str) -> Comparison:
     """Restores a copy of one DynamoDB table, compares it with the table and deletes the copy."""
     dynamodb, copy = cloud.client("dynamodb"), f"{table}-{SUFFIX}"
-    # The setting is checked first, so that an error leaves everything unchanged.
+    # Point-in-time recovery is checked first, so that this error leaves everything unchanged.
     if _recovery(dynamodb, table)["PointInTimeRecoveryStatus"] != "ENABLED":
         raise OperatorError(f"{table} has no point-in-time recovery: use a table that has it")
     _remove_table(dynamodb, copy)
@@ -193,7 +193,7 @@ def drill_database(cloud: Cloud, root: Root, stack_outputs: Mapping[str, Any]) -
     with restored as restored_database:
         seconds = time.monotonic() - begun
         copy = fingerprint(**restored_database)
-        # The original is read again, to find the groups of rows that changed during the dump.
+        # The original is read again, to find the groups of rows that changed since the first time.
         return compare(f"database {database}", before, fingerprint(), copy, seconds)
 
 
@@ -214,7 +214,10 @@ def _dumped_copy(root: Root, database: str) -> Iterator[dict[str, str]]:
 
 @contextmanager
 def _restored_cluster(cloud: Cloud, cluster: str, instant: datetime) -> Iterator[dict[str, str]]:
-    """Restores the cluster as a copy in the network of the migration function."""
+    """Restores a copy of the cluster, and deletes the copy after the `with` block.
+
+    The copy has the original's subnets and security groups, so the migration function can reach it.
+    """
     rds = cloud.client("rds")
     copy = f"{cluster}-{SUFFIX}"
     live = _cluster(rds, cluster)

@@ -17,7 +17,9 @@ from ops.errors import OperatorError
 from ops.terraform.state import outputs
 
 GENERATED_LENGTH = 64
-"""Number of letters and digits. Terraform generates the first value in the same format."""
+"""Length of a generated value, which consists of letters and digits. Terraform generates the first
+value in the same format.
+"""
 
 LONGEST_VALUE = 4096
 """Maximum characters of a standard SSM parameter."""
@@ -118,7 +120,8 @@ class Secrets:
     def rotate(self, name: str, *, leaked: bool = False, force: bool = False) -> int | None:
         """Generates a new value, or makes RDS generate a new password for the database.
 
-        Functions accept the two newest values of a generated secret, so nobody is signed out.
+        Functions accept the two newest values of a generated secret, so one rotation of the
+        signing key within SESSION_LIFETIME signs nobody out.
 
         Args:
             leaked: Generate two new values, so that functions reject the previous value.
@@ -129,7 +132,8 @@ class Secrets:
 
         Raises:
             OperatorError: An operator supplies the secret, or the signing key was changed less than
-                SESSION_LIFETIME ago, so another change would sign users out.
+                SESSION_LIFETIME ago and neither `leaked` nor `force` is set: another change would
+                sign users out.
         """
         if name == DATABASE:
             self._cloud.client("rds").modify_db_cluster(
@@ -163,8 +167,8 @@ class Secrets:
             raise OperatorError(
                 f"{key.name} was changed on {key.changed.astimezone(UTC):%Y-%m-%d %H:%M} UTC."
                 f" Another change before {until.astimezone(UTC):%Y-%m-%d %H:%M} UTC signs out users"
-                " who have not refreshed their session since: wait, or use --force. If the key has"
-                " leaked, use --leaked"
+                " who have not refreshed their session since the last change: wait, or use --force."
+                " If the key has leaked, use --leaked"
             )
 
     def _parameter(self, name: str) -> dict[str, Any]:
@@ -182,8 +186,8 @@ class Secrets:
     def _describe(self, name: str) -> Secret:
         parameter = self._parameter(name)
         generated: bool = parameter["generated"]
-        # The values of generated secrets are not read. The value of a supplied secret shows whether
-        # it is set.
+        # A generated secret always has a value, which is not decrypted. A supplied secret must be
+        # decrypted, because only its value shows whether an operator has set it.
         stored = self._ssm.get_parameter(Name=parameter["name"], WithDecryption=not generated)[
             "Parameter"
         ]
@@ -218,7 +222,9 @@ def _generate() -> str:
 
 
 def _validated(value: str) -> str:
-    """Strips a value and verifies that an HTTP header can contain it."""
+    """Returns a value without surrounding whitespace. Raises an error if an HTTP header cannot
+    contain the value.
+    """
     value = value.strip()
     if not value:
         raise OperatorError(
@@ -235,7 +241,7 @@ def _validated(value: str) -> str:
 
 
 def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
-    """Stores the API keys of AI providers. If none is set, prints how to set one.
+    """Stores the API keys of AI providers. Prints how to set a key if no provider has one.
 
     Args:
         keys: The keys by secret name. Terraform never receives them.
@@ -246,6 +252,6 @@ def supply_provider_keys(stored: Secrets, keys: Mapping[str, str]) -> None:
     if not any(stored.is_set(name) for name in KEYS):
         report(
             "No language model has a key, so /v1/ai returns 503 ai_not_configured. Set"
-            " GEMINI_API_KEY or OPENAI_API_KEY in the environment or in .env and run this command"
-            " again, or run `ops secrets set local gemini-api-key`"
+            " the variable GEMINI_API_KEY or OPENAI_API_KEY in the shell or in .env and run this"
+            " command again, or run `ops secrets set local gemini-api-key`"
         )

@@ -86,7 +86,7 @@ def test_like_copies_the_sizes_of_another_environment(tmp_path: Path) -> None:
     assert environment.lambdas.reserved_concurrency == 9
     assert environment.auth.account_seconds == 3600
     assert environment.chat.room_parts == 8
-    # Values that belong to the target cloud are not copied.
+    # These values stay as this environment's own file sets them.
     assert environment.lambdas.package_platform == "host"
     assert environment.account_id == "111122223333"
     assert environment.removal_policy == "destroy"
@@ -227,7 +227,7 @@ def test_a_suffix_cannot_make_a_bucket_name_too_long(tmp_path: Path) -> None:
         (
             "network.zone_ids",
             ["use1-az1", "use1-az3"],
-            ["network.zone_ids: use1-az3: lacks Lambda or NAT", "another zone"],
+            ["network.zone_ids: use1-az3: lacks NAT gateways", "another zone"],
         ),
         ("network.zone_ids", ["us-east-1a", "us-east-1b"], ["network.zone_ids.0: 'us-east-1a'"]),
         ("rds.min_capacity", 0.7, ["rds.min_capacity: 0.7", "multiple of 0.5"]),
@@ -451,7 +451,10 @@ def test_subscriptions_are_checked_even_if_other_values_are_invalid(tmp_path: Pa
 
 
 def _errors(directory: Path, **sections: Any) -> list[str]:
-    """Replaces sections of a valid environment (None removes one), and returns the errors."""
+    """Replaces sections of a valid environment file, and returns the errors.
+
+    Removes the sections whose value is None.
+    """
     document = {key: value for key, value in {**VALID, **sections}.items() if value is not None}
     with pytest.raises(EnvironmentFileError) as error:
         _load(directory, yaml.safe_dump(document))
@@ -583,8 +586,8 @@ def test_variables_are_interpolated_and_unset_ones_are_reported(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("environment", "function", "memory_size", "timeout", "reserved", "provisioned"),
     [
-        # These are the specification's values, limited to 5 reserved executions in dev, and to 100
-        # reserved and 10 provisioned executions in prod.
+        # These are the specification's values with upper limits per function: 5 reserved executions
+        # in dev, and 100 reserved and 10 provisioned executions in prod.
         ("dev", "auth", 512, 10, 5, 0),
         ("dev", "chat", 1024, 30, 5, 0),
         ("prod", "auth", 512, 10, 20, 10),
@@ -614,8 +617,8 @@ def test_functions_have_the_specifications_sizes_and_capped_concurrency(
 
 @pytest.mark.parametrize(
     ("minimum", "maximum", "limit"),
-    # The Aurora user guide: 189 connections at 1 ACU, at most 2,000 if the minimum is 0 or 0.5 ACU,
-    # and at most 5,000 otherwise.
+    # The Aurora user guide: 189 connections at 1 ACU. At most 2,000 connections if the minimum
+    # capacity is 0 or 0.5 ACU, and at most 5,000 otherwise.
     [(0.5, 1.0, 189), (0.5, 32.0, 2000), (2.0, 16.0, 3024), (2.0, 256.0, 5000)],
 )
 def test_the_connection_limit_matches_the_aurora_user_guide(

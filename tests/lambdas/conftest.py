@@ -1,4 +1,4 @@
-"""Fixtures: AWS in this process (moto), a readable log, and a clock that tests advance."""
+"""Fixtures: AWS in this process (moto), a log that tests read, and a clock that they advance."""
 
 import io
 import json
@@ -77,13 +77,13 @@ def log() -> io.StringIO:
 
 @pytest.fixture
 def logger(log: io.StringIO, request: pytest.FixtureRequest) -> Logger:
-    # Powertools caches loggers by service name, so each test uses another name.
+    # Powertools caches loggers by service name, so each test uses a different name.
     return Logger(service=request.node.name, stream=log)
 
 
 @pytest.fixture
 def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
-    """Returns a function that returns the lines of the log."""
+    """Returns a function that returns the parsed JSON lines of the log."""
     return lambda: [json.loads(line) for line in log.getvalue().splitlines()]
 
 
@@ -91,8 +91,8 @@ def logged(log: io.StringIO) -> Callable[[], list[dict[str, Any]]]:
 def stdout(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """Captures a function's standard output.
 
-    Request this fixture before the function is built, because the function's logger keeps the
-    stream that `sys.stdout` is at that time.
+    A test must request this fixture before it builds the function, because the function's logger
+    writes to the stream that was `sys.stdout` when the function was built.
     """
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stdout", stream)

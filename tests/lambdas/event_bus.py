@@ -11,9 +11,10 @@ UNAVAILABLE = EndpointConnectionError(endpoint_url="https://events")
 class FakeEventBridge:
     """Records calls and accepted entries.
 
-    If `failure` is an exception, each call raises it. If it is a mapping from event types to error
-    codes, entries of these types fail with their error code. The first calls use the elements of
-    `next_failures` in order instead of `failure`.
+    If `failure` is an exception, each call raises it. If `failure` is a mapping from event types to
+    error codes, entries of these types fail with the error code of their type. The first call uses
+    the first element of `next_failures` instead of `failure`, the second call uses the second, and
+    so on.
     """
 
     def __init__(self, *next_failures: Exception | dict[str, str]) -> None:

@@ -113,7 +113,8 @@ EXPECTED = {  # Statuses by access rule, in the order of CALLERS.
     "all": (401, 200, 200, 200, 200),
     "users": (401, 403, 200, 200, 200),
 }
-# The capability that an anonymous user needs. The contract defines three capabilities.
+# The capability that an anonymous user needs, by service and method. The API contract defines
+# these three capabilities.
 CAPABILITY_OF_ROUTE = {
     ("chat", "GET"): "read",
     ("chat", "other"): "chat_anonymous",
@@ -137,7 +138,7 @@ IDEMPOTENT = {
     "/v1/catalog/listings/{listingId}/contact",
     "/v1/ai/ask",
 }
-# POST routes that create nothing, or only tokens and signatures, so requests are safe to repeat.
+# POST routes that create nothing except tokens and signatures, so requests are safe to repeat.
 NOTHING_CREATED = {
     "/v1/auth/logout",
     "/v1/auth/change-password",
@@ -159,7 +160,7 @@ class _NoIdempotency:
 
 
 def _status_of(routes: tuple[Route, ...], logger: Logger, method: str, path: str, user: Any) -> int:
-    """Returns the status for a caller if every operation succeeds."""
+    """Returns the status of the response to a caller. All operations are fakes that succeed."""
     router = Router(
         routes,
         {route.operation: lambda _request: Response() for route in routes},

@@ -1,7 +1,7 @@
 """Tests that tested-versions.md states the versions of PostgreSQL and Valkey that are in use.
 
-These are the versions of prod, of the lock files and of the running servers. A nightly test runs
-the database tests on production's version of PostgreSQL.
+The versions in use are those of prod, of the lock files and of the servers that the tests start.
+A nightly test runs the database tests on production's version of PostgreSQL.
 """
 
 from __future__ import annotations

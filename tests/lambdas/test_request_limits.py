@@ -203,7 +203,7 @@ KEYS = {"images", "attachments"}
 
 
 def _rejects(model: type[Struct], name: str, text: str) -> bool:
-    """Returns True if a model rejects a text, or a list of this text, in a field."""
+    """Returns True if a model rejects a text in a field. A list contains only this text."""
     (field,) = (f for f in structs.fields(model) if f.encode_name == name)
     is_list = any(get_origin(type_) in {list, tuple} for type_ in _plain_types(field.type))
     with pytest.raises(Problem) as raised:
@@ -221,7 +221,7 @@ NAMES = {
     *("name", "displayName", "title", "fileName", "location", "condition"),
     *("tag", "tags", "interests", "category", "q", "targetLanguage"),
 }
-"""Fields for texts of one line that clients show next to other texts."""
+"""Fields for single-line texts that clients show on the same line as other texts."""
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def synthesize_services(
         [TerraformStack, ServicePlatform], object
     ] = lambda _stack, _platform: None,
 ) -> Synthesized:
-    """Returns the Terraform of both APIs, all services and what `add_constructs` adds."""
+    """Synthesizes both APIs, all services, and the constructs that `add_constructs` adds."""
 
     def build(stack: TerraformStack, env: Environment, names: Names) -> None:
         shared = function_platform(env, artifacts)
@@ -205,7 +205,7 @@ def rest_routes(result: Synthesized) -> dict[tuple[str, str], Route]:
 
 
 def function_name(result: Synthesized, reference: str) -> str:
-    """Returns the name of the function to whose alias `live` the reference points."""
+    """Returns the name of a Lambda function. The reference points to its alias `live`."""
     alias = result.document["resource"]["aws_lambda_alias"][label(reference)]
     assert alias["name"] == "live"
     name: str = result.document["resource"]["aws_lambda_function"][label(alias["function_name"])][

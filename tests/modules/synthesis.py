@@ -64,7 +64,7 @@ class Synthesized:
 
 
 def environment(name: str = "dev", **changes: Any) -> Environment:
-    """Reads an environment file without process variables, and replaces top-level keys."""
+    """Reads an environment file, ignores the process's variables, and replaces top-level keys."""
     return load_environment(name, variables={}).model_copy(update=changes)
 
 

@@ -39,7 +39,8 @@ def test_the_environment_sets_the_number_of_zones_and_nat_gateways(
     assert len(dev.all("aws_nat_gateway")) == 1
     assert len(prod.all("aws_nat_gateway")) == 3
     private = [item for item in prod.all("aws_subnet") if "private" in item["tags"]["Name"]]
-    # A letter can name a different zone in each account. An id names the same zone in all.
+    # The letter in an availability zone's name can mean a different zone in each account. A zone's
+    # id means the same zone in all accounts.
     assert [item["availability_zone_id"] for item in private] == [
         "use1-az1",
         "use1-az2",

@@ -1,4 +1,7 @@
-"""Tests that the provider's jsii bindings load lazily, and the fallbacks to a complete load."""
+"""Tests that the provider's jsii bindings load lazily.
+
+Bindings with an unexpected structure are loaded completely instead.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A fake of ops.cloud.Cloud. Tests replace some of its AWS clients. The others use moto."""
+"""A fake of ops.cloud.Cloud. Tests replace some of its AWS clients. The other clients use moto."""
 
 from __future__ import annotations
 

@@ -175,7 +175,8 @@ def test_a_wrong_usage_ends_with_a_short_message(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # These commands must fail without a request: the proxy is unreachable, and no platform runs.
+    # These commands must fail before they send a request. The proxy is unreachable and no platform
+    # runs, so a command that sends a request fails with another message.
     for variable in ("HTTPS_PROXY", "HTTP_PROXY", "https_proxy", "http_proxy"):
         monkeypatch.setenv(variable, "http://192.0.2.1:9")
     monkeypatch.setenv("DEV_ACCOUNT_ID", "111122223333")

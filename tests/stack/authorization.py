@@ -80,11 +80,15 @@ def _reference(action: str) -> Mapping[str, Any]:
 
 
 def allows(statements: Sequence[Statement], action: str, arns: Collection[str]) -> bool:
-    """Returns True if the statements allow an action on all ARNs of a type of resource.
+    """Returns True if the statements allow an action on the resources that the caller manages.
+
+    IAM can check several types of resource for an action. For each type that has ARNs in `arns`,
+    the statements must allow the action on all these ARNs. For a required type without ARNs, they
+    must allow the action on at least one possible resource of that type. If no type is required
+    or has ARNs, they must allow the action on a possible resource of any of the types.
 
     Args:
-        arns: The ARNs that the caller manages. If none of them has the type, the statements must
-            allow the action on at least one resource of the type.
+        arns: The ARNs of the resources that the caller manages.
     """
     checked = resources(action)
     matching = {

@@ -63,7 +63,7 @@ def member(platform: Platform) -> Person:
 
 @pytest.fixture(scope="module")
 def response_without_key(platform: Platform, member: Person, variables: dict[str, str]) -> Any:
-    """Returns the response of the service to a question while no API key is stored."""
+    """Returns the service's error response to a question while no API key is stored."""
     clear_keys(platform)
     ScenarioContext(platform, "ai").restart_function()
     response = Api(platform.api_url).post(

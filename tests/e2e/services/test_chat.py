@@ -64,7 +64,7 @@ def room(ann: ChatUser, bob: ChatUser) -> str:
 
 @contextlib.asynccontextmanager
 async def open_in_room(room: str, *chatters: ChatUser) -> AsyncIterator[list[ChatClient]]:
-    """Opens a client for each user and joins the room."""
+    """Opens a client for each user. Each client joins the room."""
     clients = [chatter.create_client() for chatter in chatters]
     for client in clients:
         await client.open()
@@ -386,7 +386,7 @@ def test_connections_receive_nothing_5_s_after_a_session_or_membership_ended(
             for room in reasons:
                 await wait_for_texts(listener, room, "1")
             await asyncio.to_thread(end_all)
-            await asyncio.sleep(5)  # until then, the API's contract allows frames to arrive
+            await asyncio.sleep(5)  # the API's contract allows frames to arrive for up to 5 s
             for room in (left, removed, banned, remaining_room):
                 await asyncio.to_thread(ann.send_message, room, "2")
                 await wait_for_texts(witness, room, "1", "2")

@@ -82,8 +82,9 @@ def read(api: Api, user: User, path: str) -> Any:
 def call_with_retries(call: Callable[[], ApiResponse]) -> ApiResponse:
     """Returns the response to an idempotent call.
 
-    Retries timeouts, 409, 429 and server errors, as clients do. They occur when Lambda has no
-    concurrency left, when the tables are busy, or when two cores start fifty processes.
+    Retries timeouts, 409, 429 and server errors, as clients do. These errors occur when Lambda has
+    no concurrency left, when the tables are busy, or when a machine with two cores starts fifty
+    processes of the function.
     """
 
     def get_final_response() -> ApiResponse | None:
@@ -290,7 +291,10 @@ class KillingClient:
 
 
 def create_removal(platform: Platform, dynamodb: Any) -> Removal:
-    """Returns the function's code that removes a post's data, for use in this process."""
+    """Returns the object with which the post function removes a post's data.
+
+    Tests call it in this process.
+    """
     authors = AuthorStore(dynamodb, "platform-authors-local")
     posts = DynamoPostStore(
         dynamodb,
@@ -318,7 +322,10 @@ def create_removal(platform: Platform, dynamodb: Any) -> Removal:
 
 @pytest.fixture
 def resume_deletions(platform: Platform) -> Iterator[Callable[[], None]]:
-    """Disables the function's deletions queue until the yielded function is called."""
+    """Stops the post function from receiving messages of its deletions queue.
+
+    Yields a callable that lets the post function receive them again.
+    """
     functions, queue = platform.aws("lambda"), "post-deletions-queue-local"
     sources = functions.list_event_source_mappings()["EventSourceMappings"]
     (source,) = (item for item in sources if item["EventSourceArn"].endswith(queue))

@@ -81,9 +81,9 @@ class Profiles:
         return str(signed["key"])
 
     def post_file(self, signed: Any, content: bytes, **changed: str) -> int:
-        """Posts a file with a signed form, and returns the status of the response.
+        """Posts a file with the signed form in `signed`, and returns the status of the response.
 
-        The `changed` fields replace fields of the form.
+        The values in `changed` replace those of the form's fields with the same names.
         """
         form = signed["upload"]
         return self._api.post_form(
@@ -119,7 +119,7 @@ def visitor(api: Api) -> Profiles:
 
 @pytest.fixture
 def fetch(platform: Platform) -> Any:
-    """Returns a function that requests an address of the CDN."""
+    """Returns a function that sends a GET request to a URL of the CDN."""
 
     def get(address: str) -> ApiResponse:
         assert address.startswith(platform.outputs["cdn_url"] + "/")

@@ -1,5 +1,6 @@
-"""Tests how events change a profile's statistics, including failures between the write and the
-count.
+"""Tests how events change a profile's statistics.
+
+Includes failures after a service has stored an event and before the event has been counted.
 """
 
 from __future__ import annotations
@@ -85,7 +86,7 @@ class Events:
         )
 
     def read_counts(self, user_id: str) -> tuple[int, int, int]:
-        """Returns the counts of posts, comments and likes."""
+        """Returns the user's numbers of posts, comments and received likes."""
         profile = self.read_profile(user_id)
         posts, comments, likes = (
             profile.get(n, 0) for n in ("posts_count", "comments_count", "likes_received")
@@ -198,8 +199,8 @@ def test_invalid_events_reach_the_dead_letter_queue_and_are_redriven(
         assert events.read_counts(author) == (0, 0, 0)
         assert redrive() >= 2
         events.wait_for_counts(author, (0, 0, 1))
-        # The invalid event does not block the valid one. It returns to the dead-letter queue after
-        # each redrive.
+        # The invalid event does not block the valid one. The invalid event returns to the
+        # dead-letter queue after each redrive.
         events.send(WORK, "{", json.dumps(create_event("PostCreated", author)))
         events.wait_for_counts(author, (1, 0, 1))
         wait_for(lambda: events.count_messages(WORK_DLQ) >= 1 or None, seconds=60)
@@ -225,7 +226,7 @@ def test_events_that_are_no_longer_in_the_stream_are_published_from_the_table(
         change_queue_attributes(events.platform, RETRIES, DelaySeconds="0"),
     ):
         events.store_in_outbox("PostCreated", author=author, stored_at=time.time() - 86_400)
-        events.send(RETRIES, "{}")  # the schedule sends the same message
+        events.send(RETRIES, "{}")  # the relay's schedule also sends {}
         events.wait_for_counts(author, (1, 0, 0))
     assert not events.count_in_outbox(author)
 

@@ -18,7 +18,10 @@ CIRCUITS_KEY = {"user_id": {"S": "#circuits"}, "day": {"S": "#"}}
 
 
 def read_configuration(platform: Platform) -> dict[str, Any]:
-    """Returns the ai function's configuration. Skips the test if its providers are not local."""
+    """Returns the ai function's configuration.
+
+    Skips the test if the function does not call local providers, or uses another Gemini model.
+    """
     configuration: dict[str, Any] = platform.aws("lambda").get_function_configuration(
         FunctionName="ai-lambda-local", Qualifier="live"
     )

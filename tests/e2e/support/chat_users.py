@@ -19,7 +19,7 @@ MAX_OPENING_CONNECTIONS = 8
 """Maximum number of connections that are being opened at the same time.
 
 The embedded API Gateway opens connections one after the other. If too many wait, their tickets
-expire after 30 s. The embedded Lambda runs at most 14 functions at the same time.
+expire after 30 s. The embedded Lambda runs at most 14 invocations at the same time.
 """
 
 

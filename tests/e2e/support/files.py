@@ -10,8 +10,8 @@ from pathlib import Path
 def read_files(directory: Path) -> Iterator[tuple[Path, bytes]]:
     """Yields the path and content of each regular file below a directory.
 
-    Skips Terraform's plugins, and files and folders that are deleted during the call, for which
-    `Path.rglob` raises FileNotFoundError.
+    Skips Terraform's plugins. Also skips files and folders that are deleted during the call,
+    whereas `Path.rglob` raises FileNotFoundError for them.
     """
     for folder, folders, names in os.walk(directory):
         folders[:] = [name for name in folders if name != ".terraform"]

@@ -19,7 +19,7 @@ def find_processes(platform: Platform, function: str) -> list[psutil.Process]:
 
 
 def find_all_processes(platform: Platform) -> dict[str, list[psutil.Process]]:
-    """Returns the processes of the functions by the function's name, for example `statistics`."""
+    """Returns the processes of each function. The keys are names, for example `statistics`."""
     cloud = EmbeddedCloud(Root(platform.root)).running()["aws"].find()
     assert cloud, "the embedded AWS does not run"
     processes = defaultdict(list)

@@ -112,7 +112,7 @@ class PlatformHost:
         )
 
     def wait_until_deployed(self) -> None:
-        """Waits for the deployment, and sets the variables in this process.
+        """Waits for the deployment, and sets the host's `variables` in this process's environment.
 
         Raises:
             AssertionError: the deployment failed. The message contains the traceback.
@@ -124,7 +124,7 @@ class PlatformHost:
         os.environ.update(self._variables)
 
     def stop(self) -> None:
-        """Stops the platform that this process has started, and deletes its files."""
+        """Stops the platform and deletes its files, if this pytest process started the platform."""
         if self._process:
             self._process.communicate()
         if self._is_chosen_here:
@@ -181,7 +181,7 @@ def main(root: Path) -> None:
     deployment.start()
     sys.stdin.read()
     if deployment.is_alive():
-        # Interrupts only `ops up`. `stop_platform` stops the other children.
+        # Interrupts only `ops up`. `stop_platform` stops the other child processes.
         for child in psutil.Process().children():
             if "up" in child.cmdline():
                 child.send_signal(signal.SIGINT)

@@ -1,4 +1,7 @@
-"""Operators whose IAM role has only policies of docs/policies/, and copies of the checkout."""
+"""Creates IAM roles for operators, and copies of the checkout in which they run commands.
+
+The roles have only policies of docs/policies/.
+"""
 
 from __future__ import annotations
 
@@ -112,7 +115,10 @@ CREATE_ACTIONS = [
     "ec2:RevokeSecurityGroupEgress",
     "ec2:RevokeSecurityGroupIngress",
 ]
-"""More actions that the first deployment needs and that the embedded AWS checks differently."""
+"""Further actions that a role needs for the first deployment on the embedded AWS.
+
+The policies suffice on AWS. The embedded AWS checks permissions differently.
+"""
 
 DELETE_ACTIONS = [
     "budgets:DeleteBudget",  # AWS checks budgets:ModifyBudget instead
@@ -141,7 +147,10 @@ DELETE_ACTIONS = [
     "ec2:DeleteVpcEndpoints",
     "ec2:DisassociateRouteTable",
 ]
-"""More actions that `ops remove` needs and that the embedded AWS checks differently."""
+"""Further actions that a role needs for `ops remove` on the embedded AWS.
+
+The policies suffice on AWS. The embedded AWS checks permissions differently.
+"""
 
 
 class Checkout:
@@ -261,7 +270,9 @@ def create_operator(
 
     Args:
         state_key: the S3 key of the environment's state, if it is not the default.
-        extra_actions: actions that the embedded AWS checks differently from AWS.
+        extra_actions: actions that the role may call on all resources, in addition to those of
+            the policies. They are necessary because the embedded AWS checks permissions
+            differently from AWS.
     """
     bucket = platform.cloud.environment.state.bucket
     documents = {
@@ -357,7 +368,7 @@ def collect_alerts(platform: Platform) -> Iterator[list[Any]]:
             QueueUrl=url, MaxNumberOfMessages=1, WaitTimeSeconds=1
         ).get("Messages"):
             message = json.loads(received[0]["Body"])
-            # Messages of alarms and budgets do not have the attribute `state`.
+            # Skips the messages of alarms and budgets, which do not have the attribute `state`.
             if "state" in message.get("MessageAttributes", {}):
                 messages.append(message)
             sqs.delete_message(QueueUrl=url, ReceiptHandle=received[0]["ReceiptHandle"])

@@ -26,9 +26,10 @@ class Sharing:
 
     @contextmanager
     def hold(self, *, exclusive: bool) -> Iterator[None]:
-        """Holds the lock during the block, shared with other tests unless `exclusive` is true.
+        """Holds the platform's lock during the block.
 
-        Waits first until no exclusive test runs, or if `exclusive` is true, until no test runs.
+        If `exclusive` is true, first waits until no other test holds the lock. Otherwise shares the
+        lock with other tests, but first waits until no exclusive test holds it.
         """
         self._directory.mkdir(exist_ok=True)
         with (

@@ -18,7 +18,7 @@ PASSWORD = "Correct-horse-1"
 
 @dataclass(frozen=True)
 class User:
-    """A user with a session but without an account, which is faster to create than a Person."""
+    """A user with a session but without an account. A User is faster to create than a Person."""
 
     user_id: str
     display_name: str

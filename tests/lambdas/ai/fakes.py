@@ -66,7 +66,7 @@ class FakeApiKeys:
 
 
 class MemoryCircuits:
-    """Circuit breakers in memory, without concurrency."""
+    """Circuit breakers in memory. Does not support concurrent calls."""
 
     def __init__(self, clock: FakeClock) -> None:
         self._clock = clock

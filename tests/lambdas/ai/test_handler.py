@@ -72,7 +72,7 @@ def environ(
         "REGION": REGION,
         "CORS_ORIGINS": "*",
         "LOG_LEVEL": "DEBUG",
-        # Powertools caches loggers with their streams by name, so each test uses another name.
+        # Powertools caches loggers by name, with their streams. Each test needs a different name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_CONVERSATIONS": conversations_table,

@@ -48,7 +48,10 @@ class FakeModels:
 
 
 class FakeQuota:
-    """A quota that records the events of each reservation, or raises `error`."""
+    """A quota that records in `events` when tokens are reserved, settled or released.
+
+    If `error` is set, `reserve` raises it.
+    """
 
     def __init__(self) -> None:
         self.events: list[tuple[Any, ...]] = []

@@ -278,7 +278,10 @@ class TestQuota:
     def test_concurrent_calls_never_exceed_the_quota(
         self, dynamodb: "DynamoDBClient", usage_table: str, clock: FakeClock, usage: Usage
     ) -> None:
-        """Each call reserves 100 tokens and uses 30. The quota of 1,000 has room for ten calls."""
+        """Each call reserves 100 tokens, and uses 30 of them or none.
+
+        The quota of 1,000 tokens has room for ten reservations at the same time.
+        """
         barrier = threading.Barrier(50)
         totals: list[int] = []
 
@@ -305,7 +308,7 @@ class TestQuota:
         account = usage("u-1", DAY)
         assert account["tokens"] == 30 * outcomes.count("completed") == 30 * account["calls"]
         assert set(outcomes) <= {"completed", "failed", "ai_quota_exceeded"}
-        # The first ten calls reserve at most 1,000 tokens, so the quota always admits them.
+        # The first ten calls reserve at most 1,000 tokens in total, so they are always admitted.
         assert outcomes.count("completed") + outcomes.count("failed") >= 10
 
     def test_concurrent_reservations_fill_the_quota_exactly(

@@ -117,7 +117,7 @@ class MemorySessions:
 
 
 class FakeLimiter:
-    """Counts attempts in windows that never end."""
+    """Counts failed attempts, without a window of time after which they no longer count."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}

@@ -47,7 +47,7 @@ def environ(aws: None, table: Callable[..., str], request: pytest.FixtureRequest
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": ORIGIN,
-        # Powertools caches loggers with their streams by name, so each test uses another name.
+        # Powertools caches loggers by name, with their streams. Each test needs a different name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "RATE_LIMIT_ENABLED": "true",
         "COGNITO_USER_POOL_ID": pool_id,

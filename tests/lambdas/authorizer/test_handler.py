@@ -21,7 +21,7 @@ API = "arn:aws:execute-api:us-east-1:000000000000:abc/local"
 
 
 class AuthorizerClient:
-    """An authorizer with its tokens and tickets."""
+    """Issues tokens and tickets, and calls an authorizer that accepts them."""
 
     def __init__(self, dynamodb: "DynamoDBClient", table: str, logger: Logger) -> None:
         self.clock = FakeClock()

@@ -151,7 +151,7 @@ class Catalog:
     def pages(
         self, path: str = "/listings", user: str = "buyer", **query: str
     ) -> list[list[dict[str, Any]]]:
-        """Follows the cursors and returns the items of all pages."""
+        """Follows the cursors, and returns a list of pages. Each page is a list of items."""
         pages, cursor = [], None
         while True:
             response = self.call(

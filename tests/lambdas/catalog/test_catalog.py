@@ -157,7 +157,10 @@ def test_a_patch_of_an_old_version_returns_412(catalog: Catalog) -> None:
 def test_a_patch_detects_a_change_between_its_read_and_write(
     catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both requests read version 1, so both pass the check. The second write fails."""
+    """Two PATCH requests read version 1, so both pass the If-Match check.
+
+    The request that writes second fails.
+    """
     created = catalog.create()
     path, find = f"/listings/{created['listingId']}", catalog.service._store.find
     changes = iter([lambda: catalog.call("PATCH", path, {"title": "Theirs"})])
@@ -559,8 +562,8 @@ def test_a_repeated_attempt_with_the_same_id_creates_nothing(
     monkeypatch.setattr("lambdas.common.web.http.new_id", lambda: "0" * 32)
     first = catalog.create(images=["seller/1"])
     assert catalog.create(images=["seller/1"]) == first
-    # The second attempt copied the image again before its transaction failed, so this copy is
-    # removed.
+    # The second attempt copied the image again before its transaction failed. Therefore the
+    # service removes the second copy.
     assert catalog.pictures.removed == catalog.pictures.stored[1:]
     path = f"/listings/{first['listingId']}/contact"
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Tests properties of pages of lists: they contain each matching listing once, and in order."""
+"""Tests that the pages of a list together contain each matching listing once, and in order."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ CASES = [
 @pytest.fixture(scope="module")
 def connection(postgres: Postgres, module_database: str) -> Iterator[pg8000.native.Connection]:
     fill(postgres, module_database, LISTINGS)
-    # The service connects as this role, so the role's planner settings apply here too.
+    # The catalog service also connects as the role `catalog`, so the same planner settings apply.
     with closing(postgres.connect("catalog", module_database)) as connection:
         connection.run("SET plan_cache_mode = force_custom_plan")
         yield connection

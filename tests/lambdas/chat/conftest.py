@@ -106,7 +106,10 @@ class ChatUser:
             self.set_profile()
 
     def set_profile(self, **fields: Any) -> None:
-        """Stores the profile in the format of the profile service, with additional attributes."""
+        """Stores the user's profile in the format of the profile service.
+
+        `fields` adds or replaces attributes of the profile.
+        """
         item = {
             "user_id": self.user_id,
             "display_name": self.name,
@@ -214,7 +217,10 @@ class Socket:
         return response
 
     def take(self, type_: str | None = None) -> list[Any]:
-        """Returns the frames of this type since the last call, and drops the other frames."""
+        """Returns the frames since the last call: those of one type, or all frames without a type.
+
+        Frames of other types are dropped.
+        """
         frames = self._world.gateway.take(self.connection_id)
         return [frame for frame in frames if type_ is None or frame["type"] == type_]
 
@@ -313,8 +319,9 @@ def cache(valkey: ValkeyServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def create_table(dynamodb: DynamoDBClient) -> Callable[..., None]:
-    """Returns a function that creates a table with its keys, and with indexes given as
-    name=keys.
+    """Returns a function that creates a table with keys and indexes.
+
+    Each index is a keyword argument: the index's name, with a tuple of its keys as the value.
     """
 
     def create(name: str, *keys: str, **indexes: tuple[str, ...]) -> None:

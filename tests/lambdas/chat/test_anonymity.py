@@ -70,7 +70,10 @@ def test_anonymous_messages_and_reactions_show_the_id_of_the_alias(
 
 
 def stored_items(world: World) -> Counter[str]:
-    """Returns the items of all tables except the one for authors."""
+    """Returns all items as texts with their number of occurrences.
+
+    Omits the items of the table `authors`.
+    """
     tables = world.dynamodb.list_tables()["TableNames"]
     return Counter(
         f"{table}: {item}" for table in tables if table != "authors" for item in world.items(table)

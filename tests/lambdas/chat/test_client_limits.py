@@ -23,8 +23,8 @@ def test_rooms_with_more_connections_than_the_limit_receive_no_signals(
         socket.take()
     sockets[0].send("typing_start", roomId=room_id)
     assert [frame["type"] for frame in sockets[1].take()] == ["typing"]
-    # SIGNAL_LIMIT is 2 and does not count the sender. With the two connections below, each signal
-    # would have three receivers, one more than the limit.
+    # SIGNAL_LIMIT is 2: the maximum number of receivers, without the sender. When the two
+    # connections below have joined, a signal has three receivers, so it is not sent.
     eve = ann.connect()
     for socket in (sockets[2], eve):
         socket.join(room_id)

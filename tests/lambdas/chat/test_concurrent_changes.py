@@ -1,4 +1,4 @@
-"""Tests changes without If-Match during another change of the same resource."""
+"""Tests requests without If-Match that change a resource while another request changes it."""
 
 from __future__ import annotations
 

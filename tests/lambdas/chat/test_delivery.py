@@ -154,7 +154,7 @@ def test_other_items_of_the_messages_table_are_ignored(
     for item in world.items("messages"):
         if "room_id" not in item:
             notify(world, world.stream(item["message_id"]))
-    # The function also ignores changes of a message that do not increase its version.
+    # The function also ignores a change of a message if the message's version stays the same.
     notify(
         world, world.stream(message_id, unpack(world.stream(message_id)["dynamodb"]["NewImage"]))
     )
@@ -171,7 +171,7 @@ def test_a_lost_queued_frame_is_sent_later(
 ) -> None:
     monkeypatch.setattr("lambdas.chat.broadcast.INLINE_LIMIT", 0)
     message_id = ann.send(room_id)["messageId"]
-    # The test takes the frame from the queue before the function receives it: the frame is lost.
+    # The test deletes the frame from the queue before the function receives it, so it is lost.
     assert len(world.queued("DELIVERIES_QUEUE_URL")) == 1
     notify(world, world.stream(message_id))
     for _ in range(2):  # the queued frame may still arrive, so the function checks again later

@@ -45,7 +45,7 @@ def sockets(ann: ChatUser, bob: ChatUser, room_id: str) -> tuple[Socket, Socket]
 
 @pytest.fixture
 def cache_down(world: World, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Returns a function that starts an outage of the cache, or ends the current outage."""
+    """Returns a function that starts an outage of the cache. The next call ends the outage."""
     monkeypatch.setattr(GuardedCache, "PAUSE_AFTER_FAILURE", 0.0)
     state = {"down": False}
     execute = redis.Redis.execute_command
@@ -469,7 +469,7 @@ def test_listeners_who_saw_a_user_online_are_notified_when_the_user_goes_offline
     else:
         socket.send("leave_room", roomId=room_id)
     assert [frame["status"] for frame in listeners[0].take()] == ["offline"]
-    assert listeners[1].take() == []  # The visitor was never notified that bob is online.
+    assert listeners[1].take() == []  # The visitor was never notified that bob was online.
     reconnected = bob.connect()
     reconnected.join(room_id)
     reconnected.close()
@@ -611,7 +611,7 @@ def test_clients_can_rejoin_rooms_after_the_cache_is_flushed(
     )
     assert sockets[0].send("ping", roomId=room_id)["code"] == "not_joined"
     ann.send(room_id, "1")
-    # A client that sends nothing but pings receives a resync frame, and joins again.
+    # After the cache is emptied, a client that sends only pings receives a resync frame.
     assert sockets[1].send("ping")["type"] == "ack"
     assert sockets[1].take() == [{"type": "resync"}]
     assert sockets[1].send("ping")["type"] == "ack"

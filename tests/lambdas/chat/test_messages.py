@@ -277,7 +277,7 @@ def test_messages_of_anonymous_users_are_always_anonymous(
 def upload(
     world: World, person: ChatUser, room_id: str, content: bytes = b"%PDF-1.7 x", **changes: Any
 ) -> Any:
-    """Creates an upload, uploads the file, and returns the API's response."""
+    """Requests an upload from the API, uploads the file, and returns the API's response."""
     body = {
         "fileName": "Tee & Brot.pdf",
         "contentType": "application/pdf",

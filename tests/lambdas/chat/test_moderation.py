@@ -142,7 +142,7 @@ def test_the_error_for_inviting_a_banned_user_says_that_this_user_is_banned(
 
 @pytest.fixture(params=["muted", "moderators_only"])
 def read_only_room(request: pytest.FixtureRequest, ann: ChatUser, bob: ChatUser) -> tuple[str, str]:
-    """A room in which bob cannot send messages, and the error code for attempts."""
+    """A room in which bob cannot send messages, and the error code if he tries to send one."""
     code: str = request.param
     id_ = ann.create_room("public" if code == "muted" else "announcement")
     ok(bob.call("POST", f"/rooms/{id_}/join", {}))
@@ -163,7 +163,7 @@ def test_users_who_cannot_send_messages_cannot_broadcast_text_by_any_route(
     listener.take()
     bob.set_profile(display_name="Buy my tea")
     problem(bob.call("PUT", reactions, {}), 403, code)
-    # This reaction and its count were stored before the mute.
+    # Stores a reaction and its count, as if bob had reacted before he lost the permission.
     world.table("messages").put(
         {"message_id": reactions_id(message_id, "bob"), "emojis": {"👍"}, "timestamp": "t"}
     )

@@ -42,7 +42,7 @@ def test_stored_messages_show_the_current_name(
 
 
 def test_frames_never_show_an_outdated_name(bob: ChatUser, room_id: str, listener: Socket) -> None:
-    """The name is hidden or changed immediately after the service has read it."""
+    """Bob hides or changes his name immediately after the service has read it for a frame."""
     socket = bob.connect()
     socket.join(room_id)
     bob.send(room_id)

@@ -122,8 +122,9 @@ def test_removal_continues_after_any_interruption(
 
 @pytest.fixture
 def during_deletion(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
-    """Returns a function that runs its argument between the read and the write of a room's
-    deletion.
+    """Returns a function that schedules its argument for the next deletion of a room.
+
+    The argument is called after the deletion has read the room, and before it writes.
     """
     removal_of = RoomStore._removal
 
@@ -204,7 +205,10 @@ def test_a_deletion_that_always_conflicts_returns_503(
 def test_a_reaction_during_the_removal_leaves_no_data(
     world: World, ann: ChatUser, bob: ChatUser, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    """The request reads the message before its removal, and writes the reaction after it."""
+    """A request reads the message before the message is removed.
+
+    It writes the reaction after the message has been removed.
+    """
     room_id = ann.create_room("private")
     ok(ann.call("POST", f"/rooms/{room_id}/members", {"userId": bob.user_id}), 201)
     path = f"/rooms/{room_id}/messages/{ann.send(room_id)['messageId']}/reactions/👍"

@@ -87,7 +87,7 @@ def test_a_former_member_receives_nothing_even_if_the_eviction_failed(
     world: World, ann: ChatUser, bob: ChatUser, room_id: str, listener: Socket, function: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    """The function ended the membership, but did not remove the connections."""
+    """The chat function ended the membership, but did not remove the connections from the room."""
     with monkeypatch.context() as killed:
         killed.setattr(Broadcast, "evict", lambda *_arguments: None)
         ok(ann.call("PATCH", f"/rooms/{room_id}/members/bob", {"ban": True}))
@@ -110,8 +110,8 @@ def test_a_session_is_checked_again_after_two_seconds(
     clock.advance(0.001)
     checked = reader.check(listeners)
     assert (checked.admitted, checked.ended) == ({room_id: []}, listeners[room_id])
-    # Sending a frame takes up to 1.5 s and is not retried. With the time until the recheck, the
-    # sum must stay below 5 s.
+    # Sending a frame takes up to 1.5 s and is not retried. The recheck interval plus this time
+    # must be less than 5 s.
     assert audience.RECHECK_INTERVAL <= 2
 
 

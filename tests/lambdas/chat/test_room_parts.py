@@ -48,7 +48,7 @@ def deliver(world: World, record: dict[str, Any]) -> None:
 
 
 def received(sockets: dict[int, Socket]) -> dict[int, list[int]]:
-    """Returns the numbers of the new messages that each part received."""
+    """Returns the sequence numbers (`seq`) of the new messages that each part received."""
     return {
         part: [frame["seq"] for frame in socket.take("new_message")]
         for part, socket in sockets.items()
@@ -120,7 +120,7 @@ def test_a_message_whose_frame_for_one_part_was_lost_is_sent_again(
     for record in world.queued(QUEUE)[1:]:
         deliver(world, record)
     received(sockets)
-    # The entry of a queued delivery expires.
+    # Simulates that the cache entry, which states that the frame is still queued, expires.
     cache.delete(f"chat:delivery:{message['messageId']}:1")
     world.deliver({"Records": [world.stream(message["messageId"])]})
     for check in world.queued("DELIVERY_RETRIES_QUEUE_URL"):

@@ -201,8 +201,8 @@ def test_users_who_refuse_direct_messages_keep_their_existing_direct_rooms(
     for type_ in ("private", "group", "announcement"):
         response = ann.call("POST", member_list(ann.create_room(type_)), {"userId": "eve"})
         problem(response, 403, "direct_messages_refused")
-    # The setting does not apply to public rooms, or to users who already have a direct room
-    # together.
+    # `allowDirectMessages` does not apply to public rooms, or to users who already have a direct
+    # room together.
     invite(ann, ann.create_room("public"), eve)
     invite(ann, ann.create_room("group"), bob)
     eve.set_profile()

@@ -84,7 +84,7 @@ def test_a_hanging_check_is_not_started_again_until_it_ends(hang: Hang, logger: 
 def test_results_are_cached(logger: Logger, clock: FakeClock) -> None:
     runs: list[int] = []
     checks = Checks({"cache": lambda: runs.append(1)}, logger, max_age=5, monotonic=clock)
-    for _ in range(4):  # called after 0, 2, 4 and 6 seconds
+    for _ in range(4):  # get_results is called after 0, 2, 4 and 6 seconds
         checks.get_results()
         clock.advance(2)
     assert len(runs) == 2

@@ -59,7 +59,7 @@ def environ(postgres: Postgres, name: str, table: Callable[..., str]) -> dict[st
 
 @pytest.fixture
 def items(dynamodb: DynamoDBClient) -> Callable[[], dict[str, dict[str, Any]]]:
-    """Returns a function that reads the items of the record, by migration."""
+    """Returns a function that reads the record of migrations in DynamoDB: items by migration id."""
 
     def read() -> dict[str, dict[str, Any]]:
         stored = [unpack(item) for item in dynamodb.scan(TableName="migration_id-table")["Items"]]

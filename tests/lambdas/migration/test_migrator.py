@@ -76,9 +76,10 @@ class Files:
 
 @pytest.fixture
 def files(postgres: Postgres, migrated: str, tmp_path: Path) -> Iterator[Files]:
-    """Yields an empty database on a server that also has a platform database.
+    """Yields an empty directory of migrations and an empty database.
 
-    The migrations need the platform's roles, which all databases of a server share.
+    The server also has a migrated platform database, because the migrations need the platform's
+    roles. All databases of a server share its roles.
     """
     with postgres.database() as name:
         yield Files(postgres, name, tmp_path)
@@ -204,7 +205,7 @@ def test_a_concurrent_run_waits_for_the_first(
         blocker.run("SELECT pg_advisory_lock(1)")
         for thread in threads:
             thread.start()
-        # The first run waits in its migration, the second one for the first.
+        # The first run waits in its migration, and the second run waits for the first run.
         eventually(lambda: count_waiting(files) == 2)
     for thread in threads:
         thread.join()
@@ -228,7 +229,7 @@ def test_a_crash_releases_the_lock(files: Files) -> None:
     files.write(_0001_a=A)
     crashed = files.postgres.connect(database=files.database)
     crashed.run(f"SELECT pg_advisory_lock({ADVISORY_LOCK_KEY})")
-    crashed._usock.shutdown(2)  # closes the connection, as killing the function does
+    crashed._usock.shutdown(2)  # the connection also closes when the function is killed
     assert files.migrate().applied == ("0001_a",)
 
 

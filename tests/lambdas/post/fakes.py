@@ -106,7 +106,7 @@ class FakePosts:
         self.conflicts = 0
         """How many of the next writes fail because another request changes the post first."""
         self.error: Exception | None = None
-        """The error that `add` raises."""
+        """The error that `add` raises, or None."""
 
     def find(self, post_id: str) -> Post | None:
         return self.items.get(post_id)

@@ -1,4 +1,4 @@
-"""Tests the whole post function with events of API Gateway and its queue, on moto."""
+"""Tests the whole post function with events of API Gateway and the deletions queue, on moto."""
 
 import io
 import json
@@ -55,7 +55,7 @@ def environ(
         "STAGE": "local",
         "REGION": REGION,
         "CORS_ORIGINS": "*",
-        # Powertools caches loggers with their streams by name, so each test uses another name.
+        # Powertools caches loggers by name, with their streams. Each test needs a different name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": "auth-sessions",
         "DYNAMODB_TABLE_IDEMPOTENCY": "platform-idempotency",
@@ -380,7 +380,10 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
     headers = {"Idempotency-Key": "once"}
 
     def create(path: str, body: Any) -> list[Any]:
-        """Sends a request twice. The response to the first attempt is not stored."""
+        """Sends a request twice, and returns both results.
+
+        The service does not store its response to the first attempt.
+        """
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Idempotency, "_complete", lose_response)
             first = created(call("POST", path, body, headers=headers))
@@ -422,7 +425,10 @@ def test_a_write_that_completes_after_the_next_attempt_began_changes_nothing(
 
 
 def lose_response(idempotency: Idempotency, record: str, attempt: str, _: Response[Any]) -> None:
-    """Creates the state that a killed function leaves once its lease has ended."""
+    """Ends the lease of an attempt without storing the response.
+
+    The result is the same as if the function was killed and its lease has expired.
+    """
     idempotency._end_lease(record, attempt)
 
 

@@ -1,4 +1,4 @@
-"""Tests the stores of posts, comments and likes, and removal, on moto."""
+"""Tests the stores of posts, comments and likes, and the removal of deleted posts, on moto."""
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Turns off the check of declared types, because the stores accept events with any data."""
+    """Turns off the check of declared types, because these tests use invented event data."""
 
 
 @pytest.fixture
@@ -444,9 +444,10 @@ def remaining_data(world: World, post: Post) -> list[Any]:
 def test_the_next_attempt_finishes_a_removal_that_was_killed_at_any_call(
     make_world: Callable[..., World], monkeypatch: pytest.MonkeyPatch, after: bool
 ) -> None:
-    """Removes several posts. Kills the first removal at its first call, the second at its second.
+    """Removes several posts. Kills the first removal at its first AWS call.
 
-    Ends with the first removal that completes before the call at which it would be killed.
+    Kills the second removal at its second call, and so on. Ends when a removal completes because it
+    has fewer calls than the number of the call at which it would be killed.
     """
     monkeypatch.setattr(comments_module, "CHUNK", 2)
     world, kills = make_world(), 0

@@ -76,7 +76,7 @@ def environ(
     return {
         "STAGE": "local",
         "REGION": REGION,
-        # Powertools caches loggers with their streams by name, so each test uses another name.
+        # Powertools caches loggers by name, with their streams. Each test needs a different name.
         "POWERTOOLS_SERVICE_NAME": request.node.name,
         "DYNAMODB_TABLE_SESSIONS": sessions,
         "DYNAMODB_TABLE_IDEMPOTENCY": table("idempotency_key"),
@@ -486,7 +486,7 @@ def test_profile_changes_keep_the_statistics(
     for method, path, body in [*changes, ("PUT", "/avatar", {"key": upload(call, s3)})]:
         version = own_profile(call)["version"]
         count()
-        assert own_profile(call)["version"] == version  # counting does not change the version
+        assert own_profile(call)["version"] == version  # statistics do not change the version
         assert call(method, path, body, headers={"If-Match": f'"{version}"'})["statusCode"] == 200
     stats = shown_profile(call, OTHER)["stats"]
     assert (stats["postsCount"], stats["commentsCount"], stats["likesReceived"]) == (3, 4, 4)

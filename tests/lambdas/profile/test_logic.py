@@ -21,7 +21,10 @@ ANY = IfMatch()
 
 
 class MemoryProfiles:
-    """Profiles by user. Each write first runs the next function in `changes`."""
+    """Profiles by user.
+
+    Before each write, the next function in `changes` simulates a concurrent request.
+    """
 
     def __init__(self) -> None:
         self.items: dict[str, Profile] = {}

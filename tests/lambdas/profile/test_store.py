@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Turns off the check of declared types, because the store accepts events with any data."""
+    """Turns off the check of declared types, because these tests use invented event data."""
 
 
 @pytest.fixture

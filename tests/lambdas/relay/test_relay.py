@@ -69,7 +69,7 @@ class World:
         assert self.consume({"Records": records}) is None
 
     def handle_messages(self, *bodies: str) -> list[str]:
-        """Delivers a batch of the retry queue. Returns the positions of the failed messages."""
+        """Delivers the messages as one batch of the retry queue. Returns indexes of failed ones."""
         records = [
             {
                 "eventSource": "aws:sqs",
@@ -99,7 +99,7 @@ class World:
 
 @pytest.fixture(autouse=True)
 def declared_types() -> None:
-    """Turns off the check of declared types, because the relay publishes events with any data."""
+    """Turns off the check of declared types, because these tests use invented event data."""
 
 
 @pytest.fixture

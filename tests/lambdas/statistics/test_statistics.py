@@ -231,7 +231,7 @@ def test_only_the_message_that_cannot_be_handled_fails(world: World, poison: Mes
         event("PostLiked", authorId="ada"), poison, event("PostLiked", authorId="ada")
     ) == ["1"]
     assert world.counts() == (0, 0, 2)
-    # A batch that fails completely is an error of the function.
+    # If all messages of a batch fail, the function raises instead of returning their ids.
     with pytest.raises(BatchFailedError):
         world.handle_batch(poison)
 

@@ -21,7 +21,7 @@ PATHS = {
     "catalog": "catalog",
     "ai": "ai",
 }
-"""The services by their documented path."""
+"""The name of each service, by the first part of its path below /v1."""
 
 
 @pytest.fixture(scope="module")
@@ -172,7 +172,7 @@ def test_gateway_errors_are_problem_documents_with_the_same_status(dev: Synthesi
             "correlationId",
         }
         assert body["correlationId"] == "$context.requestId"
-        # A request variable would return the caller's input.
+        # Texts in quotes are constants. A variable of the request would return the caller's input.
         assert all(value.startswith("'") for value in headers.values())
         assert response["status_code"] == str(body["status"])
         assert headers["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
@@ -209,7 +209,7 @@ def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
     assert {"requestId", "time", "method", "resourcePath", "path", "status", "latency"} < set(line)
     assert {"integrationError", "sourceIp", "userAgent", "traceId"} < set(line)
     assert line["path"] == "$context.path"
-    # Together with the path of an anonymous item, the principal would reveal its author.
+    # A log line with the path of an anonymous item and the caller's id would reveal the author.
     assert not [value for value in line.values() if "authorizer" in value]
     assert not [
         value
@@ -217,7 +217,7 @@ def test_the_stage_has_traces_throttling_and_a_web_acl_and_logs_no_queries(
         if re.search("query|params|header|body", value, re.IGNORECASE)
     ]
     settings = dev.find_only("aws_api_gateway_method_settings")["settings"]
-    # 5 reserved executions handle 10 requests per second each.
+    # In dev, each function has 5 reserved executions. Each of them handles 10 requests per second.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (50, 100)
     assert settings["data_trace_enabled"] is False
     assert settings["caching_enabled"] is False

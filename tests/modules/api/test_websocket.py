@@ -75,13 +75,13 @@ def test_functions_can_be_invoked_only_from_this_api(prod: Synthesized) -> None:
 def test_the_stage_is_throttled_and_does_not_log_messages_or_tickets(prod: Synthesized) -> None:
     stage = prod.find_only("aws_apigatewayv2_stage", name="prod")
     settings = stage["default_route_settings"]
-    # 100 reserved executions handle 10 frames per second each.
+    # The chat function has 100 reserved executions. Each of them handles 10 frames per second.
     assert (settings["throttling_rate_limit"], settings["throttling_burst_limit"]) == (1000, 2000)
     assert settings["data_trace_enabled"] is False
     assert settings["detailed_metrics_enabled"] is True
     line = json.loads(stage["access_log_settings"]["format"])
     assert {"requestId", "route", "connectionId", "status", "integrationError"} < set(line)
-    # With the time of an anonymous message, the principal would reveal its author.
+    # A log line with the time of an anonymous message and the caller's id would reveal the author.
     secret = re.compile("query|header|body|principal", re.IGNORECASE)
     assert not [value for value in line.values() if secret.search(value)]
 

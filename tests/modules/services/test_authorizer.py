@@ -43,7 +43,7 @@ def test_the_authorizer_can_only_read_the_signing_key_and_delete_tickets(dev: Sy
     assert {
         sid: item["Action"] for sid, item in statements.items() if sid not in {"Logs", "Traces"}
     } == {"Parameters": "ssm:GetParameter", "RedeemTickets": "dynamodb:DeleteItem"}
-    # Reading an earlier version, as `name:version`, requires the second ARN.
+    # To read an earlier version of the parameter (`name:version`), the role needs the second ARN.
     assert statements["Parameters"]["Resource"] == [JWT_SECRET, f"{JWT_SECRET}:*"]
     assert statements["RedeemTickets"]["Resource"] == TICKETS.arn
 

@@ -136,7 +136,7 @@ def statements(result: Synthesized, service: str, env: str = "dev") -> dict[str,
 
 
 def operations(result: Synthesized, service: str) -> dict[str, set[str]]:
-    """Returns the allowed operations per table, and those on indexes as `<table>/index`."""
+    """Returns the allowed operations by table. The key for a table's indexes is `<table>/index`."""
     allowed: dict[str, set[str]] = {}
     for statement in statements(result, service).values():
         for resource in statement["Resource"]:

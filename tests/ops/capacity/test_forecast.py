@@ -85,7 +85,8 @@ def test_a_duration_is_the_cpu_time_divided_by_the_core_share_plus_the_waiting_t
     loads = Loads(load_model(), rows, make_stack(), load_quotas(), PROCESSOR)
     calls = sum(rows["GET /v1/posts"].calls.values())
     assert loads.duration("GET /v1/posts") == pytest.approx((7.5 / cores + calls * 6) / 1000)
-    # Without a measurement, each AWS call and the handler take the model's CPU times.
+    # This request has no measured CPU time, so the forecast uses the CPU times that the model
+    # assumes for the handler and for each AWS call.
     calls = sum(rows["GET /v1/posts/{postId}"].calls.values())
     seconds = ((0.6 + calls * 1.15) / cores + calls * 6) / 1000
     assert loads.duration("GET /v1/posts/{postId}") == pytest.approx(seconds)
@@ -241,7 +242,7 @@ def test_a_lower_signal_limit_reduces_the_posts_to_connections_of_medium_rooms()
 
 def test_spreading_reconnections_over_a_longer_time_delays_the_recovery() -> None:
     assert make_forecast(reconnect_seconds=600).recovery_seconds(1000) == 600
-    # The model assumes that clients spread their attempts over at least 60 s
+    # The model assumes that clients spread their attempts to reconnect over at least 60 s
     # (`outage.seconds_to_reconnect`).
     assert make_forecast(reconnect_seconds=10).recovery_seconds(1000) == 60
 
@@ -278,17 +279,20 @@ def test_the_parts_of_a_hot_room_receive_its_frames_in_parallel() -> None:
     # A batch has only one frame, so the time does not depend on the number of waiting frames.
     batch = limit(parted, "hot room: time to send the frames of a batch")
     assert batch.demand(after) < batch.capacity
-    # Each part causes a delivery event, but each connection receives a frame only once.
+    # Each of the room's eight parts causes a delivery event, but each connection receives a frame
+    # only once.
     assert after.peak.traffic.rates[DELIVER] == 8 * before.peak.traffic.rates[DELIVER]
     assert after.peak.posts == pytest.approx(before.peak.posts)
-    # One request to SQS contains up to five messages, and eight parts need eight messages.
+    # One request to SQS contains up to five messages. The eight parts need eight messages, so two
+    # requests.
     assert after.peak.calls["sqs.SendMessage"] == 2 * before.peak.calls["sqs.SendMessage"]
 
 
 def test_the_likes_of_a_hot_post_are_limited_by_its_partition() -> None:
     forecast = make_forecast()
     likes = limit(forecast, "hot post: writes of its likes")
-    # The model assumes a million likes within 6 hours. Each like writes two units to each table.
+    # The model assumes a million likes within 6 hours. Each like uses two write units of each of
+    # the tables that it changes.
     assert likes.demand(forecast.point(1e7)) == pytest.approx(1e6 / 21_600 * 2)
     assert likes.capacity == load_quotas().value("dynamodb.partition_writes")
 

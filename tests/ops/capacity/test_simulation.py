@@ -24,8 +24,7 @@ def test_model_and_simulation_agree_on_recoveries_with_sessions_that_remember_us
     forecast = make_forecast(quotas, account_seconds=86_400, reconnect_seconds=90)
     comparison = compare_outage(forecast, quotas, 100_000)
     # Half of the 10,000 online users refresh their session. A quarter of these refreshes read
-    # groups.
-    # Cognito allows 10 such reads per second.
+    # groups. Cognito allows 10 such reads per second.
     assert comparison.model == pytest.approx(10_000 / 2 / 4 / 10)
     assert abs(comparison.difference) < AGREEMENT, comparison
 

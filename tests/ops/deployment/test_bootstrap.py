@@ -57,7 +57,8 @@ def gateway() -> ApiGateway:
 def cloud(cloud: Cloud, gateway: ApiGateway) -> Cloud:
     """Returns the dev environment with a fake API Gateway, because moto lacks account settings.
 
-    Moto's IAM has only one AWS managed policy: the one that the bootstrap attaches.
+    Adds to moto's IAM the AWS managed policy that the bootstrap attaches. By default, moto loads
+    no AWS managed policies.
     """
     account, name = VARIABLES["DEV_ACCOUNT_ID"], API_LOGGING_POLICY.rpartition("/")[2]
     data = json.loads(aws_managed_policies_data)[name]

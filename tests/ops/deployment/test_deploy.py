@@ -152,7 +152,7 @@ class World:
 
     @property
     def full_shifts(self) -> list[tuple[str, str]]:
-        """Pairs of a function and the version that received all its traffic, in order."""
+        """Pairs of a function and a version that received all its traffic, oldest shift first."""
         return [(name, version) for name, version, weights in self.lambda_.updates if not weights]
 
 
@@ -215,7 +215,8 @@ def test_all_at_once_deployment_records_the_traffic_shifts_of_the_apply(
 
 
 def test_all_at_once_deployment_replaces_manually_uploaded_code(root: Root, world: World) -> None:
-    # A plan does not contain the uploaded code, because the state still has the checkout's package.
+    # Terraform does not detect the uploaded code: its state still names the checkout's package. So
+    # the plan does not change the function.
     world.lambda_.code["a"]["3"] = b"code of ops deploy-function"
     world.deploy(root, "all_at_once")
     assert world.full_shifts == [("a", "4")]

@@ -27,7 +27,13 @@ ARN = "arn:aws:iam::123456789012:user/ada"
 
 
 class Function:
-    """A Lambda client whose migration function has pending migrations. Records the requests."""
+    """A fake Lambda client with a migration function. Records the requests.
+
+    Args:
+        pending: The migrations that the function has not applied yet.
+        unknown: The migrations that were applied but that the function does not have.
+        failing: The migration that fails.
+    """
 
     def __init__(self, *pending: str, unknown: tuple[str, ...] = (), failing: str = "") -> None:
         self.pending, self.unknown, self.failing = list(pending), list(unknown), failing

@@ -28,7 +28,7 @@ def find_crossings(layout: Layout) -> list[tuple[Pair, str]]:
 
 
 def frames(sizes: list[tuple[int, int]]) -> list[Frame]:
-    """Returns a group's frame for each pair of a column and a number of rows."""
+    """Returns a list of frames, one per group. `sizes` has their columns and numbers of rows."""
     return [
         Frame(f"group-{index}", column, ROW * rows, ROW)
         for index, (column, rows) in enumerate(sizes)

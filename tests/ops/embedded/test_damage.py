@@ -22,7 +22,10 @@ from tests.waiting import wait_for
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Yields a running server. Tests use different resource names, and restart it after a kill."""
+    """Yields a running server. A test that kills the server restarts it.
+
+    The tests share the server, so they use different resource names.
+    """
     with running_server() as result:
         yield result
 

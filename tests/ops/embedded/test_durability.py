@@ -41,7 +41,7 @@ server["main"]()
 
 
 def slow_server(service: str) -> str:
-    """Returns a start script for the embedded AWS that needs 3 s to save a service."""
+    """Returns a start script for an embedded AWS that needs 3 s to save the state of a service."""
     return f"""
 import runpy, time
 server = runpy.run_path({str(SERVER)!r})
@@ -60,7 +60,10 @@ server["main"]()
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """Yields a running server. Tests use different resource names, and restart it after a kill."""
+    """Yields a running server. A test that kills the server restarts it.
+
+    The tests share the server, so they use different resource names.
+    """
     with running_server() as result:
         yield result
 
@@ -86,7 +89,7 @@ def bodies(server: Server, url: str) -> list[str]:
 
 
 def call_until_killed(call: Callable[[int], object]) -> list[int]:
-    """Calls the server until the kill, and returns the numbers that it acknowledged."""
+    """Calls the server with 0, 1, 2, … until it is killed. Returns the acknowledged numbers."""
     acknowledged: list[int] = []
     for number in range(10**6):
         try:
@@ -426,8 +429,8 @@ def test_packages_of_functions_are_kept_while_a_saved_state_refers_to_them(serve
     functions.delete_function(FunctionName="unused")
     server.aws.save(server.port)
     server.aws.save(server.port)
-    # A start uses the previous save if the newest is damaged. Now neither save refers to the
-    # package of `unused`, so the next save deletes this package.
+    # The server keeps two saves. A start uses the older save if the newer one is damaged. Now
+    # neither of them refers to the package of `unused`, so the next save deletes this package.
     server.aws.save(server.port)
     assert len(list(packages.iterdir())) == before + 1
     server.kill()

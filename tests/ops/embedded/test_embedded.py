@@ -38,7 +38,7 @@ from ops.root import Root, read_json
 from tests.waiting import wait_for
 
 GO_IDLE_TIMEOUT = 90.0
-"""Seconds. Terraform's provider closes idle connections after the default of the SDK for Go."""
+"""Seconds after which Terraform's provider closes idle connections (default of the SDK for Go)."""
 LAMBDA_TRUST = json.dumps(
     {
         "Version": "2012-10-17",

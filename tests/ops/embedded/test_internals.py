@@ -15,7 +15,7 @@ ADDED_REQUESTS = {"add_save_request", "add_login_request", "add_events_request"}
 
 
 def run_python(program: str) -> str:
-    """Runs a program that imports ministack. Uses another process, and returns the output."""
+    """Runs Python code that imports ministack. Uses another process, and returns the output."""
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=PROJECT, capture_output=True, text=True, check=False
     )

@@ -68,7 +68,10 @@ class World:
         return boto3.session.Session(key, secret, token, region_name=REGION)
 
     def function(self, *statements: tuple[str, str]) -> boto3.session.Session:
-        """Allows the role these pairs of action and resource. Returns a session of the role."""
+        """Allows the Lambda functions' role only these pairs of action and resource.
+
+        Returns a session of the role.
+        """
         policy = [
             {"Effect": "Allow", "Action": action, "Resource": resource}
             for action, resource in statements

@@ -147,7 +147,10 @@ def test_after_a_lost_state_the_next_apply_adopts_all_resources_with_their_data(
 
 
 def replaceable_resources() -> dict[str, dict[str, Any]]:
-    """Returns one resource of each type that is `replaceable`, and the resources that they need."""
+    """Returns one resource of each type in `REVIEWED["replaceable"]`.
+
+    Also returns the resources to which these refer.
+    """
     bucket = {"bucket": "${aws_s3_bucket.b.id}"}
     rule = {"security_group_id": "${aws_security_group.g.id}", "ip_protocol": "-1"}
     statement = {

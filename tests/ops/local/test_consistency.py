@@ -14,7 +14,7 @@ from ops.terraform.runner import TerraformError, TerraformKilledError
 
 
 class World:
-    """Counts applies and resets of the embedded AWS.
+    """Counts the applies of the stack, and the resets of the embedded AWS.
 
     `errors` contains the error of each apply, or None for an apply that succeeds.
     """

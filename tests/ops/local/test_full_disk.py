@@ -42,8 +42,8 @@ def refuse_reset() -> Path:
 def apply(server: Server, stack: Terraform) -> None:
     """Applies the stack, and imports resources that a failed apply created, as `ops up` does.
 
-    Assumes that an earlier apply succeeded. Otherwise, `ops up` would start an empty embedded AWS
-    after the failed apply.
+    Assumes that an apply before the failed one succeeded. If none had succeeded, `ops up` would
+    replace the embedded AWS with an empty one after the failed apply.
     """
     created = created_ids(log(server))
     consistency = StateConsistency(server.root, stack.directory, refuse_reset)

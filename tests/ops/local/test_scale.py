@@ -31,7 +31,7 @@ SERVICES = (
     "tests/e2e/services/test_posts.py",
     "tests/e2e/services/test_statistics.py",
 )
-"""The end-to-end tests of the services whose settings differ from those of prod."""
+"""The end-to-end tests of the services for which scale.yml has other settings than prod.yml."""
 
 
 @pytest.mark.nightly

@@ -162,7 +162,7 @@ def _condition(draw: Draw) -> tuple[str, str, Any]:
 
 
 def _typed(draw: Draw, kind: str) -> tuple[str, str, Any]:
-    """Returns a key, an operator and values of one kind of condition."""
+    """Returns the parts of a random condition of a kind. `kind` is a key of _TYPED."""
     return _TYPED[kind](draw)
 
 

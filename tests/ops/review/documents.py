@@ -95,7 +95,10 @@ def large_plan(stack: Synthesized, minimum: int = 500) -> Block:
 
 
 def crowded_stack(number: int = 500) -> Synthesized:
-    """Returns a stack in which every resource has a separate box, and refers to three others."""
+    """Returns a stack in which each resource refers to three others.
+
+    The architecture picture of the stack has a separate box for each resource.
+    """
     random = Random(1)  # noqa: S311 - test data
     kinds = load_drawing().nodes
     types = [type_ for type_, kind in kinds.items() if not kind.folded]

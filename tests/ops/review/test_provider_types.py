@@ -60,7 +60,12 @@ def test_each_action_has_an_access_level_and_states_whether_it_accepts_resources
 
 
 def facts(block: dict[str, Any], schema: dict[str, Any]) -> Any:
-    """Returns the facts that are stored about `aws_efs_file_system` with this block and schema."""
+    """Returns the facts that would be stored about `aws_efs_file_system`.
+
+    Args:
+        block: The type's block in the schema of the Terraform provider.
+        schema: The type's CloudFormation schema.
+    """
     types = {"aws_efs_file_system": {"block": block}}
     schemas = {"registry.terraform.io/hashicorp/aws": {"resource_schemas": types}}
     name = "AWS::EFS::FileSystem"
@@ -108,7 +113,7 @@ def test_secret_attributes_are_read_from_the_schemas_of_the_provider_and_cloudfo
 
 
 def test_a_resource_type_without_a_mapped_schema_uses_the_schema_with_the_matching_name() -> None:
-    """The review and the permissions find the schema of a type in the same mapping."""
+    """types.yml maps types to schemas, for the data of reviews and for handlers.json."""
     names = ("RDS::DBCluster", "RDS::DBInstance", "Backup::BackupVault", "EC2::Volume", "KMS::Key")
     types = ("aws_rds_cluster", "aws_rds_cluster_instance", "aws_db_instance", "aws_backup_vault",
         "aws_ebs_volume", "aws_kms_key", "aws_kms_alias")  # fmt: skip
@@ -121,7 +126,7 @@ def test_a_resource_type_without_a_mapped_schema_uses_the_schema_with_the_matchi
         "aws_ebs_volume": "AWS::EC2::Volume",
         "aws_kms_key": "AWS::KMS::Key",
     }
-    # aws_s3_bucket_versioning has the schema of a bucket, but holds no data.
+    # aws_s3_bucket_versioning has a bucket's CloudFormation schema, but holds no data.
     assert mapped_schemas()["aws_s3_bucket_versioning"] == ("AWS::S3::Bucket",)
     assert is_stateful("aws_s3_bucket")
     assert not is_stateful("aws_s3_bucket_versioning")

@@ -30,7 +30,7 @@ def rules() -> Rules:
 
 @pytest.mark.parametrize("type_", UNKNOWN_TYPES)
 def test_no_change_of_an_unknown_type_is_safe(rules: Rules, type_: str) -> None:
-    """Even a change of tags is not safe, although a rule calls such changes safe for every type."""
+    """A rule calls changes of tags safe. For an unknown type, even these must not be safe."""
     changes: list[tuple[Change, list[Comparison]]] = [
         (change(type_, action, values(path, before), values(path, after)), [])
         for _, _, _, action, path, before, after in CASES

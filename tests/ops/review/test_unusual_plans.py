@@ -188,7 +188,7 @@ def test_values_that_the_provider_fills_in_are_not_changes_outside_terraform() -
 
 
 def renames(number: int) -> list[Block]:
-    """Returns changes that destroy and create resources whose names in the program changed."""
+    """Returns changes that destroy and create resources whose Terraform names changed."""
     entries = []
     for index in range(number):
         named = {"name": f"q{index}", "delay_seconds": index, "tags": {"a": "b"}}

@@ -14,7 +14,10 @@ from tests.api_description import ApiDescription, DescribedOperation, MessageDes
 API = ApiDescription.load()
 SUITES = [suite for suite in load_suites().values() if suite.path]
 VALUES = {"email": "ann@example.com", "password": "Correct-horse-1"}
-"""Values of the variables for which the schemas of bodies do not accept `some-id`."""
+"""Values for `${...}` variables in requests. All other variables have the value `some-id`.
+
+The schemas of request bodies do not accept `some-id` for these variables.
+"""
 
 all_suites = pytest.mark.parametrize("suite", SUITES, ids=lambda suite: suite.service)
 all_requests = pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_client_errors_except_401_meet_the_expectation_refused(status: int, ok: 
 
 
 class Function(Service):
-    """A direct transport that returns the same response for every event."""
+    """A transport that invokes functions directly. Returns the same response for every event."""
 
     def __init__(self, response: Response) -> None:
         super().__init__(lambda _: response)

@@ -29,7 +29,7 @@ EVENTS = ("BeforeCreate", "AfterCreate", "BeforeUpdate", "AfterUpdate")
 
 
 def change(*actions: str, before: Any = BEFORE, after: Any = AFTER, **fields: Any) -> Block:
-    """Returns a `Change`. Terraform omits `before` and `after` only if there is no value at all."""
+    """Returns a `Change`. For a `before` or `after` that does not exist, Terraform writes null."""
     return {
         "actions": list(actions),
         "before": before,

@@ -261,7 +261,8 @@ class TestRuns:
     def test_run_is_stopped_if_the_guard_returns_a_reason(
         self, make_terraform: Callable[..., Terraform]
     ) -> None:
-        # A shell starts background processes with SIGINT ignored, so the program restores it.
+        # A shell makes its background processes ignore SIGINT. The program restores the handler, so
+        # that the test also passes in the background.
         program = (
             "import signal\n"
             "signal.signal(signal.SIGINT, signal.default_int_handler)\n"

@@ -78,7 +78,8 @@ def test_changing_a_role_clears_the_account_that_sessions_remember(
         return {item["session_id"]["S"] for item in items if "account" in item}
 
     people.grant("ann@example.com", Role.ADMIN)
-    # Sessions of dev remember no accounts, so none is cleared.
+    # In dev, `account_seconds` is 0. Then sessions do not use stored accounts, so `grant` does not
+    # delete them.
     assert sessions_with_account() == set(sessions)
     auth = cloud.environment.auth.model_copy(update={"account_seconds": 3600})
     environment = cloud.environment.model_copy(update={"auth": auth})

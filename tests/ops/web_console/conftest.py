@@ -67,7 +67,7 @@ def open_console(cloud: Cloud, root: Root, *, write: bool = False) -> ConsoleCli
 
 @pytest.fixture
 def console(deployed: Cloud, root: Root) -> ConsoleClient:
-    """Returns a console that may only read, which is the default on AWS."""
+    """Returns a read-only console. Read-only is the default on AWS."""
     return open_console(deployed, root)
 
 

@@ -20,7 +20,8 @@ LIMIT = 70e6
 """Bytes of memory that a process with all modules and AWS clients of the console may use.
 
 The process shares 16 MB of them with other programs. If it decoded the service descriptions
-completely, it would use 5 MB more. The data of all views needs another 7 MB.
+completely, it would use 5 MB more. A console that has shown all views uses another 7 MB, which the
+limit does not include.
 """
 LOADED = """
 import gc
@@ -48,7 +49,7 @@ def without_documentation(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["service-2", "endpoint-rule-set-1", "paginators-1"])
-@pytest.mark.parametrize("service", ["lambda", "s3"])  # botocore adds shapes to those of s3
+@pytest.mark.parametrize("service", ["lambda", "s3"])  # botocore adds shapes to s3's description
 def test_a_short_description_lacks_only_the_documentation(service: str, kind: str) -> None:
     whole = Loader().load_service_model(service, kind)
     short = short_loader().load_service_model(service, kind)

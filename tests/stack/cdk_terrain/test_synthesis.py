@@ -20,8 +20,8 @@ PYTHON = DIRECTORY / ".venv" / "bin" / "python"
 def read_stacks(directory: Path) -> dict[str, bytes]:
     """Returns the contents of all files, without the metadata that names the CDK and its version.
 
-    The CDKs write empty objects and lists in JSON with different white space. Everything else, and
-    the order of keys, must be the same.
+    Also reformats the JSON, because CDKTF and CDK Terrain write empty objects and lists with
+    different white space. Keeps the order of keys, which must be the same.
     """
     contents = read_files(directory)
     for name, content in contents.items():

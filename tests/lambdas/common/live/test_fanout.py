@@ -1,4 +1,4 @@
-"""Tests that the connection client sends the same requests as boto3 and reads responses."""
+"""Tests that the connection client sends the same requests as boto3, and reads responses."""
 
 from __future__ import annotations
 

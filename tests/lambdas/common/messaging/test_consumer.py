@@ -1,6 +1,6 @@
-"""Tests of the queue consumer, with messages that no function receives.
+"""Tests of the queue consumer, with invented messages that belong to no Lambda function.
 
-The tests of each function run the consumer with that function's messages.
+The tests of each Lambda function run the consumer with that function's messages.
 """
 
 from collections.abc import Callable

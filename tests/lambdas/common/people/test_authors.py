@@ -1,4 +1,4 @@
-"""Tests the store of the users behind anonymous items, on moto."""
+"""Tests the store of the authors of anonymous items, on moto."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING

@@ -204,7 +204,10 @@ def test_postgresql_ends_transactions_that_are_idle_for_7_seconds(
 
 
 def scripted_server(*messages: bytes) -> Iterator[int]:
-    """Yields the port of a server that sends these messages to each connection and closes it."""
+    """Yields the port of a server.
+
+    The server sends these messages to each connection, and then closes the connection.
+    """
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -289,7 +292,10 @@ class ResumingServer:
         threading.Thread(target=self._serve, daemon=True).start()
 
     def pause(self) -> None:
-        """Closes all connections, as PostgreSQL does after `idle_session_timeout`."""
+        """Sets `is_paused`.
+
+        Closes all connections, as PostgreSQL does after `idle_session_timeout`.
+        """
         self.is_paused = True
         for connection in self._open:
             with suppress(OSError):
@@ -324,7 +330,7 @@ def test_a_paused_database_raises_503_until_it_has_resumed(
     *,
     is_write: bool,
 ) -> None:
-    """The cluster pauses after it has closed the idle connection of a frozen function."""
+    """The cluster closes the idle connection of a frozen Lambda function, and then pauses."""
     settings = postgres.settings(name)
     server = ResumingServer(int(settings.rds_endpoint.rpartition(":")[2]))
     database = Database(
@@ -350,7 +356,7 @@ def test_a_paused_database_raises_503_until_it_has_resumed(
 
 
 def test_two_waits_for_a_paused_database_end_before_api_gateways_timeout() -> None:
-    """A request can wait for the old connection to fail, and then for a new connection."""
+    """One request can wait twice: until the old connection fails, and then for a new one."""
     assert 2 * module.NETWORK_TIMEOUT + module.STATEMENT_TIMEOUT < 29
 
 
@@ -371,7 +377,7 @@ class Secrets:
 
 @pytest.fixture(scope="module")
 def guarded(postgres: Postgres) -> str:
-    """Creates a user that needs a password, and returns the name."""
+    """Creates a database user that needs a password, and returns the user's name."""
     postgres.require_passwords("guarded")
     postgres.run("CREATE ROLE guarded LOGIN PASSWORD 'new'")
     return "guarded"

@@ -58,7 +58,7 @@ def upload(
 ) -> str:
     """Uploads a file to the key of a signed form.
 
-    Only the real S3 would enforce the conditions of the form.
+    Uploads without the form, because only the real S3 would enforce the form's conditions.
     """
     key = uploads.sign(user, content_type, len(content)).key
     s3.put_object(Bucket=BUCKET, Key=key, Body=content, ContentType=content_type)

@@ -223,7 +223,10 @@ def test_a_request_runs_even_if_the_response_of_dynamodb_was_lost(
     put = idempotency._table.put
 
     def put_twice(*arguments: Any, **options: Any) -> None:
-        """Writes twice, as botocore does if a response was lost. The condition then fails."""
+        """Writes twice, as botocore does if a response was lost.
+
+        The condition of the second write fails.
+        """
         put(*arguments, **options)
         put(*arguments, **options)
 

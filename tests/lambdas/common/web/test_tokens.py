@@ -175,7 +175,7 @@ def test_forged_key_ids_do_not_cause_a_read_per_request(clock: FakeClock) -> Non
     for kid in range(50):
         with pytest.raises(InvalidTokenError):
             verify(sign(CLAIMS, secret=b"x" * 32, kid=str(kid)))
-    assert keys.reads == 3  # the newest key, the previous key, and one read for the next id
+    assert keys.reads == 3  # the newest key, the previous key, and key 6, which does not exist
 
 
 def test_a_new_key_is_used_for_signing_when_the_cached_key_reaches_its_maximum_age(
