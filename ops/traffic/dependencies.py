@@ -166,7 +166,10 @@ def _strings(value: Any) -> Iterator[str]:
 
 
 def _grants(policy: Any) -> set[tuple[str, str]]:
-    """Returns the pairs of action and resource in a policy's Allow statements, as written."""
+    """Returns the pairs of action and resource in a policy's Allow statements, as written.
+
+    Omits statements with NotAction or NotResource, which the platform's policies do not use.
+    """
     if not isinstance(policy, str):
         return set()
     statements = json.loads(policy)["Statement"]
@@ -174,8 +177,8 @@ def _grants(policy: Any) -> set[tuple[str, str]]:
         (action, resource)
         for statement in _listed(statements)
         if statement["Effect"] == "Allow"
-        for action in _listed(statement["Action"])
-        for resource in _listed(statement["Resource"])
+        for action in _listed(statement.get("Action", []))
+        for resource in _listed(statement.get("Resource", []))
     }
 
 

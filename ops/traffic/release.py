@@ -160,12 +160,15 @@ class Releaser:
             self._allocations.restore(record.service)
         command = f"An earlier {record.kind} of {record.service}"
         if record.to_version == live.version:
-            reason = "the command was killed after it had shifted all traffic"
-            self._ledger.finish(record, "promoted", reason)
-            report(
-                f"{command} was killed after version {live.version} had received all traffic:"
-                " recorded as promoted"
+            progress = (
+                f"the alias points to version {live.version}, which receives all traffic when"
+                " Lambda has allocated its provisioned concurrency"
+                if live.awaits_allocation
+                else f"version {live.version} had received all traffic"
             )
+            reason = f"the command was killed, and {progress}"
+            self._ledger.finish(record, "promoted", reason)
+            report(f"{command} was killed, and {progress}: recorded as promoted")
         else:
             self._ledger.finish(record, "abandoned", "the command was killed")
             report(f"{command} to version {record.to_version} was killed: recorded as abandoned")

@@ -31,7 +31,7 @@ BUCKET = "attachments"
 
 @pytest.fixture
 def tables(dynamodb: "DynamoDBClient") -> Mapping[str, str]:
-    """The tables as the platform defines them, by name without environment."""
+    """Creates the tables as the platform defines them. Their names contain no environment."""
     for definition in TABLES:
         if definition.name in USED:
             dynamodb.create_table(**table_arguments(definition))

@@ -133,6 +133,17 @@ def test_rollback_keeps_the_concurrency_and_does_not_wait_for_its_allocation(
     assert world.lambda_.provisioned == {AUTH: 5}
 
 
+def test_a_rollback_records_that_a_killed_release_was_waiting_for_its_concurrency(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    interrupt_promotion(world)
+    world.ledger.finish(world.ledger.history("auth")[0], "running")
+    assert world.roll_back("auth") == [{"service": "auth", "from": "2", "to": "1"}]
+    [_, record] = world.ledger.history("auth")
+    assert "when Lambda has allocated its provisioned concurrency" in (record.reason or "")
+    assert "had received all traffic" not in capsys.readouterr().err
+
+
 def test_concurrency_that_a_killed_rollback_removed_is_restored(world: World) -> None:
     world.release("auth", PROMOTE)
     world.roll_back("auth")

@@ -1,4 +1,4 @@
-"""Tests that aliases are stable, replaceable and independent of the user."""
+"""Tests that an alias is stable, can be replaced, and does not reveal the user."""
 
 import random
 import re
