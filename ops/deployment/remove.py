@@ -19,8 +19,8 @@ from ops.traffic.ledger import Ledger
 from ops.traffic.notify import News, Notifier
 
 TOPIC_NOTE = (
-    "The removal also deletes the SNS topic of this notification. Therefore, no notification"
-    " reports a success, and one reports a failure only if the topic still exists at that time"
+    "The removal also deletes the SNS topic of this notification. You therefore receive no"
+    " notification if the removal succeeds, and may receive none if it fails"
 )
 BATCH = 1000
 """Maximum number of objects in one DeleteObjects request of S3."""

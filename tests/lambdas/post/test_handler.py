@@ -382,7 +382,7 @@ def test_a_function_killed_after_its_write_does_not_cause_a_second_post_or_comme
     def create(path: str, body: Any) -> list[Any]:
         """Sends a request twice, and returns both results.
 
-        The service does not store its response to the first attempt.
+        Loses the first response before the service stores it, like a kill of the Lambda function.
         """
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(Idempotency, "_complete", lose_response)
