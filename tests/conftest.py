@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
@@ -27,6 +28,9 @@ os.environ.setdefault("JSII_NODE", node_variables()["JSII_NODE"])
 # With GOGC=400, Terraform and its provider collect garbage less often, which saves 16 % of their
 # CPU time.
 os.environ.setdefault("GOGC", "400")
+# Hypothesis fails a test case that takes more than 200 ms, which can happen on a busy machine.
+settings.register_profile("without deadline", settings(), deadline=None)
+settings.load_profile("without deadline")
 
 
 def pytest_configure(config: pytest.Config) -> None:

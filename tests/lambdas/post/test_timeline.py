@@ -118,7 +118,7 @@ def test_new_posts_between_pages_do_not_shift_the_next_page() -> None:
     assert listed == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(st.integers(0, 8 * 31 * 86_400), max_size=40),
     st.integers(1, 4),
