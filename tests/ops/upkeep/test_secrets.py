@@ -299,7 +299,7 @@ class TestProviderKeysOfTheLocalPlatform:
     ) -> None:
         supply_provider_keys(stored, {})
         printed = " ".join(capsys.readouterr().err.split())
-        assert "503 ai_not_configured. Set GEMINI_API_KEY or OPENAI_API_KEY" in printed
+        assert "503 ai_not_configured. Set the variable GEMINI_API_KEY or OPENAI_API_KEY" in printed
         stored.store("gemini-api-key", VALUE)
         supply_provider_keys(stored, {})
         assert capsys.readouterr().err == ""
