@@ -104,7 +104,7 @@ def test_the_advice_names_the_traffic_above_which_an_endpoint_saves_money() -> N
     assert amounts["network.interface_endpoints", "none"] == pytest.approx(hours)
     [text] = [item.buys for item in items if item.setting == "network.interface_endpoints"]
     # Traffic costs 0.035 USD per GB less through an endpoint than through a NAT gateway.
-    assert f"From {hours / 0.035:,.0f} GB a month" in text
+    assert f"than {hours / 0.035:,.0f} GB a month" in text
 
 
 def test_a_smaller_cache_node_or_no_replica_is_advised() -> None:
