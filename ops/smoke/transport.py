@@ -52,7 +52,7 @@ class Response:
     """The HTTP status. 0 if there was no response."""
     body: Any
     error: str = field(default="", repr=False)
-    """The reason why there is no response, or the error that the Lambda function raised."""
+    """The connection error or the error of the Lambda function. Empty after a success."""
 
 
 Exchange = Callable[[Mapping[str, Any]], Response]

@@ -21,7 +21,7 @@ class Address:
     type: str
     name: str
     key: str
-    """The instance key in brackets, for example `[0]` or `["a.b"]`. Empty if there is none."""
+    """The instance key in brackets, for example `[0]` or `["a.b"]`. Empty without a key."""
 
     @property
     def configured(self) -> str:

@@ -45,5 +45,5 @@ def delete_old_versions(
 def _rollback_target(releaser: Releaser, service: str) -> set[str]:
     try:
         return {releaser.previous_version(releaser.functions.live(service)).number}
-    except OperatorError:  # There is no version to which a rollback could shift traffic
+    except OperatorError:  # a rollback is impossible: the ledger has no earlier version
         return set()

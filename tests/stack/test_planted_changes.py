@@ -51,7 +51,7 @@ def find_resource(stack: Synthesized, case: Mapping[str, Any]) -> Resource:
 
 
 def set_value(block: Any, path: str, value: Any) -> None:
-    """Sets the value at a path, or deletes it if the value is None.
+    """Sets the value at a path. The value None deletes the key.
 
     The segment `name=x` selects the list element with the name `x`. The name may contain dots.
     """

@@ -261,7 +261,7 @@ class Fanout:
                 )
 
     def evict(self, room_id: str, reason: Departure, user_id: str | None = None) -> None:
-        """Removes the connections of a user from the room. If `user_id` is None, removes all.
+        """Removes a user's connections from the room. Without `user_id`, removes all connections.
 
         Notifies the clients of these connections. Raises CacheUnavailableError.
         """

@@ -58,7 +58,7 @@ class KeyRing:
         self._clock = clock
         self._newest: Key | None = None
         self._previous: Key | None = None
-        # The id for which `_previous` was read. `_previous` is None if that key does not exist.
+        # The key id with which `_previous` was read. A key that does not exist is stored as None.
         self._previous_kid: int | None = None
         self._looked_up_at = 0.0
         self._successor_seen: int | None = None

@@ -55,7 +55,7 @@ def repeat_if_changed(
 
 
 class IfMatch(Struct, frozen=True):
-    """The versions of a resource that a request accepts. `tags` is None if it accepts all versions.
+    """The versions of a resource that a request accepts. Without `tags`, it accepts every version.
 
     `check` only detects a conflict early. The write must also be conditional on the version.
     """

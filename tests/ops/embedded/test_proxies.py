@@ -13,7 +13,7 @@ import struct
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -332,6 +332,16 @@ def test_the_cache_requires_tls_and_a_login(world: World) -> None:
         client.ping()
 
 
+@contextmanager
+def logged_problem(world: World, proxy: str, problem: str) -> Iterator[None]:
+    """Fails unless the proxy logs the problem during the block, without a traceback."""
+    log = world.root.logs / f"{proxy}.log"
+    start = len(log.read_bytes())
+    yield
+    wait_for(lambda: problem in log.read_bytes()[start:].decode())
+    assert "Traceback" not in log.read_text()
+
+
 STARTUP = 196608
 """The request code of a startup message of PostgreSQL's protocol 3.0."""
 
@@ -350,13 +360,12 @@ def test_the_database_proxy_logs_and_closes_connections_without_a_valid_startup_
     world: World, message: bytes, problem: str
 ) -> None:
     host, port = world.addresses.database.split(":")
-    log = world.root.logs / "database-proxy.log"
-    start = len(log.read_bytes())
-    with socket.create_connection((host, int(port)), timeout=5) as client:
+    with (
+        logged_problem(world, "database-proxy", problem),
+        socket.create_connection((host, int(port)), timeout=5) as client,
+    ):
         client.sendall(message)
         assert client.recv(1) == b""
-    wait_for(lambda: problem in log.read_bytes()[start:].decode())
-    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -371,17 +380,14 @@ def test_the_cache_proxy_logs_and_closes_connections_without_a_valid_login(
     world: World, message: bytes, problem: str
 ) -> None:
     host, port = world.addresses.cache.split(":")
-    log = world.root.logs / "cache-proxy.log"
-    start = len(log.read_bytes())
     context = ssl.create_default_context(cafile=world.addresses.authority)
     with (
+        logged_problem(world, "cache-proxy", problem),
         socket.create_connection((host, int(port)), timeout=5) as connection,
         context.wrap_socket(connection, server_hostname=host) as client,
     ):
         client.sendall(message)
         assert client.recv(1) == b""
-    wait_for(lambda: problem in log.read_bytes()[start:].decode())
-    assert "Traceback" not in log.read_text()
 
 
 def test_a_service_reconnects_after_the_cache_has_closed_its_connection(world: World) -> None:

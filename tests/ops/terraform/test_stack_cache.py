@@ -41,7 +41,7 @@ def test_a_stack_is_synthesized_once_and_again_after_a_change(
     assert [read(), read()] == ["prod-1", "prod-1"]
     # Each environment has a separate stack.
     assert read("dev") == "dev-2"
-    # The environment file reads ALERT_EMAIL, so the cached stack is no longer current.
+    # The environment file refers to ALERT_EMAIL, so a new value makes the cached stack stale.
     monkeypatch.setenv("ALERT_EMAIL", "alerts@example.com")
     assert [read(), read()] == ["prod-3", "prod-3"]
     assert len(announced) == synthesis.runs == 3

@@ -255,8 +255,11 @@ class Saver:
             self._save(None)
 
     def _save(self, is_user_data: bool | None) -> None:
-        """Saves all services if `is_user_data` is None. Otherwise, saves the changed services that
-        belong to USER_DATA (True) or that do not (False).
+        """Saves services to the state files.
+
+        Args:
+            is_user_data: True saves the changed services in USER_DATA, and False the other changed
+                services. None saves all services.
         """
         if is_user_data is not None and not self._changes(is_user_data):
             return
